@@ -1,0 +1,18 @@
+"""Measure and explain a finished run: python evaluate.py run=outputs/clip_final/<id> analysis=[slices,curves]"""
+
+import hydra
+from omegaconf import DictConfig
+
+from hallmark.engine.launch import readable_errors
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
+def main(config: DictConfig) -> None:
+    from hallmark.engine.evaluate import evaluate  # torch loads here, once the configuration is known to be good
+
+    evaluate(config)
+
+
+if __name__ == "__main__":
+    with readable_errors("evaluate"):
+        main()

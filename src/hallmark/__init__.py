@@ -1,0 +1,1 @@
+"""Experiments whose numbers can be defended."""

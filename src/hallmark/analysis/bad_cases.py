@@ -1,0 +1,181 @@
+"""Samples that the model gets wrong or is unsure about, worst first."""
+
+import logging
+import textwrap
+import unicodedata
+from collections.abc import Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image, ImageOps
+
+from hallmark.analysis.figures import BAND, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.state import State
+from hallmark.analysis.tables import classified_tasks, show
+from hallmark.checks import require
+from hallmark.data.images import read_image
+from hallmark.statistics import probability_array, target_array
+
+log = logging.getLogger(__name__)
+
+TABLE = "bad_cases"
+OUT_OF_FOLD = "out_of_fold"
+WRONG, UNSURE = "wrong", "low_confidence"
+SHEET = 12
+_COLUMNS = [
+    "guid",
+    "target",
+    "prediction",
+    "confidence",
+    "path",
+    "text",
+    "reason",
+    "mined_from",
+    "label_issue",
+]
+_OPTIONAL = {"path": "info_path", "text": "info_text"}
+_THUMBNAIL = 320
+_CAPTION = 34  # characters of a line below a thumbnail
+
+
+class BadCases:
+    """Write `bad_cases.csv` and a contact sheet of its first rows.
+
+    The source to prefer is the training split through out-of-fold predictions: cases that are mined on
+    validation and trained on make every later validation score too good. `mined_from` keeps the source.
+
+    Args:
+        source: `out_of_fold`, or a split whose predictions are mined.
+        confidence_below: a right prediction is a case too where its confidence is below this.
+        limit: write this many at most, the most confidently wrong ones; None writes all.
+        label_errors: flag the cases whose label cleanlab holds for wrong (Northcutt et al. 2021,
+            arXiv:1911.00068), in the column `label_issue`.
+    """
+
+    def __init__(self, source: str, confidence_below: float, *, limit: int | None, label_errors: bool) -> None:
+        require(bool(source), "source", source, f"{OUT_OF_FOLD}, or a split such as val")
+        require(0 <= confidence_below <= 1, "confidence_below", confidence_below, "a number from 0 to 1")
+        require(limit is None or limit >= 1, "limit", limit, "at least 1, or null for all cases")
+        require(
+            not label_errors or find_spec("cleanlab") is not None,
+            "label_errors",
+            label_errors,
+            "needs cleanlab: pip install 'hallmark-experiments[label-errors]', "
+            "or analysis.bad_cases.label_errors=false",
+        )
+        self.source, self.confidence_below = source, confidence_below
+        self.limit, self.label_errors = limit, label_errors
+
+    def run(self, state: State) -> None:
+        if self.source != OUT_OF_FOLD:
+            log.warning(
+                "bad cases are mined from %s: a model retrained on them cannot be judged on that split again "
+                "(the column mined_from tells)",
+                self.source,
+            )
+        cases = self.cases(state.predictions_of(self.source))
+        state.save_table(TABLE, cases)
+        worst = cases.head(8).drop(columns=["path", "text"], errors="ignore")
+        show(f"Bad cases ({len(cases)} from {self.source})", worst)
+        if "path" in cases and len(cases):
+            state.save_figure(TABLE, contact_sheet(cases.head(SHEET)))
+
+    def cases(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """The table of cases: wrong ones by falling confidence, then unsure ones by rising confidence."""
+        tasks = classified_tasks(predictions)
+        parts = [self._task_cases(classes, rows) for _, classes, rows in tasks]
+        columns = [name for name in _COLUMNS if self._has(name, predictions)]
+        found = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
+        if len(parts) > 1:
+            columns.insert(1, "task")
+        doubt = found["confidence"].where(found["reason"] != WRONG, -found["confidence"])
+        found = found.assign(doubt=doubt).sort_values(
+            ["reason", "doubt", "guid"], ascending=[False, True, True], ignore_index=True
+        )
+        return found[columns][: self.limit]
+
+    def _task_cases(self, classes: list[str], rows: pd.DataFrame) -> pd.DataFrame:
+        wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
+        columns = {name: rows[source] for name, source in _OPTIONAL.items() if source in rows}
+        table = rows[["task", "target", "prediction", "confidence"]].assign(
+            guid=rows["id"],
+            reason=np.where(wrong, WRONG, UNSURE),
+            mined_from=self.source,
+            **columns,
+        )
+        if self.label_errors:
+            table["label_issue"] = label_issues(rows, classes)
+        return table[wrong | (rows["confidence"] < self.confidence_below)]
+
+    def _has(self, column: str, predictions: pd.DataFrame) -> bool:
+        if column == "label_issue":
+            return self.label_errors
+        return column not in _OPTIONAL or _OPTIONAL[column] in predictions
+
+
+def label_issues(rows: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    """Which labels [N] cleanlab's prune-by-noise-rate holds for wrong; none if only one class is labelled."""
+    from cleanlab.filter import find_label_issues
+
+    present, labels = np.unique(target_array(rows, classes), return_inverse=True)
+    if len(present) < 2:
+        return np.zeros(len(rows), dtype=bool)
+    probabilities = np.clip(probability_array(rows, classes)[:, present], 1e-9, None)
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return np.asarray(find_label_issues(labels, probabilities, n_jobs=1), dtype=bool)
+
+
+@house_style()
+def contact_sheet(cases: pd.DataFrame) -> Figure:
+    """Picture, target → prediction with its confidence, and text of each case; `cases` has `path`."""
+    n_columns = min(4, len(cases))
+    n_rows = -(-len(cases) // n_columns)
+    figure = new_figure(2.6 * n_rows, 1.9 * n_columns)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    for ax in axes[len(cases) :]:
+        ax.set_axis_off()
+    for ax, case in zip(axes, cases.to_dict("records"), strict=False):
+        _case_panel(ax, case)
+    return figure
+
+
+def _case_panel(ax: Axes, case: Mapping[Any, Any]) -> None:
+    picture = _thumbnail(case["path"])
+    ax.imshow(picture if picture is not None else Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), BAND))
+    if picture is None:
+        ax.text(0.5, 0.5, "no readable picture", transform=ax.transAxes, ha="center", va="center", color=MUTED)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    wrong = case["reason"] == WRONG
+    title = f"{printable(case['target'])} → {printable(case['prediction'])}  {case['confidence']:.2f}"
+    ax.set_title(title, fontsize=7.5, color=PALETTE[1] if wrong else PALETTE[0], pad=3)
+    issue = ["[label in doubt]"] if case.get("label_issue") else []
+    lines = [*issue, *_wrapped(case.get("text"), 4 - len(issue))]
+    ax.set_xlabel("\n".join(lines), fontsize=6.8, loc="left", labelpad=2, linespacing=1.15)
+
+
+def _thumbnail(path: object) -> Image.Image | None:
+    """The picture, whole, on a square ground; None where there is no readable one."""
+    if not isinstance(path, str) or not path:
+        return None
+    try:
+        return ImageOps.pad(read_image(Path(path)), (_THUMBNAIL, _THUMBNAIL), color=BAND)
+    except OSError as error:
+        log.warning("%s", error)
+        return None
+
+
+def _wrapped(text: object, n_lines: int) -> list[str]:
+    """`text` in lines that fit below a thumbnail; wide (CJK) characters count twice."""
+    if not isinstance(text, str) or not text.strip():
+        return []
+    shown = printable(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in shown)
+    width = _CAPTION * len(shown) // (len(shown) + wide)
+    return textwrap.wrap(shown, width, max_lines=n_lines, placeholder=" …")

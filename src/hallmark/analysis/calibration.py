@@ -1,0 +1,186 @@
+"""Whether a confidence of 80 % is right 80 % of the time, before and after temperature scaling."""
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.model_selection import GroupKFold
+
+from hallmark.analysis.figures import DASHES, MUTED, PALETTE, house_style, new_figure
+from hallmark.analysis.state import State
+from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show
+from hallmark.checks import require
+from hallmark.statistics import Interval, all_intervals, probability_array, reliability_bins, target_array
+
+log = logging.getLogger(__name__)
+
+_METRICS = ("ece", "brier")
+_LOG_TEMPERATURE = (float(np.log(0.05)), float(np.log(20.0)))
+Floats = NDArray[np.float64]
+
+
+class Calibration:
+    """Write `calibration.json` and a reliability diagram per classification task.
+
+    The temperature is cross-fitted: the one that divides the log probabilities of a fold was fitted on the
+    groups of the other folds, so the error after it is an honest one although no calibration split is spent.
+
+    Args:
+        bins: bins of the diagram (the reported ECE has the bins of `hallmark.statistics`).
+        folds: folds of the cross-fit, at least 2; a task with fewer groups uses one fold a group.
+        level: coverage of the clustered bootstrap intervals, and of the Wilson intervals of the bins.
+        repeats: resamples of the bootstrap.
+        seed: seed of the bootstrap and of the folds.
+    """
+
+    def __init__(self, bins: int, folds: int, *, level: float, repeats: int, seed: int) -> None:
+        require(bins >= 1, "bins", bins, "at least 1")
+        require(folds >= 2, "folds", folds, "at least 2")
+        self.bins, self.folds, self.seed = bins, folds, seed
+        self.resampling = resampling(level, repeats, seed)
+
+    def run(self, state: State) -> None:
+        tasks = classified_tasks(state.predictions)
+        require(len(tasks) > 0, "split", state.split, "a split with labelled rows of a classification task")
+        results = {}
+        for task, classes, rows in tasks:
+            scaled, temperatures = self.cross_fitted(rows, classes)
+            results[task] = self._summary(rows, scaled, temperatures)
+            tables = {"as predicted": rows} | ({} if scaled is None else {"temperature scaled": scaled})
+            figure = reliability_figure(
+                {name: self._bins(table, classes) for name, table in tables.items()},
+                {name: self._intervals(table)["ece"] for name, table in tables.items()},
+            )
+            state.save_figure(figure_name("calibration", task, state.predictions), figure)
+        state.save_json("calibration", results)
+        show(f"Calibration on {state.split}", _overview(results))
+
+    def cross_fitted(self, rows: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame | None, list[float]]:
+        """The rows with scaled probabilities (None for a single group), and the temperature of each fold."""
+        n_groups = rows["group"].nunique()
+        if n_groups < 2:
+            log.warning("a temperature cannot be cross-fitted on one group")
+            return None, []
+        target, probabilities = target_array(rows, classes), probability_array(rows, classes)
+        folds = GroupKFold(min(self.folds, n_groups), shuffle=True, random_state=self.seed)
+        temperatures = []
+        scaled = np.empty_like(probabilities)
+        for fit, held_out in folds.split(probabilities, groups=rows["group"].astype(str)):
+            temperature = fit_temperature(target[fit], probabilities[fit])
+            scaled[held_out] = scale(probabilities[held_out], temperature)
+            temperatures.append(temperature)
+        return rows.assign(probabilities=list(scaled)), temperatures
+
+    def _summary(self, rows: pd.DataFrame, scaled: pd.DataFrame | None, temperatures: list[float]) -> dict[str, Any]:
+        before = {name: vars(interval) for name, interval in self._intervals(rows).items()}
+        after = (
+            None
+            if scaled is None
+            else {
+                "temperature": float(np.mean(temperatures)),
+                "temperature_of_folds": temperatures,
+                **{name: vars(interval) for name, interval in self._intervals(scaled).items()},
+            }
+        )
+        return {"n": len(rows), "n_groups": rows["group"].nunique(), **before, "scaled": after}
+
+    def _intervals(self, rows: pd.DataFrame) -> dict[str, Interval]:
+        return all_intervals(rows, _METRICS, **self.resampling)
+
+    def _bins(self, rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+        probabilities = probability_array(rows, classes)
+        correct = probabilities.argmax(axis=1) == target_array(rows, classes)
+        return reliability_bins(
+            probabilities.max(axis=1).clip(max=1), correct, self.bins, level=self.resampling["level"]
+        )
+
+
+def fit_temperature(target: NDArray[np.intp], probabilities: Floats) -> float:
+    """The temperature, within 0.05 to 20, of least log loss (Guo et al. 2017, section 4.2).
+
+    Args:
+        target: [N] class indices.
+        probabilities: [N, C]; their logarithms serve as logits, which differ from those of the network by a
+            constant per row only.
+    """
+    logits = _logits(probabilities)
+    rows = np.arange(len(target))
+
+    def loss(log_temperature: float) -> float:
+        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, target].mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURE, method="bounded").x))
+
+
+def scale(probabilities: Floats, temperature: float) -> Floats:
+    """Probabilities [N, C] after dividing their logarithms by the temperature; 1 changes nothing."""
+    return np.asarray(softmax(_logits(probabilities) / temperature, axis=1))
+
+
+def _logits(probabilities: Floats) -> Floats:
+    return np.log(np.clip(probabilities, np.finfo(np.float64).tiny, None))
+
+
+@house_style()
+def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval]) -> Figure:
+    """Accuracy against confidence by bin above, rows by bin below, for one or two versions of probabilities.
+
+    Args:
+        bins: tables of `reliability_bins` by name of the version.
+        ece: the calibration error of each version.
+    """
+    figure = new_figure(4.4, 3.9)
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
+    top.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="perfect calibration")
+    for index, (name, table) in enumerate(bins.items()):
+        interval = ece[name]
+        label = f"{name}: ECE {interval.format(percent=False, digits=3)}"
+        _reliability(top, table[table["n"] > 0], index, label)
+        bottom.stairs(
+            table["n"],
+            [*table["low"], table["high"].iloc[-1]],
+            color=PALETTE[index],
+            fill=index == 0,
+            alpha=0.35 if index == 0 else 1,
+        )
+    top.set_xlim(0, 1)
+    top.set_ylim(0, 1)
+    top.set_ylabel("accuracy")
+    top.grid()
+    bottom.set_ylabel("rows")
+    bottom.set_xlabel("confidence")
+    bottom.grid(axis="y")
+    figure.legend(*top.get_legend_handles_labels(), loc="outside upper left")
+    return figure
+
+
+def _reliability(ax: Axes, table: pd.DataFrame, index: int, label: str) -> None:
+    accuracy = table["accuracy"]
+    ax.errorbar(
+        table["confidence"],
+        accuracy,
+        yerr=np.clip([accuracy - table["accuracy_low"], table["accuracy_high"] - accuracy], 0, None),
+        fmt="os"[index] + "-",
+        color=PALETTE[index],
+        markerfacecolor=PALETTE[index] if index == 0 else "white",
+        linewidth=1.2,
+        elinewidth=0.8,
+        label=label,
+        clip_on=False,
+    )
+
+
+def _overview(results: dict[str, Any]) -> pd.DataFrame:
+    rows = []
+    for task, result in results.items():
+        versions = {"as predicted": result} | ({"scaled": result["scaled"]} if result["scaled"] else {})
+        for name, version in versions.items():
+            texts = {m: Interval(**version[m]).format(percent=False, digits=3) for m in _METRICS}
+            rows.append({"task": task, "probabilities": name, "T": version.get("temperature", 1.0), **texts})
+    return pd.DataFrame(rows)

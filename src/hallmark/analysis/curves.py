@@ -1,0 +1,173 @@
+"""Curves of the training and of the classifier's decisions."""
+
+import math
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
+
+from hallmark.analysis.figures import (
+    DASHES,
+    MUTED,
+    PALETTE,
+    house_style,
+    learning_curves,
+    new_figure,
+    printable,
+)
+from hallmark.analysis.state import State
+from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show
+from hallmark.runs.record import Record
+from hallmark.statistics import Interval, metric_interval, prediction_array, probability_array, target_array
+
+_COLUMNS = ["task", "class", "n", "n_positive", "average_precision", "auroc", "auroc_low", "auroc_high"]
+_NUMBERED = 15  # classes up to which the cells of a confusion matrix hold numbers
+
+
+class Curves:
+    """Write `curves.csv` and the figures `learning_curves`, `pr_roc` and `confusion`.
+
+    Args:
+        level: coverage of the clustered bootstrap intervals of the AUROC.
+        repeats, seed: of the bootstrap.
+    """
+
+    def __init__(self, level: float, repeats: int, seed: int) -> None:
+        self.resampling = resampling(level, repeats, seed)
+
+    def run(self, state: State) -> None:
+        if not state.history.empty:
+            record = Record.read(state.directory)
+            figure = learning_curves(state.history, record.selected if record else None)
+            state.save_figure("learning_curves", figure)
+        table = self.table(state.predictions)
+        state.save_table("curves", table)
+        show(f"Each class against the rest, {state.split}", table)
+        for task, classes, rows in classified_tasks(state.predictions):
+            target, probabilities = target_array(rows, classes), probability_array(rows, classes)
+            figure = pr_roc(target, probabilities, table[table["task"] == task])
+            state.save_figure(figure_name("pr_roc", task, state.predictions), figure)
+            counts = confusion_matrix(target, prediction_array(rows, classes), labels=range(len(classes)))
+            figure = confusion_figure(counts, classes)
+            state.save_figure(figure_name("confusion", task, state.predictions), figure)
+
+    def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """One row per task and class; areas are empty where all rows are in the class, or none is."""
+        records = [
+            {"task": task, **self._class_row(rows, classes, name)}
+            for task, classes, rows in classified_tasks(predictions)
+            for name in classes
+        ]
+        return pd.DataFrame(records, columns=_COLUMNS)
+
+    def _class_row(self, rows: pd.DataFrame, classes: list[str], name: str) -> dict[str, str | float]:
+        positive = (rows["target"].astype(str) == name).to_numpy()
+        score = probability_array(rows, classes)[:, classes.index(name)]
+        undefined = positive.all() or not positive.any()
+        area = (
+            Interval(math.nan, math.nan, math.nan, self.resampling["level"])
+            if undefined
+            else (metric_interval(_against_rest(rows, positive, score), "auroc", **self.resampling))
+        )
+        return {
+            "class": name,
+            "n": len(rows),
+            "n_positive": int(positive.sum()),
+            "average_precision": math.nan if undefined else float(average_precision_score(positive, score)),
+            "auroc": area.estimate,
+            "auroc_low": area.low,
+            "auroc_high": area.high,
+        }
+
+
+def _against_rest(rows: pd.DataFrame, positive: NDArray[np.bool_], score: NDArray[np.float64]) -> pd.DataFrame:
+    """The predictions as a task with two classes, whose AUROC is that of the one class."""
+    names = np.where(positive, "class", "rest")
+    pairs = list(np.column_stack([1 - score, score]))
+    table = rows.assign(target=names, prediction=names, probabilities=pairs)
+    table.attrs["classes"] = {str(rows["task"].iloc[0]): ["rest", "class"]}
+    return table
+
+
+@house_style()
+def pr_roc(target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: pd.DataFrame) -> Figure:
+    """Precision over recall and true over false positive rate, a line per class against the rest.
+
+    With more classes than colours the worst ones by average precision are coloured, the others grey.
+
+    Args:
+        target: [N] class indices.
+        probabilities: [N, C].
+        areas: `curves.csv` of the task, one row per class in class order.
+    """
+    figure = new_figure(4.1 + 0.12 * min(len(areas), len(PALETTE)))
+    left, right = figure.subplots(1, 2)
+    areas = areas.reset_index(drop=True).dropna(subset="auroc")
+    coloured = areas["average_precision"].nsmallest(len(PALETTE)).index
+    colours = dict(zip(sorted(coloured), PALETTE, strict=False))
+    for row in areas.reset_index(names="number").to_dict("records"):
+        index = int(row["number"])
+        style = {"color": colours.get(index, "#C8C8C8"), "zorder": 2.5 if index in colours else 2}
+        precision, recall, _ = precision_recall_curve(target == index, probabilities[:, index])
+        false, true, _ = roc_curve(target == index, probabilities[:, index])
+        name = printable(row["class"]) if index in colours else "_"
+        left.plot(recall, precision, drawstyle="steps-post", label=_label(name, row["average_precision"]), **style)
+        right.plot(false, true, label=_label(name, row["auroc"]), **style)
+    right.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="chance")
+    _finish(left, "Precision and recall", ("recall", "precision"), "average precision")
+    _finish(right, "ROC", ("false positive rate", "true positive rate"), "area under the curve")
+    return figure
+
+
+def _label(name: str, area: float) -> str:
+    return name if name == "_" else f"{name} {area:.3f}"
+
+
+def _finish(ax: Axes, title: str, labels: tuple[str, str], legend: str) -> None:
+    ax.set_title(title)
+    ax.set_xlabel(labels[0])
+    ax.set_ylabel(labels[1])
+    ax.set_xlim(0, 1.005)
+    ax.set_ylim(0, 1.02)
+    ax.set_box_aspect(1)
+    ax.grid()
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(title=legend, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, title_fontsize=8)
+
+
+@house_style()
+def confusion_figure(counts: NDArray[np.int_], classes: list[str]) -> Figure:
+    """Counts [C, C] (row = target, column = prediction), and beside them each row's shares."""
+    total = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    size = float(np.clip(1.2 + 0.45 * len(classes), 2.6, 7))
+    figure = new_figure(size + 0.5, 2 * size + 1)
+    for ax, values, title, style in zip(
+        figure.subplots(1, 2), (counts, shares), ("Rows", "Share of the target"), ("d", ".2f"), strict=True
+    ):
+        _matrix(ax, values.astype(float), classes, style)
+        ax.set_title(title)
+    return figure
+
+
+def _matrix(ax: Axes, values: NDArray[np.float64], classes: list[str], style: str) -> None:
+    top = max(float(np.nanmax(values, initial=0)), 1e-9)
+    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=top)
+    names = [printable(name) for name in classes]
+    every = range(0, len(names), -(-len(names) // 40))
+    rotation = 0 if sum(map(len, names)) <= 24 else 90 if len(names) > 8 else 35
+    ax.set_xticks(every, [names[i] for i in every], rotation=rotation, ha="right" if rotation == 35 else "center")
+    ax.set_yticks(every, [names[i] for i in every])
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+    ax.set_xlabel("prediction")
+    ax.set_ylabel("target")
+    if len(names) > _NUMBERED:
+        ax.figure.colorbar(image, ax=ax, shrink=0.5, aspect=30).outline.set_visible(False)
+        return
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if np.isnan(value) else format(int(value) if style == "d" else value, style)
+        ax.text(column, row, text, ha="center", va="center", color="white" if value > 0.6 * top else "black")

@@ -1,0 +1,146 @@
+"""How the score differs between parts of the data."""
+
+import math
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from hallmark.analysis.figures import (
+    DASHES,
+    MUTED,
+    house_style,
+    interval_dots,
+    new_figure,
+    printable,
+    readable,
+)
+from hallmark.analysis.state import State
+from hallmark.analysis.tables import figure_name, labelled_tasks, resampling, show
+from hallmark.checks import require
+from hallmark.statistics import Interval, all_intervals, wilson
+
+PREFIX = "slice_"
+MISSING = "(missing)"
+_METRICS = ("accuracy", "macro_f1", "score")
+
+
+class Slices:
+    """Write `slices.csv` and a figure: the scores of every category of every slice column.
+
+    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Intervals are the
+    clustered bootstrap's, empty for a category of one group; that of the accuracy is Wilson's where every row
+    of the category is a group of its own. Categories without rows stay in the table with n = 0.
+
+    Args:
+        columns: slice columns (`slice_emoji` or `emoji`); None takes all of the table.
+        level: coverage of the intervals.
+        repeats, seed: of the bootstrap.
+    """
+
+    def __init__(self, columns: list[str] | None, *, level: float, repeats: int, seed: int) -> None:
+        require(
+            columns is None or len(columns) > 0,
+            "columns",
+            columns,
+            "one or more slice columns, or null for all",
+        )
+        self.columns = columns
+        self.resampling = resampling(level, repeats, seed)
+
+    def run(self, state: State) -> None:
+        table = self.table(state.predictions)
+        require(len(table) > 0, "split", state.split, "a split with labelled rows")
+        state.save_table("slices", table)
+        for task, rows in table.groupby("task", sort=False):
+            rows = rows.dropna(axis="columns", how="all")
+            show(f"Slices of {state.split} ({task})", rows.drop(columns=["task", "n_groups"]))
+            state.save_figure(figure_name("slices", str(task), state.predictions), slice_figure(rows))
+
+    def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
+        """One row for all data of a task (slice `all`), then one a category; intervals in `_low` and `_high`.
+
+        Raises:
+            ValueError: the predictions lack a column that is asked for, or have no slice column at all.
+        """
+        columns = self._columns(predictions)
+        records = []
+        for task, classes, rows in labelled_tasks(predictions):
+            records.append({"task": task, "slice": "all", "category": "all", **self._scores(rows, classes)})
+            for column in columns:
+                values = rows[column].astype(object).where(rows[column].notna(), MISSING).astype(str)
+                for category in _categories(predictions, column):
+                    scores = self._scores(rows[values == category], classes)
+                    records.append({"task": task, "slice": column.removeprefix(PREFIX), "category": category, **scores})
+        return pd.DataFrame(records)
+
+    def _columns(self, predictions: pd.DataFrame) -> list[str]:
+        present = [str(name) for name in predictions if str(name).startswith(PREFIX)]
+        wanted = present if self.columns is None else [PREFIX + c.removeprefix(PREFIX) for c in self.columns]
+        known = ", ".join(present) or "none: this system's predictions have no slices"
+        require(bool(wanted) and set(wanted) <= set(present), "columns", self.columns, f"out of {known}")
+        return wanted
+
+    def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
+        metrics = ["score"] if classes is None else ["accuracy", "macro_f1"]
+        n_groups = rows["group"].nunique()
+        undefined = Interval(math.nan, math.nan, math.nan, self.resampling["level"])
+        found = all_intervals(rows, metrics, **self.resampling) if len(rows) else dict.fromkeys(metrics, undefined)
+        if "accuracy" in found and 0 < len(rows) == n_groups:
+            right = int((rows["prediction"].astype(str) == rows["target"].astype(str)).sum())
+            found["accuracy"] = wilson(right, len(rows), self.resampling["level"])
+        scores: dict[str, float] = {"n": len(rows), "n_groups": n_groups}
+        for metric, interval in found.items():
+            scores |= {
+                metric: interval.estimate,
+                f"{metric}_low": interval.low,
+                f"{metric}_high": interval.high,
+            }
+        return scores
+
+
+def _categories(predictions: pd.DataFrame, column: str) -> list[str]:
+    """Declared categories in order, then undeclared ones that occur, then one for rows without a value."""
+    declared = [str(name) for name in predictions.attrs.get("slices", {}).get(column, [])]
+    values = predictions[column].dropna().astype(str)
+    missing = [MISSING] if predictions[column].isna().any() else []
+    return [*declared, *sorted(set(values) - set(declared)), *missing]
+
+
+@house_style()
+def slice_figure(table: pd.DataFrame) -> Figure:
+    """One panel a slice column, from `Slices.table` of one task; its row `all` is the reference line."""
+    metrics = [name for name in _METRICS if name in table]
+    overall = table[table["slice"] == "all"].iloc[0]
+    panels = list(table[table["slice"] != "all"].groupby("slice", sort=False))
+    heights = [len(rows) + 0.6 for _, rows in panels]
+    figure = new_figure(0.26 * sum(heights) + 0.32 * len(panels) + 0.6, 5.2)
+    axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
+    for ax, (name, rows) in zip(axes, panels, strict=True):
+        _slice_panel(ax, str(name), rows, metrics)
+        ax.axvline(
+            overall[metrics[0]],
+            color=MUTED,
+            linewidth=0.9,
+            linestyle=DASHES,
+            zorder=1,
+            label=f"{readable(metrics[0])} of all {overall['n']}: {overall[metrics[0]]:.3f}",
+        )
+    axes[-1].set_xlabel(" and ".join(readable(name) for name in metrics))
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure
+
+
+def _slice_panel(ax: Axes, name: str, rows: pd.DataFrame, metrics: list[str]) -> None:
+    shifts = [0.0] if len(metrics) == 1 else [-0.16, 0.16]
+    for index, (metric, shift) in enumerate(zip(metrics, shifts, strict=True)):
+        heights = [y + shift for y in range(len(rows))]
+        interval_dots(ax, heights, rows, metric, index=index, label=readable(metric))
+    ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    for y, n in enumerate(rows["n"]):
+        ax.text(1.02, y, f"n = {n}", transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
+    ax.set_title(readable(name))
+    ax.grid(axis="x")

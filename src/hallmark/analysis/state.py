@@ -1,0 +1,67 @@
+"""What an analysis is given, and the shape of every analysis."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hallmark.storage.files import atomic_path, write_csv, write_json
+
+
+@dataclass
+class State:
+    """One evaluated run: where it lies, its predictions and, lazily, what made them.
+
+    Attributes:
+        directory: the run directory; results go to `analysis/` and `figures/` inside it.
+        split: the split that is analysed.
+        predictions: the predictions table of that split (`hallmark.runs.predictions`).
+        history: one row an epoch; empty for a run without epochs.
+        predictions_of: predictions of another split by name; `out_of_fold` refits on folds of the
+            training split if it has to.
+        load: data module and module with the selected weights, for analyses that must run the model.
+    """
+
+    directory: Path
+    split: str
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    predictions_of: Callable[[str], pd.DataFrame]
+    load: Callable[[], tuple[Any, Any]]
+
+    @cached_property
+    def loaded(self) -> tuple[Any, Any]:
+        """(data module, module), built at most once."""
+        return self.load()
+
+    def save_table(self, name: str, frame: pd.DataFrame) -> Path:
+        path = self.directory / "analysis" / f"{name}.csv"
+        write_csv(path, frame)
+        return path
+
+    def save_json(self, name: str, value: Any) -> Path:
+        path = self.directory / "analysis" / f"{name}.json"
+        write_json(path, value)
+        return path
+
+    def save_figure(self, name: str, figure: Figure) -> Path:
+        """Write `figures/<name>.png` and `.pdf`; return the PNG's path."""
+        return save_figure(self.directory / "figures" / f"{name}.png", figure)
+
+
+def save_figure(png: Path, figure: Figure) -> Path:
+    """Write `png` for the screen and a PDF beside it for a paper."""
+    for path in (png, png.with_suffix(".pdf")):
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary)
+    return png
+
+
+class Analysis(Protocol):
+    """Constructor arguments come from `conf/analysis/<name>.yaml`; `run` writes tables and figures."""
+
+    def run(self, state: State) -> None: ...

@@ -1,0 +1,74 @@
+"""What several analyses do with the predictions table and with their own tables."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hallmark.checks import require
+from hallmark.statistics import class_order, labelled_rows
+
+
+def labelled_tasks(predictions: pd.DataFrame) -> Iterator[tuple[str, list[str] | None, pd.DataFrame]]:
+    """(task, its classes or None where it has scores only, its labelled rows) of tasks with labelled rows."""
+    rows = labelled_rows(predictions)
+    for task in rows["task"].unique():
+        yield str(task), class_order(predictions, str(task)), rows[rows["task"] == task]
+
+
+def classified_tasks(predictions: pd.DataFrame) -> list[tuple[str, list[str], pd.DataFrame]]:
+    """`labelled_tasks` that have classes."""
+    return [(task, classes, rows) for task, classes, rows in labelled_tasks(predictions) if classes is not None]
+
+
+def figure_name(stem: str, task: str, predictions: pd.DataFrame) -> str:
+    """`stem`, with the task's name where the table has more than one."""
+    return stem if predictions["task"].nunique() == 1 else f"{stem}_{task}"
+
+
+def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
+    """The keyword arguments of a bootstrap interval.
+
+    Raises:
+        SettingError: so few resamples cannot resolve an interval of this coverage.
+    """
+    require(0 < level < 1, "level", level, "a coverage strictly between 0 and 1, such as 0.95")
+    enough = repeats * (1 - level) >= 2 - 1e-9
+    require(enough, "repeats", repeats, f"at least 2 / (1 - level), for level {level:g}")
+    return {"level": level, "repeats": repeats, "seed": seed}
+
+
+def interval_texts(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+    """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734]; a dash where undefined."""
+    ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
+    return [
+        "–" if math.isnan(value) else f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
+        for value, low, high in ends
+    ]
+
+
+def show(title: str, frame: pd.DataFrame) -> None:
+    """Print a table to the terminal, a value and the ends of its interval in one column."""
+    ends = [str(name) for name in frame if {f"{name}_low", f"{name}_high"} <= set(frame)]
+    shown = frame.assign(**{name: interval_texts(frame, name) for name in ends})
+    shown = shown.drop(columns=[f"{name}{end}" for name in ends for end in ("_low", "_high")])
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in shown:
+        numeric = pd.api.types.is_numeric_dtype(shown[column])
+        table.add_column(Text(str(column)), justify="right" if numeric else "left")
+    for row in shown.itertuples(index=False):
+        table.add_row(*(Text(_cell(value)) for value in row))
+    console = Console()
+    console.print(Text(title, style="bold"))
+    console.print(table)
+
+
+def _cell(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,39 @@
+"""What ends a command early: a setting that is not right, or a request to stop."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has saved a checkpoint to go on from."""
+
+
+class SettingError(ValueError):
+    """A value that the user can change.
+
+    `key` is relative to the object that rejects it; `under` prefixes the config path of that object
+    while the error rises, so that the user reads the key as they would type it.
+    """
+
+    def __init__(self, key: str, value: Any, expected: str) -> None:
+        super().__init__(f"{key}={value!r}: expected {expected}")
+        self.key, self.value, self.expected = key, value, expected
+
+    def under(self, prefix: str) -> "SettingError":
+        return SettingError(f"{prefix}.{self.key}" if prefix else self.key, self.value, self.expected)
+
+
+def require(condition: bool, key: str, value: Any, expected: str) -> None:
+    """Raise `SettingError` unless `condition` holds."""
+    if not condition:
+        raise SettingError(key, value, expected)
+
+
+@contextmanager
+def setting(prefix: str) -> Iterator[None]:
+    """Name the config node whose object is being built."""
+    try:
+        yield
+    except SettingError as error:
+        raise error.under(prefix) from error

@@ -1,0 +1,1 @@
+"""From files to splits: images, texts, leakage gate, the base data module."""

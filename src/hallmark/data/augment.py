@@ -1,0 +1,37 @@
+"""Training-time image augmentation, seeded for each sample."""
+
+import torch
+from torch import Tensor
+from torchvision.transforms import v2
+
+from hallmark.checks import require
+
+
+class LightAugment:
+    """Random resized crop, horizontal flip and colour jitter on uint8 pixels [3, S, S].
+
+    Args:
+        crop: smallest share of the area that a crop keeps, in (0, 1]; 1 turns cropping off.
+        flip: probability of a horizontal flip.
+        color: strength of brightness, contrast and saturation jitter; 0 turns it off.
+    """
+
+    def __init__(self, crop: float, flip: float, color: float) -> None:
+        require(0 < crop <= 1, "crop", crop, "a share of the area in (0, 1]")
+        require(0 <= flip <= 1, "flip", flip, "a probability in [0, 1]")
+        require(0 <= color < 1, "color", color, "a strength in [0, 1)")
+        self.crop, self.flip, self.color = crop, flip, color
+
+    def __call__(self, pixels: Tensor, seed: int) -> Tensor:
+        """The view that `seed` names, same shape and dtype."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._transform(pixels.shape[-1])(pixels)
+
+    def _transform(self, size: int) -> v2.Transform:
+        steps: list[v2.Transform] = [v2.RandomHorizontalFlip(self.flip)]
+        if self.crop < 1:
+            steps.append(v2.RandomResizedCrop(size, scale=(self.crop, 1), ratio=(0.9, 1.1), antialias=True))
+        if self.color:
+            steps.append(v2.ColorJitter(self.color, self.color, self.color))
+        return v2.Compose(steps)

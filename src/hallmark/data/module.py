@@ -1,0 +1,171 @@
+"""What every system's data module is: samples, split, gate, loaders."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from hallmark.checks import require, setting
+from hallmark.data.leakage import Evidence, LeakageError, find_leaks
+from hallmark.data.problems import Problems
+from hallmark.data.sampling import Draw, EpochSampler
+from hallmark.data.splits import SplitPlan, check_splits, split_summary
+from hallmark.storage.files import write_csv
+from hallmark.storage.hashing import digest
+
+if TYPE_CHECKING:
+    from hallmark.features.store import FeatureStore
+
+
+class DataModule(LightningDataModule, ABC):
+    """Base of the systems' data modules.
+
+    The engine calls `prepare` (read and split), `check` (leakage gate) and `bind` (what the model wants
+    to see), then Lightning asks for loaders. `samples` holds one row a sample with the columns id,
+    group, target (None if unlabelled), split, content (hash of all that the sample is made of),
+    `slice_*` and `info_*`.
+
+    Args:
+        classes: class names in the order of the logits.
+        batch_size: samples a step.
+        num_workers: loader processes; 0 reads in the training process.
+        split: who trains, selects and tests.
+        leakage: `stop` on a finding of the gate, or `report` it in the record.
+        seed: of the sample order and the augmentation.
+    """
+
+    def __init__(
+        self, *, classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int
+    ) -> None:
+        super().__init__()
+        require(len(set(classes)) == len(classes) > 1, "classes", list(classes), "two or more different names")
+        require(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        require(num_workers >= 0, "num_workers", num_workers, "at least 0")
+        require(leakage in ("stop", "report"), "leakage", leakage, "stop or report")
+        self.classes = list(classes)
+        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.split_plan, self.leakage_action = split, leakage
+        self.samples = pd.DataFrame()
+        self._skip = 0
+
+    @abstractmethod
+    def read(self) -> tuple[pd.DataFrame, Problems]:
+        """All usable samples (every column but split) and what was found wrong with the others."""
+
+    @abstractmethod
+    def facts(self) -> dict[str, Any]:
+        """`source` (where the data comes from) and what else the record should say of it."""
+
+    @abstractmethod
+    def evidence(self) -> Evidence:
+        """What the leakage gate compares, for `samples`."""
+
+    @abstractmethod
+    def dataset(self, split: str) -> Dataset:
+        """Samples of a split; reads a batch at once through `__getitems__(draws)`."""
+
+    @abstractmethod
+    def bind(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
+        """Say what the model wants to see: its encoder for each modality, or None for raw content.
+
+        With a `store`, outputs of frozen encoders take the place of their inputs.
+        """
+
+    def slice_categories(self) -> dict[str, list[str]]:
+        """All categories of each `slice_*` column in order, those without a row included."""
+        return {}
+
+    def prepare(self) -> None:
+        """Read and split.
+
+        Raises:
+            ValueError: nothing to train on, one class only, no validation rows, a fatal bad row.
+        """
+        samples, self.problems = self.read()
+        if samples.empty:
+            raise ValueError(f"{self.facts()['source']}: no usable rows")
+        self.problems.raise_if_fatal()
+        labelled = samples["target"].notna()
+        samples["split"] = "predict"
+        with setting("split"):
+            samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
+        self.samples = self.with_extra(samples).reset_index(drop=True)
+        check_splits(self.samples, self.classes)
+        size = int((self.samples["split"] == "train").sum())
+        require(self.batch_size <= size, "batch_size", self.batch_size, f"at most the {size} training rows")
+
+    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+        """Hook for rows added to the training split from elsewhere."""
+        return samples
+
+    def check(self, directory: Path) -> dict[str, Any]:
+        """Write splits, problems and leaks beside the run, and pass the gate; gives the record's entry.
+
+        Raises:
+            LeakageError: after `leakage.csv` was written.
+        """
+        write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]])
+        if self.problems.found:
+            write_csv(directory / "problems.csv", self.problems.table())
+        findings, verdicts = find_leaks(self.evidence())
+        if len(findings):
+            write_csv(directory / "leakage.csv", findings)
+            if self.leakage_action == "stop":
+                raise LeakageError(findings)
+        return {"action": self.leakage_action, "findings": len(findings), "checks": verdicts}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of every sample's content, label and split."""
+        columns = self.samples[["id", "content", "target", "split"]]
+        return digest(columns.astype(object).where(columns.notna(), None).sort_values("id").to_numpy().tolist())
+
+    def split_summary(self) -> dict[str, Any]:
+        return split_summary(self.samples)
+
+    def rows(self, split: str) -> pd.DataFrame:
+        """Samples of `split`; raises ValueError where there are none."""
+        rows = self.samples[self.samples["split"] == split].reset_index(drop=True)
+        if rows.empty:
+            held = ", ".join(sorted(self.samples["split"].unique()))
+            raise ValueError(f"split={split}: the data has no such rows; it has {held}")
+        return rows
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = self.dataset("train")
+        sampler = EpochSampler(len(self.rows("train")), seed=self.seed, skip=self._skip)
+        return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
+
+    def val_dataloader(self) -> DataLoader:
+        return self.eval_dataloader("val")
+
+    def eval_dataloader(self, split: str) -> DataLoader:
+        """Every sample of `split` once, in order, without augmentation."""
+        draws = [Draw(position, 0) for position in range(len(self.rows(split)))]
+        return DataLoader(self.dataset(split), 4 * self.batch_size, sampler=draws, **self._loading())
+
+    def _loading(self) -> dict[str, Any]:
+        return {"num_workers": self.num_workers, "collate_fn": _as_is, "persistent_workers": self.num_workers > 0}
+
+    def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
+        """Write the label file for unlabelled rows; gives its path."""
+        path = directory / "labels.csv"
+        write_csv(path, predictions[["id", "prediction"]])
+        return path
+
+    def state_dict(self) -> dict[str, Any]:
+        assert self.trainer is not None
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        done = 0 if progress.is_last_batch else progress.current.processed  # type: ignore[attr-defined]
+        return {"samples_used": done * self.batch_size}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._skip = state_dict["samples_used"]
+
+
+def _as_is(batch: Any) -> Any:  # datasets give whole batches; a lambda would not reach spawned workers
+    return batch

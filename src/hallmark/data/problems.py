@@ -1,0 +1,70 @@
+"""What to do with a file or row that is not as it should be: listed by name, never silent."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import pandas as pd
+
+from hallmark.checks import require
+
+
+class Policy(StrEnum):
+    """`fatal` stops with the list, `skip` leaves the row out, `keep` uses it as well as can be."""
+
+    FATAL = "fatal"
+    SKIP = "skip"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One finding: `kind` is a key of `data.on_problem`, `detail` a sentence that names the file."""
+
+    id: str
+    kind: str
+    detail: str
+
+
+class BadDataError(ValueError):
+    """Rows that the configuration calls fatal."""
+
+
+class Problems:
+    """Findings of one data set and what the configuration says of each kind.
+
+    Args:
+        policies: `data.on_problem`, kind → fatal, skip or keep.
+        repairable: kinds for which `keep` has a meaning.
+    """
+
+    def __init__(self, policies: Mapping[str, str], *, repairable: Iterable[str]) -> None:
+        for kind, policy in policies.items():
+            allowed = list(Policy) if kind in set(repairable) else [Policy.FATAL, Policy.SKIP]
+            require(policy in allowed, f"on_problem.{kind}", policy, f"one of {', '.join(allowed)}")
+        self._policies = {kind: Policy(policy) for kind, policy in policies.items()}
+        self.found: list[Problem] = []
+
+    def add(self, row_id: str, kind: str, detail: str) -> bool:
+        """Note a finding; True if its row stays."""
+        self.found.append(Problem(row_id, kind, detail))
+        return self._policies[kind] is Policy.KEEP
+
+    def raise_if_fatal(self) -> None:
+        """Raise `BadDataError` with all fatal findings at once."""
+        fatal = [problem for problem in self.found if self._policies[problem.kind] is Policy.FATAL]
+        if fatal:
+            lines = [f"  {problem.kind}: {problem.detail}" for problem in fatal[:20]]
+            more = [f"  … and {len(fatal) - 20} more"] if len(fatal) > 20 else []
+            kinds = " ".join(f"data.on_problem.{kind}=skip" for kind in sorted({p.kind for p in fatal}))
+            advice = f"Mend these files, or leave the rows out with {kinds}"
+            raise BadDataError("\n".join([f"{len(fatal)} bad rows:", *lines, *more, advice]))
+
+    def counts(self) -> dict[str, int]:
+        return dict(sorted(Counter(problem.kind for problem in self.found).items()))
+
+    def table(self) -> pd.DataFrame:
+        """Columns id, kind, policy, detail."""
+        rows = [(p.id, p.kind, str(self._policies[p.kind]), p.detail) for p in self.found]
+        return pd.DataFrame(rows, columns=["id", "kind", "policy", "detail"])

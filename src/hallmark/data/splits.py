@@ -1,0 +1,140 @@
+"""Who trains, selects and tests: grouped, stratified, written down with a hash."""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold
+
+from hallmark.checks import require
+from hallmark.storage.hashing import digest
+
+
+class SplitPlan(Protocol):
+    """Assigns a split name to each labelled row; groups stay whole."""
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        """Split names [N] for `samples` with columns id, group, target."""
+        ...
+
+
+class Holdout:
+    """train / val / test by shares of rows, stratified by target, groups whole.
+
+    Args:
+        val: share of rows that select checkpoints and settings; `test`: share that is sealed.
+        seed: of the split alone, so that runs with other training seeds share it.
+    """
+
+    def __init__(self, val: float, test: float, seed: int) -> None:
+        require(
+            0 < val < 0.5, "val", val, "a share of rows in (0, 0.5); without validation rows nothing can be selected"
+        )
+        require(0 <= test < 0.5, "test", test, "a share of rows in [0, 0.5)")
+        self.val, self.test, self.seed = val, test, seed
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        names = np.full(len(samples), "train", dtype=object)
+        if self.test:
+            names[_carve(samples, self.test, self.seed)] = "test"
+        rest = np.flatnonzero(names == "train")
+        names[rest[_carve(samples.iloc[rest], self.val / (1 - self.test), self.seed)]] = "val"
+        return names
+
+
+class KFold:
+    """Fold `fold` of `folds` is the test split; `val` is a share carved from the rest."""
+
+    def __init__(self, folds: int, fold: int, val: float, seed: int) -> None:
+        require(folds >= 2, "folds", folds, "at least 2")
+        require(0 <= fold < folds, "fold", fold, f"between 0 and {folds - 1}")
+        require(0 < val < 0.5, "val", val, "a share of the training rows in (0, 0.5)")
+        self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        names = np.full(len(samples), "train", dtype=object)
+        names[_folds(samples, self.folds, self.seed)[self.fold]] = "test"
+        rest = np.flatnonzero(names == "train")
+        names[rest[_carve(samples.iloc[rest], self.val, self.seed)]] = "val"
+        return names
+
+
+class FromFile:
+    """A fixed split from a CSV with columns id and split (train, val, calibration, test).
+
+    The `splits.csv` of any run directory is such a file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = Path(path)
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        require(self.path.is_file(), "path", str(self.path), "an existing CSV file with columns id and split")
+        table = pd.read_csv(self.path, dtype=str)
+        require({"id", "split"} <= set(table), "path", str(self.path), f"columns id and split; found {list(table)}")
+        assigned = samples["id"].map(table.set_index("id")["split"])
+        missing = samples["id"][assigned.isna()].tolist()
+        require(
+            not missing, "path", str(self.path), f"a split for every row; {len(missing)} lack one, e.g. {missing[:3]}"
+        )
+        return assigned.to_numpy(object)
+
+
+class InnerFold:
+    """Fold `fold` of the training rows of `outer` is `held_out`; validation stays, test is left out.
+
+    The union of the `held_out` predictions over all folds is out-of-fold for the training split.
+    """
+
+    def __init__(self, outer: SplitPlan, folds: int, fold: int, seed: int) -> None:
+        require(folds >= 2, "folds", folds, "at least 2")
+        self.outer, self.folds, self.fold, self.seed = outer, folds, fold, seed
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        names = self.outer.assign(samples)
+        training = np.flatnonzero(names == "train")
+        names[training[_folds(samples.iloc[training], self.folds, self.seed)[self.fold]]] = "held_out"
+        return names
+
+
+def check_splits(samples: pd.DataFrame, classes: list[str]) -> None:
+    """Raise ValueError unless train and val hold rows, and train every class.
+
+    `samples` needs the columns split and target.
+    """
+    present = sorted(samples["target"].dropna().unique())
+    if len(present) < 2:
+        raise ValueError(
+            f"data: only one class ({', '.join(present) or 'none'}) in {len(samples)} rows; a classifier needs two"
+        )
+    for split in ("train", "val"):
+        if not (samples["split"] == split).any():
+            raise ValueError(f"data.split: no rows in {split}; give it a larger share or more data")
+    absent = set(classes) - set(samples.loc[samples["split"] == "train", "target"])
+    if absent:
+        raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
+                         "drop it from data.classes or choose another data.split.seed")  # fmt: skip
+
+
+def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:
+    """{split: {n, groups, hash of its ids}} for the record."""
+    return {
+        str(name): {"n": len(rows), "groups": rows["group"].nunique(), "hash": digest(sorted(rows["id"]))}
+        for name, rows in samples.groupby("split", sort=True)
+    }
+
+
+def _carve(samples: pd.DataFrame, share: float, seed: int) -> NDArray:
+    return _folds(samples, max(2, round(1 / share)), seed)[0]
+
+
+def _folds(samples: pd.DataFrame, folds: int, seed: int) -> list[NDArray]:
+    groups = samples["group"].nunique()
+    if groups < folds:
+        raise ValueError(f"data.split: {folds} folds need as many groups; found {groups} in {len(samples)} rows")
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    held = [rows for _, rows in splitter.split(samples, samples["target"], samples["group"])]
+    assert all(len(rows) for rows in held)
+    return held

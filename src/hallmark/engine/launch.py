@@ -1,0 +1,84 @@
+"""The configuration path: errors that say what to type instead, and nothing heavy imported."""
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import compose, initialize_config_dir
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from hallmark.checks import Interrupted
+
+os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to `readable_errors` and not to Hydra's own printer
+
+
+@contextmanager
+def readable_errors(config_name: str) -> Iterator[None]:
+    """End the process with a sentence and code 2 for what a user did; anything else keeps its traceback."""
+    try:
+        yield
+    except MissingConfigException as error:
+        _quit(_unknown_option(error))
+    except ConfigCompositionException as error:
+        _quit(_unknown_key(error, config_name) or str(error))
+    except (ValueError, HydraException, OmegaConfBaseException) as error:
+        _quit(str(error))
+    except Interrupted as error:
+        _quit(f"{error}; the same command goes on from there", code=143)
+    except KeyboardInterrupt:
+        _quit("interrupted", code=130)
+
+
+def _quit(message: str, code: int = 2) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _unknown_option(error: MissingConfigException) -> str:
+    wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
+    group, _, name = wanted.rpartition("/")
+    options = sorted(option for option in error.options or [] if option)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
+    hint = f" Did you mean {group}={near[0]}?" if near else ""
+    return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
+
+
+def _unknown_key(error: BaseException, config_name: str) -> str | None:
+    match = re.search(r"Could not override '([^']+)'", str(error))
+    if not match:
+        return None
+    key = match.group(1)
+    known = _known_keys(key, config_name)
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    last = key.rpartition(".")[2]
+    near += [path for path in known if path.rpartition(".")[2] == last and path not in near]
+    hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
+    return f"{key}: no such setting.{hint} (`--cfg job` prints them all)"
+
+
+def _known_keys(bad: str, config_name: str) -> list[str]:
+    pairs = (argument.partition("=") for argument in sys.argv[1:] if "=" in argument)
+    groups = [f"{key}={value}" for key, _, value in pairs if key != bad and not set(".,") & set(key + value)]
+    folder = Path(sys.argv[0]).resolve().parent / "conf"
+    try:
+        with initialize_config_dir(str(folder), version_base="1.3"):
+            return list(_flat(compose(config_name, groups)))
+    except (HydraException, OmegaConfBaseException):
+        return []
+
+
+def _flat(config: DictConfig) -> Iterator[str]:
+    stack: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
+    while stack:
+        path, value = stack.pop()
+        if path:
+            yield path
+        if isinstance(value, dict):
+            stack.extend((f"{path}.{key}" if path else str(key), item) for key, item in value.items())

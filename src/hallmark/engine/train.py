@@ -1,0 +1,175 @@
+"""Fit one run: read, check, fit, select, measure."""
+
+import logging
+import shlex
+import sys
+import warnings
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+from omegaconf import DictConfig, OmegaConf
+
+from hallmark.analysis.figures import learning_curves
+from hallmark.analysis.state import save_figure
+from hallmark.checks import setting
+from hallmark.data.module import DataModule
+from hallmark.engine.build import build, check_types
+from hallmark.engine.job import Job, device_facts
+from hallmark.engine.predict import load_weights, predict_split
+from hallmark.engine.terminal import announce, report, say
+from hallmark.features.store import FeatureStore
+from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.initialise import initialise_from
+from hallmark.runs.identity import code_hashes, git_state, package_versions
+from hallmark.runs.record import Provenance, Record, RunState
+from hallmark.runs.run import Run, open_run
+from hallmark.storage.files import write_text
+
+
+def train(config: DictConfig) -> float:
+    """Make the run that `config` describes, or go on with it, or find it done.
+
+    Returns:
+        The best value of `monitor.metric`.
+
+    Raises:
+        ValueError: a setting, the data or the run directory does not allow it; the message says why.
+        Interrupted: asked to stop; the same command goes on.
+    """
+    quieten()
+    job = Job.of(config)
+    check_types(job.config)
+    run = job.run
+    with run.locked():
+        data = prepare_data(job)
+        provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
+        standing = run.standing(provenance, rerun=job.config.rerun)
+        if standing is RunState.DONE:
+            say(f"{run.directory} is done (rerun=true would replace it)")
+        else:
+            resumed = standing is RunState.INTERRUPTED
+            record = _record(job, run, data, provenance, resumed=resumed)
+            announce(job, data, resumed=resumed)
+            with run.recorded(record):
+                _fit(job, run, data, resumed=resumed)
+        report(run, data.classes)
+    assert run.record is not None and run.record.selected is not None
+    return float(run.record.selected["value"])
+
+
+def prepare_data(job: Job) -> DataModule:
+    """The data module, read and split."""
+    data: DataModule = build(job.config.data)
+    with setting("data"):
+        data.prepare()
+    return data
+
+
+def build_module(job: Job, data: DataModule) -> LightningModule:
+    """The module with its seed's initial weights, and the data bound to what it wants to see."""
+    seed_everything(job.config.seed, verbose=False)
+    module: LightningModule = build(job.config.model)
+    settings = job.config.features
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    store = FeatureStore(settings.folder, settings.batch_size, device) if settings.enabled else None
+    data.bind(module.inputs, store)  # type: ignore[arg-type]
+    return module
+
+
+def build_trainer(job: Job, run: Run, callbacks: list[Callback], loggers: list[Any]) -> Trainer:
+    trainer: Trainer = build(job.config.trainer, callbacks=callbacks, logger=loggers or False)
+    return trainer
+
+
+_EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*LeafSpec.*",
+    ".*isinstance.treespec.*",
+    ".*parameters. is an empty generator.*",
+    ".*this fit will run with no optimizer.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+)
+
+
+def quieten() -> None:
+    """Keep advice on what is so by design off the terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, resumed: bool) -> Record:
+    if resumed:
+        assert run.record is not None
+        run.record.resumed += 1
+        return run.record
+    run.clear()
+    write_text(run.directory / "config.yaml", OmegaConf.to_yaml(job.config))
+    return Record(
+        name=job.config.name,
+        run_id=job.id,
+        state=RunState.RUNNING,
+        provenance=provenance,
+        seed=job.config.seed,
+        command=["python", *map(shlex.quote, sys.argv)],
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        git=git_state(),
+        versions=package_versions(),
+        device=device_facts(),
+        splits=data.split_summary(),
+        leakage={},
+        problems=data.problems.counts(),
+        data=data.facts(),
+        parents=[job.config.init_from] if job.config.init_from else [],
+    )
+
+
+def _fit(job: Job, run: Run, data: DataModule, *, resumed: bool) -> None:
+    assert run.record is not None
+    run.record.leakage = data.check(run.directory)
+    run.record.write(run.directory)
+    module = build_module(job, data)
+    if job.config.init_from and not resumed:
+        initialise_from(module, open_run(job.config.init_from).best)
+    best, callbacks = _callbacks(job, run)
+    trainer = build_trainer(job, run, callbacks, _loggers(job, run))
+    trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
+    run.record.selected = {
+        "checkpoint": run.best.relative_to(run.directory).as_posix(),
+        "metric": job.config.monitor.metric,
+        "value": float(best.best_model_score),  # type: ignore[arg-type]
+    }
+    load_weights(module, run.best)
+    predict_split(run, trainer, module, data, "val")
+    save_figure(
+        run.directory / "figures" / "learning_curves.png", learning_curves(read_history(run), run.record.selected)
+    )
+
+
+def _callbacks(job: Job, run: Run) -> tuple[ModelCheckpoint, list[Callback]]:
+    folder = run.best.parent
+    best = ModelCheckpoint(
+        folder, run.best.stem, monitor=job.config.monitor.metric, mode=job.config.monitor.mode,
+        enable_version_counter=False, save_on_train_epoch_end=True,
+    )  # fmt: skip
+    last = ModelCheckpoint(folder, run.last.stem, enable_version_counter=False, save_on_train_epoch_end=True)
+    configured = [build(node) for node in job.config.callbacks.values() if node is not None]
+    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), GracefulStop(run.last)]
+    return best, [*configured, *own, best, last]
+
+
+def _loggers(job: Job, run: Run) -> list[Any]:
+    nodes = (job.config.logger or {}).values()
+    return [build(node)(job=job, run=run) for node in nodes]
+
+
+def read_history(run: Run) -> pd.DataFrame:
+    """`history.csv`, one row an epoch; empty where there is none."""
+    path = run.directory / "history.csv"
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()

@@ -1,0 +1,81 @@
+"""Outputs of frozen encoders, computed once for all trials, folds, seeds and analyses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hallmark.checks import require
+from hallmark.storage.arrays import ArrayStore
+from hallmark.storage.hashing import digest, digest_bytes
+
+Inputs = Any
+
+
+class FrozenEncoder(Protocol):
+    """A module that maps a batch of inputs to embeddings [B, D] and says how it prepares its inputs.
+
+    `preprocessing` holds all that decides the embedding besides weights and content: image size, mean
+    and std, token length, tokenizer, view.
+    """
+
+    preprocessing: Mapping[str, Any]
+
+    def __call__(self, inputs: Inputs) -> Tensor: ...
+
+
+class FeatureStore:
+    """Embeddings by encoder weights, preprocessing, dtype and sample content.
+
+    Args:
+        folder: root of the store, shared by all runs.
+        batch_size: samples in one forward pass.
+        device: where the encoder runs.
+    """
+
+    def __init__(self, folder: Path | str, batch_size: int, device: str) -> None:
+        require(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        self.folder, self.batch_size, self.device = Path(folder), batch_size, device
+
+    def features(self, encoder: nn.Module, content: Sequence[str], load: Callable[[Sequence[int]], Inputs]) -> Tensor:
+        """Embeddings float32 [N, D] for samples whose content hashes are `content`.
+
+        `load(positions)` gives the encoder's input for those that are not stored yet.
+        """
+        store = ArrayStore(self.folder / encoder_key(encoder))
+
+        def compute(positions: Sequence[int]) -> NDArray:
+            batches = (positions[s : s + self.batch_size] for s in range(0, len(positions), self.batch_size))
+            return np.concatenate([self._forward(encoder, load(batch)) for batch in batches])
+
+        return torch.from_numpy(store.rows(content, compute).take(range(len(content))))
+
+    @torch.inference_mode()
+    def _forward(self, encoder: nn.Module, inputs: Inputs) -> NDArray:
+        encoder.to(self.device).eval()
+        return encoder(_to(inputs, self.device)).float().cpu().numpy()
+
+
+def encoder_key(encoder: nn.Module) -> str:
+    """Folder name for one encoder: hash of its class, weights, dtype and preprocessing."""
+    kind = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
+    return digest({"kind": kind, "weights": weights_digest(encoder), "preprocessing": dict(encoder.preprocessing)})  # type: ignore[arg-type]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers."""
+    blocks: list[bytes] = []
+    for name, tensor in sorted(module.state_dict().items()):
+        blocks.append(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        blocks.append(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest_bytes(*blocks)
+
+
+def _to(inputs: Inputs, device: str) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return inputs.to(device)
+    return {name: tensor.to(device) for name, tensor in inputs.items()}

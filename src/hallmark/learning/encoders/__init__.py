@@ -1,0 +1,1 @@
+"""Pretrained towers by name or local path."""

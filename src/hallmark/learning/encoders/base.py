@@ -1,0 +1,61 @@
+"""What an encoder is: inputs of a batch in, embeddings [B, D] out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Encoder(nn.Module):
+    """Base of the towers.
+
+    Attributes:
+        embedding_dim: D.
+        frozen: the weights never change and dropout is off for the whole fit, so that outputs may be cached.
+        preprocessing: all that decides an embedding besides weights and content, as plain values.
+    """
+
+    embedding_dim: int
+    frozen: bool
+    preprocessing: dict[str, Any]
+
+    def freeze(self) -> None:
+        """Freeze for good: no gradients, evaluation mode."""
+        self.frozen = True
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As in torch, but a frozen encoder stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+
+class ImageEncoder(Encoder):
+    """Maps uint8 pixels [B, 3, S, S] to embeddings [B, D]; normalises them itself.
+
+    Args:
+        image_size: S in pixels.
+        mean: by channel, for pixels scaled to [0, 1]; `std` likewise.
+    """
+
+    def __init__(self, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.frozen = False
+        self.preprocessing = {"image_size": image_size, "mean": list(mean), "std": list(std)}
+        self._mean: Tensor
+        self._std: Tensor
+        self.register_buffer("_mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
+        self.register_buffer("_std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        return (pixels.to(self._mean.dtype) - self._mean) / self._std
+
+
+class TextEncoder(Encoder):
+    """Maps token tensors by name, each [B, L], to embeddings [B, D]."""
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """Tensors [N, L] with the fixed length L of this encoder."""
+        raise NotImplementedError

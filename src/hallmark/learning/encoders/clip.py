@@ -1,0 +1,146 @@
+"""The two towers of CLIP, through open_clip."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import open_clip
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from hallmark.checks import require
+from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
+from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
+from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict
+from hallmark.storage.hashing import digest
+
+# OpenAI's four releases carry other names on the Hugging Face hub than in open_clip.
+_HUGGING_FACE = {
+    "openai/clip-vit-base-patch32": "ViT-B-32-quickgelu",
+    "openai/clip-vit-base-patch16": "ViT-B-16-quickgelu",
+    "openai/clip-vit-large-patch14": "ViT-L-14-quickgelu",
+    "openai/clip-vit-large-patch14-336": "ViT-L-14-336-quickgelu",
+}
+
+
+class ClipImageEncoder(ImageEncoder):
+    """CLIP's image tower with its projection; embeddings are unit vectors."""
+
+    def __init__(self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(image_size=image_size, mean=mean, std=std)
+        self.visual = visual
+        self.embedding_dim = int(visual.output_dim)  # type: ignore[arg-type]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return normalize(self.visual(self.normalised(pixels)), dim=-1)
+
+
+class ClipTextEncoder(TextEncoder):
+    """CLIP's text tower with its projection; embeddings are unit vectors.
+
+    The tokens are cut to `token_length`: tweets end long before CLIP's 77, and attention is paid for
+    every position.
+    """
+
+    def __init__(self, text: nn.Module, tokenizer: Any, *, token_length: int) -> None:
+        super().__init__()
+        self.text, self.tokenizer, self.token_length = text, tokenizer, token_length
+        self.embedding_dim = int(text.output_dim)  # type: ignore[arg-type]
+        self.frozen = False
+        self.preprocessing = {"token_length": token_length, "tokenizer": _tokenizer_digest(tokenizer)}
+        _shorten(text, token_length)
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """`input_ids` int64 [N, token_length]."""
+        return {"input_ids": self.tokenizer(list(texts), context_length=self.token_length)}
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        return normalize(self.text(tokens["input_ids"]), dim=-1)
+
+
+def clip_towers(
+    *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
+) -> dict[str, Encoder]:
+    """The towers of one CLIP as {"image": ..., "text": ...}, for the `modalities` asked for.
+
+    Args:
+        name: an open_clip architecture (ViT-B-32), a Hugging Face name of OpenAI's releases
+            (openai/clip-vit-base-patch32), or a local folder in open_clip's or transformers' layout.
+        weights: `openai` or another of open_clip's tags for the architecture, `random`, or a local file
+            in either layout; a folder brings its own (`folder`).
+        token_length: at most the architecture's context.
+
+    Raises:
+        SettingError, MissingWeightsError, ValueError: see the messages.
+    """
+    require(
+        set(modalities) <= {"image", "text"} and bool(modalities), "modalities", list(modalities), "image, text or both"
+    )
+    model, tokenizer = _load(name, weights)
+    text = model.text
+    require(
+        3 <= token_length <= text.context_length, "token_length", token_length, f"between 3 and {text.context_length}"
+    )
+    towers: dict[str, Encoder] = {}
+    if "image" in modalities:
+        visual = model.visual
+        config = visual.preprocess_cfg
+        size = config["size"][0] if isinstance(config["size"], tuple | list) else config["size"]
+        towers["image"] = ClipImageEncoder(visual, image_size=size, mean=config["mean"], std=config["std"])
+    if "text" in modalities:
+        towers["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
+    for tower in towers.values() if frozen else ():
+        tower.freeze()
+    return towers
+
+
+def _load(name: str, weights: str) -> tuple[Any, Any]:
+    folder = local_path(name)
+    if folder is not None and (folder / "open_clip_config.json").is_file():
+        source = f"local-dir:{folder}"
+        return _create(source, None, load=weights != "random"), open_clip.get_tokenizer(source)
+    if folder is not None:
+        return read_transformers_folder(folder), open_clip.get_tokenizer("ViT-B-32")
+    architecture = _HUGGING_FACE.get(name, name)
+    require(architecture in open_clip.list_models(), "name", name, _known_names())
+    return _with_weights(architecture, weights), open_clip.get_tokenizer(architecture)
+
+
+def _with_weights(architecture: str, weights: str) -> Any:
+    tags = open_clip.list_pretrained_tags_by_model(architecture.removesuffix("-quickgelu"))
+    if weights in tags:
+        with published(f"CLIP {architecture} ({weights})"):
+            return _create(architecture, weights, load=True)
+    path = local_path(weights) if weights != "random" else None
+    require(
+        weights == "random" or path is not None,
+        "weights",
+        weights,
+        f"random, a local file, or one of {', '.join(tags)}",
+    )
+    model = _create(architecture, None, load=False)
+    if path is not None:
+        state = read_state_dict(path)
+        load_exactly(model.load_state_dict, to_open_clip(state), path)
+    return model
+
+
+def _create(name: str, tag: str | None, *, load: bool) -> Any:
+    quick = tag == "openai" or name.endswith("-quickgelu")
+    return open_clip.create_model(
+        name, pretrained=tag, load_weights=load, force_quick_gelu=quick, force_custom_text=True, require_pretrained=load
+    )
+
+
+def _shorten(text: Any, token_length: int) -> None:
+    # open_clip cuts its positions to the tokens given, but applies its causal mask whole.
+    if text.attn_mask is not None:
+        text.register_buffer("attn_mask", text.attn_mask[:token_length, :token_length].clone(), persistent=False)
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    inner = getattr(tokenizer, "tokenizer", None)
+    return digest(inner.get_vocab() if inner is not None else tokenizer.encoder)
+
+
+def _known_names() -> str:
+    return f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"

@@ -1,0 +1,60 @@
+"""Text towers of Hugging Face transformers."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from hallmark.checks import require
+from hallmark.learning.encoders.base import TextEncoder
+from hallmark.learning.encoders.weights import local_path, published
+from hallmark.storage.hashing import digest
+
+
+class HFTextEncoder(TextEncoder):
+    """A transformer encoder, pooled over its tokens.
+
+    Args:
+        name: model name on the hub, a local folder, or `package:<package>/<folder>`.
+        weights: `pretrained` or `random` (the folder's architecture, untrained).
+        token_length: longer texts are cut, shorter ones padded (and the padding trimmed for each batch).
+        pooling: `mean` over real tokens, or `cls` for the first.
+        frozen: keep the weights and cache the embeddings.
+    """
+
+    def __init__(self, *, name: str, weights: str, token_length: int, pooling: str, frozen: bool) -> None:
+        super().__init__()
+        require(weights in ("pretrained", "random"), "weights", weights, "pretrained or random")
+        require(pooling in ("mean", "cls"), "pooling", pooling, "mean or cls")
+        require(2 <= token_length <= 8192, "token_length", token_length, "between 2 and 8192 tokens")
+        source = str(local_path(name) or name)
+        with published(f"text model {name}"):
+            self.tokenizer = AutoTokenizer.from_pretrained(source)
+            if weights == "pretrained":
+                self.model = AutoModel.from_pretrained(source, dtype=torch.float32)
+            else:
+                self.model = AutoModel.from_config(AutoConfig.from_pretrained(source))
+        self.embedding_dim = self.model.config.hidden_size
+        self.token_length, self.pooling = token_length, pooling
+        vocabulary = digest(self.tokenizer.get_vocab())
+        self.preprocessing = {"token_length": token_length, "pooling": pooling, "tokenizer": vocabulary}
+        self.frozen = False
+        if frozen:
+            self.freeze()
+
+    def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
+        """`input_ids` and `attention_mask`, int64 [N, token_length]."""
+        encoded = self.tokenizer(
+            list(texts), truncation=True, max_length=self.token_length, padding="max_length", return_tensors="pt"
+        )
+        return {"input_ids": encoded["input_ids"], "attention_mask": encoded["attention_mask"]}
+
+    def forward(self, tokens: dict[str, Tensor]) -> Tensor:
+        longest = int(tokens["attention_mask"].sum(dim=1).max())
+        mask_BL = tokens["attention_mask"][:, :longest]
+        hidden_BLD = self.model(input_ids=tokens["input_ids"][:, :longest], attention_mask=mask_BL).last_hidden_state
+        if self.pooling == "cls":
+            return hidden_BLD[:, 0]
+        weights_BL1 = mask_BL.unsqueeze(-1).to(hidden_BLD.dtype)
+        return (hidden_BLD * weights_BL1).sum(dim=1) / weights_BL1.sum(dim=1).clamp(min=1)

@@ -1,0 +1,59 @@
+"""Image towers of timm."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import timm
+from torch import Tensor
+
+from hallmark.checks import require
+from hallmark.learning.encoders.base import ImageEncoder
+from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict
+
+
+class TimmImageEncoder(ImageEncoder):
+    """A timm model without its classifier, pooled to one embedding.
+
+    Args:
+        name: timm's model name.
+        weights: `pretrained` for timm's default weights, `random`, or a local file with timm's layout.
+        image_size: pixels a side.
+        mean: by channel; None takes the model's own. `std` likewise.
+        frozen: keep the weights and cache the embeddings.
+        options: further arguments of `timm.create_model`, such as pad_type.
+    """
+
+    def __init__(
+        self, *, name: str, weights: str, image_size: int, mean: Sequence[float] | None, std: Sequence[float] | None,
+        frozen: bool, options: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        require(timm.is_model(name), "name", name, _nearest_models(name))
+        require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
+        with published(f"timm model {name}"):
+            model = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **options)
+        config = model.pretrained_cfg
+        super().__init__(image_size=image_size, mean=mean or config["mean"], std=std or config["std"])
+        self.model = model
+        self.embedding_dim = model.num_features
+        if hasattr(model, "head_hidden_size"):
+            self.embedding_dim = model.head_hidden_size
+        self._load(weights)
+        if frozen:
+            self.freeze()
+
+    def _load(self, weights: str) -> None:
+        if weights in ("pretrained", "random"):
+            return
+        path = local_path(weights)
+        require(path is not None, "weights", weights, "pretrained, random, or the path of a local file")
+        assert path is not None
+        classifier = self.model.pretrained_cfg.get("classifier", "classifier")
+        load_exactly(self.model.load_state_dict, read_state_dict(path), path, ignore=(f"{classifier}.",))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.model(self.normalised(pixels))
+
+
+def _nearest_models(name: str) -> str:
+    matches = timm.list_models(f"*{name.split('.')[0][:8]}*")[:4] or timm.list_models()[:4]
+    return f"a timm model name, such as {', '.join(matches)}"

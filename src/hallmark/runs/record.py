@@ -1,0 +1,84 @@
+"""`record.json`: what a run was, what it stood on and how it ended."""
+
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from hallmark.storage.files import read_json, write_json
+
+
+class RunState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+@dataclass
+class Provenance:
+    """What a result depends on besides its configuration.
+
+    Attributes:
+        data: fingerprint of the samples and their split; `code`: hash by source file.
+    """
+
+    data: str
+    code: dict[str, str]
+
+    def differences(self, other: "Provenance") -> list[str]:
+        """Sentences that say how `other` differs, empty when it does not."""
+        changed = sorted(name for name in self.code.keys() | other.code.keys() if self._changed(other, name))
+        found = [f"code: {', '.join(changed)}"] if changed else []
+        if self.data != other.data:
+            found.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
+        return found
+
+    def _changed(self, other: "Provenance", name: str) -> bool:
+        return self.code.get(name) != other.code.get(name)
+
+
+@dataclass
+class Record:
+    """The record as it stands on disk; times are in seconds."""
+
+    name: str
+    run_id: str
+    state: RunState
+    provenance: Provenance
+    seed: int
+    command: list[str]
+    started: str
+    git: dict[str, Any]
+    versions: dict[str, str]
+    device: dict[str, Any]
+    splits: dict[str, Any]
+    leakage: dict[str, Any]
+    problems: dict[str, int] = field(default_factory=dict)
+    data: dict[str, Any] = field(default_factory=dict)
+    parents: list[str] = field(default_factory=list)
+    wall_seconds: float = 0.0
+    resumed: int = 0
+    selected: dict[str, Any] | None = None
+    error: str | None = None
+
+    def write(self, directory: Path) -> None:
+        write_json(directory / "record.json", asdict(self))
+
+    @classmethod
+    def read(cls, directory: Path) -> "Record | None":
+        """The record of `directory`, or None where none was written.
+
+        Raises:
+            ValueError: the file is not a record of this version.
+        """
+        path = directory / "record.json"
+        if not path.exists():
+            return None
+        raw = read_json(path)
+        unknown = raw.keys() - {item.name for item in fields(cls)}
+        if unknown or "provenance" not in raw:
+            raise ValueError(f"{path}: not a run record (unexpected fields {sorted(unknown)})")
+        raw["provenance"] = Provenance(**raw["provenance"])
+        raw["state"] = RunState(raw["state"])
+        return cls(**raw)

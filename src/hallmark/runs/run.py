@@ -1,0 +1,138 @@
+"""One run directory: who may work in it, and what a repeated command means there."""
+
+import shutil
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from hallmark.checks import Interrupted
+from hallmark.runs.record import Provenance, Record, RunState
+from hallmark.storage.files import read_json, write_json
+
+
+class RunConflict(ValueError):
+    """The command cannot be carried out in this run directory as it stands."""
+
+
+class Run:
+    """A run directory; `record` is None until `start` or `resume`.
+
+    Layout: `config.yaml`, `record.json`, `metrics.json`, `history.csv`, `splits.csv`, `predictions/`,
+    `checkpoints/`, `figures/`, `analysis/`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.record = Record.read(directory)
+
+    @property
+    def best(self) -> Path:
+        return self.directory / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.directory / "checkpoints" / "last.ckpt"
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        path = self.directory / "metrics.json"
+        return read_json(path) if path.exists() else {}
+
+    def add_metrics(self, split: str, metrics: dict[str, Any]) -> None:
+        write_json(self.directory / "metrics.json", {**self.metrics, split: metrics})
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory alone.
+
+        Raises:
+            RunConflict: another process holds it.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.directory / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunConflict(f"{self.directory}: another process is working on this run; wait for it") from None
+        try:
+            self.record = Record.read(self.directory)
+            yield
+        finally:
+            lock.release()
+
+    def standing(self, provenance: Provenance, *, rerun: bool) -> RunState | None:
+        """What the directory holds for this provenance: done, interrupted, or None for nothing to build on.
+
+        Call it under the lock: a record that says `running` is then of a process that died.
+
+        Raises:
+            RunConflict: it holds a run on other data or with other code.
+        """
+        if rerun or self.record is None or self.record.state is RunState.FAILED:
+            return None
+        differences = self.record.provenance.differences(provenance)
+        if differences:
+            raise RunConflict(
+                f"{self.directory} is {self.record.state} but not of the same making; it differs in "
+                + "; ".join(differences)
+                + ". Add rerun=true to replace it"
+            )
+        if self.record.state is RunState.DONE:
+            return RunState.DONE
+        return RunState.INTERRUPTED if self.last.exists() else None
+
+    def clear(self) -> None:
+        """Remove what an earlier run left, but for the lock that this process holds."""
+        for path in self.directory.iterdir():
+            if path.name == ".lock":
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    @contextmanager
+    def recorded(self, record: Record) -> Iterator[Record]:
+        """Keep `record` on disk as running, then as done, interrupted or failed by how the block ends."""
+        self.record = record
+        spent, began = record.wall_seconds, time.monotonic()
+        record.state, record.error = RunState.RUNNING, None
+        record.write(self.directory)
+        try:
+            yield record
+            record.state = RunState.DONE
+        except (Interrupted, KeyboardInterrupt):
+            record.state = RunState.INTERRUPTED
+            raise
+        except BaseException:
+            record.state, record.error = RunState.FAILED, traceback.format_exc()
+            raise
+        finally:
+            record.wall_seconds = round(spent + time.monotonic() - began, 2)
+            record.write(self.directory)
+
+
+def open_run(path: str | Path) -> Run:
+    """The finished run at `path`, or the only finished one directly below it.
+
+    Raises:
+        ValueError: there is no run, several, or it is not done.
+    """
+    run = Run(Path(path))
+    if run.record is None:
+        return _only_run_below(Path(path))
+    if run.record.state is not RunState.DONE:
+        again = " ".join(run.record.command)
+        raise ValueError(f"run={path}: the run is {run.record.state}; repeat its command to finish it: {again}")
+    return run
+
+
+def _only_run_below(path: Path) -> Run:
+    below = [Run(record.parent) for record in sorted(path.glob("*/record.json"))]
+    done = [run for run in below if run.record is not None and run.record.state is RunState.DONE]
+    if len(done) == 1:
+        return done[0]
+    found = ", ".join(str(run.directory) for run in done) or "none"
+    raise ValueError(f"run={path}: give one finished run, outputs/<experiment>/<run id>; found {found}")

@@ -1,0 +1,144 @@
+"""Percentile bootstrap that resamples whole groups (Efron & Tibshirani 1993, chapter 13; Field & Welsh 2007).
+
+Rows of one group (a subject, a video, an image) are not independent, so each resample draws G of the G
+groups with replacement and takes all rows of each. The interval holds the middle `level` of the metric's
+values. It runs a little narrow below some 30 groups, and has zero width where every group scores the same:
+`wilson` is the better choice for a proportion at 0 or 1. One group says nothing about the spread: low and
+high are then nan.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from hallmark.statistics.classification import Floats
+from hallmark.statistics.interval import Interval, check_level
+from hallmark.statistics.weighted import (
+    WeightedMetrics,
+    group_codes,
+    task_sample,
+    weighted_mean,
+    weighted_metrics,
+)
+
+BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the repeats
+
+
+def metric_interval(
+    predictions: pd.DataFrame, metric: str, *, level: float, repeats: int, seed: int, clustered: bool = True
+) -> Interval:
+    """Bootstrap interval of one metric of one task, from its labelled rows.
+
+    Args:
+        predictions: table of one task (see `tables`).
+        metric: a name of `classification_metrics`, or `score` (mean of that column). In a resample the macro
+            averages run over the classes that occur in it; one where the metric is undefined is left out.
+        level: coverage, such as 0.95.
+        repeats: number of resamples, at least 2 / (1 - level).
+        seed: seed of the resamples; equal seeds give equal intervals.
+        clustered: resample whole values of `group`; False resamples rows, which is too narrow where the rows
+            of a group are alike.
+
+    Raises:
+        ValueError: not exactly one task with labelled rows, an unknown metric, a row without group, or
+            `level` or `repeats` out of range.
+    """
+    return all_intervals(predictions, [metric], level=level, repeats=repeats, seed=seed, clustered=clustered)[metric]
+
+
+def all_intervals(
+    predictions: pd.DataFrame,
+    metrics: Sequence[str],
+    *,
+    level: float,
+    repeats: int,
+    seed: int,
+    clustered: bool = True,
+) -> dict[str, Interval]:
+    """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
+    check_resampling(level, repeats)
+    sample = task_sample(predictions, clustered=clustered)
+    evaluate = weighted_metrics(sample, metrics)
+    return intervals(evaluate, sample.n_groups, len(sample.rows), level=level, repeats=repeats, seed=seed)
+
+
+def mean_interval(
+    values: ArrayLike, groups: ArrayLike | None = None, *, level: float, repeats: int, seed: int
+) -> Interval:
+    """Bootstrap interval of the mean of any score per row (IoU, correctness, seconds).
+
+    Args:
+        values: [N] finite numbers.
+        groups: [N] labels of the unit that is resampled; None resamples rows.
+        level, repeats, seed: as in `metric_interval`.
+
+    Raises:
+        ValueError: no values, one that is not finite, unequal lengths, a row without group, or `level` or
+            `repeats` out of range.
+    """
+    check_resampling(level, repeats)
+    column = np.asarray(values, dtype=np.float64)
+    if column.ndim != 1 or column.size == 0 or not np.isfinite(column).all():
+        raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
+    labels = pd.Series(np.arange(column.size) if groups is None else np.asarray(groups))
+    if len(labels) != column.size:
+        raise ValueError(f"{len(labels)} groups for {column.size} values: give one per value")
+    codes, n_groups = group_codes(labels)
+    mean = weighted_mean(column, codes, n_groups)
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        return {"mean": mean(weights)}
+
+    return intervals(evaluate, n_groups, column.size, level=level, repeats=repeats, seed=seed)["mean"]
+
+
+def intervals(
+    evaluate: WeightedMetrics, n_groups: int, n_rows: int, *, level: float, repeats: int, seed: int
+) -> dict[str, Interval]:
+    """Intervals of whatever `evaluate` computes from group weights; `n_rows` bounds the memory of a block."""
+    estimate = evaluate(np.ones((1, n_groups)))
+    values = evaluate_blocks(evaluate, resample_weights(n_groups, n_rows, repeats, seed))
+    return {
+        name: Interval(float(estimate[name][0]), *_percentiles(values[name], level, n_groups), level)
+        for name in estimate
+    }
+
+
+def evaluate_blocks(evaluate: WeightedMetrics, blocks: Iterator[Floats]) -> dict[str, Floats]:
+    """Values [R] of every metric over blocks of weights."""
+    parts = [evaluate(weights) for weights in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def resample_weights(n_groups: int, n_rows: int, repeats: int, seed: int) -> Iterator[Floats]:
+    """Blocks [r, G] of multinomial weights, `repeats` rows in all: how often each group is drawn."""
+    rng = np.random.default_rng(seed)
+    for size in block_sizes(n_rows, repeats):
+        draws = rng.integers(n_groups, size=(size, n_groups), dtype=np.int32)
+        cells = draws + np.arange(size)[:, None] * n_groups
+        counts = np.bincount(cells.ravel(), minlength=size * n_groups)
+        yield counts.reshape(size, n_groups).astype(np.float64)
+
+
+def block_sizes(n_rows: int, repeats: int) -> list[int]:
+    """Sizes of blocks, `repeats` in all, of which each touches about BLOCK weights of rows."""
+    size = max(1, BLOCK // n_rows)
+    return [min(size, repeats - start) for start in range(0, repeats, size)]
+
+
+def check_resampling(level: float, repeats: int) -> None:
+    """Raise ValueError unless `repeats` resamples can resolve the tails of `level`."""
+    check_level(level)
+    if repeats * (1 - level) < 2 - 1e-9:
+        needed = int(np.ceil(2 / (1 - level) - 1e-6))
+        raise ValueError(f"repeats={repeats} cannot resolve level={level}: give at least {needed}")
+
+
+def _percentiles(values: Floats, level: float, n_groups: int) -> tuple[float, float]:
+    defined = values[~np.isnan(values)]
+    if n_groups < 2 or defined.size == 0:
+        return float("nan"), float("nan")
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

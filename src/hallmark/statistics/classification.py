@@ -1,0 +1,144 @@
+"""Classification metrics of N rows over C classes; targets and predictions are class indices 0 .. C - 1."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, roc_auc_score
+
+from hallmark.statistics.reliability import expected_calibration_error
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+COUNT_METRICS = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
+PROBABILITY_METRICS = ("auroc", "log_loss", "brier", "ece")
+CLASSIFICATION_METRICS = COUNT_METRICS + PROBABILITY_METRICS
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+ECE_BINS = 15
+
+
+def classification_metrics(
+    target: Integers, probabilities: Floats, prediction: Integers | None = None
+) -> dict[str, float]:
+    """Every classification metric of one table of rows.
+
+    Args:
+        target: [N] class indices.
+        probabilities: [N, C], rows that sum to 1.
+        prediction: [N] class indices; left out, the class of highest probability, the first one on a tie.
+            Only the count-based metrics read it: a threshold other than argmax does not move the others.
+
+    Returns:
+        Count-based, as `confusion_metrics` defines them: accuracy, macro_f1, weighted_f1, macro_precision,
+        macro_recall. From the probabilities:
+
+        auroc: area under the ROC curve of each class against the rest (tied pairs count one half), mean over
+            the classes with at least one row in and one row out of them; nan if there is none.
+        log_loss: mean over rows of -ln(probability of the target), probabilities clipped below at 2.2e-16.
+        brier: mean over rows of the sum over classes of (probability - [class is the target])^2, so 0 to 2
+            (Brier 1950), twice the binary form.
+        ece: expected calibration error of the top probability over 15 equal-width bins; a row is correct
+            where the first class of highest probability is the target.
+
+    Raises:
+        ValueError: no rows, shapes that do not fit, class indices outside 0 .. C - 1, or rows of
+            `probabilities` that are not distributions (each within [0, 1], sum within 1e-3 of 1).
+    """
+    check_rows(target, probabilities)
+    top = probabilities.argmax(axis=1)
+    chosen = top if prediction is None else prediction
+    if chosen.shape != target.shape:
+        raise ValueError(f"prediction {chosen.shape} must have the shape of target {target.shape}")
+    n_classes = probabilities.shape[1]
+    if chosen.min() < 0 or chosen.max() >= n_classes:
+        raise ValueError(f"prediction holds classes outside 0 .. {n_classes - 1}")
+    counts = confusion_metrics(confusion_matrix(target, chosen, labels=np.arange(n_classes)))
+    return {name: float(value) for name, value in counts.items()} | {
+        "auroc": macro_auroc(target, probabilities),
+        "log_loss": float(row_log_loss(target, probabilities).mean()),
+        "brier": float(row_brier(target, probabilities).mean()),
+        "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
+    }
+
+
+def confusion_metrics(confusion: NDArray[np.number]) -> dict[str, Floats]:
+    """The count-based metrics of confusion matrices, over any leading axes.
+
+    Args:
+        confusion: [..., C, C] counts or non-negative weights, row = target, column = prediction.
+
+    Returns:
+        Arrays [...] under these names:
+
+        accuracy: share of rows whose prediction is the target.
+        macro_precision, macro_recall, macro_f1: unweighted mean over the classes that occur in the target;
+            a class that does not occur is left out (predictions of it lower the recall of the others only).
+        weighted_f1: mean of F1 over classes, weighted by their share of the target.
+
+        Precision of a class that is never predicted is 0, and so is F1 where precision and recall are 0.
+        All are nan for a matrix without rows.
+    """
+    matrix = np.asarray(confusion, dtype=np.float64)
+    return count_metrics(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2))
+
+
+def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> dict[str, Floats]:
+    """`confusion_metrics` from the diagonal, row sums and column sums of the matrices, each [..., C]."""
+    f1 = _ratio(2 * true_positive, support + predicted)
+    total = support.sum(-1)
+    classes = (support > 0).sum(-1)  # the others have no true positives, hence add 0 to every sum below
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": true_positive.sum(-1) / total,
+            "macro_f1": f1.sum(-1) / classes,
+            "weighted_f1": (f1 * support).sum(-1) / total,
+            "macro_precision": _ratio(true_positive, predicted).sum(-1) / classes,
+            "macro_recall": _ratio(true_positive, support).sum(-1) / classes,
+        }
+
+
+def macro_auroc(target: Integers, probabilities: Floats) -> float:
+    """One-versus-rest AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    present = [c for c in np.unique(target) if (target == c).sum() < target.size]
+    if not present:
+        return float("nan")
+    return float(np.mean([roc_auc_score(target == c, probabilities[:, c]) for c in present]))
+
+
+def row_log_loss(target: Integers, probabilities: Floats) -> Floats:
+    """-ln(probability of the target) of each row, [N], clipped as `classification_metrics` says."""
+    of_target = probabilities[np.arange(target.size), target].astype(np.float64)
+    losses: Floats = -np.log(np.maximum(of_target, np.finfo(np.float64).eps))
+    return losses
+
+
+def row_brier(target: Integers, probabilities: Floats) -> Floats:
+    """Sum over classes of the squared error of each row, [N]."""
+    errors: Floats = np.square(probabilities - np.eye(probabilities.shape[1])[target]).sum(axis=1)
+    return errors
+
+
+def top_confidence(probabilities: Floats) -> Floats:
+    """Highest probability of each row, [N], at most 1 whatever the rounding."""
+    return np.minimum(probabilities.max(axis=1), 1.0).astype(np.float64)
+
+
+def check_rows(target: Integers, probabilities: Floats) -> None:
+    """Raise ValueError unless target [N] and probabilities [N, C] are what `classification_metrics` takes."""
+    if target.ndim != 1 or probabilities.shape[:-1] != target.shape or probabilities.size == 0:
+        shapes = f"target {target.shape} and probabilities {probabilities.shape}"
+        raise ValueError(f"{shapes} must be [N] and [N, C] with N and C at least 1")
+    if target.min() < 0 or target.max() >= probabilities.shape[1]:
+        raise ValueError(f"target holds classes outside 0 .. {probabilities.shape[1] - 1}")
+    bad = ~(np.abs(probabilities.sum(axis=1) - 1) <= 1e-3) | (probabilities < 0).any(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} of {len(bad)} rows of probabilities are not distributions "
+            f"(non-negative, sum 1), first row {int(bad.argmax())}: {probabilities[bad.argmax()]}"
+        )
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """numerator / denominator, 0 where the denominator is 0."""
+    out = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape))
+    ratio: Floats = np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return ratio

@@ -1,0 +1,98 @@
+"""From the predictions table to arrays and metrics.
+
+The table has one schema for all systems. Read by statistics: `id`, `task`, `group` (the unit that is
+resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
+floats in class order), `score` (higher is better). `attrs["classes"]` maps each classification task to its
+class names in order; a task that it does not name (segmentation) has scores only.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hallmark.statistics.classification import Floats, Integers, classification_metrics
+
+
+def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None]]:
+    """Final metrics of every task, from its labelled rows.
+
+    Returns:
+        `{task: {metric: value, "n": rows}}` in order of first appearance; {} where no row is labelled. A
+        classification task has every metric of `classification_metrics`, the count-based ones from the
+        `prediction` column; another task has `score`, the mean of that column. An undefined value is None, so
+        that the result is strict JSON.
+
+    Raises:
+        ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
+    """
+    rows = labelled_rows(predictions)
+    return {
+        str(task): _task_metrics(part, class_order(predictions, str(task)))
+        for task, part in rows.groupby("task", sort=False, observed=True)
+    }
+
+
+def labelled_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Rows that statistics may use: with a target in classification tasks, with a score in the others."""
+    classified = predictions["task"].isin(list(_classes(predictions)))
+    return predictions[predictions["target"].notna().where(classified, predictions["score"].notna())]
+
+
+def class_order(predictions: pd.DataFrame, task: str) -> list[str] | None:
+    """Class names of `task` in the order of `probabilities`; None where the task has scores only."""
+    classes = _classes(predictions).get(task)
+    return None if classes is None else [str(name) for name in classes]
+
+
+def target_array(rows: pd.DataFrame, classes: Sequence[str]) -> Integers:
+    """Targets as class indices [N]. ValueError names those that are not in `classes`, missing included."""
+    return _class_indices(rows, "target", classes)
+
+
+def prediction_array(rows: pd.DataFrame, classes: Sequence[str]) -> Integers:
+    """Predictions as class indices [N]. ValueError names those that are not in `classes`."""
+    return _class_indices(rows, "prediction", classes)
+
+
+def probability_array(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
+    """Probabilities [N, C]. ValueError where a row does not have one number per class."""
+    column = rows["probabilities"].tolist()
+    wrong = [row for row in column if np.shape(row) != (len(classes),)]
+    if wrong:
+        raise ValueError(
+            f"{len(wrong)} of {len(column)} rows do not have {len(classes)} probabilities "
+            f"(one per class: {', '.join(classes)}), first: {wrong[0]}"
+        )
+    return np.array(column, dtype=np.float64).reshape(len(column), len(classes))
+
+
+def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
+    if classes is None:
+        values = {"score": float(rows["score"].mean())}
+    else:
+        values = classification_metrics(
+            target_array(rows, classes), probability_array(rows, classes), prediction_array(rows, classes)
+        )
+    return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": len(rows)}
+
+
+def _classes(predictions: pd.DataFrame) -> dict[str, list[str]]:
+    if "classes" not in predictions.attrs:
+        raise ValueError(
+            'predictions.attrs["classes"] is missing: give {task: [class names in order]}, {} for a table of '
+            "scores only (pandas drops attrs when it concatenates tables whose attrs differ)"
+        )
+    classes: dict[str, list[str]] = predictions.attrs["classes"]
+    return classes
+
+
+def _class_indices(rows: pd.DataFrame, column: str, classes: Sequence[str]) -> Integers:
+    indices = pd.Index(list(classes), dtype=object).get_indexer(pd.Index(rows[column], dtype=object))
+    unknown = rows[column][indices < 0]
+    if len(unknown):
+        names = ", ".join(sorted({repr(name) for name in unknown}))
+        found = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
+        raise ValueError(f"{found} that is not in {list(classes)}")
+    return np.asarray(indices, dtype=np.intp)

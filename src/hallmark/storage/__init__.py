@@ -1,0 +1,1 @@
+"""Bytes on disk: atomic files, content hashes, content-addressed arrays."""

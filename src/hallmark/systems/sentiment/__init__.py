@@ -1,0 +1,1 @@
+"""Image+text sentiment in three classes."""

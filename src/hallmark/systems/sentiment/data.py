@@ -1,0 +1,247 @@
+"""Data module of image+text pairs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from hallmark.checks import SettingError, require
+from hallmark.data.augment import LightAugment
+from hallmark.data.images import decoded_images, scan_images
+from hallmark.data.leakage import Evidence
+from hallmark.data.module import DataModule
+from hallmark.data.problems import Problems
+from hallmark.data.sampling import Draw
+from hallmark.data.splits import SplitPlan
+from hallmark.data.text import normalise_text
+from hallmark.features.store import FeatureStore
+from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
+from hallmark.storage.arrays import Rows
+from hallmark.storage.files import write_csv
+from hallmark.storage.hashing import digest, digest_bytes, digest_file
+from hallmark.systems.sentiment.corpus import KINDS, REPAIRABLE, SLICES, UNREADABLE, read_corpus
+from hallmark.systems.sentiment.sample import generate
+
+_GREY = 128
+
+
+class PairDataModule(DataModule):
+    """Pictures with their texts.
+
+    Args:
+        folder: corpus in the layout of `read_corpus`; None generates the sample world.
+        sample: arguments of `sample.generate`; needed where `folder` is None.
+        extra: CSV files of further training rows, as the augmentation analyses write them.
+        on_problem: policy by kind of problem.
+        augment: training-time augmentation of the pictures; None for none.
+        cache: root of decoded pictures and of the sample world.
+        common: the arguments of `DataModule`.
+    """
+
+    def __init__(
+        self, *, folder: str | None, sample: Mapping[str, Any] | None, extra: str | Sequence[str] | None,
+        on_problem: Mapping[str, str], augment: LightAugment | None, cache: str,
+        classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            classes=classes, batch_size=batch_size, num_workers=num_workers, split=split, leakage=leakage, seed=seed
+        )
+        require(
+            set(on_problem) == set(KINDS), "on_problem", dict(on_problem), f"a policy for each of {', '.join(KINDS)}"
+        )
+        self.problems = Problems(on_problem, repairable=REPAIRABLE)
+        self.cache, self.augment = Path(cache), augment
+        self.folder = self._resolve(folder, sample)
+        self.extra = [extra] if isinstance(extra, str) else list(extra or ())
+        self._inputs: Mapping[str, Encoder | None] = {}
+        self._store: FeatureStore | None = None
+        self._datasets: dict[str, PairDataset] = {}
+
+    def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
+        if folder is not None:
+            return Path(folder).expanduser()
+        if sample is None:
+            raise SettingError("folder", None, "the folder of your corpus (train.txt, test_without_label.txt, data/); "
+                               "or profile=sample, which generates one")  # fmt: skip
+        return generate(self.cache / "sample" / f"sentiment-{digest(dict(sample))[:8]}", **sample)
+
+    def read(self) -> tuple[pd.DataFrame, Problems]:
+        samples, self._thumbnails = read_corpus(self.folder, self.classes, self.problems, self.cache)
+        return samples, self.problems
+
+    def facts(self) -> dict[str, Any]:
+        rows = self.samples
+        extra = {
+            file: {"digest": digest_file(Path(file)), "rows": len(pd.read_csv(file, usecols=["id"]))}
+            for file in self.extra
+        }
+        return {
+            "source": str(self.folder), "rows": len(rows), "groups": int(rows["group"].nunique()) if len(rows) else 0,
+            "extra": extra,
+        }  # fmt: skip
+
+    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+        """Append the rows of `extra` to the training split, in the group of the row they were made from."""
+        for file in self.extra:
+            samples = pd.concat([samples, self._extra_rows(Path(file), samples)], ignore_index=True)
+        return samples
+
+    def _extra_rows(self, file: Path, samples: pd.DataFrame) -> pd.DataFrame:
+        require(file.is_file(), "extra", str(file), "a table written by the augment_images or augment_text analysis")
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+        needed = {"id", "source_id", "target", "image", "text"}
+        require(
+            needed <= set(table),
+            "extra",
+            str(file),
+            f"the columns {', '.join(sorted(needed))}; found {', '.join(table.columns)}",
+        )
+        sources = samples.drop_duplicates("id").set_index("id")
+        unknown = sorted(set(table["source_id"]) - set(sources.index))
+        require(
+            not unknown,
+            "extra",
+            str(file),
+            f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}",
+        )
+        source = sources.loc[table["source_id"]].reset_index(drop=True)
+        digests = [digest_file(Path(path)) for path in table["image"]]
+        content = [digest_bytes(i.encode(), t.encode()) for i, t in zip(digests, table["text"], strict=True)]
+        scans = scan_images([Path(path) for path in table["image"]], digests, self.cache)
+        self._thumbnails = np.concatenate([self._thumbnails, scans["thumbnail"]])
+        return source.assign(
+            id=table["id"],
+            target=table["target"],
+            text=table["text"],
+            info_text=table["text"],
+            normalised=table["text"].map(normalise_text),
+            info_path=table["image"],
+            image_digest=digests,
+            content=content,
+            split="train",
+        )
+
+    def evidence(self) -> Evidence:
+        rows = self.samples
+        readable = (rows["image_digest"] != UNREADABLE).to_numpy()
+        return Evidence(
+            samples=rows,
+            grouped=True,
+            files={"image": rows["image_digest"].tolist()},
+            texts=rows["normalised"].tolist(),
+            thumbnails=self._thumbnails,
+            comparable=readable,
+        )
+
+    def slice_categories(self) -> dict[str, list[str]]:
+        return SLICES
+
+    def bind(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
+        """As in the base; augmented pictures are never taken from the store."""
+        self._inputs, self._store = inputs, store
+        self._datasets = {}
+
+    def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
+        """The list of unlabelled rows with their tags: `guid,tag`."""
+        path = directory / "test_with_label.txt"
+        write_csv(path, predictions[["id", "prediction"]].set_axis(["guid", "tag"], axis=1))
+        return path
+
+    def dataset(self, split: str) -> Dataset:
+        if split not in self._datasets:
+            rows = self.rows(split)
+            self._datasets[split] = PairDataset(
+                target=torch.tensor([self._class_index(name) for name in rows["target"]]),
+                inputs={name: self._input(name, encoder, rows, split) for name, encoder in self._inputs.items()},
+                augment=self.augment if split == "train" else None,
+            )
+        return self._datasets[split]
+
+    def _class_index(self, name: str | None) -> int:
+        return self.classes.index(name) if name in self.classes else -1
+
+    def _input(self, name: str, encoder: Encoder | None, rows: pd.DataFrame, split: str) -> "Input":
+        if encoder is None:
+            return rows["text"].tolist()
+        if isinstance(encoder, ImageEncoder):
+            pixels = self._pixels(rows, encoder.image_size)
+            augmented = split == "train" and self.augment is not None
+            if self._store is None or not encoder.frozen or augmented:
+                return pixels
+            return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
+        assert isinstance(encoder, TextEncoder)
+        if self._store is None or not encoder.frozen:
+            return encoder.tokenize(rows["text"].tolist())
+        texts = rows["text"].tolist()
+        content = [digest_bytes(text.encode()) for text in texts]
+        return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
+
+    def _pixels(self, rows: pd.DataFrame, size: int) -> "Pixels":
+        readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
+        shown = rows.iloc[readable]
+        decoded = decoded_images(
+            [Path(p) for p in shown["info_path"]], shown["image_digest"].tolist(), size, self.cache
+        )
+        place = np.full(len(rows), -1)
+        place[readable] = np.arange(len(readable))
+        return Pixels(decoded, place, size)
+
+
+class Pixels:
+    """Decoded pictures of a split; grey where a picture could not be read."""
+
+    def __init__(self, decoded: Rows, place: np.ndarray, size: int) -> None:
+        self._decoded, self._place, self._size = decoded, place, size
+
+    def take(self, positions: Sequence[int]) -> Tensor:
+        """uint8 [len(positions), 3, S, S]."""
+        grey = np.full((3, self._size, self._size), _GREY, np.uint8)
+        places = (self._place[position] for position in positions)
+        return torch.from_numpy(np.stack([self._decoded[place] if place >= 0 else grey for place in places]))
+
+
+Input = Pixels | Tensor | dict[str, Tensor] | list[str]
+
+
+class PairDataset(Dataset):
+    """One split, read a batch at a time.
+
+    Args:
+        target: int64 [N], −1 where unlabelled.
+        inputs: by modality: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
+        augment: applied to pixels with the seed of the draw.
+    """
+
+    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], augment: LightAugment | None) -> None:
+        self.target, self.inputs, self.augment = target, inputs, augment
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+        return self.__getitems__([draw])
+
+    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+        """`index`, `target` and, for each modality, its input or `<modality>_features`."""
+        index = torch.tensor([draw.position for draw in draws])
+        batch: dict[str, Any] = {"index": index, "target": self.target[index]}
+        for name, source in self.inputs.items():
+            if isinstance(source, Pixels):
+                batch[name] = self._view(source.take(index.tolist()), draws)
+            elif isinstance(source, Tensor):
+                batch[f"{name}_features"] = source[index]
+            elif isinstance(source, dict):
+                batch[name] = {key: tokens[index] for key, tokens in source.items()}
+            else:
+                batch[name] = [source[position] for position in index.tolist()]
+        return batch
+
+    def _view(self, pixels: Tensor, draws: Sequence[Draw]) -> Tensor:
+        if self.augment is None:
+            return pixels
+        return torch.stack([self.augment(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])

@@ -1,0 +1,116 @@
+"""From embeddings to logits: one modality alone, early, gated and late fusion."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from hallmark.checks import require
+
+Embeddings = Mapping[str, Tensor]
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+class Head(nn.Module):
+    """Maps embeddings {modality: [B, D]} to logits [B, C].
+
+    Args:
+        dims: D by modality; classes: C; dropout: before the last layer.
+    """
+
+    def __init__(self, dims: Mapping[str, int], classes: int, *, dropout: float) -> None:
+        super().__init__()
+        require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
+        self.modalities = sorted(dims)
+        self.norms = nn.ModuleDict({name: nn.LayerNorm(dims[name]) for name in self.modalities})
+        self.dropout = nn.Dropout(dropout)
+
+    def normed(self, embeddings: Embeddings) -> list[Tensor]:
+        return [self.norms[name](embeddings[name]) for name in self.modalities]
+
+    def loss(self, embeddings: Embeddings, target: Tensor, criterion: Criterion) -> Tensor:
+        return criterion(self(embeddings), target)
+
+
+class ConcatHead(Head):
+    """A linear layer on the concatenated embeddings; with one modality, the plain linear probe."""
+
+    def __init__(self, dims: Mapping[str, int], classes: int, *, dropout: float) -> None:
+        super().__init__(dims, classes, dropout=dropout)
+        self.classifier = nn.Linear(sum(dims.values()), classes)
+
+    def forward(self, embeddings: Embeddings) -> Tensor:
+        return self.classifier(self.dropout(torch.cat(self.normed(embeddings), dim=1)))
+
+
+class InteractionHead(Head):
+    """A linear layer on [i, t, i⊙t, |i−t|] of two embeddings of one width, as CLIP's are."""
+
+    def __init__(self, dims: Mapping[str, int], classes: int, *, dropout: float) -> None:
+        super().__init__(dims, classes, dropout=dropout)
+        widths = set(dims.values())
+        require(
+            len(dims) == 2 and len(widths) == 1, "head", dict(dims), "two embeddings of one width; use GatedFusionHead"
+        )
+        self.classifier = nn.Linear(4 * widths.pop(), classes)
+
+    def forward(self, embeddings: Embeddings) -> Tensor:
+        first, second = self.normed(embeddings)
+        joint = torch.cat([first, second, first * second, (first - second).abs()], dim=1)
+        return self.classifier(self.dropout(joint))
+
+
+class GatedFusionHead(Head):
+    """Gated multimodal unit (Arevalo et al. 2017): h = Σ_m g_m ⊙ tanh(W_m e_m), g = softmax over modalities.
+
+    Args:
+        width: of h.
+        modality_dropout: probability that a training sample misses one modality, drawn anew each time,
+            so that neither is leant on alone (Neverova et al. 2016).
+    """
+
+    def __init__(
+        self, dims: Mapping[str, int], classes: int, *, dropout: float, width: int, modality_dropout: float
+    ) -> None:
+        super().__init__(dims, classes, dropout=dropout)
+        require(0 <= modality_dropout < 1, "modality_dropout", modality_dropout, "in [0, 1)")
+        require(width >= 1, "width", width, "at least 1")
+        self.project = nn.ModuleDict({name: nn.Linear(dims[name], width) for name in self.modalities})
+        self.gate = nn.Linear(sum(dims.values()), len(dims) * width)
+        self.classifier = nn.Linear(width, classes)
+        self.modality_dropout = modality_dropout
+
+    def forward(self, embeddings: Embeddings) -> Tensor:
+        normed = self._drop(self.normed(embeddings))
+        hidden_BMW = torch.stack(
+            [self.project[m](e).tanh() for m, e in zip(self.modalities, normed, strict=True)], dim=1
+        )
+        gates_BMW = self.gate(torch.cat(normed, dim=1)).view(hidden_BMW.shape).softmax(dim=1)
+        return self.classifier(self.dropout((gates_BMW * hidden_BMW).sum(dim=1)))
+
+    def _drop(self, embeddings: list[Tensor]) -> list[Tensor]:
+        if not self.training or self.modality_dropout == 0:
+            return embeddings
+        batch, device = len(embeddings[0]), embeddings[0].device
+        dropped = torch.rand(batch, device=device) < self.modality_dropout
+        victim = torch.randint(len(embeddings), (batch,), device=device)
+        keeps = [(~dropped | (victim != number)).unsqueeze(1) for number in range(len(embeddings))]
+        return [embedding * keep for embedding, keep in zip(embeddings, keeps, strict=True)]
+
+
+class LateFusionHead(Head):
+    """One linear classifier a modality, each with its own loss; their probabilities are averaged."""
+
+    def __init__(self, dims: Mapping[str, int], classes: int, *, dropout: float) -> None:
+        super().__init__(dims, classes, dropout=dropout)
+        self.classifiers = nn.ModuleDict({name: nn.Linear(dims[name], classes) for name in self.modalities})
+
+    def forward(self, embeddings: Embeddings) -> Tensor:
+        return torch.stack([logits.softmax(dim=1) for logits in self._logits(embeddings)]).mean(dim=0).log()
+
+    def loss(self, embeddings: Embeddings, target: Tensor, criterion: Criterion) -> Tensor:
+        return torch.stack([criterion(logits, target) for logits in self._logits(embeddings)]).sum()
+
+    def _logits(self, embeddings: Embeddings) -> list[Tensor]:
+        normed = zip(self.modalities, self.normed(embeddings), strict=True)
+        return [self.classifiers[name](self.dropout(embedding)) for name, embedding in normed]

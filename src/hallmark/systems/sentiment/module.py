@@ -1,0 +1,141 @@
+"""The sentiment classifiers: towers with a fusion head, and TF-IDF."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor, nn
+
+from hallmark.checks import require, setting
+from hallmark.learning.classification import Batch, ClassificationModule
+from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.lora import Lora
+from hallmark.learning.optim import Optimizer
+from hallmark.systems.sentiment.heads import Embeddings, Head
+
+
+class PairClassifier(ClassificationModule):
+    """Towers by modality (one is enough) and a head on their embeddings.
+
+    Args:
+        head: builds the head from the embedding widths and the number of classes.
+        adapter: low-rank adaptation of the towers; None fine-tunes them whole, unless they are frozen.
+        common: the arguments of `ClassificationModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        encoders: Mapping[str, Encoder],
+        head: Callable[..., Head],
+        adapter: Lora | None,
+        classes: Sequence[str],
+        optimizer: Optimizer,
+        freeze_epochs: int,
+        label_smoothing: float,
+        class_balance: float,
+    ) -> None:
+        dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
+        with setting("head"):
+            built = head(dims, len(classes))
+        super().__init__(
+            classes=classes, encoders=encoders, head=built, optimizer=optimizer,
+            freeze_epochs=freeze_epochs, label_smoothing=label_smoothing, class_balance=class_balance,
+        )  # fmt: skip
+        for encoder in encoders.values() if adapter else ():
+            assert adapter is not None
+            adapter.apply(encoder)
+
+    @property
+    def inputs(self) -> dict[str, Encoder | None]:
+        return dict(self.encoders.items())  # type: ignore[arg-type]
+
+    def embeddings(self, batch: Batch) -> Embeddings:
+        """{modality: [B, D]}, from the feature store where the batch brings it."""
+        return {
+            name: batch[f"{name}_features"] if f"{name}_features" in batch else encoder(batch[name])
+            for name, encoder in self.encoders.items()
+        }
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.head(self.embeddings(batch))
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.head.loss(self.embeddings(batch), batch["target"], self.criterion)  # type: ignore[operator]
+
+
+class TfidfClassifier(ClassificationModule):
+    """TF-IDF with logistic regression: solved by scikit-learn before the first epoch, then only measured.
+
+    Args:
+        ngrams: longest word n-gram; min_count: texts that must hold a term; inverse_regularisation: C of
+            `LogisticRegression`.
+    """
+
+    def __init__(
+        self,
+        *,
+        ngrams: int,
+        min_count: int,
+        inverse_regularisation: float,
+        classes: Sequence[str],
+        class_balance: float,
+    ) -> None:
+        require(ngrams >= 1, "ngrams", ngrams, "at least 1")
+        require(min_count >= 1, "min_count", min_count, "at least 1")
+        require(inverse_regularisation > 0, "inverse_regularisation", inverse_regularisation, "above 0")
+        super().__init__(
+            classes=classes, encoders={}, head=nn.Identity(), optimizer=None, freeze_epochs=0,
+            label_smoothing=0.0, class_balance=class_balance,
+        )  # fmt: skip
+        self.inverse_regularisation = inverse_regularisation
+        self.vectorizer = TfidfVectorizer(ngram_range=(1, ngrams), min_df=min_count, sublinear_tf=True)
+
+    @property
+    def inputs(self) -> dict[str, Encoder | None]:
+        return {"text": None}
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            self._solve(self.trainer.datamodule.rows("train"))  # type: ignore[attr-defined]
+
+    def _solve(self, rows: Any) -> None:
+        weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))  # type: ignore[operator]
+        features = self.vectorizer.fit_transform(rows["text"])
+        solver = LogisticRegression(C=self.inverse_regularisation, class_weight=weights, max_iter=1000)
+        solver.fit(features, rows["target"])
+        self.head = nn.Linear(features.shape[1], len(self.classes)).to(self.device).requires_grad_(True)
+        order = [list(solver.classes_).index(name) for name in self.classes]
+        coefficients, intercept = _by_class(solver)
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(coefficients[order]))
+            self.head.bias.copy_(torch.from_numpy(intercept[order]))
+
+    def forward(self, batch: Batch) -> Tensor:
+        features = self.vectorizer.transform(batch["text"]).toarray().astype(np.float32)
+        return self.head(torch.from_numpy(features).to(self.device))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        vocabulary = {term: int(column) for term, column in self.vectorizer.vocabulary_.items()}
+        checkpoint["tfidf"] = {"vocabulary": vocabulary, "idf": torch.from_numpy(self.vectorizer.idf_)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
+        saved = checkpoint["tfidf"]
+        self.vectorizer.vocabulary = saved["vocabulary"]
+        self.vectorizer.idf_ = saved["idf"].numpy()
+        self.head = nn.Linear(len(saved["vocabulary"]), len(self.classes))
+
+
+def _by_class(solver: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
+    # With two classes scikit-learn keeps one row of log-odds; halves with both signs give the same softmax.
+    if len(solver.classes_) > 2:
+        return solver.coef_, solver.intercept_
+    return np.concatenate([-solver.coef_, solver.coef_]) / 2, np.concatenate(
+        [-solver.intercept_, solver.intercept_]
+    ) / 2

@@ -1,0 +1,112 @@
+"""Makes the small towers of the sample profile from generated pairs, without their labels.
+
+    python -m hallmark.systems.sentiment.pretrain
+
+writes `assets/tiny_bert` (vocabulary and architecture, no weights) and `assets/tiny_clip` (the same
+vocabulary, a contrastively trained CLIP in half precision), in about six minutes on two cores. The
+pairs come from a world of another seed than any preset's.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from safetensors.torch import save_file
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from torch import Tensor
+from transformers import BertConfig, PreTrainedTokenizerFast
+
+from hallmark.data.images import decoded_images
+from hallmark.data.text import decode_text
+from hallmark.storage.hashing import digest_file
+from hallmark.systems.sentiment.sample import generate
+
+ASSETS = Path(__file__).parent / "assets"
+PAIRS, SEED, STEPS, BATCH, LR = 8000, 90210, 4000, 64, 2e-3
+IMAGE_SIZE, TOKENS, VOCABULARY = 64, 40, 1600
+
+_VISION = {"image_size": IMAGE_SIZE, "patch_size": 8, "width": 64, "layers": 4, "head_width": 16}
+_TEXT = {"context_length": TOKENS, "vocab_size": VOCABULARY, "width": 64, "heads": 4, "layers": 2, "pool_type": "first",
+         "no_causal_mask": True, "hf_tokenizer_name": "tiny_clip"}  # fmt: skip
+_CLIP: dict[str, Any] = {"embed_dim": 64, "vision_cfg": _VISION, "text_cfg": _TEXT}
+_BERT = {"vocab_size": VOCABULARY, "hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "intermediate_size": 192, "max_position_embeddings": 64, "attn_implementation": "eager"}  # fmt: skip
+
+
+def main() -> None:
+    torch.manual_seed(SEED)
+    with tempfile.TemporaryDirectory() as scratch:
+        world = generate(Path(scratch) / "world", rows=PAIRS, unlabelled=0, seed=SEED, label_noise=0.0)
+        images = sorted((world / "data").glob("*.jpg"))
+        texts = [decode_text(path.with_suffix(".txt").read_bytes()) for path in images]
+        tokenizer = train_tokenizer(texts)
+        digests = [digest_file(path) for path in images]
+        pixels = decoded_images(images, digests, IMAGE_SIZE, Path(scratch)).take(range(len(images)))
+    write_tiny_bert(ASSETS / "tiny_bert", tokenizer)
+    tokens = tokenizer(texts, truncation=True, max_length=TOKENS, padding="max_length", return_tensors="pt")
+    model = fit(torch.from_numpy(pixels), tokens["input_ids"])
+    write_tiny_clip(ASSETS / "tiny_clip", model, tokenizer)
+
+
+def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
+    """WordPiece over lower-cased words, with BERT's special tokens."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False)
+    tokenizer.train_from_iterator(texts, trainer)
+    ends = [("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
+        mask_token="[MASK]",
+    )  # fmt: skip
+
+
+def fit(pixels: Tensor, tokens: Tensor) -> open_clip.CustomTextCLIP:
+    """Train CLIP's symmetric contrastive loss (Radford et al. 2021) on uint8 pixels [N, 3, S, S] and ids [N, L]."""
+    model = open_clip.CustomTextCLIP(**_CLIP)
+    optimizer = torch.optim.AdamW(model.parameters(), LR, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LR, total_steps=STEPS)
+    loss_of = open_clip.ClipLoss()
+    mean = 255 * torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(3, 1, 1)
+    std = 255 * torch.tensor(open_clip.OPENAI_DATASET_STD).view(3, 1, 1)
+    for step in range(STEPS):
+        batch = torch.randint(len(pixels), (BATCH,))
+        shown = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, pixels[batch], pixels[batch].flip(-1))
+        image, text, scale = model((shown - mean) / std, tokens[batch])
+        loss = loss_of(image, text, scale)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        if step % 200 == 0:
+            print(f"step {step} of {STEPS}: contrastive loss {loss.item():.3f}", flush=True)
+    return model.eval()
+
+
+def write_tiny_bert(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    tokenizer.save_pretrained(folder)
+    BertConfig(**_BERT).save_pretrained(folder)
+
+
+def write_tiny_clip(folder: Path, model: open_clip.CustomTextCLIP, tokenizer: PreTrainedTokenizerFast) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    tokenizer.save_pretrained(folder)
+    preprocess = {"size": IMAGE_SIZE, "mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}
+    config = {"model_cfg": _CLIP, "preprocess_cfg": preprocess}
+    (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
+    weights = folder / "open_clip_model.safetensors"
+    save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, weights)
+    print(f"{weights.name}: {weights.stat().st_size / 1e6:.1f} MB, BLAKE2b {digest_file(weights)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,215 @@
+"""The sample corpus on disk: which posts there are, what they mean, and the files that hold them."""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from enum import IntEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from hallmark.checks import require
+from hallmark.systems.sentiment.sample import pictures, tweets
+
+VERSION = 1
+TAGS = ("negative", "neutral", "positive")
+KIND_SHARES = {"agree": 0.44, "sarcasm": 0.20, "text_only": 0.18, "neither": 0.18}
+POSITIVE_SHARE = {"agree": 0.65, "sarcasm": 0.5, "text_only": 0.65}
+RETWEET_SHARE = 0.05
+REUSED_PICTURE_SHARE = 0.02
+RETWEET_PREFIX_SHARE = 0.15
+GB18030_SHARE = 0.08
+UTF8_FOREIGN_SHARE = 0.04
+MINIMUM_ROWS, MINIMUM_IMAGE_SIZE = 30, 32
+
+
+class _Stream(IntEnum):
+    """Independent random streams of one row: its picture stays when, say, the label noise changes."""
+
+    COPY = 1
+    LATENT = 2
+    PICTURE = 3
+    TEXT = 4
+    WRAP = 5
+    LABEL = 6
+    ORDER = 7
+
+
+@dataclass(frozen=True)
+class Latent:
+    """What a post means. `text_cue` is a tag or "ambiguous"; `true_tag` follows from the two cues."""
+
+    true_tag: str
+    image_cue: str
+    text_cue: str
+    kind: str
+    scene: str
+
+
+@dataclass(frozen=True)
+class Post:
+    latent: Latent
+    tag: str
+    picture: bytes
+    text: bytes
+    flags: tuple[str, ...]
+
+
+def _stream(seed: int, row: int, stream: _Stream) -> np.random.Generator:
+    return np.random.default_rng((seed, row, stream))
+
+
+def _copied(seed: int, row: int) -> tuple[str, int]:
+    """What `row` repeats ("retweet", "reused_picture" or "") and the earlier, original row it repeats."""
+    rng = _stream(seed, row, _Stream.COPY)
+    draw = rng.random()
+    if row == 0 or draw >= RETWEET_SHARE + REUSED_PICTURE_SHARE:
+        return "", row
+    while _copied(seed, source := int(rng.integers(row)))[0]:
+        pass
+    return ("retweet" if draw < RETWEET_SHARE else "reused_picture"), source
+
+
+def _latent(rng: np.random.Generator) -> Latent:
+    kind = str(rng.choice(list(KIND_SHARES), p=list(KIND_SHARES.values())))
+    scene = str(rng.choice(list(pictures.DRAW)))
+    if kind == "neither":
+        return Latent("neutral", "neutral", "neutral", kind, scene)
+    tag = "positive" if rng.random() < POSITIVE_SHARE[kind] else "negative"
+    image_cue = "neutral" if kind == "text_only" else tag
+    text_cue = "ambiguous" if kind == "sarcasm" else tag
+    return Latent(tag, image_cue, text_cue, kind, scene)
+
+
+def _encoding(seed: int, row: int) -> tuple[str, bool]:
+    """The encoding of a row's text, and whether it holds a foreign name."""
+    draw = _stream(seed, row, _Stream.WRAP).random()
+    if draw < GB18030_SHARE:
+        return "gb18030", True
+    return "utf-8", draw < GB18030_SHARE + UTF8_FOREIGN_SHARE
+
+
+def _text(seed: int, row: int, latent: Latent, source: int | None) -> tuple[bytes, str]:
+    """The bytes of a row's tweet, a retweet of row `source` if there is one, and their encoding."""
+    author = row if source is None else source
+    encoding, foreign = _encoding(seed, author)
+    rng = _stream(seed, author, _Stream.TEXT)
+    text = tweets.compose(rng, cue=latent.text_cue, scene=latent.scene, foreign=foreign)
+    if source is not None:
+        text = tweets.retweet(_stream(seed, row, _Stream.TEXT), text)
+    elif rng.random() < RETWEET_PREFIX_SHARE:
+        text = f"RT @{tweets.handle(rng)}: {text}"
+    return f"{text}\n".encode(encoding), encoding
+
+
+def _label(seed: int, row: int, tag: str, label_noise: float) -> str:
+    rng = _stream(seed, row, _Stream.LABEL)
+    if rng.random() >= label_noise:
+        return tag
+    return str(rng.choice([other for other in TAGS if other != tag]))
+
+
+def _post(seed: int, row: int, *, label_noise: float, image_size: int) -> Post:
+    copy, source = _copied(seed, row)
+    latent = _latent(_stream(seed, source, _Stream.LATENT))
+    drawn = source if copy == "reused_picture" else row
+    picture = pictures.render(
+        _stream(seed, drawn, _Stream.PICTURE), scene=latent.scene, cue=latent.image_cue, image_size=image_size
+    )
+    text, encoding = _text(seed, row, latent, source if copy == "retweet" else None)
+    tag = _label(seed, row, latent.true_tag, label_noise)
+    noisy = "wrong_label" if tag != latent.true_tag else ""
+    return Post(latent, tag, picture, text, tuple(filter(None, (copy, encoding, noisy))))
+
+
+def _write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _build(folder: Path, arguments: dict[str, Any]) -> None:
+    rows, unlabelled, seed = (arguments[name] for name in ("rows", "unlabelled", "seed"))
+    (folder / "data").mkdir(parents=True)
+    order = _stream(seed, 0, _Stream.ORDER)
+    guids = [str(guid) for guid in order.permutation(rows + unlabelled) + 1]
+    tags, latents, counts = [], [], Counter[str]()
+    for row, guid in enumerate(guids):
+        post = _post(seed, row, label_noise=arguments["label_noise"], image_size=arguments["image_size"])
+        (folder / "data" / f"{guid}.jpg").write_bytes(post.picture)
+        (folder / "data" / f"{guid}.txt").write_bytes(post.text)
+        tags.append(post.tag)
+        latents.append((guid, *astuple(post.latent)))
+        labelled = row < rows
+        counts.update([post.latent.kind, *(flag for flag in post.flags if labelled or flag != "wrong_label")])
+        counts.update([f"labelled_{post.tag}" if labelled else "unlabelled"])
+    _write_rows(folder / "train.txt", ("guid", "tag"), ((guids[i], tags[i]) for i in order.permutation(rows)))
+    _write_rows(folder / "test_without_label.txt", ("guid", "tag"), ((guid, "null") for guid in guids[rows:]))
+    _write_rows(folder / "latent.csv", ("guid", *(f.name for f in fields(Latent))), latents)
+    record = {"version": VERSION, "arguments": arguments, "counts": dict(sorted(counts.items()))}
+    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+def _is_complete(folder: Path, arguments: dict[str, Any]) -> bool:
+    """Whether `folder` holds this very corpus (True) or nothing (False); ValueError for anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    record = folder / "sample.json"
+    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
+    if found and found["version"] == VERSION and found["arguments"] == arguments:
+        return True
+    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
+    raise ValueError(f"{folder} holds {held}, not {arguments}, version {VERSION}; choose another folder")
+
+
+def _check(*, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int) -> None:
+    minima = {
+        "rows": (rows, MINIMUM_ROWS),
+        "unlabelled": (unlabelled, 0),
+        "seed": (seed, 0),
+        "image_size": (image_size, MINIMUM_IMAGE_SIZE),
+    }
+    for name, (value, least) in minima.items():
+        require(value >= least, name, value, f"must be at least {least}")
+    require(0 <= label_noise < 0.5, "label_noise", label_noise, "must be at least 0 and below 0.5")
+
+
+def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int = 96) -> Path:
+    """Writes a generated sentiment corpus in the layout of the real one, and returns `folder`.
+
+    `data/GUID.jpg` and `data/GUID.txt` hold the posts, `train.txt` the tags of `rows` of them and
+    `test_without_label.txt` the other `unlabelled` ones. A share `label_noise` of the written tags is wrong.
+    The short side of a picture has `image_size` pixels. The same arguments give the same bytes.
+
+    `latent.csv` tells what each post really means; it is for tests and explanations, and no data module
+    reads it. `sample.json` records the arguments and is there only when everything else is: a complete
+    folder is left alone, and the corpus appears under its name in one step, whoever else writes it too.
+
+    Raises:
+        ValueError: an argument is out of range, or `folder` already holds something else.
+    """
+    arguments = {
+        "rows": rows,
+        "unlabelled": unlabelled,
+        "seed": seed,
+        "label_noise": label_noise,
+        "image_size": image_size,
+    }
+    _check(rows=rows, unlabelled=unlabelled, seed=seed, label_noise=label_noise, image_size=image_size)
+    if _is_complete(folder, arguments):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        built = Path(temporary) / folder.name
+        _build(built, arguments)
+        try:
+            built.rename(folder)
+        except OSError:
+            if not _is_complete(folder, arguments):
+                raise
+    return folder

@@ -1,0 +1,18 @@
+"""Search settings on validation: python sweep.py experiment=clip_optimize sweep=clip_grid"""
+
+import hydra
+from omegaconf import DictConfig
+
+from hallmark.engine.launch import readable_errors
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="sweep")
+def main(config: DictConfig) -> None:
+    from hallmark.engine.sweep import sweep  # torch loads here, once the configuration is known to be good
+
+    sweep(config)
+
+
+if __name__ == "__main__":
+    with readable_errors("sweep"):
+        main()

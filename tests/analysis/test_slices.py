@@ -1,0 +1,120 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from hallmark.analysis.slices import Slices, slice_figure
+from hallmark.statistics import metric_interval, wilson
+
+RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 3}
+
+
+def slices(columns=None, **changes):
+    return Slices(columns, **{**RESAMPLING, **changes})
+
+
+@pytest.fixture
+def pets(table):
+    """short: cat right, dog wrong; long: two cats right, unlabelled row; no row is `huge`."""
+    return table(
+        ["cat", "dog", "cat", "cat", None],
+        [[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4], [0.5, 0.5]],
+        slice_length=["short", "short", "long", "long", "long"],
+        slice_sky=["x|y", "x|y", "x|y", "x|y", "$5"],
+        slices={"slice_length": ["short", "long", "huge"], "slice_sky": ["x|y", "$5"]},
+    )
+
+
+def test_values_by_hand(pets):
+    found = slices(["length"]).table(pets).set_index("category")
+    assert found.index.tolist() == ["all", "short", "long", "huge"]
+    assert found["n"].tolist() == [4, 2, 2, 0]
+    assert found["accuracy"].tolist()[:3] == [0.75, 0.5, 1.0]
+    # all: F1 of cat 6 / 7, of dog 0. short: F1 of cat 2 / 3, of dog 0. long: cat alone, 1.
+    assert found["macro_f1"].tolist()[:3] == pytest.approx([3 / 7, 1 / 3, 1.0])
+    interval = wilson(1, 2, 0.9)
+    ends = found.loc["short", ["accuracy_low", "accuracy_high"]].tolist()
+    assert ends == [interval.low, interval.high]
+    assert found.loc["huge"].drop(["task", "slice", "n", "n_groups"]).isna().all()
+
+
+def test_grouped_rows_have_the_clustered_interval(pets):
+    grouped = pets.assign(group=["g", "g", "h", "i", "j"])
+    found = slices(["length"]).table(grouped).set_index("category")
+    clustered = metric_interval(grouped, "accuracy", **RESAMPLING)
+    ends = found.loc["all", ["accuracy_low", "accuracy_high"]].tolist()
+    assert ends == [clustered.low, clustered.high]
+    assert np.isnan(found.loc["short", "accuracy_low"]) and found.loc["short", "accuracy"] == 0.5
+    assert found.loc["long", "accuracy_low"] == wilson(2, 2, 0.9).low
+
+
+def test_all_slice_columns_by_default_with_or_without_prefix(pets):
+    assert slices().table(pets)["slice"].unique().tolist() == ["all", "length", "sky"]
+    assert slices(["slice_sky"]).table(pets)["slice"].unique().tolist() == ["all", "sky"]
+
+
+def test_undeclared_categories_and_missing_values_are_reported_too(table):
+    predictions = table(["cat"] * 4, [[0.9, 0.1]] * 4, slice_a=["z", "b", None, "a"], slices={"slice_a": ["z"]})
+    assert slices().table(predictions)["category"].tolist() == ["all", "z", "a", "b", "(missing)"]
+
+
+def test_tasks_with_scores_only_have_their_mean(table):
+    predictions = table(["cat"] * 4, [[0.9, 0.1]] * 4, slice_a=["x", "x", "y", "y"]).assign(
+        target=None, score=[0.2, 0.4, 0.6, np.nan]
+    )
+    predictions.attrs["classes"] = {}
+    found = slices().table(predictions).set_index("category")
+    assert found["score"].tolist() == pytest.approx([0.4, 0.3, 0.6])
+    assert found["n"].tolist() == [3, 2, 1]
+
+
+def test_two_tasks_have_a_figure_each(table, make_state, assert_drawn):
+    parts = [table(["cat", "dog"], [[0.9, 0.1]] * 2, slice_a=["x", "y"], task=name) for name in ("pet", "toy")]
+    both = pd.concat(parts, ignore_index=True)
+    both.attrs = {
+        "classes": {"pet": ["cat", "dog"], "toy": ["cat", "dog"]},
+        "slices": {"slice_a": ["x", "y"]},
+    }
+    state = make_state(both)
+    slices().run(state)
+    assert_drawn(state.directory, "slices_pet")
+    assert_drawn(state.directory, "slices_toy")
+
+
+def test_table_and_figure(pets, make_state, read_csv, assert_drawn, capsys):
+    state = make_state(pets)
+    slices().run(state)
+    assert read_csv(state.directory, "slices")["n"].tolist() == [4, 2, 2, 0, 4, 0]
+    assert_drawn(state.directory, "slices")
+    assert "0.750 [" in capsys.readouterr().out
+
+
+def test_the_figure_says_n_of_empty_categories_and_draws_no_dot_there(pets):
+    figure = slice_figure(slices(["length"]).table(pets))
+    (ax,) = figure.axes
+    assert [text.get_text() for text in ax.texts] == ["n = 2", "n = 2", "n = 0"]
+    assert "accuracy of all 4: 0.750" in [text.get_text() for text in figure.legends[0].get_texts()]
+    dots = ax.containers[0].lines[0].get_xdata()
+    assert np.isnan(dots).tolist() == [False, False, True]
+
+
+def test_single_class(table):
+    found = slices().table(table(["cat"] * 3, [[0.9, 0.1]] * 3, slice_a=["x", "x", "y"]))
+    assert found["accuracy"].tolist() == found["macro_f1"].tolist() == [1.0] * 3
+
+
+def test_nothing_labelled_is_refused(table, make_state):
+    with pytest.raises(ValueError, match=r"split='val'.*labelled"):
+        slices().run(make_state(table([None], [[0.5, 0.5]], slice_a=["x"])))
+
+
+def test_unknown_columns_and_tables_without_slices_are_refused(pets, table):
+    with pytest.raises(ValueError, match=r"columns=.*colour.*slice_length, slice_sky"):
+        slices(["colour"]).table(pets)
+    with pytest.raises(ValueError, match=r"columns=None.*no slices"):
+        slices().table(table(["cat"], [[0.9, 0.1]]))
+
+
+@pytest.mark.parametrize(("key", "value"), [("columns", []), ("level", 1.0), ("level", 0), ("repeats", 5)])
+def test_nonsense_is_refused_by_name(key, value):
+    with pytest.raises(ValueError, match=f"^{key}="):
+        slices(**{key: value})

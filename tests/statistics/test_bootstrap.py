@@ -1,0 +1,279 @@
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+from sklearn.metrics import roc_auc_score
+
+from hallmark.statistics import (
+    CLASSIFICATION_METRICS,
+    Interval,
+    all_intervals,
+    classification_metrics,
+    mean_interval,
+    metric_interval,
+    table_metrics,
+)
+from hallmark.statistics.weighted import task_sample, weighted_metrics
+
+Maker = Callable[..., pd.DataFrame]
+SETTINGS = {"level": 0.95, "repeats": 400, "seed": 7}
+
+
+def noisy_table(make: Maker, n: int = 120, groups: int = 30, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(3, size=n)
+    probabilities = np.round(rng.dirichlet(np.ones(3), n) + 0.4 * np.eye(3)[target], 1) + 0.05
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    return make(target, probabilities.argmax(1), groups=rng.integers(groups, size=n), probabilities=probabilities)
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=15)
+def test_weights_act_as_repeated_rows(make_predictions: Maker, seed: int) -> None:
+    frame = noisy_table(make_predictions, n=40, groups=8, seed=seed)
+    sample = task_sample(frame)
+    weights = np.random.default_rng(seed).integers(0, 3, size=(3, sample.n_groups)).astype(float)
+    weights[:, 0] = 1
+    values = weighted_metrics(sample, [*CLASSIFICATION_METRICS, "score"])(weights)
+    for r, row in enumerate(weights):
+        repeated = frame.loc[frame.index.repeat(row[sample.group].astype(int))]
+        expected = table_metrics(repeated)["main"]
+        for name in CLASSIFICATION_METRICS:
+            assert values[name][r] == pytest.approx(expected[name]), name
+        assert values["score"][r] == pytest.approx(repeated["score"].mean())
+
+
+def test_auroc_counts_ties_as_sklearn_does_under_weights(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    sample = task_sample(frame)
+    weights = np.random.default_rng(1).uniform(0, 2, size=(1, sample.n_groups))
+    probabilities = np.array(frame["probabilities"].tolist())
+    rows = weights[0, sample.group]
+    areas = [
+        roc_auc_score(frame["target"] == name, probabilities[:, c], sample_weight=rows)
+        for c, name in enumerate(frame.attrs["classes"]["main"])
+    ]
+    assert weighted_metrics(sample, ["auroc"])(weights)["auroc"][0] == pytest.approx(np.mean(areas))
+
+
+def test_equals_a_plain_loop_over_resampled_tables(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions, n=30, groups=6)
+    members = [part for _, part in frame.groupby("group", sort=False)]
+    draws = np.random.default_rng(7).integers(len(members), size=(60, len(members)), dtype=np.int32)
+    looped = [table_metrics(pd.concat([members[g] for g in draw]))["main"] for draw in draws]
+    fast = all_intervals(frame, ["macro_f1", "log_loss", "auroc"], level=0.9, repeats=60, seed=7)
+    for name, interval in fast.items():
+        low, high = np.quantile([values[name] for values in looped], [0.05, 0.95])
+        assert (interval.low, interval.high) == pytest.approx((low, high)), name
+
+
+def test_estimates_are_the_plain_metrics(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    found = all_intervals(frame, CLASSIFICATION_METRICS, **SETTINGS)
+    expected = table_metrics(frame)["main"]
+    for name in CLASSIFICATION_METRICS:
+        assert found[name].estimate == pytest.approx(expected[name])
+        assert found[name].low < found[name].estimate < found[name].high or name == "ece"
+        assert 0 < found[name].high - found[name].low < 0.5
+
+
+def test_all_intervals_equal_single_ones(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    together = all_intervals(frame, ["accuracy", "auroc", "score"], **SETTINGS)
+    assert list(together) == ["accuracy", "auroc", "score"]
+    assert together == {name: metric_interval(frame, name, **SETTINGS) for name in together}
+
+
+def test_accuracy_interval_matches_the_binomial(make_predictions: Maker) -> None:
+    frame = make_predictions([0] * 200, [0] * 140 + [1] * 60)
+    interval = metric_interval(frame, "accuracy", level=0.9, repeats=20000, seed=0)
+    low, high = binom(200, 0.7).ppf([0.05, 0.95]) / 200
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.0051)
+
+
+def test_same_seed_same_interval_other_seed_other_interval(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    first = metric_interval(frame, "log_loss", **SETTINGS)
+    assert metric_interval(frame, "log_loss", **SETTINGS) == first
+    assert metric_interval(frame, "log_loss", **SETTINGS | {"seed": 8}) != first
+
+
+def test_a_higher_level_is_wider(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    narrow, wide = (metric_interval(frame, "log_loss", **SETTINGS | {"level": level}) for level in (0.8, 0.95))
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+def test_groups_of_one_row_equal_no_clustering(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    frame["group"] = frame["id"]
+    assert metric_interval(frame, "macro_f1", **SETTINGS) == metric_interval(
+        frame, "macro_f1", **SETTINGS, clustered=False
+    )
+
+
+def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    frame["group"] = frame["id"]
+    copies = pd.concat([frame] * 4)
+    assert metric_interval(copies, "macro_f1", **SETTINGS) == metric_interval(frame, "macro_f1", **SETTINGS)
+    width, naive = (
+        (lambda i: i.high - i.low)(metric_interval(copies, "macro_f1", **SETTINGS, clustered=clustered))
+        for clustered in (True, False)
+    )
+    assert 0.4 < naive / width < 0.6
+
+
+def test_relabelled_classes_give_the_same_interval(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    renamed = frame.assign(probabilities=[row[::-1] for row in frame["probabilities"]])
+    renamed.attrs["classes"] = {"main": frame.attrs["classes"]["main"][::-1]}
+    for name in ("macro_f1", "log_loss", "auroc"):
+        before, after = (metric_interval(table, name, **SETTINGS) for table in (frame, renamed))
+        assert (after.low, after.high) == pytest.approx((before.low, before.high))
+
+
+def test_order_of_rows_within_groups_does_not_matter(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions).sort_values("group", kind="stable")
+    reversed_rows = frame.groupby("group", group_keys=False, sort=False)[list(frame.columns)].apply(lambda g: g[::-1])
+    reversed_rows.attrs = frame.attrs
+    assert reversed_rows["id"].tolist() != frame["id"].tolist()
+    assert metric_interval(reversed_rows, "macro_f1", **SETTINGS) == metric_interval(frame, "macro_f1", **SETTINGS)
+
+
+def test_unlabelled_rows_are_ignored(make_predictions: Maker) -> None:
+    labelled = make_predictions([0, 1, 2, 1], [0, 1, 1, 0])
+    mixed = make_predictions([0, 1, None, 2, 1, None], [0, 1, 0, 1, 0, 2])
+    assert metric_interval(mixed, "accuracy", **SETTINGS) == metric_interval(labelled, "accuracy", **SETTINGS)
+
+
+@pytest.mark.parametrize("clustered", [True, False])
+def test_a_single_row_has_no_spread(make_predictions: Maker, clustered: bool) -> None:
+    interval = metric_interval(make_predictions([1], [1]), "accuracy", **SETTINGS, clustered=clustered)
+    assert interval.estimate == 1 and math.isnan(interval.low) and math.isnan(interval.high)
+
+
+def test_a_single_group_has_no_spread(make_predictions: Maker) -> None:
+    interval = metric_interval(make_predictions([1, 0], [1, 1], groups=[5, 5]), "accuracy", **SETTINGS)
+    assert interval.estimate == 0.5 and math.isnan(interval.low)
+
+
+def test_all_wrong_is_zero_without_width(make_predictions: Maker) -> None:
+    interval = metric_interval(make_predictions([0, 1, 2], [1, 2, 0]), "macro_f1", **SETTINGS)
+    assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
+
+
+def test_a_single_class_leaves_auroc_undefined(make_predictions: Maker) -> None:
+    interval = metric_interval(make_predictions([1, 1], [1, 0]), "auroc", **SETTINGS)
+    assert all(math.isnan(value) for value in (interval.estimate, interval.low, interval.high))
+
+
+def test_resamples_that_miss_a_class_still_count(make_predictions: Maker) -> None:
+    probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]])
+    frame = make_predictions([0, 0, 1], [0, 1, 1], probabilities=probabilities, classes=("real", "fake"))
+    found = all_intervals(frame, ["auroc", "macro_recall"], **SETTINGS)
+    assert (found["auroc"].low, found["auroc"].high) == (1, 1)
+    assert found["macro_recall"].estimate == 0.75
+    assert (found["macro_recall"].low, found["macro_recall"].high) == (0, 1)
+
+
+def test_mean_interval_of_rows_equals_accuracy(make_predictions: Maker) -> None:
+    frame = noisy_table(make_predictions)
+    assert mean_interval(frame["score"], frame["group"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS)
+    assert mean_interval(frame["score"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS, clustered=False)
+
+
+def test_mean_interval_matches_the_normal_approximation() -> None:
+    values = np.random.default_rng(0).normal(3, 2, size=400)
+    interval = mean_interval(values, level=0.95, repeats=4000, seed=1)
+    error = 1.96 * values.std() / 20
+    assert interval.estimate == pytest.approx(values.mean())
+    assert (interval.low, interval.high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
+
+
+def test_score_of_a_task_without_classes(make_predictions: Maker) -> None:
+    frame = make_predictions([0, 0, 0], [0, 0, 0], groups=["a", "a", "b"]).assign(score=[0.2, 0.4, 0.9])
+    frame.attrs["classes"] = {}
+    interval = metric_interval(frame, "score", **SETTINGS)
+    assert interval.estimate == pytest.approx(0.5)
+    assert (interval.low, interval.high) == pytest.approx((0.3, 0.9))
+    with pytest.raises(ValueError, match="metric accuracy: this task has score"):
+        metric_interval(frame, "accuracy", **SETTINGS)
+
+
+def test_coverage_needs_clusters(make_predictions: Maker) -> None:
+    """Groups differ in difficulty (beta-binomial, correlation 1/3): 200 tables of 30 groups of 8."""
+    rng = np.random.default_rng(0)
+    covered = {True: 0, False: 0}
+    groups = np.repeat(np.arange(30), 8)
+    frame = make_predictions([0] * groups.size, [0] * groups.size, groups=groups)
+    for _ in range(200):
+        right = rng.random(groups.size) < rng.beta(1.4, 0.6, size=30)[groups]
+        frame["prediction"] = np.where(right, "negative", "neutral")
+        for clustered in covered:
+            interval = metric_interval(frame, "accuracy", level=0.95, repeats=200, seed=0, clustered=clustered)
+            covered[clustered] += interval.low <= 0.7 <= interval.high
+    assert 0.88 <= covered[True] / 200 <= 0.98
+    assert 0.55 <= covered[False] / 200 <= 0.80
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"level": 1.0}, "level=1.0"),
+        ({"repeats": 39}, "repeats=39 cannot resolve level=0.95: give at least 40"),
+        ({"metric": "f2"}, "metric f2: this task has score, accuracy"),
+    ],
+)
+def test_refuses_settings(make_predictions: Maker, changed: dict[str, object], message: str) -> None:
+    arguments = {"metric": "accuracy", **SETTINGS, **changed}
+    with pytest.raises(ValueError, match=message):
+        metric_interval(make_predictions([0, 1], [0, 1]), **arguments)
+
+
+def test_the_least_number_of_repeats_is_accepted() -> None:
+    assert isinstance(mean_interval([0.0, 1.0], level=0.95, repeats=40, seed=0), Interval)
+
+
+def test_refuses_tables_that_are_not_of_one_labelled_task(make_predictions: Maker) -> None:
+    with pytest.raises(ValueError, match="no row is labelled"):
+        metric_interval(make_predictions([None], [0]), "accuracy", **SETTINGS)
+    both = make_predictions([0, 0], [0, 0]).assign(task=["action", "state"])
+    both.attrs["classes"] = {task: ["negative", "neutral"] for task in ("action", "state")}
+    with pytest.raises(ValueError, match=r"2 tasks \(action, state\)"):
+        metric_interval(both, "accuracy", **SETTINGS)
+
+
+def test_refuses_rows_without_group_or_score(make_predictions: Maker) -> None:
+    frame = make_predictions([0, 1], [0, 1])
+    with pytest.raises(ValueError, match="1 of 2 rows have no group"):
+        metric_interval(frame.assign(group=["a", None]), "accuracy", **SETTINGS)
+    with pytest.raises(ValueError, match="1 of 2 rows have no finite score"):
+        metric_interval(frame.assign(score=[1.0, np.nan]), "score", **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("values", "groups", "message"),
+    [
+        ([], None, r"values of shape \(0,\)"),
+        ([1.0, np.nan], None, "finite"),
+        ([1.0, 2.0], ["a"], "1 groups for 2 values"),
+        ([1.0, 2.0], ["a", None], "1 of 2 rows have no group"),
+    ],
+)
+def test_mean_interval_refuses(values: list[float], groups: list[object] | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mean_interval(values, groups, **SETTINGS)
+
+
+def test_probability_metrics_see_what_classification_metrics_sees(make_predictions: Maker) -> None:
+    frame = make_predictions([0], [0], probabilities=np.array([[0.5, 0.4, 0.3]]))
+    with pytest.raises(ValueError, match="not distributions"):
+        metric_interval(frame, "log_loss", **SETTINGS)
+    with pytest.raises(ValueError, match="not distributions"):
+        classification_metrics(np.array([0]), np.array([[0.5, 0.4, 0.3]]))

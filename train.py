@@ -1,0 +1,18 @@
+"""Fit one run, or a grid of runs with -m: python train.py experiment=clip_final"""
+
+import hydra
+from omegaconf import DictConfig
+
+from hallmark.engine.launch import readable_errors
+
+
+@hydra.main(version_base="1.3", config_path="conf", config_name="train")
+def main(config: DictConfig) -> float:
+    from hallmark.engine.train import train  # torch loads here, once the configuration is known to be good
+
+    return train(config)
+
+
+if __name__ == "__main__":
+    with readable_errors("train"):
+        main()
