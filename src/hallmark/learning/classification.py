@@ -62,7 +62,7 @@ class ClassificationModule(LightningModule):
         return self.criterion(self(batch), batch["target"])
 
     def criterion(self, logits: Tensor, target: Tensor) -> Tensor:
-        return cross_entropy(logits, target, self.class_weights, label_smoothing=self.label_smoothing)  # type: ignore[arg-type]
+        return cross_entropy(logits, target, self.class_weights, label_smoothing=self.label_smoothing)
 
     def setup(self, stage: str) -> None:
         if stage == "fit":

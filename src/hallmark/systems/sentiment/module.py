@@ -104,7 +104,7 @@ class TfidfClassifier(ClassificationModule):
             self._solve(self.trainer.datamodule.rows("train"))  # type: ignore[attr-defined]
 
     def _solve(self, rows: Any) -> None:
-        weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))  # type: ignore[operator]
+        weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))
         features = self.vectorizer.fit_transform(rows["text"])
         solver = LogisticRegression(C=self.inverse_regularisation, class_weight=weights, max_iter=1000)
         solver.fit(features, rows["target"])
