@@ -1,0 +1,1 @@
+"""Every speed claim and every table of results comes from a script here."""
