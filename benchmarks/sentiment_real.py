@@ -16,17 +16,13 @@ import pandas as pd
 import torch
 from hydra import compose, initialize_config_dir
 
+from benchmarks.tables import best_of, differences, majority, results
 from hallmark.engine.finished import Finished
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
 from hallmark.runs.run import open_run
-from hallmark.statistics.bootstrap import all_intervals
-from hallmark.statistics.interval import Interval
-from hallmark.statistics.paired import paired_difference
-from hallmark.statistics.tables import table_metrics
 
 FOLDS = 5
-METRICS = ("accuracy", "macro_f1", "weighted_f1")
 CONF = Path(__file__).parents[1] / "conf"
 
 
@@ -71,40 +67,6 @@ def fit_fold(overrides: Sequence[str], folder: str, fold: int) -> tuple[pd.DataF
     return Finished(run, folds=FOLDS).predictions("test").assign(fold=fold), run.record.wall_seconds
 
 
-def majority(predictions: pd.DataFrame) -> pd.DataFrame:
-    top = predictions["target"].mode()[0]
-    return predictions.assign(prediction=top, score=(predictions["target"] == top).astype(float))
-
-
-def table(pooled: dict[str, pd.DataFrame], seconds: dict[str, float]) -> list[str]:
-    lines = ["| model | accuracy | macro F1 | weighted F1 | minutes for a fold |", "|---|---|---|---|---|"]
-    for name, predictions in pooled.items():
-        intervals = all_intervals(predictions, METRICS, level=0.95, repeats=2000, seed=0)
-        cells = [_cell(intervals[metric]) for metric in METRICS]
-        minutes = f"{seconds[name] / FOLDS / 60:.1f}" if name in seconds else "–"
-        lines.append(f"| {name} | {' | '.join(cells)} | {minutes} |")
-    return lines
-
-
-def _cell(interval: Interval) -> str:
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
-    lines = [f"| {best} against | accuracy | macro F1 |", "|---|---|---|"]
-    for name, predictions in pooled.items():
-        if name in (best, "majority class"):
-            continue
-        found = [
-            paired_difference(predictions, pooled[best], metric, level=0.95, repeats=2000, seed=0)
-            for metric in ("accuracy", "macro_f1")
-        ]
-        cells = [f"{item.difference.estimate:+.3f} [{item.difference.low:+.3f}, {item.difference.high:+.3f}], "
-                 f"p = {item.p_value:.3f}" for item in found]  # fmt: skip
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", required=True)
@@ -125,19 +87,18 @@ def main() -> None:
 
 
 def write(output: Path, pooled: dict[str, pd.DataFrame], seconds: dict[str, float]) -> None:
-    first = next(iter(pooled.values()))
-    every = {"majority class": majority(first), **pooled}
-    best = max(pooled, key=lambda name: table_metrics(pooled[name])["main"]["macro_f1"] or 0.0)
-    fold = {name: predictions[predictions["fold"] == 0] for name, predictions in every.items()}
-    for name, part in fold.items():
-        part.attrs = every[name].attrs
-    text = "\n".join([
-        *table(every, seconds), "", "One grouped split, the first fold:", "", *table(fold, {}), "",
-        *(differences(every, best) if len(pooled) > 1 else []), "",
-        f"{len(first)} rows in {first['group'].nunique()} groups; {torch.get_num_threads()} thread(s).",
-    ])  # fmt: skip
+    """Replace the tables of `output` by what is known so far."""
+    minutes = {name: spent / FOLDS / 60 for name, spent in seconds.items()}
+    every = {"majority class": majority(next(iter(pooled.values()))), **pooled}
+    first_fold = {name: frame[frame["fold"] == 0] for name, frame in every.items()}
+    rows = next(iter(pooled.values()))
+    lines = [f"{len(rows)} rows in {rows['group'].nunique()} groups, {torch.get_num_threads()} thread(s).", ""]
+    lines += [f"Pooled over {FOLDS} grouped folds:", "", *results(every, minutes), ""]
+    lines += ["The first fold alone:", "", *results(first_fold, {}), ""]
+    if len(pooled) > 1:
+        lines += ["Paired differences over all folds:", "", *differences(pooled, best_of(pooled)), ""]
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text + "\n", encoding="utf-8")
+    output.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import hydra
 import pytest
+from omegaconf import DictConfig
 
 os.environ |= {
     "OMP_NUM_THREADS": "1",
@@ -14,7 +16,8 @@ os.environ |= {
     "TOKENIZERS_PARALLELISM": "false",
 }
 
-REAL_DATA = Path(__file__).parents[2] / "shared" / "data"
+PROJECT = Path(__file__).parents[1]
+REAL_DATA = PROJECT.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +40,25 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real data beside the project (../shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def compose():
+    """A function from overrides, as a user types them, to the configuration of a command."""
+
+    def compose(*overrides: str, command: str = "train") -> DictConfig:
+        with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+            return hydra.compose(command, list(overrides))
+
+    return compose
+
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    """Overrides that make any preset of the sample profile a matter of a second."""
+    return ["data.sample.rows=120", "data.sample.unlabelled=20", "callbacks.progress=null"]

@@ -31,12 +31,19 @@ def read_image(source: Path | bytes, *, draft: int | None = None) -> Image.Image
         with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
             if draft:
                 image.draft("RGB", (draft, draft))
-            upright = ImageOps.exif_transpose(image)
+            upright = _eight_bit(ImageOps.exif_transpose(image))
             if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
                 upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
             return upright.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(f"{name}: {error}") from error
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    # Pillow clips 16-bit grey instead of scaling it, which leaves white paper.
+    if not image.mode.startswith("I;16"):
+        return image
+    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
 
 
 def scan_images(paths: Sequence[Path], digests: Sequence[str], cache: Path) -> NDArray:
@@ -56,7 +63,7 @@ def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool]:
             size, cmyk = image.size, image.mode == "CMYK"
         small = read_image(path, draft=2 * _THUMBNAIL).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
         return np.asarray(small), size, cmyk, True
-    except OSError:
+    except (OSError, Image.DecompressionBombError):
         return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False
 
 

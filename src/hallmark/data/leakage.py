@@ -79,6 +79,8 @@ def near_duplicates(thumbnails: NDArray) -> NDArray:
     Candidates by Hamming distance of pHash, confirmed by the RMS difference of the thumbnails,
     because flat pictures share a pHash without being alike.
     """
+    if not len(thumbnails):
+        return np.empty((0, 2), int)
     bits = perceptual_hashes(thumbnails).astype(np.float32) * 2 - 1
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     pairs = []
@@ -89,7 +91,7 @@ def near_duplicates(thumbnails: NDArray) -> NDArray:
         first, second = first[first < second], second[first < second]
         alike = np.sqrt(np.mean((flat[first] - flat[second]) ** 2, axis=1)) <= _RMS
         pairs.append(np.stack([first[alike], second[alike]], axis=1))
-    return np.concatenate(pairs) if pairs else np.empty((0, 2), int)
+    return np.concatenate(pairs)
 
 
 def _same(keys: list[str], rows: NDArray) -> NDArray:

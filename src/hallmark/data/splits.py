@@ -1,5 +1,7 @@
 """Who trains, selects and tests: grouped, stratified, written down with a hash."""
 
+from fractions import Fraction
+from math import ceil
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +12,8 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from hallmark.checks import require
 from hallmark.storage.hashing import digest
+
+_NAMES = {"train", "val", "calibration", "test", "held_out", "predict"}
 
 
 class SplitPlan(Protocol):
@@ -72,8 +76,12 @@ class FromFile:
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         require(self.path.is_file(), "path", str(self.path), "an existing CSV file with columns id and split")
-        table = pd.read_csv(self.path, dtype=str)
+        table = pd.read_csv(self.path, dtype=str, keep_default_na=False)
         require({"id", "split"} <= set(table), "path", str(self.path), f"columns id and split; found {list(table)}")
+        unknown = sorted(set(table["split"]) - _NAMES)
+        require(not unknown, "path", str(self.path), f"splits among {', '.join(sorted(_NAMES))}; found {unknown[:3]}")
+        twice = table.loc[table["id"].duplicated(), "id"].tolist()
+        require(not twice, "path", str(self.path), f"each id once; found {twice[:3]} again")
         assigned = samples["id"].map(table.set_index("id")["split"])
         missing = samples["id"][assigned.isna()].tolist()
         require(
@@ -90,6 +98,7 @@ class InnerFold:
 
     def __init__(self, outer: SplitPlan, folds: int, fold: int, seed: int) -> None:
         require(folds >= 2, "folds", folds, "at least 2")
+        require(0 <= fold < folds, "fold", fold, f"between 0 and {folds - 1}")
         self.outer, self.folds, self.fold, self.seed = outer, folds, fold, seed
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
@@ -127,7 +136,10 @@ def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:
 
 
 def _carve(samples: pd.DataFrame, share: float, seed: int) -> NDArray:
-    return _folds(samples, max(2, round(1 / share)), seed)[0]
+    # The nearest m / k with few folds k, because each fold needs a group; a share of 0.4 is 2 folds of 5.
+    most = max(min(10, samples["group"].nunique()), ceil(1 / share), ceil(1 / (1 - share)))
+    part = Fraction(share).limit_denominator(most)
+    return np.concatenate(_folds(samples, part.denominator, seed)[: part.numerator])
 
 
 def _folds(samples: pd.DataFrame, folds: int, seed: int) -> list[NDArray]:

@@ -15,13 +15,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
+from hallmark.engine.usage import show_usage_if_asked
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to `readable_errors` and not to Hydra's own printer
 
 
 @contextmanager
 def readable_errors(config_name: str) -> Iterator[None]:
-    """End the process with a sentence and code 2 for what a user did; anything else keeps its traceback."""
+    """End the process with a sentence and code 2 for what a user did; anything else keeps its traceback.
+
+    `--help` is answered before anything is composed.
+    """
+    show_usage_if_asked(config_name)
     try:
         yield
     except MissingConfigException as error:

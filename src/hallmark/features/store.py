@@ -61,9 +61,14 @@ class FeatureStore:
 
 
 def encoder_key(encoder: nn.Module) -> str:
-    """Folder name for one encoder: hash of its class, weights, dtype and preprocessing."""
+    """Folder name for one encoder: hash of its class, layers, weights, dtype and preprocessing.
+
+    The layers as torch prints them tell apart what equal weights do not: activations, pooling, padding.
+    """
     kind = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
-    return digest({"kind": kind, "weights": weights_digest(encoder), "preprocessing": dict(encoder.preprocessing)})  # type: ignore[arg-type]
+    preprocessing = dict(encoder.preprocessing)  # type: ignore[arg-type]
+    named = {"kind": kind, "layers": repr(encoder), "weights": weights_digest(encoder), "preprocessing": preprocessing}
+    return digest(named)
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -121,6 +121,9 @@ class ClassificationModule(LightningModule):
         # The optimizer's parameters, because requires_grad says only what is held at this epoch.
         groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
         trained = {id(parameter) for group in groups for parameter in group["params"]}
+        held = self.current_epoch < self.freeze_epochs
         for parameter in self.encoders.parameters():
             if id(parameter) in trained:
-                parameter.requires_grad_(self.current_epoch >= self.freeze_epochs)
+                parameter.requires_grad_(not held)
+        for encoder in self.encoders.values():
+            encoder.train(not held)  # evaluation mode holds batch statistics and dropout as well

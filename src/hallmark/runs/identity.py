@@ -22,7 +22,7 @@ _IRRELEVANT = (
     "trainer.enable_progress_bar",
 )
 
-_SHARED_FLOORS = ("data", "features", "learning", "statistics", "engine/train.py")
+_SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", "engine/train.py", "engine/predict.py")
 
 
 def run_id(config: dict[str, Any]) -> str:

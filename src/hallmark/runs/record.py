@@ -1,6 +1,6 @@
 """`record.json`: what a run was, what it stood on and how it ended."""
 
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -75,10 +75,9 @@ class Record:
         path = directory / "record.json"
         if not path.exists():
             return None
-        raw = read_json(path)
-        unknown = raw.keys() - {item.name for item in fields(cls)}
-        if unknown or "provenance" not in raw:
-            raise ValueError(f"{path}: not a run record (unexpected fields {sorted(unknown)})")
-        raw["provenance"] = Provenance(**raw["provenance"])
-        raw["state"] = RunState(raw["state"])
-        return cls(**raw)
+        try:
+            raw = read_json(path)
+            provenance, state = Provenance(**raw.pop("provenance")), RunState(raw.pop("state"))
+            return cls(**raw, provenance=provenance, state=state)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{path}: not a run record of this version ({type(error).__name__}: {error})") from error

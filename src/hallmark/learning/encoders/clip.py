@@ -99,6 +99,7 @@ def _load(name: str, weights: str) -> tuple[Any, Any]:
         source = f"local-dir:{folder}"
         return _create(source, None, load=weights != "random"), open_clip.get_tokenizer(source)
     if folder is not None:
+        require(weights == "folder", "weights", weights, "folder, because a folder in this layout brings its own")
         return read_transformers_folder(folder), open_clip.get_tokenizer("ViT-B-32")
     architecture = _HUGGING_FACE.get(name, name)
     require(architecture in open_clip.list_models(), "name", name, _known_names())

@@ -30,11 +30,12 @@ class HFTextEncoder(TextEncoder):
         require(2 <= token_length <= 8192, "token_length", token_length, "between 2 and 8192 tokens")
         source = str(local_path(name) or name)
         with published(f"text model {name}"):
-            self.tokenizer = AutoTokenizer.from_pretrained(source)
+            # `forward` trims the padding of a batch, which must then be on the right.
+            self.tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right")
             if weights == "pretrained":
                 self.model = AutoModel.from_pretrained(source, dtype=torch.float32)
             else:
-                self.model = AutoModel.from_config(AutoConfig.from_pretrained(source))
+                self.model = AutoModel.from_config(AutoConfig.from_pretrained(source), dtype=torch.float32)
         self.embedding_dim = self.model.config.hidden_size
         self.token_length, self.pooling = token_length, pooling
         vocabulary = digest(self.tokenizer.get_vocab())

@@ -47,8 +47,9 @@ class TimmImageEncoder(ImageEncoder):
         path = local_path(weights)
         require(path is not None, "weights", weights, "pretrained, random, or the path of a local file")
         assert path is not None
-        classifier = self.model.pretrained_cfg.get("classifier", "classifier")
-        load_exactly(self.model.load_state_dict, read_state_dict(path), path, ignore=(f"{classifier}.",))
+        heads = self.model.pretrained_cfg.get("classifier") or "classifier"
+        prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+        load_exactly(self.model.load_state_dict, read_state_dict(path), path, ignore=prefixes)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalised(pixels))

@@ -1,6 +1,7 @@
 """Where weights come from: a published name, a local file, or nothing but a random start."""
 
 import pickle
+import re
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -84,7 +85,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raw: Any = load_file(path) if path.suffix == ".safetensors" else safe_load(path)
     except (SafetensorError, EOFError) as error:
         raise ValueError(f"{path}: damaged weights file ({_first_line(error)})") from error
-    raw = raw.get("state_dict", raw)
+    raw = raw.get("state_dict", raw) if isinstance(raw, dict) else {}
+    if not raw or not all(isinstance(value, Tensor) for value in raw.values()):
+        raise ValueError(f"{path}: not a state dict; expected tensors by name, at the top or below state_dict")
     return {name: value.float() if value.is_floating_point() else value for name, value in raw.items()}
 
 
@@ -94,15 +97,19 @@ def safe_load(path: Path) -> Any:
     Raises:
         ValueError: the file holds another pickled object, or is damaged.
     """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise ValueError(
-            f"{path}: refused, because it holds pickled objects other than tensors and plain containers, and "
-            f"loading those can run any code ({_first_line(error)})"
-        ) from error
-    except (RuntimeError, EOFError) as error:
-        raise ValueError(f"{path}: damaged checkpoint ({_first_line(error)})") from error
+    with path.open("rb") as file:
+        pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
+        file.seek(0)
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged pickle can fail in any way
+            foreign = isinstance(error, pickle.UnpicklingError) and pickled
+            if not foreign and "TorchScript" not in str(error):
+                raise ValueError(f"{path}: damaged checkpoint ({_cause(error)})") from error
+            raise ValueError(
+                f"{path}: refused, because it holds pickled objects other than tensors and plain containers, and "
+                f"loading those can run any code ({_cause(error)})"
+            ) from error
 
 
 def load_exactly(
@@ -118,6 +125,12 @@ def load_exactly(
         load(kept, strict=True)
     except RuntimeError as error:
         raise ValueError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
+
+
+def _cause(error: Exception) -> str:
+    # torch surrounds its finding with advice to load the file unsafely.
+    found = re.search(r"WeightsUnpickler error:\s*(.*?)(?: was not an allowed|\. |\n|$)", str(error))
+    return found[1] if found else _first_line(error)
 
 
 def _first_line(error: object) -> str:

@@ -94,7 +94,7 @@ def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.Data
         texts.append(text)
     rows = rows.assign(text=texts, info_text=texts)
     rows["normalised"] = [normalise_text(text) for text in texts]
-    return rows[kept].reset_index(drop=True)
+    return rows[np.array(kept, bool)].reset_index(drop=True)
 
 
 def _with_images(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
@@ -105,7 +105,8 @@ def _with_images(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.Dat
         for row_id, path, here in zip(rows["id"], paths, present, strict=True)
     ]
     digests = [digest_file(path) if here else "0" * 32 for path, here in zip(paths, present, strict=True)]
-    return rows.assign(info_path=[str(path) for path in paths], image_digest=digests)[kept].reset_index(drop=True)
+    rows = rows.assign(info_path=[str(path) for path in paths], image_digest=digests)
+    return rows[np.array(kept, bool)].reset_index(drop=True)
 
 
 def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.ndarray:

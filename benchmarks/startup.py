@@ -1,0 +1,29 @@
+"""How soon the configuration path answers: python -m benchmarks.startup"""
+
+import subprocess
+import sys
+
+from benchmarks.timing import alternate
+
+COMMANDS = {
+    "python -c pass": ["-c", "pass"],
+    "import hydra": ["-c", "import hydra"],
+    "train.py --help": ["train.py", "--help"],
+    "train.py --cfg job": ["train.py", "experiment=clip_final", "--cfg", "job"],
+    "misspelled key": ["train.py", "experiment=clip_final", "model.optimizer.lrr=1"],
+    "misspelled preset": ["train.py", "experiment=clip_fnal"],
+    "import torch": ["-c", "import torch"],
+}
+
+
+def main() -> None:
+    def start(arguments: list[str]) -> None:
+        subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
+
+    medians = alternate({name: lambda a=arguments: start(a) for name, arguments in COMMANDS.items()}, repeats=9)  # type: ignore[misc]
+    for name, spent in medians.items():
+        print(f"{name:20} {spent:.2f} s")
+
+
+if __name__ == "__main__":
+    main()

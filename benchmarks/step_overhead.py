@@ -1,0 +1,89 @@
+"""A training step under Hallmark against a plain PyTorch loop: python -m benchmarks.step_overhead
+
+Both sides train the same module on the same batches with the same optimizer. The plain loop has no callbacks,
+no logging and no metrics; what Hallmark adds is its own seeds, history, checkpoints and the trainer.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from lightning import LightningModule
+from torch.utils.data import DataLoader
+
+from benchmarks.timing import alternate
+from hallmark.data.module import DataModule
+from hallmark.engine.job import Job
+from hallmark.engine.train import build_module, build_trainer, prepare_data, quieten
+from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.runs.run import Run
+
+CONF = Path(__file__).parents[1] / "conf"
+CASES = {
+    "ViT-B/32 CLIP, batch 16": [
+        "experiment=clip_final",
+        "profile=full",
+        "model.encoders.weights=random",
+        "data.sample={rows: 200, unlabelled: 0, seed: 1, label_noise: 0.0}",
+    ],
+    "MobileNetV2, batch 16": [
+        "experiment=sentiment_image",
+        "model.encoders.image.name=mobilenetv2_100",
+        "model.encoders.image.image_size=224",
+        "data.sample.rows=200",
+    ],
+    "small CLIP of the sample": ["experiment=clip_final", "data.sample.rows=200"],
+    "linear head on cached features": ["experiment=clip_probe", "data.sample.rows=200"],
+}
+
+
+def prepared(overrides: list[str]) -> tuple[Job, DataModule, LightningModule]:
+    common = ["model.freeze_epochs=0", "callbacks.progress=null", "trainer.max_epochs=1"]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("train", [*overrides, *common])
+    job = Job.of(config)
+    data = prepare_data(job)
+    return job, data, build_module(job, data)
+
+
+def plain_epoch(module: LightningModule, loader: DataLoader, job: Job) -> None:
+    module.train()
+    recipe = module.optimizer_recipe.build(module.encoders, module.head, len(loader))  # type: ignore[union-attr,operator]
+    optimizer, scheduler = recipe["optimizer"], recipe["lr_scheduler"]["scheduler"]
+    for batch in loader:
+        loss = module.loss(batch)  # type: ignore[operator]
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(module.parameters(), job.config.trainer.gradient_clip_val)
+        optimizer.step()
+        scheduler.step()
+
+
+def hallmark_epoch(module: LightningModule, data: DataModule, job: Job, folder: Path) -> None:
+    run = Run(folder)
+    callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last)]
+    trainer = build_trainer(job, run, callbacks, [])
+    trainer.limit_val_batches = 0  # the plain loop does not validate
+    trainer.fit(module, datamodule=data)
+
+
+def main() -> None:
+    quieten()
+    for name, overrides in CASES.items():
+        job, data, module = prepared(overrides)
+        loader = data.train_dataloader()
+        with tempfile.TemporaryDirectory() as scratch:
+            sides = {
+                "plain": lambda: plain_epoch(module, loader, job),  # noqa: B023
+                "hallmark": lambda: hallmark_epoch(module, data, job, Path(scratch)),  # noqa: B023
+            }
+            alternate(sides, repeats=1)
+            medians = alternate(sides, repeats=5)
+        steps = len(loader)
+        plain, own = medians["plain"] / steps * 1e3, medians["hallmark"] / steps * 1e3
+        print(f"{name:32} plain {plain:8.2f} ms/step, hallmark {own:8.2f} ms/step, ratio {own / plain:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

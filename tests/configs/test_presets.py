@@ -1,0 +1,67 @@
+"""Every option in conf/ composes, is what it says it is, and every preset takes a step."""
+
+import math
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from hallmark.engine.train import train
+from hallmark.runs.run import open_run
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("profile", ["sample", "full"])
+@pytest.mark.parametrize("name", options("experiment"))
+def test_a_preset_composes_under_the_name_of_its_file(compose, name, profile):
+    config = compose(f"experiment={name}", f"profile={profile}")
+    assert (config.name, config.profile) == (name, profile)
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert plain["model"]["_target_"].startswith("hallmark.systems.")
+    assert (plain["data"]["sample"] is None) == (profile == "full")
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_a_preset_opens_with_its_command_and_what_to_expect(name):
+    text = (CONF / "experiment" / f"{name}.yaml").read_text()
+    header = text.partition("defaults:")[0]
+    assert f"# python train.py experiment={name}" in header or f"# python train.py -m experiment={name}" in header
+    assert "Expect: " in header
+
+
+@pytest.mark.parametrize("name", options("experiment"))
+def test_a_preset_runs(compose, small, tmp_path, name):
+    value = train(compose(f"experiment={name}", "debug=fast", *small))
+    assert 0 <= value <= 1
+    run = open_run(tmp_path / "outputs" / name)
+    assert run.record.selected["value"] == value
+    assert math.isclose(run.metrics["val"]["main"]["macro_f1"], value, rel_tol=1e-5)
+    left = {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "history.csv", "predictions/val.parquet"}
+    assert left <= {path.relative_to(run.directory).as_posix() for path in run.directory.rglob("*")}
+
+
+@pytest.mark.parametrize("group", ["logger", "debug", "callbacks", "trainer", "paths", "profile"])
+def test_the_options_of_a_group_compose(compose, group):
+    for name in options(group):
+        config = compose("experiment=clip_final", f"{group}={name}")
+        assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+
+
+@pytest.mark.parametrize("name", options("sweep"))
+def test_a_sweep_composes_over_keys_of_the_preset_it_names(compose, name):
+    text = (CONF / "sweep" / f"{name}.yaml").read_text()
+    command = next(line for line in text.splitlines() if line.startswith("# python sweep.py "))
+    config = compose(*command.split()[3:], command="sweep")
+    assert config.sweep.name == name
+    assert all(OmegaConf.select(config, key) is not None for key in config.sweep.grid)
+
+
+def test_the_analyses_compose_together(compose):
+    names = options("analysis")
+    config = compose("run=somewhere", f"analysis=[{','.join(names)}]", command="evaluate")
+    assert sorted(config.analysis) == names
