@@ -52,9 +52,8 @@ def main() -> None:
             spent[name] = seconds(lambda: results.update({name: run_grid(Path(scratch), enabled=enabled)}))  # noqa: B023
             print(f"{name}: {spent[name]:.0f} s", flush=True)
     worst = max(np.abs(a - b).max() for a, b in zip(results["store"], results["plain"], strict=True))
-    print(
-        f"{len(POINTS)} points: ratio {spent['plain'] / spent['store']:.1f}, largest difference of a probability {worst:.1e}"
-    )
+    ratio = spent["plain"] / spent["store"]
+    print(f"{len(POINTS)} points: ratio {ratio:.1f}, largest difference of a probability {worst:.1e}")
 
 
 if __name__ == "__main__":

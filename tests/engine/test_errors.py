@@ -1,12 +1,14 @@
 """What a user gets wrong is answered by one sentence with the setting, the value and what would be right."""
 
 import re
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+
+from hallmark.engine.train import train
 
 TFIDF = "experiment=sentiment_tfidf"
 
@@ -29,13 +31,10 @@ SETTINGS = {
     "nothing to repair": ([TFIDF, "data.on_problem.duplicate_id=keep"], "data.on_problem.duplicate_id='keep': expected"),
     "a batch larger than the data": ([TFIDF, "data.batch_size=500"], "data.batch_size=500: expected at most the 96"),
     "widths that do not fit": (
-        ["experiment=sentiment_gated", "model.head={_target_: hallmark.systems.sentiment.heads.InteractionHead, "
-         "_partial_: true, dropout: 0.1}"],
-        "two embeddings of one width",
+        ["experiment=sentiment_text", "model.head._target_=hallmark.systems.sentiment.heads.InteractionHead"],
+        "two embeddings of one width; use GatedFusionHead",
     ),
     "a folder that is not there": ([TFIDF, "data.folder=/no/such/folder"], "data.folder='/no/such/folder': expected"),
-    "no folder": ([TFIDF, "profile=full"], "data.folder=None: expected the folder of your corpus"),
-    "no preset": ([], "experiment: choose a preset, such as experiment=clip_final"),
     "a start that is not there": (["experiment=clip_probe", "init_from=/no/run"], "/no/run: give one finished run"),
     "a split without its file": (
         [TFIDF, "data/split=from_file", "data.split.path=/no/file"],
@@ -49,6 +48,16 @@ SETTINGS = {
 def test_a_setting_that_is_not_right(fit, overrides, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         fit(*overrides)
+
+
+def test_the_full_profile_without_a_folder(compose):
+    with pytest.raises(ValueError, match="data.folder=None: expected the folder of your corpus .* or profile=sample"):
+        train(compose(TFIDF, "profile=full"))
+
+
+def test_no_preset(compose):
+    with pytest.raises(ValueError, match="experiment: choose a preset, such as experiment=clip_final"):
+        train(compose())
 
 
 WEIGHTS = {
@@ -69,30 +78,20 @@ def test_missing_weights_come_with_three_ways_to_provide_them(fit, monkeypatch, 
         assert way in str(error.value)
 
 
-def relabelled(folder: Path, tag: str | None) -> str:
-    table = pd.read_csv(folder / "train.txt", dtype=str)
-    table["tag"] = table["tag"] if tag is None else tag
-    table.to_csv(folder / "train.txt", index=False)
-    return f"data.folder={folder}"
+LISTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
+    "one class alone": (lambda table: table.assign(tag="positive"), r"only one class \(positive\) in 1\d\d rows"),
+    "a class without rows": (lambda table: table[table["tag"] != "neutral"], "class neutral has no training row"),
+    "other columns": (
+        lambda table: table.set_axis(["id", "label"], axis=1),
+        r"train\.txt: needs the columns guid and tag in its first line; found id, label",
+    ),
+}
 
 
-def test_one_class_alone(fit, corpus):
-    with pytest.raises(ValueError, match=r"only one class \(positive\) in 1\d\d rows"):
-        fit(TFIDF, relabelled(corpus, "positive"))
-
-
-def test_a_class_without_rows(fit, corpus):
-    table = pd.read_csv(corpus / "train.txt", dtype=str)
-    table[table["tag"] != "neutral"].to_csv(corpus / "train.txt", index=False)
-    with pytest.raises(ValueError, match="class neutral has no training row"):
-        fit(TFIDF, f"data.folder={corpus}")
-
-
-def test_a_list_without_its_columns(fit, corpus):
-    pd.read_csv(corpus / "train.txt", dtype=str).set_axis(["id", "label"], axis=1).to_csv(
-        corpus / "train.txt", index=False
-    )
-    with pytest.raises(ValueError, match=r"train\.txt: needs the columns guid and tag .* found id, label"):
+@pytest.mark.parametrize(("change", "message"), LISTS.values(), ids=LISTS)
+def test_a_list_of_labels_that_cannot_be_trained_on(fit, corpus, change, message):
+    change(pd.read_csv(corpus / "train.txt", dtype=str)).to_csv(corpus / "train.txt", index=False)
+    with pytest.raises(ValueError, match=message):
         fit(TFIDF, f"data.folder={corpus}")
 
 

@@ -47,7 +47,7 @@ def train(config: DictConfig) -> float:
     with run.locked():
         data = prepare_data(job)
         provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
-        standing = run.standing(provenance, rerun=job.config.rerun)
+        standing = run.standing(job.id, provenance, rerun=job.config.rerun)
         if standing is RunState.DONE:
             say(f"{run.directory} is done (rerun=true would replace it)")
         else:
@@ -93,6 +93,8 @@ _EXPECTED_WARNINGS = (
     ".*parameters. is an empty generator.*",
     ".*this fit will run with no optimizer.*",
     ".*Checkpoint directory .* exists and is not empty.*",
+    ".*module.s. in eval mode at the start of training.*",
+    ".*your dataloader is not resumable.*",
 )
 
 

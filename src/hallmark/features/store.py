@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -72,7 +73,21 @@ def encoder_key(encoder: nn.Module) -> str:
 
 
 def weights_digest(module: nn.Module) -> str:
-    """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers."""
+    """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers.
+
+    Taken once for a module that says it is `frozen`: hashing a large tower costs a second.
+    """
+    if not getattr(module, "frozen", False):
+        return _digest_of(module)
+    if module not in _FROZEN_DIGESTS:
+        _FROZEN_DIGESTS[module] = _digest_of(module)
+    return _FROZEN_DIGESTS[module]
+
+
+_FROZEN_DIGESTS: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+
+
+def _digest_of(module: nn.Module) -> str:
     blocks: list[bytes] = []
     for name, tensor in sorted(module.state_dict().items()):
         blocks.append(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())

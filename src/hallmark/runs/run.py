@@ -65,17 +65,19 @@ class Run:
         finally:
             lock.release()
 
-    def standing(self, provenance: Provenance, *, rerun: bool) -> RunState | None:
-        """What the directory holds for this provenance: done, interrupted, or None for nothing to build on.
+    def standing(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
+        """What the directory holds of this run: done, interrupted, or None for nothing to build on.
 
         Call it under the lock: a record that says `running` is then of a process that died.
 
         Raises:
-            RunConflict: it holds a run on other data or with other code.
+            RunConflict: it holds a run of another configuration, on other data or with other code.
         """
         if rerun or self.record is None or self.record.state is RunState.FAILED:
             return None
         differences = self.record.provenance.differences(provenance)
+        if self.record.run_id != run_id:
+            differences.insert(0, f"configuration: {self.record.run_id} there, {run_id} asked for (see its config.yaml)")
         if differences:
             raise RunConflict(
                 f"{self.directory} is {self.record.state} but not of the same making; it differs in "
