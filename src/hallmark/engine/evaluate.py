@@ -24,7 +24,7 @@ def evaluate(config: DictConfig) -> None:
     quieten()
     if OmegaConf.is_missing(config, "run"):
         raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
-    analyses = {name: build(node) for name, node in config.analysis.items()}
+    analyses = {name: build(node) for name, node in config.get("analysis", {}).items()}
     run = open_run(config.run)
     with run.locked():
         finished = Finished(run, folds=config.out_of_fold.folds)

@@ -49,7 +49,8 @@ def _quit(message: str, code: int = 2) -> NoReturn:
 def _unknown_option(error: MissingConfigException) -> str:
     wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, name = wanted.rpartition("/")
-    options = sorted(option for option in error.options or [] if option)
+    own = [file.stem for file in (_conf() / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
+    options = sorted(own or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f" Did you mean {group}={near[0]}?" if near else ""
     return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
@@ -60,7 +61,7 @@ def _unknown_key(error: BaseException, config_name: str) -> str | None:
     if not match:
         return None
     key = match.group(1)
-    known = _known_keys(key, config_name)
+    known = sorted({*_groups(), *_known_keys(key, config_name)})
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     last = key.rpartition(".")[2]
     near += [path for path in known if path.rpartition(".")[2] == last and path not in near]
@@ -71,12 +72,24 @@ def _unknown_key(error: BaseException, config_name: str) -> str | None:
 def _known_keys(bad: str, config_name: str) -> list[str]:
     pairs = (argument.partition("=") for argument in sys.argv[1:] if "=" in argument)
     groups = [f"{key}={value}" for key, _, value in pairs if key != bad and not set(".,") & set(key + value)]
-    folder = Path(sys.argv[0]).resolve().parent / "conf"
     try:
-        with initialize_config_dir(str(folder), version_base="1.3"):
-            return list(_flat(compose(config_name, groups)))
+        with initialize_config_dir(str(_conf()), version_base="1.3"):
+            return setting_names(compose(config_name, groups))
     except (HydraException, OmegaConfBaseException):
         return []
+
+
+def _groups() -> list[str]:
+    return [folder.relative_to(_conf()).as_posix() for folder in sorted(_conf().rglob("*")) if folder.is_dir()]
+
+
+def _conf() -> Path:
+    return Path(sys.argv[0]).resolve().parent / "conf"
+
+
+def setting_names(config: DictConfig) -> list[str]:
+    """Every key of `config` as a user types it, sections included."""
+    return list(_flat(config))
 
 
 def _flat(config: DictConfig) -> Iterator[str]:

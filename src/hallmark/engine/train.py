@@ -22,7 +22,7 @@ from hallmark.engine.job import Job, device_facts
 from hallmark.engine.predict import load_weights, predict_split
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
-from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.callbacks import GracefulStop, History, StayStopped, StepSeeds
 from hallmark.learning.initialise import initialise_from
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.record import Provenance, Record, RunState
@@ -70,9 +70,11 @@ def prepare_data(job: Job) -> DataModule:
 
 
 def build_module(job: Job, data: DataModule) -> LightningModule:
-    """The module with its seed's initial weights, and the data bound to what it wants to see."""
+    """The module with its initial weights (of the seed, or of `init_from`), and the data bound to its inputs."""
     seed_everything(job.config.seed, verbose=False)
     module: LightningModule = build(job.config.model)
+    if job.config.init_from:
+        initialise_from(module, open_run(job.config.init_from).best)
     settings = job.config.features
     device = "cuda" if torch.cuda.is_available() else "cpu"
     store = FeatureStore(settings.folder, settings.batch_size, device) if settings.enabled else None
@@ -137,8 +139,6 @@ def _fit(job: Job, run: Run, data: DataModule, *, resumed: bool) -> None:
     run.record.leakage = data.check(run.directory)
     run.record.write(run.directory)
     module = build_module(job, data)
-    if job.config.init_from and not resumed:
-        initialise_from(module, open_run(job.config.init_from).best)
     best, callbacks = _callbacks(job, run)
     trainer = build_trainer(job, run, callbacks, _loggers(job, run))
     trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
@@ -162,7 +162,7 @@ def _callbacks(job: Job, run: Run) -> tuple[ModelCheckpoint, list[Callback]]:
     )  # fmt: skip
     last = ModelCheckpoint(folder, run.last.stem, enable_version_counter=False, save_on_train_epoch_end=True)
     configured = [build(node) for node in job.config.callbacks.values() if node is not None]
-    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), GracefulStop(run.last)]
+    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), StayStopped(), GracefulStop(run.last)]
     return best, [*configured, *own, best, last]
 
 

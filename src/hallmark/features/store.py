@@ -75,16 +75,18 @@ def encoder_key(encoder: nn.Module) -> str:
 def weights_digest(module: nn.Module) -> str:
     """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers.
 
-    Taken once for a module that says it is `frozen`: hashing a large tower costs a second.
+    Taken once for a module that says it is `frozen`, as long as nothing writes to its tensors: hashing a large
+    tower costs a second.
     """
     if not getattr(module, "frozen", False):
         return _digest_of(module)
-    if module not in _FROZEN_DIGESTS:
-        _FROZEN_DIGESTS[module] = _digest_of(module)
-    return _FROZEN_DIGESTS[module]
+    written = [(tensor.data_ptr(), tensor._version) for tensor in module.state_dict(keep_vars=True).values()]
+    if module not in _FROZEN_DIGESTS or _FROZEN_DIGESTS[module][0] != written:
+        _FROZEN_DIGESTS[module] = written, _digest_of(module)
+    return _FROZEN_DIGESTS[module][1]
 
 
-_FROZEN_DIGESTS: WeakKeyDictionary[nn.Module, str] = WeakKeyDictionary()
+_FROZEN_DIGESTS: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], str]] = WeakKeyDictionary()
 
 
 def _digest_of(module: nn.Module) -> str:

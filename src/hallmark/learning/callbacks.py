@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 
 from hallmark.checks import Interrupted
 from hallmark.storage.files import write_csv
@@ -45,6 +46,18 @@ class History(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+
+
+class StayStopped(Callback):
+    """A fit that had stopped early and was killed before its predictions trains no further epoch when resumed.
+
+    Lightning restores the patience counter, but not the decision.
+    """
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        stoppers = [callback for callback in trainer.callbacks if isinstance(callback, EarlyStopping)]  # type: ignore[attr-defined]
+        if any(stopper.wait_count >= stopper.patience for stopper in stoppers):
+            trainer.should_stop = True
 
 
 class GracefulStop(Callback):

@@ -45,9 +45,10 @@ class Lora:
         """Adapt `encoder` in place.
 
         Raises:
-            SettingError: it has no `nn.MultiheadAttention`.
+            SettingError: it has no `nn.MultiheadAttention`, or is frozen (its weights would not be saved).
         """
         layers = [layer for layer in encoder.modules() if isinstance(layer, nn.MultiheadAttention)]
+        require(not getattr(encoder, "frozen", False), "adapter", type(encoder).__name__, "encoders with frozen=false")
         require(
             bool(layers),
             "adapter",

@@ -77,7 +77,8 @@ class Run:
             return None
         differences = self.record.provenance.differences(provenance)
         if self.record.run_id != run_id:
-            differences.insert(0, f"configuration: {self.record.run_id} there, {run_id} asked for (see its config.yaml)")
+            there = f"{self.record.run_id} there (see its config.yaml)"
+            differences.insert(0, f"configuration: {there}, {run_id} asked for")
         if differences:
             raise RunConflict(
                 f"{self.directory} is {self.record.state} but not of the same making; it differs in "

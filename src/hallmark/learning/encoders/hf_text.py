@@ -38,8 +38,10 @@ class HFTextEncoder(TextEncoder):
                 self.model = AutoModel.from_config(AutoConfig.from_pretrained(source), dtype=torch.float32)
         self.embedding_dim = self.model.config.hidden_size
         self.token_length, self.pooling = token_length, pooling
-        vocabulary = digest(self.tokenizer.get_vocab())
-        self.preprocessing = {"token_length": token_length, "pooling": pooling, "tokenizer": vocabulary}
+        positions = getattr(self.model.config, "max_position_embeddings", token_length)
+        require(token_length <= positions, "token_length", token_length, f"at most the model's {positions} positions")
+        rules = digest(self.tokenizer.backend_tokenizer.to_str())
+        self.preprocessing = {"token_length": token_length, "pooling": pooling, "tokenizer": rules}
         self.frozen = False
         if frozen:
             self.freeze()

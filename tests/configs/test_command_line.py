@@ -1,0 +1,82 @@
+"""The configuration path answers mistakes by a sentence, without torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+HEAVY = ("torch", "lightning", "transformers", "open_clip", "timm", "pandas", "sklearn", "matplotlib", "optuna")
+RUN = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+finally:
+    print("imported:", *(name for name in {heavy!r} if name in sys.modules))
+"""
+
+
+def answer(project: Path, script: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and all that a command prints; it must not have imported anything heavy."""
+    program = [sys.executable, "-c", RUN.format(heavy=HEAVY), str(project / script), *arguments]
+    ended = subprocess.run(program, cwd=project, capture_output=True, text=True, timeout=120)
+    assert ended.stdout.splitlines()[-1] == "imported:", ended.stdout + ended.stderr
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py", "sweep.py"])
+def test_help(project, script):
+    code, printed = answer(project, script, "--help")
+    assert code == 0
+    assert f"python {script}" in printed
+
+
+CONFIGS = {
+    "train.py": (["experiment=clip_final"], "name: clip_final"),
+    "evaluate.py": (["run=outputs/somewhere", "analysis=[slices]"], "_target_: hallmark.analysis.slices.Slices"),
+    "sweep.py": (["experiment=clip_optimize", "sweep=clip_grid"], "data.batch_size:"),
+}
+
+
+@pytest.mark.parametrize(("script", "arguments", "line"), [(name, *rest) for name, rest in CONFIGS.items()])
+def test_the_configuration_is_printed(project, script, arguments, line):
+    code, printed = answer(project, script, "--cfg", "job", *arguments)
+    assert code == 0
+    assert line in printed
+
+
+MISTAKES = {
+    "a key": ("train.py", ["experiment=clip_final", "model.optimizer.learning_rate=1"], "no such setting"),
+    "a key by one letter": (
+        "train.py",
+        ["experiment=clip_final", "model.optimiser.lr=1e-5"],
+        "model.optimiser.lr: no such setting. Did you mean model.optimizer.lr",
+    ),
+    "a section": ("train.py", ["experiment=clip_final", "bath_size=4"], "Did you mean data.batch_size"),
+    "a group": ("train.py", ["experimen=clip_final"], "experimen: no such setting. Did you mean experiment"),
+    "a preset": ("train.py", ["experiment=clip_finel"], "no such preset. Did you mean experiment=clip_final?"),
+    "an analysis": ("evaluate.py", ["run=x", "analysis=[slicse]"], "no such preset. Did you mean analysis=slices?"),
+    "a key of evaluate": ("evaluate.py", ["run=x", "splits=test"], "splits: no such setting. Did you mean split"),
+    "a key of an analysis": (
+        "evaluate.py",
+        ["run=x", "analysis=[slices]", "analysis.slices.level_=0.9"],
+        "Did you mean analysis.slices.level",
+    ),
+    "a sweep": ("sweep.py", ["experiment=clip_optimize", "sweep=clip_gird"], "Did you mean sweep=clip_grid?"),
+    "a group within a group": (
+        "train.py",
+        ["experiment=clip_final", "data/split=kfolds"],
+        "Did you mean data/split=kfold?",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "arguments", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_misspelling_is_answered_by_the_nearest_name(project, script, arguments, message):
+    code, printed = answer(project, script, *arguments)
+    assert code == 2, printed
+    assert "Traceback" not in printed
+    assert message in printed

@@ -1,0 +1,222 @@
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch.utils.data import Dataset
+
+from hallmark.checks import SettingError
+from hallmark.data.leakage import Evidence, LeakageError
+from hallmark.data.module import DataModule
+from hallmark.data.problems import BadDataError, Problems
+from hallmark.data.sampling import Draw
+from hallmark.data.splits import Holdout
+
+
+class ToyDataset(Dataset):
+    def __init__(self, rows: pd.DataFrame) -> None:
+        self.x = torch.tensor(rows["x"].to_numpy(), dtype=torch.float32)
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+        return {"x": self.x[[draw.position for draw in draws]], "seeds": [draw.seed for draw in draws]}
+
+
+class ToyData(DataModule):
+    def __init__(self, table: pd.DataFrame, **changes: Any) -> None:
+        common = {"classes": ["a", "b"], "batch_size": 4, "num_workers": 0, "split": Holdout(0.2, 0.2, 0),
+                  "leakage": "stop", "seed": 0}  # fmt: skip
+        super().__init__(**{**common, **changes})
+        self.table = table
+
+    def read(self) -> tuple[pd.DataFrame, Problems]:
+        problems = Problems({"odd": "skip", "bad": "fatal"}, repairable=[])
+        for row in self.table.itertuples():
+            if row.problem:
+                problems.add(row.id, row.problem, f"{row.id} is {row.problem}")
+        return self.table[self.table["problem"] == ""].reset_index(drop=True), problems
+
+    def facts(self) -> dict[str, Any]:
+        return {"source": "toy.csv"}
+
+    def evidence(self) -> Evidence:
+        return Evidence(self.samples, grouped=True, files={"signal": self.samples["content"].tolist()})
+
+    def dataset(self, split: str) -> Dataset:
+        return ToyDataset(self.rows(split))
+
+    def bind(self, inputs: Mapping[str, Any], store: Any) -> None:
+        pass
+
+
+def table(n: int = 60, unlabelled: int = 5) -> pd.DataFrame:
+    return pd.DataFrame({
+        "id": [f"r{number}" for number in range(n)], "group": [f"g{number}" for number in range(n)],
+        "target": [None if number < unlabelled else "ab"[number % 2] for number in range(n)],
+        "content": [f"c{number}" for number in range(n)], "x": range(n), "problem": "",
+    })  # fmt: skip
+
+
+def prepared(frame: pd.DataFrame | None = None, **changes: Any) -> ToyData:
+    data = ToyData(table() if frame is None else frame, **changes)
+    data.prepare()
+    return data
+
+
+def test_unlabelled_rows_are_for_prediction_and_the_others_are_split() -> None:
+    data = prepared()
+    assert data.rows("predict")["id"].tolist() == ["r0", "r1", "r2", "r3", "r4"]
+    assert {split: facts["n"] for split, facts in data.split_summary().items()} == {
+        "predict": 5, "train": 33, "val": 11, "test": 11,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=r"split=calibration: .*it has predict, test, train, val"):
+        data.rows("calibration")
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"classes": ["a", "a"]}, "classes"), ({"classes": ["a"]}, "classes"), ({"batch_size": 0}, "batch_size"),
+        ({"num_workers": -1}, "num_workers"), ({"leakage": "ignore"}, "leakage"),
+    ],
+)  # fmt: skip
+def test_nonsense_names_its_key(changes: dict[str, Any], key: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        ToyData(table(), **changes)
+    assert caught.value.key == key
+
+
+def test_data_that_cannot_be_trained_on_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"toy\.csv: no usable rows"):
+        prepared(table().iloc[:0])
+    with pytest.raises(ValueError, match=r"only one class \(a\)"):
+        prepared(table().assign(target="a"))
+    with pytest.raises(SettingError, match="batch_size=34: expected at most the 33 training rows"):
+        prepared(batch_size=34)
+    bad = table()
+    bad.loc[7, "problem"] = "bad"
+    with pytest.raises(BadDataError, match="r7 is bad"):
+        prepared(bad)
+
+
+def test_errors_of_the_plan_carry_its_place(tmp_path: Path) -> None:
+    from hallmark.data.splits import FromFile
+
+    with pytest.raises(SettingError) as caught:
+        prepared(split=FromFile(str(tmp_path / "none.csv")))
+    assert caught.value.key == "split.path"
+
+
+def test_check_writes_splits_and_problems_and_reports_verdicts(tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[7, "problem"] = "odd"
+    data = prepared(frame)
+    assert data.check(tmp_path) == {
+        "action": "stop", "findings": 0, "checks": {"id": "clean", "group": "clean", "identical signal": "clean"},
+    }  # fmt: skip
+    written = pd.read_csv(tmp_path / "splits.csv")
+    assert written["split"].tolist() == data.samples["split"].tolist()
+    assert pd.read_csv(tmp_path / "problems.csv")["id"].tolist() == ["r7"]
+    assert not (tmp_path / "leakage.csv").exists()
+
+
+def test_a_leak_stops_with_its_list_or_is_reported(tmp_path: Path) -> None:
+    stopping = prepared()
+    train, val = stopping.rows("train")["id"][0], stopping.rows("val")["id"][0]
+    leaky = table()
+    leaky.loc[leaky["id"] == val, "content"] = leaky.loc[leaky["id"] == train, "content"].item()
+    with pytest.raises(LeakageError, match="1 identical signal"):
+        prepared(leaky).check(tmp_path / "stop")
+    listed = pd.read_csv(tmp_path / "stop" / "leakage.csv")
+    assert {listed["first_id"].item(), listed["second_id"].item()} == {train, val}
+    verdict = prepared(leaky, leakage="report").check(tmp_path / "report")
+    assert verdict["action"] == "report" and verdict["findings"] == 1
+    assert verdict["checks"]["identical signal"] == "found"
+    assert (tmp_path / "report" / "leakage.csv").exists()
+
+
+def test_the_fingerprint_is_of_content_label_and_split_alone() -> None:
+    original = prepared().fingerprint
+    assert prepared(batch_size=8, seed=5).fingerprint == original
+    shuffled = prepared()
+    shuffled.samples = shuffled.samples.sample(frac=1, random_state=0)
+    assert shuffled.fingerprint == original
+    for column, value in (("content", "other"), ("target", "a"), ("split", "test"), ("id", "other")):
+        changed = prepared()
+        row = changed.samples.index[(changed.samples["split"] == "train") & (changed.samples["target"] == "b")][0]
+        changed.samples.loc[row, column] = value
+        assert changed.fingerprint != original, column
+
+
+def test_evaluation_reads_every_row_once_in_order_without_augmentation() -> None:
+    data = prepared()
+    batches = list(data.eval_dataloader("val"))
+    assert torch.cat([batch["x"] for batch in batches]).tolist() == data.rows("val")["x"].tolist()
+    assert {seed for batch in batches for seed in batch["seeds"]} == {0}
+
+
+def test_labels_are_written_for_unlabelled_rows(tmp_path: Path) -> None:
+    predictions = pd.DataFrame({"id": ["r0", "r1"], "prediction": ["a", "b"], "confidence": [1.0, 0.5]})
+    path = prepared().write_labels(predictions, tmp_path)
+    assert path.read_text() == "id,prediction\nr0,a\nr1,b\n"
+
+
+class Reader(LightningModule):
+    """Notes what it is trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.seen: list[tuple[int, list[float], list[int]]] = []
+
+    def training_step(self, batch: dict[str, Any], batch_idx: int) -> torch.Tensor:
+        self.seen.append((self.current_epoch, batch["x"].tolist(), batch["seeds"]))
+        return self.layer(batch["x"][:, None]).mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 1e-6)
+
+
+class Leave(Callback):
+    """Saves a checkpoint after `step` and leaves; at the end of an epoch where Lightning's own callbacks save."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._leave(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, *_: Any) -> None:
+        self._leave(trainer)
+
+    def _leave(self, trainer: Trainer) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            raise KeyError("left")
+
+
+def fit(reader: Reader, data: DataModule, *callbacks: Callback, resume: Path | None = None) -> Reader:
+    trainer = Trainer(
+        accelerator="cpu", max_epochs=3, limit_val_batches=0, callbacks=list(callbacks), logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(reader, datamodule=data, ckpt_path=resume, weights_only=True)
+    return reader
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("step", "workers"), [(1, 0), (11, 0), (8, 0), (11, 1), (16, 1)])
+def test_a_resumed_fit_reads_on_exactly_where_it_was_left(tmp_path: Path, step: int, workers: int) -> None:
+    whole = fit(Reader(), prepared()).seen
+    assert len(whole) == 24 and {epoch for epoch, _, _ in whole} == {0, 1, 2}
+    left = Reader()
+    with pytest.raises(KeyError):
+        fit(left, prepared(num_workers=workers), Leave(step, tmp_path / "last.ckpt"))
+    resumed = fit(Reader(), prepared(num_workers=workers), resume=tmp_path / "last.ckpt")
+    assert left.seen + resumed.seen == whole

@@ -1,0 +1,176 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hallmark.checks import SettingError
+from hallmark.data.splits import FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
+
+CLASSES = ["negative", "neutral", "positive"]
+SHARES = [0.5, 0.3, 0.2]
+
+
+def rows(n: int = 600, group_size: int = 2, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    groups = rng.permutation(n) // group_size
+    return pd.DataFrame({
+        "id": [f"r{number}" for number in range(n)],
+        "group": [f"g{group}" for group in groups],
+        "target": rng.choice(CLASSES, n, p=SHARES),
+    })  # fmt: skip
+
+
+def shares(names: np.ndarray) -> dict[str, float]:
+    return pd.Series(names).value_counts(normalize=True).to_dict()
+
+
+PLANS = [Holdout(0.15, 0.2, 0), KFold(5, 2, 0.2, 0), InnerFold(Holdout(0.15, 0.2, 0), 4, 1, 0)]
+
+
+@pytest.mark.parametrize("plan", PLANS, ids=lambda plan: type(plan).__name__)
+def test_groups_stay_whole_and_classes_stay_balanced(plan) -> None:
+    samples = rows()
+    names = plan.assign(samples)
+    assert samples.assign(split=names).groupby("group")["split"].nunique().max() == 1
+    overall = samples["target"].value_counts(normalize=True)
+    for split in set(names):
+        within = samples.loc[names == split, "target"].value_counts(normalize=True)
+        assert (within - overall).abs().max() < 0.04, split
+
+
+def of_seed(seed: int) -> list:
+    return [Holdout(0.15, 0.2, seed), KFold(5, 2, 0.2, seed), InnerFold(Holdout(0.15, 0.2, 0), 4, 1, seed)]
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_the_seed_decides_the_split(which: int) -> None:
+    samples = rows()
+    first = of_seed(1)[which].assign(samples)
+    np.testing.assert_array_equal(first, of_seed(1)[which].assign(samples))
+    assert (first != of_seed(2)[which].assign(samples)).any()
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.floats(0.05, 0.49), st.floats(0.0, 0.49).filter(lambda test: test == 0 or test > 0.04), st.integers(0, 99))
+def test_shares_are_about_those_asked_for(val: float, test: float, seed: int) -> None:
+    found = shares(Holdout(val, test, seed).assign(rows(n=400, seed=seed)))
+    assert abs(found["val"] - val) < 0.04
+    assert abs(found.get("test", 0.0) - test) < 0.04
+
+
+@pytest.mark.parametrize("val", [0.1, 0.25, 0.3, 0.4, 0.45])
+def test_shares_that_are_no_whole_number_of_folds(val: float) -> None:
+    assert shares(Holdout(val, 0.0, 0).assign(rows()))["val"] == pytest.approx(val, abs=0.02)
+
+
+def test_without_a_test_share_no_row_is_sealed() -> None:
+    assert set(Holdout(0.2, 0.0, 0).assign(rows())) == {"train", "val"}
+
+
+def test_test_folds_partition_the_rows() -> None:
+    samples = rows()
+    folds = [KFold(4, fold, 0.2, 3).assign(samples) for fold in range(4)]
+    tested = np.sum([names == "test" for names in folds], axis=0)
+    assert (tested == 1).all()
+    for names in folds:
+        assert shares(names)["test"] == pytest.approx(0.25, abs=0.02)
+        assert shares(names)["val"] == pytest.approx(0.75 * 0.2, abs=0.02)
+
+
+def test_inner_folds_partition_train_and_leave_val_and_test_alone() -> None:
+    samples, outer = rows(), Holdout(0.15, 0.2, 0)
+    whole = outer.assign(samples)
+    folds = [InnerFold(outer, 3, fold, 5).assign(samples) for fold in range(3)]
+    held = np.array([names == "held_out" for names in folds])
+    np.testing.assert_array_equal(held.sum(axis=0), (whole == "train").astype(int))
+    for names, out in zip(folds, held, strict=True):
+        np.testing.assert_array_equal(names[~out], whole[~out])
+
+
+@pytest.mark.parametrize(
+    ("build", "key"),
+    [
+        (lambda: Holdout(0.0, 0.1, 0), "val"),
+        (lambda: Holdout(0.5, 0.1, 0), "val"),
+        (lambda: Holdout(0.1, 0.5, 0), "test"),
+        (lambda: Holdout(0.1, -0.1, 0), "test"),
+        (lambda: KFold(1, 0, 0.1, 0), "folds"),
+        (lambda: KFold(5, 5, 0.1, 0), "fold"),
+        (lambda: KFold(5, -1, 0.1, 0), "fold"),
+        (lambda: KFold(5, 0, 0.0, 0), "val"),
+        (lambda: InnerFold(Holdout(0.1, 0.1, 0), 1, 0, 0), "folds"),
+        (lambda: InnerFold(Holdout(0.1, 0.1, 0), 3, 3, 0), "fold"),
+        (lambda: InnerFold(Holdout(0.1, 0.1, 0), 3, -1, 0), "fold"),
+    ],
+)
+def test_nonsense_names_its_key(build: Callable[[], object], key: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        build()
+    assert caught.value.key == key
+
+
+def test_too_few_groups_are_said_so() -> None:
+    samples = rows(n=40, group_size=10)
+    with pytest.raises(ValueError, match=r"data\.split: 10 folds need as many groups; found 4 in 40 rows"):
+        Holdout(0.1, 0.1, 0).assign(samples)
+
+
+def written(folder: Path, table: pd.DataFrame) -> FromFile:
+    table.to_csv(folder / "splits.csv", index=False)
+    return FromFile(str(folder / "splits.csv"))
+
+
+def test_a_split_file_round_trips_in_any_order(tmp_path: Path) -> None:
+    samples = rows(n=60).replace({"id": {"r0": "NA", "r1": "007"}})
+    names = Holdout(0.2, 0.2, 0).assign(samples)
+    plan = written(tmp_path, samples.assign(split=names).sample(frac=1, random_state=0))
+    np.testing.assert_array_equal(plan.assign(samples), names)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda table: table.drop(columns="split"), r"columns id and split; found \['id'\]"),
+        (lambda table: table.iloc[2:], r"a split for every row; 2 lack one, e\.g\. \['a', 'b'\]"),
+        (lambda table: table.assign(split=["train", "", "val", "test"]), "splits among .*found"),
+        (lambda table: table.assign(split=["train", "tset", "val", "test"]), "splits among .*found.*tset"),
+        (lambda table: pd.concat([table, table.iloc[:1]]), "each id once; found .*'a'"),
+    ],
+)
+def test_a_split_file_that_is_not_right_is_named(tmp_path: Path, spoil, message: str) -> None:
+    table = pd.DataFrame({"id": list("abcd"), "split": ["train", "train", "val", "test"]})
+    samples = table.assign(group=table["id"], target="x")
+    with pytest.raises(SettingError, match=f"path=.*splits.csv.*{message}"):
+        written(tmp_path, spoil(table)).assign(samples)
+
+
+def test_a_missing_split_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="an existing CSV file"):
+        FromFile(str(tmp_path / "none.csv")).assign(rows(n=4))
+
+
+def test_check_splits() -> None:
+    good = pd.DataFrame({"target": ["a", "b", "a", None], "split": ["train", "train", "val", "predict"]})
+    check_splits(good, ["a", "b"])
+    with pytest.raises(ValueError, match=r"only one class \(a\) in 4 rows"):
+        check_splits(good.assign(target="a"), ["a", "b"])
+    with pytest.raises(ValueError, match=r"data\.split: no rows in val"):
+        check_splits(good.iloc[:2], ["a", "b"])
+    with pytest.raises(ValueError, match=r"data\.split: no rows in train"):
+        check_splits(good.assign(split="val"), ["a", "b"])
+    with pytest.raises(ValueError, match="class b has no training row"):
+        check_splits(good.assign(split=["train", "val", "train", "predict"]), ["a", "b"])
+
+
+def test_the_summary_counts_and_hashes_ids_in_any_order() -> None:
+    samples = rows(n=60).assign(split=["train"] * 40 + ["val"] * 20)
+    summary = split_summary(samples)
+    assert summary["train"]["n"] == 40
+    assert summary["val"]["groups"] == samples.iloc[40:]["group"].nunique()
+    assert split_summary(samples.sample(frac=1, random_state=1)) == summary
+    moved = samples.assign(split=["train"] * 39 + ["val"] * 21)
+    assert split_summary(moved)["train"]["hash"] != summary["train"]["hash"]

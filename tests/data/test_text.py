@@ -1,0 +1,65 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hallmark.data.text import decode_text, normalise_text
+
+
+def test_bytes_of_each_encoding() -> None:
+    assert decode_text("  café 😀\r\n".encode()) == "café 😀"
+    assert decode_text(b"\xef\xbb\xbfplain") == "plain"
+    assert decode_text("今天很开心".encode("gb18030")) == "今天很开心"
+    assert decode_text(b"") == ""
+
+
+def test_invalid_bytes_become_replacement_marks() -> None:
+    assert decode_text(b"fine \xff\xff end") == "fine \ufffd\ufffd end"
+
+
+@given(st.text())
+def test_utf8_round_trip(text: str) -> None:
+    assert decode_text(text.removeprefix("\ufeff").encode()) == text.removeprefix("\ufeff").strip()
+
+
+@given(st.binary())
+def test_any_bytes_decode(raw: bytes) -> None:
+    assert isinstance(decode_text(raw), str)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        "RT @someone: What a GREAT day!",
+        "rt @Someone what a great day",
+        "Rt @a: RT @b: What a great day... https://t.co/AbC",
+        "what   a great\nday @friend",
+        "HTTP://T.CO/x What_a great-day",
+    ],
+)
+def test_copies_of_one_tweet_are_equal(copy: str) -> None:
+    assert normalise_text(copy) == "what a great day" == normalise_text("What a great day")
+
+
+def test_other_words_stay_other() -> None:
+    assert normalise_text("what a great day") != normalise_text("what a grey day")
+    assert normalise_text("start a riot") == "start a riot"  # rt within a word is no retweet mark
+    assert normalise_text("Straße") == normalise_text("STRASSE")
+
+
+def test_a_text_without_words_says_nothing() -> None:
+    assert normalise_text("RT @a: https://t.co/x 😀 !!") == ""
+
+
+noisy = st.lists(st.sampled_from(["RT @a: ", "rt", "@b", "https://x.y", "_", "ß", "İ", "é", "字"]) | st.text())
+
+
+@given(noisy.map("".join))
+def test_normalising_twice_changes_nothing(text: str) -> None:
+    once = normalise_text(text)
+    assert normalise_text(once) == once
+    assert once == once.strip() and "  " not in once
+
+
+@given(st.text(alphabet="abcdefgh ZÄ字"), st.from_regex(r"\A\w{1,8}\Z"))
+def test_a_retweet_equals_its_source_in_any_case(text: str, user: str) -> None:
+    assert normalise_text(f"RT @{user}: {text.upper()}") == normalise_text(text)

@@ -1,0 +1,79 @@
+"""A run killed again and again ends as one that nobody disturbed, to the last bit."""
+
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from hallmark.engine.train import train
+from hallmark.runs.run import Run
+
+pytestmark = pytest.mark.e2e
+
+# Dropout, augmented pictures, a schedule by step and persistent metrics: all that has a state.
+SETTINGS = [
+    "experiment=sentiment_late", "model.head.dropout=0.3", "callbacks.early_stopping=null", "trainer.max_epochs=14",
+    "data.augment={_target_: hallmark.data.augment.LightAugment, crop: 0.7, flip: 0.5, color: 0.3}",
+]  # fmt: skip
+KILLS = 5
+
+
+def only_run(outputs: Path) -> Run | None:
+    found = list(outputs.glob("*/*/record.json"))
+    return Run(found[0].parent) if found else None
+
+
+def epochs(outputs: Path) -> int:
+    """Finished epochs that the history on disk tells of."""
+    run = only_run(outputs)
+    history = run.directory / "history.csv" if run else None
+    return history.read_text().count("\n") - 1 if history and history.exists() else 0
+
+
+def kill_within_training(process: subprocess.Popen, outputs: Path, number: int, delay: float) -> None:
+    """Let the run get on by an epoch and a random part of the next, and kill it there."""
+    before = epochs(outputs)
+    while epochs(outputs) <= before:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.send_signal(number)
+    printed = process.communicate(timeout=60)[0]
+    assert process.returncode != 0, f"ended before it was killed:\n{printed}"
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two plain containers of tensors agree bit by bit."""
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
+    return one == other
+
+
+def test_five_kills_change_nothing(compose, small, start, command, tmp_path, monkeypatch):
+    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path / "undisturbed"))
+    train(compose(*SETTINGS, *small))
+    killed = tmp_path / "killed"
+    rng = random.Random(20)
+    for kill in range(KILLS):
+        process = start("train.py", *SETTINGS, *small, outputs=killed)
+        number = signal.SIGTERM if kill % 2 else signal.SIGKILL
+        kill_within_training(process, killed, number, rng.uniform(0, 0.8))
+    command("train.py", *SETTINGS, *small, outputs=killed)
+    one, other = only_run(tmp_path / "undisturbed"), only_run(killed)
+    assert other.record.resumed == KILLS
+    assert other.record.selected == one.record.selected
+    for file in ("history.csv", "metrics.json", "splits.csv", "predictions/val.parquet"):
+        assert (other.directory / file).read_bytes() == (one.directory / file).read_bytes(), file
+    for checkpoint in (Run.best, Run.last):
+        pair = [torch.load(checkpoint.fget(run), weights_only=True) for run in (one, other)]
+        for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
+            assert same(*(saved[part] for saved in pair)), part

@@ -1,0 +1,162 @@
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from hallmark.checks import SettingError
+from hallmark.features.store import FeatureStore, encoder_key, weights_digest
+
+N = 10
+KEYS = [f"{number:032d}" for number in range(N)]
+
+
+class Tower(nn.Module):
+    """A linear map with dropout that notes the size of every batch it sees."""
+
+    def __init__(self, **preprocessing: Any) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.Dropout(0.5), nn.ReLU())
+        self.preprocessing = {"image_size": 32, "token_length": 16, **preprocessing}
+        self.frozen = True
+        self.batches: list[int] = []
+
+    def forward(self, inputs: Tensor | dict[str, Tensor]) -> Tensor:
+        x = inputs if isinstance(inputs, Tensor) else inputs["x"]
+        self.batches.append(len(x))
+        return self.layers(x.to(self.layers[0].weight.dtype))
+
+
+@pytest.fixture
+def inputs() -> Tensor:
+    return torch.randn(N, 4, generator=torch.Generator().manual_seed(1))
+
+
+def features(folder: Path, tower: nn.Module, inputs: Tensor, keys: Sequence[str] = KEYS) -> Tensor:
+    return FeatureStore(folder, 4, "cpu").features(tower, keys, lambda positions: inputs[list(positions)])
+
+
+def direct(tower: nn.Module, inputs: Tensor) -> Tensor:
+    with torch.no_grad():
+        return tower.eval()(inputs).float()
+
+
+def test_stored_features_equal_a_direct_forward_in_the_order_asked_for(tmp_path: Path, inputs: Tensor) -> None:
+    tower = Tower().train()
+    stored = features(tmp_path, tower, inputs)
+    assert stored.dtype == torch.float32 and stored.shape == (N, 3)
+    assert tower.batches == [4, 4, 2]
+    torch.testing.assert_close(stored, direct(tower, inputs))
+    backwards = features(tmp_path, tower, inputs.flip(0), KEYS[::-1])
+    torch.testing.assert_close(backwards, stored.flip(0), rtol=0, atol=0)
+
+
+def test_the_encoder_is_left_in_evaluation_mode(tmp_path: Path, inputs: Tensor) -> None:
+    tower = Tower().train()
+    before = weights_digest(tower)
+    features(tmp_path, tower, inputs)
+    assert not any(module.training for module in tower.modules())
+    assert weights_digest(tower) == before
+
+
+def test_a_second_store_does_not_run_the_encoder_again(tmp_path: Path, inputs: Tensor) -> None:
+    first = features(tmp_path, Tower(), inputs)
+    again = Tower()
+    torch.testing.assert_close(features(tmp_path, again, inputs), first, rtol=0, atol=0)
+    assert again.batches == []
+
+
+def test_only_new_content_is_encoded(tmp_path: Path, inputs: Tensor) -> None:
+    features(tmp_path, Tower(), inputs)
+    tower = Tower()
+    changed = inputs.clone()
+    changed[6] += 1
+    stored = features(tmp_path, tower, changed, [*KEYS[:6], "f" * 32, *KEYS[7:]])
+    assert tower.batches == [1]
+    torch.testing.assert_close(stored, direct(tower, changed))
+
+
+class OtherTower(Tower):
+    pass
+
+
+def rewritten(tower: Tower) -> Tower:
+    with torch.no_grad():
+        tower.layers[0].weight[0, 0] += 1e-3
+    return tower
+
+
+def with_other_statistics(tower: Tower) -> Tower:
+    tower.layers[1].running_mean += 1
+    return tower
+
+
+def with_other_activation(tower: Tower) -> Tower:
+    tower.layers[3] = nn.GELU()
+    return tower
+
+
+OTHERS = {
+    "weights": lambda: rewritten(Tower()),
+    "buffers": lambda: with_other_statistics(Tower()),
+    "dtype": lambda: Tower().double(),
+    "image size": lambda: Tower(image_size=48),
+    "token length": lambda: Tower(token_length=24),
+    "view": lambda: Tower(view="flip"),
+    "class": OtherTower,
+    "activation": lambda: with_other_activation(Tower()),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_another_encoder_misses(tmp_path: Path, inputs: Tensor, what: str) -> None:
+    features(tmp_path, Tower(), inputs)
+    other = OTHERS[what]()
+    stored = features(tmp_path, other, inputs)
+    assert sum(other.batches) == N
+    torch.testing.assert_close(stored, direct(other, inputs))
+
+
+def test_weights_written_to_a_frozen_encoder_after_its_first_use_miss(tmp_path: Path, inputs: Tensor) -> None:
+    tower = Tower()
+    features(tmp_path, tower, inputs)
+    features(tmp_path, rewritten(tower), inputs)
+    assert sum(tower.batches) == 2 * N
+    tower.load_state_dict(Tower().state_dict())
+    features(tmp_path, tower, inputs)
+    assert sum(tower.batches) == 2 * N
+
+
+def test_mappings_of_tensors_are_inputs_too(tmp_path: Path, inputs: Tensor) -> None:
+    store = FeatureStore(str(tmp_path), 16, "cpu")
+    stored = store.features(Tower(), KEYS, lambda positions: {"x": inputs[list(positions)]})
+    torch.testing.assert_close(stored, direct(Tower(), inputs))
+
+
+def test_features_can_be_trained_on(tmp_path: Path, inputs: Tensor) -> None:
+    head = nn.Linear(3, 1)
+    head(features(tmp_path, Tower(), inputs)).sum().backward()
+    assert head.weight.grad is not None
+
+
+def test_an_encoder_has_one_key_in_all_processes() -> None:
+    code = (
+        "import torch; from hallmark.features.store import encoder_key; torch.manual_seed(3); "
+        "m = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.GELU()); m.preprocessing = {'image_size': 8}; "
+        "print(encoder_key(m))"
+    )
+    there = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+    torch.manual_seed(3)
+    here = nn.Sequential(nn.Linear(2, 2), nn.GELU())
+    here.preprocessing = {"image_size": 8}  # type: ignore[assignment]
+    assert encoder_key(here) == there
+
+
+def test_a_batch_holds_at_least_one(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="batch_size=0"):
+        FeatureStore(tmp_path, 0, "cpu")

@@ -1,0 +1,210 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch.nn.functional import normalize
+from transformers import CLIPModel
+
+from hallmark.checks import SettingError
+from hallmark.features.store import encoder_key
+from hallmark.learning.encoders.clip import clip_towers
+from hallmark.learning.encoders.weights import MissingWeightsError
+
+TEXTS = ["a great day", "hello world, this is sad", ""]
+TINY = {
+    "embed_dim": 16,
+    "vision_cfg": {"image_size": 32, "layers": 2, "width": 32, "patch_size": 8, "head_width": 16, "mlp_ratio": 2},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 2, "layers": 2, "mlp_ratio": 2},
+}
+
+
+def build(folder: Path | str, **changes: Any) -> dict[str, Any]:
+    common = {"weights": "folder", "token_length": 77, "frozen": True, "modalities": ["image", "text"]}
+    return clip_towers(**{"name": str(folder), **common, **changes})
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    return torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def architecture(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a tiny architecture that open_clip knows for the time of the tests."""
+    path = tmp_path_factory.mktemp("configs") / "tiny-for-tests.json"
+    path.write_text(json.dumps(TINY))
+    open_clip.add_model_config(path)
+    return path.stem
+
+
+def embeddings(towers: dict[str, Any], pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    with torch.no_grad():
+        return towers["image"](pixels), towers["text"](towers["text"].tokenize(TEXTS))
+
+
+def tensor_of(output: Any) -> torch.Tensor:
+    return output if isinstance(output, torch.Tensor) else output.pooler_output
+
+
+@torch.no_grad()
+def test_a_transformers_folder_gives_transformers_own_embeddings(clip_folder, pixels: torch.Tensor) -> None:
+    folder, model = clip_folder
+    towers = build(folder)
+    image, text = embeddings(towers, pixels)
+    tokens = towers["text"].tokenize(TEXTS)["input_ids"]
+    reference_image = tensor_of(model.get_image_features(pixel_values=towers["image"].normalised(pixels)))
+    reference_text = tensor_of(model.get_text_features(input_ids=tokens))
+    torch.testing.assert_close(image, normalize(reference_image, dim=-1), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(text, normalize(reference_text, dim=-1), rtol=1e-4, atol=1e-5)
+    assert towers["image"].embedding_dim == towers["text"].embedding_dim == 16
+
+
+@torch.no_grad()
+def test_other_activations_of_a_transformers_folder_are_respected(tmp_path: Path, clip_folder, pixels) -> None:
+    _, model = clip_folder
+    config = type(model.config).from_dict(model.config.to_dict())
+    config.vision_config.hidden_act = config.text_config.hidden_act = "gelu"
+    other = CLIPModel(config).eval()
+    other.load_state_dict(model.state_dict())
+    other.save_pretrained(tmp_path)
+    towers = build(tmp_path)
+    expected = tensor_of(other.get_image_features(pixel_values=towers["image"].normalised(pixels)))
+    torch.testing.assert_close(towers["image"](pixels), normalize(expected, dim=-1), rtol=1e-4, atol=1e-5)
+    assert encoder_key(towers["image"]) != encoder_key(build(clip_folder[0])["image"])
+
+
+def test_short_texts_are_embedded_alike_at_any_token_length(clip_folder, pixels: torch.Tensor) -> None:
+    whole, short = build(clip_folder[0]), build(clip_folder[0], token_length=16)
+    assert short["text"].tokenize(TEXTS)["input_ids"].shape == (3, 16)
+    torch.testing.assert_close(embeddings(short, pixels)[1], embeddings(whole, pixels)[1], rtol=1e-4, atol=1e-5)
+    assert encoder_key(short["text"]) != encoder_key(whole["text"])
+
+
+def test_a_long_text_is_cut_but_still_ends(clip_folder) -> None:
+    tower = build(clip_folder[0], token_length=8)["text"]
+    assert tower.tokenize(["word " * 50])["input_ids"][0, -1] == 49407
+
+
+def test_only_the_modalities_asked_for_are_built_and_frozen_means_frozen(clip_folder) -> None:
+    towers = build(clip_folder[0], modalities=["text"])
+    assert list(towers) == ["text"] and towers["text"].frozen
+    assert not any(parameter.requires_grad for parameter in towers["text"].parameters())
+    free = build(clip_folder[0], frozen=False)
+    assert all(parameter.requires_grad for tower in free.values() for parameter in tower.parameters())
+
+
+def layouts(model: torch.nn.Module) -> dict[str, dict[str, torch.Tensor]]:
+    """One CLIP's weights as open_clip's two classes and OpenAI name them."""
+    custom = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    joint = {name.removeprefix("text."): tensor for name, tensor in custom.items()}
+    sizes = {"input_resolution": 32, "context_length": 77, "vocab_size": 49408}
+    openai = {name: tensor.half() for name, tensor in joint.items()} | {k: torch.tensor(v) for k, v in sizes.items()}
+    return {"custom": custom, "joint": joint, "openai": openai}
+
+
+@pytest.mark.parametrize("layout", ["custom", "joint", "openai"])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_local_file_round_trips(tmp_path: Path, architecture: str, pixels, layout: str, suffix: str) -> None:
+    torch.manual_seed(2)
+    model = open_clip.create_model(architecture, force_custom_text=True).eval()
+    state = layouts(model)[layout]
+    path = tmp_path / f"clip{suffix}"
+    if suffix == ".pt":
+        torch.save({"state_dict": state}, path)
+    else:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    towers = build(architecture, weights=str(path))
+    image, text = embeddings(towers, pixels)
+    tolerance = {"rtol": 1e-2, "atol": 1e-2} if layout == "openai" else {"rtol": 1e-4, "atol": 1e-5}
+    with torch.no_grad():
+        torch.testing.assert_close(image, model.encode_image(towers["image"].normalised(pixels), True), **tolerance)
+        tokens = towers["text"].tokenize(TEXTS)["input_ids"]
+        torch.testing.assert_close(text, model.encode_text(tokens, True), **tolerance)
+
+
+def test_a_transformers_file_fits_the_architecture_of_the_same_shape(
+    tmp_path: Path, architecture: str, clip_folder, pixels: torch.Tensor
+) -> None:
+    towers = build(architecture, weights=str(clip_folder[0] / "model.safetensors"))
+    reference = build(clip_folder[0])
+    assert torch.equal(towers["text"].text.token_embedding.weight, reference["text"].text.token_embedding.weight)
+    assert encoder_key(towers["image"]) != encoder_key(reference["image"]), "gelu here, quick_gelu there"
+
+
+def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, architecture: str, pixels) -> None:
+    torch.manual_seed(3)
+    model = open_clip.create_model(architecture, force_custom_text=True).eval()
+    stats = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": stats}))
+    save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
+    towers = build(tmp_path)
+    assert towers["image"].preprocessing == {"image_size": 32, **stats}
+    with torch.no_grad():
+        expected = model.encode_image(towers["image"].normalised(pixels), True)
+    torch.testing.assert_close(embeddings(towers, pixels)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("openai/clip-vit-base-patch32", (512, 224, 32, 12)),
+        ("openai/clip-vit-base-patch16", (512, 224, 16, 12)),
+        ("openai/clip-vit-large-patch14", (768, 224, 14, 24)),
+        ("openai/clip-vit-large-patch14-336", (768, 336, 14, 24)),
+    ],
+)
+def test_hugging_face_names_mean_openais_architectures(name: str, facts, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    class Asked(Exception):
+        pass
+
+    def create_model(architecture: str, **options: Any) -> None:
+        asked.update(options, name=architecture)
+        raise Asked
+
+    monkeypatch.setattr(open_clip, "create_model", create_model)
+    for weights, tag in (("random", None), ("openai", "openai")):
+        with pytest.raises(Asked):
+            build(name, weights=weights)
+        config = open_clip.get_model_config(asked["name"])
+        vision = config["vision_cfg"]
+        assert (config["embed_dim"], vision["image_size"], vision["patch_size"], vision["layers"]) == facts
+        assert asked["pretrained"] == tag and asked["force_quick_gelu"] is True
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "hint"),
+    [
+        ({"name": "ViT-B-33"}, "name", "such as ViT-B-32"),
+        ({"weights": "openia"}, "weights", "random, a local file"),
+        ({"weights": "random", "token_length": 2}, "token_length", "between 3 and 77"),
+        ({"weights": "random", "token_length": 78}, "token_length", "between 3 and 77"),
+        ({"modalities": []}, "modalities", "image, text or both"),
+        ({"modalities": ["audio"]}, "modalities", "image, text or both"),
+    ],
+)
+def test_nonsense_names_its_key(architecture: str, changes: dict[str, Any], key: str, hint: str) -> None:
+    with pytest.raises(SettingError, match=hint) as caught:
+        build(**{"folder": changes.pop("name", architecture), **changes})
+    assert caught.value.key == key
+
+
+def test_a_folder_that_is_no_clip_or_asked_for_other_weights_is_named(tmp_path: Path, clip_folder) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(SettingError, match=r"config\.json and model\.safetensors; found notes\.txt"):
+        build(tmp_path)
+    with pytest.raises(SettingError, match="weights='random': expected folder"):
+        build(clip_folder[0], weights="random")
+
+
+def test_absent_weights_and_those_of_another_architecture(tmp_path: Path, architecture: str) -> None:
+    torch.save({"visual.proj": torch.zeros(3, 3)}, tmp_path / "w.pt")
+    with pytest.raises(ValueError, match=r"w\.pt: weights do not fit this architecture"):
+        build(architecture, weights=str(tmp_path / "w.pt"))
+    with pytest.raises(MissingWeightsError, match="Three ways to provide them"):
+        build(architecture, weights="/no/clip.pt")

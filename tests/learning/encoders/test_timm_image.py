@@ -1,0 +1,110 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from hallmark.checks import SettingError
+from hallmark.features.store import encoder_key
+from hallmark.learning.encoders.timm_image import TimmImageEncoder
+from hallmark.learning.encoders.weights import MissingWeightsError
+
+
+def build(**changes: Any) -> TimmImageEncoder:
+    common = {"name": "test_resnet", "weights": "random", "image_size": 32, "mean": None, "std": None,
+              "frozen": False, "options": {}}  # fmt: skip
+    return TimmImageEncoder(**{**common, **changes})
+
+
+@pytest.fixture(scope="module")
+def pixels() -> torch.Tensor:
+    return torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def classifier() -> torch.nn.Module:
+    torch.manual_seed(1)
+    return timm.create_model("test_resnet", num_classes=7)
+
+
+def pooled(model: torch.nn.Module, encoder: TimmImageEncoder, pixels: torch.Tensor) -> torch.Tensor:
+    with torch.no_grad():
+        model.eval()
+        return model.forward_head(model.forward_features(encoder.normalised(pixels)), pre_logits=True)
+
+
+@torch.no_grad()
+def test_a_random_tower_embeds_in_its_declared_width_with_the_models_own_normalisation(pixels) -> None:
+    encoder = build().eval()
+    config = timm.get_pretrained_cfg("test_resnet")
+    assert encoder(pixels).shape == (3, encoder.embedding_dim)
+    assert encoder.preprocessing == {"image_size": 32, "mean": list(config.mean), "std": list(config.std)}
+    scaled = (pixels / 255 - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
+    torch.testing.assert_close(encoder(pixels), encoder.model(scaled), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "test_vit"])
+@torch.no_grad()
+def test_the_declared_width_is_that_of_other_families_too(pixels: torch.Tensor, name: str) -> None:
+    options = {"img_size": 32} if "vit" in name else {}
+    encoder = build(name=name, options=options).eval()
+    assert encoder(pixels).shape == (3, encoder.embedding_dim)
+
+
+@pytest.mark.parametrize("file", ["w.safetensors", "w.pt", "wrapped.pth"])
+@pytest.mark.parametrize("half", [False, True])
+def test_a_local_file_round_trips_without_its_classifier(tmp_path: Path, classifier, pixels, file, half) -> None:
+    state = {name: tensor.half() if half else tensor for name, tensor in classifier.state_dict().items()}
+    if file.endswith(".safetensors"):
+        save_file(state, tmp_path / file)
+    else:
+        torch.save({"state_dict": state} if file.startswith("wrapped") else state, tmp_path / file)
+    encoder = build(weights=str(tmp_path / file), frozen=True)
+    assert encoder.model.conv1[0].weight.dtype == torch.float32
+    tolerance = {"rtol": 2e-2, "atol": 2e-3} if half else {"rtol": 0, "atol": 0}
+    with torch.no_grad():
+        torch.testing.assert_close(encoder(pixels), pooled(classifier, encoder, pixels), **tolerance)
+
+
+def test_both_classifiers_of_a_distilled_model_are_ignored(tmp_path: Path) -> None:
+    name, small = "deit_tiny_distilled_patch16_224", {"depth": 1, "embed_dim": 12, "num_heads": 3}
+    torch.save(timm.create_model(name, **small).state_dict(), tmp_path / "deit.pt")
+    encoder = build(name=name, image_size=224, weights=str(tmp_path / "deit.pt"), options=small)
+    assert encoder.embedding_dim == 12
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path, classifier: torch.nn.Module) -> None:
+    torch.save(classifier.state_dict(), tmp_path / "resnet.pt")
+    with pytest.raises(ValueError, match=r"resnet\.pt: weights do not fit this architecture"):
+        build(name="test_vit", weights=str(tmp_path / "resnet.pt"))
+
+
+def test_absent_weights_give_the_ways_to_provide_them(tmp_path: Path) -> None:
+    with pytest.raises(MissingWeightsError, match=r"Three ways to provide them.*network.*local file.*profile=sample"):
+        build(weights="pretrained")
+    with pytest.raises(MissingWeightsError, match="no such file"):
+        build(weights=str(tmp_path / "none.pt"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "hint"),
+    [
+        ({"name": "test_resnett"}, "name", "test_resnet"),
+        ({"image_size": 8}, "image_size", "at least 16"),
+        ({"weights": "imagenet"}, "weights", "pretrained, random, or the path"),
+    ],
+)
+def test_nonsense_names_its_key(changes: dict[str, Any], key: str, hint: str) -> None:
+    with pytest.raises(SettingError, match=hint) as caught:
+        build(**changes)
+    assert caught.value.key == key
+
+
+def test_options_that_change_the_embedding_but_not_the_weights_change_the_key() -> None:
+    keys = set()
+    for options in ({}, {"global_pool": "max"}, {"act_layer": "silu"}):
+        torch.manual_seed(0)
+        keys.add(encoder_key(build(options=options, frozen=True)))
+    assert len(keys) == 3

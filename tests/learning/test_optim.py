@@ -1,0 +1,85 @@
+import math
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from hallmark.checks import SettingError
+from hallmark.learning.optim import Optimizer
+
+
+def recipe(**changes: Any) -> Optimizer:
+    common = {"lr": 1e-3, "lr_scale": 1.0, "head_lr": 1e-2, "weight_decay": 0.1, "schedule": "constant", "warmup": 0.0}
+    return Optimizer(**{**common, **changes})
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup", "values"),
+    [
+        ("constant", 0.0, [1, 1, 1, 1, 1]),
+        ("linear", 0.0, [1, 0.75, 0.5, 0.25, 0]),
+        ("cosine", 0.0, [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0]),
+        ("constant", 0.5, [1 / 3, 2 / 3, 1, 1, 1]),
+        ("linear", 0.5, [1 / 3, 2 / 3, 1, 0.5, 0]),
+        ("cosine", 0.5, [1 / 3, 2 / 3, 1, 0.5, 0]),
+    ],
+)
+def test_factors_by_hand(schedule: str, warmup: float, values: list[float]) -> None:
+    optimizer = recipe(schedule=schedule, warmup=warmup)
+    assert [optimizer.factor(step, 4) for step in range(5)] == pytest.approx(values)
+
+
+@given(st.sampled_from(["constant", "linear", "cosine"]), st.floats(0, 0.99), st.integers(1, 300))
+def test_a_factor_rises_through_warm_up_then_never_again(schedule: str, warmup: float, total: int) -> None:
+    factors = [recipe(schedule=schedule, warmup=warmup).factor(step, total) for step in range(total + 3)]
+    assert all(0 <= factor <= 1 for factor in factors) and factors[0] > 0
+    top = factors.index(max(factors))
+    assert factors[: top + 1] == sorted(factors[: top + 1])
+    assert factors[top:] == sorted(factors[top:], reverse=True)
+    assert top <= math.ceil(warmup * total)
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm, self.conv = nn.Linear(2, 2), nn.LayerNorm(2), nn.Conv2d(1, 1, 3)
+        self.still = nn.Linear(2, 2).requires_grad_(False)
+
+
+def test_groups_rates_and_decay() -> None:
+    encoder, head = Net(), Net()
+    built = recipe(lr=1e-3, lr_scale=3.0).build(encoder, head, 10)["optimizer"]
+    assert isinstance(built, torch.optim.AdamW)
+    found = {id(p): (group["lr"], group["weight_decay"]) for group in built.param_groups for p in group["params"]}
+    for net, rate in ((encoder, 3e-3), (head, 1e-2)):
+        for weight in (net.linear.weight, net.conv.weight):
+            assert found.pop(id(weight)) == pytest.approx((rate, 0.1))
+        for weight in (net.linear.bias, net.conv.bias, net.norm.weight, net.norm.bias):
+            assert found.pop(id(weight)) == pytest.approx((rate, 0.0))
+    assert not found, "what stands still is not optimised"
+
+
+def test_the_schedule_moves_every_group_by_step() -> None:
+    built = recipe(schedule="linear").build(Net(), Net(), 4)
+    assert built["lr_scheduler"]["interval"] == "step"
+    optimizer, scheduler = built["optimizer"], built["lr_scheduler"]["scheduler"]
+    seen = []
+    for _ in range(4):
+        seen.append([group["lr"] for group in optimizer.param_groups])
+        optimizer.step()
+        scheduler.step()
+    assert [rates[0] for rates in seen] == pytest.approx([1e-3, 7.5e-4, 5e-4, 2.5e-4])
+    assert [rates[-1] for rates in seen] == pytest.approx([1e-2, 7.5e-3, 5e-3, 2.5e-3])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("lr", 0.0), ("lr_scale", -1.0), ("head_lr", 0.0), ("weight_decay", -0.1), ("schedule", "step"), ("warmup", 1.0)],
+)
+def test_nonsense_names_its_key(key: str, value: object) -> None:
+    with pytest.raises(SettingError) as caught:
+        recipe(**{key: value})
+    assert (caught.value.key, caught.value.value) == (key, value)

@@ -1,0 +1,225 @@
+"""Files and lists as they come: each fault is named, and treated as configured."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hallmark.data.images import read_image
+from hallmark.data.problems import BadDataError, Problems
+from hallmark.systems.sentiment.corpus import REPAIRABLE, read_corpus
+
+CLASSES = ["negative", "neutral", "positive"]
+
+
+@pytest.fixture
+def read(corpus, cache):
+    """A function from a policy to the samples of `corpus`, their thumbnails and the problems."""
+
+    def read(policy: dict[str, str]):
+        problems = Problems(policy, repairable=REPAIRABLE)
+        return *read_corpus(corpus.folder, CLASSES, problems, cache), problems
+
+    return read
+
+
+def truncate(corpus) -> None:
+    path = corpus.picture(corpus.add("truncated"))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def no_picture_at_all(corpus) -> None:
+    corpus.picture(corpus.add("junk")).write_bytes(b"<html>not found</html>")
+
+
+def cmyk(corpus) -> None:
+    path = corpus.picture(corpus.add("cmyk"))
+    Image.open(path).convert("CMYK").save(path)
+
+
+def missing_image(corpus) -> None:
+    corpus.picture(corpus.add("no-image")).unlink()
+
+
+def missing_text(corpus) -> None:
+    corpus.text(corpus.add("no-text")).unlink()
+
+
+def empty_text(corpus) -> None:
+    corpus.add("empty", text=b"\xef\xbb\xbf \r\n")
+
+
+def unknown_tag(corpus) -> None:
+    corpus.add("odd-tag", tag="angry")
+
+
+def duplicate_id(corpus) -> None:
+    corpus.rows.append((corpus.rows[0][0], "negative"))
+
+
+FAULTS = {
+    "unreadable_image": (truncate, "truncated"), "unreadable_image ": (no_picture_at_all, "junk"),
+    "cmyk_image": (cmyk, "cmyk"), "missing_image": (missing_image, "no-image"), "missing_text": (missing_text, "no-text"),
+    "empty_text": (empty_text, "empty"), "unknown_tag": (unknown_tag, "odd-tag"), "duplicate_id": (duplicate_id, "r0"),
+}  # fmt: skip
+CASES = [
+    (kind.strip(), damage, row_id, action)
+    for kind, (damage, row_id) in FAULTS.items()
+    for action in ("fatal", "skip", "keep")
+    if action != "keep" or kind.strip() in REPAIRABLE
+]
+
+
+@pytest.mark.parametrize(("kind", "damage", "row_id", "action"), CASES)
+def test_a_fault_is_listed_by_name_and_treated_as_configured(corpus, read, policy, kind, damage, row_id, action):
+    for number in range(3):
+        corpus.add(f"r{number}")
+    damage(corpus)
+    corpus.write_list()
+    samples, thumbnails, problems = read({**policy, kind: action})
+    (listed,) = problems.table().to_dict("records")
+    assert (listed["id"], listed["kind"], listed["policy"]) == (row_id, kind, action)
+    assert row_id in listed["detail"]
+    assert len(samples) == len(thumbnails)
+    if action == "fatal":
+        with pytest.raises(BadDataError, match=row_id) as error:
+            problems.raise_if_fatal()
+        assert f"data.on_problem.{kind}=skip" in str(error.value)
+        return
+    problems.raise_if_fatal()
+    kept = {"r0", "r1", "r2"} | ({row_id} if action == "keep" else set())
+    assert sorted(samples["id"]) == sorted(kept)
+
+
+def test_kept_faults_become_what_can_be_trained_on(corpus, read, policy):
+    corpus.add("whole")
+    for damage in (truncate, cmyk, missing_image, missing_text, empty_text):
+        damage(corpus)
+    corpus.write_list()
+    samples, thumbnails, _ = read({**policy, **dict.fromkeys(REPAIRABLE, "keep")})
+    rows = samples.set_index("id")
+    assert rows.loc[["no-text", "empty"], "text"].tolist() == ["", ""]
+    assert rows.loc[["truncated", "no-image"], "image_digest"].tolist() == ["", ""]
+    assert rows.loc[["truncated", "no-image"], "slice_image_size"].tolist() == ["unreadable"] * 2
+    assert rows.loc["whole", "slice_image_size"] == "under 128 px"
+    converted = np.asarray(read_image(corpus.picture("cmyk")), dtype=float)
+    shown = np.asarray(Image.fromarray(thumbnails[samples.index[samples["id"] == "cmyk"][0]]).resize((80, 60)), float)
+    assert np.abs(converted.mean(axis=(0, 1)) - shown.mean(axis=(0, 1))).max() < 4
+    assert samples["group"].nunique() == len(samples)  # an empty text and a picture that nobody can see link nothing
+
+
+def test_texts_in_two_encodings(corpus, read, policy):
+    corpus.add("utf8", text="ein schöner Tag 🎉")
+    corpus.add("bom", text="\ufeffnice day")
+    corpus.add("gb", text="今天天气很好 great".encode("gb18030"))
+    corpus.write_list()
+    samples, _, problems = read(policy)
+    assert samples.set_index("id")["text"].to_dict() == {
+        "utf8": "ein schöner Tag 🎉",
+        "bom": "nice day",
+        "gb": "今天天气很好 great",
+    }
+    assert problems.found == []
+
+
+LAYOUTS = {
+    "byte-order mark": {"start": b"\xef\xbb\xbf"},
+    "Windows lines": {"end": "\r\n"},
+    "both": {"start": b"\xef\xbb\xbf", "end": "\r\n"},
+    "spaces and capitals": {"head": " GUID , Tag"},
+    "another column": {"head": "guid,tag,annotator"},
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+def test_the_list_of_labels_in_any_dress(corpus, read, policy, layout):
+    corpus.add("1", "positive")
+    corpus.add("007", " negative ")
+    corpus.add("3", "null")
+    if "annotator" in layout.get("head", ""):
+        corpus.rows = [(*row, "A") for row in corpus.rows]
+    corpus.write_list(**layout)
+    samples, _, _ = read(policy)
+    tags = dict(zip(samples["id"], samples["target"], strict=True))
+    assert tags.keys() == {"1", "007", "3"}
+    assert (tags["1"], tags["007"]) == ("positive", "negative")
+    assert not isinstance(tags["3"], str)
+
+
+def test_unlabelled_rows_come_without_their_tags(corpus, read, policy):
+    for number in range(4):
+        corpus.add(f"r{number}")
+    corpus.write_list()
+    (corpus.folder / "test_without_label.txt").write_text("guid,tag\nx,null\ny,positive\n")
+    for row_id in "xy":
+        corpus.add(row_id)
+    samples, _, _ = read(policy)
+    assert samples.set_index("id")["target"].isna().to_dict() == dict(
+        zip(["r0", "r1", "r2", "r3", "x", "y"], [False] * 4 + [True] * 2, strict=True)
+    )
+
+
+def test_the_slices_of_a_row(corpus, read, policy):
+    texts = {
+        "none": "",
+        "five": "a b c d e",
+        "six": "a b c d e f",
+        "long": "w " * 16,
+        "party": "🎉🎉 yes",
+        "one": "ok 👍",
+    }
+    for row_id, text in texts.items():
+        corpus.add(row_id, text=text)
+    corpus.write_list()
+    for side, row_id in ((127, "none"), (128, "five"), (255, "six"), (256, "long"), (512, "party")):
+        Image.new("RGB", (600, side), (side % 256, 0, 99)).save(corpus.picture(row_id))
+    rows = read(policy)[0].set_index("id")
+    assert rows["slice_text_length"].to_dict() == {
+        "none": "0 words", "five": "1-5 words", "six": "6-10 words", "long": "16+ words", "party": "1-5 words",
+        "one": "1-5 words",
+    }  # fmt: skip
+    assert rows.loc[["none", "one", "party"], "slice_emoji"].tolist() == ["no emoji", "1 emoji", "2+ emoji"]
+    sizes = ["under 128 px", "128-255 px", "128-255 px", "256-511 px", "512+ px"]
+    assert rows.loc[["none", "five", "six", "long", "party"], "slice_image_size"].tolist() == sizes
+
+
+def groups(samples) -> set[frozenset[str]]:
+    found = samples.groupby("group")["id"].agg(frozenset)
+    return {members for members in found if len(members) > 1}
+
+
+def test_groups_join_what_is_the_same(corpus, read, policy):
+    for row_id in ("tweet", "shown", "photo", "chained", "alone"):
+        corpus.add(row_id)
+    corpus.add("retweet", text="RT @friend: THIS is Tweet number tweet!!  https://t.co/x")
+    corpus.add("copied")
+    corpus.picture("copied").write_bytes(corpus.picture("shown").read_bytes())
+    corpus.add("larger")
+    Image.open(corpus.picture("photo")).resize((120, 90)).save(corpus.picture("larger"), quality=60)
+    corpus.add("link", text="this is tweet number chained")  # the text of one row and the picture of another
+    corpus.picture("link").write_bytes(corpus.picture("alone").read_bytes())
+    corpus.write_list()
+    assert groups(read(policy)[0]) == {
+        frozenset({"tweet", "retweet"}),
+        frozenset({"shown", "copied"}),
+        frozenset({"photo", "larger"}),
+        frozenset({"chained", "link", "alone"}),
+    }
+
+
+def test_what_a_sample_is_made_of_is_its_content(corpus, read, policy):
+    for row_id in ("a", "b", "c"):
+        corpus.add(row_id)
+    corpus.write_list()
+    before = read(policy)[0].set_index("id")["content"]
+    corpus.text("a").write_text("another text")
+    corpus.picture("b").write_bytes(corpus.picture("b").read_bytes() + b"\0")
+    after = read(policy)[0].set_index("id")["content"]
+    assert (before != after).to_dict() == {"a": True, "b": True, "c": False}
+
+
+def test_no_corpus_at_all(cache, policy, tmp_path):
+    for folder in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(ValueError, match=r"folder='.*': expected a folder with train\.txt .* is missing"):
+            read_corpus(Path(folder), CLASSES, Problems(policy, repairable=REPAIRABLE), cache)

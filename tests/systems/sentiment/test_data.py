@@ -1,0 +1,190 @@
+"""The data module: splits, fingerprint, batches, augmentation, extra rows."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from hallmark.data.augment import LightAugment
+from hallmark.data.problems import BadDataError
+from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
+
+
+class Picture(ImageEncoder):
+    def __init__(self, size: int = 16) -> None:
+        super().__init__(image_size=size, mean=[0.5] * 3, std=[0.5] * 3)
+
+
+class Text(TextEncoder):
+    def tokenize(self, texts):
+        return {"lengths": torch.tensor([[len(text)] for text in texts])}
+
+
+def fill(corpus, rows: int = 40) -> None:
+    for number in range(rows):
+        corpus.add(f"r{number}", ("negative", "neutral", "positive")[number % 3])
+    corpus.write_list()
+
+
+def batches(loader) -> list[dict]:
+    return list(iter(loader))
+
+
+def test_every_row_has_one_split_and_groups_are_whole(module_of):
+    rows = module_of().samples
+    assert set(rows["split"]) == {"train", "val", "test", "predict"}
+    assert (rows["target"].isna() == (rows["split"] == "predict")).all()
+    labelled = rows[rows["target"].notna()]
+    assert (labelled.groupby("group")["split"].nunique() == 1).all()
+    assert rows["id"].is_unique
+
+
+def test_batches_hold_what_the_rows_hold(module_of):
+    data = module_of()
+    data.bind({"image": Picture(), "text": Text()}, None)
+    rows = data.rows("val")
+    batch = batches(data.eval_dataloader("val"))[0]
+    assert batch["image"].shape == (len(rows), 3, 16, 16)
+    assert batch["image"].dtype == torch.uint8
+    assert batch["text"]["lengths"].squeeze(1).tolist() == [len(text) for text in rows["text"]]
+    assert [data.classes[number] for number in batch["target"]] == rows["target"].tolist()
+    with Image.open(rows["info_path"][0]) as picture:
+        mean = np.asarray(picture.convert("RGB").resize((16, 16))).mean()
+    assert abs(batch["image"][0].float().mean().item() - mean) < 12
+
+
+def test_raw_texts_for_a_model_without_a_tower(module_of):
+    data = module_of()
+    data.bind({"text": None}, None)
+    assert batches(data.eval_dataloader("val"))[0]["text"] == data.rows("val")["text"].tolist()
+
+
+def test_unlabelled_rows_have_the_target_minus_one(module_of):
+    data = module_of()
+    data.bind({"text": None}, None)
+    targets = torch.cat([batch["target"] for batch in data.eval_dataloader("predict")])
+    assert targets.tolist() == [-1] * 20
+
+
+def test_training_batches_cover_an_epoch_in_an_order_of_seed_and_epoch(module_of):
+    def order(seed: int, epoch: int) -> list[int]:
+        data = module_of(seed=seed)
+        data.bind({"text": None}, None)
+        loader = data.train_dataloader()
+        loader.sampler.set_epoch(epoch)
+        return torch.cat([batch["index"] for batch in loader]).tolist()
+
+    first = order(0, 0)
+    n = len(module_of().rows("train"))
+    assert len(set(first)) == len(first) == n - n % 16
+    assert order(0, 0) == first
+    assert order(0, 1) != first
+    assert order(1, 0) != first
+
+
+def test_augmentation_is_of_training_pictures_alone_and_by_seed(module_of):
+    def pictures(split: str, seed: int, augment: LightAugment | None) -> torch.Tensor:
+        data = module_of(augment=augment, seed=seed)
+        data.bind({"image": Picture()}, None)
+        return batches(data.train_dataloader() if split == "train" else data.eval_dataloader(split))[0]["image"]
+
+    light = LightAugment(0.6, 0.5, 0.3)
+    assert torch.equal(pictures("val", 0, light), pictures("val", 0, None))
+    assert torch.equal(pictures("train", 0, light), pictures("train", 0, light))
+    changed = (pictures("train", 0, light) != pictures("train", 0, None)).flatten(1).any(dim=1)
+    assert changed.float().mean() > 0.9
+
+
+def test_a_picture_that_cannot_be_read_is_grey(module_of, corpus, policy):
+    fill(corpus)
+    corpus.picture("r3").write_bytes(b"not a picture")
+    data = module_of(corpus.folder, on_problem={**policy, "unreadable_image": "keep"}, batch_size=4)
+    data.bind({"image": Picture()}, None)
+    split = data.samples.set_index("id").loc["r3", "split"]
+    place = data.rows(split)["id"].tolist().index("r3")
+    shown = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
+    assert (shown[place] == 128).all()
+    assert (shown != 128).flatten(1).any(dim=1).sum() == len(shown) - 1
+
+
+def test_fatal_rows_stop_with_their_list_and_others_are_written_down(module_of, corpus, policy, tmp_path):
+    fill(corpus)
+    corpus.picture("r3").unlink()
+    corpus.text("r4").unlink()
+    with pytest.raises(BadDataError, match=r"1 bad rows:\n  missing_image: .*r3\.jpg"):
+        module_of(corpus.folder, on_problem={**policy, "missing_image": "fatal"}, batch_size=4)
+    data = module_of(corpus.folder, batch_size=4)
+    data.check(tmp_path / "run")
+    table = pd.read_csv(tmp_path / "run" / "problems.csv")
+    assert table[["id", "kind", "policy"]].to_numpy().tolist() == [
+        ["r4", "missing_text", "skip"], ["r3", "missing_image", "skip"],
+    ]  # fmt: skip
+    assert {"r3", "r4"}.isdisjoint(data.samples["id"])
+
+
+def test_the_fingerprint_knows_content_labels_and_splits_but_not_places(module_of, corpus, tmp_path):
+    fill(corpus)
+    before = module_of(corpus.folder, batch_size=4).fingerprint
+    moved = corpus.folder.rename(tmp_path / "moved")
+    assert module_of(moved, batch_size=4).fingerprint == before
+    lines = (moved / "train.txt").read_text().splitlines()
+    (moved / "train.txt").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    reordered = module_of(moved, batch_size=4)
+    assert set(reordered.samples["id"]) == {f"r{number}" for number in range(40)}
+    (moved / "train.txt").write_text("\n".join([lines[0], "r0,positive", *lines[2:]]) + "\n")
+    assert module_of(moved, batch_size=4).fingerprint != before
+
+
+def extra_table(folder, rows: list[dict[str, str]]) -> str:
+    path = folder / "extra.csv"
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return str(path)
+
+
+def test_extra_rows_train_in_the_group_of_their_source(module_of, corpus, tmp_path):
+    fill(corpus)
+    plain = module_of(corpus.folder, batch_size=4)
+    source = plain.rows("train").iloc[0]
+    row = {
+        "id": "new",
+        "source_id": source["id"],
+        "target": source["target"],
+        "image": source["info_path"],
+        "text": "x y",
+    }
+    data = module_of(corpus.folder, batch_size=4, extra=extra_table(tmp_path, [row]))
+    added = data.samples.set_index("id").loc["new"]
+    assert (added["split"], added["group"], added["text"]) == ("train", source["group"], "x y")
+    assert added["content"] != source["content"]
+    assert len(data.rows("train")) == len(plain.rows("train")) + 1
+    assert data.fingerprint != plain.fingerprint
+    assert data.check(tmp_path / "run")["findings"] == 0
+    assert data.facts()["extra"][str(tmp_path / "extra.csv")]["rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"source_id": "nobody"}, r"1 unknown sources, e\.g\. \['nobody'\]"),
+        ({"drop": "text"}, "the columns id, image, source_id, target, text; found"),
+    ],
+)
+def test_extra_rows_that_do_not_fit(module_of, corpus, tmp_path, change, message):
+    fill(corpus)
+    row = {
+        "id": "new",
+        "source_id": "r0",
+        "target": "positive",
+        "image": str(corpus.picture("r0")),
+        "text": "x",
+    } | change
+    row.pop(row.pop("drop", ""), None)
+    with pytest.raises(ValueError, match=message):
+        module_of(corpus.folder, batch_size=4, extra=extra_table(tmp_path, [row]))
+
+
+def test_a_policy_for_each_kind(module_of, policy):
+    del policy["cmyk_image"]
+    with pytest.raises(ValueError, match=r"on_problem=.*: expected a policy for each of .*cmyk_image"):
+        module_of(on_problem=policy)

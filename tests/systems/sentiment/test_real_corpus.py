@@ -1,0 +1,35 @@
+"""The whole corpus of tweets, where it lies beside the project."""
+
+import pandas as pd
+import pytest
+
+from hallmark.data.splits import Holdout
+
+pytestmark = pytest.mark.realdata
+
+
+@pytest.fixture(scope="module")
+def folder(real_data):
+    folder = real_data / "sentiment"
+    if not folder.is_dir():
+        pytest.skip(f"no corpus in {folder}")
+    return folder
+
+
+def test_the_whole_corpus_loads_and_every_split_is_clean(module_of, folder, tmp_path):
+    data = module_of(folder)
+    rows = data.samples
+    assert rows["target"].notna().sum() == 3213
+    assert (rows["split"] == "predict").sum() == 511
+    assert not rows["text"].str.contains("\ufffd").any()
+    assert (rows["text"] != "").all()
+    assert rows["group"].nunique() < len(rows)
+    for seed in range(3):
+        data.split_plan = Holdout(0.1, 0.1, seed)
+        labelled = rows[rows["target"].notna()].reset_index(drop=True)
+        data.samples.loc[rows["target"].notna(), "split"] = data.split_plan.assign(labelled)
+        entry = data.check(tmp_path / f"split-{seed}")
+        assert entry["findings"] == 0
+        assert set(entry["checks"].values()) == {"clean"}
+        written = pd.read_csv(tmp_path / f"split-{seed}" / "splits.csv", dtype=str)
+        assert written["split"].value_counts()["val"] == pytest.approx(321, abs=15)
