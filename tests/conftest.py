@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hydra
+import hypothesis
 import pytest
 from omegaconf import DictConfig
 
@@ -15,6 +16,9 @@ os.environ |= {
     "MPLBACKEND": "Agg",
     "TOKENIZERS_PARALLELISM": "false",
 }
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.data.text import decode_text, normalise_text
+from hallmark.data.text import decode_text, mark_links, normalise_text
 
 
 def test_bytes_of_each_encoding() -> None:
@@ -63,3 +63,9 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 @given(st.text(alphabet="abcdefgh ZÄ字"), st.from_regex(r"\A\w{1,8}\Z"))
 def test_a_retweet_equals_its_source_in_any_case(text: str, user: str) -> None:
     assert normalise_text(f"RT @{user}: {text.upper()}") == normalise_text(text)
+
+
+def test_links_and_handles_are_marked_and_nothing_else() -> None:
+    text = "RT @Anna_1: see HTTPS://t.co/aB3 and http:… mail me: a b #tag"
+    assert mark_links(text) == "RT @user: see http and http mail me: a b #tag"
+    assert mark_links(mark_links(text)) == mark_links(text)

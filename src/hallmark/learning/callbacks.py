@@ -89,7 +89,14 @@ class GracefulStop(Callback):
         if self._received:
             raise Interrupted(f"{self._received}: stopped after epoch {trainer.current_epoch}")
 
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        # Before Lightning restores its own: the other way round its dead handler would stay, and the model with it.
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}

@@ -60,8 +60,9 @@ def duplicate_id(corpus) -> None:
 
 FAULTS = {
     "unreadable_image": (truncate, "truncated"), "unreadable_image ": (no_picture_at_all, "junk"),
-    "cmyk_image": (cmyk, "cmyk"), "missing_image": (missing_image, "no-image"), "missing_text": (missing_text, "no-text"),
-    "empty_text": (empty_text, "empty"), "unknown_tag": (unknown_tag, "odd-tag"), "duplicate_id": (duplicate_id, "r0"),
+    "cmyk_image": (cmyk, "cmyk"), "missing_image": (missing_image, "no-image"), "empty_text": (empty_text, "empty"),
+    "missing_text": (missing_text, "no-text"), "unknown_tag": (unknown_tag, "odd-tag"),
+    "duplicate_id": (duplicate_id, "r0"),
 }  # fmt: skip
 CASES = [
     (kind.strip(), damage, row_id, action)

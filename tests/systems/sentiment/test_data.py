@@ -8,6 +8,7 @@ from PIL import Image
 
 from hallmark.data.augment import LightAugment
 from hallmark.data.problems import BadDataError
+from hallmark.data.sampling import Draw
 from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
 
 
@@ -47,7 +48,7 @@ def test_batches_hold_what_the_rows_hold(module_of):
     batch = batches(data.eval_dataloader("val"))[0]
     assert batch["image"].shape == (len(rows), 3, 16, 16)
     assert batch["image"].dtype == torch.uint8
-    assert batch["text"]["lengths"].squeeze(1).tolist() == [len(text) for text in rows["text"]]
+    assert batch["text"]["lengths"].squeeze(1).tolist() == [len(text) for text in data.texts("val")]
     assert [data.classes[number] for number in batch["target"]] == rows["target"].tolist()
     with Image.open(rows["info_path"][0]) as picture:
         mean = np.asarray(picture.convert("RGB").resize((16, 16))).mean()
@@ -57,7 +58,7 @@ def test_batches_hold_what_the_rows_hold(module_of):
 def test_raw_texts_for_a_model_without_a_tower(module_of):
     data = module_of()
     data.bind({"text": None}, None)
-    assert batches(data.eval_dataloader("val"))[0]["text"] == data.rows("val")["text"].tolist()
+    assert batches(data.eval_dataloader("val"))[0]["text"] == data.texts("val")
 
 
 def test_unlabelled_rows_have_the_target_minus_one(module_of):
@@ -188,3 +189,13 @@ def test_a_policy_for_each_kind(module_of, policy):
     del policy["cmyk_image"]
     with pytest.raises(ValueError, match=r"on_problem=.*: expected a policy for each of .*cmyk_image"):
         module_of(on_problem=policy)
+
+
+def test_models_read_marked_links_and_the_record_keeps_the_words(module_of) -> None:
+    marked, raw = module_of(), module_of(mark_links=False)
+    words = raw.texts("train")
+    assert any("http://" in text for text in words)
+    assert not any("http://" in text for text in marked.texts("train"))
+    assert marked.rows("train")["info_text"].tolist() == words
+    marked.bind({"text": None}, None)
+    assert marked.dataset("val")[Draw(0, 0)]["text"] == marked.texts("val")[:1]

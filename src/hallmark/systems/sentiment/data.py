@@ -18,6 +18,7 @@ from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan
+from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalise_text
 from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
@@ -39,13 +40,14 @@ class PairDataModule(DataModule):
         extra: CSV files of further training rows, as the augmentation analyses write them.
         on_problem: policy by kind of problem.
         augment: training-time augmentation of the pictures; None for none.
+        mark_links: let models read `http` for a link and `@user` for a handle.
         cache: root of decoded pictures and of the sample world.
         common: the arguments of `DataModule`.
     """
 
     def __init__(
         self, *, folder: str | None, sample: Mapping[str, Any] | None, extra: str | Sequence[str] | None,
-        on_problem: Mapping[str, str], augment: LightAugment | None, cache: str,
+        on_problem: Mapping[str, str], augment: LightAugment | None, mark_links: bool, cache: str,
         classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -55,7 +57,7 @@ class PairDataModule(DataModule):
             set(on_problem) == set(KINDS), "on_problem", dict(on_problem), f"a policy for each of {', '.join(KINDS)}"
         )
         self.problems = Problems(on_problem, repairable=REPAIRABLE)
-        self.cache, self.augment = Path(cache), augment
+        self.cache, self.augment, self.mark_links = Path(cache), augment, mark_links
         self.folder = self._resolve(folder, sample)
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
         self._inputs: Mapping[str, Encoder | None] = {}
@@ -157,17 +159,21 @@ class PairDataModule(DataModule):
             rows = self.rows(split)
             self._datasets[split] = PairDataset(
                 target=torch.tensor([self._class_index(name) for name in rows["target"]]),
-                inputs={name: self._input(name, encoder, rows, split) for name, encoder in self._inputs.items()},
+                inputs={name: self._input(encoder, rows, split) for name, encoder in self._inputs.items()},
                 augment=self.augment if split == "train" else None,
             )
         return self._datasets[split]
 
+    def texts(self, split: str) -> list[str]:
+        """What a model reads of each row of `split`."""
+        return [mark_links_in(text) if self.mark_links else text for text in self.rows(split)["text"]]
+
     def _class_index(self, name: str | None) -> int:
         return self.classes.index(name) if name in self.classes else -1
 
-    def _input(self, name: str, encoder: Encoder | None, rows: pd.DataFrame, split: str) -> "Input":
+    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, split: str) -> "Input":
         if encoder is None:
-            return rows["text"].tolist()
+            return self.texts(split)
         if isinstance(encoder, ImageEncoder):
             pixels = self._pixels(rows, encoder.image_size)
             augmented = split == "train" and self.augment is not None
@@ -176,8 +182,8 @@ class PairDataModule(DataModule):
             return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
         assert isinstance(encoder, TextEncoder)
         if self._store is None or not encoder.frozen:
-            return encoder.tokenize(rows["text"].tolist())
-        texts = rows["text"].tolist()
+            return encoder.tokenize(self.texts(split))
+        texts = self.texts(split)
         content = [digest_bytes(text.encode()) for text in texts]
         return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
 

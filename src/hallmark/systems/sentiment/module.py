@@ -101,13 +101,14 @@ class TfidfClassifier(ClassificationModule):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            self._solve(self.trainer.datamodule.rows("train"))  # type: ignore[attr-defined]
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            self._solve(data.texts("train"), data.rows("train")["target"].tolist())
 
-    def _solve(self, rows: Any) -> None:
+    def _solve(self, texts: Sequence[str], targets: Sequence[str]) -> None:
         weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))
-        features = self.vectorizer.fit_transform(rows["text"])
+        features = self.vectorizer.fit_transform(texts)
         solver = LogisticRegression(C=self.inverse_regularisation, class_weight=weights, max_iter=1000)
-        solver.fit(features, rows["target"])
+        solver.fit(features, targets)
         self.head = nn.Linear(features.shape[1], len(self.classes)).to(self.device).requires_grad_(True)
         order = [list(solver.classes_).index(name) for name in self.classes]
         coefficients, intercept = _by_class(solver)
