@@ -63,8 +63,9 @@ def module_of(cache) -> Callable[..., PairDataModule]:
         arguments = {
             "folder": None if folder is None else str(folder),
             "sample": None if folder else {"rows": 120, "unlabelled": 20, "seed": 7, "label_noise": 0.05},
-            "extra": None, "on_problem": POLICY, "augment": augment, "mark_links": True, "cache": str(cache), "classes": CLASSES,
-            "batch_size": 16, "num_workers": 0, "split": Holdout(0.1, 0.1, 0), "leakage": "stop", "seed": 0,
+            "extra": None, "on_problem": POLICY, "augment": augment, "mark_links": True, "cache": str(cache),
+            "classes": CLASSES, "batch_size": 16, "num_workers": 0, "split": Holdout(0.1, 0.1, 0),
+            "leakage": "stop", "seed": 0,
         }  # fmt: skip
         data = PairDataModule(**{**arguments, **changed})
         data.prepare()
