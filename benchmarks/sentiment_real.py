@@ -59,8 +59,8 @@ def models(image_weights: str) -> dict[str, list[str]]:
 
 def fit_fold(overrides: Sequence[str], folder: str, fold: int) -> tuple[pd.DataFrame, float]:
     """Test predictions of one fold and the wall time of its fit in seconds."""
-    split = f"data.split={{_target_: hallmark.data.splits.KFold, folds: {FOLDS}, fold: {fold}, val: 0.1, seed: 0}}"
-    common = ["profile=full", f"data.folder={folder}", "callbacks.progress=null", "~data.split", f"+{split}"]
+    split = ["data/split=kfold", f"data.split.folds={FOLDS}", f"data.split.fold={fold}"]
+    common = ["profile=full", f"data.folder={folder}", "callbacks.progress=null", *split]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [*overrides, *common])
     train(config)

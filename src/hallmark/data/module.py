@@ -86,9 +86,9 @@ class DataModule(LightningDataModule, ABC):
             ValueError: nothing to train on, one class only, no validation rows, a fatal bad row.
         """
         samples, self.problems = self.read()
+        self.problems.raise_if_fatal()
         if samples.empty:
             raise ValueError(f"{self.facts()['source']}: no usable rows")
-        self.problems.raise_if_fatal()
         labelled = samples["target"].notna()
         samples["split"] = "predict"
         with setting("split"):

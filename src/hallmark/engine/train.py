@@ -74,7 +74,8 @@ def build_module(job: Job, data: DataModule) -> LightningModule:
     seed_everything(job.config.seed, verbose=False)
     module: LightningModule = build(job.config.model)
     if job.config.init_from:
-        initialise_from(module, open_run(job.config.init_from).best)
+        copied = initialise_from(module, open_run(job.config.init_from).best)
+        say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
     device = "cuda" if torch.cuda.is_available() else "cpu"
     store = FeatureStore(settings.folder, settings.batch_size, device) if settings.enabled else None
