@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env train test test-fast lint benchmarks clean
+.PHONY: env train test test-fast lint clean
 
 # The environment, from the package index alone: about 3 minutes and 7 GB on a fresh Linux machine.
 env: .venv/installed

@@ -24,10 +24,18 @@ GRID = {
     "model.head.dropout": (0.1, 0.2),
 }
 POINTS = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
-# The backbone's real size with random weights, because the cost does not depend on what they are.
-COMMON = ["experiment=clip_probe", "profile=full", "model.encoders.weights=random", "trainer.max_epochs=8",
-          "callbacks.progress=null", "callbacks.early_stopping=null", "model.encoders.token_length=32",
-          "data.sample={rows: 120, unlabelled: 0, seed: 3, label_noise: 0.0}"]  # fmt: skip
+# A backbone of real size with random weights, because the cost does not depend on what they are.
+COMMON = [
+    "experiment=sentiment_gated",
+    "data.sample={rows: 60, unlabelled: 0, seed: 3, label_noise: 0.0}",
+    "model.encoders.image.name=mobilenetv2_100",
+    "model.encoders.image.image_size=224",
+    "model.encoders.image.frozen=true",
+    "model.encoders.text.frozen=true",
+    "trainer.max_epochs=20",
+    "callbacks.progress=null",
+    "callbacks.early_stopping=null",
+]
 
 
 def run_grid(root: Path, *, enabled: bool) -> list[np.ndarray]:

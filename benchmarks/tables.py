@@ -48,7 +48,7 @@ def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
             for metric in ("accuracy", "macro_f1")
         ]
         cells = [f"{item.difference.estimate:+.3f} [{item.difference.low:+.3f}, {item.difference.high:+.3f}], "
-                 f"p = {item.p_value:.3f}" for item in found]  # fmt: skip
+                 f"p = {item.p_value:.4f}" for item in found]  # fmt: skip
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return lines
 
