@@ -1,8 +1,14 @@
+import math
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from hallmark.analysis.compare import Compare, compare_figure, run_names, verdict
+from hallmark.analysis.compare import Compare, compare_figure, markdown, run_names, same_members, verdict
 from hallmark.runs.predictions import write_predictions
-from hallmark.statistics import metric_interval, paired_difference
+from hallmark.runs.record import Provenance, Record, RunState
+from hallmark.runs.repeats import RepeatRecord, RepeatSet
+from hallmark.statistics import holm, metric_interval, paired_difference, rowwise_p_values, spread, table_metrics
 
 RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 1}
 
@@ -11,14 +17,44 @@ def compare(baseline="base", metrics=("accuracy", "macro_f1"), **changes):
     return Compare(baseline, list(metrics), **{**RESAMPLING, **changes})
 
 
+def pool(tables, note="seed {}", repetition=None):
+    """The table of a set of repeats, as `RepeatSet.predictions` gives it."""
+    parts = [
+        table.assign(id=table["id"] + "@" + note.format(i), repetition=i if repetition is None else repetition)
+        for i, table in enumerate(tables)
+    ]
+    pooled = pd.concat(parts, ignore_index=True)
+    pooled.attrs = tables[0].attrs
+    return pooled
+
+
 @pytest.fixture
 def runs(tmp_path, random_table):
     """A function that writes predictions of some quality as a finished run and gives its directory."""
 
+    def write(name, quality, seed=6):
+        directory = tmp_path / name
+        write_predictions(directory / "predictions" / "val.parquet", random_table(80, seed=seed, quality=quality))
+        experiment, run_id = name.split("/")
+        Record(
+            name=experiment, run_id=run_id, state=RunState.DONE, provenance=Provenance("", {}), seed=seed, command=[],
+            started="", git={}, versions={}, device={}, splits={}, leakage={},
+        ).write(directory)  # fmt: skip
+        return str(directory)
+
+    return write
+
+
+@pytest.fixture
+def seeds(tmp_path, runs):
+    """A function that writes a finished set of three seeds and gives its directory."""
+
     def write(name, quality):
-        predictions = random_table(80, seed=6, quality=quality)
-        write_predictions(tmp_path / name / "predictions" / "val.parquet", predictions)
-        return str(tmp_path / name)
+        members = [{"note": f"seed {i}", "repetition": i, "directory": f"../{name}{i}"} for i in range(3)]
+        for i in range(3):
+            runs(f"{name}/{name}{i}", quality, seed=10 + i)
+        record = RepeatRecord(name, "set", "seeds:3", RunState.DONE, "val/accuracy", "max", None, [], members)
+        return str(RepeatSet.create(tmp_path / name / "set", record).directory)
 
     return write
 
@@ -35,6 +71,8 @@ def test_values_are_those_of_the_statistics(runs, random_table):
     assert row["difference"] == pytest.approx(own.estimate - theirs.estimate) and row["difference"] > 0
     assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
     assert (row["n"], row["n_groups"]) == (80, 80)
+    assert (row["mean"], row["members"]) == (row["value"], 1) and math.isnan(row["std"])
+    assert found["p_holm"].tolist() == pytest.approx(holm(found["p_value"]))
     assert row["verdict"].startswith("this run is better at the 90 % level: accuracy +")
 
 
@@ -56,7 +94,7 @@ def test_files(runs, random_table, make_state, read_csv, assert_drawn):
     ]  # fmt: skip
     text = (state.directory / "analysis" / "compare.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert len(rows) == 6 and all(row.count("|") == 9 for row in rows)
+    assert len(rows) == 6 and all(row.count("|") == 10 for row in rows)
     assert f"{table['value'][0]:.3f} [{table['value_low'][0]:.3f}, {table['value_high'][0]:.3f}]" in rows[2]
     assert "this run is better" in rows[2]
     assert_drawn(state.directory, "compare")
@@ -72,7 +110,7 @@ def test_the_figure_has_a_dot_and_a_bar_for_every_run_and_metric(random_table):
 
 
 def test_a_missing_baseline_is_named(make_state, random_table, tmp_path):
-    with pytest.raises(ValueError, match=r"nowhere.predictions.val\.parquet"):
+    with pytest.raises(ValueError, match="nowhere"):
         compare(str(tmp_path / "nowhere")).run(make_state(random_table(10, seed=0)))
 
 
@@ -84,6 +122,85 @@ def test_a_baseline_on_other_rows_is_named(random_table):
 def test_a_baseline_without_the_task_is_named(random_table):
     with pytest.raises(ValueError, match="baseline old"):
         compare().table(random_table(20, seed=0), {"old": random_table(20, seed=0).assign(task="other")})
+
+
+def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):
+    """Right on 5 of 40 rows more: p = 2 / 2^5 alone, and three times as much among three such comparisons."""
+    right, wrong = [0.9, 0.1], [0.1, 0.9]
+    this, other = table(["cat"] * 40, [right] * 40), table(["cat"] * 40, [wrong] * 5 + [right] * 35)
+    settings = {"metrics": ["accuracy"], "repeats": 4000}
+    alone = compare(**settings).table(this, {"a": other})
+    assert alone["p_holm"][0] == alone["p_value"][0] == pytest.approx(1 / 16, abs=0.02)
+    assert alone["verdict"][0].startswith("this run is better")
+    three = compare(**settings).table(this, dict.fromkeys("abc", other))
+    assert three["p_holm"].tolist() == pytest.approx(3 * three["p_value"])
+    assert (three["difference_low"] > 0).all() and three["verdict"].str.startswith("cannot be told apart").all()
+    assert "adjusted by Holm over all 3 comparisons" in markdown(three, 0.9, "val")
+
+
+def test_rowwise_tests_stand_beside_their_metrics(random_table):
+    this, other = random_table(80, seed=5, quality=1.5), random_table(80, seed=6, quality=0.5)
+    found = compare(metrics=["accuracy", "auroc", "macro_f1"]).table(this, {"old": other}).set_index("metric")
+    expected = rowwise_p_values(other, this)
+    assert found.loc["accuracy", "p_mcnemar"] == expected["mcnemar"] < 1
+    assert found.loc["auroc", "p_delong"] == expected["delong"] < 1
+    assert found[["p_mcnemar", "p_delong"]].notna().sum().tolist() == [1, 1]
+
+
+def test_a_set_against_a_set(random_table):
+    qualities = (1.8, 2.2, 2.0)
+    this = [random_table(60, seed=20 + i, quality=quality) for i, quality in enumerate(qualities)]
+    other = [random_table(60, seed=30 + i, quality=0.3) for i in range(3)]
+    row = compare(metrics=["macro_f1"]).table(pool(this), {"old": pool(other)}).iloc[0]
+    values, theirs = ([table_metrics(table)["main"]["macro_f1"] for table in tables] for tables in (this, other))
+    for prefix, value, expected in (("", "value", spread(values)), ("baseline_", "baseline_value", spread(theirs))):
+        assert (row[f"{prefix}mean"], row[f"{prefix}std"]) == pytest.approx((expected.mean, expected.std))
+        assert row[f"{prefix}members"] == 3
+        assert row[value] == pytest.approx(expected.mean)
+    paired = paired_difference(pool(other), pool(this), "macro_f1", **RESAMPLING)
+    assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
+    assert "180 rows in 60 groups and 3 repetitions" in row["verdict"]
+
+
+@pytest.mark.parametrize("single_first", [True, False])
+def test_a_run_stands_in_for_every_member_of_a_set(random_table, single_first):
+    single = random_table(60, seed=1, quality=0.3)
+    members = pool([random_table(60, seed=20 + i, quality=2.0) for i in range(3)])
+    pair = (single, members) if single_first else (members, single)
+    row = compare(metrics=["accuracy"]).table(pair[0], {"old": pair[1]}).iloc[0]
+    values = [table_metrics(table)["main"]["accuracy"] for table in pair]
+    assert row["difference"] == pytest.approx(values[0] - values[1])
+    assert (row["n"], row["n_groups"], row["members"]) == (180, 60, 1 if single_first else 3)
+    copies = same_members(*pair)[0 if single_first else 1]
+    assert copies["id"].tolist() == members["id"].tolist()
+    assert np.unique(copies["repetition"]).tolist() == [0, 1, 2]
+
+
+def test_folds_are_compared_with_the_same_folds_only(random_table):
+    table = random_table(60, seed=1)
+    halves = pool([table.iloc[:30], table.iloc[30:]], note="fold {}", repetition=0)
+    row = compare(metrics=["accuracy"]).table(halves, {"old": halves}).iloc[0]
+    assert (row["members"], row["difference"], row["n"]) == (2, 0, 60)
+    with pytest.raises(ValueError, match=r"baseline old .*a run cannot be compared with folds"):
+        compare().table(halves, {"old": table})
+
+
+def test_sets_over_other_seeds_are_refused(random_table):
+    three, two = ([random_table(20, seed=i) for i in range(n)] for n in (3, 2))
+    with pytest.raises(ValueError, match="20 of 60 are only in the first"):
+        compare().table(pool(two), {"old": pool(three)})
+
+
+def test_files_of_a_set(seeds, runs, random_table, make_state, read_csv, tmp_path):
+    state = make_state(pool([random_table(80, seed=i, quality=2.5) for i in range(3)]))
+    compare([seeds("weak", 0.3), runs("single/1", 0.3)]).run(state)
+    table = read_csv(state.directory, "compare")
+    assert table["baseline"].unique().tolist() == ["weak/set", "single/1"]
+    assert table["baseline_members"].tolist() == [3, 3, 1, 1]
+    text = (state.directory / "analysis" / "compare.md").read_text()
+    over = spread([table_metrics(random_table(80, seed=i, quality=2.5))["main"]["accuracy"] for i in range(3)])
+    assert str(over) in text and "± is the standard deviation over its n members" in text
+    compare(str(tmp_path / "weak" / "set")).run(state)
 
 
 def test_unlabelled_rows_are_left_out(table):

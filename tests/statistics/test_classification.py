@@ -37,6 +37,7 @@ def test_count_metrics_equal_sklearn_over_the_classes_of_the_target(
     assert ours["macro_f1"] == pytest.approx(sk.f1_score(target, prediction, **macro))
     assert ours["macro_precision"] == pytest.approx(sk.precision_score(target, prediction, **macro))
     assert ours["macro_recall"] == pytest.approx(sk.recall_score(target, prediction, **macro))
+    assert ours["micro_f1"] == pytest.approx(sk.f1_score(target, prediction, average="micro"))
     weighted = sk.f1_score(target, prediction, average="weighted", zero_division=0)
     assert ours["weighted_f1"] == pytest.approx(weighted)
 
@@ -54,6 +55,13 @@ def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) 
         sk.roc_auc_score(target == c, probabilities[:, c]) for c in labels if 0 < (target == c).sum() < len(target)
     ]
     assert ours["auroc"] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
+    positives = [1] if len(labels) == 2 else labels
+    areas = [
+        sk.average_precision_score(target == c, probabilities[:, c])
+        for c in positives
+        if 0 < (target == c).sum() < len(target)
+    ]
+    assert ours["auprc"] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
 
 
 @given(labelled_probabilities(), st.randoms())
@@ -67,6 +75,8 @@ def test_order_of_rows_and_names_of_classes_do_not_matter(rows: tuple[np.ndarray
     random.shuffle(names)  # type: ignore[attr-defined]
     before = classification_metrics(target, probabilities)
     after = classification_metrics(np.argsort(names)[target[order]], probabilities[order][:, names])
+    if len(names) == 2:  # its AUPRC is that of the second class
+        del before["auprc"], after["auprc"]
     assert after == pytest.approx(before, nan_ok=True)
 
 
@@ -89,6 +99,7 @@ def test_confusion_metrics_by_hand() -> None:
     assert values["macro_precision"] == pytest.approx((3 / 5 + 2 / 4 + 1) / 3)
     assert values["macro_recall"] == pytest.approx((3 / 4 + 2 / 4 + 1 / 2) / 3)
     assert values["macro_f1"] == pytest.approx((6 / 9 + 4 / 8 + 2 / 3) / 3)
+    assert values["micro_f1"] == pytest.approx(2 * 6 / (10 + 10))
     assert values["weighted_f1"] == pytest.approx((4 * 6 / 9 + 4 * 4 / 8 + 2 * 2 / 3) / 10)
 
 
@@ -119,18 +130,37 @@ def test_hand_computed_losses_and_calibration() -> None:
     assert values["auroc"] == 1
 
 
+def test_auprc_of_two_classes_is_that_of_the_second() -> None:
+    target, score = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.3])
+    found = [
+        classification_metrics(labels, np.column_stack([1 - scores, scores]))["auprc"]
+        for labels, scores in ((target, score), (1 - target, 1 - score))
+    ]
+    assert found == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3, 1 / 2 * 1 + 1 / 2 * 2 / 3])
+    skewed = classification_metrics(np.array([0, 0, 0, 1]), np.column_stack([1 - score, score]))
+    assert skewed["auprc"] == pytest.approx(1 / 3)
+
+
+def test_auprc_leaves_an_absent_class_out_of_the_mean() -> None:
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.6, 0.2], [0.7, 0.2, 0.1]])
+    values = classification_metrics(np.array([0, 1, 1]), probabilities)
+    assert values["auprc"] == pytest.approx((1 + 1) / 2)
+    values = classification_metrics(np.array([1, 1, 0]), probabilities)
+    assert values["auprc"] == pytest.approx((1 / 2 + (1 / 2 + 1 / 2 * 2 / 3)) / 2)
+
+
 def test_all_wrong_with_certainty() -> None:
     values = classification_metrics(np.array([0, 1]), np.array([[0.0, 1.0], [1.0, 0.0]]))
-    assert [values[name] for name in COUNT_METRICS] == [0] * 5
+    assert [values[name] for name in COUNT_METRICS] == [0] * len(COUNT_METRICS)
     assert values["log_loss"] == pytest.approx(-math.log(np.finfo(float).eps))
     assert (values["brier"], values["ece"], values["auroc"]) == (2, 1, 0)
 
 
 @pytest.mark.parametrize("n", [1, 4])
-def test_a_single_class_in_the_target_leaves_auroc_undefined(n: int) -> None:
+def test_a_single_class_in_the_target_leaves_the_areas_undefined(n: int) -> None:
     values = classification_metrics(np.zeros(n, dtype=int), np.tile([0.7, 0.3], (n, 1)))
-    assert math.isnan(values.pop("auroc"))
-    assert [values[name] for name in COUNT_METRICS] == [1] * 5
+    assert math.isnan(values["auroc"]) and math.isnan(values["auprc"])
+    assert [values[name] for name in COUNT_METRICS] == [1] * len(COUNT_METRICS)
     assert values["ece"] == pytest.approx(0.3)
 
 

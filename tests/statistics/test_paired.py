@@ -8,7 +8,17 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from hallmark.statistics import Interval, PairedDifference, paired_difference, table_metrics
+from hallmark.statistics import (
+    CLASSIFICATION_METRICS,
+    Interval,
+    PairedDifference,
+    adjust,
+    delong_test,
+    mcnemar,
+    paired_difference,
+    rowwise_p_values,
+    table_metrics,
+)
 
 Maker = Callable[..., pd.DataFrame]
 SETTINGS = {"level": 0.95, "repeats": 999, "seed": 3}
@@ -25,7 +35,7 @@ def two_systems(make: Maker, n: int = 120, groups: int = 24) -> tuple[pd.DataFra
     return tables[0], tables[1]
 
 
-@pytest.mark.parametrize("metric", ["accuracy", "macro_f1", "auroc", "log_loss", "brier", "ece"])
+@pytest.mark.parametrize("metric", CLASSIFICATION_METRICS)
 def test_difference_is_second_minus_first(make_predictions: Maker, metric: str) -> None:
     first, second = two_systems(make_predictions)
     found = paired_difference(first, second, metric, **SETTINGS)
@@ -245,3 +255,53 @@ def test_refuses_another_task_or_class_order(make_predictions: Maker) -> None:
     ):
         with pytest.raises(ValueError, match="differ in task or class order"):
             paired_difference(first, other, "accuracy", **SETTINGS)
+
+
+def difference(p_value: float, p_holm: float | None = None) -> PairedDifference:
+    return PairedDifference("accuracy", Interval(0.1, 0.01, 0.2, 0.95), p_value, 100, 50, p_holm=p_holm)
+
+
+def test_several_comparisons_are_told_apart_by_their_adjusted_p() -> None:
+    alone, other = difference(0.03), difference(0.04)
+    assert alone.told_apart and other.told_apart
+    adjusted = adjust([alone, other, difference(math.nan)])
+    assert [one.p_holm for one in adjusted[:2]] == pytest.approx([0.06, 0.06])
+    assert not adjusted[0].told_apart and adjusted[0].p_value == 0.03
+    assert "cannot be told apart" in adjusted[0].verdict and "p = 0.03 (0.06 after Holm)" in adjusted[0].verdict
+    assert "p = n/a (" in adjusted[2].verdict and not adjusted[2].told_apart
+    assert adjust([alone])[0].verdict == alone.verdict
+
+
+def binary(make: Maker, n: int = 60, **changes: object) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rng = np.random.default_rng(2)
+    target = np.arange(n) % 2
+    tables = []
+    for skill in (0.1, 0.4):
+        fake = 1 / (1 + np.exp(-rng.normal(skill * (2 * target - 1))))
+        rows = np.column_stack([1 - fake, fake])
+        tables.append(make(target, rows.argmax(1), probabilities=rows, classes=("real", "fake"), **changes))
+    return tables[0], tables[1]
+
+
+def test_rowwise_tests_are_those_of_correctness_and_of_the_second_class(make_predictions: Maker) -> None:
+    first, second = binary(make_predictions)
+    found = rowwise_p_values(first, second.sample(frac=1, random_state=0))
+    assert found["mcnemar"] == mcnemar(first["score"], second["score"]).p_value < 1
+    scores = [np.array(table["probabilities"].tolist())[:, 1] for table in (first, second)]
+    assert found["delong"] == delong_test(first["target"] == "fake", *scores, level=0.9).p_value < 1
+
+
+def test_rowwise_tests_do_not_apply_to_rows_that_are_not_independent(make_predictions: Maker) -> None:
+    grouped = binary(make_predictions, groups=[0, *range(59)])
+    assert all(math.isnan(p) for p in rowwise_p_values(*grouped).values())
+    three = two_systems(make_predictions)
+    for table in three:
+        table["group"] = table["id"]
+    found = rowwise_p_values(*three)
+    assert found["mcnemar"] < 1 and math.isnan(found["delong"])
+    lone = [table.iloc[:3] for table in binary(make_predictions)]
+    assert math.isnan(rowwise_p_values(*lone)["delong"])
+    scores = [table.assign(score=1.0) for table in binary(make_predictions)]
+    for table in scores:
+        table.attrs["classes"] = {}
+    assert all(math.isnan(p) for p in rowwise_p_values(*scores).values())

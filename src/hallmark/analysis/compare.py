@@ -1,7 +1,9 @@
-"""This run against others on the same rows."""
+"""This run, or set of repeats, against others on the same rows."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,23 +14,30 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, interval_texts, labelled_tasks, resampling, show
 from hallmark.checks import require
 from hallmark.runs.predictions import read_predictions
+from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     Interval,
     PairedDifference,
+    Spread,
+    adjust,
     all_intervals,
     paired_difference,
+    rowwise_p_values,
+    spread,
+    table_metrics,
 )
 from hallmark.storage.files import write_text
 
 THIS = "this run"
+_ROWWISE = {"accuracy": "mcnemar", "auroc": "delong"}
 
 
 class Compare:
     """Write `compare.csv`, `compare.md` and a figure: metrics and paired differences with intervals.
 
     Args:
-        baseline: one or more run directories with predictions of the same split.
+        baseline: one or more directories of finished runs or sets of repeats, with predictions of the same split.
         metrics: of classification tasks; a task without classes is compared by `score`.
         level: coverage of the clustered bootstrap intervals.
         repeats: resamples, and permutations of the paired test.
@@ -37,7 +46,7 @@ class Compare:
 
     def __init__(self, baseline: str | list[str], metrics: list[str], *, level: float, repeats: int, seed: int) -> None:
         directories = [baseline] if isinstance(baseline, str) else list(baseline or [])
-        require(len(directories) > 0, "baseline", baseline, "one or more run directories")
+        require(len(directories) > 0, "baseline", baseline, "one or more directories of runs or sets of repeats")
         known = ", ".join(CLASSIFICATION_METRICS)
         fits = bool(metrics) and set(metrics) <= set(CLASSIFICATION_METRICS)
         require(fits, "metrics", list(metrics), f"one or more of {known}")
@@ -46,9 +55,13 @@ class Compare:
         self.resampling = resampling(level, repeats, seed)
 
     def run(self, state: State) -> None:
+        results = [open_result(directory) for directory in self.baselines]
+        names = run_names([result.directory for result in results])
         others = {
-            name: read_predictions(directory / "predictions" / f"{state.split}.parquet")
-            for name, directory in zip(run_names(self.baselines), self.baselines, strict=True)
+            name: result.predictions(state.split)
+            if isinstance(result, RepeatSet)
+            else read_predictions(result.directory / "predictions" / f"{state.split}.parquet")
+            for name, result in zip(names, results, strict=True)
         }
         table = self.table(state.predictions, others)
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
@@ -62,43 +75,112 @@ class Compare:
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
 
+        `p_holm` is `p_value` adjusted for all rows of the table, and the verdict goes by it. `p_mcnemar` (accuracy)
+        and `p_delong` (AUROC of two classes) stand beside it where rows are independent, neither is adjusted.
+        `mean`, `std` and `members` are over the members of a set of repeats; a run is a set of one.
+
         Raises:
             ValueError: a baseline does not have the same labelled rows; it names the baseline.
         """
-        records = []
+        records, found = [], []
         for task, classes, rows in labelled_tasks(predictions):
             metrics = self.metrics if classes is not None else ["score"]
-            own = all_intervals(rows, metrics, **self.resampling)
+            own = _Values(rows, task, metrics, self.resampling)
             for name, other in others.items():
-                labels = {"task": task, "baseline": name}
                 try:
-                    records += self._against(rows, own, other[other["task"] == task], labels)
+                    theirs = _Values(other[other["task"] == task], task, metrics, self.resampling)
+                    compared = self._against(own, theirs)
                 except ValueError as error:
                     message = f"baseline {name} (the first table; {THIS} is the second): {error}"
                     raise ValueError(message) from error
-        return pd.DataFrame(records)
+                records += [{"task": task, "baseline": name, **record} for record, _ in compared]
+                found += [difference for _, difference in compared]
+        return _with_verdicts(pd.DataFrame(records), adjust(found))
 
-    def _against(
-        self, rows: pd.DataFrame, own: dict[str, Interval], other: pd.DataFrame, labels: dict[str, str]
-    ) -> list[dict[str, object]]:
-        theirs = all_intervals(other, list(own), **self.resampling)
-        records: list[dict[str, object]] = []
-        for metric, interval in own.items():
-            paired = paired_difference(other, rows, metric, **self.resampling)
-            records.append(
-                {
-                    **labels,
-                    "metric": metric,
-                    **_ends("value", interval),
-                    **_ends("baseline_value", theirs[metric]),
-                    **_ends("difference", paired.difference),
-                    "p_value": paired.p_value,
-                    "n": paired.n_rows,
-                    "n_groups": paired.n_groups,
-                    "verdict": verdict(paired, labels["baseline"]),
-                }
-            )
-        return records
+    def _against(self, own: "_Values", theirs: "_Values") -> list[tuple[dict[str, object], PairedDifference]]:
+        second, first = same_members(own.rows, theirs.rows)
+        rowwise = rowwise_p_values(first, second)
+        compared = []
+        for metric in own.intervals:
+            paired = paired_difference(first, second, metric, **self.resampling)
+            record = {
+                "metric": metric,
+                **own.columns(metric, "value", ""),
+                **theirs.columns(metric, "baseline_value", "baseline_"),
+                **_ends("difference", paired.difference),
+                "p_value": paired.p_value,
+                "p_holm": math.nan,
+                **{f"p_{test}": rowwise[test] if test == _ROWWISE.get(metric) else math.nan for test in rowwise},
+                "n": paired.n_rows,
+                "n_groups": paired.n_groups,
+            }
+            compared.append((record, paired))
+        return compared
+
+
+class _Values:
+    """The metrics of one task of one result: intervals, and spreads over its members."""
+
+    def __init__(self, rows: pd.DataFrame, task: str, metrics: list[str], resampling: dict[str, Any]) -> None:
+        self.rows = rows
+        self.intervals = all_intervals(rows, metrics, **resampling)
+        self.spreads = member_spreads(rows, task, metrics)
+
+    def columns(self, metric: str, name: str, prefix: str) -> dict[str, float]:
+        over = self.spreads[metric]
+        std = math.nan if over.std is None else over.std
+        ends = _ends(name, self.intervals[metric])
+        return {**ends, f"{prefix}mean": over.mean, f"{prefix}std": std, f"{prefix}members": over.n}
+
+
+def member_spreads(rows: pd.DataFrame, task: str, metrics: list[str]) -> dict[str, Spread]:
+    """Mean and standard deviation of each metric over the members of a set, from its labelled rows of one task."""
+    parts = [part for _, part in rows.groupby(_notes(rows), sort=False)] if _is_set(rows) else [rows]
+    values = [table_metrics(part).get(task, {}) for part in parts]
+    found = pd.DataFrame(values, columns=metrics, dtype=float)
+    return {name: spread(found[name]) for name in metrics}
+
+
+def same_members(own: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Both tables with the rows of a set of repeats where one of them has them; a run stands in for every member.
+
+    The run is one draw of its training: repeating its rows lets the comparison speak of that one run, not of its
+    setting.
+
+    Raises:
+        ValueError: a run is to stand in for the folds of a set, whose rows are not those of one split.
+    """
+    if _is_set(own) == _is_set(other):
+        return own, other
+    return (own, _for_every_member(other, own)) if _is_set(own) else (_for_every_member(own, other), other)
+
+
+def _for_every_member(run: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
+    members = repeats.assign(note=_notes(repeats))[["note", "repetition"]].drop_duplicates()
+    if members["repetition"].duplicated().any():
+        raise ValueError("a run cannot be compared with folds, which cover other rows: give a set over the same folds")
+    copies = [
+        run.assign(id=run["id"].astype(str) + f"@{note}", repetition=repetition)
+        for note, repetition in members.itertuples(index=False)
+    ]
+    table = pd.concat(copies, ignore_index=True)
+    table.attrs = run.attrs
+    return table
+
+
+def _is_set(predictions: pd.DataFrame) -> bool:
+    return "repetition" in predictions
+
+
+def _notes(predictions: pd.DataFrame) -> pd.Series:
+    """Which member of a set each row is of; ids there are `<id>@<note>`."""
+    return predictions["id"].str.rpartition("@")[2]
+
+
+def _with_verdicts(table: pd.DataFrame, found: list[PairedDifference]) -> pd.DataFrame:
+    verdicts = [verdict(one, name) for one, name in zip(found, table.get("baseline", ()), strict=True)]
+    adjusted = np.array([one.p_holm for one in found], dtype=np.float64)
+    return table.assign(p_holm=adjusted, verdict=verdicts)
 
 
 def verdict(paired: PairedDifference, baseline: str) -> str:
@@ -113,19 +195,28 @@ def run_names(directories: Sequence[Path]) -> list[str]:
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """`Compare.table` as text for readers, numbers as 0.712 [0.689, 0.734]."""
+    """`Compare.table` as text for readers, numbers as 0.712 [0.689, 0.734]; for sets mean ± std of the members too."""
     return pd.DataFrame(
         {
             "task": table["task"],
             "metric": table["metric"],
             "baseline": table["baseline"],
-            "its value": interval_texts(table, "baseline_value"),
-            THIS: interval_texts(table, "value"),
+            "its value": _value_texts(table, "baseline_value", "baseline_"),
+            THIS: _value_texts(table, "value", ""),
             "difference": interval_texts(table, "difference", "+"),
             "p": [f"{value:.2g}" for value in table["p_value"]],
+            "p (Holm)": [f"{value:.2g}" for value in table["p_holm"]],
             "verdict": [sentence.split(" at the ")[0] for sentence in table["verdict"]],
         }
     )
+
+
+def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
+    spreads = zip(*(table[f"{prefix}{column}"] for column in ("mean", "std", "members")), strict=True)
+    return [
+        f"{text}, {Spread(mean, std, members)}" if members > 1 else text
+        for text, (mean, std, members) in zip(interval_texts(table, name), spreads, strict=True)
+    ]
 
 
 def markdown(table: pd.DataFrame, level: float, split: str) -> str:
@@ -134,9 +225,15 @@ def markdown(table: pd.DataFrame, level: float, split: str) -> str:
     rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
     lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     head = (
-        f"Split `{split}`; intervals and verdicts at the {100 * level:g} % level, clustered bootstrap; "
-        f"the difference is paired ({THIS} minus the baseline)."
+        f"Split `{split}`; intervals and verdicts at the {100 * level:g} % level, clustered bootstrap; the difference "
+        f"is paired ({THIS} minus the baseline); verdicts go by the p-values adjusted by Holm over all {len(table)} "
+        f"comparisons of this table."
     )
+    if (table[["members", "baseline_members"]] > 1).any(axis=None):
+        head += (
+            " In a set of repeats intervals resample groups and repetitions; ± is the standard deviation over its n "
+            "members."
+        )
     return "\n".join([head, "", *lines, ""])
 
 

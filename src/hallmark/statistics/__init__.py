@@ -9,10 +9,15 @@ from hallmark.statistics.classification import (
     classification_metrics,
     confusion_metrics,
 )
+from hallmark.statistics.delong import DeLong, auc_interval, auc_variance, delong_test
+from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
-from hallmark.statistics.paired import PairedDifference, paired_difference
+from hallmark.statistics.mcnemar import McNemar, mcnemar
+from hallmark.statistics.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
+from hallmark.statistics.permutation import permutation_test
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.reliability import expected_calibration_error, reliability_bins
+from hallmark.statistics.spread import Spread, spread
 from hallmark.statistics.tables import (
     class_order,
     labelled_rows,
@@ -27,20 +32,32 @@ __all__ = [
     "COUNT_METRICS",
     "LOWER_IS_BETTER",
     "PROBABILITY_METRICS",
+    "DeLong",
     "Interval",
+    "McNemar",
     "PairedDifference",
+    "Spread",
+    "adjust",
     "all_intervals",
+    "auc_interval",
+    "auc_variance",
     "class_order",
     "classification_metrics",
     "confusion_metrics",
+    "delong_test",
     "expected_calibration_error",
+    "holm",
     "labelled_rows",
+    "mcnemar",
     "mean_interval",
     "metric_interval",
     "paired_difference",
+    "permutation_test",
     "prediction_array",
     "probability_array",
     "reliability_bins",
+    "rowwise_p_values",
+    "spread",
     "table_metrics",
     "target_array",
     "wilson",

@@ -5,9 +5,16 @@ groups with replacement and takes all rows of each. The interval holds the middl
 values. It runs a little narrow below some 30 groups, and has zero width where every group scores the same:
 `wilson` is the better choice for a proportion at 0 or 1. One group says nothing about the spread: low and
 high are then nan.
+
+In a table of repeats (a column `repetition` with more than one value) groups and repetitions are drawn
+independently, and a row weighs the product of how often both were drawn: the two-way ("pigeonhole") bootstrap of
+McCullagh (2000, Bernoulli 6) and Owen (2007, arXiv:0712.1111). The interval then holds the luck of the seed or of
+the folds as well as that of the rows. It errs on the wide side where rows scatter within groups and repetitions
+alike, and on the narrow side for the part of T repetitions, which it takes (T - 1) / T of.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -15,13 +22,8 @@ from numpy.typing import ArrayLike
 
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.interval import Interval, check_level
-from hallmark.statistics.weighted import (
-    WeightedMetrics,
-    group_codes,
-    task_sample,
-    weighted_mean,
-    weighted_metrics,
-)
+from hallmark.statistics.sample import group_codes, task_sample
+from hallmark.statistics.weighted import WeightedMetrics, weighted_mean, weighted_metrics
 
 BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the repeats
 
@@ -61,7 +63,8 @@ def all_intervals(
     check_resampling(level, repeats)
     sample = task_sample(predictions, clustered=clustered)
     evaluate = weighted_metrics(sample, metrics)
-    return intervals(evaluate, sample.n_groups, len(sample.rows), level=level, repeats=repeats, seed=seed)
+    units = Units(sample.n_groups, len(sample.repetitions()), len(sample.rows))
+    return intervals(evaluate, units, level=level, repeats=repeats, seed=seed)
 
 
 def mean_interval(
@@ -88,38 +91,53 @@ def mean_interval(
     codes, n_groups = group_codes(labels)
     mean = weighted_mean(column, codes, n_groups)
 
-    def evaluate(weights: Floats) -> dict[str, Floats]:
-        return {"mean": mean(weights)}
+    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
+        return {"mean": mean(groups)}
 
-    return intervals(evaluate, n_groups, column.size, level=level, repeats=repeats, seed=seed)["mean"]
+    return intervals(evaluate, Units(n_groups, 1, column.size), level=level, repeats=repeats, seed=seed)["mean"]
 
 
-def intervals(
-    evaluate: WeightedMetrics, n_groups: int, n_rows: int, *, level: float, repeats: int, seed: int
-) -> dict[str, Interval]:
-    """Intervals of whatever `evaluate` computes from group weights; `n_rows` bounds the memory of a block."""
-    estimate = evaluate(np.ones((1, n_groups)))
-    values = evaluate_blocks(evaluate, resample_weights(n_groups, n_rows, repeats, seed))
+class Units(NamedTuple):
+    """What there is to resample, and the rows that bound the memory of a block."""
+
+    n_groups: int
+    n_repetitions: int
+    n_rows: int
+
+
+def intervals(evaluate: WeightedMetrics, units: Units, *, level: float, repeats: int, seed: int) -> dict[str, Interval]:
+    """Intervals of whatever `evaluate` computes from the weights of groups and repetitions."""
+    estimate = evaluate(np.ones((1, units.n_groups)))
+    values = evaluate_blocks(evaluate, resample_weights(units, repeats, seed))
     return {
-        name: Interval(float(estimate[name][0]), *_percentiles(values[name], level, n_groups), level)
+        name: Interval(float(estimate[name][0]), *_percentiles(values[name], level, units.n_groups), level)
         for name in estimate
     }
 
 
-def evaluate_blocks(evaluate: WeightedMetrics, blocks: Iterator[Floats]) -> dict[str, Floats]:
+def evaluate_blocks(
+    evaluate: Callable[..., dict[str, Floats]], blocks: Iterable[tuple[Floats, ...]]
+) -> dict[str, Floats]:
     """Values [R] of every metric over blocks of weights."""
-    parts = [evaluate(weights) for weights in blocks]
+    parts = [evaluate(*weights) for weights in blocks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def resample_weights(n_groups: int, n_rows: int, repeats: int, seed: int) -> Iterator[Floats]:
-    """Blocks [r, G] of multinomial weights, `repeats` rows in all: how often each group is drawn."""
-    rng = np.random.default_rng(seed)
-    for size in block_sizes(n_rows, repeats):
-        draws = rng.integers(n_groups, size=(size, n_groups), dtype=np.int32)
-        cells = draws + np.arange(size)[:, None] * n_groups
-        counts = np.bincount(cells.ravel(), minlength=size * n_groups)
-        yield counts.reshape(size, n_groups).astype(np.float64)
+def resample_weights(units: Units, repeats: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """Blocks ([r, G], [r, T]) of multinomial weights, `repeats` rows in all: how often each unit is drawn.
+
+    The two come from streams of their own, so that the draws of groups do not depend on the repetitions.
+    """
+    groups, repetitions = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    for size in block_sizes(units.n_rows, repeats):
+        yield _draw_counts(groups, size, units.n_groups), _draw_counts(repetitions, size, units.n_repetitions)
+
+
+def _draw_counts(rng: np.random.Generator, size: int, n: int) -> Floats:
+    draws = rng.integers(n, size=(size, n), dtype=np.int32)
+    cells = draws + np.arange(size)[:, None] * n
+    counts = np.bincount(cells.ravel(), minlength=size * n)
+    return counts.reshape(size, n).astype(np.float64)
 
 
 def block_sizes(n_rows: int, repeats: int) -> list[int]:

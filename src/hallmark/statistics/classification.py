@@ -2,15 +2,15 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from hallmark.statistics.reliability import expected_calibration_error
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.intp]
 
-COUNT_METRICS = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
-PROBABILITY_METRICS = ("auroc", "log_loss", "brier", "ece")
+COUNT_METRICS = ("accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_precision", "macro_recall")
+PROBABILITY_METRICS = ("auroc", "auprc", "log_loss", "brier", "ece")
 CLASSIFICATION_METRICS = COUNT_METRICS + PROBABILITY_METRICS
 LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 ECE_BINS = 15
@@ -28,11 +28,13 @@ def classification_metrics(
             Only the count-based metrics read it: a threshold other than argmax does not move the others.
 
     Returns:
-        Count-based, as `confusion_metrics` defines them: accuracy, macro_f1, weighted_f1, macro_precision,
-        macro_recall. From the probabilities:
+        Count-based, as `confusion_metrics` defines them: accuracy, macro_f1, micro_f1, weighted_f1,
+        macro_precision, macro_recall. From the probabilities:
 
         auroc: area under the ROC curve of each class against the rest (tied pairs count one half), mean over
             the classes with at least one row in and one row out of them; nan if there is none.
+        auprc: average precision, the sum over thresholds of precision times the recall gained there. With two
+            classes that of the second one; with more the mean over classes as for auroc; nan likewise.
         log_loss: mean over rows of -ln(probability of the target), probabilities clipped below at 2.2e-16.
         brier: mean over rows of the sum over classes of (probability - [class is the target])^2, so 0 to 2
             (Brier 1950), twice the binary form.
@@ -54,6 +56,7 @@ def classification_metrics(
     counts = confusion_metrics(confusion_matrix(target, chosen, labels=np.arange(n_classes)))
     return {name: float(value) for name, value in counts.items()} | {
         "auroc": macro_auroc(target, probabilities),
+        "auprc": macro_auprc(target, probabilities),
         "log_loss": float(row_log_loss(target, probabilities).mean()),
         "brier": float(row_brier(target, probabilities).mean()),
         "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
@@ -72,6 +75,8 @@ def confusion_metrics(confusion: NDArray[np.number]) -> dict[str, Floats]:
         accuracy: share of rows whose prediction is the target.
         macro_precision, macro_recall, macro_f1: unweighted mean over the classes that occur in the target;
             a class that does not occur is left out (predictions of it lower the recall of the others only).
+        micro_f1: F1 of the true positives, predictions and targets summed over classes, which is the accuracy
+            where every row has one target and one prediction.
         weighted_f1: mean of F1 over classes, weighted by their share of the target.
 
         Precision of a class that is never predicted is 0, and so is F1 where precision and recall are 0.
@@ -90,6 +95,7 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
         return {
             "accuracy": true_positive.sum(-1) / total,
             "macro_f1": f1.sum(-1) / classes,
+            "micro_f1": 2 * true_positive.sum(-1) / (total + predicted.sum(-1)),
             "weighted_f1": (f1 * support).sum(-1) / total,
             "macro_precision": _ratio(true_positive, predicted).sum(-1) / classes,
             "macro_recall": _ratio(true_positive, support).sum(-1) / classes,
@@ -98,10 +104,26 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
 
 def macro_auroc(target: Integers, probabilities: Floats) -> float:
     """One-versus-rest AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
-    present = [c for c in np.unique(target) if (target == c).sum() < target.size]
-    if not present:
-        return float("nan")
-    return float(np.mean([roc_auc_score(target == c, probabilities[:, c]) for c in present]))
+    present = _with_rest(target, np.arange(probabilities.shape[1]))
+    areas = [roc_auc_score(target == c, probabilities[:, c]) for c in present]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def macro_auprc(target: Integers, probabilities: Floats) -> float:
+    """Average precision as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    present = _with_rest(target, auprc_classes(probabilities.shape[1]))
+    areas = [average_precision_score(target == c, probabilities[:, c]) for c in present]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def auprc_classes(n_classes: int) -> Integers:
+    """The classes that AUPRC averages over: each one, but of two only the second, which is the positive one."""
+    return np.arange(1 if n_classes == 2 else 0, n_classes)
+
+
+def _with_rest(target: Integers, classes: Integers) -> list[int]:
+    """Those of `classes` with at least one row in and one row out of them."""
+    return [int(c) for c in classes if 0 < (target == c).sum() < target.size]
 
 
 def row_log_loss(target: Integers, probabilities: Floats) -> Floats:

@@ -1,18 +1,22 @@
 """Comparing two systems on the same rows."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics.bootstrap import block_sizes, check_resampling, evaluate_blocks, intervals
+from hallmark.statistics.bootstrap import Units, check_resampling, evaluate_blocks, intervals
 from hallmark.statistics.classification import LOWER_IS_BETTER, Floats
+from hallmark.statistics.delong import delong_test
+from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
-from hallmark.statistics.tables import class_order
-from hallmark.statistics.weighted import Sample, WeightedMetrics, group_codes, one_task, weighted_metrics
-
-TOLERANCE = 1e-12  # differences closer than rounding are ties, and ties count against the observed difference
+from hallmark.statistics.mcnemar import mcnemar
+from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
+from hallmark.statistics.sample import Sample, paired_samples
+from hallmark.statistics.tables import prediction_array, probability_array, target_array
+from hallmark.statistics.weighted import WeightedMetrics, weighted_metrics
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class PairedDifference:
         p_value: two-sided, of the sign-flip permutation test over groups; nan where the metric is undefined.
         n_rows: number of rows compared.
         n_groups: number of groups they belong to.
+        n_repetitions: number of repetitions they belong to; 1 but for tables of repeats.
+        p_holm: p_value after `adjust`; None before it.
     """
 
     metric: str
@@ -32,11 +38,16 @@ class PairedDifference:
     p_value: float
     n_rows: int
     n_groups: int
+    n_repetitions: int = 1
+    p_holm: float | None = None
 
     @property
     def told_apart(self) -> bool:
-        """Whether p <= 1 - level and the interval excludes 0. Both are asked for, as they may disagree."""
-        significant = self.p_value <= 1 - self.difference.level + TOLERANCE
+        """Whether p (after Holm if there is one) <= 1 - level and the interval excludes 0.
+
+        Both are asked for, as they may disagree.
+        """
+        significant = (self.p_value if self.p_holm is None else self.p_holm) <= 1 - self.difference.level + TOLERANCE
         return significant and (self.difference.low > 0 or self.difference.high < 0)
 
     @property
@@ -49,6 +60,8 @@ class PairedDifference:
         else:
             finding = f"cannot be told apart at the {level} level"
         grounds = f"{self.n_rows} rows in {self.n_groups} groups"
+        if self.n_repetitions > 1:
+            grounds += f" and {self.n_repetitions} repetitions"
         if 2.0 ** (1 - self.n_groups) > 1 - self.difference.level + TOLERANCE:
             grounds += ", too few groups for any difference to show"
         return f"{finding}: {self.metric} {self._change()}, p = {self._p()} ({grounds})"
@@ -63,7 +76,10 @@ class PairedDifference:
         return f"{change}{unit} [{low}, {high}]"
 
     def _p(self) -> str:
-        return "n/a" if math.isnan(self.p_value) else f"{self.p_value:.2g}"
+        if math.isnan(self.p_value):
+            return "n/a"
+        adjusted = "" if self.p_holm in (None, self.p_value) else f" ({self.p_holm:.2g} after Holm)"
+        return f"{self.p_value:.2g}{adjusted}"
 
 
 def paired_difference(
@@ -72,61 +88,62 @@ def paired_difference(
     """Compare two prediction tables of one task, row by row, in units of groups.
 
     The interval is the percentile bootstrap of the difference, both systems on the same resampled groups. The
-    test swaps the two systems' predictions of whole groups by fair coins; were the systems exchangeable, that
-    would leave the distribution of the difference unchanged. p = (b + 1) / (m + 1), with b of m permutations
-    at least as far from 0 as observed (Phipson & Smyth 2010), so it is never 0. Fewer than
-    1 + log2(1 / (1 - level)) groups cannot reach significance.
+    test swaps the two systems' predictions of whole groups by fair coins, as `permutation` explains.
+
+    In tables of repeats the metric is the mean over repetitions, the interval resamples groups and repetitions
+    (see `bootstrap`), and the test swaps all repetitions of a group at once: its p speaks of the models that were
+    trained, whereas the interval also holds the luck of training others.
 
     Args:
         first, second: tables with the same labelled rows in any order, matched by (id, task).
         metric, level, repeats, seed: as in `metric_interval`; `repeats` also is the number of permutations.
 
     Raises:
-        ValueError: the tables differ in task, classes, ids, targets or groups (the message counts the rows),
-            an id occurs twice, or what `metric_interval` refuses.
+        ValueError: what `paired_samples` or `metric_interval` refuses.
     """
     check_resampling(level, repeats)
-    samples = _aligned(first, second)
-    n_rows, n_groups = len(samples[0].rows), samples[0].n_groups
+    samples = paired_samples(first, second)
+    units = Units(samples[0].n_groups, len(samples[0].repetitions()), len(samples[0].rows))
     evaluate_first, evaluate_second = (weighted_metrics(sample, [metric]) for sample in samples)
 
-    def difference(weights: Floats) -> dict[str, Floats]:
-        return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
+    def difference(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
+        return {metric: evaluate_second(groups, repetitions)[metric] - evaluate_first(groups, repetitions)[metric]}
 
-    interval = intervals(difference, n_groups, n_rows, level=level, repeats=repeats, seed=seed)[metric]
+    interval = intervals(difference, units, level=level, repeats=repeats, seed=seed)[metric]
     evaluate_both = weighted_metrics(_stacked(*samples), [metric])
     null = _swapped_differences(evaluate_both, metric, samples[0], repeats, seed)
-    return PairedDifference(metric, interval, _p_value(interval.estimate, null), n_rows, n_groups)
+    p_value = permutation_p(interval.estimate, null)
+    return PairedDifference(metric, interval, p_value, units.n_rows, units.n_groups, units.n_repetitions)
 
 
-def _aligned(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, Sample]:
-    (rows, task), (others, other_task) = one_task(first), one_task(second)
-    classes, other_classes = class_order(first, task), class_order(second, other_task)
-    if (task, classes) != (other_task, other_classes):
-        found = f"{task} {classes} and {other_task} {other_classes}"
-        raise ValueError(f"the tables differ in task or class order: {found}")
-    for name, table in (("first", rows), ("second", others)):
-        if repeated := int(table["id"].duplicated().sum()):
-            raise ValueError(f"{repeated} rows of the {name} table repeat an id: give each row its own")
-    rows, others = rows.set_index("id"), others.set_index("id")
-    only_first, only_second = (~rows.index.isin(others.index)).sum(), (~others.index.isin(rows.index)).sum()
-    if only_first or only_second:
-        raise ValueError(
-            f"the tables must have the same labelled ids of task {task}: {only_first} of {len(rows)} are "
-            f"only in the first, {only_second} of {len(others)} only in the second"
-        )
-    others = others.loc[rows.index]
-    _check_equal(rows, others, "target")
-    _check_equal(rows, others, "group")
-    group, n_groups = group_codes(rows["group"])
-    return Sample(rows, classes, group, n_groups), Sample(others, classes, group, n_groups)
+def adjust(found: Sequence[PairedDifference]) -> list[PairedDifference]:
+    """The same comparisons with `p_holm`, the p-values adjusted for being several (`holm`)."""
+    adjusted = holm([one.p_value for one in found])
+    return [replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True)]
 
 
-def _check_equal(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> None:
-    left, right = rows[column].astype(object), others[column].astype(object)
-    different = int(((left != right) & ~(left.isna() & right.isna())).sum())
-    if different:
-        raise ValueError(f"{different} of {len(rows)} rows differ in {column} between the two tables")
+def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
+    """p of the classical tests of two tables of one task: {"mcnemar": of accuracy, "delong": of a binary AUROC}.
+
+    Both take rows as independent, so they are nan where a group has several rows or the table several repetitions.
+    They also are nan in a task without classes, and DeLong's in one with other than two, or with fewer than two
+    rows of either class.
+
+    Raises:
+        ValueError: what `paired_samples` refuses.
+    """
+    samples = paired_samples(first, second)
+    rows, classes = samples[0].rows, samples[0].classes
+    found = {"mcnemar": math.nan, "delong": math.nan}
+    if classes is None or samples[0].n_groups < len(rows):
+        return found
+    target = target_array(rows, classes)
+    correct = [prediction_array(sample.rows, classes) == target for sample in samples]
+    found["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
+    if len(classes) == 2 and np.bincount(target, minlength=2).min() >= 2:
+        scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
+        found["delong"] = delong_test(target, scores[0], scores[1], level=0.95).p_value
+    return found
 
 
 def _stacked(first: Sample, second: Sample) -> Sample:
@@ -138,21 +155,9 @@ def _stacked(first: Sample, second: Sample) -> Sample:
 def _swapped_differences(
     evaluate: WeightedMetrics, metric: str, sample: Sample, permutations: int, seed: int
 ) -> Floats:
-    rng = np.random.default_rng(seed)
-
     def difference(swap: Floats) -> dict[str, Floats]:
         swapped_first = evaluate(np.hstack([1 - swap, swap]))[metric]
         return {metric: evaluate(np.hstack([swap, 1 - swap]))[metric] - swapped_first}
 
-    coins = (
-        rng.integers(2, size=(size, sample.n_groups)).astype(np.float64)
-        for size in block_sizes(2 * len(sample.rows), permutations)
-    )
-    return evaluate_blocks(difference, coins)[metric]
-
-
-def _p_value(observed: float, null: Floats) -> float:
-    if math.isnan(observed):
-        return math.nan
-    extreme = int((np.abs(null) >= abs(observed) - TOLERANCE).sum())
-    return (extreme + 1) / (null.size + 1)
+    coins = fair_coins(sample.n_groups, 2 * len(sample.rows), permutations, seed)
+    return evaluate_blocks(difference, ((swap,) for swap in coins))[metric]

@@ -2,8 +2,9 @@
 
 The table has one schema for all systems. Read by statistics: `id`, `task`, `group` (the unit that is
 resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
-floats in class order), `score` (higher is better). `attrs["classes"]` maps each classification task to its
-class names in order; a task that it does not name (segmentation) has scores only.
+floats in class order), `score` (higher is better), and in a table of repeats `repetition` (int: which whole pass
+over the data a row belongs to). `attrs["classes"]` maps each classification task to its class names in order; a
+task that it does not name (segmentation) has scores only.
 """
 
 import math
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hallmark.statistics.classification import Floats, Integers, classification_metrics
 
@@ -21,8 +23,9 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
     Returns:
         `{task: {metric: value, "n": rows}}` in order of first appearance; {} where no row is labelled. A
         classification task has every metric of `classification_metrics`, the count-based ones from the
-        `prediction` column; another task has `score`, the mean of that column. An undefined value is None, so
-        that the result is strict JSON.
+        `prediction` column; another task has `score`, the mean of that column. In a table of repeats each metric
+        is the mean over repetitions of the metric in each, and `n` counts the rows of all. An undefined value is
+        None, so that the result is strict JSON.
 
     Raises:
         ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
@@ -68,14 +71,32 @@ def probability_array(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
     return np.array(column, dtype=np.float64).reshape(len(column), len(classes))
 
 
+def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
+    """Which rows [N] belong to each repetition, in ascending order; all rows to one where there is no such column.
+
+    Raises:
+        ValueError: a row has no repetition.
+    """
+    if "repetition" not in rows:
+        return [np.ones(len(rows), dtype=bool)]
+    column = rows["repetition"]
+    if column.isna().any():
+        raise ValueError(f"{column.isna().sum()} of {len(rows)} rows have no repetition: give each an integer")
+    return [(column == value).to_numpy(dtype=bool) for value in np.sort(column.unique())]
+
+
 def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
+    values = [_metrics_once(rows[member], classes) for member in repetition_masks(rows)]
+    means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": len(rows)}
+
+
+def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
-        values = {"score": float(rows["score"].mean())}
-    else:
-        values = classification_metrics(
-            target_array(rows, classes), probability_array(rows, classes), prediction_array(rows, classes)
-        )
-    return {name: None if math.isnan(value) else value for name, value in values.items()} | {"n": len(rows)}
+        return {"score": float(rows["score"].mean())}
+    return classification_metrics(
+        target_array(rows, classes), probability_array(rows, classes), prediction_array(rows, classes)
+    )
 
 
 def _classes(predictions: pd.DataFrame) -> dict[str, list[str]]:

@@ -1,15 +1,15 @@
 """Metrics of one task as functions of group weights, the common core of bootstrap and permutation.
 
-R resamples, G groups, N rows, C classes. A resample is a row of weights [R, G]: how often each group is
-taken. Metrics that depend on sums over rows need one product of weights [R, G] and sums [G, K]; only AUROC
-goes back to the rows.
+R resamples, G groups, T repetitions, N rows, C classes. A resample is a row of weights [R, G]: how often each
+group is taken. Metrics that depend on sums over rows need one product of weights [R, G] and sums [G, K]; only
+AUROC and AUPRC go back to the rows. In a table of repeats a metric is the mean over repetitions of the metric in
+each, and a resample has a row of weights [R, T] besides: how often each repetition is taken.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
@@ -19,6 +19,7 @@ from hallmark.statistics.classification import (
     ECE_BINS,
     Floats,
     Integers,
+    auprc_classes,
     check_rows,
     count_metrics,
     row_brier,
@@ -26,52 +27,22 @@ from hallmark.statistics.classification import (
     top_confidence,
 )
 from hallmark.statistics.reliability import bin_index
+from hallmark.statistics.sample import Sample
 
-WeightedMetrics = Callable[[Floats], dict[str, Floats]]
+GroupMetrics = Callable[[Floats], dict[str, Floats]]
 """Weights [R, G] in, one value per resample [R] out for each metric's name."""
 
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """Labelled rows of one task, and the group 0 .. n_groups - 1 of each."""
+class WeightedMetrics(Protocol):
+    """`GroupMetrics` that also take weights of repetitions [R, T]; left out, every repetition counts once."""
 
-    rows: pd.DataFrame
-    classes: list[str] | None
-    group: Integers
-    n_groups: int
-
-
-def one_task(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """The labelled rows and the one task they belong to. ValueError where there is none, or more than one."""
-    rows = tables.labelled_rows(predictions)
-    names = [str(name) for name in rows["task"].unique()]
-    if len(names) != 1:
-        found = f"{len(names)} tasks ({', '.join(names)})" if names else "no task, as no row is labelled"
-        raise ValueError(f"statistics are of one task, the table has {found}: select one task")
-    return rows, names[0]
-
-
-def task_sample(predictions: pd.DataFrame, *, clustered: bool = True) -> Sample:
-    """The sample of a table with one task; with `clustered=False` every row is a group of its own."""
-    rows, task = one_task(predictions)
-    if clustered:
-        group, n_groups = group_codes(rows["group"])
-    else:
-        group, n_groups = np.arange(len(rows)), len(rows)
-    return Sample(rows, tables.class_order(predictions, task), group, n_groups)
-
-
-def group_codes(groups: pd.Series) -> tuple[Integers, int]:
-    """Groups as codes 0 .. G - 1 [N], and G. ValueError where a row has no group."""
-    codes, names = pd.factorize(groups)
-    if (codes < 0).any():
-        missing = f"{(codes < 0).sum()} of {len(codes)} rows"
-        raise ValueError(f"{missing} have no group: give each the unit it comes from")
-    return codes, len(names)
+    def __call__(self, groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]: ...
 
 
 def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
     """The function that evaluates `metrics` on weighted groups; weights of 1 give the plain metric.
+
+    A row of group g in repetition t weighs w_g * v_t. The value is nan where a repetition of some weight has none.
 
     `metrics` are names of `classification_metrics`, or `score` (mean of that column).
 
@@ -82,14 +53,32 @@ def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ValueError(f"metric {', '.join(unknown) or '(none)'}: this task has {', '.join(known)}")
-    parts = {_FAMILY.get(name, _counts): None for name in metrics}
-    functions = [build(sample) for build in parts]
+    parts = [_one_repetition(part, metrics) for part in sample.repetitions()]
+    if len(parts) == 1:
+        return lambda groups, repetitions=None: parts[0](groups)
+
+    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
+        values = [part(groups) for part in parts]
+        weights = np.ones((len(groups), len(parts))) if repetitions is None else repetitions
+        return {name: _mean_of(np.stack([value[name] for value in values], axis=1), weights) for name in metrics}
+
+    return evaluate
+
+
+def _one_repetition(sample: Sample, metrics: Sequence[str]) -> GroupMetrics:
+    functions = [build(sample) for build in dict.fromkeys(_FAMILY.get(name, _counts) for name in metrics)]
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
         values = {name: value for function in functions for name, value in function(weights).items()}
         return {name: values[name] for name in metrics}
 
     return evaluate
+
+
+def _mean_of(values: Floats, weights: Floats) -> Floats:
+    """Weighted mean over the last axis; an undefined value without weight is no obstacle."""
+    mean: Floats = np.where(weights > 0, weights * values, 0.0).sum(axis=1) / weights.sum(axis=1)
+    return mean
 
 
 def weighted_mean(values: Floats, group: Integers, n_groups: int) -> Callable[[Floats], Floats]:
@@ -101,13 +90,14 @@ def weighted_mean(values: Floats, group: Integers, n_groups: int) -> Callable[[F
 
     def evaluate(weights: Floats) -> Floats:
         product = weights @ sums
-        means: Floats = product[:, 0] / product[:, 1]
+        with np.errstate(invalid="ignore"):
+            means: Floats = product[:, 0] / product[:, 1]
         return means
 
     return evaluate
 
 
-def _counts(sample: Sample) -> WeightedMetrics:
+def _counts(sample: Sample) -> GroupMetrics:
     assert sample.classes is not None
     n_classes = len(sample.classes)
     target = tables.target_array(sample.rows, sample.classes)
@@ -124,66 +114,109 @@ def _counts(sample: Sample) -> WeightedMetrics:
     return evaluate
 
 
-def _named_mean(name: str, values: Floats, sample: Sample) -> WeightedMetrics:
+def _named_mean(name: str, values: Floats, sample: Sample) -> GroupMetrics:
     mean = weighted_mean(values, sample.group, sample.n_groups)
     return lambda weights: {name: mean(weights)}
 
 
-def _score(sample: Sample) -> WeightedMetrics:
+def _score(sample: Sample) -> GroupMetrics:
     values = sample.rows["score"].to_numpy(dtype=np.float64)
     if not np.isfinite(values).all():
         raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} rows have no finite score")
     return _named_mean("score", values, sample)
 
 
-def _log_loss(sample: Sample) -> WeightedMetrics:
+def _log_loss(sample: Sample) -> GroupMetrics:
     return _named_mean("log_loss", row_log_loss(*_targets(sample)), sample)
 
 
-def _brier(sample: Sample) -> WeightedMetrics:
+def _brier(sample: Sample) -> GroupMetrics:
     return _named_mean("brier", row_brier(*_targets(sample)), sample)
 
 
-def _ece(sample: Sample) -> WeightedMetrics:
+def _ece(sample: Sample) -> GroupMetrics:
     target, probabilities = _targets(sample)
     confidence = top_confidence(probabilities)
     gap = (probabilities.argmax(axis=1) == target) - confidence
     cells = (bin_index(confidence, ECE_BINS), sample.group)
     gaps = csr_array((gap, cells), shape=(ECE_BINS, sample.n_groups))
     sizes = np.bincount(sample.group, minlength=sample.n_groups)
-    return lambda weights: {"ece": np.abs(gaps @ weights.T).sum(axis=0) / (weights @ sizes)}
-
-
-def _auroc(sample: Sample) -> WeightedMetrics:
-    target, probabilities = _targets(sample)
-    curves = [_class_auroc(target == c, probabilities[:, c], sample.group) for c in np.unique(target)]
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
-        areas = np.stack([area(weights) for area in curves])
-        defined = ~np.isnan(areas)
         with np.errstate(invalid="ignore"):
-            return {"auroc": np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)}
+            return {"ece": np.abs(gaps @ weights.T).sum(axis=0) / (weights @ sizes)}
 
     return evaluate
 
 
-def _class_auroc(positive: NDArray[np.bool_], score: Floats, group: Integers) -> Callable[[Floats], Floats]:
-    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half."""
+def _auroc(sample: Sample) -> GroupMetrics:
+    target, probabilities = _targets(sample)
+    return _one_versus_rest("auroc", _area_under_roc, np.unique(target), target, probabilities, sample.group)
+
+
+def _auprc(sample: Sample) -> GroupMetrics:
+    target, probabilities = _targets(sample)
+    classes = np.intersect1d(auprc_classes(probabilities.shape[1]), target)
+    return _one_versus_rest("auprc", _average_precision, classes, target, probabilities, sample.group)
+
+
+def _one_versus_rest(
+    name: str,
+    area: Callable[[Floats, Floats], Floats],
+    classes: Integers,
+    target: Integers,
+    probabilities: Floats,
+    group: Integers,
+) -> GroupMetrics:
+    """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
+    counts = [_ranked_counts(target == c, probabilities[:, c], group) for c in classes]
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        if not counts:
+            return {name: np.full(len(weights), np.nan)}
+        areas = np.stack([area(*count(weights)) for count in counts])
+        defined = ~np.isnan(areas)
+        with np.errstate(invalid="ignore"):
+            return {name: np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)}
+
+    return evaluate
+
+
+def _ranked_counts(
+    positive: NDArray[np.bool_], score: Floats, group: Integers
+) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Weights of the positives and of the negatives at each distinct score, ascending, both [R, scores]."""
     order = np.argsort(score)
     tie_starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
     positive, group = positive[order], group[order]
 
-    def evaluate(weights: Floats) -> Floats:
+    def evaluate(weights: Floats) -> tuple[Floats, Floats]:
         rows = weights[:, group]
         positives = np.add.reduceat(rows * positive, tie_starts, axis=1)
         negatives = np.add.reduceat(rows * ~positive, tie_starts, axis=1)
-        below = negatives.cumsum(axis=1) - negatives / 2
-        pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-        with np.errstate(invalid="ignore"):
-            area: Floats = (positives * below).sum(axis=1) / pairs
-        return area
+        return positives, negatives
 
     return evaluate
+
+
+def _area_under_roc(positives: Floats, negatives: Floats) -> Floats:
+    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half."""
+    below = negatives.cumsum(axis=1) - negatives / 2
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        area: Floats = (positives * below).sum(axis=1) / pairs
+    return area
+
+
+def _average_precision(positives: Floats, negatives: Floats) -> Floats:
+    """Precision at each threshold, weighted by the recall that the threshold adds."""
+    hits = positives[:, ::-1].cumsum(axis=1)
+    alarms = hits + negatives[:, ::-1].cumsum(axis=1)
+    total = hits[:, -1]
+    with np.errstate(invalid="ignore"):
+        precision = np.where(alarms > 0, hits / alarms, 0.0)
+        area: Floats = (positives[:, ::-1] * precision).sum(axis=1) / total
+    return np.where(total < alarms[:, -1], area, np.nan)
 
 
 def _targets(sample: Sample) -> tuple[Integers, Floats]:
@@ -194,4 +227,4 @@ def _targets(sample: Sample) -> tuple[Integers, Floats]:
     return target, probabilities
 
 
-_FAMILY = {"score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc}
+_FAMILY = {"score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc, "auprc": _auprc}

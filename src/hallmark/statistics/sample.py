@@ -1,0 +1,102 @@
+"""The rows that a statistic is computed from, and the units that it resamples.
+
+The unit is the group. A table of repeats has a column `repetition` (int) besides: which whole pass over the data
+a row belongs to. Groups then recur in every repetition, and each repetition has a luck of its own.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from hallmark.statistics import tables
+from hallmark.statistics.classification import Integers
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Labelled rows of one task, and the group 0 .. n_groups - 1 of each."""
+
+    rows: pd.DataFrame
+    classes: list[str] | None
+    group: Integers
+    n_groups: int
+
+    def repetitions(self) -> list["Sample"]:
+        """One sample a repetition in ascending order, all with the groups of the whole; itself where there is one.
+
+        Raises:
+            ValueError: a row of a table of repeats has no repetition.
+        """
+        parts = [
+            Sample(self.rows[member], self.classes, self.group[member], self.n_groups)
+            for member in tables.repetition_masks(self.rows)
+        ]
+        return [self] if len(parts) == 1 else parts
+
+
+def one_task(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The labelled rows and the one task they belong to. ValueError where there is none, or more than one."""
+    rows = tables.labelled_rows(predictions)
+    names = [str(name) for name in rows["task"].unique()]
+    if len(names) != 1:
+        found = f"{len(names)} tasks ({', '.join(names)})" if names else "no task, as no row is labelled"
+        raise ValueError(f"statistics are of one task, the table has {found}: select one task")
+    return rows, names[0]
+
+
+def task_sample(predictions: pd.DataFrame, *, clustered: bool = True) -> Sample:
+    """The sample of a table with one task; with `clustered=False` every row is a group of its own."""
+    rows, task = one_task(predictions)
+    if clustered:
+        group, n_groups = group_codes(rows["group"])
+    else:
+        group, n_groups = np.arange(len(rows)), len(rows)
+    return Sample(rows, tables.class_order(predictions, task), group, n_groups)
+
+
+def group_codes(groups: pd.Series) -> tuple[Integers, int]:
+    """Groups as codes 0 .. G - 1 [N], and G. ValueError where a row has no group."""
+    codes, names = pd.factorize(groups)
+    if (codes < 0).any():
+        missing = f"{(codes < 0).sum()} of {len(codes)} rows"
+        raise ValueError(f"{missing} have no group: give each the unit it comes from")
+    return codes, len(names)
+
+
+def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, Sample]:
+    """The samples of two tables of one task, row by row the same ids in the order of the first.
+
+    Raises:
+        ValueError: the tables differ in task, classes, ids, targets, groups or repetitions (the message counts the
+            rows), or an id occurs twice.
+    """
+    (rows, task), (others, other_task) = one_task(first), one_task(second)
+    classes, other_classes = tables.class_order(first, task), tables.class_order(second, other_task)
+    if (task, classes) != (other_task, other_classes):
+        found = f"{task} {classes} and {other_task} {other_classes}"
+        raise ValueError(f"the tables differ in task or class order: {found}")
+    for name, table in (("first", rows), ("second", others)):
+        if repeated := int(table["id"].duplicated().sum()):
+            raise ValueError(f"{repeated} rows of the {name} table repeat an id: give each row its own")
+    rows, others = rows.set_index("id"), others.set_index("id")
+    only_first, only_second = (~rows.index.isin(others.index)).sum(), (~others.index.isin(rows.index)).sum()
+    if only_first or only_second:
+        raise ValueError(
+            f"the tables must have the same labelled ids of task {task}: {only_first} of {len(rows)} are "
+            f"only in the first, {only_second} of {len(others)} only in the second"
+        )
+    others = others.loc[rows.index]
+    for column in ("target", "group", "repetition"):
+        _check_equal(rows, others, column)
+    group, n_groups = group_codes(rows["group"])
+    return Sample(rows, classes, group, n_groups), Sample(others, classes, group, n_groups)
+
+
+def _check_equal(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> None:
+    if column not in rows and column not in others:
+        return
+    left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, others))
+    different = int(((left != right) & ~(left.isna() & right.isna())).sum())
+    if different:
+        raise ValueError(f"{different} of {len(rows)} rows differ in {column} between the two tables")
