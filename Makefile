@@ -17,11 +17,11 @@ train: env
 	$(BIN)/python train.py experiment=clip_final
 
 test: env
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
 	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
 
 test-fast: env
-	$(BIN)/python -m pytest -n 2 -m "not e2e"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"
 
 lint: env
 	$(BIN)/ruff check .

@@ -9,6 +9,8 @@ import hypothesis
 import pytest
 from omegaconf import DictConfig
 
+import postgres_server
+
 os.environ |= {
     "OMP_NUM_THREADS": "1",
     "HF_HUB_OFFLINE": "1",
@@ -44,6 +46,15 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("no real data beside the project (../shared/data)")
     return REAL_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """SQLAlchemy's address of an empty PostgreSQL database, one for each worker of pytest-xdist."""
+    if reason := postgres_server.missing():
+        pytest.skip(reason)
+    with postgres_server.server() as address:
+        yield address
 
 
 @pytest.fixture(scope="session")
