@@ -12,6 +12,7 @@ COMMANDS = {
     "train.py --cfg job": ["train.py", "experiment=clip_final", "--cfg", "job"],
     "misspelled key": ["train.py", "experiment=clip_final", "model.optimizer.lrr=1"],
     "misspelled preset": ["train.py", "experiment=clip_fnal"],
+    "hallmark runs --help": ["-m", "hallmark.console", "runs", "--help"],
     "import torch": ["-c", "import torch"],
 }
 

@@ -1,0 +1,34 @@
+"""What a check found."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: how it stands, and what to do where something has to be done."""
+
+    level: Level
+    text: str
+
+
+Findings = Iterator[Finding]
+
+
+def ok(text: str) -> Finding:
+    return Finding(Level.OK, text)
+
+
+def warning(text: str) -> Finding:
+    return Finding(Level.WARNING, text)
+
+
+def failed(text: str) -> Finding:
+    return Finding(Level.FAILED, text)

@@ -1,0 +1,81 @@
+"""`hallmark <command>`: the small tools around train.py, evaluate.py and sweep.py."""
+
+import argparse
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+# The first line of each module's docstring, written here because importing a command can be heavy.
+COMMANDS = {
+    "runs": "List runs, sets of repeats and sweeps.",
+    "report": "Write one or many runs as a Markdown and a self-contained HTML page.",
+    "release": "Check, measure and archive a result, or verify such an archive.",
+    "doctor": "Check environment, devices, weights, data and keys, and say what to do.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0 if all is well, 2 with a sentence for what a user did, 130 after Ctrl-C."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = _run(given)
+        sys.stdout.flush()
+        return code
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own last flush
+        return 0
+
+
+class Parser(argparse.ArgumentParser):
+    """Answers mistakes by one sentence, with the nearest option."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **{**settings, "allow_abbrev": False})
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.error(_unknown(unknown[0], self._option_string_actions))
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (`{self.prog} --help` lists what there is)", file=sys.stderr)
+        sys.exit(2)
+
+
+def _run(given: list[str]) -> int:
+    name, rest = (given[0], given[1:]) if given else ("--help", [])
+    if name in ("-h", "--help"):
+        print(_usage())
+        return 0
+    if name not in COMMANDS:
+        raise ValueError(_unknown(name, COMMANDS))
+    command = importlib.import_module(f"hallmark.commands.{name}")
+    parser = Parser(f"hallmark {name}", description=COMMANDS[name])
+    command.add_arguments(parser)
+    return int(command.run(parser.parse_args(rest)))
+
+
+def _usage() -> str:
+    lines = [f"  {name:<10}{line}" for name, line in COMMANDS.items()]
+    return "\n".join(["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."])
+
+
+def _unknown(name: str, known: Any) -> str:
+    near = difflib.get_close_matches(name.partition("=")[0], known, n=1, cutoff=0.5)
+    kind = "option" if name.startswith("-") else "command" if known is COMMANDS else "argument"
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"{name}: no such {kind}; {hint}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,224 @@
+"""All runs, sets of repeats and sweeps below a folder, from their JSON files alone.
+
+Nothing heavy is imported and no file is written, so that thousands of runs are listed within seconds.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+# How an entry can stand: the states of a record, and a record that cannot be read.
+STATES = ("running", "done", "failed", "interrupted", "unreadable")
+
+_MARKERS = {"run": "record.json", "set": "repeats.json", "sweep": "manifest.json"}
+KINDS = tuple(_MARKERS)
+_DEPTH = 4  # <outputs>/<name>/sweeps/<sweep>, and one more because a name can be a path
+_NOT_RESULTS = ("cache", "seals")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One result on disk.
+
+    Attributes:
+        kind: `run`, `set` (of repeats) or `sweep`.
+        metric: what `value` is, such as val/macro_f1; of a set the mean over `n` members with standard deviation
+            `std`, of a sweep the best of `n` trials.
+        test: `opened` if anyone has looked at the test split of this experiment's data, `sealed` if nobody has,
+            None where there is none to look at.
+        repeat: how a set repeats, such as seeds:5.
+        started: ISO 8601; `seconds`: spent in all, over the members of a set.
+        problem: why it failed or cannot be read.
+    """
+
+    kind: str
+    name: str
+    id: str
+    state: str
+    metric: str | None
+    value: float | None
+    std: float | None
+    n: int | None
+    test: str | None
+    seed: int | None
+    repeat: str | None
+    started: str | None
+    seconds: float | None
+    directory: str
+    problem: str | None
+
+
+def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Entry]:
+    """Every result at or below `folders`, each once, in the order of their paths.
+
+    Args:
+        metric: the value to show instead of the one that selected the checkpoint: `val/accuracy`, or
+            `<split>/<task>/<metric>` of a system with several tasks.
+
+    Raises:
+        ValueError: a folder is not there.
+    """
+    found: dict[Path, Entry] = {}
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{folder}: no such folder")
+        for directory, kind in _results(folder, _DEPTH):
+            if directory.resolve() not in found:
+                found[directory.resolve()] = _entry(directory, kind, metric)
+    return list(found.values())
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a process holds the lock of `directory`, or a worker of the sweep there holds its own.
+
+    True also where that cannot be found out, such as without permission.
+    """
+    return any(map(_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
+
+
+def _held(lock: Path) -> bool:
+    if not lock.exists():  # and is not created by asking
+        return False
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Path, str]]:
+    """Directories with the kind of what they hold."""
+    for kind, marker in _MARKERS.items():
+        if (folder / marker).exists() and (kind != "sweep" or folder.resolve().parent.name == "sweeps"):
+            yield folder, kind
+            if kind != "set":
+                return  # a run's refits below it are its own affair
+    for name in _children(folder) if depth else ():
+        if not (top and name in _NOT_RESULTS):
+            yield from _results(folder / name, depth - 1, top=False)
+
+
+def _children(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(child.name for child in found if child.is_dir() and not child.name.startswith("."))
+    except PermissionError:
+        return []
+
+
+def _entry(directory: Path, kind: str, metric: str | None) -> Entry:
+    try:
+        return _READERS[kind](directory, metric)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
+        return Entry(
+            kind=kind, name=directory.parent.name, id=directory.name, state="unreadable", metric=metric, value=None,
+            std=None, n=None, test=None, seed=None, repeat=None, started=None, seconds=None,
+            directory=str(directory), problem=problem,
+        )  # fmt: skip
+
+
+def _run(directory: Path, metric: str | None) -> Entry:
+    record = _read(directory / "record.json")
+    selected = record.get("selected") or {}
+    wanted, value = selected.get("metric"), _number(selected.get("value"))
+    metrics = _read_if_there(directory / "metrics.json")
+    if metric is not None:
+        wanted, value = metric, _number(_look_up(metrics, metric))
+    return Entry(
+        kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory),
+        metric=wanted, value=value, std=None, n=None, test=_test(directory, record, metrics), seed=record["seed"],
+        repeat=None, started=_moment(record["started"]), seconds=_number(record["wall_seconds"]),
+        directory=str(directory), problem=_last_line(record.get("error")),
+    )  # fmt: skip
+
+
+def _set(directory: Path, metric: str | None) -> Entry:
+    repeats = _read(directory / "repeats.json")
+    wanted = metric or repeats["metric"]
+    pooled = _look_up(_read_if_there(directory / "metrics.json"), wanted)
+    pooled = pooled if isinstance(pooled, dict) else {}
+    places = [directory / member["directory"] for member in repeats["members"]]
+    members = [(place, _read_if_there(place / "record.json")) for place in places]
+    tests = {_test(place, record, {}) for place, record in members if record}
+    return Entry(
+        kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
+        metric=wanted, value=_number(pooled.get("mean")), std=_number(pooled.get("std")), n=len(members),
+        test=next((test for test in ("opened", "sealed") if test in tests), None), seed=None, repeat=repeats["repeat"],
+        started=min((_moment(record["started"]) for _, record in members if record), default=None),
+        seconds=round(sum(record["wall_seconds"] for _, record in members if record), 2),
+        directory=str(directory), problem=None,
+    )  # fmt: skip
+
+
+def _sweep(directory: Path, metric: str | None) -> Entry:
+    manifest, summary = _read(directory / "manifest.json"), _read_if_there(directory / "summary.json")
+    best = summary.get("best") or {}
+    wanted = summary.get("metric") or manifest.get("metric")
+    shown = metric in (None, wanted)  # of other metrics the trials' own runs tell
+    return Entry(
+        kind="sweep", name=directory.parent.parent.name, id=directory.name,
+        state=_state(summary.get("state") or manifest.get("state") or "running", directory), metric=metric or wanted,
+        value=_number(best.get("value")) if shown else None, std=None, n=summary.get("n"), test=None, seed=None,
+        repeat=None, started=_moment(manifest["started"]) if "started" in manifest else None,
+        seconds=_number(summary.get("seconds")), directory=str(directory), problem=None,
+    )  # fmt: skip
+
+
+_READERS: dict[str, Callable[[Path, str | None], Entry]] = {"run": _run, "set": _set, "sweep": _sweep}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(value, dict):
+        raise ValueError("not a JSON object")
+    return value
+
+
+def _read_if_there(path: Path) -> dict[str, Any]:
+    return _read(path) if path.exists() else {}
+
+
+def _state(state: str, *places: Path) -> str:
+    """`state`, or interrupted where it says running and no process works in any of `places`."""
+    if state not in STATES:
+        raise ValueError(f"unknown state {state!r}")
+    return state if state != "running" or any(map(in_use, places)) else "interrupted"
+
+
+def _look_up(metrics: dict[str, Any], name: str) -> Any:
+    *split, metric = name.split("/")
+    of_split = metrics.get(split[0] if split else "val", {})
+    return of_split.get(split[1] if len(split) > 1 else "main", {}).get(metric)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _moment(started: str) -> str:
+    datetime.fromisoformat(started)
+    return started
+
+
+def _test(directory: Path, record: dict[str, Any], metrics: dict[str, Any]) -> str | None:
+    if "test" not in record["splits"]:
+        return None
+    return "opened" if "test" in metrics or _receipt(directory, record) else "sealed"
+
+
+def _receipt(directory: Path, record: dict[str, Any]) -> bool:
+    content = record.get("data", {}).get("content")
+    outputs = directory.resolve().parents[len(Path(record["name"]).parts)]
+    seals = Path(os.environ.get("HALLMARK_SEALS") or outputs / "seals")
+    return content is not None and (seals / record["name"] / f"{content}.json").exists()
+
+
+def _last_line(text: str | None) -> str | None:
+    return text.strip().splitlines()[-1] if text and text.strip() else None
