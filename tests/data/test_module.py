@@ -153,6 +153,29 @@ def test_the_fingerprint_is_of_content_label_and_split_alone() -> None:
         assert changed.fingerprint != original, column
 
 
+def test_the_content_is_of_labelled_rows_whatever_their_split_and_name() -> None:
+    original = prepared().content
+    same = table().sample(frac=1, random_state=0).assign(id=lambda rows: "other " + rows["id"])
+    assert prepared(same, split=Holdout(0.3, 0.1, 5)).content == original
+    assert prepared(table()[lambda rows: rows["target"].notna()]).content == original
+    for column, value in (("content", "other"), ("target", "a")):
+        changed = table()
+        changed.loc[changed["id"] == "r7", column] = value
+        assert prepared(changed).content != original, column
+    assert prepared(table().iloc[:-1]).content != original
+
+
+def test_rows_added_from_elsewhere_do_not_change_the_content() -> None:
+    class Extended(ToyData):
+        def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+            return pd.concat([samples, samples.iloc[-1:].assign(id="more", content="more", split="train")])
+
+    data = Extended(table())
+    data.prepare()
+    assert len(data.samples) == len(prepared().samples) + 1
+    assert data.content == prepared().content
+
+
 def test_evaluation_reads_every_row_once_in_order_without_augmentation() -> None:
     data = prepared()
     batches = list(data.eval_dataloader("val"))

@@ -62,10 +62,10 @@ def test_the_test_split_is_predicted_and_measured(evaluate, run, capsys):
 
 
 def test_a_stored_split_is_not_predicted_again(evaluate, run, files, monkeypatch):
-    evaluate(run, "split=test")
+    evaluate(run, "split=train")
     before = files(run)
     monkeypatch.setattr("lightning.Trainer.predict", lambda *_, **__: pytest.fail("the split was predicted again"))
-    evaluate(run, "split=test")
+    evaluate(run, "split=train")
     assert files(run) == before
 
 

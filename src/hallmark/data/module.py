@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from hallmark.checks import require, setting
 from hallmark.data.leakage import Evidence, LeakageError, find_leaks
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw, EpochSampler
+from hallmark.data.sampling import Draw, EpochSampler, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, split_summary
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
@@ -31,11 +31,15 @@ class DataModule(LightningDataModule, ABC):
 
     Args:
         classes: class names in the order of the logits.
-        batch_size: samples a step.
+        batch_size: samples a step of one process; on several devices each process takes as many.
         num_workers: loader processes; 0 reads in the training process.
         split: who trains, selects and tests.
         leakage: `stop` on a finding of the gate, or `report` it in the record.
         seed: of the sample order and the augmentation.
+
+    Attributes:
+        content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
+            `with_extra` are left out. The test seal knows a data set by it.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class DataModule(LightningDataModule, ABC):
         self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
         self.split_plan, self.leakage_action = split, leakage
         self.samples = pd.DataFrame()
+        self.content = ""
         self._skip = 0
 
     @abstractmethod
@@ -93,6 +98,7 @@ class DataModule(LightningDataModule, ABC):
         samples["split"] = "predict"
         with setting("split"):
             samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
+        self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
         self.samples = self.with_extra(samples).reset_index(drop=True)
         check_splits(self.samples, self.classes)
         size = int((self.samples["split"] == "train").sum())
@@ -118,6 +124,17 @@ class DataModule(LightningDataModule, ABC):
                 raise LeakageError(findings)
         return {"action": self.leakage_action, "findings": len(findings), "checks": verdicts}
 
+    def check_share(self, world_size: int) -> None:
+        """See that each of `world_size` processes gets a batch of training rows and a validation row.
+
+        Raises:
+            ValueError: it does not.
+        """
+        train, val = len(self.rows("train")), len(self.rows("val"))
+        most = f"at most {train // world_size}, for {train} training rows in {world_size} processes"
+        require(self.batch_size * world_size <= train, "data.batch_size", self.batch_size, most)
+        require(world_size <= val, "trainer.devices", world_size, f"at most {val}, the number of validation rows")
+
     @property
     def fingerprint(self) -> str:
         """Hash of every sample's content, label and split."""
@@ -136,20 +153,29 @@ class DataModule(LightningDataModule, ABC):
         return rows
 
     def train_dataloader(self) -> DataLoader:
-        dataset = self.dataset("train")
-        sampler = EpochSampler(len(self.rows("train")), seed=self.seed, skip=self._skip)
+        """This process's part of the training rows."""
+        dataset, rank, world_size = self.dataset("train"), *self._place()
+        size = len(self.rows("train"))
+        sampler = EpochSampler(size, seed=self.seed, skip=self._skip, rank=rank, world_size=world_size)
         if self.trainer is not None:  # worker processes read ahead before Lightning announces a resumed epoch
             epochs = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)  # type: ignore[attr-defined]
         return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
 
     def val_dataloader(self) -> DataLoader:
-        return self.eval_dataloader("val")
+        """This process's part of the validation rows."""
+        rank, world_size = self._place()
+        batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
+        return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
 
     def eval_dataloader(self, split: str) -> DataLoader:
-        """Every sample of `split` once, in order, without augmentation."""
+        """Every sample of `split` once, in order, without augmentation, in this process alone."""
         draws = [Draw(position, 0) for position in range(len(self.rows(split)))]
         return DataLoader(self.dataset(split), 4 * self.batch_size, sampler=draws, **self._loading())
+
+    def _place(self) -> tuple[int, int]:
+        """Rank of this process and number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
     def _loading(self) -> dict[str, Any]:
         return {"num_workers": self.num_workers, "collate_fn": _as_is, "persistent_workers": self.num_workers > 0}

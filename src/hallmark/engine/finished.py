@@ -1,5 +1,7 @@
 """A finished run, with what made it: data, weights, predictions of any split."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,12 +11,13 @@ from lightning import LightningModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.data.module import DataModule
-from hallmark.engine.build import build
 from hallmark.engine.job import Job
 from hallmark.engine.predict import load_weights, predict_split
-from hallmark.engine.train import build_module, build_trainer, prepare_data, read_history, train
+from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
+from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
+from hallmark.runs.seal import TEST, OpenLook, SealedError, seal_of
 from hallmark.statistics.tables import table_metrics
 
 OUT_OF_FOLD = "out_of_fold"
@@ -22,10 +25,16 @@ OUT_OF_FOLD = "out_of_fold"
 
 @dataclass
 class Finished:
-    """A finished run, with what made it built on demand and at most once."""
+    """A finished run, with what made it built on demand and at most once.
+
+    Attributes:
+        folds: of the training rows, for out-of-fold predictions.
+        look: the right to read the test split, from `opened`; None for the sealed run that it is at first.
+    """
 
     run: Run
     folds: int
+    look: OpenLook | None = None
 
     @cached_property
     def job(self) -> Job:
@@ -53,19 +62,38 @@ class Finished:
 
     @cached_property
     def trainer(self) -> Trainer:
-        return build_trainer(self.job, self.run, [build(node) for node in _progress(self.job)], [])
+        return predictor(self.job)
 
     @property
     def history(self) -> pd.DataFrame:
         return read_history(self.run)
 
     def predictions(self, split: str) -> pd.DataFrame:
-        """The stored table of `split`, computed first where there is none."""
+        """The stored table of `split`, computed first where there is none.
+
+        Raises:
+            SealedError: the test split, and the seal was not opened for this run.
+        """
+        if split == TEST:
+            return self._test()
         path = self.run.directory / "predictions" / f"{split}.parquet"
         if path.exists():
             return read_predictions(path)
         if split == OUT_OF_FOLD:
             return self._out_of_fold()
+        return self._predicted(split)
+
+    def _test(self) -> pd.DataFrame:
+        if self.look is None:
+            raise SealedError(
+                f"{self.run.directory}: the test split is sealed; only evaluate.py run=... split=test opens it, once"
+            )
+        path = self.run.directory / "predictions" / f"{TEST}.parquet"
+        table = read_predictions(path) if path.exists() else self._predicted(TEST)
+        self.look.record(self.run, table_metrics(table))
+        return table
+
+    def _predicted(self, split: str) -> pd.DataFrame:
         return predict_split(self.run, self.trainer, self.module, self.data, split)
 
     def _out_of_fold(self) -> pd.DataFrame:
@@ -88,10 +116,51 @@ class Finished:
         config.data.split = {**inner, "outer": config.data.split}
         config.paths.run_dir = str(self.run.directory / OUT_OF_FOLD / f"{fold + 1}-of-{self.folds}")
         config.rerun = False
+        config.logger = None
         train(config)
         return Finished(Run(Path(config.paths.run_dir)), self.folds).predictions("held_out")
 
 
-def _progress(job: Job) -> list[DictConfig]:
-    node = job.config.callbacks.get("progress")
-    return [node] if node is not None else []
+@contextmanager
+def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = None) -> Iterator[list[Finished]]:
+    """`runs` with the right to read `split`; for the test split that breaks the seal, once for all of them.
+
+    The receipt is written before anything is read; what can go wrong without reading is found out before.
+
+    Raises:
+        SealedError: the test split was opened before and no reason is given.
+        ValueError: other data than a run was made on, no rows in the test split, an unsafe checkpoint.
+    """
+    finished = [Finished(run, folds) for run in runs]
+    if split != TEST:
+        yield finished
+        return
+    for one in finished:
+        one.data.rows(TEST)
+        safe_load(one.run.best)
+    seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
+    assert len(seals) == 1, "one look is at one experiment on one data set"
+    with seal_of(runs[0]).opened(runs, reason=reason) as look:
+        try:
+            for one in finished:
+                one.look = look
+            yield finished
+        finally:
+            for one in finished:
+                one.look = None
+
+
+def sealed_tables(runs: Sequence[Run], *, reason: str | None = None) -> list[pd.DataFrame]:
+    """Test predictions of `runs` for a script: those of an earlier look at these very runs, or of a new look.
+
+    Raises:
+        SealedError: the test split was opened for other runs and no reason is given.
+    """
+    paths = [run.directory / "predictions" / f"{TEST}.parquet" for run in runs]
+    if all(path.exists() for path in paths) and any(look.covers(runs) for look in seal_of(runs[0]).looks()):
+        return [read_predictions(path) for path in paths]
+    with ExitStack() as held:
+        for run in runs:
+            held.enter_context(run.locked())
+        finished = held.enter_context(opened(runs, TEST, folds=0, reason=reason))
+        return [one.predictions(TEST) for one in finished]

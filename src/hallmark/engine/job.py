@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run
+from hallmark.storage.secrets import refuse_secrets
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Job:
         """Resolve and name `config`.
 
         Raises:
-            ValueError: no experiment was chosen, or a value is missing.
+            ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
@@ -40,6 +41,7 @@ class Job:
         directory = Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
         resolved = config.copy()
         OmegaConf.resolve(resolved)
+        refuse_secrets(_plain(resolved))
         return cls(resolved, number, directory)
 
     @property
@@ -49,6 +51,13 @@ class Job:
     @property
     def plain(self) -> dict[str, Any]:
         return _plain(self.config)
+
+
+def in_group(config: DictConfig, name: str) -> None:
+    """Let the run of `config` log into the W&B group `name`, unless it logs elsewhere or has a group."""
+    key = "logger.wandb.group"
+    if OmegaConf.select(config, key, default="") is None:
+        OmegaConf.update(config, key, name)
 
 
 def device_name() -> str:

@@ -17,6 +17,7 @@ _IRRELEVANT = (
     "profile",
     "features",
     "callbacks.progress",
+    "monitor.second",
     "data.num_workers",
     "data.cache",
     "trainer.enable_progress_bar",
@@ -30,6 +31,11 @@ def run_id(config: dict[str, Any]) -> str:
 
     `config` must be resolved with symbolic `paths`, so that a moved project keeps its ids.
     """
+    return digest(relevant_settings(config))[:8]
+
+
+def relevant_settings(config: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a resolved configuration less what cannot change the result."""
     relevant = copy.deepcopy(config)
     for dotted in _IRRELEVANT:
         *parents, last = dotted.split(".")
@@ -37,7 +43,7 @@ def run_id(config: dict[str, Any]) -> str:
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(last, None)
-    return digest(relevant)[:8]
+    return relevant
 
 
 def code_hashes(target: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from hallmark.checks import Interrupted
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.storage.files import read_json, write_json
+from hallmark.storage.secrets import redacted
 
 
 class RunConflict(ValueError):
@@ -53,17 +54,9 @@ class Run:
         Raises:
             RunConflict: another process holds it.
         """
-        self.directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.directory / ".lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise RunConflict(f"{self.directory}: another process is working on this run; wait for it") from None
-        try:
+        with held(self.directory):
             self.record = Record.read(self.directory)
             yield
-        finally:
-            lock.release()
 
     def standing(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
         """What the directory holds of this run: done, interrupted, or None for nothing to build on.
@@ -110,11 +103,30 @@ class Run:
             record.state = RunState.INTERRUPTED
             raise
         except BaseException:
-            record.state, record.error = RunState.FAILED, traceback.format_exc()
+            record.state, record.error = RunState.FAILED, redacted(traceback.format_exc())
             raise
         finally:
             record.wall_seconds = round(spent + time.monotonic() - began, 2)
             record.write(self.directory)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold `directory` alone.
+
+    Raises:
+        RunConflict: another process holds it.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise RunConflict(f"{directory}: another process is working on this run; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_run(path: str | Path) -> Run:

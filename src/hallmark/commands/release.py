@@ -1,0 +1,34 @@
+"""Check, measure and archive a result, or verify such an archive.
+
+A result is a finished run or set of repeats. The archive holds its weights, configuration, predictions, metrics,
+receipts and environment, and can be verified anywhere.
+"""
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("result", nargs="?", type=Path, metavar="RESULT", help="directory of a finished run or set of repeats")
+    add("--waive", action="append", default=[], metavar="CHECK",
+        help="release although this check fails, which the archive says; a refusal names its checks")  # fmt: skip
+    add("--into", type=Path, metavar="FILE", help="Markdown file for settings and results (RESULTS.md beside RESULT)")
+    add("--no-tag", action="store_true", help="make no git tag hallmark/<name>/<id>")
+    add("--verify", type=Path, metavar="ARCHIVE", help="verify an archive instead")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if (arguments.result is None) == (arguments.verify is None):
+        raise ValueError("give either a result to release, outputs/<experiment>/<id>, or --verify ARCHIVE")
+    if arguments.verify is None:
+        from hallmark.engine.release import release  # torch loads here, and not for --help
+
+        release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag)
+        return 0
+    from hallmark.engine.verify import verify
+
+    found = verify(arguments.verify)
+    print(f"{arguments.verify}: {found.files} files as they were written, {found.metrics} metrics computed again from "
+        f"the predictions and equal, {found.tensors} tensors equal in checkpoint and weights.safetensors")  # fmt: skip
+    return 0

@@ -1,0 +1,211 @@
+"""Release a result: check it, measure it once on the test split, archive it, write it down, tag it."""
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from omegaconf import OmegaConf
+from safetensors.torch import save_file
+
+from hallmark.engine.finished import sealed_tables
+from hallmark.engine.readiness import Check, Result, check_readiness, repeats_of
+from hallmark.engine.results import command_of, name_of, results_block, write_between_markers
+from hallmark.engine.terminal import say
+from hallmark.engine.train import quieten
+from hallmark.learning.encoders.weights import safe_load
+from hallmark.runs.archive import environment, write_archive
+from hallmark.runs.repeats import FILE, RepeatSet, open_result
+from hallmark.runs.run import Run
+from hallmark.runs.seal import Look, SealedError, receipts_of, runs_of
+
+_STORED = (
+    "*.yaml",
+    "*.json",
+    "*.csv",
+    "*.txt",
+    "predictions/*.parquet",
+    "figures/*",
+    "analysis/*",
+    "checkpoints/best.ckpt",
+)
+_README = """# {name} {id}
+
+Made by `{command}` at commit {commit}.
+
+- `runs/`: configuration, record, curves, metrics, predictions, split ids, figures and weights of each run.
+  `checkpoints/best.ckpt` is what `evaluate.py` loads; `weights.safetensors` holds its tensors. Frozen encoders are in
+  neither: the configuration names them and the checkpoint holds their hash.
+- `set/` or `repeats/`: the set of repeats, with mean and standard deviation.
+- `RESULTS.md`: settings and results; `receipts.json`: every look at the test split; `release.json`: the checks.
+- `environment.txt`: every installed package. `MANIFEST.sha256`: `sha256sum --check MANIFEST.sha256` reads it.
+
+Verify: `hallmark release --verify {id_file}` compares every byte, and computes every metric again from the predictions.
+
+Make it again: check the commit out, `pip install -r environment.txt`, `pip install --no-deps -e .`, then the command.
+"""
+
+
+def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: bool) -> Path:
+    """Release the finished run or set of repeats at `path`; gives the archive.
+
+    Args:
+        waived: names of checks that may fail; the archive says so.
+        into: Markdown file for the block of settings and results; RESULTS.md beside the archive if None.
+        tagged: tag the commit `hallmark/<name>/<id>`.
+
+    Raises:
+        ValueError: not a finished result, or not ready: all reasons are listed at once.
+        SealedError: the test split was opened for other runs.
+    """
+    quieten()
+    result = open_result(path)
+    checks = check_readiness(result, waived)
+    tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
+    _measure(result)
+    looks = receipts_of(result)
+    block = results_block(result, checks, looks)
+    archive = result.directory.parent / f"{_label(result)}.zip"
+    _pack(archive, result, checks, looks, block)
+    say(f"released: {archive}")
+    into = into or archive.parent / "RESULTS.md"
+    write_between_markers(into, name_of(result), block)
+    say(f"settings and results: {into}")
+    if tag is not None:
+        _tag(tag, archive)
+    for run in runs_of(result):
+        on_release(archive, run)
+    return archive
+
+
+def on_release(archive: Path, run: Run) -> None:
+    """Tell the run's loggers."""
+    if OmegaConf.select(OmegaConf.load(run.directory / "config.yaml"), "logger.wandb") is not None:
+        from hallmark.engine.loggers.wandb import release_to_wandb  # W&B is an extra
+
+        release_to_wandb(run, archive)
+
+
+def _measure(result: Result) -> None:
+    """The one look at the test split, unless these runs had it."""
+    try:
+        sealed_tables(runs_of(result))
+    except SealedError as error:
+        command = f'python evaluate.py run={result.directory} split=test seal.reason="..."'
+        raise SealedError(f"{error}\n`{command}` does, and the release can follow it") from error
+    if isinstance(result, RepeatSet):
+        result.write_summary()
+
+
+def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequence[Look], block: str) -> None:
+    texts = {
+        "README.md": _readme(result),
+        "RESULTS.md": f"{block}\n",
+        "command.txt": f"{command_of(result)}\n",
+        "environment.txt": environment(),
+        "receipts.json": _json([asdict(look) for look in looks]),
+        "release.json": _json({
+            "name": name_of(result), "id": _id(result), "kind": "set" if isinstance(result, RepeatSet) else "run",
+            "runs": [f"runs/{run.directory.name}" for run in runs_of(result)],
+            "checks": {check.name: str(check) for check in checks},
+        }),
+    }  # fmt: skip
+    with TemporaryDirectory() as folder:
+        weights = dict(_weights(result, Path(folder)))
+        write_archive(archive, {**texts, **dict(_stored(result)), **dict(_repeats(result)), **weights})
+
+
+def _stored(result: Result) -> Iterator[tuple[str, Path]]:
+    for run in runs_of(result):
+        yield from _files(f"runs/{run.directory.name}", run.directory)
+
+
+def _repeats(result: Result) -> Iterator[tuple[str, Path | str]]:
+    """The set that is released, pointing at the runs in the archive; of a set beside it only what it measured."""
+    repeats = repeats_of(result)
+    if isinstance(result, RepeatSet):
+        yield from _files("set", result.directory)
+        raw = asdict(result.record)
+        for member, run in zip(raw["members"], runs_of(result), strict=True):
+            member["directory"] = f"../runs/{run.directory.name}"
+        yield f"set/{FILE}", _json(raw)
+    elif repeats is not None:
+        yield from ((f"repeats/{name}", repeats.directory / name) for name in (FILE, "runs.csv", "metrics.json"))
+
+
+def _files(prefix: str, directory: Path) -> Iterator[tuple[str, Path]]:
+    for pattern in _STORED:
+        for file in directory.glob(pattern):
+            if file.is_file() and not file.name.startswith("."):
+                yield f"{prefix}/{file.relative_to(directory).as_posix()}", file
+
+
+def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
+    """The tensors of each checkpoint without pickle; names may share memory there, which safetensors refuses."""
+    for run in runs_of(result):
+        file = folder / f"{run.directory.name}.safetensors"
+        state = safe_load(run.best)["state_dict"]
+        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, file)
+        yield f"runs/{run.directory.name}/weights.safetensors", file
+
+
+def _readme(result: Result) -> str:
+    record = runs_of(result)[0].record
+    assert record is not None
+    return _README.format(
+        name=name_of(result), id=_id(result), command=command_of(result), commit=record.git["commit"] or "unknown",
+        id_file=f"{_label(result)}.zip",
+    )  # fmt: skip
+
+
+def _at_its_commit(checks: Sequence[Check]) -> bool:
+    """Whether the checked-out commit is what the runs were made of."""
+    clean = all(check.problem is None for check in checks if check.name == "git")
+    if not clean:
+        say("not tagged, because the check of git was waived")
+    return clean
+
+
+def _tag_name(result: Result) -> str:
+    """The tag to be made.
+
+    Raises:
+        ValueError: it is there already, on another commit.
+    """
+    tag = f"hallmark/{name_of(result)}/{_id(result)}"
+    there, here = _git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}"), _git("rev-parse", "HEAD")
+    if there.returncode == 0 and there.stdout != here.stdout:
+        raise ValueError(f"the tag {tag} is on another commit: delete it (git tag -d {tag}), or add --no-tag")
+    return tag
+
+
+def _tag(tag: str, archive: Path) -> None:
+    if _git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode == 0:
+        say(f"tag {tag} is there")
+        return
+    made = _git("tag", "--annotate", tag, "--message", f"Released as {archive.name}")
+    if made.returncode:
+        raise ValueError(f"{archive} is whole, but git made no tag {tag}: {made.stderr.strip()}")
+    say(f"tag {tag}; `git push origin {shlex.quote(tag)}` shares it")
+
+
+def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False, timeout=30)
+
+
+def _id(result: Result) -> str:
+    if isinstance(result, RepeatSet):
+        return result.set_id
+    assert result.record is not None
+    return result.record.run_id
+
+
+def _label(result: Result) -> str:
+    return f"{name_of(result).replace('/', '-')}-{_id(result)}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

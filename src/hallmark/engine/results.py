@@ -1,0 +1,130 @@
+"""The final settings and results of a release, as a block in a Markdown file."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from hallmark.engine.readiness import Check, Result, repeats_of
+from hallmark.report.wording import estimate, without_secrets
+from hallmark.runs.identity import relevant_settings
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.repeats import RepeatSet
+from hallmark.runs.seal import Look, runs_of
+from hallmark.statistics import CLASSIFICATION_METRICS, Spread, all_intervals, class_order
+from hallmark.storage.files import write_text
+from hallmark.storage.secrets import redacted
+
+SPLITS = ("val", "test")
+_LEVEL, _REPEATS = 0.95, 2000
+
+
+def results_block(result: Result, checks: Sequence[Check], looks: Sequence[Look]) -> str:
+    """Settings, metrics with intervals and spread, checks and looks, in Markdown."""
+    lines = [
+        *_facts(result), "", *_metrics(result), "", *_spread(repeats_of(result)), "Checks:", "",
+        *(f"- {check.name}: {check}" for check in checks), "", "Looks at the test split:", "",
+        *(f"- {look}" for look in looks), "", *_settings(result),
+    ]  # fmt: skip
+    return redacted("\n".join(lines))
+
+
+def command_of(result: Result) -> str:
+    record = result.record
+    assert record is not None
+    return redacted(without_secrets(" ".join(record.command)))
+
+
+def name_of(result: Result) -> str:
+    record = result.record
+    assert record is not None
+    return record.name
+
+
+def write_between_markers(path: Path, name: str, block: str) -> None:
+    """Put `block` between the markers of `name` in a Markdown file, replacing what stood there; append them if absent.
+
+    Raises:
+        ValueError: one of the two markers is there without the other.
+    """
+    start, end = f"<!-- hallmark release: {name} -->", f"<!-- end of hallmark release: {name} -->"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if start not in text and end not in text:
+        text = f"{text.rstrip()}\n\n{start}\n{end}\n".lstrip()
+    head, opened, rest = text.partition(start)
+    _, closed, tail = rest.partition(end)
+    if not opened or not closed:
+        raise ValueError(f"{path}: needs both {start} and {end}, in this order, or neither")
+    write_text(path, f"{head}{start}\n\n{block}\n\n{end}{tail}")
+
+
+def _facts(result: Result) -> Iterator[str]:
+    runs = runs_of(result)
+    record = runs[0].record
+    assert record is not None
+    seeds = ", ".join(str(run.record.seed) for run in runs if run.record is not None)
+    splits = ", ".join(f"{name} {facts['n']}" for name, facts in record.splits.items())
+    yield f"## {name_of(result)}: final settings and results"
+    yield ""
+    yield f"`{command_of(result)}`"
+    yield ""
+    yield f"- commit {record.git['commit'] or 'unknown'}{' with uncommitted changes' if record.git['dirty'] else ''}"
+    yield f"- {f'{len(runs)} runs, {result.repeat}' if isinstance(result, RepeatSet) else 'one run'}; seed {seeds}"
+    yield f"- data {str(record.data.get('content'))[:12]}: {splits} rows{' in the first run' if len(runs) > 1 else ''}"
+    for run in runs:
+        if run.record is not None and run.record.selected is not None:
+            selected = run.record.selected
+            yield f"- {run.directory.name}: selected on {selected['metric']} = {selected['value']:.4f}"
+
+
+def _metrics(result: Result) -> Iterator[str]:
+    tables = {split: _table(result, split) for split in SPLITS}
+    tasks = list(tables["test"]["task"].unique())
+    yield f"Values with {_LEVEL:.0%} intervals that resample groups{_pooled(result)}."
+    for task in tasks:
+        yield ""
+        counts = {split: int((table["task"] == task).sum()) for split, table in tables.items()}
+        yield f"| {task} | " + " | ".join(f"{split} (n = {n})" for split, n in counts.items()) + " |"
+        yield "|---|" + "---|" * len(tables)
+        metrics = CLASSIFICATION_METRICS if class_order(tables["test"], task) is not None else ("score",)
+        intervals = {
+            split: all_intervals(table[table["task"] == task], metrics, level=_LEVEL, repeats=_REPEATS, seed=0)
+            for split, table in tables.items()
+        }
+        for metric in metrics:
+            yield f"| {metric} | " + " | ".join(estimate(found[metric]) for found in intervals.values()) + " |"
+
+
+def _pooled(result: Result) -> str:
+    return ", of all runs' rows together" if isinstance(result, RepeatSet) else ""
+
+
+def _table(result: Result, split: str) -> pd.DataFrame:
+    if isinstance(result, RepeatSet):
+        return result.predictions(split)
+    return read_predictions(result.directory / "predictions" / f"{split}.parquet")
+
+
+def _spread(repeats: RepeatSet | None) -> Iterator[str]:
+    if repeats is None:
+        return
+    measured = repeats.metrics()
+    yield f"Mean ± standard deviation over {repeats.repeat}:"
+    yield ""
+    yield "| metric | " + " | ".join(SPLITS) + " |"
+    yield "|---|" + "---|" * len(SPLITS)
+    for task, metrics in measured["val"].items():
+        for metric in metrics:
+            found = [measured.get(split, {}).get(task, {}).get(metric) for split in SPLITS]
+            cells = [str(Spread(**one)) if one is not None else "–" for one in found]  # type: ignore[arg-type]
+            yield f"| {metric if task == 'main' else f'{task} {metric}'} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _settings(result: Result) -> Iterator[str]:
+    config = OmegaConf.to_container(OmegaConf.load(result.directory / "config.yaml"))
+    assert isinstance(config, dict)
+    settings = OmegaConf.to_yaml(relevant_settings({str(key): value for key, value in config.items()}))
+    yield from ("<details><summary>All settings that matter to the result</summary>", "", "```yaml")
+    yield from (settings.rstrip(), "```", "", "</details>")

@@ -1,0 +1,193 @@
+"""Repeats of one setting as one result: a directory that lists its runs and holds their mean and spread."""
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hallmark.runs.record import RunState
+from hallmark.runs.run import Run, open_run
+from hallmark.storage.files import read_json, write_csv, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FILE = "repeats.json"
+Metrics = dict[str, dict[str, dict[str, dict[str, float | None]]]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a set.
+
+    Attributes:
+        note: what is its own, such as `seed 1` or `fold 0, repetition 2`.
+        repetition: which whole pass over the data it belongs to: the place of its seed; 0 for plain folds.
+    """
+
+    note: str
+    repetition: int
+    run: Run
+
+
+@dataclass
+class RepeatRecord:
+    """`repeats.json`. A member's directory is relative to that of the set, so that both can be moved.
+
+    Attributes:
+        repeat: as the user wrote it, such as `folds:5x3`.
+        metric: the monitored one, whose better direction is `mode`; `second` stands beside it in the table.
+        members: dicts of note, repetition and directory.
+    """
+
+    name: str
+    set_id: str
+    repeat: str
+    state: RunState
+    metric: str
+    mode: str
+    second: str | None
+    command: list[str]
+    members: list[dict[str, Any]]
+
+
+class RepeatSet:
+    """A set of repeats on disk: `config.yaml`, `repeats.json`, `runs.csv`, `metrics.json`.
+
+    Raises:
+        ValueError: the directory holds none, or one of another version.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        try:
+            raw = read_json(directory / FILE)
+            self.record = RepeatRecord(**{**raw, "state": RunState(raw["state"])})
+        except FileNotFoundError:
+            raise ValueError(f"{directory}: not a set of repeats; it has no {FILE}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{directory / FILE}: not of this version ({type(error).__name__}: {error})") from error
+
+    @classmethod
+    def create(cls, directory: Path, record: RepeatRecord) -> "RepeatSet":
+        write_json(directory / FILE, asdict(record))
+        return cls(directory)
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def set_id(self) -> str:
+        return self.record.set_id
+
+    @property
+    def repeat(self) -> str:
+        return self.record.repeat
+
+    @property
+    def state(self) -> RunState:
+        return self.record.state
+
+    def become(self, state: RunState) -> None:
+        self.record.state = state
+        write_json(self.directory / FILE, asdict(self.record))
+
+    @cached_property
+    def members(self) -> list[Member]:
+        """All runs of the set in order, whatever became of them."""
+        return [
+            Member(raw["note"], raw["repetition"], Run((self.directory / raw["directory"]).resolve()))
+            for raw in self.record.members
+        ]
+
+    def predictions(self, split: str) -> "pd.DataFrame":
+        """All members' tables of `split` in one: ids are `<id>@<note>`, `repetition` says which pass a row is of.
+
+        Raises:
+            ValueError: a member has no predictions of that split.
+        """
+        import pandas as pd  # heavy: the registry of runs reads records without it
+
+        from hallmark.runs.predictions import read_predictions
+
+        tables = []
+        for member in self.members:
+            table = read_predictions(member.run.directory / "predictions" / f"{split}.parquet")
+            tables.append(table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition))
+        pooled = pd.concat(tables, ignore_index=True)
+        pooled.attrs = tables[0].attrs
+        return pooled
+
+    def value(self, member: Member, metric: str) -> float | None:
+        """`split/metric` or `split/task/metric` of a finished member."""
+        split, *task, name = metric.split("/")
+        return member.run.metrics.get(split, {}).get(task[0] if task else "main", {}).get(name)
+
+    def table(self) -> "pd.DataFrame":
+        """One row a finished run (run, note, main metric, second metric, seconds, checkpoint), then mean and std.
+
+        The standard deviation is the sample's, undefined (nan) for one run.
+        """
+        import pandas as pd
+
+        metrics = [name for name in (self.record.metric, self.record.second) if name]
+        done = [one for one in self.members if one.run.record and one.run.record.state is RunState.DONE]
+        rows = pd.DataFrame({
+            "run": [one.run.directory.name for one in done],
+            "note": [one.note for one in done],
+            **{name: [self.value(one, name) for one in done] for name in metrics},
+            "seconds": [one.run.record.wall_seconds for one in done if one.run.record],
+            "checkpoint": [str(one.run.best) for one in done],
+        })  # fmt: skip
+        numbers = rows[[*metrics, "seconds"]].astype(float)
+        spread = pd.DataFrame([numbers.mean(), numbers.std(ddof=1)]).assign(run=["mean", "std"])
+        return pd.concat([rows, spread], ignore_index=True)[list(rows)]
+
+    def metrics(self) -> Metrics:
+        """`{split: {task: {metric: {mean, std, n}}}}` over the members that have the split; std is None at n = 1."""
+        import pandas as pd
+
+        rows = [
+            (split, task, metric, value)
+            for member in self.members
+            for split, tasks in member.run.metrics.items()
+            for task, values in tasks.items()
+            for metric, value in values.items()
+            if metric != "n" and value is not None
+        ]
+        found: Metrics = {}
+        columns = ["split", "task", "metric"]
+        for keys, values in pd.DataFrame(rows, columns=[*columns, "value"]).groupby(columns, sort=False)["value"]:
+            split, task, metric = map(str, keys)
+            std = float(values.std(ddof=1)) if len(values) > 1 else None
+            spread = {"mean": float(values.mean()), "std": std, "n": len(values)}
+            found.setdefault(split, {}).setdefault(task, {})[metric] = spread
+        return found
+
+    def write_summary(self) -> None:
+        """Write `runs.csv` and `metrics.json` from what the members hold now."""
+        write_csv(self.directory / "runs.csv", self.table())
+        write_json(self.directory / "metrics.json", self.metrics())
+
+
+def open_result(path: str | Path) -> Run | RepeatSet:
+    """The finished run or set of repeats at `path`, or the only finished one directly below it.
+
+    Raises:
+        ValueError: there is none, several, or it is not done.
+    """
+    path = Path(path)
+    if (path / FILE).exists():
+        return _done(RepeatSet(path))
+    sets = [RepeatSet(file.parent) for file in sorted(path.glob(f"*/{FILE}"))]
+    if len(sets) == 1 and not (path / "record.json").exists():
+        return _done(sets[0])
+    return open_run(path)
+
+
+def _done(repeats: RepeatSet) -> RepeatSet:
+    if repeats.state is not RunState.DONE:
+        again = " ".join(repeats.record.command)
+        raise ValueError(f"run={repeats.directory}: the set is {repeats.state}; repeat its command: {again}")
+    return repeats
