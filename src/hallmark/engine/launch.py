@@ -4,6 +4,7 @@ import difflib
 import os
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,19 +16,26 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
+from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.usage import show_usage_if_asked
+from hallmark.storage.secrets import redacted
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to `readable_errors` and not to Hydra's own printer
+# Of the warnings that torch writes past Python, those that several devices bring are about unused parameters.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 
 @contextmanager
 def readable_errors(config_name: str) -> Iterator[None]:
     """End the process with a sentence and code 2 for what a user did; anything else keeps its traceback.
 
+    No secret of the environment is printed, nor one accepted as a setting.
+
     `--help` is answered before anything is composed.
     """
     show_usage_if_asked(config_name)
     try:
+        refuse_typed_secrets(sys.argv[1:])
         yield
     except MissingConfigException as error:
         _quit(_unknown_option(error))
@@ -39,16 +47,27 @@ def readable_errors(config_name: str) -> Iterator[None]:
         _quit(f"{error}; the same command goes on from there", code=143)
     except KeyboardInterrupt:
         _quit("interrupted", code=130)
+    except Exception:
+        printed = traceback.format_exc()
+        if redacted(printed) == printed:
+            raise
+        print(redacted(printed), file=sys.stderr, end="")
+        sys.exit(1)
 
 
 def _quit(message: str, code: int = 2) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {redacted(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+_LAUNCHERS = {"submitit": "slurm", "ray": "ray"}  # the extra of pyproject.toml that brings a launcher
 
 
 def _unknown_option(error: MissingConfigException) -> str:
     wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, name = wanted.rpartition("/")
+    if group == "hydra/launcher" and (extra := _LAUNCHERS.get(name.partition("_")[0])):
+        return f"{group}={name}: not installed; pip install 'hallmark-experiments[{extra}]'"
     own = [file.stem for file in (_conf() / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
     options = sorted(own or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)

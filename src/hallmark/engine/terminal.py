@@ -13,13 +13,15 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.tables import table_metrics
+from hallmark.storage.secrets import redacted
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
-_LEVEL, _REPEATS = 0.95, 1000
+LEVEL, REPEATS = 0.95, 1000  # of every interval that a command reports
 
 
 def say(text: str) -> None:
-    Console().print(text, highlight=False, markup=False, soft_wrap=True)
+    """Print `text`, with the secrets of the environment taken out."""
+    Console().print(redacted(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
@@ -53,8 +55,8 @@ def report(run: Run, classes: Sequence[str]) -> None:
 def metrics_table(predictions: pd.DataFrame, title: str) -> Table:
     """A rich table: metric, value with clustered bootstrap interval, majority class."""
     majority = _majority(predictions)
-    intervals = all_intervals(predictions, _SHOWN, level=_LEVEL, repeats=_REPEATS, seed=0)
-    table = Table("metric", "value", f"{_LEVEL:.0%} interval", "majority class", title=title)
+    intervals = all_intervals(predictions, _SHOWN, level=LEVEL, repeats=REPEATS, seed=0)
+    table = Table("metric", "value", f"{LEVEL:.0%} interval", "majority class", title=title)
     for name in _SHOWN:
         interval = intervals[name]
         spread = f"[{interval.low:.3f}, {interval.high:.3f}]"

@@ -1,0 +1,72 @@
+"""What of a run goes to a dashboard: final metrics with their intervals, pictures of figures, bad cases."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from PIL import Image
+
+from hallmark.data.images import read_image
+from hallmark.engine.terminal import LEVEL, REPEATS
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.run import Run
+from hallmark.statistics.bootstrap import all_intervals
+
+PICTURES = 64  # rows of the bad-case table that show their picture, the worst ones
+_SIDE = 256  # pixels
+
+
+def final_metrics(run: Run, split: str) -> dict[str, float]:
+    """`final/<split>/<task>/<metric>` of every measured split, with `/low` and `/high` where it is `split`."""
+    points = {
+        f"final/{name}/{task}/{metric}": value
+        for name, tasks in run.metrics.items()
+        for task, metrics in tasks.items()
+        for metric, value in metrics.items()
+        if value is not None
+    }
+    return {**points, **dict(_ends(run, split))}
+
+
+def _ends(run: Run, split: str) -> Iterator[tuple[str, float]]:
+    for task, metrics in run.metrics.get(split, {}).items():
+        table = read_predictions(run.directory / "predictions" / f"{split}.parquet")
+        rows = table[table["task"] == task]
+        names = [name for name, value in metrics.items() if value is not None and name != "n"]
+        for name, interval in all_intervals(rows, names, level=LEVEL, repeats=REPEATS, seed=0).items():
+            yield f"final/{split}/{task}/{name}/low", interval.low
+            yield f"final/{split}/{task}/{name}/high", interval.high
+
+
+def selection(run: Run) -> dict[str, Any]:
+    """Which checkpoint was selected, and by what."""
+    assert run.record is not None and run.record.selected is not None
+    return {f"selected/{key}": value for key, value in run.record.selected.items()}
+
+
+def figures(written: Iterable[Path]) -> dict[str, Path]:
+    """The PNG files among `written` by their name on the dashboard."""
+    return {f"figures/{path.stem}": path for path in sorted(written) if path.suffix == ".png"}
+
+
+def bad_case_rows(path: Path) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows of a bad-case table; a column `picture` holds images or None where the table has paths."""
+    table = pd.read_csv(path, dtype={"guid": str}).astype(object)
+    columns, rows = [str(name) for name in table.columns], table.where(table.notna(), None).values.tolist()
+    if "path" not in columns:
+        return columns, rows
+    place = columns.index("path")
+    shown = [_thumbnail(row[place]) if number < PICTURES else None for number, row in enumerate(rows)]
+    return ["picture", *columns], [[picture, *row] for picture, row in zip(shown, rows, strict=True)]
+
+
+def _thumbnail(path: str | None) -> Image.Image | None:
+    if not path:
+        return None
+    try:
+        picture = read_image(Path(path))
+    except OSError:
+        return None
+    picture.thumbnail((_SIDE, _SIDE))
+    return picture
