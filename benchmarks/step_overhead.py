@@ -59,7 +59,7 @@ def plain_epoch(module: LightningModule, loader: DataLoader, job: Job) -> None:
 def hallmark_epoch(module: LightningModule, data: DataModule, job: Job, folder: Path) -> None:
     run = Run(folder)
     callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last)]
-    trainer = build_trainer(job, run, callbacks, [])
+    trainer = build_trainer(job, callbacks, [])
     trainer.limit_val_batches = 0  # the plain loop does not validate
     trainer.fit(module, datamodule=data)
 

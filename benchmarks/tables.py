@@ -53,12 +53,10 @@ def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
     return lines
 
 
-def write_block(path: Path, lines: list[str]) -> None:
+def write_block(path: Path, lines: list[str], name: str = "results") -> None:
     """Replace what stands between the two marker comments of a Markdown file; a file without them is made."""
-    text = path.read_text(encoding="utf-8") if path.exists() else f"{_START}\n{_END}\n"
-    head, _, rest = text.partition(_START)
-    _, _, tail = rest.partition(_END)
-    write_text(path, "\n".join([head + _START, "", *lines, "", _END + tail]))
-
-
-_START, _END = "<!-- results -->", "<!-- end of results -->"
+    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    text = path.read_text(encoding="utf-8") if path.exists() else f"{start}\n{end}\n"
+    head, _, rest = text.partition(start)
+    _, _, tail = rest.partition(end)
+    write_text(path, "\n".join([head + start, "", *lines, "", end + tail]))

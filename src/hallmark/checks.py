@@ -13,7 +13,20 @@ class Interrupted(BaseException):
     """
 
 
-class SettingError(ValueError):
+class Portable(Exception):
+    """An exception that other processes can hand back, whatever its constructor takes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _brought_back, (type(self), self.args, vars(self))
+
+
+def _brought_back(kind: type[Portable], args: tuple[Any, ...], attributes: dict[str, Any]) -> Portable:
+    error = kind.__new__(kind, *args)
+    vars(error).update(attributes)
+    return error
+
+
+class SettingError(Portable, ValueError):
     """A value that the user can change.
 
     `key` is relative to the object that rejects it; `under` prefixes the config path of that object

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.data.sampling import Draw, EpochSampler
+from hallmark.data.sampling import Draw, EpochSampler, eval_batches
 
 
 def epoch(size: int, seed: int, number: int, skip: int = 0) -> list[Draw]:
@@ -49,3 +49,32 @@ def test_a_draw_depends_on_nothing_that_was_drawn_before() -> None:
     state = torch.get_rng_state()
     list(sampler)
     assert torch.equal(state, torch.get_rng_state())
+
+
+@given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 60))
+def test_processes_share_each_epoch_of_one_order(size: int, world_size: int, skip: int) -> None:
+    whole = epoch(size, 4, 2)
+    shares = []
+    for rank in range(world_size):
+        sampler = EpochSampler(size, seed=4, rank=rank, world_size=world_size)
+        sampler.set_epoch(2)
+        shares.append(list(sampler))
+        assert len(sampler) == len(shares[-1]) == size // world_size
+        resumed = EpochSampler(size, seed=4, skip=skip, rank=rank, world_size=world_size)
+        resumed.set_epoch(2)
+        assert list(resumed) == shares[-1][skip:]
+    together = [draw for step in zip(*shares, strict=True) for draw in step]
+    assert together == whole[: size - size % world_size]
+
+
+@given(st.integers(1, 200), st.integers(2, 9), st.integers(1, 5))
+def test_evaluation_reads_every_sample_in_one_process_and_in_equally_many_batches(
+    size: int, batch_size: int, world_size: int
+) -> None:
+    shares = [eval_batches(size, batch_size, rank=rank, world_size=world_size) for rank in range(world_size)]
+    read = [draw for share in shares for batch in share for draw in batch]
+    assert sorted(read) == [Draw(position, 0) for position in range(size)]
+    assert len({len(share) for share in shares}) == 1
+    sizes = {len(batch) for share in shares for batch in share}
+    assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1
+    assert min(sizes) >= 1 or size < world_size

@@ -1,12 +1,14 @@
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from hallmark.checks import Interrupted
 from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
@@ -38,6 +40,27 @@ def test_dropout_is_a_function_of_the_place(classifier, fit) -> None:
     assert len(first.seen) == 12 and first.seen == second.seen
     assert all(first.seen[place] != other.seen[place] for place in first.seen)
     assert len({str(kept) for kept in first.seen.values()}) == 12
+
+
+def test_step_seeds_differ_by_process_and_not_from_those_of_one(monkeypatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(torch, "manual_seed", seen.append)
+    for world_size, steps in ((1, 6), (2, 3)):
+        for rank in range(world_size):
+            trainer = SimpleNamespace(current_epoch=4, world_size=world_size, global_rank=rank)
+            for step in range(steps):
+                StepSeeds(7).on_train_batch_start(trainer, None, None, step)
+    assert len(set(seen[:6])) == 6
+    assert sorted(seen[6:]) == sorted(seen[:6])
+
+
+def test_only_rank_zero_writes_the_history(tmp_path: Path) -> None:
+    rows = {"current_epoch": 0, "callback_metrics": {"val/loss": torch.tensor(0.5)}, "optimizers": []}
+    for rank_zero, path in ((False, tmp_path / "other.csv"), (True, tmp_path / "zero.csv")):
+        history = History(path)
+        history.on_train_epoch_end(SimpleNamespace(is_global_zero=rank_zero, **rows), None)
+        assert path.exists() == rank_zero
+        assert len(history.rows) == 1
 
 
 def test_history_has_a_row_an_epoch_with_metrics_and_rate(classifier, fit, tmp_path: Path) -> None:
@@ -92,6 +115,34 @@ def test_a_signal_at_the_end_of_an_epoch_leaves_writing_to_the_checkpoint_callba
     with pytest.raises(Interrupted, match="SIGTERM: stopped after epoch 1"):
         fit(classifier(), Send(signal.SIGTERM, 4), GracefulStop(path))
     assert not path.exists()
+
+
+def test_the_launcher_hears_of_the_end_of_its_time_once_the_checkpoint_is_written(classifier, fit, tmp_path) -> None:
+    path, heard = tmp_path / "last.ckpt", []
+
+    def queue_again(*_: Any) -> None:
+        heard.append(path.exists())
+        raise SystemExit(-1)
+
+    before = signal.signal(signal.SIGUSR2, queue_again)
+    try:
+        with pytest.raises(Interrupted, match="SIGUSR2: stopped after step 6"):
+            fit(classifier(), Send(signal.SIGUSR2, 6), GracefulStop(path))
+        assert signal.getsignal(signal.SIGUSR2) is queue_again
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert heard == [True]
+
+
+def test_a_signal_to_another_process_stops_this_one(classifier, fit, tmp_path: Path, monkeypatch) -> None:
+    class Other(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.global_step == 6:
+                monkeypatch.setattr(SingleDeviceStrategy, "reduce_boolean_decision", lambda *_, **__: True)
+
+    with pytest.raises(Interrupted, match="signal to another process: stopped after step 6"):
+        fit(classifier(), Other(), GracefulStop(tmp_path / "last.ckpt"))
+    assert (tmp_path / "last.ckpt").exists()
 
 
 def test_without_a_signal_the_fit_ends_and_gives_the_handlers_back(classifier, fit, tmp_path: Path) -> None:

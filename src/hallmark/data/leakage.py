@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hallmark.checks import Portable
 from hallmark.data.groups import shared_key_pairs
 from hallmark.data.images import perceptual_hashes
 
@@ -14,7 +15,7 @@ _HAMMING = 6
 _RMS = 8.0
 
 
-class LeakageError(ValueError):
+class LeakageError(Portable, ValueError):
     """Splits share content; `findings` lists the pairs."""
 
     def __init__(self, findings: pd.DataFrame) -> None:

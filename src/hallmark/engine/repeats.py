@@ -1,8 +1,6 @@
 """Train one setting as often as `repeat` says, as one result."""
 
 import re
-import shlex
-import sys
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
@@ -15,6 +13,7 @@ from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
 from hallmark.engine.build import check_types
+from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.terminal import say
 from hallmark.engine.train import Hopeless, train
@@ -158,7 +157,7 @@ def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job
         metric=job.config.monitor.metric,
         mode=job.config.monitor.mode,
         second=job.config.monitor.second,
-        command=["python", *map(shlex.quote, sys.argv)],
+        command=command_line(),
         members=[
             {"note": note, "repetition": repetition, "directory": relpath(one.directory, job.directory)}
             for (note, repetition, _), one in zip(members, jobs, strict=True)

@@ -1,37 +1,47 @@
 """Fit one run: read, check, fit, select, measure."""
 
 import logging
-import shlex
-import sys
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer, seed_everything
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.analysis.figures import learning_curves
 from hallmark.analysis.state import save_figure
-from hallmark.checks import setting
+from hallmark.checks import require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
+from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, device_facts
+from hallmark.engine.loggers.tracking import tracked
+from hallmark.engine.monitor import check_monitor
 from hallmark.engine.predict import load_weights, predict_split
+from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
-from hallmark.learning.callbacks import GracefulStop, History, StayStopped, StepSeeds
+from hallmark.learning.callbacks import GracefulStop, History, Judge, StayStopped, StepSeeds
 from hallmark.learning.initialise import initialise_from
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import write_text
 
+Hopeless = Callable[[int, float], bool]
 
-def train(config: DictConfig) -> float:
+
+def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
     """Make the run that `config` describes, or go on with it, or find it done.
+
+    Args:
+        hopeless: asked after each epoch with its number and the value of `monitor.metric`; True interrupts the run.
 
     Returns:
         The best value of `monitor.metric`.
@@ -41,6 +51,7 @@ def train(config: DictConfig) -> float:
         Interrupted: asked to stop; the same command goes on.
     """
     quieten()
+    refuse_foreign_ranks()
     job = Job.of(config)
     check_types(job.config)
     run = job.run
@@ -54,8 +65,8 @@ def train(config: DictConfig) -> float:
             resumed = standing is RunState.INTERRUPTED
             record = _record(job, run, data, provenance, resumed=resumed)
             announce(job, data, resumed=resumed)
-            with run.recorded(record):
-                _fit(job, run, data, resumed=resumed)
+            with run.recorded(record), tracked(job, run) as loggers:
+                _fit(job, run, data, loggers, hopeless, resumed=resumed)
         report(run, data.classes)
     assert run.record is not None and run.record.selected is not None
     return float(run.record.selected["value"])
@@ -83,9 +94,26 @@ def build_module(job: Job, data: DataModule) -> LightningModule:
     return module
 
 
-def build_trainer(job: Job, run: Run, callbacks: list[Callback], loggers: list[Any]) -> Trainer:
-    trainer: Trainer = build(job.config.trainer, callbacks=callbacks, logger=loggers or False)
+def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *, alone: bool = False) -> Trainer:
+    """The trainer of `trainer`'s settings; with `alone`, on the first of its devices."""
+    node = job.config.trainer
+    changes: dict[str, Any] = {"devices": first_device(node.devices), "strategy": "auto"} if alone else {}
+    if not alone and node.strategy == "ddp":
+        # A tower that stands still for some epochs, or a parameter without use, has no gradient to wait for.
+        changes["strategy"] = "ddp_find_unused_parameters_true"
+    trainer: Trainer = build(
+        node, callbacks=callbacks, logger=loggers or False, plugins=[Ranks()], use_distributed_sampler=False,
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks), **changes,
+    )  # fmt: skip
+    several = trainer.world_size > 1
+    require(not several or node.strategy != "auto", "trainer.strategy", "auto", "ddp or fsdp for several devices")
     return trainer
+
+
+def predictor(job: Job) -> Trainer:
+    """A trainer that predicts in this process alone, so that each row is predicted once."""
+    progress = job.config.callbacks.get("progress")
+    return build_trainer(job, [build(progress)] if progress is not None else [], [], alone=True)
 
 
 _EXPECTED_WARNINGS = (
@@ -98,6 +126,7 @@ _EXPECTED_WARNINGS = (
     ".*Checkpoint directory .* exists and is not empty.*",
     ".*module.s. in eval mode at the start of training.*",
     ".*your dataloader is not resumable.*",
+    ".*find_unused_parameters=True was specified.*",
 )
 
 
@@ -122,7 +151,7 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         state=RunState.RUNNING,
         provenance=provenance,
         seed=job.config.seed,
-        command=["python", *map(shlex.quote, sys.argv)],
+        command=command_line(),
         started=datetime.now(UTC).isoformat(timespec="seconds"),
         git=git_state(),
         versions=package_versions(),
@@ -130,32 +159,43 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         splits=data.split_summary(),
         leakage={},
         problems=data.problems.counts(),
-        data=data.facts(),
+        data={**data.facts(), "content": data.content},
         parents=[job.config.init_from] if job.config.init_from else [],
     )
 
 
-def _fit(job: Job, run: Run, data: DataModule, *, resumed: bool) -> None:
+def _fit(
+    job: Job, run: Run, data: DataModule, loggers: list[Logger], hopeless: Hopeless | None, *, resumed: bool
+) -> None:
     assert run.record is not None
     run.record.leakage = data.check(run.directory)
     run.record.write(run.directory)
     module = build_module(job, data)
-    best, callbacks = _callbacks(job, run)
-    trainer = build_trainer(job, run, callbacks, _loggers(job, run))
-    trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
+    check_monitor(job.config, module)
+    best, callbacks = fit_callbacks(job, run, hopeless)
+    trainer = build_trainer(job, callbacks, loggers)
+    check_strategy(trainer, module)
+    data.check_share(trainer.world_size)
+    run.record.device["world_size"] = trainer.world_size
+    run.record.write(run.directory)
+    with other_ranks(trainer, run.directory, resumed=resumed):
+        trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
     run.record.selected = {
         "checkpoint": run.best.relative_to(run.directory).as_posix(),
         "metric": job.config.monitor.metric,
         "value": float(best.best_model_score),  # type: ignore[arg-type]
     }
+    if not isinstance(trainer.strategy, SingleDeviceStrategy):
+        module = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
     load_weights(module, run.best)
-    predict_split(run, trainer, module, data, "val")
+    predict_split(run, predictor(job), module, data, "val")
     save_figure(
         run.directory / "figures" / "learning_curves.png", learning_curves(read_history(run), run.record.selected)
     )
 
 
-def _callbacks(job: Job, run: Run) -> tuple[ModelCheckpoint, list[Callback]]:
+def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple[ModelCheckpoint, list[Callback]]:
+    """The checkpoint callback that selects, and all callbacks; every rank has them, and rank zero alone writes."""
     folder = run.best.parent
     best = ModelCheckpoint(
         folder, run.best.stem, monitor=job.config.monitor.metric, mode=job.config.monitor.mode,
@@ -163,13 +203,10 @@ def _callbacks(job: Job, run: Run) -> tuple[ModelCheckpoint, list[Callback]]:
     )  # fmt: skip
     last = ModelCheckpoint(folder, run.last.stem, enable_version_counter=False, save_on_train_epoch_end=True)
     configured = [build(node) for node in job.config.callbacks.values() if node is not None]
-    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), StayStopped(), GracefulStop(run.last)]
-    return best, [*configured, *own, best, last]
-
-
-def _loggers(job: Job, run: Run) -> list[Any]:
-    nodes = (job.config.logger or {}).values()
-    return [build(node)(job=job, run=run) for node in nodes]
+    stop = GracefulStop(run.last)
+    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), StayStopped(), stop]
+    judges = [Judge(job.config.monitor.metric, hopeless, stop)] if hopeless else []
+    return best, [*configured, *own, *judges, best, last]
 
 
 def read_history(run: Run) -> pd.DataFrame:

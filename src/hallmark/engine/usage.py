@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _WANTED = {"--help", "-h"}
-_HIDDEN = {"experiment", "paths"}
+_HIDDEN = {"experiment", "paths", "hydra"}
 
 
 def show_usage_if_asked(config_name: str) -> None:
@@ -31,7 +31,8 @@ def usage(conf: Path, config_name: str) -> str:
 
 def _groups(conf: Path, *, without_sweep: bool) -> list[str]:
     hidden = _HIDDEN | {"analysis"} | ({"sweep"} if without_sweep else set())
-    return sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name not in hidden)
+    own = sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name not in hidden)
+    return [*own, "hydra/launcher"]
 
 
 def _described(folder: Path) -> list[str]:

@@ -1,9 +1,10 @@
 """Callbacks that every fit has: step seeds, history, a graceful stop."""
 
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import pandas as pd
 import torch
@@ -16,7 +17,7 @@ from hallmark.storage.seeds import fold_in
 
 
 class StepSeeds(Callback):
-    """Seeds torch before every training step from (seed, epoch, batch).
+    """Seeds torch before every training step from (seed, epoch, batch, rank).
 
     Dropout is then a function of the place in the training, so that resuming needs no generator state.
     """
@@ -25,7 +26,8 @@ class StepSeeds(Callback):
         self.seed = seed
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
-        torch.manual_seed(fold_in(self.seed, trainer.current_epoch, batch_idx))
+        step = batch_idx * trainer.world_size + trainer.global_rank
+        torch.manual_seed(fold_in(self.seed, trainer.current_epoch, step))
 
 
 class History(Callback):
@@ -39,7 +41,8 @@ class History(Callback):
         metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
         rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
         self.rows.append({"epoch": trainer.current_epoch, **metrics, **({"lr": max(rates)} if rates else {})})
-        write_csv(self.path, pd.DataFrame(self.rows))
+        if trainer.is_global_zero:
+            write_csv(self.path, pd.DataFrame(self.rows))
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows}
@@ -63,7 +66,11 @@ class StayStopped(Callback):
 class GracefulStop(Callback):
     """On SIGTERM or Ctrl-C: finish the step, write `last.ckpt`, leave with `Interrupted`.
 
-    A second Ctrl-C stops at once. At the end of an epoch the checkpoint callbacks write, not this one.
+    So on SIGUSR2, by which clusters announce the end of a job's time, where a launcher listens for it: its handler,
+    which queues the job again, is called once the checkpoint is written.
+
+    A signal to one of several processes stops them all after the same step. A second Ctrl-C stops at once. At the
+    end of an epoch the checkpoint callbacks write, not this one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -72,7 +79,8 @@ class GracefulStop(Callback):
         self._previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        launcher = [signal.SIGUSR2] if callable(signal.getsignal(signal.SIGUSR2)) else []
+        for number in (signal.SIGTERM, signal.SIGINT, *launcher):
             self._previous[number] = signal.signal(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -80,14 +88,35 @@ class GracefulStop(Callback):
             raise KeyboardInterrupt
         self._received = signal.Signals(number).name
 
+    def ask(self, why: str) -> None:
+        """Stop as for a signal."""
+        self._received = why
+
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if self._received and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._agreed(trainer):
             trainer.save_checkpoint(self.path)
-            raise Interrupted(f"{self._received}: stopped after step {trainer.global_step}")
+            self._leave(f"stopped after step {trainer.global_step}")
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
-        if self._received:
-            raise Interrupted(f"{self._received}: stopped after epoch {trainer.current_epoch}")
+        if self._agreed(trainer):
+            self._leave(f"stopped after epoch {trainer.current_epoch}")
+
+    def _leave(self, where: str) -> NoReturn:
+        interrupted = Interrupted(f"{self._received}: {where}")
+        if self._received != signal.SIGUSR2.name:
+            raise interrupted
+        try:
+            self._previous[signal.SIGUSR2](signal.SIGUSR2, None)
+        except (SystemExit, Exception) as end:  # queued again, or not any more; the run can go on in either case
+            raise interrupted from end
+        raise interrupted
+
+    def _agreed(self, trainer: Trainer) -> bool:
+        """Whether any process was told to stop; every process asks at the same places."""
+        asked = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        if asked and self._received is None:
+            self._received = "signal to another process"
+        return asked
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         self._restore()
@@ -100,3 +129,21 @@ class GracefulStop(Callback):
         for number, handler in self._previous.items():
             signal.signal(number, handler)
         self._previous = {}
+
+
+class Judge(Callback):
+    """Stops a fit after an epoch of which `hopeless` says so, unless it was the last one.
+
+    Args:
+        metric: the value that is judged.
+        hopeless: from the epoch and its value to whether to stop; asked by rank zero alone.
+        stop: through which all ranks stop together.
+    """
+
+    def __init__(self, metric: str, hopeless: Callable[[int, float], bool], stop: GracefulStop) -> None:
+        self.metric, self.hopeless, self.stop = metric, hopeless, stop
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        value = trainer.callback_metrics[self.metric].item()
+        if trainer.is_global_zero and self.hopeless(trainer.current_epoch, value):
+            self.stop.ask("judged hopeless")

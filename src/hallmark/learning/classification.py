@@ -6,24 +6,28 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from torchmetrics import MeanMetric
+from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 from hallmark.checks import require
 from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
+from hallmark.learning.ranks import of_all_ranks
 
 Batch = dict[str, Any]
+
+_MEAN_STATE = ("mean_value", "weight")  # of a torchmetrics `MeanMetric`
 
 
 class ClassificationModule(LightningModule):
     """Base of the systems' classifiers.
 
     A batch is a mapping with `index` and `target` (int64 [B], −1 where unlabelled) and the inputs.
-    Frozen encoders are not written to checkpoints: their hash is, and loading verifies it.
+    Frozen encoders are not written to checkpoints: their hash is, and loading verifies it. (FSDP writes them whole.)
 
     Args:
         classes: class names in the order of the logits.
@@ -47,12 +51,15 @@ class ClassificationModule(LightningModule):
         self.encoders, self.head = nn.ModuleDict(encoders), head
         self.freeze_epochs, self.label_smoothing, self.class_balance = freeze_epochs, label_smoothing, class_balance
         self.register_buffer("class_weights", torch.ones(len(classes)))
-        # Persistent, so that a run interrupted within an epoch ends with the same training loss.
         self.train_loss = MeanMetric()
-        self.train_loss.persistent(True)
         self.val_loss = MeanMetric()
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
         self.val_macro_f1 = MulticlassF1Score(len(classes), average="macro")
+
+    @property
+    def validation_metrics(self) -> dict[str, Metric]:
+        """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
+        return {"val/loss": self.val_loss, "val/accuracy": self.val_accuracy, "val/macro_f1": self.val_macro_f1}
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -88,7 +95,7 @@ class ClassificationModule(LightningModule):
         self.val_loss.update(cross_entropy(logits, target), len(target))
         self.val_accuracy.update(logits, target)
         self.val_macro_f1.update(logits, target)
-        self.log_dict({"val/loss": self.val_loss, "val/accuracy": self.val_accuracy, "val/macro_f1": self.val_macro_f1})
+        self.log_dict(self.validation_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """`index` [B] and `probabilities` [B, C]."""
@@ -100,6 +107,11 @@ class ClassificationModule(LightningModule):
         return self.optimizer_recipe.build(self.encoders, self.head, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Of every rank, so that a run interrupted within an epoch ends with the same training loss.
+        checkpoint["train_loss"] = of_all_ranks([float(getattr(self.train_loss, name)) for name in _MEAN_STATE])
+        if isinstance(self.trainer.strategy, FSDPStrategy):
+            checkpoint["frozen_encoders"] = None  # all are in the checkpoint: here are only parts of them to hash
+            return
         frozen = self._frozen()
         prefixes = tuple(f"encoders.{name}." for name in frozen)
         state = checkpoint["state_dict"]
@@ -107,8 +119,12 @@ class ClassificationModule(LightningModule):
         checkpoint["frozen_encoders"] = {name: weights_digest(encoder) for name, encoder in frozen.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in zip(_MEAN_STATE, checkpoint["train_loss"][self.global_rank], strict=True):
+            setattr(self.train_loss, name, torch.tensor(value, device=self.device))
+        if checkpoint["frozen_encoders"] is None:
+            return
         for name, encoder in self._frozen().items():
-            expected = checkpoint.get("frozen_encoders", {}).get(name)
+            expected = checkpoint["frozen_encoders"].get(name)
             if expected != weights_digest(encoder):
                 raise ValueError(f"model.encoders.{name}: its frozen weights are not those this run was trained on")
             prefix = f"encoders.{name}."

@@ -23,7 +23,8 @@ _IRRELEVANT = (
     "trainer.enable_progress_bar",
 )
 
-_SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", "engine/train.py", "engine/predict.py")
+_ENGINE = tuple(f"engine/{name}.py" for name in ("train", "predict", "ranks", "follow"))
+_SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 
 def run_id(config: dict[str, Any]) -> str:

@@ -17,10 +17,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from hallmark.checks import Portable
+
 _PACKAGE = "package:"
 
 
-class MissingWeightsError(ValueError):
+class MissingWeightsError(Portable, ValueError):
     """Weights are not at hand; the message gives the ways to provide them."""
 
     def __init__(self, what: str, cause: object) -> None:

@@ -1,0 +1,47 @@
+"""A further rank of a fit: python -m hallmark.engine.follow <run directory> [--resumed]
+
+Started by `hallmark.engine.ranks`. Writes nothing: what a fit leaves behind is written by rank zero.
+"""
+
+import argparse
+import os
+import signal
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+
+from hallmark.checks import Interrupted
+from hallmark.engine.job import Job
+from hallmark.engine.lifeline import end_with_parent
+from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, quieten
+from hallmark.runs.run import Run
+
+
+def follow(run: Run, *, resumed: bool) -> None:
+    """Take part in the fit of `run` to its end."""
+    config = OmegaConf.load(run.directory / "config.yaml")
+    assert isinstance(config, DictConfig) and run.record is not None
+    job = Job(config, run.record.run_id, run.directory)
+    data = prepare_data(job)
+    module = build_module(job, data)
+    _, callbacks = fit_callbacks(job, run)
+    trainer = build_trainer(job, callbacks, [])
+    trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--resumed", action="store_true")
+    arguments = parser.parse_args()
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
+    end_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
+    quieten()
+    try:
+        follow(Run(arguments.directory), resumed=arguments.resumed)
+    except Interrupted:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""The metrics that may steer a fit: those that the module logs on the validation rows, and no others."""
+
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from lightning import LightningModule
+from omegaconf import DictConfig
+
+from hallmark.checks import require
+
+
+def check_monitor(config: DictConfig, module: LightningModule) -> None:
+    """See that what `monitor` and the callbacks watch will be there.
+
+    Raises:
+        SettingError: a metric that the module does not log on validation rows, or no such mode.
+    """
+    known = sorted(module.validation_metrics)  # type: ignore[arg-type]
+    for key, metric in _watched(config):
+        require(metric in known, key, metric, _expected(str(metric), known))
+    require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")
+
+
+def _watched(config: DictConfig) -> Iterator[tuple[str, Any]]:
+    yield "monitor.metric", config.monitor.metric
+    for name, node in config.callbacks.items():
+        if node is not None and "monitor" in node:
+            yield f"callbacks.{name}.monitor", node.monitor
+
+
+def _expected(metric: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    why = " (test rows are for the last measurement, never for a choice)" if metric.startswith("test/") else ""
+    return f"a validation metric{why}: {', '.join(known)}{hint}"
