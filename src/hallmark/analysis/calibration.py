@@ -50,16 +50,20 @@ class Calibration:
         require(len(tasks) > 0, "split", state.split, "a split with labelled rows of a classification task")
         results = {}
         for task, classes, rows in tasks:
-            scaled, temperatures = self.cross_fitted(rows, classes)
-            results[task] = self._summary(rows, scaled, temperatures)
-            tables = {"as predicted": rows} | ({} if scaled is None else {"temperature scaled": scaled})
-            figure = reliability_figure(
-                {name: self._bins(table, classes) for name, table in tables.items()},
-                {name: self._intervals(table)["ece"] for name, table in tables.items()},
-            )
+            results[task], figure = self.diagram(rows, classes)
             state.save_figure(figure_name("calibration", task, state.predictions), figure)
         state.save_json("calibration", results)
         show(f"Calibration on {state.split}", _overview(results))
+
+    def diagram(self, rows: pd.DataFrame, classes: list[str]) -> tuple[dict[str, Any], Figure]:
+        """The entry of `calibration.json` for the labelled rows of one task, and its reliability diagram."""
+        scaled, temperatures = self.cross_fitted(rows, classes)
+        tables = {"as predicted": rows} | ({} if scaled is None else {"temperature scaled": scaled})
+        figure = reliability_figure(
+            {name: self._bins(table, classes) for name, table in tables.items()},
+            {name: self._intervals(table)["ece"] for name, table in tables.items()},
+        )
+        return self._summary(rows, scaled, temperatures), figure
 
     def cross_fitted(self, rows: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame | None, list[float]]:
         """The rows with scaled probabilities (None for a single group), and the temperature of each fold."""

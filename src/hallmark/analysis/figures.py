@@ -36,7 +36,7 @@ _SPLITS = {"train": "training", "val": "validation"}
 _RATE = "learning rate"
 _EPOCHS_WITH_DOTS = 40
 _MARKERS = "osD^v"
-_WORDS = {"f1": "F1", "auroc": "AUROC", "ece": "ECE", "iou": "IoU"}
+_WORDS = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU"}
 
 
 class PaperFigure(Figure):
@@ -129,7 +129,7 @@ def learning_curves(history: pd.DataFrame, selected: Mapping[str, Any] | None = 
     Raises:
         ValueError: a history without epochs or metrics.
     """
-    panels = _history_panels(history)
+    panels = history_panels(history)
     if history.empty or not panels:
         raise ValueError("history: learning curves need at least one epoch and one metric")
     best = selected_epoch(history, selected)
@@ -138,7 +138,7 @@ def learning_curves(history: pd.DataFrame, selected: Mapping[str, Any] | None = 
     figure = new_figure(2.0 * n_rows + 0.4, WIDTH * max(n_columns, 2) / 3)
     axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
     for ax, (name, columns) in zip(axes, panels.items(), strict=False):
-        _history_panel(ax, history, name, columns, best)
+        history_panel(ax, history, name, columns, best)
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
@@ -154,7 +154,7 @@ def selected_epoch(history: pd.DataFrame, selected: Mapping[str, Any] | None) ->
     return None if distance.isna().all() else float(history["epoch"].to_numpy()[np.nanargmin(distance)])
 
 
-def _history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
+def history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
     """Columns by panel: one metric's splits together, all learning rates together and last."""
     panels: dict[str, list[str]] = {}
     for column in history.select_dtypes("number").columns.drop("epoch", errors="ignore"):
@@ -172,7 +172,8 @@ def _panel_name(column: str) -> str:
     return _RATE if column.startswith("lr") else readable(column)
 
 
-def _history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str], best: float | None) -> None:
+def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str], best: float | None) -> None:
+    """Draw the columns of one panel of `history_panels`; `best` marks an epoch."""
     for index, column in enumerate(columns):
         split = column.partition("/")[0]
         measured = history[["epoch", column]].dropna()

@@ -1,0 +1,39 @@
+"""Write one or many runs as a Markdown and a self-contained HTML page.
+
+RESULT is the folder of a finished run, a set of repeats or a sweep, or of an experiment that holds one of them.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULT", type=Path, help="a run, a set of repeats or a sweep; several compare")
+    add("--output", metavar="FOLDER", type=Path, help="where to write (report/ in the result, or beside several)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the report.
+
+    Raises:
+        ValueError: a path is no finished result.
+    """
+    from hallmark.report.gather import gather  # heavy, and `--help` must not wait for it
+    from hallmark.report.render import write
+
+    report = gather(arguments.results)
+    print(report.summary[0])
+    for path in write(report, arguments.output or default_folder(arguments.results)):
+        print(path)
+    return 0
+
+
+def default_folder(results: Sequence[Path]) -> Path:
+    """`report` in the one result, or in the folder that holds all of them."""
+    places = [path.resolve() for path in results]
+    common = places[0]
+    while not all(place.is_relative_to(common) for place in places):
+        common = common.parent
+    return common / "report"

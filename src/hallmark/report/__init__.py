@@ -1,0 +1,1 @@
+"""Runs, sets of repeats and sweeps as one page: Markdown and self-contained HTML."""

@@ -1,0 +1,146 @@
+"""Results side by side, and each against each on the same rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from hallmark.analysis.compare import same_members
+from hallmark.analysis.figures import readable
+from hallmark.analysis.tables import labelled_tasks
+from hallmark.report.content import Block, Paragraph, Section, Table, Tone
+from hallmark.report.measures import SPLITS
+from hallmark.report.resampling import LEVEL, PERCENT, PERMUTATIONS, SEED
+from hallmark.report.sources import Result
+from hallmark.report.standing import leak_verdict, seal_words
+from hallmark.report.wording import NOTHING, change, duration, estimate, p_text, plural
+from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, adjust, paired_difference
+
+_SECOND = "accuracy"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two results on the same rows; `found` is `first` minus `second`."""
+
+    task: str
+    first: str
+    second: str
+    found: PairedDifference
+
+
+def overview(results: Sequence[Result]) -> Section:
+    """One row a result: its main metric, on what, and what it stands on."""
+    rows = []
+    for result in results:
+        main = result.main.get("val")
+        value = NOTHING if main is None else f"{readable(main.metric)} {estimate(main.interval)}"
+        n = NOTHING if main is None else f"{len(main.rows):,}"
+        seconds = sum(record.wall_seconds for record in result.records)
+        words = [leak_verdict(result)[0], seal_words(result)[0]]
+        rows.append([result.label, result.unit, value, n, *words, duration(seconds)])
+    columns = ["result", "runs", f"validation [{PERCENT} interval]", "predictions", "leak checks", "test split", "time"]
+    return Section("Results", [Table(columns, rows, frozenset({2, 3, 6}))])
+
+
+@dataclass(frozen=True)
+class Compared:
+    """All pairs of results on a split, p-values adjusted over all of them, and sentences on what has no pair."""
+
+    split: str
+    pairs: list[Pair]
+    problems: list[str]
+
+
+def compare(results: Sequence[Result], split: str) -> Compared:
+    """Every pair of results on every task."""
+    tables = {result.label: result.predictions(split) for result in results}
+    pairs: list[Pair] = []
+    problems = [f"{label} has no predictions of {SPLITS[split]}." for label, table in tables.items() if table is None]
+    shown = [result for result in results if tables[result.label] is not None]
+    for first, second in combinations(shown, 2):
+        try:
+            pairs += _pairs(first, second, split)
+        except ValueError as error:
+            problems.append(f"{first.label} and {second.label} cannot be compared: {error}.")
+    adjusted = adjust([pair.found for pair in pairs])
+    named = [Pair(pair.task, pair.first, pair.second, found) for pair, found in zip(pairs, adjusted, strict=True)]
+    return Compared(split, named, problems)
+
+
+def _pairs(first: Result, second: Result, split: str) -> list[Pair]:
+    tables = [result.predictions(split) for result in (first, second)]
+    assert tables[0] is not None and tables[1] is not None
+    others = {task: rows for task, _, rows in labelled_tasks(tables[1])}
+    pairs = []
+    for task, classes, rows in labelled_tasks(tables[0]):
+        if task not in others:
+            raise ValueError(f"only the first has rows of task {task}")
+        own, other = same_members(rows, others[task])
+        for metric in _metrics(first, classes):
+            found = paired_difference(other, own, metric, level=LEVEL, repeats=PERMUTATIONS, seed=SEED)
+            pairs.append(Pair(task, first.label, second.label, found))
+    return pairs
+
+
+def _metrics(result: Result, classes: list[str] | None) -> list[str]:
+    return ["score"] if classes is None else list(dict.fromkeys([result.main_metric, _SECOND]))
+
+
+def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:
+    """Differences of all results given, as a matrix for each metric and as a list with p-values."""
+    pairs = compared.pairs
+    blocks: list[Block] = [Paragraph(problem, Tone.CAUTION) for problem in compared.problems]
+    keys = dict.fromkeys((pair.task, pair.found.metric) for pair in pairs)
+    if len(labels) > 2:
+        blocks += [_matrix([p for p in pairs if (p.task, p.found.metric) == key], labels) for key in keys]
+    if pairs:
+        blocks.append(_list(pairs, several_tasks=len({task for task, _ in keys}) > 1))
+    return Section(f"Comparison on {SPLITS[compared.split]}", blocks) if blocks else None
+
+
+def _matrix(pairs: Sequence[Pair], labels: Sequence[str]) -> Table:
+    cells = {(pair.first, pair.second): pair.found for pair in pairs}
+    rows = []
+    for row in labels:
+        cells_of_row = [_cell(cells.get((row, column)), cells.get((column, row))) for column in labels]
+        rows.append([row, *cells_of_row])
+    metric = readable(pairs[0].found.metric)
+    columns = [f"{metric}: row minus column", *labels]
+    note = "* can be told apart after Holm's adjustment."
+    return Table(columns, rows, frozenset(range(1, len(columns))), note=note)
+
+
+def _cell(found: PairedDifference | None, mirrored: PairedDifference | None) -> str:
+    one, sign = (found, 1) if found is not None else (mirrored, -1)
+    if one is None:
+        return NOTHING
+    return f"{sign * one.difference.estimate:+.3f}{'*' if one.told_apart else ''}"
+
+
+def _list(pairs: Sequence[Pair], *, several_tasks: bool) -> Table:
+    rows = []
+    for pair in pairs:
+        found = pair.found
+        p_holm = found.p_value if found.p_holm is None else found.p_holm
+        task = [pair.task] if several_tasks else []
+        names = [f"{pair.first} − {pair.second}", readable(found.metric)]
+        rows.append([*task, *names, change(found.difference), p_text(found.p_value), p_text(p_holm), words(pair)])
+    head = ["difference", "metric", f"value [{PERCENT} interval]", "p", "p (Holm)", "in words"]
+    columns = [*(["task"] if several_tasks else []), *head]
+    first = len(columns) - 4
+    some = pairs[0].found
+    grounds = f"{plural(some.n_rows, 'prediction')} in {plural(some.n_groups, 'group')}"
+    grounds += f" and {some.n_repetitions} repetitions" if some.n_repetitions > 1 else ""
+    note = (
+        f"Paired on the same {grounds}; intervals by the paired bootstrap, p by a permutation test that swaps whole "
+        f"groups ({PERMUTATIONS} each, seed {SEED}), adjusted by Holm for {plural(len(pairs), 'comparison')}."
+    )
+    return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)
+
+
+def words(pair: Pair) -> str:
+    """Which of the two is better, or that they cannot be told apart."""
+    if not pair.found.told_apart:
+        return "cannot be told apart"
+    higher = pair.found.difference.estimate > 0
+    return f"{pair.first if higher != (pair.found.metric in LOWER_IS_BETTER) else pair.second} is better"

@@ -1,0 +1,162 @@
+"""From paths to the content of a report."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from hallmark.analysis.figures import readable
+from hallmark.report import measures, standing
+from hallmark.report.charts import chart_name
+from hallmark.report.comparison import Compared, Pair, compare, comparison, overview, words
+from hallmark.report.content import Highlight, Report, Section, Tone
+from hallmark.report.resampling import PERCENT
+from hallmark.report.sources import Result, open_results
+from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
+from hallmark.report.wording import NOTHING, change, estimate, listed, number, p_text, plural
+
+_FEW = 3
+_FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
+
+
+def gather(paths: Sequence[Path]) -> Report:
+    """The report of runs, sets of repeats and sweeps; of a sweep the best trial is reported as a run.
+
+    Only what the results stored is read, of the test split only what a receipt of its seal covers.
+
+    Raises:
+        ValueError: a path is none of them, or is not finished.
+    """
+    sweeps = [Sweep.read(path) for path in paths if (path / MANIFEST).exists()]
+    best = [sweep.best_run for sweep in sweeps]
+    others = [path for path in paths if not (path / MANIFEST).exists()]
+    results = open_results([*others, *(path for path in best if path is not None)])
+    compared = compare(results, "val") if len(results) > 1 else None
+    sections = [sweep_section(sweep) for sweep in sweeps]
+    sections += result_sections(results[0]) if len(results) == 1 and not sweeps else _together(results, compared)
+    labels = [sweep.name for sweep in sweeps] or [result.label for result in results]
+    title = listed(labels) if len(labels) <= _FEW else f"Comparison of {len(labels)} results"
+    summary = [*map(sweep_sentence, sweeps), *_summary(results, compared)]
+    return Report(title, summary, _highlights(results), _numbered(sections))
+
+
+def result_sections(result: Result, prefix: str = "") -> list[Section]:
+    """All sections of one result; `prefix` keeps its charts apart from those of others."""
+    found = [
+        measures.metrics(result, "val"),
+        measures.metrics(result, "test"),
+        measures.repeats(result),
+        standing.what_was_run(result),
+        standing.data_and_splits(result),
+        standing.checks(result),
+        standing.seal(result),
+        measures.curves(result, prefix),
+        measures.calibration(result, "val", prefix),
+        measures.slices(result, "val", prefix),
+        measures.bad_cases(result),
+        standing.cost(result),
+        standing.environment(result),
+        standing.reproduce(result),
+    ]
+    return [section for section in found if section is not None]
+
+
+def _together(results: Sequence[Result], compared: Compared | None) -> list[Section]:
+    labels = [result.label for result in results]
+    shared = [overview(results)] if len(results) > 1 else []
+    if compared is not None:
+        opened = all("test" in result.main for result in results)
+        found = [compared, *([compare(results, "test")] if opened else [])]
+        shared += [section for one in found if (section := comparison(one, labels)) is not None]
+    own = [
+        Section(result.label, parts=result_sections(result, chart_name(f"r{number}")))
+        for number, result in enumerate(results, 1)
+    ]
+    return [*shared, *own]
+
+
+def _numbered(sections: Sequence[Section], prefix: str = "s") -> list[Section]:
+    """The sections with ids, which links in the page go to."""
+    return [
+        Section(section.title, section.blocks, _numbered(section.parts, f"{prefix}{number}-"), f"{prefix}{number}")
+        for number, section in enumerate(sections, 1)
+    ]
+
+
+def _summary(results: Sequence[Result], compared: Compared | None) -> list[str]:
+    if not results:
+        return []
+    if compared is None:
+        return [_result_sentence(results[0]), *_grounds(results[0])]
+    best = _best(results)
+    pairs = [pair for pair in compared.pairs if pair.found.metric in (best.main_metric, "score")]
+    about_best = [_pair_sentence(pair) for pair in pairs if best.label in (pair.first, pair.second)]
+    shown = results if len(results) <= _FEW else [best]
+    return [*about_best[:_FEW], *_not_compared(compared), *map(_result_sentence, shown), _FLATTERED]
+
+
+def _not_compared(compared: Compared) -> list[str]:
+    n = len(compared.problems)
+    return compared.problems if n <= 1 else [f"{n} comparisons could not be made; section Comparison says why."]
+
+
+def _best(results: Sequence[Result]) -> Result:
+    return max(results, key=lambda result: result.main["val"].interval.estimate if "val" in result.main else -math.inf)
+
+
+def _pair_sentence(pair: Pair) -> str:
+    found = pair.found
+    p_holm = found.p_value if found.p_holm is None else found.p_holm
+    numbers = f"{readable(found.metric)} {change(found.difference)}, p = {p_text(p_holm)} after Holm"
+    finding = words(pair)
+    if not found.told_apart:
+        return f"{pair.first} and {pair.second} {finding} on validation: {numbers}."
+    loser = pair.second if finding.startswith(f"{pair.first} ") else pair.first
+    return f"{finding} than {loser} on validation: {numbers} ({pair.first} minus {pair.second})."
+
+
+def _result_sentence(result: Result) -> str:
+    main = result.main.get("val")
+    if main is None:
+        return f"{result.label} has no labelled validation predictions."
+    over = f" over {result.unit}" if result.repeats is not None else ""
+    groups = plural(main.rows["group"].nunique(), "group")
+    value = f"a validation {readable(main.metric)} of {estimate(main.interval)}{over}"
+    return f"{result.label} reaches {value} ({PERCENT} interval, {groups})."
+
+
+def _grounds(result: Result) -> list[str]:
+    sentences = []
+    main = result.main.get("val")
+    if main is not None and main.classes is not None:
+        top, baseline = measures.commonest(main.rows, main.classes)
+        sentences.append(f"Always answering {top} would give {number(baseline[main.metric])}.")
+    if "test" in result.main:
+        sentences.append(f"On the test split it is {estimate(result.main['test'].interval)}.")
+    seal = standing.seal_words(result)[0]
+    return [*sentences, f"Leak checks: {standing.leak_verdict(result)[0]}. Test split: {seal}."]
+
+
+def _highlights(results: Sequence[Result]) -> list[Highlight]:
+    leaks = [(result.label, *standing.leak_verdict(result)) for result in results]
+    seals = [(result.label, *standing.seal_words(result)) for result in results]
+    shown = [_value_highlight(one) for one in (results if len(results) <= _FEW else [_best(results)])]
+    return [*shown, *_shared("Leak checks", leaks), *_shared("Test split", seals)]
+
+
+def _value_highlight(result: Result) -> Highlight:
+    main = result.main.get("val")
+    if main is None:
+        return Highlight(result.label, NOTHING, "no labelled validation predictions", Tone.CAUTION)
+    value, _, interval = estimate(main.interval).partition(" ")
+    note = ", ".join(filter(None, [interval, result.unit]))
+    return Highlight(f"{result.label}: validation {readable(main.metric)}", value, note)
+
+
+def _shared(name: str, found: Sequence[tuple[str, str, Tone]]) -> list[Highlight]:
+    """One statement where all results have the same, the worst of them named where they differ."""
+    if not found:
+        return []
+    worst = max(found, key=lambda one: (Tone.GOOD, Tone.PLAIN, Tone.CAUTION, Tone.BAD).index(one[2]))
+    same = len({words for _, words, _ in found}) == 1
+    note = "" if len(found) == 1 else "for all results" if same else f"{worst[0]}; others differ"
+    return [Highlight(name, worst[1], note, worst[2])]

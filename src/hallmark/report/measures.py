@@ -1,0 +1,239 @@
+"""What the stored predictions of one result say: metrics, calibration, slices, bad cases, learning curves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import confusion_matrix
+
+from hallmark.analysis.bad_cases import WRONG, BadCases
+from hallmark.analysis.calibration import Calibration
+from hallmark.analysis.compare import member_spreads
+from hallmark.analysis.figures import readable
+from hallmark.analysis.slices import PREFIX, Slices, slice_figure
+from hallmark.analysis.tables import always_the_commonest, classified_tasks, labelled_tasks
+from hallmark.report.charts import chart_name, curve_charts
+from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
+from hallmark.report.pictures import thumbnail
+from hallmark.report.resampling import LEVEL, PERCENT, REPEATS, RESAMPLING, SEED
+from hallmark.report.sources import OUT_OF_FOLD, Result
+from hallmark.report.wording import NOTHING, estimate, number, plural
+from hallmark.statistics import (
+    CLASSIFICATION_METRICS,
+    LOWER_IS_BETTER,
+    Interval,
+    all_intervals,
+    prediction_array,
+    table_metrics,
+    target_array,
+)
+
+SPLITS = {"val": "validation", "test": "test"}
+_BINS, _FOLDS = 10, 5
+_UNSURE = 0.5
+_WORST = 12
+
+
+def metrics(result: Result, split: str) -> Section | None:
+    """Every metric with its interval and the confusion matrix; None where the split may or can not be shown."""
+    predictions = result.predictions(split)
+    if predictions is None:
+        return None
+    blocks: list[Block] = []
+    for task, classes, rows in labelled_tasks(predictions):
+        blocks += _task_heading(task, predictions)
+        blocks.append(_metric_table(result, split, task, classes, rows))
+        if classes is not None:
+            blocks.append(_confusion(rows, classes))
+    return Section(f"Metrics on {SPLITS[split]}", blocks) if blocks else None
+
+
+def commonest(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, float | None]]:
+    """The most frequent class of the rows of one task, and the metrics of always answering it."""
+    constant = always_the_commonest(rows, classes)
+    return str(constant["prediction"].iloc[0]), next(iter(table_metrics(constant).values()))
+
+
+def _metric_table(result: Result, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame) -> Table:
+    names = ["score"] if classes is None else list(CLASSIFICATION_METRICS)
+    intervals = all_intervals(rows, names, **RESAMPLING)
+    columns = {"metric": [_metric_title(name) for name in names]}
+    columns[f"value [{PERCENT} interval]"] = [estimate(intervals[name]) for name in names]
+    if result.repeats is not None:
+        spreads = member_spreads(rows, task, names)
+        columns[f"mean ± std of {len(result.members)} runs"] = [
+            str(spreads[name]).rpartition(" (")[0] or NOTHING for name in names
+        ]
+    if classes is not None:
+        top, baseline = commonest(rows, classes)
+        columns[f"always {top}"] = [number(baseline[name]) for name in names]
+    table = list(zip(*columns.values(), strict=True))
+    return Table(list(columns), table, frozenset(range(1, len(columns))), note=_how(result, split, rows))
+
+
+def _metric_title(name: str) -> str:
+    return readable(name) + (" (lower is better)" if name in LOWER_IS_BETTER else "")
+
+
+def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
+    units = f"{plural(rows['group'].nunique(), 'group')} of rows that belong together"
+    if result.repeats is None:
+        n = plural(len(rows), "row")
+    else:
+        n = f"{plural(len(rows), 'prediction')} of {len(result.members)} runs"
+        units += " and the repetitions" if rows["repetition"].nunique() > 1 else ""
+    selected = " These rows also selected the weights, which makes their scores a little too good." * (split == "val")
+    return f"From {n}; intervals resample the {units} ({REPEATS} times, seed {SEED}).{selected}"
+
+
+def _confusion(rows: pd.DataFrame, classes: list[str]) -> Table:
+    counts = confusion_matrix(target_array(rows, classes), prediction_array(rows, classes), labels=range(len(classes)))
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    table = [
+        [name, *(f"{count} ({share:.0%})" for count, share in zip(row, part, strict=True)), str(row.sum())]
+        for name, row, part in zip(classes, counts, shares, strict=True)
+    ]
+    shades = [[None, *(float(share) for share in part), None] for part in shares]
+    columns = ["target", *(f"predicted {name}" for name in classes), "rows"]
+    return Table(columns, table, frozenset(range(1, len(columns))), shades=shades, note="Shares are of the target.")
+
+
+def repeats(result: Result) -> Section | None:
+    """The runs of a set with mean and standard deviation; None for a run."""
+    if result.repeats is None:
+        return None
+    frame = result.repeats.table()
+    numeric = [name for name in frame if name not in ("run", "note", "checkpoint")]
+    frame = frame.assign(checkpoint=[_inside(value) for value in frame["checkpoint"]])
+    rows = [[_cell(name, row[name]) for name in frame.columns] for row in frame.astype(object).to_dict("records")]
+    places = frozenset(place for place, name in enumerate(frame.columns) if name in numeric)
+    note = "std is the sample's standard deviation, which a single run does not have."
+    return Section("Repeats", [Table([str(name) for name in frame], rows, places, footer=2, note=note)])
+
+
+def _inside(path: object) -> str:
+    return "/".join(str(path).split("/")[-2:]) if isinstance(path, str) else ""
+
+
+def _cell(name: str, value: object) -> str:
+    if value is None or (isinstance(value, float) and np.isnan(value)):
+        return "" if name in ("note", "checkpoint") else NOTHING
+    if name == "seconds":
+        return f"{value:.1f}"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+def curves(result: Result, prefix: str) -> Section | None:
+    """Learning curves; None for a result that was not trained by epochs."""
+    charts = curve_charts(
+        chart_name(prefix, "curves"), result.histories, [record.selected for record in result.records]
+    )
+    return Section("Learning curves", [Charts(charts)]) if charts else None
+
+
+def calibration(result: Result, split: str, prefix: str) -> Section | None:
+    predictions = result.predictions(split)
+    if predictions is None:
+        return None
+    blocks: list[Block] = []
+    for task, classes, rows in classified_tasks(predictions):
+        analysis = Calibration(_BINS, _FOLDS, **RESAMPLING)
+        summary, figure = analysis.diagram(rows, classes)
+        alt = f"accuracy by confidence, in {_BINS} bins; the expected calibration error is in the table"
+        blocks += _task_heading(task, predictions)
+        blocks.append(Charts([Chart(chart_name(prefix, "calibration", task), figure, alt)]))
+        versions = {"as predicted": summary} | ({"temperature scaled": summary["scaled"]} if summary["scaled"] else {})
+        table = [
+            [
+                name,
+                number(version.get("temperature", 1.0)),
+                *(estimate(Interval(**version[m])) for m in ("ece", "brier")),
+            ]
+            for name, version in versions.items()
+        ]
+        note = "The temperature is fitted on other groups than those it is judged on." if summary["scaled"] else ""
+        columns = ["probabilities", "temperature", f"ECE [{PERCENT} interval]", f"Brier [{PERCENT} interval]"]
+        blocks.append(Table(columns, table, frozenset({1, 2, 3}), note=note))
+    return Section(f"Calibration on {SPLITS[split]}", blocks) if blocks else None
+
+
+def slices(result: Result, split: str, prefix: str) -> Section | None:
+    predictions = result.predictions(split)
+    if predictions is None or not any(str(name).startswith(PREFIX) for name in predictions):
+        return None
+    table = Slices(None, **RESAMPLING).table(predictions)
+    blocks: list[Block] = []
+    for task, rows in table.groupby("task", sort=False):
+        rows = rows.dropna(axis="columns", how="all")
+        names = [name for name in map(str, rows) if f"{name}_low" in rows]
+        cells = [
+            [readable(str(row["slice"])), str(row["category"]), f"{row['n']:,}", *_scores(row, names)]
+            for row in rows.to_dict("records")
+        ]
+        alt = f"{' and '.join(map(readable, names))} of every category with intervals; the numbers are in the table"
+        blocks += _task_heading(str(task), predictions)
+        blocks.append(Charts([Chart(chart_name(prefix, "slices", str(task)), slice_figure(rows), alt)]))
+        columns = ["slice", "category", "n", *(f"{readable(name)} [{PERCENT} interval]" for name in names)]
+        blocks.append(Table(columns, cells, frozenset(range(2, len(columns))), note=_slice_note(result)))
+    return Section(f"Slices of {SPLITS[split]}", blocks) if blocks else None
+
+
+def _scores(row: Mapping[Any, Any], names: Sequence[str]) -> list[str]:
+    if row["n"] == 0:
+        return ["no rows (n = 0)"] * len(names)
+    return [_category_estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names]
+
+
+def _category_estimate(value: float, low: float, high: float) -> str:
+    # Resamples of groups that all score the same have no spread, which is no certainty.
+    return number(value) if low == high else estimate(Interval(value, low, high, LEVEL))
+
+
+def _slice_note(result: Result) -> str:
+    note = "A value without interval: the groups are too few, or too much alike, to tell how sure it is."
+    return f"n counts the predictions of all {len(result.members)} runs. {note}" if result.repeats else note
+
+
+def bad_cases(result: Result) -> Section | None:
+    """The most confidently wrong rows and the least sure right ones, of held-out training rows or of validation."""
+    source = OUT_OF_FOLD if result.tables(OUT_OF_FOLD) else "val"
+    predictions = result.predictions(source)
+    if predictions is None or not classified_tasks(predictions):
+        return None
+    found = BadCases(source, _UNSURE, limit=None, label_errors=False).cases(predictions)
+    if result.repeats is not None:
+        found = _once_each(found)
+    if found.empty:
+        return Section("Bad cases", [Paragraph("There is none: every row is right with some confidence.", Tone.GOOD)])
+    cases = [_case(row, len(result.members)) for row in found.head(_WORST).to_dict("records")]
+    kind = "training rows, by models that did not see them" if source == OUT_OF_FOLD else "validation rows"
+    wrong = int((found["reason"] == WRONG).sum())
+    note = f"{plural(wrong, 'row')} wrong, {len(found) - wrong} right with a confidence below {_UNSURE:g}; "
+    note += f"here are the worst {len(cases)} of the {kind}. Training on them would spoil later scores on that split."
+    return Section("Bad cases", [Cases(cases, note)])
+
+
+def _once_each(cases: pd.DataFrame) -> pd.DataFrame:
+    """Cases of a set of repeats by sample: the worst of its predictions, and in how many runs it was wrong."""
+    sample = cases["guid"].str.rpartition("@")[0]
+    wrong = cases["reason"].eq(WRONG).groupby(sample).sum()
+    first = cases.assign(guid=sample).drop_duplicates("guid")
+    return first.assign(times=first["guid"].map(wrong))
+
+
+def _case(row: Mapping[Any, Any], runs: int) -> Case:
+    note = "wrong" if row["reason"] == WRONG else "right, but unsure"
+    if "times" in row:
+        note = f"wrong in {row['times']} of {runs} runs" if row["times"] else f"right in all {runs} runs, but unsure"
+    text = row.get("text")
+    return Case(
+        str(row["guid"]), str(row["target"]), str(row["prediction"]), float(row["confidence"]), note,
+        text if isinstance(text, str) and text.strip() else None, thumbnail(row.get("path")),
+    )  # fmt: skip
+
+
+def _task_heading(task: str, predictions: pd.DataFrame) -> Iterator[Block]:
+    if predictions["task"].nunique() > 1:
+        yield Paragraph(f"Task {task}")

@@ -1,0 +1,168 @@
+"""What a report is told: finished runs, sets of repeats and sweeps, read from what they stored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+
+from hallmark.analysis.tables import labelled_tasks
+from hallmark.report.resampling import RESAMPLING
+from hallmark.report.wording import plural
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.record import Record
+from hallmark.runs.repeats import RepeatSet, open_result
+from hallmark.runs.run import Run
+from hallmark.runs.seal import Look, receipts_of
+from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals
+
+OUT_OF_FOLD = "out_of_fold"
+MEASURED = ("val", "test")
+
+
+@dataclass(frozen=True)
+class MainValue:
+    """The main metric of a result on a split, and the labelled rows of its first task that it is of."""
+
+    metric: str
+    interval: Interval
+    rows: pd.DataFrame
+    classes: list[str] | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run, or a set of repeats that counts as one result.
+
+    Attributes:
+        label: tells it from the other results of a report.
+        members: (note, run); the note is empty where the result is a run.
+    """
+
+    label: str
+    source: Run | RepeatSet
+    members: Sequence[tuple[str, Run]]
+
+    @property
+    def directory(self) -> Path:
+        return self.source.directory
+
+    @property
+    def repeats(self) -> RepeatSet | None:
+        return self.source if isinstance(self.source, RepeatSet) else None
+
+    @property
+    def records(self) -> list[Record]:
+        records = [run.record for _, run in self.members]
+        assert all(record is not None for record in records)
+        return records  # type: ignore[return-value]
+
+    @property
+    def record(self) -> Record:
+        """Of the first member, for what all have in common."""
+        return self.records[0]
+
+    @property
+    def unit(self) -> str:
+        """`1 run` or `5 runs (seeds:5)`."""
+        runs = plural(len(self.members), "run")
+        return runs if self.repeats is None else f"{runs} ({self.repeats.repeat})"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        path = self.members[0][1].directory / "config.yaml"
+        config = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+        assert isinstance(config, dict)
+        return {str(key): value for key, value in config.items()}
+
+    @cached_property
+    def looks(self) -> list[Look] | None:
+        """Receipts of the test split, oldest first; None where the record does not tell which seal it is under."""
+        return receipts_of(self.source) if self.record.data.get("content") else None
+
+    @property
+    def has_test(self) -> bool:
+        return any("test" in record.splits for record in self.records)
+
+    @cached_property
+    def opened(self) -> bool:
+        """Whether a complete look was at these very runs, so that their test numbers may be shown."""
+        runs = [run for _, run in self.members]
+        return all(run.best.exists() for run in runs) and any(look.covers(runs) for look in self.looks or [])
+
+    @property
+    def main_metric(self) -> str:
+        """The metric that selected the weights where it is one of a table of predictions, else macro F1."""
+        selected = str((self.record.selected or {}).get("metric", "")).rpartition("/")[2]
+        return selected if selected in CLASSIFICATION_METRICS else "macro_f1"
+
+    def tables(self, split: str) -> list[pd.DataFrame]:
+        """The stored predictions of each member; empty unless every member has them.
+
+        Those of the test split are given only where a receipt says that the seal was opened for these runs.
+        """
+        paths = [run.directory / "predictions" / f"{split}.parquet" for _, run in self.members]
+        if (split == "test" and not self.opened) or not all(path.exists() for path in paths):
+            return []
+        return [read_predictions(path) for path in paths]
+
+    @cached_property
+    def _pooled(self) -> dict[str, pd.DataFrame | None]:
+        return {}
+
+    def predictions(self, split: str) -> pd.DataFrame | None:
+        """One table of all members, ids made unique, or None where `tables` gives none."""
+        if split not in self._pooled:
+            tables = self.tables(split)
+            pooled = self.repeats.predictions(split) if tables and self.repeats else None
+            self._pooled[split] = tables[0] if tables and pooled is None else pooled
+        return self._pooled[split]
+
+    @cached_property
+    def main(self) -> dict[str, MainValue]:
+        """The main value by split, of the splits that have one."""
+        found = {split: self._main(split) for split in MEASURED}
+        return {split: value for split, value in found.items() if value is not None}
+
+    def _main(self, split: str) -> MainValue | None:
+        predictions = self.predictions(split)
+        for _, classes, rows in labelled_tasks(predictions) if predictions is not None else ():
+            metric = "score" if classes is None else self.main_metric
+            return MainValue(metric, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes)
+        return None
+
+    @property
+    def histories(self) -> list[pd.DataFrame]:
+        """`history.csv` of each member, empty tables where there is none."""
+        paths = [run.directory / "history.csv" for _, run in self.members]
+        return [pd.read_csv(path) if path.exists() else pd.DataFrame() for path in paths]
+
+
+def open_results(paths: Sequence[Path]) -> list[Result]:
+    """Results in the order given, each once, with labels that differ.
+
+    Raises:
+        ValueError: a path is no finished run or set.
+    """
+    sources = {source.directory.resolve(): source for source in map(open_result, paths)}
+    names = [_name(source) for source in sources.values()]
+    return [
+        Result(name if names.count(name) == 1 else f"{name}/{source.directory.name}", source, _members(source))
+        for name, source in zip(names, sources.values(), strict=True)
+    ]
+
+
+def _name(source: Run | RepeatSet) -> str:
+    if isinstance(source, RepeatSet):
+        return source.name
+    assert source.record is not None
+    return source.record.name
+
+
+def _members(source: Run | RepeatSet) -> list[tuple[str, Run]]:
+    if isinstance(source, Run):
+        return [("", source)]
+    return [(member.note, member.run) for member in source.members]

@@ -1,0 +1,71 @@
+"""Numbers, times and commands as a reader wants them; nothing secret among them."""
+
+import math
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hallmark.statistics import Interval
+from hallmark.storage.secrets import is_secret_name, redacted
+
+NOTHING = "–"
+
+_SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
+_USER = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
+_HIDDEN = "***"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def estimate(interval: Interval) -> str:
+    """`0.712 [0.689, 0.734]`; a dash where there is no value, the value alone where there is no interval."""
+    if math.isnan(interval.estimate):
+        return NOTHING
+    return number(interval.estimate) if math.isnan(interval.low) else interval.format(percent=False, digits=3)
+
+
+def change(interval: Interval) -> str:
+    """`+0.012 [-0.004, +0.030]`."""
+    values = (interval.estimate, interval.low, interval.high)
+    if math.isnan(interval.estimate):
+        return NOTHING
+    value, low, high = (NOTHING if math.isnan(item) else f"{item:+.3f}" for item in values)
+    return f"{value} [{low}, {high}]"
+
+
+def p_text(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
+
+
+def duration(seconds: float) -> str:
+    """`8 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 6000:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def moment(text: str) -> str:
+    """`2026-01-31 12:00 UTC` of an ISO 8601 time."""
+    return f"{datetime.fromisoformat(text).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def plural(n: int, noun: str) -> str:
+    """`1 row`, `3 rows`; a noun in -y takes -ies."""
+    many = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{n:,} {noun if n == 1 else many}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def without_secrets(text: str) -> str:
+    """A command less the secrets of the environment, values of settings named so, and passwords in addresses."""
+    hidden = _SETTING.sub(lambda found: f"{found[1]}={_HIDDEN}" if is_secret_name(found[1]) else found[0], text)
+    return _USER.sub(rf"\1:{_HIDDEN}@", redacted(hidden))
