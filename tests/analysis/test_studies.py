@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from matplotlib.collections import LineCollection
 
+from hallmark.analysis.parallel import parallel_coordinates
 from hallmark.analysis.studies import (
     importance_bars,
     optimisation_history,
-    parallel_coordinates,
     pareto_front,
     short_names,
     trade_off,

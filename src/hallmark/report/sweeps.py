@@ -6,7 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from hallmark.analysis.studies import optimisation_history, parallel_coordinates, short_names, trade_off
+from hallmark.analysis.parallel import parallel_coordinates
+from hallmark.analysis.studies import optimisation_history, short_names, trade_off
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
 from hallmark.report.wording import NOTHING, duration, listed, number, plural, without_secrets
