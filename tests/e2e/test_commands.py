@@ -1,6 +1,9 @@
 """Train and evaluate as a user types it."""
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -17,3 +20,30 @@ def test_train_then_evaluate(command, small, tmp_path):
     printed = command("evaluate.py", f"run={folder}", "split=predict")
     assert f"20 unlabelled rows: {folder / 'test_with_label.txt'}" in printed
     assert len(pd.read_csv(folder / "test_with_label.txt")) == 20
+
+
+def test_from_repeats_to_a_verified_release(command, small, tmp_path):
+    outputs = tmp_path / "outputs"
+    printed = command("train.py", "experiment=sentiment_tfidf", "repeat=seeds:2", *small)
+    folder = next(line for line in reversed(printed.splitlines()) if line.startswith(str(outputs)))
+    printed = command("evaluate.py", f"run={folder}", "analysis=[slices]")
+    assert "slices: analysis/slices.csv" in printed
+    assert f"sentiment_tfidf  {folder[-8:]}  done" in hallmark("runs", outputs)
+    page = tmp_path / "page"
+    hallmark("report", folder, "--output", page)
+    assert "seed 1" in (page / "report.html").read_text()
+    printed = hallmark("release", folder, "--waive", "git", "--no-tag", "--into", tmp_path / "RESULTS.md")
+    archive = next(word for word in printed.split() if word.endswith(".zip"))
+    assert "final settings and results" in (tmp_path / "RESULTS.md").read_text()
+    printed = hallmark("release", "--verify", archive)
+    assert re.search(
+        r"\d+ files as they were written, \d+ metrics computed again from the predictions and equal", printed
+    )
+
+
+def hallmark(*arguments: object) -> str:
+    """What `hallmark <arguments>` prints."""
+    tool = Path(sys.executable).parent / "hallmark"
+    ended = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout

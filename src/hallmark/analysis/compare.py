@@ -70,7 +70,8 @@ class Compare:
         write_text(state.directory / "analysis" / "compare.md", text)
         for task, rows in table.groupby("task", sort=False):
             state.save_figure(figure_name("compare", str(task), state.predictions), compare_figure(rows))
-        show(f"Compared on {state.split}", summary(table).drop(columns=["task", "its value"]))
+        shown = summary(table).assign(**{THIS: interval_texts(table, "value")})
+        show(f"Compared on {state.split}", shown.drop(columns=["task", "its value"]))
 
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
