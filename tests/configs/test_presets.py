@@ -1,11 +1,16 @@
 """Every option in conf/ composes, is what it says it is, and every preset takes a step."""
 
 import math
+import shlex
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hydra
 import pytest
-from omegaconf import OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
 
+from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
 from hallmark.runs.run import open_run
 
@@ -52,13 +57,42 @@ def test_the_options_of_a_group_compose(compose, group):
         assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
-@pytest.mark.parametrize("name", options("sweep"))
-def test_a_sweep_composes_over_keys_of_the_preset_it_names(compose, name):
+@pytest.fixture
+def typed(project) -> Iterator[Callable[..., DictConfig]]:
+    """A function from overrides to the configuration of `sweep.py`, composed as under `hydra.main`."""
+
+    def typed(*overrides: str) -> DictConfig:
+        with hydra.initialize_config_dir(str(project / "conf"), version_base="1.3"):
+            config = hydra.compose("sweep", list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    yield typed
+    HydraConfig.instance().cfg = None
+
+
+@pytest.mark.parametrize("name", [name for name in options("sweep") if name != "base"])
+def test_a_sweep_is_sound_as_its_command_says(typed, name, tmp_path):
+    """Its space, plan and jobs fit the preset that its command names: every value, both ends of every range."""
     text = (CONF / "sweep" / f"{name}.yaml").read_text()
     command = next(line for line in text.splitlines() if line.startswith("# python sweep.py "))
-    config = compose(*command.split()[3:], command="sweep")
-    assert config.sweep.name == name
-    assert all(OmegaConf.select(config, key) is not None for key in config.sweep.grid)
+    overrides = shlex.split(command)[3:]
+    assert f"sweep={name}" in overrides
+    search = Search.of(typed(*overrides, "profile=sample"))
+    assert search.config.sweep.name == name
+    assert len(search.plan.points(search.space)) >= 2
+    assert not (tmp_path / "outputs").exists()
+
+
+GENERIC = [name for name in options("sweep") if "space: ???" in (CONF / "sweep" / f"{name}.yaml").read_text()]
+
+
+@pytest.mark.parametrize("name", GENERIC)
+def test_a_generic_sweep_asks_for_its_space(compose, name):
+    with pytest.raises(ValueError, match=r"sweep\.space"):
+        Search.of(compose("experiment=sentiment_tfidf", f"sweep={name}", command="sweep"))
 
 
 def test_the_analyses_compose_together(compose):

@@ -1,90 +1,124 @@
-"""Train one run for each point of a grid, kept in an Optuna study."""
+"""Search settings on validation: checked, queued, trained by workers, summed up."""
 
-import difflib
+import signal
+import sys
+import time
 from collections.abc import Iterator
-from itertools import product
-from pathlib import Path
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import FrameType
 from typing import Any
 
-import optuna
-from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import BaseDistribution, CategoricalDistribution
-from rich.console import Console
-from rich.table import Table
+from omegaconf import DictConfig
+from optuna.trial import TrialState
 
-from hallmark.checks import SettingError, require
-from hallmark.engine.build import check_types
+from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
-from hallmark.engine.launch import setting_names
-from hallmark.engine.train import train
+from hallmark.engine.search.board import Board
+from hallmark.engine.search.jobs import Search
+from hallmark.engine.search.pool import pool
+from hallmark.engine.search.study import ATTEMPTS, SweepStudy
+from hallmark.engine.search.summary import summarise
+from hallmark.engine.terminal import say
+from hallmark.engine.train import prepare_data, quieten
+from hallmark.runs.identity import code_hashes
+from hallmark.runs.record import Provenance
 
-Point = dict[str, Any]
+_POLL_SECONDS = 0.5
 
 
 def sweep(config: DictConfig) -> None:
-    """Train every point of `sweep.grid`; the same command goes on with what is missing.
+    """Train every trial of `sweep`; the same command goes on with what is missing.
 
-    Each point is the run that `train.py` makes of the same settings, so a point that is done is found done.
+    Each trial is the run that `train.py` makes of the same settings, so one that is done is found done.
 
     Raises:
-        SettingError: a key of the grid is no setting, or a value has the wrong type; before any point starts.
+        SettingError: a key or value of the space or a listed job is wrong; before any trial starts.
+        ValueError: the sweep was begun with another space, on other data or with other code; trials have failed.
+        Interrupted: asked to stop; the same command goes on.
     """
-    require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
-    points = list(_points(config))
-    for point in points:
-        check_types(Job.of(_at(config, point)).config)
-    study = _study(config)
-    results = [(point, _measured(study, config, point)) for point in points]
-    _report(config, results)
+    quieten()
+    search = Search.of(config)
+    job = Job.of(search.base)
+    data = prepare_data(job)
+    provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
+    study = search.study(anew=config.rerun)
+    _describe(study, search, provenance)
+    search.save()
+    with _interruptible():
+        _carry_out(study, search)
+    summarise(study, search.name)
+    failed = study.trials(TrialState.FAIL)
+    if failed:
+        raise ValueError(f"{len(failed)} of {len(study.trials())} trials failed; the same command tries them again")
 
 
-def _points(config: DictConfig) -> Iterator[Point]:
-    grid: Any = OmegaConf.to_container(config.sweep.grid, resolve=True)
-    require(isinstance(grid, dict) and bool(grid), "sweep.grid", grid, "lists of values by key of the preset")
-    names = setting_names(config)
-    for key, values in grid.items():
-        if key not in names:
-            near = difflib.get_close_matches(key, names, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingError(f"sweep.grid.{key}", values, f"a key of this preset{hint}")
-        require(isinstance(values, list) and bool(values), f"sweep.grid.{key}", values, "a list of values")
-    yield from (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
+def _carry_out(study: SweepStudy, search: Search) -> None:
+    study.reclaim(blame=False)
+    study.fill()
+    if study.unfinished:
+        (search.directory / "summary.json").unlink(missing_ok=True)
+    jobs, idle = search.config.jobs, 0
+    with Board(study, search.name, jobs) as board, pool(search.directory, jobs) as workers:
+        while True:
+            unfinished = study.unfinished
+            if not unfinished and not workers.alive:
+                study.advance()
+                if not study.unfinished:
+                    break
+            if logs := workers.died():
+                say(f"a worker died; its last words are in {' and '.join(map(str, logs))}")
+                idle = 0 if study.reclaim(blame=True) else idle + 1
+                if idle == ATTEMPTS:
+                    raise ValueError(f"workers die before they begin a trial; the reason is in {logs[-1]}")
+            workers.keep(sum(trial.state is TrialState.WAITING for trial in unfinished) + workers.alive)
+            board.refresh()
+            time.sleep(_POLL_SECONDS)
 
 
-def _at(config: DictConfig, point: Point) -> DictConfig:
-    placed = config.copy()
-    OmegaConf.set_struct(placed, False)
-    for key, value in point.items():
-        OmegaConf.update(placed, key, value)
-    del placed["sweep"]  # the grid is not part of a point's identity
-    return placed
+def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None:
+    """Compare what the sweep is with what it was when it began."""
+    description = search.description()
+    known = study.manifest
+    if known is None:
+        started = datetime.now(UTC).isoformat(timespec="seconds")
+        own = {"name": search.name, "metric": search.objectives[0].metric, "started": started, "command": sys.argv}
+        study.describe({**own, **description, "provenance": vars(provenance)})
+        return
+    changed = _difference({key: known[key] for key in description}, description)
+    if changed:
+        lines = "\n".join(changed)
+        raise ValueError(
+            f"{search.directory} was begun as another search:\n{lines}\n"
+            "Undo the change, give sweep.name another name, or start anew with rerun=true"
+        )
+    differences = Provenance(**known["provenance"]).differences(provenance)
+    if differences:
+        raise ValueError(
+            f"{search.directory} was begun on another ground; it differs in {'; '.join(differences)}. "
+            "Give sweep.name another name, or start anew with rerun=true"
+        )
+    study.describe(known)  # the folder of this machine may be a new one
 
 
-def _study(config: DictConfig) -> optuna.Study:
-    """The study of this grid over these settings; others of the same name lie beside it."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    file = Path(config.paths.outputs) / config.name / "sweep.db"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return optuna.create_study(
-        study_name=f"{config.sweep.name}-{Job.of(config).id}", storage=f"sqlite:///{file}",
-        direction="maximize" if config.monitor.mode == "max" else "minimize", load_if_exists=True,
-    )  # fmt: skip
+def _difference(old: Any, new: Any, key: str = "sweep") -> list[str]:
+    """Lines `- key: value` and `+ key: value` of what differs."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = [*old, *(name for name in new if name not in old)]
+        return [line for name in names for line in _difference(old.get(name), new.get(name), f"{key}.{name}")]
+    if old == new:
+        return []
+    return [f"{sign} {key}: {value}" for sign, value in (("-", old), ("+", new)) if value is not None]
 
 
-def _measured(study: optuna.Study, config: DictConfig, point: Point) -> float:
-    value = train(_at(config, point))
-    known = [(trial.params, trial.value) for trial in study.get_trials(deepcopy=False)]
-    if (point, value) not in known:
-        choices: dict[str, BaseDistribution] = {
-            key: CategoricalDistribution(list(config.sweep.grid[key])) for key in point
-        }
-        study.add_trial(optuna.create_trial(params=point, distributions=choices, value=value))
-    return value
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(f"{signal.Signals(number).name}: the workers have saved their checkpoints")
 
-
-def _report(config: DictConfig, results: list[tuple[Point, float]]) -> None:
-    keys = list(results[0][0])
-    table = Table(*keys, config.monitor.metric, title=f"{config.sweep.name}: best first")
-    for point, value in sorted(results, key=lambda result: result[1], reverse=config.monitor.mode == "max"):
-        table.add_row(*(str(point[key]) for key in keys), f"{value:.4f}")
-    Console().print(table)
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,1 @@
+"""Searching settings: the space, the plan, the study, its workers."""

@@ -1,0 +1,200 @@
+"""From a sweep's configuration to those of its trials, all checked before the first one starts."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import optuna
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from optuna.pruners import BasePruner
+
+from hallmark.checks import SettingError, require
+from hallmark.engine.build import build, check_types
+from hallmark.engine.job import Job, in_group
+from hallmark.engine.launch import setting_names
+from hallmark.engine.repeats import check_repeat
+from hallmark.engine.search.plans import Plan, Points
+from hallmark.engine.search.space import Point, Space
+from hallmark.engine.search.study import Objective, SweepStudy
+from hallmark.storage.files import write_text
+from hallmark.storage.secrets import has_login
+
+_OWN = ("sweep", "jobs", "storage")
+
+
+@dataclass
+class Search:
+    """A sweep as its configuration describes it.
+
+    Attributes:
+        config: of the sweep; `base`: of a run at the preset's own values.
+        listed: configurations by name, for a plan that lists its jobs.
+    """
+
+    config: DictConfig
+    base: DictConfig
+    plan: Plan
+    space: Space
+    objectives: list[Objective]
+    pruner: BasePruner | None
+    listed: Mapping[str, DictConfig]
+
+    @classmethod
+    def of(cls, config: DictConfig, listed: Mapping[str, DictConfig] | None = None) -> "Search":
+        """Build what `config.sweep` describes, and check every configuration that can be known beforehand.
+
+        Raises:
+            SettingError: a wrong key, value or combination, by its name.
+        """
+        require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
+        require(isinstance(config.jobs, int) and config.jobs >= 1, "jobs", config.jobs, "at least one worker")
+        _refuse_password(config)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        base = without_sweep(config)
+        plan: Plan = build(config.sweep.plan)
+        if listed is None:
+            listed = composed(plan.jobs) if isinstance(plan, Points) else {}
+        space = _space(config, base, plan)
+        objectives = _objectives(config)
+        pruner = build(config.sweep.pruner) if config.sweep.pruner is not None else None
+        _check_pruner(config, objectives)
+        search = cls(config, base, plan, space, objectives, pruner, listed)
+        for point in [*search.space.corners(), *search.plan.points(space)]:
+            placed = search.at(point)
+            check_types(Job.of(placed).config)
+            check_repeat(placed)
+        return search
+
+    @cached_property
+    def name(self) -> str:
+        return f"{self.config.sweep.name}-{Job.of(self.base).id}"
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.config.paths.outputs) / self.base.name / "sweeps" / self.name
+
+    def at(self, point: Point) -> DictConfig:
+        """The configuration of the run at `point`; keys that it lacks are the preset's."""
+        listed = self.listed.get(point.get(Points.KEY, ""))
+        placed = (self.base if listed is None else listed).copy()
+        OmegaConf.set_struct(placed, False)
+        for key, value in point.items() if listed is None else ():
+            OmegaConf.update(placed, key, value)
+        in_group(placed, self.name)
+        return placed
+
+    def study(self, *, anew: bool = False) -> SweepStudy:
+        """The study in its storage, made if it is not there; with `anew`, what was there is removed first."""
+        name = f"{self.base.name}/{self.name}"
+        if anew:
+            self._forget(name)
+        url = self.config.storage or f"sqlite:///{self.directory / 'study.db'}"
+        return SweepStudy(
+            self.directory, name, url,
+            plan=self.plan, space=self.space, objectives=self.objectives, pruner=self.pruner,
+        )  # fmt: skip
+
+    def _forget(self, name: str) -> None:
+        rmtree(self.directory, ignore_errors=True)
+        if self.config.storage:
+            with suppress(KeyError):
+                optuna.delete_study(study_name=name, storage=self.config.storage)
+
+    def description(self) -> dict[str, Any]:
+        """What may not change while a sweep goes on; the number of trials may."""
+        plan: Any = OmegaConf.to_container(self.config.sweep.plan, resolve=True)
+        kept = {key: value for key, value in plan.items() if key != "trials"}
+        space = self.config.sweep.get("space")
+        pruner = self.config.sweep.pruner
+        return {
+            "plan": kept,
+            "space": OmegaConf.to_container(space, resolve=True) if space is not None else {},
+            "objectives": [vars(one) for one in self.objectives],
+            "pruner": OmegaConf.to_container(pruner, resolve=True) if pruner is not None else None,
+        }
+
+    def save(self) -> None:
+        """Leave what a worker needs in the sweep's folder."""
+        write_text(self.directory / "config.yaml", OmegaConf.to_yaml(self.config))
+        for name, config in self.listed.items():
+            write_text(self.directory / "jobs" / f"{name}.yaml", OmegaConf.to_yaml(config))
+
+    @classmethod
+    def load(cls, directory: Path) -> "Search":
+        """What `save` left."""
+        config = OmegaConf.load(directory / "config.yaml")
+        listed = {file.stem: OmegaConf.load(file) for file in sorted((directory / "jobs").glob("*.yaml"))}
+        return cls.of(config, listed)  # type: ignore[arg-type]
+
+
+def without_sweep(config: DictConfig) -> DictConfig:
+    """`config` less what is not part of a run."""
+    base = config.copy()
+    OmegaConf.set_struct(base, False)
+    for key in _OWN:
+        base.pop(key, None)
+    return base
+
+
+def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
+    """The configuration of each listed job: its overrides after those of the command line.
+
+    Raises:
+        SettingError: overrides that do not compose, by the name of the job.
+    """
+    hydra = HydraConfig.get()
+    conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
+    own = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(_OWN)]
+    found = {}
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(conf, version_base="1.3"):
+        for name, overrides in jobs.items():
+            try:
+                found[name] = compose("train", [*own, *overrides])
+            except Exception as error:  # Hydra and OmegaConf raise a dozen kinds
+                key = f"sweep.plan.jobs.{name}"
+                raise SettingError(key, list(overrides), f"overrides that fit the preset ({error})") from error
+    return found
+
+
+def _refuse_password(config: DictConfig) -> None:
+    written = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(written, dict)
+    if has_login(str(written["storage"])):
+        raise ValueError("storage: this address has a password in it; put it into HALLMARK_STORAGE in the environment")
+
+
+def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
+    if isinstance(plan, Points):
+        names = optuna.distributions.CategoricalDistribution(list(plan.jobs))
+        return Space({Points.KEY: names})
+    return Space.of(config.sweep.get("space"), setting_names(base))
+
+
+def _objectives(config: DictConfig) -> list[Objective]:
+    nodes = config.sweep.objectives or [{"metric": config.monitor.metric, "mode": config.monitor.mode}]
+    objectives = [Objective(node["metric"], node["mode"]) for node in nodes]
+    for place, one in enumerate(objectives):
+        key = f"sweep.objectives[{place}]"
+        require(one.metric.startswith("val/"), f"{key}.metric", one.metric, "a validation metric: val/...")
+        require(one.mode in ("min", "max"), f"{key}.mode", one.mode, "min or max")
+        same = one.metric != config.monitor.metric or one.mode == config.monitor.mode
+        require(same, f"{key}.mode", one.mode, f"{config.monitor.mode}, as monitor.mode")
+    return objectives
+
+
+def _check_pruner(config: DictConfig, objectives: list[Objective]) -> None:
+    """A fit tells its monitored metric after each epoch, and no other value can be judged."""
+    if config.sweep.pruner is None:
+        return
+    key, written = "sweep.pruner", str(config.sweep.pruner)
+    require(len(objectives) == 1, key, written, "null with several objectives: Optuna prunes by one")
+    monitored = objectives[0].metric == config.monitor.metric
+    require(monitored, key, written, "null where the objective is not monitor.metric, by which trials are judged")

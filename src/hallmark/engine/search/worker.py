@@ -1,0 +1,148 @@
+"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder>
+
+Trains waiting trials until none waits. Ends as for SIGTERM when the process that started it ends.
+"""
+
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import time
+from types import FrameType
+from typing import Any
+
+from filelock import FileLock
+from omegaconf import DictConfig
+from optuna.trial import Trial, TrialState
+
+from hallmark.checks import Interrupted
+from hallmark.engine.job import Job
+from hallmark.engine.lifeline import end_with_parent
+from hallmark.engine.repeats import train_repeats
+from hallmark.engine.search.jobs import Search
+from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
+from hallmark.engine.terminal import say
+from hallmark.engine.train import Hopeless
+from hallmark.runs.repeats import RepeatSet
+from hallmark.runs.run import Run
+
+
+def work(search: Search, study: SweepStudy) -> None:
+    """Train waiting trials, one after another, until none waits.
+
+    A trial that raises is told as failed, and the next one begins.
+
+    Raises:
+        Interrupted: asked to stop; the trial waits again and its run goes on from its checkpoint.
+    """
+    warnings.filterwarnings("ignore", message=".*is ignored because this .step. is already reported.*")
+    name = uuid.uuid4().hex
+    lock = worker_lock(study.directory, name)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):
+        while (trial := study.claim(name)) is not None:
+            with _beating(trial):
+                _carry_out(search, study, trial)
+    lock.unlink(missing_ok=True)
+
+
+def _carry_out(search: Search, study: SweepStudy, trial: Trial) -> None:
+    pruned: list[int] = []
+
+    def hopeless(step: int, value: float) -> bool:
+        trial.report(value, step)
+        if trial.should_prune():
+            pruned.append(step)
+        return bool(pruned)
+
+    try:
+        config = search.at(search.space.suggest(trial))
+        config.callbacks.progress = None
+        directory = Job.of(config).directory
+        trial.set_user_attr("directory", str(directory))
+        began = time()
+        values = _values(search, config, directory, hopeless if len(search.objectives) == 1 else None)
+        trial.set_user_attr("seconds", round(trial.user_attrs.get("seconds", 0.0) + time() - began, 2))
+        study.study.tell(trial, values)
+    except (Interrupted, KeyboardInterrupt):
+        if not pruned:
+            study.put_back(trial.number)
+            raise
+        study.study.tell(trial, state=TrialState.PRUNED)
+    except Exception as error:
+        say(traceback.format_exc())
+        study.fail(trial.number, f"{type(error).__name__}: {error}")
+
+
+def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopeless | None) -> list[float]:
+    monitored = train_repeats(config, hopeless)
+    values = [
+        monitored if one.metric == config.monitor.metric else measured(directory, one.metric)
+        for one in search.objectives
+    ]
+    for one, value in zip(search.objectives, values, strict=True):
+        if math.isnan(value):
+            raise ValueError(f"{one.metric} is undefined for this trial")
+    return values
+
+
+def measured(directory: Path, metric: str) -> float:
+    """`val/metric` or `val/task/metric` of a finished run, or the mean of a set of repeats.
+
+    Raises:
+        ValueError: it has no such metric.
+    """
+    split, *task, name = metric.split("/")
+    single = (directory / "record.json").exists()
+    metrics: dict[str, Any] = Run(directory).metrics if single else RepeatSet(directory).metrics()
+    known = metrics.get(split, {}).get(task[0] if task else "main", {})
+    if known.get(name) is None:
+        raise ValueError(f"sweep.objectives: {metric} is not measured; there are {', '.join(known)}")
+    return float(known[name] if single else known[name]["mean"])
+
+
+@contextmanager
+def _beating(trial: Trial) -> Iterator[None]:
+    """Say regularly that the trial is alive, for workers on other machines."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT_SECONDS):
+            trial.set_user_attr("beat", time())
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
+
+
+def main() -> None:
+    directory = Path(sys.argv[1])
+    signal.signal(signal.SIGTERM, _stop)
+    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    search = Search.load(directory)
+    study = search.study()
+    assert study.manifest is not None
+    sys.argv = study.manifest["command"]  # what a record shows as the command that makes the run again
+    try:
+        work(search, study)
+    except Interrupted as error:
+        say(str(error))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""A worker: trains what waits, one after another, and leaves each trial as it ended."""
+
+import math
+
+import optuna
+import pandas as pd
+import pytest
+from filelock import FileLock
+from optuna.trial import TrialState
+
+from hallmark.checks import Interrupted
+from hallmark.engine.search.study import worker_lock
+from hallmark.engine.search.worker import measured, work
+from hallmark.runs.record import RunState
+from hallmark.storage.files import write_json
+
+STRENGTH = "model.inverse_regularisation"
+THREE = ["sweep=grid", f"sweep.space={{{STRENGTH}: [1.0, 2.0, 4.0]}}"]
+TWO_OBJECTIVES = "sweep.objectives=[{metric: val/macro_f1, mode: max}, {metric: val/accuracy, mode: max}]"
+MEDIAN = "sweep.pruner={_target_: optuna.pruners.MedianPruner, n_startup_trials: 1}"
+
+
+def strength(config, hopeless=None) -> float:
+    return config.model.inverse_regularisation / 10
+
+
+def states(study) -> list[str]:
+    return [trial.state.name for trial in study.trials()]
+
+
+def test_it_trains_all_that_waits_and_tells_value_time_and_place(search, begin, training, run_of):
+    training(strength)
+    found = search(*THREE)
+    study = begin(found)
+    work(found, study)
+    assert [(one.params[STRENGTH], one.value) for one in study.completed] == [(1.0, 0.1), (2.0, 0.2), (4.0, 0.4)]
+    expected = [str(run_of("experiment=sentiment_tfidf", f"{STRENGTH}={c}").directory) for c in (1.0, 2.0, 4.0)]
+    assert [one.user_attrs["directory"] for one in study.completed] == expected
+    assert all(one.user_attrs["seconds"] >= 0 for one in study.completed)
+    assert list((found.directory / "workers").glob("*.lock")) == []
+
+
+def test_the_progress_of_a_trial_is_not_drawn(search, begin, training):
+    shown = []
+    training(lambda config, hopeless: shown.append(config.callbacks.progress) or 0.5)
+    found = search(*THREE)
+    work(found, begin(found))
+    assert shown == [None] * 3
+
+
+def test_it_holds_its_lock_while_it_trains(search, begin, training):
+    found = search(*THREE)
+    study = begin(found)
+    held = []
+
+    def look(config, hopeless) -> float:
+        worker = study.trials(TrialState.RUNNING)[0].user_attrs["worker"]
+        held.append(worker_lock(study.directory, worker).exists() and study.reclaim(blame=True) == [])
+        return 0.5
+
+    training(look)
+    work(found, study)
+    assert held == [True] * 3
+
+
+def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search, begin, training):
+    def fail_at_two(config, hopeless) -> float:
+        if config.model.inverse_regularisation == 2:
+            raise RuntimeError("out of memory")
+        return 0.5
+
+    training(fail_at_two)
+    found = search(*THREE)
+    study = begin(found)
+    work(found, study)
+    assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
+    assert study.trials(TrialState.FAIL)[0].user_attrs["error"] == "RuntimeError: out of memory"
+    tried = []
+    training(lambda config, hopeless: tried.append(config.model.inverse_regularisation) or 0.5)
+    study.fill()
+    work(found, study)
+    assert tried == [2.0]
+    assert states(study) == ["COMPLETE"] * 3
+
+
+def test_an_undefined_value_is_a_failure(search, begin, training):
+    training(lambda config, hopeless: math.nan)
+    found = search(*THREE)
+    study = begin(found)
+    work(found, study)
+    assert [one.user_attrs["error"] for one in study.trials(TrialState.FAIL)] == [
+        "ValueError: val/macro_f1 is undefined for this trial"
+    ] * 3
+
+
+@pytest.mark.parametrize("kind", [Interrupted, KeyboardInterrupt])
+def test_an_interrupted_trial_waits_again_and_goes_on_as_it_is(search, begin, training, kind):
+    def stop_at_two(config, hopeless) -> float:
+        if config.model.inverse_regularisation == 2:
+            raise kind("SIGTERM: stopped after step 3")
+        return 0.5
+
+    training(stop_at_two)
+    found = search(*THREE)
+    study = begin(found)
+    with pytest.raises(kind):
+        work(found, study)
+    assert states(study) == ["COMPLETE", "WAITING", "WAITING"]
+    training(strength)
+    work(found, study)
+    assert [(one.number, one.value) for one in study.completed] == [(0, 0.5), (1, 0.2), (2, 0.4)]
+
+
+def by_epochs(config, hopeless) -> float:
+    """Three epochs at the same value, stopped as a fit stops itself."""
+    value = {1.0: 0.6, 2.0: 0.3, 4.0: 0.8}[config.model.inverse_regularisation]
+    for epoch in range(3):
+        if hopeless(epoch, value):
+            raise Interrupted("judged hopeless: stopped after epoch")
+    return value
+
+
+def test_a_trial_below_the_median_is_pruned_and_not_tried_again(search, begin, training):
+    training(by_epochs)
+    found = search(*THREE, MEDIAN)
+    study = begin(found)
+    work(found, study)
+    assert states(study) == ["COMPLETE", "PRUNED", "COMPLETE"]
+    assert [one.intermediate_values for one in study.trials()] == [dict.fromkeys(range(3), 0.6), {0: 0.3}, {
+        0: 0.8, 1: 0.8, 2: 0.8
+    }]  # fmt: skip
+    study.fill()
+    assert study.unfinished == []
+    assert study.best().params == {STRENGTH: 4.0}
+
+
+def test_without_a_pruner_nothing_is_judged_hopeless(search, begin, training):
+    training(by_epochs)
+    found = search(*THREE)
+    study = begin(found)
+    work(found, study)
+    assert states(study) == ["COMPLETE"] * 3
+
+
+def test_a_hopeless_fit_is_left_interrupted_after_its_epoch(search, begin, run_of):
+    text = ["experiment=sentiment_text", "trainer.max_epochs=3", "trainer.limit_train_batches=1"]
+    hopeless = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}"
+    found = search(*text, "sweep=grid", "sweep.space={seed: [5]}", hopeless)
+    study = begin(found)
+    work(found, study)
+    assert states(study) == ["PRUNED"]
+    run = run_of(*text, "seed=5")
+    assert str(run.directory) == study.trials()[0].user_attrs["directory"]
+    assert run.record.state is RunState.INTERRUPTED
+    history = pd.read_csv(run.directory / "history.csv")
+    assert history["epoch"].tolist() == [0]
+    assert study.trials()[0].intermediate_values == {0: pytest.approx(history["val/macro_f1"][0])}
+
+
+def test_several_objectives_are_several_values_of_the_finished_run(search, begin, run_of):
+    found = search("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
+    study = begin(found)
+    work(found, study)
+    metrics = run_of("experiment=sentiment_tfidf", "model.ngrams=1").metrics["val"]["main"]
+    assert study.completed[0].values == pytest.approx([metrics["macro_f1"], metrics["accuracy"]], rel=1e-6)
+
+
+def test_a_trial_of_several_objectives_is_not_judged(search, begin, training, monkeypatch):
+    training(lambda config, hopeless: 0.25 if hopeless is None else 0.0)
+    monkeypatch.setattr("hallmark.engine.search.worker.measured", lambda directory, metric: 0.75)
+    found = search("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
+    study = begin(found)
+    work(found, study)
+    assert study.completed[0].values == [0.25, 0.75]
+
+
+def test_a_metric_is_that_of_a_run_or_the_mean_of_a_set(tmp_path):
+    run, repeats = tmp_path / "run", tmp_path / "set"
+    write_json(run / "metrics.json", {"val": {"main": {"accuracy": 0.5}, "image": {"accuracy": 0.25}}})
+    members = []
+    for number, value in enumerate((0.5, 1.0)):
+        directory = tmp_path / f"member{number}"
+        write_json(directory / "metrics.json", {"val": {"main": {"accuracy": value}}})
+        members.append({"note": f"seed {number}", "repetition": number, "directory": f"../member{number}"})
+    fields = {"name": "n", "set_id": "s", "repeat": "seeds:2", "state": "done", "metric": "val/accuracy"}
+    write_json(repeats / "repeats.json", {**fields, "mode": "max", "second": None, "command": [], "members": members})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hallmark.runs.run.Record.read", lambda directory: None)
+        (run / "record.json").touch()
+        assert measured(run, "val/accuracy") == 0.5
+        assert measured(run, "val/image/accuracy") == 0.25
+        with pytest.raises(ValueError, match=r"val/loss is not measured; there are accuracy"):
+            measured(run, "val/loss")
+    assert measured(repeats, "val/accuracy") == 0.75
+
+
+def test_a_worker_goes_on_with_the_trial_that_another_one_left(search, begin, training):
+    """The seconds that both spent are added."""
+    found = search(*THREE)
+    study = begin(found)
+    lock = worker_lock(study.directory, "dead")
+    lock.parent.mkdir()
+    with FileLock(lock):
+        trial = study.claim("dead")
+        study.space.suggest(trial)
+        trial.set_user_attr("seconds", 100.0)
+    lock.touch()
+    study.reclaim(blame=False)
+    training(strength)
+    work(found, study)
+    assert [one.number for one in study.completed] == [0, 1, 2]
+    assert study.completed[0].user_attrs["seconds"] >= 100
+
+
+def test_the_sampler_sees_what_other_workers_found(search, begin, training):
+    training(lambda config, hopeless: -abs(config.model.inverse_regularisation - 9))
+    space = f"sweep.space={{{STRENGTH}: {{low: 0.0, high: 10.0}}}}"
+    found = search("sweep=tpe", "sweep.plan.trials=14", "sweep.plan.startup=6", space)
+    begin(found)
+    work(found, found.study())
+    values = [one.params[STRENGTH] for one in found.study().completed]
+    assert len(values) == 14
+    assert sum(values[6:]) / 8 > sum(values[:6]) / 6
+    assert isinstance(found.study().study.sampler, optuna.samplers.TPESampler)
