@@ -37,7 +37,7 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
     fit, evaluate, compose, small, untouchable
 ):
     run, other = fit(*untouchable), fit(*untouchable, "seed=1")
-    grid = ["sweep=clip_grid", "~sweep.space", "+sweep.space={model.ngrams: [1, 2]}"]
+    grid = ["sweep=grid", "sweep.space={model.ngrams: [1, 2]}"]
     sweep(compose(*untouchable, *small, *grid, command="sweep"))
     train_repeats(compose(*untouchable, *small, "repeat=seeds:2"))
     few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]

@@ -28,7 +28,7 @@ def tweets(classes: list[str], rows: int = 90) -> pd.DataFrame:
 def fitted(rows: pd.DataFrame, classes: list[str], *, balance: float = 0.0) -> TfidfClassifier:
     module = TfidfClassifier(ngrams=2, min_count=2, inverse_regularisation=4.0, classes=classes, class_balance=balance)
     module._trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(rows=lambda _: rows, texts=lambda _: rows["text"].tolist())
+        datamodule=SimpleNamespace(rows=lambda _: rows, texts=lambda _: rows["text"].tolist()), strategy=None
     )
     module.setup("fit")
     return module.eval()
@@ -112,6 +112,7 @@ def test_stored_features_take_the_place_of_the_tower():
 
 def test_a_frozen_tower_is_known_by_its_hash_and_not_saved():
     module = classifier(frozen=True)
+    module._trainer = SimpleNamespace(strategy=None, global_rank=0)
     saved = {"state_dict": module.state_dict()}
     module.on_save_checkpoint(saved)
     assert not [name for name in saved["state_dict"] if name.startswith("encoders.")]
