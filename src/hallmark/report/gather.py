@@ -30,7 +30,9 @@ def gather(paths: Sequence[Path]) -> Report:
     best = [sweep.best_run for sweep in sweeps]
     others = [path for path in paths if not (path / MANIFEST).exists()]
     results = open_results([*others, *(path for path in best if path is not None)])
-    compared = compare(results, "val") if len(results) > 1 else None
+    opened = results and all("test" in result.main for result in results)
+    splits = ["val", *(["test"] if opened else [])] if len(results) > 1 else []
+    compared = [compare(results, split) for split in splits]
     sections = [sweep_section(sweep) for sweep in sweeps]
     sections += result_sections(results[0]) if len(results) == 1 and not sweeps else _together(results, compared)
     labels = [sweep.name for sweep in sweeps] or [result.label for result in results]
@@ -60,13 +62,10 @@ def result_sections(result: Result, prefix: str = "") -> list[Section]:
     return [section for section in found if section is not None]
 
 
-def _together(results: Sequence[Result], compared: Compared | None) -> list[Section]:
+def _together(results: Sequence[Result], compared: Sequence[Compared]) -> list[Section]:
     labels = [result.label for result in results]
     shared = [overview(results)] if len(results) > 1 else []
-    if compared is not None:
-        opened = all("test" in result.main for result in results)
-        found = [compared, *([compare(results, "test")] if opened else [])]
-        shared += [section for one in found if (section := comparison(one, labels)) is not None]
+    shared += [section for one in compared if (section := comparison(one, labels)) is not None]
     own = [
         Section(result.label, parts=result_sections(result, chart_name(f"r{number}")))
         for number, result in enumerate(results, 1)
@@ -82,16 +81,19 @@ def _numbered(sections: Sequence[Section], prefix: str = "s") -> list[Section]:
     ]
 
 
-def _summary(results: Sequence[Result], compared: Compared | None) -> list[str]:
+def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[str]:
+    """Sentences about the results; differences are those on the test split where all of them have looked at it."""
     if not results:
         return []
-    if compared is None:
+    if not compared:
         return [_result_sentence(results[0]), *_grounds(results[0])]
-    best = _best(results)
-    pairs = [pair for pair in compared.pairs if pair.found.metric in (best.main_metric, "score")]
-    about_best = [_pair_sentence(pair) for pair in pairs if best.label in (pair.first, pair.second)]
+    best, last = _best(results), compared[-1]
+    pairs = [pair for pair in last.pairs if pair.found.metric in (best.main_metric, "score")]
+    told = [
+        _pair_sentence(pair, measures.SPLITS[last.split]) for pair in pairs if best.label in (pair.first, pair.second)
+    ]
     shown = results if len(results) <= _FEW else [best]
-    return [*about_best[:_FEW], *_not_compared(compared), *map(_result_sentence, shown), _FLATTERED]
+    return [*told[:_FEW], *_not_compared(last), *map(_result_sentence, shown), _FLATTERED]
 
 
 def _not_compared(compared: Compared) -> list[str]:
@@ -103,15 +105,15 @@ def _best(results: Sequence[Result]) -> Result:
     return max(results, key=lambda result: result.main["val"].interval.estimate if "val" in result.main else -math.inf)
 
 
-def _pair_sentence(pair: Pair) -> str:
+def _pair_sentence(pair: Pair, split: str) -> str:
     found = pair.found
     p_holm = found.p_value if found.p_holm is None else found.p_holm
     numbers = f"{readable(found.metric)} {change(found.difference)}, p = {p_text(p_holm)} after Holm"
     finding = words(pair)
     if not found.told_apart:
-        return f"{pair.first} and {pair.second} {finding} on validation: {numbers}."
+        return f"{pair.first} and {pair.second} {finding} on {split}: {numbers}."
     loser = pair.second if finding.startswith(f"{pair.first} ") else pair.first
-    return f"{finding} than {loser} on validation: {numbers} ({pair.first} minus {pair.second})."
+    return f"{finding} than {loser} on {split}: {numbers} ({pair.first} minus {pair.second})."
 
 
 def _result_sentence(result: Result) -> str:
