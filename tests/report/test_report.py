@@ -213,6 +213,16 @@ def test_an_opened_seal_shows_every_look_with_its_reason(make_run, look_at):
     assert "<b>why" not in page(report)
 
 
+@pytest.mark.parametrize(("opened", "split"), [(2, "test"), (1, "validation")])
+def test_the_first_sentence_is_of_the_test_split_once_all_have_looked_at_it(make_run, look_at, opened, split):
+    first = make_run("clip_final", quality=3.0, measured=("val", "test"))
+    second = make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3, measured=("val", "test"))
+    for run in (first, second)[:opened]:
+        look_at(run)
+    report = gather([first.directory, second.directory])
+    assert report.summary[0].startswith(f"clip_final is better than sentiment_text on {split}: macro F1 +")
+
+
 def test_the_look_of_another_run_is_shown_but_gives_no_test_numbers(make_run, look_at):
     mine, other = make_run(measured=("val", "test")), make_run(run_id="bbbb0000", seed=1)
     look_at(other)
