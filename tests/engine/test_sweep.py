@@ -260,6 +260,27 @@ def test_a_second_machine_finds_all_done_and_has_the_same_summary(search, traine
         assert (here.directory / name).read_text() == (there.directory / name).read_text()
 
 
+def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_over(
+    search, trained, tmp_path, compose, small, monkeypatch
+):
+    storage = f"storage=sqlite:///{tmp_path / 'shared.db'}"
+    other = Search.of(compose(PRESET, *small, *THREE, storage, command="sweep")).study()
+    other.fill()
+    trial = other.claim("a worker of another machine")
+    moments = iter([0.0])
+    monkeypatch.setattr("hallmark.engine.search.study.SILENT_SECONDS", 0.0)
+    monkeypatch.setattr(SweepStudy, "reclaim", _from_the_second_on(SweepStudy.reclaim, moments))
+    assert [(one.number, one.state) for one in search(*THREE, storage).trials()] == [
+        (number, TrialState.COMPLETE) for number in range(3)
+    ]
+    assert trial.number == 0 and len(trained) == 3
+
+
+def _from_the_second_on(reclaim, moments):
+    """`reclaim` that finds nobody silent the first time, which is when the sweep starts."""
+    return lambda study, *, blame: reclaim(study, blame=blame) if next(moments, None) is None else []
+
+
 def test_a_mistake_is_refused_before_anything_is_written(search, trained, tmp_path):
     with pytest.raises(ValueError, match=re.escape("did you mean model.ngrams?")):
         search("sweep=grid", "sweep.space={model.ngram: [1]}")

@@ -71,7 +71,10 @@ def _carry_out(study: SweepStudy, search: Search) -> None:
                 idle = 0 if study.reclaim(blame=True) else idle + 1
                 if idle == ATTEMPTS:
                     raise ValueError(f"workers die before they begin a trial; the reason is in {logs[-1]}")
-            workers.keep(sum(trial.state is TrialState.WAITING for trial in unfinished) + workers.alive)
+            waiting = sum(trial.state is TrialState.WAITING for trial in unfinished)
+            if not waiting and not workers.alive:
+                study.reclaim(blame=False)  # what is left runs on other machines, which may be gone
+            workers.keep(waiting + workers.alive)
             board.refresh()
             time.sleep(_POLL_SECONDS)
 
