@@ -18,7 +18,7 @@ from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 
-from .test_resume import epochs, only_run, same
+from .test_resume import only_run, same
 
 pytestmark = pytest.mark.e2e
 
@@ -65,10 +65,16 @@ def wait_until(condition: Callable[[], object], seconds: float = LIMIT) -> None:
         time.sleep(0.02)
 
 
+def saved(outputs: Path) -> int:
+    """When the checkpoint to go on from was last written, in nanoseconds; 0 if it is not there."""
+    run = only_run(outputs)
+    return run.last.stat().st_mtime_ns if run and run.last.exists() else 0
+
+
 def within_training(process: subprocess.Popen, outputs: Path) -> list[int]:
-    """Wait until the fit is in its next epoch; gives its further ranks."""
-    before = epochs(outputs)
-    wait_until(lambda: epochs(outputs) > before or process.poll() is not None)
+    """Wait until the fit has saved another epoch; gives its further ranks."""
+    before = saved(outputs)
+    wait_until(lambda: saved(outputs) > before or process.poll() is not None)
     assert process.poll() is None, process.communicate()[0]
     others = followers(process)
     assert len(others) == 1
