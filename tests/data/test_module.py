@@ -2,6 +2,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -10,27 +11,32 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import SettingError
 from hallmark.data.leakage import Evidence, LeakageError
-from hallmark.data.module import DataModule
+from hallmark.data.module import DataModule, View
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import Holdout
+from hallmark.runs.metrics import MAIN
 
 
 class ToyDataset(Dataset):
-    def __init__(self, rows: pd.DataFrame) -> None:
+    def __init__(self, rows: pd.DataFrame, view: View | None) -> None:
+        self.view = view
         self.x = torch.tensor(rows["x"].to_numpy(), dtype=torch.float32)
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
-        return {"x": self.x[[draw.position for draw in draws]], "seeds": [draw.seed for draw in draws]}
+        x = self.x[[draw.position for draw in draws]]
+        if self.view is not None:
+            x = torch.stack([self.view(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
+        return {"x": x, "seeds": [draw.seed for draw in draws]}
 
 
 class ToyData(DataModule):
     def __init__(self, table: pd.DataFrame, **changes: Any) -> None:
-        common = {"classes": ["a", "b"], "batch_size": 4, "num_workers": 0, "split": Holdout(0.2, 0.2, 0),
-                  "leakage": "stop", "seed": 0}  # fmt: skip
+        common = {"classes": {MAIN: ["a", "b"]}, "batch_size": 4, "num_workers": 0, "augment": None,
+                  "split": Holdout(0.2, 0.2, 0), "leakage": "stop", "seed": 0}  # fmt: skip
         super().__init__(**{**common, **changes})
         self.table = table
 
@@ -47,8 +53,8 @@ class ToyData(DataModule):
     def evidence(self) -> Evidence:
         return Evidence(self.samples, grouped=True, files={"signal": self.samples["content"].tolist()})
 
-    def dataset(self, split: str) -> Dataset:
-        return ToyDataset(self.rows(split))
+    def dataset(self, split: str, view: View | None = None) -> Dataset:
+        return ToyDataset(self.rows(split), view)
 
     def bind(self, inputs: Mapping[str, Any], store: Any) -> None:
         pass
@@ -81,7 +87,8 @@ def test_unlabelled_rows_are_for_prediction_and_the_others_are_split() -> None:
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"classes": ["a", "a"]}, "classes"), ({"classes": ["a"]}, "classes"), ({"batch_size": 0}, "batch_size"),
+        ({"classes": {MAIN: ["a", "a"]}}, "classes"), ({"classes": {"state": ["a"]}}, "classes.state"),
+        ({"batch_size": 0}, "batch_size"),
         ({"num_workers": -1}, "num_workers"), ({"leakage": "ignore"}, "leakage"),
     ],
 )  # fmt: skip
@@ -176,11 +183,26 @@ def test_rows_added_from_elsewhere_do_not_change_the_content() -> None:
     assert data.content == prepared().content
 
 
-def test_evaluation_reads_every_row_once_in_order_without_augmentation() -> None:
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_evaluation_reads_every_row_once_in_order_without_augmentation(split: str) -> None:
+    data = prepared(augment=lambda x, seed: x + 1000)
+    batches = list(data.eval_dataloader(split))
+    assert torch.cat([batch["x"] for batch in batches]).tolist() == data.rows(split)["x"].tolist()
+
+
+def test_a_view_changes_each_row_by_a_seed_of_its_own() -> None:
     data = prepared()
-    batches = list(data.eval_dataloader("val"))
-    assert torch.cat([batch["x"] for batch in batches]).tolist() == data.rows("val")["x"].tolist()
-    assert {seed for batch in batches for seed in batch["seeds"]} == {0}
+    first, again = (list(data.eval_dataloader("val", lambda x, seed: x + seed % 1000)) for _ in range(2))
+    seeds = [seed for batch in first for seed in batch["seeds"]]
+    assert len(set(seeds)) == len(seeds) == len(data.rows("val"))
+    expected = data.rows("val")["x"].to_numpy() + np.array(seeds) % 1000
+    np.testing.assert_allclose(torch.cat([batch["x"] for batch in first]), expected, rtol=1e-6)
+    assert [batch["seeds"] for batch in again] == [batch["seeds"] for batch in first]
+
+
+def test_training_rows_are_augmented() -> None:
+    data = prepared(augment=lambda x, seed: x + 1000)
+    assert min(x for batch in data.train_dataloader() for x in batch["x"].tolist()) >= 1000
 
 
 def test_labels_are_written_for_unlabelled_rows(tmp_path: Path) -> None:

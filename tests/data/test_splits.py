@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hallmark.checks import SettingError
 from hallmark.data.splits import FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
+from hallmark.runs.metrics import MAIN
 
 CLASSES = ["negative", "neutral", "positive"]
 SHARES = [0.5, 0.3, 0.2]
@@ -155,15 +156,28 @@ def test_a_missing_split_file_is_named(tmp_path: Path) -> None:
 
 def test_check_splits() -> None:
     good = pd.DataFrame({"target": ["a", "b", "a", None], "split": ["train", "train", "val", "predict"]})
-    check_splits(good, ["a", "b"])
+    check_splits(good, {MAIN: ["a", "b"]})
     with pytest.raises(ValueError, match=r"only one class \(a\) in 4 rows"):
-        check_splits(good.assign(target="a"), ["a", "b"])
+        check_splits(good.assign(target="a"), {MAIN: ["a", "b"]})
     with pytest.raises(ValueError, match=r"data\.split: no rows in val"):
-        check_splits(good.iloc[:2], ["a", "b"])
+        check_splits(good.iloc[:2], {MAIN: ["a", "b"]})
     with pytest.raises(ValueError, match=r"data\.split: no rows in train"):
-        check_splits(good.assign(split="val"), ["a", "b"])
+        check_splits(good.assign(split="val"), {MAIN: ["a", "b"]})
     with pytest.raises(ValueError, match="class b has no training row"):
-        check_splits(good.assign(split=["train", "val", "train", "predict"]), ["a", "b"])
+        check_splits(good.assign(split=["train", "val", "train", "predict"]), {MAIN: ["a", "b"]})
+
+
+def test_every_task_is_checked() -> None:
+    good = pd.DataFrame({
+        "target": ["a / 0", "b / 1", "a / 1"], "target_action": ["a", "b", "a"], "target_state": ["0", "1", None],
+        "split": ["train", "train", "val"],
+    })  # fmt: skip
+    classes = {"action": ["a", "b"], "state": ["0", "1"]}
+    check_splits(good, classes)
+    with pytest.raises(ValueError, match=r"only one class of state \(0\) in 3 rows"):
+        check_splits(good.assign(target_state="0"), classes)
+    with pytest.raises(ValueError, match="class 1 has no training row"):
+        check_splits(good.assign(target_state=["0", None, "1"]), classes)
 
 
 def test_the_summary_counts_and_hashes_ids_in_any_order() -> None:

@@ -155,14 +155,17 @@ def repeats(tmp_path: Path, make_record: Maker, *, state: str) -> Path:
 
 def test_a_set_of_repeats_is_one_result(tmp_path: Path, make_record: Maker) -> None:
     directory = repeats(tmp_path, make_record, state="done")
-    macro, accuracy = {"mean": 0.75, "std": 0.05, "n": 3}, {"mean": 0.5, "std": None, "n": 1}
-    write_json(directory / "metrics.json", {"val": {"main": {"macro_f1": macro, "accuracy": accuracy}}})
+    for seed, macro_f1 in enumerate((0.70, 0.75, 0.80)):
+        accuracy = {"accuracy": 0.5} if seed == 1 else {}
+        measured = {"val": {"main": {"macro_f1": macro_f1, **accuracy}}}
+        write_json(tmp_path / "clip" / f"r{seed}" / "metrics.json", measured)
+    write_json(directory / "metrics.json", {})
     *members, whole = find_entries([tmp_path])
     assert [member.kind for member in members] == ["run"] * 3
     assert whole == Entry(
-        kind="set", name="clip", id="set00000", state="done", metric="val/macro_f1", value=0.75, std=0.05, n=3,
-        test="sealed", seed=None, repeat="seeds:3", started="2026-01-01T00:00:00+00:00", seconds=60.5,
-        directory=str(directory), problem=None,
+        kind="set", name="clip", id="set00000", state="done", metric="val/macro_f1", value=pytest.approx(0.75),
+        std=pytest.approx(0.05), n=3, test="sealed", seed=None, repeat="seeds:3",
+        started="2026-01-01T00:00:00+00:00", seconds=60.5, directory=str(directory), problem=None,
     )  # fmt: skip
     other = find_entries([directory], "val/accuracy")[0]
     assert (other.value, other.std) == (0.5, None)

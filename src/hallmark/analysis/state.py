@@ -4,12 +4,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.storage.files import atomic_path, write_csv, write_json
+
+if TYPE_CHECKING:
+    from hallmark.data.module import DataModule, View
 
 
 @dataclass
@@ -23,7 +26,8 @@ class State:
         history: one row an epoch; empty for a run without epochs.
         predictions_of: predictions of another split by name; `out_of_fold` refits on folds of the
             training split if it has to.
-        load: data module and module with the selected weights, for analyses that must run the model.
+        predict: predictions of the same split with every raw input changed by a view; not stored.
+        load: data module and module with the selected weights, for analyses that need them.
     """
 
     directory: Path
@@ -31,10 +35,11 @@ class State:
     predictions: pd.DataFrame
     history: pd.DataFrame
     predictions_of: Callable[[str], pd.DataFrame]
-    load: Callable[[], tuple[Any, Any]]
+    predict: Callable[["View"], pd.DataFrame]
+    load: Callable[[], tuple["DataModule", Any]]
 
     @cached_property
-    def loaded(self) -> tuple[Any, Any]:
+    def loaded(self) -> "tuple[DataModule, Any]":
         """(data module, module), built at most once."""
         return self.load()
 

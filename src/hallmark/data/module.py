@@ -1,7 +1,7 @@
 """What every system's data module is: samples, split, gate, loaders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,19 @@ from hallmark.checks import require, setting
 from hallmark.data.leakage import Evidence, LeakageError, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw, EpochSampler, eval_batches
-from hallmark.data.splits import SplitPlan, check_splits, split_summary
+from hallmark.data.splits import SplitPlan, check_splits, split_summary, target_column
+from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
+from hallmark.storage.seeds import fold_in_many
 
 if TYPE_CHECKING:
     from hallmark.features.store import FeatureStore
+
+View = Callable[[Any, int], Any]
+"""Changes the raw input of one sample, as its seed says: an augmentation or a perturbation."""
+
+_VIEW_SEED = 20
 
 
 class DataModule(LightningDataModule, ABC):
@@ -27,12 +34,14 @@ class DataModule(LightningDataModule, ABC):
     The engine calls `prepare` (read and split), `check` (leakage gate) and `bind` (what the model wants
     to see), then Lightning asks for loaders. `samples` holds one row a sample with the columns id,
     group, target (None if unlabelled), split, content (hash of all that the sample is made of),
-    `slice_*` and `info_*`.
+    `slice_*` and `info_*`. With several tasks each has a column `target_<task>`, and `target` is what
+    the split is stratified by.
 
     Args:
-        classes: class names in the order of the logits.
+        classes: by task, class names in the order of the logits; the task of a single-task system is `main`.
         batch_size: samples a step of one process; on several devices each process takes as many.
         num_workers: loader processes; 0 reads in the training process.
+        augment: training-time augmentation; None for none.
         split: who trains, selects and tests.
         leakage: `stop` on a finding of the gate, or `report` it in the record.
         seed: of the sample order and the augmentation.
@@ -43,15 +52,18 @@ class DataModule(LightningDataModule, ABC):
     """
 
     def __init__(
-        self, *, classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int
-    ) -> None:
+        self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: View | None,
+        split: SplitPlan, leakage: str, seed: int,
+    ) -> None:  # fmt: skip
         super().__init__()
-        require(len(set(classes)) == len(classes) > 1, "classes", list(classes), "two or more different names")
+        for task, names in classes.items():
+            key = "classes" if task == MAIN else f"classes.{task}"
+            require(len(set(names)) == len(names) > 1, key, list(names), "two or more different names")
         require(batch_size >= 1, "batch_size", batch_size, "at least 1")
         require(num_workers >= 0, "num_workers", num_workers, "at least 0")
         require(leakage in ("stop", "report"), "leakage", leakage, "stop or report")
-        self.classes = list(classes)
-        self.batch_size, self.num_workers, self.seed = batch_size, num_workers, seed
+        self.classes = {task: list(names) for task, names in classes.items()}
+        self.batch_size, self.num_workers, self.augment, self.seed = batch_size, num_workers, augment, seed
         self.split_plan, self.leakage_action = split, leakage
         self.samples = pd.DataFrame()
         self.content = ""
@@ -70,8 +82,8 @@ class DataModule(LightningDataModule, ABC):
         """What the leakage gate compares, for `samples`."""
 
     @abstractmethod
-    def dataset(self, split: str) -> Dataset:
-        """Samples of a split; reads a batch at once through `__getitems__(draws)`."""
+    def dataset(self, split: str, view: View | None = None) -> Dataset:
+        """Samples of a split, their raw inputs as in `view`; reads a batch at once through `__getitems__(draws)`."""
 
     @abstractmethod
     def bind(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
@@ -152,9 +164,14 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"split={split}: the data has no such rows; it has {held}")
         return rows
 
+    def class_counts(self, task: str) -> list[int]:
+        """Training rows of each class of `task`, in the order of its classes."""
+        counts = self.rows("train")[target_column(task)].value_counts()
+        return [int(counts.get(name, 0)) for name in self.classes[task]]
+
     def train_dataloader(self) -> DataLoader:
         """This process's part of the training rows."""
-        dataset, rank, world_size = self.dataset("train"), *self._place()
+        dataset, rank, world_size = self.dataset("train", self.augment), *self._place()
         size = len(self.rows("train"))
         sampler = EpochSampler(size, seed=self.seed, skip=self._skip, rank=rank, world_size=world_size)
         if self.trainer is not None:  # worker processes read ahead before Lightning announces a resumed epoch
@@ -168,10 +185,11 @@ class DataModule(LightningDataModule, ABC):
         batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
         return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
 
-    def eval_dataloader(self, split: str) -> DataLoader:
-        """Every sample of `split` once, in order, without augmentation, in this process alone."""
-        draws = [Draw(position, 0) for position in range(len(self.rows(split)))]
-        return DataLoader(self.dataset(split), 4 * self.batch_size, sampler=draws, **self._loading())
+    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
+        """Every sample of `split` once, in order, in this process alone; each row has one seed for any `view`."""
+        seeds = fold_in_many(_VIEW_SEED, count=len(self.rows(split)))
+        draws = [Draw(position, int(seed)) for position, seed in enumerate(seeds)]
+        return DataLoader(self.dataset(split, view), 4 * self.batch_size, sampler=draws, **self._loading())
 
     def _place(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""

@@ -1,5 +1,6 @@
 """Who trains, selects and tests: grouped, stratified, written down with a hash."""
 
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from hallmark.checks import require
+from hallmark.runs.metrics import MAIN
 from hallmark.storage.hashing import digest
 
 _NAMES = {"train", "val", "calibration", "test", "held_out", "predict"}
@@ -108,23 +110,31 @@ class InnerFold:
         return names
 
 
-def check_splits(samples: pd.DataFrame, classes: list[str]) -> None:
-    """Raise ValueError unless train and val hold rows, and train every class.
+def target_column(task: str) -> str:
+    """The column of a sample table that holds the labels of `task`."""
+    return "target" if task == MAIN else f"target_{task}"
 
-    `samples` needs the columns split and target.
+
+def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> None:
+    """Raise ValueError unless train and val hold rows, and train every class of every task.
+
+    `samples` needs the column split and a target column for each task.
     """
-    present = sorted(samples["target"].dropna().unique())
-    if len(present) < 2:
-        raise ValueError(
-            f"data: only one class ({', '.join(present) or 'none'}) in {len(samples)} rows; a classifier needs two"
-        )
+    for task in classes:
+        present = sorted(samples[target_column(task)].dropna().unique())
+        if len(present) < 2:
+            of_task = "" if task == MAIN else f" of {task}"
+            found = f"only one class{of_task} ({', '.join(present) or 'none'}) in {len(samples)} rows"
+            raise ValueError(f"data: {found}; a classifier needs two")
     for split in ("train", "val"):
         if not (samples["split"] == split).any():
             raise ValueError(f"data.split: no rows in {split}; give it a larger share or more data")
-    absent = set(classes) - set(samples.loc[samples["split"] == "train", "target"])
-    if absent:
-        raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
-                         "drop it from data.classes or choose another data.split.seed")  # fmt: skip
+    training = samples[samples["split"] == "train"]
+    for task, names in classes.items():
+        absent = set(names) - set(training[target_column(task)])
+        if absent:
+            raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
+                             "drop it from data.classes or choose another data.split.seed")  # fmt: skip
 
 
 def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:

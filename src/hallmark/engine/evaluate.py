@@ -11,11 +11,12 @@ from rich.console import Console
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
+from hallmark.data.module import View
 from hallmark.engine.build import build
 from hallmark.engine.finished import Finished, opened
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.repeats import repeats_table
-from hallmark.engine.terminal import metrics_table, say
+from hallmark.engine.terminal import print_metrics, say
 from hallmark.engine.train import quieten
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import held
@@ -59,7 +60,7 @@ def _state_of_run(finished: Finished, split: str) -> State:
     return State(
         directory=finished.run.directory, split=split, predictions=finished.predictions(split),
         history=finished.history, predictions_of=finished.predictions,
-        load=lambda: (finished.data, finished.module),
+        predict=lambda view: finished.viewed(split, view), load=lambda: (finished.data, finished.module),
     )  # fmt: skip
 
 
@@ -69,23 +70,24 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
             one.predictions(name)
         return repeats.predictions(name)
 
+    def viewed(view: View) -> pd.DataFrame:
+        return repeats.pooled([one.viewed(split, view) for one in finished])
+
     def refuse() -> NoReturn:
-        raise ValueError(f"run={repeats.directory}: this analysis runs one model; give one run of the set")
+        raise ValueError(f"run={repeats.directory}: this analysis needs one model; give one run of the set")
 
     predictions = pooled(split)
     repeats.write_summary()
     Console().print(repeats_table(repeats))
     return State(
         directory=repeats.directory, split=split, predictions=predictions, history=pd.DataFrame(),
-        predictions_of=pooled, load=refuse,
+        predictions_of=pooled, predict=viewed, load=refuse,
     )  # fmt: skip
 
 
 def _analyse(state: State, analyses: dict[str, Analysis]) -> list[Path]:
     """Print the metrics and run the analyses; gives what they wrote."""
-    if state.predictions["target"].notna().any():
-        title = f"{state.directory.parent.name} · {state.split} · n = {len(state.predictions)}"
-        Console().print(metrics_table(state.predictions, title))
+    print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}")
     left: list[Path] = []
     for name, analysis in analyses.items():
         with setting(f"analysis.{name}"):

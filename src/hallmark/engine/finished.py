@@ -7,14 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
-from lightning import LightningModule, Trainer
+from lightning import Trainer
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.data.module import DataModule
+from hallmark.data.module import DataModule, View
 from hallmark.engine.job import Job
-from hallmark.engine.predict import load_weights, predict_split
+from hallmark.engine.predict import load_weights, predict_split, predicted
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.encoders.weights import safe_load
+from hallmark.learning.module import TrainableModule
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TEST, OpenLook, SealedError, seal_of
@@ -55,7 +56,7 @@ class Finished:
         return data
 
     @cached_property
-    def module(self) -> LightningModule:
+    def module(self) -> TrainableModule:
         module = build_module(self.job, self.data)
         load_weights(module, self.run.best)
         return module.eval()
@@ -83,14 +84,28 @@ class Finished:
             return self._out_of_fold()
         return self._predicted(split)
 
-    def _test(self) -> pd.DataFrame:
+    def viewed(self, split: str, view: View) -> pd.DataFrame:
+        """Predictions of `split` with inputs as in `view`; they are not stored.
+
+        Raises:
+            SealedError: the test split, and the seal was not opened for this run.
+        """
+        if split == TEST:
+            self._check_look()
+        return predicted(self.trainer, self.module, self.data, split, view)
+
+    def _check_look(self) -> OpenLook:
         if self.look is None:
             raise SealedError(
                 f"{self.run.directory}: the test split is sealed; only evaluate.py run=... split=test opens it, once"
             )
+        return self.look
+
+    def _test(self) -> pd.DataFrame:
+        look = self._check_look()
         path = self.run.directory / "predictions" / f"{TEST}.parquet"
         table = read_predictions(path) if path.exists() else self._predicted(TEST)
-        self.look.record(self.run, table_metrics(table))
+        look.record(self.run, table_metrics(table))
         return table
 
     def _predicted(self, split: str) -> pd.DataFrame:

@@ -1,14 +1,13 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from hallmark.analysis.tables import always_the_commonest, classified_tasks
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
+from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
@@ -36,40 +35,36 @@ def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
             "bad rows, listed in problems.csv: "
             + ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
         )
-    repeats = len(data.samples) - data.samples["group"].nunique()
-    if repeats:
-        say(f"{repeats} rows repeat the content of another; repeats stay in one split")
+    groups = data.samples["group"].nunique()
+    if groups < len(data.samples):
+        say(f"{len(data.samples)} rows in {groups} groups that belong together; each group stays in one split")
 
 
-def report(run: Run, classes: Sequence[str]) -> None:
+def report(run: Run) -> None:
     """The validation metrics with intervals, beside always predicting the most frequent class."""
     assert run.record is not None
     predictions = read_predictions(run.directory / "predictions" / "val.parquet")
-    Console().print(metrics_table(predictions, f"{run.record.name} · val · n = {len(predictions)}"))
+    print_metrics(predictions, f"{run.record.name} · val")
     selected = run.record.selected
     assert selected is not None
     chosen = f"selected on {selected['metric']} = {selected['value']:.4f}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
 
 
-def metrics_table(predictions: pd.DataFrame, title: str) -> Table:
+def print_metrics(predictions: pd.DataFrame, title: str) -> None:
+    """A table for each classification task with labelled rows."""
+    for task, classes, rows in classified_tasks(predictions):
+        of_task = "" if task == MAIN else f" · {task}"
+        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · n = {len(rows)}"))
+
+
+def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str) -> Table:
     """A rich table: metric, value with clustered bootstrap interval, majority class."""
-    majority = _majority(predictions)
-    intervals = all_intervals(predictions, _SHOWN, level=LEVEL, repeats=REPEATS, seed=0)
+    (majority,) = table_metrics(always_the_commonest(rows, classes)).values()
+    intervals = all_intervals(rows, _SHOWN, level=LEVEL, repeats=REPEATS, seed=0)
     table = Table("metric", "value", f"{LEVEL:.0%} interval", "majority class", title=title)
     for name in _SHOWN:
         interval = intervals[name]
         spread = f"[{interval.low:.3f}, {interval.high:.3f}]"
         table.add_row(name, f"{interval.estimate:.3f}", spread, f"{majority[name]:.3f}")
     return table
-
-
-def _majority(predictions: pd.DataFrame) -> dict[str, Any]:
-    top = predictions["target"].mode()[0]
-    classes = predictions.attrs["classes"]["main"]
-    certain = [float(name == top) for name in classes]
-    constant = predictions.assign(
-        prediction=top, probabilities=pd.Series([certain] * len(predictions), index=predictions.index)
-    )
-    constant["score"] = (constant["target"] == top).astype(float)
-    return table_metrics(constant)["main"]

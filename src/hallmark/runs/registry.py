@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
+
+from hallmark.runs.metrics import find_metric
 
 # How an entry can stand: the states of a record, and a record that cannot be read.
 STATES = ("running", "done", "failed", "interrupted", "unreadable")
@@ -130,7 +133,7 @@ def _run(directory: Path, metric: str | None) -> Entry:
     wanted, value = selected.get("metric"), _number(selected.get("value"))
     metrics = _read_if_there(directory / "metrics.json")
     if metric is not None:
-        wanted, value = metric, _number(_look_up(metrics, metric))
+        wanted, value = metric, _found(metrics, metric)
     return Entry(
         kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory),
         metric=wanted, value=value, std=None, n=None, test=_test(directory, record, metrics), seed=record["seed"],
@@ -142,14 +145,16 @@ def _run(directory: Path, metric: str | None) -> Entry:
 def _set(directory: Path, metric: str | None) -> Entry:
     repeats = _read(directory / "repeats.json")
     wanted = metric or repeats["metric"]
-    pooled = _look_up(_read_if_there(directory / "metrics.json"), wanted)
-    pooled = pooled if isinstance(pooled, dict) else {}
     places = [directory / member["directory"] for member in repeats["members"]]
+    measured = places if (directory / "metrics.json").exists() else []
+    found = [_found(_read_if_there(place / "metrics.json"), wanted) for place in measured]
+    values = [value for value in found if value is not None]
     members = [(place, _read_if_there(place / "record.json")) for place in places]
     tests = {_test(place, record, {}) for place, record in members if record}
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
-        metric=wanted, value=_number(pooled.get("mean")), std=_number(pooled.get("std")), n=len(members),
+        metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
+        n=len(members),
         test=next((test for test in ("opened", "sealed") if test in tests), None), seed=None, repeat=repeats["repeat"],
         started=min((_moment(record["started"]) for _, record in members if record), default=None),
         seconds=round(sum(record["wall_seconds"] for _, record in members if record), 2),
@@ -192,10 +197,8 @@ def _state(state: str, *places: Path) -> str:
     return state if state != "running" or any(map(in_use, places)) else "interrupted"
 
 
-def _look_up(metrics: dict[str, Any], name: str) -> Any:
-    *split, metric = name.split("/")
-    of_split = metrics.get(split[0] if split else "val", {})
-    return of_split.get(split[1] if len(split) > 1 else "main", {}).get(metric)
+def _found(metrics: dict[str, Any], name: str) -> float | None:
+    return find_metric(metrics, name if "/" in name else f"val/{name}")
 
 
 def _number(value: Any) -> float | None:

@@ -1,10 +1,12 @@
 """Repeats of one setting as one result: a directory that lists its runs and holds their mean and spread."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json, write_csv, write_json
@@ -107,22 +109,26 @@ class RepeatSet:
         Raises:
             ValueError: a member has no predictions of that split.
         """
-        import pandas as pd  # heavy: the registry of runs reads records without it
+        from hallmark.runs.predictions import read_predictions  # heavy: the registry of runs reads records without it
 
-        from hallmark.runs.predictions import read_predictions
+        paths = [member.run.directory / "predictions" / f"{split}.parquet" for member in self.members]
+        return self.pooled([read_predictions(path) for path in paths])
 
-        tables = []
-        for member in self.members:
-            table = read_predictions(member.run.directory / "predictions" / f"{split}.parquet")
-            tables.append(table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition))
-        pooled = pd.concat(tables, ignore_index=True)
+    def pooled(self, tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
+        """One table of each member in one, as `predictions` gives it."""
+        import pandas as pd
+
+        own = [
+            table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition)
+            for member, table in zip(self.members, tables, strict=True)
+        ]
+        pooled = pd.concat(own, ignore_index=True)
         pooled.attrs = tables[0].attrs
         return pooled
 
     def value(self, member: Member, metric: str) -> float | None:
-        """`split/metric` or `split/task/metric` of a finished member."""
-        split, *task, name = metric.split("/")
-        return member.run.metrics.get(split, {}).get(task[0] if task else "main", {}).get(name)
+        """What `find_metric` finds in a finished member."""
+        return find_metric(member.run.metrics, metric)
 
     def table(self) -> "pd.DataFrame":
         """One row a finished run (run, note, main metric, second metric, seconds, checkpoint), then mean and std.

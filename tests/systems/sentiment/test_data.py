@@ -10,6 +10,7 @@ from hallmark.data.augment import LightAugment
 from hallmark.data.problems import BadDataError
 from hallmark.data.sampling import Draw
 from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
+from hallmark.runs.metrics import MAIN
 
 
 class Picture(ImageEncoder):
@@ -49,7 +50,7 @@ def test_batches_hold_what_the_rows_hold(module_of):
     assert batch["image"].shape == (len(rows), 3, 16, 16)
     assert batch["image"].dtype == torch.uint8
     assert batch["text"]["lengths"].squeeze(1).tolist() == [len(text) for text in data.texts("val")]
-    assert [data.classes[number] for number in batch["target"]] == rows["target"].tolist()
+    assert [data.classes[MAIN][number] for number in batch["target"]] == rows["target"].tolist()
     with Image.open(rows["info_path"][0]) as picture:
         mean = np.asarray(picture.convert("RGB").resize((16, 16))).mean()
     assert abs(batch["image"][0].float().mean().item() - mean) < 12

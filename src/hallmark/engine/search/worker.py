@@ -14,9 +14,9 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 from time import time
 from types import FrameType
-from typing import Any
 
 from filelock import FileLock
 from omegaconf import DictConfig
@@ -30,6 +30,7 @@ from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
 from hallmark.engine.terminal import say
 from hallmark.engine.train import Hopeless
+from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 
@@ -94,18 +95,20 @@ def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopel
 
 
 def measured(directory: Path, metric: str) -> float:
-    """`val/metric` or `val/task/metric` of a finished run, or the mean of a set of repeats.
+    """What `find_metric` finds in a finished run, or its mean over a set of repeats.
 
     Raises:
-        ValueError: it has no such metric.
+        ValueError: there is no such metric.
     """
-    split, *task, name = metric.split("/")
     single = (directory / "record.json").exists()
-    metrics: dict[str, Any] = Run(directory).metrics if single else RepeatSet(directory).metrics()
-    known = metrics.get(split, {}).get(task[0] if task else "main", {})
-    if known.get(name) is None:
-        raise ValueError(f"sweep.objectives: {metric} is not measured; there are {', '.join(known)}")
-    return float(known[name] if single else known[name]["mean"])
+    runs = [Run(directory)] if single else [member.run for member in RepeatSet(directory).members]
+    values = [find_metric(run.metrics, metric) for run in runs]
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        measured = runs[0].metrics.get("val", {}).items()
+        names = [f"{task}/{name}".removeprefix(f"{MAIN}/") for task, of_task in measured for name in of_task]
+        raise ValueError(f"sweep.objectives: {metric} is not measured; there are {', '.join(names)}")
+    return fmean(known)
 
 
 @contextmanager

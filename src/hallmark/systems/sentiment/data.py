@@ -14,7 +14,7 @@ from hallmark.checks import SettingError, require
 from hallmark.data.augment import LightAugment
 from hallmark.data.images import decoded_images, scan_images
 from hallmark.data.leakage import Evidence
-from hallmark.data.module import DataModule
+from hallmark.data.module import DataModule, View
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan
@@ -22,6 +22,7 @@ from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalise_text
 from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
+from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes, digest_file
@@ -39,7 +40,6 @@ class PairDataModule(DataModule):
         sample: arguments of `sample.generate`; needed where `folder` is None.
         extra: CSV files of further training rows, as the augmentation analyses write them.
         on_problem: policy by kind of problem.
-        augment: training-time augmentation of the pictures; None for none.
         mark_links: let models read `http` for a link and `@user` for a handle.
         cache: root of decoded pictures and of the sample world.
         common: the arguments of `DataModule`.
@@ -51,13 +51,14 @@ class PairDataModule(DataModule):
         classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
-            classes=classes, batch_size=batch_size, num_workers=num_workers, split=split, leakage=leakage, seed=seed
-        )
+            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
+            leakage=leakage, seed=seed,
+        )  # fmt: skip
         require(
             set(on_problem) == set(KINDS), "on_problem", dict(on_problem), f"a policy for each of {', '.join(KINDS)}"
         )
         self.problems = Problems(on_problem, repairable=REPAIRABLE)
-        self.cache, self.augment, self.mark_links = Path(cache), augment, mark_links
+        self.cache, self.mark_links = Path(cache), mark_links
         self.folder = self._resolve(folder, sample)
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
         self._inputs: Mapping[str, Encoder | None] = {}
@@ -73,7 +74,7 @@ class PairDataModule(DataModule):
         return generate(self.cache / "sample" / f"sentiment-{digest(dict(sample))[:8]}", **sample)
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
-        samples, self._thumbnails = read_corpus(self.folder, self.classes, self.problems, self.cache)
+        samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
         return samples, self.problems
 
     def facts(self) -> dict[str, Any]:
@@ -154,36 +155,44 @@ class PairDataModule(DataModule):
         write_csv(path, predictions[["id", "prediction"]].set_axis(["guid", "tag"], axis=1))
         return path
 
-    def dataset(self, split: str) -> Dataset:
+    def dataset(self, split: str, view: View | None = None) -> Dataset:
+        if view is not None:
+            return self._dataset(split, view)
         if split not in self._datasets:
-            rows = self.rows(split)
-            self._datasets[split] = PairDataset(
-                target=torch.tensor([self._class_index(name) for name in rows["target"]]),
-                inputs={name: self._input(encoder, rows, split) for name, encoder in self._inputs.items()},
-                augment=self.augment if split == "train" else None,
-            )
+            self._datasets[split] = self._dataset(split, None)
         return self._datasets[split]
+
+    def _dataset(self, split: str, view: View | None) -> "PairDataset":
+        rows = self.rows(split)
+        viewed = view is not None
+        return PairDataset(
+            target=torch.tensor([self._class_index(name) for name in rows["target"]]),
+            inputs={name: self._input(encoder, rows, viewed=viewed) for name, encoder in self._inputs.items()},
+            view=view,
+        )
 
     def texts(self, split: str) -> list[str]:
         """What a model reads of each row of `split`."""
-        return [mark_links_in(text) if self.mark_links else text for text in self.rows(split)["text"]]
+        return self._read_texts(self.rows(split))
+
+    def _read_texts(self, rows: pd.DataFrame) -> list[str]:
+        return [mark_links_in(text) if self.mark_links else text for text in rows["text"]]
 
     def _class_index(self, name: str | None) -> int:
-        return self.classes.index(name) if name in self.classes else -1
+        return self.classes[MAIN].index(name) if name in self.classes[MAIN] else -1
 
-    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, split: str) -> "Input":
+    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, *, viewed: bool) -> "Input":
+        texts = self._read_texts(rows)
         if encoder is None:
-            return self.texts(split)
+            return texts
         if isinstance(encoder, ImageEncoder):
             pixels = self._pixels(rows, encoder.image_size)
-            augmented = split == "train" and self.augment is not None
-            if self._store is None or not encoder.frozen or augmented:
+            if self._store is None or not encoder.frozen or viewed:
                 return pixels
             return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
         assert isinstance(encoder, TextEncoder)
         if self._store is None or not encoder.frozen:
-            return encoder.tokenize(self.texts(split))
-        texts = self.texts(split)
+            return encoder.tokenize(texts)
         content = [digest_bytes(text.encode()) for text in texts]
         return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
 
@@ -220,11 +229,11 @@ class PairDataset(Dataset):
     Args:
         target: int64 [N], −1 where unlabelled.
         inputs: by modality: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
-        augment: applied to pixels with the seed of the draw.
+        view: applied to pixels with the seed of the draw.
     """
 
-    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], augment: LightAugment | None) -> None:
-        self.target, self.inputs, self.augment = target, inputs, augment
+    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], view: View | None) -> None:
+        self.target, self.inputs, self.view = target, inputs, view
 
     def __len__(self) -> int:
         return len(self.target)
@@ -248,6 +257,6 @@ class PairDataset(Dataset):
         return batch
 
     def _view(self, pixels: Tensor, draws: Sequence[Draw]) -> Tensor:
-        if self.augment is None:
+        if self.view is None:
             return pixels
-        return torch.stack([self.augment(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])
+        return torch.stack([self.view(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])
