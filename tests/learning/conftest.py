@@ -1,7 +1,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import pandas as pd
 import pytest
 import torch
 from lightning import LightningDataModule, Trainer
@@ -12,6 +11,7 @@ from hallmark.data.sampling import Draw, EpochSampler
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
+from hallmark.runs.metrics import MAIN
 
 CLASSES = ["a", "b", "c"]
 
@@ -32,6 +32,10 @@ class Tower(Encoder):
 
 
 class Classifier(ClassificationModule):
+    @property
+    def inputs(self) -> dict[str, Encoder | None]:
+        return {"x": None}
+
     def forward(self, batch: dict[str, Any]) -> Tensor:
         return self.head(torch.cat([encoder(batch["x"]) for encoder in self.encoders.values()], dim=1))
 
@@ -54,9 +58,9 @@ def as_is(batch: Any) -> Any:
 class ToyData(LightningDataModule):
     """24 training rows of unequal classes in batches of 6, and 8 validation rows."""
 
-    def rows(self, split: str) -> pd.DataFrame:
-        assert split == "train"
-        return pd.DataFrame({"target": [CLASSES[index] for index in Rows.target]})
+    def class_counts(self, task: str) -> list[int]:
+        assert task == MAIN
+        return Rows.target.bincount().tolist()
 
     def train_dataloader(self) -> DataLoader:
         return DataLoader(Rows(), 6, sampler=EpochSampler(24, seed=0), collate_fn=as_is)

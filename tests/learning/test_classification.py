@@ -7,6 +7,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from hallmark.checks import SettingError
 from hallmark.learning.encoders.weights import safe_load
+from hallmark.runs.metrics import MAIN
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -126,7 +127,7 @@ def test_predictions_are_probabilities_by_index(classifier) -> None:
     with torch.no_grad():
         out = module.predict_step(batch, 0)
     assert out["index"].tolist() == [4, 2]
-    torch.testing.assert_close(out["probabilities"], module(batch).softmax(dim=1))
+    torch.testing.assert_close(out["probabilities"][MAIN], module(batch).softmax(dim=1))
 
 
 @pytest.mark.parametrize(

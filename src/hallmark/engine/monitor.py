@@ -4,19 +4,19 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from lightning import LightningModule
 from omegaconf import DictConfig
 
 from hallmark.checks import require
+from hallmark.learning.module import TrainableModule
 
 
-def check_monitor(config: DictConfig, module: LightningModule) -> None:
+def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     """See that what `monitor` and the callbacks watch will be there.
 
     Raises:
         SettingError: a metric that the module does not log on validation rows, or no such mode.
     """
-    known = sorted(module.validation_metrics)  # type: ignore[arg-type]
+    known = sorted(module.validation_metrics)
     for key, metric in _watched(config):
         require(metric in known, key, metric, _expected(str(metric), known))
     require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from lightning import Callback, LightningModule, Trainer, seed_everything
+from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -29,10 +29,11 @@ from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, StayStopped, StepSeeds
 from hallmark.learning.initialise import initialise_from
+from hallmark.learning.module import TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
-from hallmark.storage.files import write_text
+from hallmark.storage.files import write_csv, write_text
 
 Hopeless = Callable[[int, float], bool]
 
@@ -67,7 +68,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             announce(job, data, resumed=resumed)
             with run.recorded(record), tracked(job, run) as loggers:
                 _fit(job, run, data, loggers, hopeless, resumed=resumed)
-        report(run, data.classes)
+        report(run)
     assert run.record is not None and run.record.selected is not None
     return float(run.record.selected["value"])
 
@@ -80,17 +81,17 @@ def prepare_data(job: Job) -> DataModule:
     return data
 
 
-def build_module(job: Job, data: DataModule) -> LightningModule:
+def build_module(job: Job, data: DataModule) -> TrainableModule:
     """The module with its initial weights (of the seed, or of `init_from`), and the data bound to its inputs."""
     seed_everything(job.config.seed, verbose=False)
-    module: LightningModule = build(job.config.model)
+    module: TrainableModule = build(job.config.model)
     if job.config.init_from:
         copied = initialise_from(module, open_run(job.config.init_from).best)
         say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
     device = "cuda" if torch.cuda.is_available() else "cpu"
     store = FeatureStore(settings.folder, settings.batch_size, device) if settings.enabled else None
-    data.bind(module.inputs, store)  # type: ignore[arg-type]
+    data.bind(module.inputs, store)
     return module
 
 
@@ -185,6 +186,8 @@ def _fit(
         "metric": job.config.monitor.metric,
         "value": float(best.best_model_score),  # type: ignore[arg-type]
     }
+    for name, table in module.traces().items():
+        write_csv(run.directory / f"{name}.csv", table)
     if not isinstance(trainer.strategy, SingleDeviceStrategy):
         module = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
     load_weights(module, run.best)

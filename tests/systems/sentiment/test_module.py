@@ -27,9 +27,11 @@ def tweets(classes: list[str], rows: int = 90) -> pd.DataFrame:
 
 def fitted(rows: pd.DataFrame, classes: list[str], *, balance: float = 0.0) -> TfidfClassifier:
     module = TfidfClassifier(ngrams=2, min_count=2, inverse_regularisation=4.0, classes=classes, class_balance=balance)
-    module._trainer = SimpleNamespace(
-        datamodule=SimpleNamespace(rows=lambda _: rows, texts=lambda _: rows["text"].tolist()), strategy=None
-    )
+    data = SimpleNamespace(
+        rows=lambda _: rows, texts=lambda _: rows["text"].tolist(),
+        class_counts=lambda _: [int((rows["target"] == name).sum()) for name in classes],
+    )  # fmt: skip
+    module._trainer = SimpleNamespace(datamodule=data, strategy=None)
     module.setup("fit")
     return module.eval()
 

@@ -10,9 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from hallmark.checks import require, setting
-from hallmark.learning.classification import Batch, ClassificationModule
+from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.lora import Lora
+from hallmark.learning.module import Batch
 from hallmark.learning.optim import Optimizer
 from hallmark.systems.sentiment.heads import Embeddings, Head
 

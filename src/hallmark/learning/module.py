@@ -1,0 +1,117 @@
+"""What every trained module is: encoders, a head, an optimizer, a loss that survives an interruption."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import torch
+from lightning import LightningModule
+from lightning.pytorch.strategies import FSDPStrategy
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric
+
+from hallmark.checks import require
+from hallmark.features.store import weights_digest
+from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.optim import Optimizer
+from hallmark.learning.ranks import of_all_ranks
+
+Batch = dict[str, Any]
+
+_MEAN_STATE = ("mean_value", "weight")  # of a torchmetrics `MeanMetric`
+
+
+class TrainableModule(LightningModule, ABC):
+    """Base of the systems' modules.
+
+    Frozen encoders are not written to checkpoints: their hash is, and loading verifies it. (FSDP writes them whole.)
+
+    Args:
+        encoders: towers by modality; empty for a model without any.
+        head: everything that starts from random values.
+        optimizer: recipe; None for a model that is solved and not trained by steps.
+        freeze_epochs: epochs at the start in which the encoders stand still.
+    """
+
+    def __init__(
+        self, *, encoders: Mapping[str, Encoder], head: nn.Module, optimizer: Optimizer | None, freeze_epochs: int
+    ) -> None:
+        super().__init__()
+        require(freeze_epochs >= 0, "freeze_epochs", freeze_epochs, "at least 0")
+        self.encoders, self.head = nn.ModuleDict(encoders), head
+        self.optimizer_recipe, self.freeze_epochs = optimizer, freeze_epochs
+        self.train_loss = MeanMetric()
+
+    @property
+    @abstractmethod
+    def inputs(self) -> dict[str, Encoder | None]:
+        """What the module wants to see of a sample: its encoder for each modality, or None for raw content."""
+
+    @property
+    @abstractmethod
+    def validation_metrics(self) -> dict[str, Metric]:
+        """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
+
+    @abstractmethod
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """`index` [B] and `probabilities` {task: [B, C]}."""
+
+    def traces(self) -> dict[str, pd.DataFrame]:
+        """What else a fit leaves beside its run: tables by the name of their file."""
+        return {}
+
+    def on_train_start(self) -> None:
+        self._hold_encoders()
+
+    def on_train_epoch_start(self) -> None:
+        self.train_loss.reset()
+        self._hold_encoders()
+
+    def log_train_loss(self, loss: Tensor, size: int) -> None:
+        """Count the mean loss of `size` rows for the epoch's mean."""
+        self.train_loss.update(loss.detach(), size)
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        if self.optimizer_recipe is None:
+            return None
+        return self.optimizer_recipe.build(self.encoders, self.head, int(self.trainer.estimated_stepping_batches))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Of every rank, so that a run interrupted within an epoch ends with the same training loss.
+        checkpoint["train_loss"] = of_all_ranks([float(getattr(self.train_loss, name)) for name in _MEAN_STATE])
+        if isinstance(self.trainer.strategy, FSDPStrategy):
+            checkpoint["frozen_encoders"] = None  # all are in the checkpoint: here are only parts of them to hash
+            return
+        frozen = self._frozen()
+        prefixes = tuple(f"encoders.{name}." for name in frozen)
+        state = checkpoint["state_dict"]
+        checkpoint["state_dict"] = {k: v for k, v in state.items() if not prefixes or not k.startswith(prefixes)}
+        checkpoint["frozen_encoders"] = {name: weights_digest(encoder) for name, encoder in frozen.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        for name, value in zip(_MEAN_STATE, checkpoint["train_loss"][self.global_rank], strict=True):
+            setattr(self.train_loss, name, torch.tensor(value, device=self.device))
+        if checkpoint["frozen_encoders"] is None:
+            return
+        for name, encoder in self._frozen().items():
+            expected = checkpoint["frozen_encoders"].get(name)
+            if expected != weights_digest(encoder):
+                raise ValueError(f"model.encoders.{name}: its frozen weights are not those this run was trained on")
+            prefix = f"encoders.{name}."
+            checkpoint["state_dict"] |= {prefix + key: value for key, value in encoder.state_dict().items()}
+
+    def _frozen(self) -> dict[str, Encoder]:
+        return {name: tower for name, tower in self.encoders.items() if tower.frozen}  # type: ignore[misc]
+
+    def _hold_encoders(self) -> None:
+        # The optimizer's parameters, because requires_grad says only what is held at this epoch.
+        groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
+        trained = {id(parameter) for group in groups for parameter in group["params"]}
+        held = self.current_epoch < self.freeze_epochs
+        for parameter in self.encoders.parameters():
+            if id(parameter) in trained:
+                parameter.requires_grad_(not held)
+        for encoder in self.encoders.values():
+            encoder.train(not held)  # evaluation mode holds batch statistics and dropout as well
