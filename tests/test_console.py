@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.runs.conftest import make_record
 
-from hallmark.console import COMMANDS, main
+from hallmark.console import COMMANDS, main, module_name
 
 __all__ = ["make_record"]
 
@@ -26,7 +26,7 @@ except SystemExit as end:
 print("imported:", *(name for name in {HEAVY!r} if name in sys.modules))
 sys.exit(code)
 """
-there = [name for name in COMMANDS if importlib.util.find_spec(f"hallmark.commands.{name}")]
+there = [name for name in COMMANDS if importlib.util.find_spec(f"hallmark.commands.{module_name(name)}")]
 
 
 def answer(*arguments: str) -> tuple[int, str, str]:
@@ -41,7 +41,7 @@ def answer(*arguments: str) -> tuple[int, str, str]:
 def test_help_lists_the_commands(arguments, capsys):
     assert main(arguments) == 0
     printed = capsys.readouterr().out
-    assert all(f"{name:<10}{line}" in printed for name, line in COMMANDS.items())
+    assert all(f"{name:<12}{line}" in printed for name, line in COMMANDS.items())
 
 
 @pytest.mark.parametrize("name", there)
@@ -53,7 +53,7 @@ def test_the_help_of_a_command_imports_nothing_heavy(name):
 
 @pytest.mark.parametrize("name", there)
 def test_the_help_line_is_that_of_the_module(name):
-    doc = importlib.import_module(f"hallmark.commands.{name}").__doc__
+    doc = importlib.import_module(f"hallmark.commands.{module_name(name)}").__doc__
     assert doc is not None and doc.splitlines()[0] == COMMANDS[name]
 
 
@@ -67,7 +67,7 @@ def test_a_listing_imports_nothing_heavy(make_record):
 
 MISTAKES = {
     "a command": (["rusn"], "rusn: no such command; did you mean runs?"),
-    "a far-off command": (["xyz"], "xyz: no such command; there are runs, report, release, doctor"),
+    "a far-off command": (["xyz"], "xyz: no such command; there are runs, report, release, check-data, doctor"),
     "an option": (["runs", "--jsno"], "--jsno: no such option; did you mean --json?"),
     "an option with its value": (["runs", "--stat=done"], "--stat=done: no such option; did you mean --state?"),
     "a choice": (["runs", "--state", "don"], "argument --state: invalid choice: 'don'"),

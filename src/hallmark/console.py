@@ -13,6 +13,7 @@ COMMANDS = {
     "runs": "List runs, sets of repeats and sweeps.",
     "report": "Write one or many runs as a Markdown and a self-contained HTML page.",
     "release": "Check, measure and archive a result, or verify such an archive.",
+    "check-data": "List everything that is wrong with the data of a preset, before any fit.",
     "doctor": "Check environment, devices, weights, data and keys, and say what to do.",
 }
 
@@ -59,14 +60,18 @@ def _run(given: list[str]) -> int:
         return 0
     if name not in COMMANDS:
         raise ValueError(_unknown(name, COMMANDS))
-    command = importlib.import_module(f"hallmark.commands.{name}")
+    command = importlib.import_module(f"hallmark.commands.{module_name(name)}")
     parser = Parser(f"hallmark {name}", description=COMMANDS[name])
     command.add_arguments(parser)
     return int(command.run(parser.parse_args(rest)))
 
 
+def module_name(command: str) -> str:
+    return command.replace("-", "_")
+
+
 def _usage() -> str:
-    lines = [f"  {name:<10}{line}" for name, line in COMMANDS.items()]
+    lines = [f"  {name:<12}{line}" for name, line in COMMANDS.items()]
     return "\n".join(["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."])
 
 

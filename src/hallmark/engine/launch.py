@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,6 +15,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import hallmark
 from hallmark.checks import Interrupted
 from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.usage import show_usage_if_asked
@@ -37,11 +38,9 @@ def readable_errors(config_name: str) -> Iterator[None]:
     try:
         refuse_typed_secrets(sys.argv[1:])
         yield
-    except MissingConfigException as error:
-        _quit(_unknown_option(error))
-    except ConfigCompositionException as error:
-        _quit(_unknown_key(error, config_name) or str(error))
-    except (ValueError, HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException) as error:
+        _quit(explained(error, config_name, Path(sys.argv[0]).resolve().parent / "conf", sys.argv[1:]))
+    except ValueError as error:
         _quit(str(error))
     except Interrupted as error:
         _quit(f"{error}; the same command goes on from there", code=143)
@@ -60,27 +59,60 @@ def _quit(message: str, code: int = 2) -> NoReturn:
     sys.exit(code)
 
 
+def explained(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str:
+    """Why the configuration `config_name` below `conf` could not be composed of `typed`, and what to type instead."""
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error, conf)
+    if isinstance(error, ConfigCompositionException):
+        return _unknown_key(error, config_name, conf, typed) or str(error)
+    return str(error)
+
+
+def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
+    """The configuration `config_name` of `typed` overrides, for a command that Hydra did not start.
+
+    Raises:
+        ValueError: the project's `conf` is not here, or the overrides do not compose.
+    """
+    refuse_typed_secrets(typed)
+    conf = project_conf()
+    if conf is None:
+        raise ValueError(f"no conf/train.yaml in {Path.cwd()}: start this command in the project's folder")
+    try:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            return compose(config_name, list(typed))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ValueError(explained(error, config_name, conf, typed)) from error
+
+
+def project_conf() -> Path | None:
+    """`conf/` of the working folder, or beside the sources that are installed."""
+    places = (Path.cwd(), Path(hallmark.__file__).parents[2])
+    return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
+
+
 _LAUNCHERS = {"submitit": "slurm", "ray": "ray"}  # the extra of pyproject.toml that brings a launcher
 
 
-def _unknown_option(error: MissingConfigException) -> str:
+def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, name = wanted.rpartition("/")
     if group == "hydra/launcher" and (extra := _LAUNCHERS.get(name.partition("_")[0])):
         return f"{group}={name}: not installed; pip install 'hallmark-experiments[{extra}]'"
-    own = [file.stem for file in (_conf() / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
+    own = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
     options = sorted(own or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f" Did you mean {group}={near[0]}?" if near else ""
     return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
 
 
-def _unknown_key(error: BaseException, config_name: str) -> str | None:
+def _unknown_key(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str | None:
     match = re.search(r"Could not override '([^']+)'", str(error))
     if not match:
         return None
     key = match.group(1)
-    known = sorted({*_groups(), *_known_keys(key, config_name)})
+    groups = [folder.relative_to(conf).as_posix() for folder in sorted(conf.rglob("*")) if folder.is_dir()]
+    known = sorted({*groups, *_known_keys(key, config_name, conf, typed)})
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     last = key.rpartition(".")[2]
     near += [path for path in known if path.rpartition(".")[2] == last and path not in near]
@@ -88,22 +120,14 @@ def _unknown_key(error: BaseException, config_name: str) -> str | None:
     return f"{key}: no such setting.{hint} (`--cfg job` prints them all)"
 
 
-def _known_keys(bad: str, config_name: str) -> list[str]:
-    pairs = (argument.partition("=") for argument in sys.argv[1:] if "=" in argument)
+def _known_keys(bad: str, config_name: str, conf: Path, typed: Sequence[str]) -> list[str]:
+    pairs = (argument.partition("=") for argument in typed if "=" in argument)
     groups = [f"{key}={value}" for key, _, value in pairs if key != bad and not set(".,") & set(key + value)]
     try:
-        with initialize_config_dir(str(_conf()), version_base="1.3"):
+        with initialize_config_dir(str(conf), version_base="1.3"):
             return setting_names(compose(config_name, groups))
     except (HydraException, OmegaConfBaseException):
         return []
-
-
-def _groups() -> list[str]:
-    return [folder.relative_to(_conf()).as_posix() for folder in sorted(_conf().rglob("*")) if folder.is_dir()]
-
-
-def _conf() -> Path:
-    return Path(sys.argv[0]).resolve().parent / "conf"
 
 
 def setting_names(config: DictConfig) -> list[str]:

@@ -50,14 +50,6 @@ def published_encoders(conf: Path) -> dict[str, Any]:
     return found
 
 
-def project_conf() -> Path | None:
-    """`conf/` of the working folder, or beside the sources that are installed."""
-    import hallmark
-
-    places = (Path.cwd(), Path(hallmark.__file__).parents[2])
-    return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
-
-
 def _encoders(node: Any) -> list[Any]:
     from omegaconf import DictConfig
 

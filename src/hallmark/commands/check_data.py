@@ -1,0 +1,100 @@
+"""List everything that is wrong with the data of a preset, before any fit.
+
+OVERRIDE is what train.py takes: experiment=touch_balanced data.folder=FOLDER. The data is read, split and passed
+through the leakage gate as for a fit; nothing is trained, and nothing written unless --output says where.
+"""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from hallmark.data.module import DataModule
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("overrides", nargs="+", metavar="OVERRIDE", help="a preset and settings, as train.py takes them")
+    add("--output", metavar="FOLDER", type=Path, help="write problems.csv, splits.csv and leakage.csv there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every problem, what each split holds, and every leak; 1 where a fit would be refused.
+
+    Raises:
+        ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
+    """
+    from hallmark.checks import setting
+    from hallmark.engine.build import build  # torch loads here, and not for --help
+    from hallmark.engine.job import Job
+    from hallmark.engine.launch import composed
+
+    data: DataModule = build(Job.of(composed("train", arguments.overrides)).config.data)
+    refusal = None
+    try:
+        with setting("data"):
+            data.prepare()
+    except ValueError as error:
+        if not data.problems.found:
+            raise
+        refusal = str(error).splitlines()[0]
+    _show_problems(data)
+    if refusal is None:
+        refusal = _check_splits(data)
+    if arguments.output is not None:
+        _write(data, arguments.output)
+    print(f"A fit would be refused: {refusal}" if refusal else "A fit would start.")
+    return int(refusal is not None)
+
+
+def _show_problems(data: "DataModule") -> None:
+    from hallmark.analysis.tables import show
+
+    table = data.problems.table()
+    for (kind, policy), rows in table.groupby(["kind", "policy"]):
+        show(f"{kind}: {len(rows)}, by data.on_problem {policy}", rows[["id", "detail"]])
+    if table.empty:
+        print("No problems.")
+
+
+def _check_splits(data: "DataModule") -> str | None:
+    """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
+    from hallmark.analysis.tables import show
+    from hallmark.data.leakage import find_leaks
+
+    show(f"Splits of {data.facts()['source']}", _splits(data))
+    findings, verdicts = find_leaks(data.evidence())
+    print("Leakage: " + ", ".join(f"{check} {verdict}" for check, verdict in verdicts.items()))
+    if findings.empty:
+        return None
+    show("Shared between splits", findings)
+    return f"{len(findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None
+
+
+def _splits(data: "DataModule") -> "pd.DataFrame":
+    """One row a split: rows, groups, and rows of each class of each task."""
+    import pandas as pd
+
+    from hallmark.data.splits import target_column
+    from hallmark.runs.metrics import MAIN
+
+    records = []
+    for split, rows in data.samples.groupby("split", sort=False):
+        record = {"split": split, "rows": len(rows), "groups": rows["group"].nunique()}
+        for task, classes in data.classes.items():
+            counts = rows[target_column(task)].value_counts()
+            record |= {name if task == MAIN else f"{task}: {name}": int(counts.get(name, 0)) for name in classes}
+        records.append(record)
+    return pd.DataFrame(records)
+
+
+def _write(data: "DataModule", folder: Path) -> None:
+    from hallmark.data.leakage import find_leaks
+    from hallmark.storage.files import write_csv
+
+    write_csv(folder / "problems.csv", data.problems.table())
+    if not data.samples.empty:
+        write_csv(folder / "splits.csv", data.samples[["id", "group", "target", "split"]])
+        write_csv(folder / "leakage.csv", find_leaks(data.evidence())[0])

@@ -1,0 +1,92 @@
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+SMALL = ["experiment=sentiment_tfidf", "data.sample.rows=60", "data.sample.unlabelled=10"]
+
+
+@pytest.fixture
+def corpus(hallmark, cache, tmp_path) -> Path:
+    """A generated corpus that a test may spoil."""
+    code, printed, _ = hallmark("check-data", *SMALL)
+    assert code == 0
+    source = next(line for line in printed.splitlines() if line.startswith("Splits of ")).removeprefix("Splits of ")
+    return Path(shutil.copytree(source, tmp_path / "corpus"))
+
+
+def spoil(corpus: Path) -> list[str]:
+    """Take away a picture, tear another, and give a third row a tag that is none; the three ids."""
+    rows = pd.read_csv(corpus / "train.txt", dtype=str)
+    missing, torn, odd = ids = rows["guid"].tolist()[:3]
+    (corpus / "data" / f"{missing}.jpg").unlink()
+    picture = corpus / "data" / f"{torn}.jpg"
+    picture.write_bytes(picture.read_bytes()[:200])
+    rows.loc[rows["guid"] == odd, "tag"] = "angry"
+    rows.to_csv(corpus / "train.txt", index=False)
+    return ids
+
+
+def test_sound_data_is_counted_by_split_and_class(hallmark, tmp_path):
+    code, printed, _ = hallmark("check-data", *SMALL, "--output", str(tmp_path / "out"))
+    assert code == 0
+    splits = pd.read_csv(tmp_path / "out" / "splits.csv")
+    for split, rows in splits.groupby("split"):
+        line = next(line.split() for line in printed.splitlines() if line.split()[:1] == [split])
+        classes = [str((rows["target"] == name).sum()) for name in ("negative", "neutral", "positive")]
+        assert line == [split, str(len(rows)), str(rows["group"].nunique()), *classes]
+    assert "No problems." in printed
+    assert printed.rstrip().endswith("A fit would start.")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_every_problem_is_listed_at_once(hallmark, corpus, tmp_path):
+    missing, torn, odd = spoil(corpus)
+    code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}", "--output", str(tmp_path / "out"))
+    assert code == 1
+    table = pd.read_csv(tmp_path / "out" / "problems.csv", dtype=str).set_index("id")
+    assert table["kind"].to_dict() == {missing: "missing_image", torn: "unreadable_image", odd: "unknown_tag"}
+    assert table["policy"].to_dict() == {missing: "skip", torn: "skip", odd: "fatal"}
+    for kind in table["kind"]:
+        assert f"{kind}: 1, by data.on_problem" in printed
+    assert "A fit would be refused: 1 bad rows" in printed
+
+
+def test_what_may_be_skipped_does_not_stop_a_fit(hallmark, corpus):
+    spoil(corpus)
+    code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}", "data.on_problem.unknown_tag=skip")
+    assert code == 0
+    assert "unknown_tag: 1, by data.on_problem skip" in printed
+
+
+def test_a_leak_is_listed_and_refused(hallmark, corpus, tmp_path):
+    output = tmp_path / "out"
+    hallmark("check-data", *SMALL, f"data.folder={corpus}", "--output", str(output))
+    splits = pd.read_csv(output / "splits.csv", dtype=str)
+    splits = splits[splits["target"].notna()]
+    shared = splits[splits.duplicated("group", keep=False)].sort_values("group")
+    splits.loc[shared.index[0], "split"], splits.loc[shared.index[1], "split"] = "train", "val"
+    splits.to_csv(tmp_path / "splits.csv", index=False)
+    leaky = [f"data.folder={corpus}", "data/split=from_file", f"data.split.path={tmp_path / 'splits.csv'}"]
+    code, printed, _ = hallmark("check-data", *SMALL, *leaky)
+    assert code == 1
+    assert "group found" in printed
+    assert "pairs of rows are shared between splits" in printed
+    assert hallmark("check-data", *SMALL, *leaky, "data.leakage=report")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["experiment=sentiment_tfdf"], "Did you mean experiment=sentiment_tfidf?"),
+        ([*SMALL, "data.foldr=x"], "Did you mean data.folder"),
+        ([*SMALL, "data.folder=nowhere"], "data.folder='nowhere': expected a folder"),
+        ([*SMALL, "data.batch_size=many"], "data.batch_size='many'"),
+    ],
+)
+def test_a_mistake_is_a_sentence(hallmark, overrides, message):
+    code, _, printed = hallmark("check-data", *overrides)
+    assert code == 2
+    assert printed.startswith("error: ")
+    assert message in printed
