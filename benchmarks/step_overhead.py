@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
-from lightning import LightningModule
 from torch.utils.data import DataLoader
 
 from benchmarks.timing import alternate
@@ -17,6 +16,8 @@ from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.train import build_module, build_trainer, prepare_data, quieten
 from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.module import TrainableModule
+from hallmark.learning.multiterm import MultiTermModule
 from hallmark.runs.run import Run
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -30,10 +31,11 @@ CASES = {
     ],
     "small CLIP of the sample": ["experiment=clip_final", "data.sample.rows=200"],
     "linear head on cached features": ["experiment=clip_probe", "data.sample.rows=200"],
+    "joint network of signals and frames": ["experiment=touch_equal"],
 }
 
 
-def prepared(overrides: list[str]) -> tuple[Job, DataModule, LightningModule]:
+def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
     common = ["model.freeze_epochs=0", "callbacks.progress=null", "trainer.max_epochs=1"]
     common.append("+trainer.enable_checkpointing=false")
     with initialize_config_dir(str(CONF), version_base="1.3"):
@@ -43,12 +45,12 @@ def prepared(overrides: list[str]) -> tuple[Job, DataModule, LightningModule]:
     return job, data, build_module(job, data)
 
 
-def plain_epoch(module: LightningModule, loader: DataLoader, job: Job) -> None:
+def plain_epoch(module: TrainableModule, loader: DataLoader, job: Job) -> None:
     module.train()
     recipe = module.optimizer_recipe.build(module.encoders, module.head, len(loader))  # type: ignore[union-attr,operator]
     optimizer, scheduler = recipe["optimizer"], recipe["lr_scheduler"]["scheduler"]
     for batch in loader:
-        loss = module.loss(batch)  # type: ignore[operator]
+        loss = sum(module.losses(batch).values()) if isinstance(module, MultiTermModule) else module.loss(batch)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), job.config.trainer.gradient_clip_val)
@@ -56,7 +58,7 @@ def plain_epoch(module: LightningModule, loader: DataLoader, job: Job) -> None:
         scheduler.step()
 
 
-def hallmark_epoch(module: LightningModule, data: DataModule, job: Job, folder: Path) -> None:
+def hallmark_epoch(module: TrainableModule, data: DataModule, job: Job, folder: Path) -> None:
     run = Run(folder)
     callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last)]
     trainer = build_trainer(job, callbacks, [])

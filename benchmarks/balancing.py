@@ -1,0 +1,35 @@
+"""What a loss balancing method costs a training step, relative to equal weights: python -m benchmarks.balancing
+
+Every side is an epoch of the joint touch preset on the same batches; only the balancer differs.
+"""
+
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from benchmarks.step_overhead import CONF, hallmark_epoch, prepared
+from benchmarks.timing import alternate
+from hallmark.engine.train import quieten
+
+REFERENCE = "equal"
+REPEATS = 5
+
+
+def main() -> None:
+    quieten()
+    methods = sorted(path.stem for path in (CONF / "model" / "balance").glob("*.yaml"))
+    with tempfile.TemporaryDirectory() as scratch:
+        sides, steps = {}, 0
+        for method in methods:
+            job, data, module = prepared(["experiment=touch_balanced", f"model/balance={method}"])
+            steps = len(data.train_dataloader())
+            sides[method] = partial(hallmark_epoch, module, data, job, Path(scratch))
+        alternate(sides, repeats=1)
+        medians = alternate(sides, repeats=REPEATS)
+    for method in methods:
+        ratio = medians[method] / medians[REFERENCE]
+        print(f"{method:12} {medians[method] / steps * 1e3:7.2f} ms/step, {ratio:.2f} of {REFERENCE}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
