@@ -37,3 +37,30 @@ def make_predictions() -> Callable[..., pd.DataFrame]:
         return frame
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_guesses(make_predictions: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """Builds a table of three classes with random probabilities, which favour the target by `skill`."""
+
+    def make(
+        rng: np.random.Generator, target: np.ndarray, groups: Sequence[object], skill: float, *, tied: bool = False
+    ) -> pd.DataFrame:
+        shares = rng.dirichlet(np.ones(3), len(target)) + skill * np.eye(3)[target]
+        shares = np.round(shares, 1) + 0.05 if tied else shares
+        shares /= shares.sum(axis=1, keepdims=True)
+        return make_predictions(target, shares.argmax(1), groups=groups, probabilities=shares)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def two_systems(make_guesses: Callable[..., pd.DataFrame]) -> Callable[..., tuple[pd.DataFrame, pd.DataFrame]]:
+    """Builds the tables of two systems on the same rows, of which the second one is better."""
+
+    def make(n: int = 120, groups: int = 24) -> tuple[pd.DataFrame, pd.DataFrame]:
+        rng = np.random.default_rng(0)
+        target, unit = rng.integers(3, size=n), rng.integers(groups, size=n)
+        return make_guesses(rng, target, unit, 0.3), make_guesses(rng, target, unit, 0.6)
+
+    return make

@@ -27,16 +27,13 @@ SETTINGS = {"level": 0.95, "repeats": 400, "seed": 7}
 
 def noisy_table(make: Maker, n: int = 120, groups: int = 30, seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
-    target = rng.integers(3, size=n)
-    probabilities = np.round(rng.dirichlet(np.ones(3), n) + 0.4 * np.eye(3)[target], 1) + 0.05
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return make(target, probabilities.argmax(1), groups=rng.integers(groups, size=n), probabilities=probabilities)
+    return make(rng, rng.integers(3, size=n), rng.integers(groups, size=n), 0.4, tied=True)
 
 
 @given(st.integers(0, 50))
 @settings(max_examples=15)
-def test_weights_act_as_repeated_rows(make_predictions: Maker, seed: int) -> None:
-    frame = noisy_table(make_predictions, n=40, groups=8, seed=seed)
+def test_weights_act_as_repeated_rows(make_guesses: Maker, seed: int) -> None:
+    frame = noisy_table(make_guesses, n=40, groups=8, seed=seed)
     sample = task_sample(frame)
     weights = np.random.default_rng(seed).integers(0, 3, size=(3, sample.n_groups)).astype(float)
     weights[:, 0] = 1
@@ -52,9 +49,9 @@ def test_weights_act_as_repeated_rows(make_predictions: Maker, seed: int) -> Non
 
 @pytest.mark.parametrize(("metric", "reference"), [("auroc", roc_auc_score), ("auprc", average_precision_score)])
 def test_ranking_metrics_count_ties_as_sklearn_does_under_weights(
-    make_predictions: Maker, metric: str, reference: Callable[..., float]
+    make_guesses: Maker, metric: str, reference: Callable[..., float]
 ) -> None:
-    frame = noisy_table(make_predictions)
+    frame = noisy_table(make_guesses)
     sample = task_sample(frame)
     weights = np.random.default_rng(1).uniform(0, 2, size=(1, sample.n_groups))
     probabilities = np.array(frame["probabilities"].tolist())
@@ -66,8 +63,8 @@ def test_ranking_metrics_count_ties_as_sklearn_does_under_weights(
     assert weighted_metrics(sample, [metric])(weights)[metric][0] == pytest.approx(np.mean(areas))
 
 
-def test_equals_a_plain_loop_over_resampled_tables(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions, n=30, groups=6)
+def test_equals_a_plain_loop_over_resampled_tables(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses, n=30, groups=6)
     members = [part for _, part in frame.groupby("group", sort=False)]
     draws = np.random.default_rng(7).integers(len(members), size=(60, len(members)), dtype=np.int32)
     looped = [table_metrics(pd.concat([members[g] for g in draw]))["main"] for draw in draws]
@@ -77,8 +74,8 @@ def test_equals_a_plain_loop_over_resampled_tables(make_predictions: Maker) -> N
         assert (interval.low, interval.high) == pytest.approx((low, high)), name
 
 
-def test_estimates_are_the_plain_metrics(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_estimates_are_the_plain_metrics(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     found = all_intervals(frame, CLASSIFICATION_METRICS, **SETTINGS)
     expected = table_metrics(frame)["main"]
     for name in CLASSIFICATION_METRICS:
@@ -87,8 +84,8 @@ def test_estimates_are_the_plain_metrics(make_predictions: Maker) -> None:
         assert 0 < found[name].high - found[name].low < 0.5
 
 
-def test_all_intervals_equal_single_ones(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_all_intervals_equal_single_ones(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     together = all_intervals(frame, ["accuracy", "auroc", "score"], **SETTINGS)
     assert list(together) == ["accuracy", "auroc", "score"]
     assert together == {name: metric_interval(frame, name, **SETTINGS) for name in together}
@@ -101,29 +98,29 @@ def test_accuracy_interval_matches_the_binomial(make_predictions: Maker) -> None
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.0051)
 
 
-def test_same_seed_same_interval_other_seed_other_interval(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_same_seed_same_interval_other_seed_other_interval(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     first = metric_interval(frame, "log_loss", **SETTINGS)
     assert metric_interval(frame, "log_loss", **SETTINGS) == first
     assert metric_interval(frame, "log_loss", **SETTINGS | {"seed": 8}) != first
 
 
-def test_a_higher_level_is_wider(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_a_higher_level_is_wider(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     narrow, wide = (metric_interval(frame, "log_loss", **SETTINGS | {"level": level}) for level in (0.8, 0.95))
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_groups_of_one_row_equal_no_clustering(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_groups_of_one_row_equal_no_clustering(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     frame["group"] = frame["id"]
     assert metric_interval(frame, "macro_f1", **SETTINGS) == metric_interval(
         frame, "macro_f1", **SETTINGS, clustered=False
     )
 
 
-def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     frame["group"] = frame["id"]
     copies = pd.concat([frame] * 4)
     assert metric_interval(copies, "macro_f1", **SETTINGS) == metric_interval(frame, "macro_f1", **SETTINGS)
@@ -134,8 +131,8 @@ def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_predic
     assert 0.4 < naive / width < 0.6
 
 
-def test_relabelled_classes_give_the_same_interval(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_relabelled_classes_give_the_same_interval(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     renamed = frame.assign(probabilities=[row[::-1] for row in frame["probabilities"]])
     renamed.attrs["classes"] = {"main": frame.attrs["classes"]["main"][::-1]}
     for name in ("macro_f1", "log_loss", "auroc", "auprc"):
@@ -143,8 +140,8 @@ def test_relabelled_classes_give_the_same_interval(make_predictions: Maker) -> N
         assert (after.low, after.high) == pytest.approx((before.low, before.high))
 
 
-def test_order_of_rows_within_groups_does_not_matter(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions).sort_values("group", kind="stable")
+def test_order_of_rows_within_groups_does_not_matter(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses).sort_values("group", kind="stable")
     reversed_rows = frame.groupby("group", group_keys=False, sort=False)[list(frame.columns)].apply(lambda g: g[::-1])
     reversed_rows.attrs = frame.attrs
     assert reversed_rows["id"].tolist() != frame["id"].tolist()
@@ -191,8 +188,8 @@ def test_resamples_that_miss_a_class_still_count(make_predictions: Maker) -> Non
     assert (found["macro_recall"].low, found["macro_recall"].high) == (0, 1)
 
 
-def test_mean_interval_of_rows_equals_accuracy(make_predictions: Maker) -> None:
-    frame = noisy_table(make_predictions)
+def test_mean_interval_of_rows_equals_accuracy(make_guesses: Maker) -> None:
+    frame = noisy_table(make_guesses)
     assert mean_interval(frame["score"], frame["group"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS)
     assert mean_interval(frame["score"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS, clustered=False)
 

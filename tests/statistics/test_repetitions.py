@@ -26,9 +26,7 @@ def seeds(make: Maker, n_seeds: int, *, skill: float = 0.5, n: int = 60, groups:
     tables = []
     for seed in range(n_seeds):
         rng = np.random.default_rng([seed, int(10 * skill)])
-        probabilities = rng.dirichlet(np.ones(3), n) + (skill + 0.1 * seed) * np.eye(3)[target]
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
-        table = make(target, probabilities.argmax(1), groups=unit, probabilities=probabilities)
+        table = make(rng, target, unit, skill + 0.1 * seed)
         tables.append(table.assign(id=table["id"] + f"@seed {seed}", repetition=seed))
     pooled = pd.concat(tables, ignore_index=True)
     pooled.attrs = tables[0].attrs
@@ -39,8 +37,8 @@ def once(table: pd.DataFrame, repetition: int) -> pd.DataFrame:
     return table[table["repetition"] == repetition]
 
 
-def test_a_metric_is_the_mean_over_repetitions(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 3)
+def test_a_metric_is_the_mean_over_repetitions(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 3)
     alone = [table_metrics(once(table, repetition))["main"] for repetition in range(3)]
     together = table_metrics(table)["main"]
     intervals = all_intervals(table, CLASSIFICATION_METRICS, **SETTINGS)
@@ -54,8 +52,8 @@ def test_a_metric_is_the_mean_over_repetitions(make_predictions: Maker) -> None:
     assert pooled["auroc"] != pytest.approx(together["auroc"], abs=1e-6)
 
 
-def test_one_repetition_equals_a_table_without_the_column(make_predictions: Maker) -> None:
-    first, second = seeds(make_predictions, 1), seeds(make_predictions, 1, skill=0.8)
+def test_one_repetition_equals_a_table_without_the_column(make_guesses: Maker) -> None:
+    first, second = seeds(make_guesses, 1), seeds(make_guesses, 1, skill=0.8)
     plain = [table.drop(columns="repetition") for table in (first, second)]
     assert table_metrics(first) == table_metrics(plain[0])
     names = [*CLASSIFICATION_METRICS, "score"]
@@ -64,8 +62,8 @@ def test_one_repetition_equals_a_table_without_the_column(make_predictions: Make
         assert paired_difference(first, second, name, **SETTINGS) == paired_difference(*plain, name, **SETTINGS)
 
 
-def test_equals_a_plain_loop_over_rows_weighted_by_group_and_repetition(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 4, n=24, groups=6)
+def test_equals_a_plain_loop_over_rows_weighted_by_group_and_repetition(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 4, n=24, groups=6)
     members = dict(list(table.groupby(["repetition", "group"], sort=False)))
     units = table["group"].unique()
     rows, passes = np.random.default_rng(7), np.random.default_rng([7, 1])
@@ -81,30 +79,30 @@ def test_equals_a_plain_loop_over_rows_weighted_by_group_and_repetition(make_pre
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
 
 
-def test_seeds_that_agree_add_nothing(make_predictions: Maker) -> None:
-    one = seeds(make_predictions, 1)
+def test_seeds_that_agree_add_nothing(make_guesses: Maker) -> None:
+    one = seeds(make_guesses, 1)
     copies = pd.concat([one.assign(id=one["id"] + str(t), repetition=t) for t in range(4)])
     found, expected = (metric_interval(table, "macro_f1", **SETTINGS) for table in (copies, one))
     assert vars(found) == pytest.approx(vars(expected))
 
 
-def test_seeds_that_differ_widen_the_interval(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 4)
+def test_seeds_that_differ_widen_the_interval(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 4)
     shifted = table.assign(score=table["score"] + table["repetition"])
     narrow, wide = (metric_interval(one, "score", **SETTINGS) for one in (table, shifted))
     assert narrow.high - narrow.low < 0.4 and wide.high - wide.low > 1
     assert wide.estimate == pytest.approx(narrow.estimate + 1.5)
 
 
-def test_the_order_of_rows_does_not_matter(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 3).sort_values("group", kind="stable")
+def test_the_order_of_rows_does_not_matter(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 3).sort_values("group", kind="stable")
     backwards = table.sort_values("repetition", ascending=False, kind="stable")
     assert table["group"].unique().tolist() == backwards["group"].unique().tolist()
     assert metric_interval(backwards, "macro_f1", **SETTINGS) == metric_interval(table, "macro_f1", **SETTINGS)
 
 
-def test_paired_difference_is_that_of_the_means(make_predictions: Maker) -> None:
-    first, second = seeds(make_predictions, 3), seeds(make_predictions, 3, skill=0.9)
+def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
+    first, second = seeds(make_guesses, 3), seeds(make_guesses, 3, skill=0.9)
     for name in ("macro_f1", "auroc", "ece"):
         found = paired_difference(first, second, name, **SETTINGS)
         expected = table_metrics(second)["main"][name] - table_metrics(first)["main"][name]
@@ -114,9 +112,9 @@ def test_paired_difference_is_that_of_the_means(make_predictions: Maker) -> None
         assert "180 rows in 12 groups and 3 repetitions" in found.verdict
 
 
-def test_a_repetition_is_drawn_for_both_systems_at_once(make_predictions: Maker) -> None:
+def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> None:
     """A luck of the seed that both share leaves no trace in their difference."""
-    first, second = seeds(make_predictions, 4), seeds(make_predictions, 4, skill=0.9)
+    first, second = seeds(make_guesses, 4), seeds(make_guesses, 4, skill=0.9)
     plain = paired_difference(first, second, "score", **SETTINGS)
     lucky = [table.assign(score=table["score"] + table["repetition"]) for table in (first, second)]
     found = paired_difference(*lucky, "score", **SETTINGS)
@@ -124,8 +122,8 @@ def test_a_repetition_is_drawn_for_both_systems_at_once(make_predictions: Maker)
     assert found.p_value == plain.p_value
 
 
-def test_p_value_matches_full_enumeration_of_swaps_of_groups_over_all_repetitions(make_predictions: Maker) -> None:
-    first, second = (seeds(make_predictions, 2, skill=skill, groups=6) for skill in (0.4, 0.6))
+def test_p_value_matches_full_enumeration_of_swaps_of_groups_over_all_repetitions(make_guesses: Maker) -> None:
+    first, second = (seeds(make_guesses, 2, skill=skill, groups=6) for skill in (0.4, 0.6))
     second = second.set_index("id").loc[first["id"]].reset_index()
     second.attrs = first.attrs
     unit = first["group"].astype(int).to_numpy()
@@ -144,16 +142,16 @@ def test_p_value_matches_full_enumeration_of_swaps_of_groups_over_all_repetition
     assert found.p_value == pytest.approx(np.mean(np.abs(changes) >= abs(changes[0]) - 1e-12), abs=0.02)
 
 
-def test_a_metric_undefined_in_a_repetition_is_undefined(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 2)
+def test_a_metric_undefined_in_a_repetition_is_undefined(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 2)
     one_class = table.assign(target=table["target"].where(table["repetition"] == 0, "neutral"))
     assert table_metrics(one_class)["main"]["auroc"] is None
     assert math.isnan(metric_interval(one_class, "auroc", **SETTINGS).estimate)
     assert not math.isnan(metric_interval(one_class, "macro_f1", **SETTINGS).low)
 
 
-def test_groups_may_be_missing_in_a_repetition(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 2)
+def test_groups_may_be_missing_in_a_repetition(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 2)
     uneven = table[(table["repetition"] == 0) | (table["group"] != "3")]
     found = all_intervals(uneven, CLASSIFICATION_METRICS, **SETTINGS)
     expected = table_metrics(uneven)["main"]
@@ -161,8 +159,8 @@ def test_groups_may_be_missing_in_a_repetition(make_predictions: Maker) -> None:
         assert interval.estimate == pytest.approx(expected[name]) and interval.low < interval.high
 
 
-def test_refuses_a_row_without_repetition_and_tables_that_disagree(make_predictions: Maker) -> None:
-    table = seeds(make_predictions, 2)
+def test_refuses_a_row_without_repetition_and_tables_that_disagree(make_guesses: Maker) -> None:
+    table = seeds(make_guesses, 2)
     with pytest.raises(ValueError, match="60 of 120 rows have no repetition"):
         table_metrics(table.assign(repetition=table["repetition"].where(table["repetition"] > 0)))
     with pytest.raises(ValueError, match="60 of 120 rows differ in repetition"):

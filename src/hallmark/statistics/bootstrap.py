@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.interval import Interval, check_level
-from hallmark.statistics.sample import group_codes, task_sample
+from hallmark.statistics.sample import task_sample, value_groups
 from hallmark.statistics.weighted import WeightedMetrics, weighted_mean, weighted_metrics
 
 BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the repeats
@@ -85,10 +85,7 @@ def mean_interval(
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1 or column.size == 0 or not np.isfinite(column).all():
         raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
-    labels = pd.Series(np.arange(column.size) if groups is None else np.asarray(groups))
-    if len(labels) != column.size:
-        raise ValueError(f"{len(labels)} groups for {column.size} values: give one per value")
-    codes, n_groups = group_codes(labels)
+    codes, n_groups = value_groups(groups, column.size)
     mean = weighted_mean(column, codes, n_groups)
 
     def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:

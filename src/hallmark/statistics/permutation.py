@@ -8,12 +8,11 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from hallmark.statistics.bootstrap import block_sizes
 from hallmark.statistics.classification import Floats
-from hallmark.statistics.sample import group_codes
+from hallmark.statistics.sample import value_groups
 
 TOLERANCE = 1e-12  # differences closer than rounding are ties, and ties count against the observed difference
 
@@ -39,12 +38,9 @@ def permutation_test(
         raise ValueError(f"first {left.shape} and second {right.shape} must be columns of one length, at least 1")
     if not (np.isfinite(left).all() and np.isfinite(right).all()):
         raise ValueError("first and second must hold finite numbers only")
-    labels = pd.Series(np.arange(left.size) if groups is None else np.asarray(groups))
-    if len(labels) != left.size:
-        raise ValueError(f"{len(labels)} groups for {left.size} values: give one per value")
     if permutations < 1:
         raise ValueError(f"permutations={permutations}: give at least 1")
-    codes, n_groups = group_codes(labels)
+    codes, n_groups = value_groups(groups, left.size)
     change = np.bincount(codes, weights=right - left, minlength=n_groups) / left.size
     null = [(1 - 2 * coins) @ change for coins in fair_coins(n_groups, left.size, permutations, seed)]
     return permutation_p(float(change.sum()), np.concatenate(null))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from hallmark.statistics import tables
 from hallmark.statistics.classification import Integers
@@ -62,6 +63,14 @@ def group_codes(groups: pd.Series) -> tuple[Integers, int]:
         missing = f"{(codes < 0).sum()} of {len(codes)} rows"
         raise ValueError(f"{missing} have no group: give each the unit it comes from")
     return codes, len(names)
+
+
+def value_groups(groups: ArrayLike | None, n: int) -> tuple[Integers, int]:
+    """`group_codes` of n values, each a group of its own where `groups` is None. ValueError for another number."""
+    labels = pd.Series(np.arange(n) if groups is None else np.asarray(groups))
+    if len(labels) != n:
+        raise ValueError(f"{len(labels)} groups for {n} values: give one per value")
+    return group_codes(labels)
 
 
 def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, Sample]:

@@ -151,6 +151,8 @@ def _ece(sample: Sample) -> GroupMetrics:
 
 def _auroc(sample: Sample) -> GroupMetrics:
     target, probabilities = _targets(sample)
+    if sample.n_groups**2 <= len(target):
+        return _auroc_of_pairs(sample, target, probabilities)
     return _one_versus_rest("auroc", _area_under_roc, np.unique(target), target, probabilities, sample.group)
 
 
@@ -174,12 +176,47 @@ def _one_versus_rest(
     def evaluate(weights: Floats) -> dict[str, Floats]:
         if not counts:
             return {name: np.full(len(weights), np.nan)}
-        areas = np.stack([area(*count(weights)) for count in counts])
-        defined = ~np.isnan(areas)
-        with np.errstate(invalid="ignore"):
-            return {name: np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)}
+        return {name: _mean_defined(np.stack([area(*count(weights)) for count in counts]))}
 
     return evaluate
+
+
+def _mean_defined(areas: Floats) -> Floats:
+    """Mean over the first axis of what is not nan."""
+    defined = ~np.isnan(areas)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)
+    return mean
+
+
+def _auroc_of_pairs(sample: Sample, target: Integers, probabilities: Floats) -> GroupMetrics:
+    """The same from how many pairs of rows are in order for each pair of groups, for few groups of many rows."""
+    ordered = [_ordered_pairs(target == c, probabilities[:, c], sample) for c in np.unique(target)]
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        with np.errstate(invalid="ignore"):
+            areas = [_weighted_pairs(pairs, weights) / _weighted_pairs(every, weights) for pairs, every in ordered]
+        return {"auroc": _mean_defined(np.stack(areas))}
+
+    return evaluate
+
+
+def _ordered_pairs(positive: NDArray[np.bool_], score: Floats, sample: Sample) -> tuple[Floats, Floats]:
+    """[G, G] pairs of a positive of the first group and a negative of the second: in order (ties one half), and all."""
+    values, place = np.unique(score, return_inverse=True)
+    shape = (len(values), sample.n_groups)
+    positives, negatives = (
+        csr_array((np.ones(rows.sum()), (place[rows], sample.group[rows])), shape=shape)
+        for rows in (positive, ~positive)
+    )
+    here = negatives.toarray()
+    below = here.cumsum(axis=0) - here / 2
+    return positives.T @ below, np.outer(positives.sum(axis=0), negatives.sum(axis=0))
+
+
+def _weighted_pairs(pairs: Floats, weights: Floats) -> Floats:
+    total: Floats = ((weights @ pairs) * weights).sum(axis=1)
+    return total
 
 
 def _ranked_counts(

@@ -1,8 +1,8 @@
 """What a check found."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Level(StrEnum):
@@ -11,8 +11,7 @@ class Level(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One line: how it stands, and what to do where something has to be done."""
 
     level: Level
