@@ -1,5 +1,6 @@
 import copy
 import subprocess
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.runs.identity import code_hashes, git_state, package_versions, run_id
+from hallmark.runs.identity import code_hashes, environment, git_state, package_versions, run_id
 from hallmark.storage.hashing import digest_file
 
 CONFIG: dict[str, Any] = {
@@ -119,3 +120,12 @@ def test_package_versions_name_what_results_depend_on() -> None:
     versions = package_versions()
     assert versions["numpy"] == np.__version__
     assert {"lightning", "timm", "transformers", "open_clip_torch"} <= versions.keys()
+
+
+def test_the_environment_is_names_and_versions_alone() -> None:
+    lines = environment().splitlines()
+    assert lines[0].startswith("# Python 3.")
+    assert f"numpy=={metadata.version('numpy')}" in lines
+    assert all(line.count("==") == 1 and not {"/", "@", " ", ":"} & set(line) for line in lines[1:])
+    assert not any(line.startswith("hallmark") for line in lines)
+    assert lines[1:] == sorted(set(lines[1:]), key=str.lower)

@@ -52,10 +52,11 @@ def repeats(tmp_path, make_record):
 
 def test_it_is_what_its_file_says(repeats):
     made = RepeatSet(repeats().directory)
-    assert (made.name, made.set_id, made.repeat, made.state) == ("try", "set00000", "seeds:3", RunState.DONE)
+    record = made.record
+    assert (record.name, record.set_id, record.repeat, record.state) == ("try", "set00000", "seeds:3", RunState.DONE)
     assert [(member.note, member.repetition) for member in made.members] == [(f"seed {n}", n) for n in range(3)]
     assert [member.run.directory.name for member in made.members] == ["run0", "run1", "run2"]
-    assert read_json(made.directory / "repeats.json") == asdict(made.record)
+    assert read_json(made.directory / "repeats.json") == asdict(record)
 
 
 def test_the_table_has_a_row_for_each_run_then_mean_and_std(repeats):
@@ -118,7 +119,7 @@ def test_a_moved_outputs_folder_opens_with_its_members(repeats, tmp_path):
 def test_it_becomes_and_stays_what_it_was_said_to_be(repeats):
     made = repeats(state=RunState.RUNNING)
     made.become(RunState.FAILED)
-    assert RepeatSet(made.directory).state is RunState.FAILED
+    assert RepeatSet(made.directory).record.state is RunState.FAILED
 
 
 def test_a_folder_that_holds_none_is_refused(tmp_path):

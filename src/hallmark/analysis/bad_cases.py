@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from hallmark.analysis.figures import BAND, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.signal_sheet import series_of, signal_sheet
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import classified_tasks, show
 from hallmark.checks import require
@@ -29,22 +30,29 @@ WRONG, UNSURE = "wrong", "low_confidence"
 SHEET = 12
 _COLUMNS = [
     "guid",
+    "task",
+    "group",
     "target",
     "prediction",
     "confidence",
     "path",
     "text",
+    "recording",
+    "start",
     "reason",
     "mined_from",
     "label_issue",
 ]
-_OPTIONAL = {"path": "info_path", "text": "info_text"}
+_OPTIONAL = {"path": "info_path", "text": "info_text", "recording": "info_recording", "start": "info_start"}
 _THUMBNAIL = 320
 _CAPTION = 34  # characters of a line below a thumbnail
 
 
 class BadCases:
-    """Write `bad_cases.csv` and a contact sheet of its first rows.
+    """Write `bad_cases.csv` and a contact sheet of some of its rows: pictures, or signals where samples are those.
+
+    Where a few must stand for all, on the sheet and under `limit`, tasks take turns, and within a task its groups
+    (subjects): the worst case of each comes first, then the second of each, so that no subject fills the sheet.
 
     The source to prefer is the training split through out-of-fold predictions: cases that are mined on
     validation and trained on make every later validation score too good. `mined_from` keeps the source.
@@ -52,7 +60,7 @@ class BadCases:
     Args:
         source: `out_of_fold`, or a split whose predictions are mined.
         confidence_below: a right prediction is a case too where its confidence is below this.
-        limit: write this many at most, the most confidently wrong ones; None writes all.
+        limit: write this many at most, wrong ones first, groups by turns; None writes all.
         label_errors: flag the cases whose label cleanlab holds for wrong (Northcutt et al. 2021,
             arXiv:1911.00068), in the column `label_issue`.
     """
@@ -78,31 +86,42 @@ class BadCases:
                 "(the column mined_from tells)",
                 self.source,
             )
-        cases = self.cases(state.predictions_of(self.source))
+        predictions = state.predictions_of(self.source)
+        cases = self.cases(predictions)
         state.save_table(TABLE, cases)
-        worst = cases.head(8).drop(columns=["path", "text"], errors="ignore")
+        worst = cases.head(8).drop(columns=["path", "text", "recording", "start", "mined_from"], errors="ignore")
         show(f"Bad cases ({len(cases)} from {self.source})", worst)
-        if "path" in cases and len(cases):
-            state.save_figure(TABLE, contact_sheet(cases.head(SHEET)))
+        figure = self._sheet(state, predictions, cases) if len(cases) else None
+        if figure is not None:
+            state.save_figure(TABLE, figure)
+
+    def _sheet(self, state: State, predictions: pd.DataFrame, cases: pd.DataFrame) -> Figure | None:
+        groups = predictions.drop_duplicates("id").set_index("id")["group"]
+        shown = by_turns(cases.assign(group=cases["guid"].map(groups)), SHEET)
+        if "path" in cases:
+            return contact_sheet(shown)
+        signals = series_of(state.data(), shown["guid"].tolist())
+        return None if signals is None else signal_sheet(shown, signals, predictions)
 
     def cases(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """The table of cases: wrong ones by falling confidence, then unsure ones by rising confidence."""
+        """The table of cases: wrong ones by falling confidence, then unsure ones by rising confidence.
+
+        It has a column `task` where there are several, and `group` where groups have several rows.
+        """
         tasks = classified_tasks(predictions)
         parts = [self._task_cases(classes, rows) for _, classes, rows in tasks]
         columns = [name for name in _COLUMNS if self._has(name, predictions)]
-        found = pd.concat(parts) if parts else pd.DataFrame(columns=columns)
-        if len(parts) > 1:
-            columns.insert(1, "task")
+        found = pd.concat(parts) if parts else pd.DataFrame(columns=list(dict.fromkeys([*columns, "task", "group"])))
         doubt = found["confidence"].where(found["reason"] != WRONG, -found["confidence"])
         found = found.assign(doubt=doubt).sort_values(
             ["reason", "doubt", "guid"], ascending=[False, True, True], ignore_index=True
         )
-        return found[columns][: self.limit]
+        return by_turns(found, self.limit)[columns]
 
     def _task_cases(self, classes: list[str], rows: pd.DataFrame) -> pd.DataFrame:
         wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
         columns = {name: rows[source] for name, source in _OPTIONAL.items() if source in rows}
-        table = rows[["task", "target", "prediction", "confidence"]].assign(
+        table = rows[["task", "group", "target", "prediction", "confidence"]].assign(
             guid=rows["id"],
             reason=np.where(wrong, WRONG, UNSURE),
             mined_from=self.source,
@@ -115,7 +134,22 @@ class BadCases:
     def _has(self, column: str, predictions: pd.DataFrame) -> bool:
         if column == "label_issue":
             return self.label_errors
+        if column == "task":
+            return len(classified_tasks(predictions)) > 1
+        if column == "group":
+            return bool(predictions[["task", "group"]].duplicated().any())
         return column not in _OPTIONAL or _OPTIONAL[column] in predictions
+
+
+def by_turns(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
+    """`n` of the cases in their order: wrong ones first, tasks by turns, and within a task groups by turns."""
+    by_task = [name for name in ("reason", "task") if name in cases]
+    turn = cases.groupby([*by_task, "group"], sort=False).cumcount() if "group" in cases else 0
+    order = cases.assign(turn=turn, place=range(len(cases)))
+    order = order.sort_values(["turn", "place"])
+    order["turn"] = order.groupby(by_task, sort=False).cumcount()
+    chosen = order.assign(right=order["reason"] != WRONG).sort_values(["right", "turn", "place"])["place"][:n]
+    return cases.iloc[np.sort(chosen)].reset_index(drop=True)
 
 
 def label_issues(rows: pd.DataFrame, classes: list[str]) -> np.ndarray:

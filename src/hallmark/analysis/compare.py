@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import figure_name, interval_texts, labelled_tasks, resampling, show
+from hallmark.analysis.tables import check_metrics, figure_name, interval_texts, labelled_tasks, resampling, show
 from hallmark.checks import require
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.statistics import (
-    CLASSIFICATION_METRICS,
     Interval,
     PairedDifference,
     Spread,
@@ -47,9 +46,7 @@ class Compare:
     def __init__(self, baseline: str | list[str], metrics: list[str], *, level: float, repeats: int, seed: int) -> None:
         directories = [baseline] if isinstance(baseline, str) else list(baseline or [])
         require(len(directories) > 0, "baseline", baseline, "one or more directories of runs or sets of repeats")
-        known = ", ".join(CLASSIFICATION_METRICS)
-        fits = bool(metrics) and set(metrics) <= set(CLASSIFICATION_METRICS)
-        require(fits, "metrics", list(metrics), f"one or more of {known}")
+        check_metrics(metrics)
         self.baselines = [Path(directory) for directory in directories]
         self.metrics = list(metrics)
         self.resampling = resampling(level, repeats, seed)

@@ -5,7 +5,7 @@ with them: ticks are made late, when the file is written, and would otherwise ha
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import MaxNLocator
 
+from hallmark.statistics import CLASSIFICATION_METRICS
+
 WIDTH = 7.0
 """Inches: the text width of a page in most journals."""
 
@@ -30,12 +32,13 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7
 INK, MUTED = "#222222", "#767676"
 BAND = "#F0F0F0"
 DASHES = (0, (4, 3))
+MARKERS = "osD^v"
 
 _FALLBACKS = ("Noto Sans CJK SC", "Noto Sans SC", "Source Han Sans SC", "WenQuanYi Zen Hei", "Noto Emoji")
 _SPLITS = {"train": "training", "val": "validation"}
 _RATE = "learning rate"
+_TERMS = "loss by term"
 _EPOCHS_WITH_DOTS = 40
-_MARKERS = "osD^v"
 _WORDS = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU"}
 
 
@@ -155,36 +158,63 @@ def selected_epoch(history: pd.DataFrame, selected: Mapping[str, Any] | None) ->
 
 
 def history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
-    """Columns by panel: one metric's splits together, all learning rates together and last."""
+    """Columns by panel: one metric's splits and tasks together, losses by term together, all learning rates last.
+
+    A metric of a task is `<split>/<task>/<metric>`. A term of the loss is what is logged besides metrics,
+    `train/<term>` or, where there are tasks, `val/<term>`; the loss of each task, `val/<task>/loss`, is one too.
+    """
     panels: dict[str, list[str]] = {}
+    terms = _terms(history)
     for column in history.select_dtypes("number").columns.drop("epoch", errors="ignore"):
         if history[column].notna().any():
-            panels.setdefault(_panel_name(column), []).append(column)
+            panels.setdefault(_panel_name(str(column), terms), []).append(str(column))
     if _RATE in panels:
         panels[_RATE] = panels.pop(_RATE)
     return panels
 
 
-def _panel_name(column: str) -> str:
-    split, _, metric = column.partition("/")
-    if split in _SPLITS:
-        return readable(metric)
-    return _RATE if column.startswith("lr") else readable(column)
+def _terms(history: pd.DataFrame) -> list[str]:
+    """Names of the loss terms, tasks first; none where there is nothing to tell them by."""
+    logged = [str(column).split("/") for column in history if str(column).partition("/")[0] in _SPLITS]
+    tasks = [parts[1] for parts in logged if len(parts) == 3]
+    own = [
+        parts[1]
+        for parts in logged
+        if len(parts) == 2 and parts[1] not in ("loss", *CLASSIFICATION_METRICS) and (parts[0] == "train" or tasks)
+    ]
+    return list(dict.fromkeys([*tasks, *own])) if own else []
+
+
+def _panel_name(column: str, terms: Sequence[str]) -> str:
+    if column.partition("/")[0] not in _SPLITS:
+        return _RATE if column.startswith("lr") else readable(column)
+    _, *task, metric = column.split("/")
+    is_term = metric in terms if not task else metric == "loss" and task[0] in terms
+    return _TERMS if is_term else readable(metric)
+
+
+def _part(column: str, panel: str) -> str:
+    """The task or term that a column is of; empty where it is of all."""
+    if column.partition("/")[0] not in _SPLITS:
+        return ""
+    _, *task, metric = column.split("/")
+    return (task or [metric])[0] if panel == _TERMS else "/".join(task)
 
 
 def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str], best: float | None) -> None:
-    """Draw the columns of one panel of `history_panels`; `best` marks an epoch."""
+    """Draw the columns of one panel of `history_panels`; `best` marks an epoch.
+
+    Colours tell splits apart. Where there are tasks or terms, colours tell those apart, and training is dashed.
+    """
+    parts = _parts(history)
     for index, column in enumerate(columns):
-        split = column.partition("/")[0]
         measured = history[["epoch", column]].dropna()
-        ax.plot(
-            measured["epoch"],
-            measured[column],
-            color=colour(list(_SPLITS).index(split) if split in _SPLITS else index + len(_SPLITS)),
-            marker="o" if len(measured) <= _EPOCHS_WITH_DOTS else None,
-            markersize=3,
-            label=_SPLITS.get(split, printable(column) if len(columns) > 1 else "_"),
-        )
+        look = _look(column, name, parts)
+        if look is None:
+            label = printable(column) if len(columns) > 1 else "_"
+            look = {"color": colour(index + len(_SPLITS) + len(parts)), "label": label}
+        marker = "o" if len(measured) <= _EPOCHS_WITH_DOTS else None
+        ax.plot(measured["epoch"], measured[column], marker=marker, markersize=3, **look)
     if best is not None:
         label = f"best epoch ({best:g})"
         ax.axvline(best, color=MUTED, linewidth=0.9, linestyle=DASHES, label=label, zorder=1)
@@ -193,6 +223,25 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     ax.grid(axis="y")
+
+
+def _parts(history: pd.DataFrame) -> list[str]:
+    """All terms and tasks, whose places choose their colours in every panel."""
+    panels = history_panels(history)
+    found = [_part(column, name) for name, columns in panels.items() for column in columns]
+    return [part for part in dict.fromkeys([*_terms(history), *found]) if part]
+
+
+def _look(column: str, panel: str, parts: Sequence[str]) -> dict[str, Any] | None:
+    """Colour, label and line of a measured column; None for one that is of no split."""
+    split = column.partition("/")[0]
+    if split not in _SPLITS:
+        return None
+    part = _part(column, panel)
+    if not part:
+        return {"color": colour(list(_SPLITS).index(split)), "label": _SPLITS[split]}
+    look = {"color": colour(parts.index(part) + len(_SPLITS)), "label": f"{printable(part)}, {_SPLITS[split]}"}
+    return look | ({"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {})
 
 
 def _has_glyph(character: str) -> bool:
@@ -217,7 +266,7 @@ def interval_dots(
         estimate,
         list(position),
         xerr=np.clip([estimate - low, high - estimate], 0, None),
-        fmt=_MARKERS[index % len(_MARKERS)],
+        fmt=MARKERS[index % len(MARKERS)],
         color=colour(index),
         markerfacecolor=colour(index) if index == 0 else "white",
         elinewidth=1.2,

@@ -27,6 +27,7 @@ class State:
         predictions_of: predictions of another split by name; `out_of_fold` refits on folds of the
             training split if it has to.
         predict: predictions of the same split with every raw input changed by a view; not stored.
+        data: the data module, told what the model reads; of a set of repeats that of its first run.
         load: data module and module with the selected weights, for analyses that need them.
     """
 
@@ -36,6 +37,7 @@ class State:
     history: pd.DataFrame
     predictions_of: Callable[[str], pd.DataFrame]
     predict: Callable[["View"], pd.DataFrame]
+    data: Callable[[], "DataModule"]
     load: Callable[[], tuple["DataModule", Any]]
 
     @cached_property

@@ -1,7 +1,7 @@
 """What several analyses do with the predictions table and with their own tables."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hallmark.checks import require
-from hallmark.statistics import class_order, labelled_rows
+from hallmark.statistics import CLASSIFICATION_METRICS, class_order, labelled_rows
 
 
 def labelled_tasks(predictions: pd.DataFrame) -> Iterator[tuple[str, list[str] | None, pd.DataFrame]]:
@@ -31,6 +31,12 @@ def figure_name(stem: str, task: str, predictions: pd.DataFrame) -> str:
     return stem if predictions["task"].nunique() == 1 else f"{stem}_{task}"
 
 
+def check_metrics(metrics: Sequence[str]) -> None:
+    """Raise `SettingError` unless `metrics` are one or more of those of classification tasks."""
+    fits = bool(metrics) and set(metrics) <= set(CLASSIFICATION_METRICS)
+    require(fits, "metrics", list(metrics), f"one or more of {', '.join(CLASSIFICATION_METRICS)}")
+
+
 def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
     """The keyword arguments of a bootstrap interval.
 
@@ -43,13 +49,11 @@ def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
     return {"level": level, "repeats": repeats, "seed": seed}
 
 
-def interval_texts(table: pd.DataFrame, name: str, sign: str = "") -> list[str]:
+def interval_texts(table: pd.DataFrame, name: str, sign: str = "", digits: int = 3) -> list[str]:
     """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734]; a dash where undefined."""
+    form = f"{sign}.{digits}f"
     ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
-    return [
-        "–" if math.isnan(value) else f"{value:{sign}.3f} [{low:{sign}.3f}, {high:{sign}.3f}]"
-        for value, low, high in ends
-    ]
+    return ["–" if math.isnan(value) else f"{value:{form}} [{low:{form}}, {high:{form}}]" for value, low, high in ends]
 
 
 def show(title: str, frame: pd.DataFrame) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from lightning import LightningDataModule
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require, setting
@@ -20,10 +21,14 @@ from hallmark.storage.hashing import digest
 from hallmark.storage.seeds import fold_in_many
 
 if TYPE_CHECKING:
+    from hallmark.data.perturb import Perturbation
     from hallmark.features.store import FeatureStore
 
 View = Callable[[Any, int], Any]
 """Changes the raw input of one sample, as its seed says: an augmentation or a perturbation."""
+
+Series = tuple[NDArray, Sequence[str], float]
+"""Signals float [N, C, T] in physical units, nan where not measured; the channels' names; samples a second."""
 
 _VIEW_SEED = 20
 
@@ -95,6 +100,14 @@ class DataModule(LightningDataModule, ABC):
     def slice_categories(self) -> dict[str, list[str]]:
         """All categories of each `slice_*` column in order, those without a row included."""
         return {}
+
+    def perturbations(self) -> "Mapping[str, Perturbation]":
+        """What those inputs may suffer that the model reads, by name, as `bind` has told; {} for nothing known."""
+        return {}
+
+    def series(self, split: str, positions: Sequence[int]) -> Series | None:
+        """Signals of the rows of `split` at `positions`, for pictures of them; None where samples are none."""
+        return None
 
     def prepare(self) -> None:
         """Read and split.

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
-from hallmark.data.module import View
+from hallmark.data.module import DataModule, View
 from hallmark.engine.build import build
 from hallmark.engine.finished import Finished, opened
 from hallmark.engine.loggers.tracking import track_evaluation
@@ -60,7 +60,8 @@ def _state_of_run(finished: Finished, split: str) -> State:
     return State(
         directory=finished.run.directory, split=split, predictions=finished.predictions(split),
         history=finished.history, predictions_of=finished.predictions,
-        predict=lambda view: finished.viewed(split, view), load=lambda: (finished.data, finished.module),
+        predict=lambda view: finished.viewed(split, view), data=lambda: _bound(finished),
+        load=lambda: (finished.data, finished.module),
     )  # fmt: skip
 
 
@@ -81,8 +82,13 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
     Console().print(repeats_table(repeats))
     return State(
         directory=repeats.directory, split=split, predictions=predictions, history=pd.DataFrame(),
-        predictions_of=pooled, predict=viewed, load=refuse,
+        predictions_of=pooled, predict=viewed, data=lambda: _bound(finished[0]), load=refuse,
     )  # fmt: skip
+
+
+def _bound(finished: Finished) -> DataModule:
+    _ = finished.module  # building it tells the data what it reads
+    return finished.data
 
 
 def _analyse(state: State, analyses: dict[str, Analysis]) -> list[Path]:

@@ -6,11 +6,7 @@ from dataclasses import dataclass
 from hallmark.checks import require
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.record import Record, RunState
-from hallmark.runs.repeats import FILE, RepeatSet
-from hallmark.runs.run import Run
-from hallmark.runs.seal import runs_of
-
-Result = Run | RepeatSet
+from hallmark.runs.repeats import FILE, RepeatSet, Result, runs_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def repeats_of(result: Result) -> RepeatSet | None:
         place = result.directory.resolve()
         beside = [RepeatSet(file.parent) for file in sorted(place.parent.glob(f"*/{FILE}"))]
         sets = [one for one in beside if place in [member.run.directory for member in one.members]]
-    finished = [one for one in sets if one.state is RunState.DONE and len(one.members) > 1]
+    finished = [one for one in sets if one.record.state is RunState.DONE and len(one.members) > 1]
     return finished[0] if finished else None
 
 

@@ -8,19 +8,21 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from omegaconf import OmegaConf
 from safetensors.torch import save_file
 
 from hallmark.engine.finished import sealed_tables
-from hallmark.engine.readiness import Check, Result, check_readiness, repeats_of
-from hallmark.engine.results import command_of, name_of, results_block, write_between_markers
+from hallmark.engine.loggers.tracking import track_release
+from hallmark.engine.readiness import Check, check_readiness, repeats_of
+from hallmark.engine.results import results_block, write_between_markers
 from hallmark.engine.terminal import say
 from hallmark.engine.train import quieten
 from hallmark.learning.encoders.weights import safe_load
-from hallmark.runs.archive import environment, write_archive
-from hallmark.runs.repeats import FILE, RepeatSet, open_result
-from hallmark.runs.run import Run
-from hallmark.runs.seal import Look, SealedError, receipts_of, runs_of
+from hallmark.report.wording import command_text
+from hallmark.runs.archive import write_archive
+from hallmark.runs.identity import environment
+from hallmark.runs.record import Record
+from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, record_of, runs_of
+from hallmark.runs.seal import Look, SealedError, receipts_of
 
 _STORED = (
     "*.yaml",
@@ -72,21 +74,13 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     _pack(archive, result, checks, looks, block)
     say(f"released: {archive}")
     into = into or archive.parent / "RESULTS.md"
-    write_between_markers(into, name_of(result), block)
+    write_between_markers(into, record_of(result).name, block)
     say(f"settings and results: {into}")
     if tag is not None:
         _tag(tag, archive)
     for run in runs_of(result):
-        on_release(archive, run)
+        track_release(run, archive)
     return archive
-
-
-def on_release(archive: Path, run: Run) -> None:
-    """Tell the run's loggers."""
-    if OmegaConf.select(OmegaConf.load(run.directory / "config.yaml"), "logger.wandb") is not None:
-        from hallmark.engine.loggers.wandb import release_to_wandb  # W&B is an extra
-
-        release_to_wandb(run, archive)
 
 
 def _measure(result: Result) -> None:
@@ -104,11 +98,12 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequenc
     texts = {
         "README.md": _readme(result),
         "RESULTS.md": f"{block}\n",
-        "command.txt": f"{command_of(result)}\n",
+        "command.txt": f"{command_text(record_of(result).command)}\n",
         "environment.txt": environment(),
         "receipts.json": _json([asdict(look) for look in looks]),
         "release.json": _json({
-            "name": name_of(result), "id": _id(result), "kind": "set" if isinstance(result, RepeatSet) else "run",
+            "name": record_of(result).name, "id": _id(result),
+            "kind": "set" if isinstance(result, RepeatSet) else "run",
             "runs": [f"runs/{run.directory.name}" for run in runs_of(result)],
             "checks": {check.name: str(check) for check in checks},
         }),
@@ -153,11 +148,11 @@ def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _readme(result: Result) -> str:
-    record = runs_of(result)[0].record
-    assert record is not None
+    record, first = record_of(result), record_of(runs_of(result)[0])
+    assert isinstance(first, Record)
     return _README.format(
-        name=name_of(result), id=_id(result), command=command_of(result), commit=record.git["commit"] or "unknown",
-        id_file=f"{_label(result)}.zip",
+        name=record.name, id=_id(result), command=command_text(record.command),
+        commit=first.git["commit"] or "unknown", id_file=f"{_label(result)}.zip",
     )  # fmt: skip
 
 
@@ -175,7 +170,7 @@ def _tag_name(result: Result) -> str:
     Raises:
         ValueError: it is there already, on another commit.
     """
-    tag = f"hallmark/{name_of(result)}/{_id(result)}"
+    tag = f"hallmark/{record_of(result).name}/{_id(result)}"
     there, here = _git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}"), _git("rev-parse", "HEAD")
     if there.returncode == 0 and there.stdout != here.stdout:
         raise ValueError(f"the tag {tag} is on another commit: delete it (git tag -d {tag}), or add --no-tag")
@@ -197,14 +192,12 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _id(result: Result) -> str:
-    if isinstance(result, RepeatSet):
-        return result.set_id
-    assert result.record is not None
-    return result.record.run_id
+    record = record_of(result)
+    return record.set_id if isinstance(record, RepeatRecord) else record.run_id
 
 
 def _label(result: Result) -> str:
-    return f"{name_of(result).replace('/', '-')}-{_id(result)}"
+    return f"{record_of(result).name.replace('/', '-')}-{_id(result)}"
 
 
 def _json(value: object) -> str:

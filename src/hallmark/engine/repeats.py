@@ -74,7 +74,7 @@ def check_repeat(config: DictConfig) -> None:
 def _train_all(repeats: RepeatSet, members: list[DictConfig], hopeless: Hopeless | None) -> list[float]:
     values: list[float] = []
     for number, member in enumerate(members, start=1):
-        say(f"{repeats.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
+        say(f"{repeats.record.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
         values.append(train(member))
         if hopeless and number < len(members) and hopeless(number, sum(values) / number):
             raise Interrupted(f"judged hopeless: stopped after repeat {number}")
@@ -93,7 +93,7 @@ def repeats_table(repeats: RepeatSet) -> Table:
     """A rich table of `RepeatSet.table`."""
     frame = repeats.table().drop(columns="checkpoint").round({"seconds": 1})
     n = len(frame) - 2
-    table = Table(*frame, title=f"{repeats.name} · {repeats.repeat} · n = {n}")
+    table = Table(*frame, title=f"{repeats.record.name} · {repeats.record.repeat} · n = {n}")
     for place, row in enumerate(frame.itertuples(index=False)):
         table.add_row(*map(_cell, row), end_section=place == n - 1)
     return table

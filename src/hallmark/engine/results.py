@@ -6,17 +6,16 @@ from pathlib import Path
 import pandas as pd
 from omegaconf import OmegaConf
 
-from hallmark.engine.readiness import Check, Result, repeats_of
-from hallmark.report.wording import estimate, without_secrets
+from hallmark.engine.readiness import Check, repeats_of
+from hallmark.report.wording import SPLITS, command_text, estimate
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.seal import Look, runs_of
+from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
+from hallmark.runs.seal import Look
 from hallmark.statistics import CLASSIFICATION_METRICS, Spread, all_intervals, class_order
 from hallmark.storage.files import write_text
 from hallmark.storage.secrets import redacted
 
-SPLITS = ("val", "test")
 _LEVEL, _REPEATS = 0.95, 2000
 
 
@@ -28,18 +27,6 @@ def results_block(result: Result, checks: Sequence[Check], looks: Sequence[Look]
         *(f"- {look}" for look in looks), "", *_settings(result),
     ]  # fmt: skip
     return redacted("\n".join(lines))
-
-
-def command_of(result: Result) -> str:
-    record = result.record
-    assert record is not None
-    return redacted(without_secrets(" ".join(record.command)))
-
-
-def name_of(result: Result) -> str:
-    record = result.record
-    assert record is not None
-    return record.name
 
 
 def write_between_markers(path: Path, name: str, block: str) -> None:
@@ -65,12 +52,13 @@ def _facts(result: Result) -> Iterator[str]:
     assert record is not None
     seeds = ", ".join(str(run.record.seed) for run in runs if run.record is not None)
     splits = ", ".join(f"{name} {facts['n']}" for name, facts in record.splits.items())
-    yield f"## {name_of(result)}: final settings and results"
+    yield f"## {record_of(result).name}: final settings and results"
     yield ""
-    yield f"`{command_of(result)}`"
+    yield f"`{command_text(record_of(result).command)}`"
     yield ""
     yield f"- commit {record.git['commit'] or 'unknown'}{' with uncommitted changes' if record.git['dirty'] else ''}"
-    yield f"- {f'{len(runs)} runs, {result.repeat}' if isinstance(result, RepeatSet) else 'one run'}; seed {seeds}"
+    made = f"{len(runs)} runs, {result.record.repeat}" if isinstance(result, RepeatSet) else "one run"
+    yield f"- {made}; seed {seeds}"
     yield f"- data {str(record.data.get('content'))[:12]}: {splits} rows{' in the first run' if len(runs) > 1 else ''}"
     for run in runs:
         if run.record is not None and run.record.selected is not None:
@@ -110,7 +98,7 @@ def _spread(repeats: RepeatSet | None) -> Iterator[str]:
     if repeats is None:
         return
     measured = repeats.metrics()
-    yield f"Mean ± standard deviation over {repeats.repeat}:"
+    yield f"Mean ± standard deviation over {repeats.record.repeat}:"
     yield ""
     yield "| metric | " + " | ".join(SPLITS) + " |"
     yield "|---|" + "---|" * len(SPLITS)

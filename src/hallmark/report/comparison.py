@@ -8,11 +8,10 @@ from hallmark.analysis.compare import same_members
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
-from hallmark.report.measures import SPLITS
 from hallmark.report.resampling import LEVEL, PERCENT, PERMUTATIONS, SEED
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
-from hallmark.report.wording import NOTHING, change, duration, estimate, p_text, plural
+from hallmark.report.wording import NOTHING, SPLITS, change, duration, estimate, p_text, plural
 from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, adjust, paired_difference
 
 _SECOND = "accuracy"
@@ -33,7 +32,7 @@ def overview(results: Sequence[Result]) -> Section:
     rows = []
     for result in results:
         main = result.main.get("val")
-        value = NOTHING if main is None else f"{readable(main.metric)} {estimate(main.interval)}"
+        value = NOTHING if main is None else f"{main.name} {estimate(main.interval)}"
         n = NOTHING if main is None else f"{len(main.rows):,}"
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]

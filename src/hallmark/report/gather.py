@@ -4,15 +4,14 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from hallmark.analysis.figures import readable
-from hallmark.report import measures, standing
+from hallmark.report import measures, standing, stored
 from hallmark.report.charts import chart_name
 from hallmark.report.comparison import Compared, Pair, compare, comparison, overview, words
 from hallmark.report.content import Highlight, Report, Section, Tone
 from hallmark.report.resampling import PERCENT
-from hallmark.report.sources import Result, open_results
+from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
-from hallmark.report.wording import NOTHING, change, estimate, listed, number, p_text, plural
+from hallmark.report.wording import NOTHING, SPLITS, change, estimate, listed, number, p_text, plural
 
 _FEW = 3
 _FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
@@ -52,8 +51,10 @@ def result_sections(result: Result, prefix: str = "") -> list[Section]:
         standing.checks(result),
         standing.seal(result),
         measures.curves(result, prefix),
+        stored.loss_weights(result, prefix),
         measures.calibration(result, "val", prefix),
         measures.slices(result, "val", prefix),
+        stored.robustness(result, prefix),
         measures.bad_cases(result),
         standing.cost(result),
         standing.environment(result),
@@ -89,9 +90,7 @@ def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[st
         return [_result_sentence(results[0]), *_grounds(results[0])]
     best, last = _best(results), compared[-1]
     pairs = [pair for pair in last.pairs if pair.found.metric in (best.main_metric, "score")]
-    told = [
-        _pair_sentence(pair, measures.SPLITS[last.split]) for pair in pairs if best.label in (pair.first, pair.second)
-    ]
+    told = [_pair_sentence(pair, SPLITS[last.split]) for pair in pairs if best.label in (pair.first, pair.second)]
     shown = results if len(results) <= _FEW else [best]
     return [*told[:_FEW], *_not_compared(last), *map(_result_sentence, shown), _FLATTERED]
 
@@ -108,7 +107,7 @@ def _best(results: Sequence[Result]) -> Result:
 def _pair_sentence(pair: Pair, split: str) -> str:
     found = pair.found
     p_holm = found.p_value if found.p_holm is None else found.p_holm
-    numbers = f"{readable(found.metric)} {change(found.difference)}, p = {p_text(p_holm)} after Holm"
+    numbers = f"{value_name(found.metric, pair.task)} {change(found.difference)}, p = {p_text(p_holm)} after Holm"
     finding = words(pair)
     if not found.told_apart:
         return f"{pair.first} and {pair.second} {finding} on {split}: {numbers}."
@@ -122,7 +121,7 @@ def _result_sentence(result: Result) -> str:
         return f"{result.label} has no labelled validation predictions."
     over = f" over {result.unit}" if result.repeats is not None else ""
     groups = plural(main.rows["group"].nunique(), "group")
-    value = f"a validation {readable(main.metric)} of {estimate(main.interval)}{over}"
+    value = f"a validation {main.name} of {estimate(main.interval)}{over}"
     return f"{result.label} reaches {value} ({PERCENT} interval, {groups})."
 
 
@@ -151,7 +150,7 @@ def _value_highlight(result: Result) -> Highlight:
         return Highlight(result.label, NOTHING, "no labelled validation predictions", Tone.CAUTION)
     value, _, interval = estimate(main.interval).partition(" ")
     note = ", ".join(filter(None, [interval, result.unit]))
-    return Highlight(f"{result.label}: validation {readable(main.metric)}", value, note)
+    return Highlight(f"{result.label}: validation {main.name}", value, note)
 
 
 def _shared(name: str, found: Sequence[tuple[str, str, Tone]]) -> list[Highlight]:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from hallmark.analysis.bad_cases import WRONG, BadCases
+from hallmark.analysis.bad_cases import WRONG, BadCases, by_turns
 from hallmark.analysis.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.figures import readable
@@ -18,7 +18,7 @@ from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph
 from hallmark.report.pictures import thumbnail
 from hallmark.report.resampling import LEVEL, PERCENT, REPEATS, RESAMPLING, SEED
 from hallmark.report.sources import OUT_OF_FOLD, Result
-from hallmark.report.wording import NOTHING, estimate, number, plural
+from hallmark.report.wording import NOTHING, SPLITS, estimate, number, plural
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     LOWER_IS_BETTER,
@@ -29,7 +29,6 @@ from hallmark.statistics import (
     target_array,
 )
 
-SPLITS = {"val": "validation", "test": "test"}
 _BINS, _FOLDS = 10, 5
 _UNSURE = 0.5
 _WORST = 12
@@ -207,26 +206,28 @@ def bad_cases(result: Result) -> Section | None:
         found = _once_each(found)
     if found.empty:
         return Section("Bad cases", [Paragraph("There is none: every row is right with some confidence.", Tone.GOOD)])
-    cases = [_case(row, len(result.members)) for row in found.head(_WORST).to_dict("records")]
+    cases = [_case(row, len(result.members)) for row in by_turns(found, _WORST).to_dict("records")]
     kind = "training rows, by models that did not see them" if source == OUT_OF_FOLD else "validation rows"
     wrong = int((found["reason"] == WRONG).sum())
     note = f"{plural(wrong, 'row')} wrong, {len(found) - wrong} right with a confidence below {_UNSURE:g}; "
-    note += f"here are the worst {len(cases)} of the {kind}. Training on them would spoil later scores on that split."
+    note += f"here are the worst {len(cases)} of the {kind}, groups by turns. "
+    note += "Training on them would spoil later scores on that split."
     return Section("Bad cases", [Cases(cases, note)])
 
 
 def _once_each(cases: pd.DataFrame) -> pd.DataFrame:
     """Cases of a set of repeats by sample: the worst of its predictions, and in how many runs it was wrong."""
-    sample = cases["guid"].str.rpartition("@")[0]
-    wrong = cases["reason"].eq(WRONG).groupby(sample).sum()
-    first = cases.assign(guid=sample).drop_duplicates("guid")
-    return first.assign(times=first["guid"].map(wrong))
+    cases = cases.assign(guid=cases["guid"].str.rpartition("@")[0], times=cases["reason"].eq(WRONG))
+    keys = [name for name in ("guid", "task") if name in cases]
+    return cases.assign(times=cases.groupby(keys)["times"].transform("sum")).drop_duplicates(keys)
 
 
 def _case(row: Mapping[Any, Any], runs: int) -> Case:
     note = "wrong" if row["reason"] == WRONG else "right, but unsure"
     if "times" in row:
         note = f"wrong in {row['times']} of {runs} runs" if row["times"] else f"right in all {runs} runs, but unsure"
+    if "task" in row:
+        note = f"{row['task']}, {note}"
     text = row.get("text")
     return Case(
         str(row["guid"]), str(row["target"]), str(row["prediction"]), float(row["confidence"]), note,

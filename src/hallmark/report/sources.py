@@ -9,28 +9,39 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
+from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.resampling import RESAMPLING
-from hallmark.report.wording import plural
+from hallmark.report.wording import SPLITS, plural
+from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
-from hallmark.runs.repeats import RepeatSet, open_result
+from hallmark.runs.repeats import RepeatSet, open_result, record_of
 from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, receipts_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals
 
 OUT_OF_FOLD = "out_of_fold"
-MEASURED = ("val", "test")
 
 
 @dataclass(frozen=True)
 class MainValue:
-    """The main metric of a result on a split, and the labelled rows of its first task that it is of."""
+    """The main metric of a result on a split, and the labelled rows of the one task that it is of."""
 
     metric: str
+    task: str
     interval: Interval
     rows: pd.DataFrame
     classes: list[str] | None
+
+    @property
+    def name(self) -> str:
+        return value_name(self.metric, self.task)
+
+
+def value_name(metric: str, task: str) -> str:
+    """`macro F1`, or `macro F1 of action` where the system has several tasks."""
+    return readable(metric) if task == MAIN else f"{readable(metric)} of {task}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,7 @@ class Result:
     def unit(self) -> str:
         """`1 run` or `5 runs (seeds:5)`."""
         runs = plural(len(self.members), "run")
-        return runs if self.repeats is None else f"{runs} ({self.repeats.repeat})"
+        return runs if self.repeats is None else f"{runs} ({self.repeats.record.repeat})"
 
     @cached_property
     def config(self) -> dict[str, Any]:
@@ -124,14 +135,16 @@ class Result:
     @cached_property
     def main(self) -> dict[str, MainValue]:
         """The main value by split, of the splits that have one."""
-        found = {split: self._main(split) for split in MEASURED}
+        found = {split: self._main(split) for split in SPLITS}
         return {split: value for split, value in found.items() if value is not None}
 
     def _main(self, split: str) -> MainValue | None:
         predictions = self.predictions(split)
-        for _, classes, rows in labelled_tasks(predictions) if predictions is not None else ():
+        tasks = list(labelled_tasks(predictions)) if predictions is not None else []
+        selected = str((self.record.selected or {}).get("metric", "")).split("/")
+        for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
             metric = "score" if classes is None else self.main_metric
-            return MainValue(metric, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes)
+            return MainValue(metric, task, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes)
         return None
 
     @property
@@ -148,18 +161,11 @@ def open_results(paths: Sequence[Path]) -> list[Result]:
         ValueError: a path is no finished run or set.
     """
     sources = {source.directory.resolve(): source for source in map(open_result, paths)}
-    names = [_name(source) for source in sources.values()]
+    names = [record_of(source).name for source in sources.values()]
     return [
         Result(name if names.count(name) == 1 else f"{name}/{source.directory.name}", source, _members(source))
         for name, source in zip(names, sources.values(), strict=True)
     ]
-
-
-def _name(source: Run | RepeatSet) -> str:
-    if isinstance(source, RepeatSet):
-        return source.name
-    assert source.record is not None
-    return source.record.name
 
 
 def _members(source: Run | RepeatSet) -> list[tuple[str, Run]]:

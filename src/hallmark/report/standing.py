@@ -10,11 +10,13 @@ import pandas as pd
 from hallmark.analysis.figures import readable
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
-from hallmark.report.wording import NOTHING, duration, listed, moment, number, plural, without_secrets
+from hallmark.report.wording import NOTHING, command_text, duration, listed, moment, number, plural, without_secrets
+from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
 
 _SHORT = 12  # characters of a hash that are shown
 _LISTED = 10
+_GPU = {"cuda": "CUDA", "capability": "CUDA capability"}
 
 _VERDICTS = {
     "clean": "clean",
@@ -22,13 +24,16 @@ _VERDICTS = {
     "unknown": "unknown: it could not be checked, which is not the same as clean",
 }
 
+_CUT_OFF = "The look at this result was cut off before it gave numbers; the command of the look finishes it."
+_NO_LOOK = "No look was at this result, so it has no test numbers here."
+
 
 def what_was_run(result: Result) -> Section:
     record = result.record
     members = [(note, one) for (note, _), one in zip(result.members, result.records, strict=True)]
     pairs = [
         ("Experiment", record.name),
-        ("Command", command_of(result)),
+        ("Command", command_text(record_of(result.source).command)),
         ("Profile", str(result.config.get("profile", NOTHING))),
         ("Seed", listed(sorted({str(one.seed) for one in result.records}))),
         (
@@ -41,18 +46,12 @@ def what_was_run(result: Result) -> Section:
         ("Selected on", _selected([one.selected for one in result.records])),
     ]
     if result.repeats:
-        pairs.insert(1, ("Repeats", f"{result.repeats.repeat}, {result.repeats.state}"))
+        pairs.insert(1, ("Repeats", f"{result.repeats.record.repeat}, {result.repeats.record.state}"))
     if record.parents:
         pairs.append(("Started from", listed([str(parent) for parent in record.parents])))
     if resumed := sum(one.resumed for one in result.records):
         pairs.append(("Resumed", plural(resumed, "time")))
     return Section("What was run", [Facts(pairs)])
-
-
-def command_of(result: Result) -> str:
-    """The command that makes the result again, secrets hidden."""
-    command = result.record.command if result.repeats is None else result.repeats.record.command
-    return without_secrets(" ".join(command))
 
 
 def _selected(selected: Sequence[dict[str, Any] | None]) -> str:
@@ -197,15 +196,11 @@ def seal(result: Result) -> Section:
         return Section("Test seal", [Paragraph(text, tone)])
     blocks: list[Block] = [Paragraph(f"The test split of this experiment's data was {words}.", tone)]
     if not result.opened:
-        own = "No look was at this result, so it has no test numbers here." if not _begun(result) else _CUT_OFF
-        blocks.append(Paragraph(own, Tone.CAUTION))
+        blocks.append(Paragraph(_CUT_OFF if _begun(result) else _NO_LOOK, Tone.CAUTION))
     rows = [_look_row(number, look, result.main_metric) for number, look in enumerate(result.looks, 1)]
     metric = readable(result.main_metric)
     columns = ["look", "opened", "by", f"test {metric}", "reason", "command"]
     return Section("Test seal", [*blocks, Table(columns, rows, frozenset({3}))])
-
-
-_CUT_OFF = "The look at this result was cut off before it gave numbers; the command of the look finishes it."
 
 
 def _begun(result: Result) -> bool:
@@ -229,9 +224,6 @@ def cost(result: Result) -> Section:
         pairs.append(("A run took", f"{duration(min(seconds))} to {duration(max(seconds))}"))
     pairs.append(("Device", listed(sorted({str(one.device.get("device", NOTHING)) for one in records}))))
     pairs.append(("Threads", listed(sorted({str(one.device.get("threads", NOTHING)) for one in records}))))
-    parameters = result.record.data.get("parameters") or result.record.device.get("parameters")
-    if parameters:
-        pairs.append(("Parameters", _plain(parameters)))
     sizes = [run.best.stat().st_size for _, run in result.members if run.best.exists()]
     if sizes:
         pairs.append(("Checkpoint", f"{max(sizes) / 1e6:.1f} MB"))
@@ -239,12 +231,10 @@ def cost(result: Result) -> Section:
 
 
 def environment(result: Result) -> Section:
-    pairs = []
-    for name in result.record.versions:
-        pairs.append((name, listed(sorted({one.versions.get(name, NOTHING) for one in result.records}))))
-    for name in ("cuda", "capability"):
-        if name in result.record.device:
-            pairs.append((name.upper() if name == "cuda" else "CUDA capability", _plain(result.record.device[name])))
+    device = result.record.device
+    versions = {name: {one.versions.get(name, NOTHING) for one in result.records} for name in result.record.versions}
+    pairs = [(name, listed(sorted(found))) for name, found in versions.items()]
+    pairs += [(title, _plain(device[name])) for name, title in _GPU.items() if name in device]
     return Section("Environment", [Facts(pairs)])
 
 
@@ -255,7 +245,7 @@ def reproduce(result: Result) -> Section:
         text = "The code was not exactly that of a commit, so a checkout alone does not bring it back."
         blocks.append(Paragraph(text, Tone.CAUTION))
     lines = [f"git checkout {git['commit']}"] if git.get("commit") else []
-    lines += [command_of(result), f"hallmark report {result.directory}"]
+    lines += [command_text(record_of(result.source).command), f"hallmark report {result.directory}"]
     return Section("Make it again", [*blocks, Commands(lines)])
 
 

@@ -1,16 +1,20 @@
 """A sweep: its trials, the best one, and how the search went."""
 
+import shlex
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from hallmark.analysis.parallel import parallel_coordinates
 from hallmark.analysis.studies import optimisation_history, short_names, trade_off
+from hallmark.analysis.task_views import summary, task_figure
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
-from hallmark.report.wording import NOTHING, duration, listed, number, plural, without_secrets
+from hallmark.report.wording import command_text, duration, listed, number, plural, value_text
 from hallmark.storage.files import read_json
 
 MANIFEST = "manifest.json"
@@ -24,6 +28,7 @@ class Sweep:
     Attributes:
         trials: `trials.csv`: number, state, objectives, seconds, directory, searched keys.
         objectives: dicts of metric and mode, the first one first.
+        tasks: `tasks.csv`, what listed jobs reach on every task, and a sentence on it; None where there is none.
     """
 
     directory: Path
@@ -31,6 +36,7 @@ class Sweep:
     objectives: list[dict[str, str]]
     command: str
     best: dict[str, Any] | None
+    tasks: tuple[pd.DataFrame, str] | None = None
 
     @classmethod
     def read(cls, directory: Path) -> "Sweep":
@@ -41,10 +47,13 @@ class Sweep:
         """
         if not (directory / "trials.csv").exists():
             raise ValueError(f"{directory}: the sweep has no trials.csv yet; its command writes it when it ends")
-        manifest, summary = read_json(directory / MANIFEST), read_json(directory / "summary.json")
+        manifest, ended = read_json(directory / MANIFEST), read_json(directory / "summary.json")
         trials = pd.read_csv(directory / "trials.csv")
-        command = without_secrets(" ".join(["python", *manifest["command"]]))
-        return cls(directory, trials, manifest["objectives"], command, summary.get("best"))
+        command = command_text(["python", *map(shlex.quote, manifest["command"])])
+        table, text = directory / "tasks.csv", directory / "tasks.md"
+        there = table.exists() and text.exists()
+        tasks = (pd.read_csv(table), text.read_text().partition("\n")[0]) if there else None
+        return cls(directory, trials, manifest["objectives"], command, ended.get("best"), tasks)
 
     @property
     def name(self) -> str:
@@ -57,11 +66,15 @@ class Sweep:
         return columns[columns.index("directory") + 1 :]
 
     @property
-    def ranked(self) -> pd.DataFrame:
-        first = self.objectives[0]
-        return self.trials.sort_values(
-            first["metric"], ascending=first["mode"] == "min", na_position="last", kind="stable"
-        )
+    def states(self) -> str:
+        """`10 complete and 2 pruned`."""
+        return listed([f"{n} {state}" for state, n in self.trials["state"].value_counts().items()])
+
+    @property
+    def best_values(self) -> str:
+        """`val/macro_f1 = 0.7123`."""
+        assert self.best is not None
+        return listed([f"{name} = {number(value, 4)}" for name, value in self.best["values"].items()])
 
     @property
     def best_run(self) -> Path | None:
@@ -74,64 +87,79 @@ class Sweep:
 
 
 def sweep_section(sweep: Sweep) -> Section:
-    blocks = [_facts(sweep), Charts(_charts(sweep)), _trials(sweep), Commands([sweep.command])]
+    blocks = [_facts(sweep), *_tasks(sweep), Charts(_charts(sweep)), _trials(sweep), Commands([sweep.command])]
     return Section(f"Sweep {sweep.name}", blocks)
 
 
 def sweep_sentence(sweep: Sweep) -> str:
-    counts = sweep.trials["state"].value_counts()
-    states = listed([f"{n} {state}" for state, n in counts.items()])
-    sentence = f"Sweep {sweep.name} has {plural(len(sweep.trials), 'trial')} ({states})"
+    sentence = f"Sweep {sweep.name} has {plural(len(sweep.trials), 'trial')} ({sweep.states})"
     if sweep.best is None:
         return f"{sentence}; none has a value."
-    values = listed([f"{name} = {number(value, 4)}" for name, value in sweep.best["values"].items()])
     return (
-        f"{sentence}; the best, trial {sweep.best['number']}, has {values}, which is the best of many on the rows "
-        "that chose it and hence too good."
+        f"{sentence}; the best, trial {sweep.best['number']}, has {sweep.best_values}, which is the best of many on "
+        "the rows that chose it and hence too good."
     )
 
 
 def _facts(sweep: Sweep) -> Block:
     goals = [f"{one['metric']} ({'higher' if one['mode'] == 'max' else 'lower'} is better)" for one in sweep.objectives]
-    pairs = [("Objectives", listed(goals))]
-    pairs += [("Trials", listed([f"{n} {state}" for state, n in sweep.trials["state"].value_counts().items()]))]
+    pairs = [("Objectives", listed(goals)), ("Trials", sweep.states)]
     pairs += [("Time of all trials", duration(float(sweep.trials["seconds"].fillna(0).sum())))]
     if sweep.best is not None:
-        values = listed([f"{name} = {number(value, 4)}" for name, value in sweep.best["values"].items()])
-        pairs += [("Best", f"trial {sweep.best['number']}: {values}")]
+        pairs += [("Best", f"trial {sweep.best['number']}: {sweep.best_values}")]
         names = short_names(sweep.keys)
-        pairs += [(f"Best {names.get(key, key)}", _text(value)) for key, value in sweep.best["params"].items()]
+        pairs += [(f"Best {names.get(key, key)}", value_text(value)) for key, value in sweep.best["params"].items()]
     return Facts(pairs)
 
 
+def ranked(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
+    """Trials by a metric, the best first and those without a value last."""
+    return trials.sort_values(metric, ascending=mode == "min", na_position="last", kind="stable")
+
+
+def figures(
+    trials: pd.DataFrame, keys: Sequence[str], metrics: Sequence[str], modes: Sequence[str]
+) -> Iterator[tuple[str, Figure]]:
+    """The figures of a search that its trials have something to show in, by their names."""
+    varied = [key for key in keys if trials[key].nunique() > 1]
+    yield "history", optimisation_history(trials, metrics[0], modes[0])
+    if varied and (trials["state"] == "complete").any():
+        yield "parallel", parallel_coordinates(trials, varied, metrics[0], modes[0])
+    if len(metrics) == 2:
+        yield "trade_off", trade_off(trials, metrics, modes)
+
+
+def _tasks(sweep: Sweep) -> list[Block]:
+    if sweep.tasks is None:
+        return []
+    table, note = sweep.tasks
+    texts = summary(table)
+    rows = [[str(cell) for cell in row] for row in texts.itertuples(index=False)]
+    alt = "each method's gain over the single-task models, mean rank and metrics; the numbers are in the table"
+    chart = Chart(f"{chart_name('sweep', sweep.name)}-tasks", task_figure(table), alt)
+    return [Table(list(map(str, texts)), rows, frozenset(range(1, texts.shape[1])), note=note), Charts([chart])]
+
+
 def _charts(sweep: Sweep) -> list[Chart]:
-    first, trials = sweep.objectives[0], sweep.trials
-    metric, mode = first["metric"], first["mode"]
-    name = chart_name("sweep", sweep.name)
-    found = [Chart(f"{name}-history", optimisation_history(trials, metric, mode), f"{metric} by trial")]
-    varied = [key for key in sweep.keys if trials[key].nunique() > 1]
-    if varied and sweep.best is not None:
-        figure = parallel_coordinates(trials, varied, metric, mode)
-        found.append(Chart(f"{name}-parallel", figure, f"the settings of each trial and its {metric}"))
-    if len(sweep.objectives) == 2:
-        names, modes = [one["metric"] for one in sweep.objectives], [one["mode"] for one in sweep.objectives]
-        found.append(Chart(f"{name}-trade-off", trade_off(trials, names, modes), f"{listed(names)} of each trial"))
-    return found
+    metrics, modes = [one["metric"] for one in sweep.objectives], [one["mode"] for one in sweep.objectives]
+    alts = {
+        "history": f"{metrics[0]} by trial",
+        "parallel": f"the settings of each trial and its {metrics[0]}",
+        "trade_off": f"{listed(metrics)} of each trial",
+    }
+    return [
+        Chart(chart_name("sweep", sweep.name, name), figure, alts[name])
+        for name, figure in figures(sweep.trials, sweep.keys, metrics, modes)
+    ]
 
 
 def _trials(sweep: Sweep) -> Table:
-    shown = sweep.ranked.head(_SHOWN).round({"seconds": 1})
+    shown = ranked(sweep.trials, **sweep.objectives[0]).head(_SHOWN).round({"seconds": 1})
     metrics = [one["metric"] for one in sweep.objectives]
     names = short_names(sweep.keys)
     columns = ["number", "state", *metrics, "seconds", *sweep.keys]
-    rows = [[_text(value) for value in row] for row in shown[columns].astype(object).itertuples(index=False)]
+    rows = [[value_text(value) for value in row] for row in shown[columns].astype(object).itertuples(index=False)]
     numeric = [pd.api.types.is_numeric_dtype(sweep.trials[name]) for name in columns]
     places = frozenset(place for place, is_number in enumerate(numeric) if is_number)
     more = f"The best {_SHOWN} of {len(sweep.trials)}; all are in trials.csv." if len(sweep.trials) > _SHOWN else ""
     return Table([names.get(name, name) for name in columns], rows, places, note=more)
-
-
-def _text(value: Any) -> str:
-    if value is None or value != value:
-        return NOTHING
-    return f"{value:.4g}" if isinstance(value, float) else str(value)

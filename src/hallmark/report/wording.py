@@ -4,11 +4,13 @@ import math
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from hallmark.statistics import Interval
 from hallmark.storage.secrets import is_secret_name, redacted
 
 NOTHING = "–"
+SPLITS = {"val": "validation", "test": "test"}  # those with numbers of their own
 
 _SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
 _USER = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
@@ -63,6 +65,18 @@ def plural(n: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def value_text(value: Any) -> str:
+    """A setting or a value of a trial: four digits of a number with a fraction, a dash where there is none."""
+    if value is None or value != value:
+        return NOTHING
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def command_text(words: Sequence[str]) -> str:
+    """A recorded command in one line, secrets hidden."""
+    return without_secrets(" ".join(words))
 
 
 def without_secrets(text: str) -> str:

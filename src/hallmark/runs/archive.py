@@ -1,11 +1,9 @@
 """Archives that can be checked by themselves: a zip file with a checksum of every file and one of the whole."""
 
 import hashlib
-import platform
 import shutil
 import stat
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import IO
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
@@ -77,14 +75,6 @@ def unpack(path: Path, folder: Path) -> Path:
             with archive.open(f"{root}/{name}") as source, target.open("xb") as written:
                 shutil.copyfileobj(source, written, _CHUNK)
     return folder / root
-
-
-def environment() -> str:
-    """Every installed package as `name==version`, sorted, but for this one; Python and platform in a comment."""
-    found = {(item.metadata["Name"], item.version) for item in metadata.distributions()}
-    lines = sorted({f"{name}=={version}" for name, version in found if name}, key=str.lower)
-    lines = [line for line in lines if not line.startswith("hallmark-experiments==")]
-    return "\n".join([f"# Python {platform.python_version()}, {platform.system()} {platform.machine()}", *lines, ""])
 
 
 def _add(archive: ZipFile, name: str, source: Path | str) -> None:

@@ -1,6 +1,7 @@
 """Which run a configuration is: its id, and the code and data that its result depends on."""
 
 import copy
+import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
@@ -79,3 +80,11 @@ def git_state() -> dict[str, Any]:
 def package_versions() -> dict[str, str]:
     names = ("torch", "lightning", "hydra-core", "timm", "transformers", "open_clip_torch", "numpy", "scikit-learn")
     return {name: metadata.version(name) for name in names}
+
+
+def environment() -> str:
+    """Every installed package as `name==version`, sorted, but for this one; Python and platform in a comment."""
+    found = {(item.metadata["Name"], item.version) for item in metadata.distributions()}
+    lines = sorted({f"{name}=={version}" for name, version in found if name}, key=str.lower)
+    lines = [line for line in lines if not line.startswith("hallmark-experiments==")]
+    return "\n".join([f"# Python {platform.python_version()}, {platform.system()} {platform.machine()}", *lines, ""])

@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
+from hallmark.runs.locks import is_held
 from hallmark.runs.metrics import find_metric
 
 # How an entry can stand: the states of a record, and a record that cannot be read.
@@ -80,19 +81,7 @@ def in_use(directory: Path) -> bool:
 
     True also where that cannot be found out, such as without permission.
     """
-    return any(map(_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
-
-
-def _held(lock: Path) -> bool:
-    if not lock.exists():  # and is not created by asking
-        return False
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(lock, timeout=0):
-            return False
-    except (Timeout, OSError):
-        return True
+    return any(map(is_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
 
 
 def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Path, str]]:
@@ -169,7 +158,7 @@ def _sweep(directory: Path, metric: str | None) -> Entry:
     shown = metric in (None, wanted)  # of other metrics the trials' own runs tell
     return Entry(
         kind="sweep", name=directory.parent.parent.name, id=directory.name,
-        state=_state(summary.get("state") or manifest.get("state") or "running", directory), metric=metric or wanted,
+        state=_state(summary.get("state") or "running", directory), metric=metric or wanted,
         value=_number(best.get("value")) if shown else None, std=None, n=summary.get("n"), test=None, seed=None,
         repeat=None, started=_moment(manifest["started"]) if "started" in manifest else None,
         seconds=_number(summary.get("seconds")), directory=str(directory), problem=None,

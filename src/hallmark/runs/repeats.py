@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hallmark.runs.metrics import find_metric
-from hallmark.runs.record import RunState
+from hallmark.runs.record import Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json, write_csv, write_json
 
@@ -75,22 +75,6 @@ class RepeatSet:
         write_json(directory / FILE, asdict(record))
         return cls(directory)
 
-    @property
-    def name(self) -> str:
-        return self.record.name
-
-    @property
-    def set_id(self) -> str:
-        return self.record.set_id
-
-    @property
-    def repeat(self) -> str:
-        return self.record.repeat
-
-    @property
-    def state(self) -> RunState:
-        return self.record.state
-
     def become(self, state: RunState) -> None:
         self.record.state = state
         write_json(self.directory / FILE, asdict(self.record))
@@ -126,10 +110,6 @@ class RepeatSet:
         pooled.attrs = tables[0].attrs
         return pooled
 
-    def value(self, member: Member, metric: str) -> float | None:
-        """What `find_metric` finds in a finished member."""
-        return find_metric(member.run.metrics, metric)
-
     def table(self) -> "pd.DataFrame":
         """One row a finished run (run, note, main metric, second metric, seconds, checkpoint), then mean and std.
 
@@ -142,7 +122,7 @@ class RepeatSet:
         rows = pd.DataFrame({
             "run": [one.run.directory.name for one in done],
             "note": [one.note for one in done],
-            **{name: [self.value(one, name) for one in done] for name in metrics},
+            **{name: [find_metric(one.run.metrics, name) for one in done] for name in metrics},
             "seconds": [one.run.record.wall_seconds for one in done if one.run.record],
             "checkpoint": [str(one.run.best) for one in done],
         })  # fmt: skip
@@ -177,7 +157,21 @@ class RepeatSet:
         write_json(self.directory / "metrics.json", self.metrics())
 
 
-def open_result(path: str | Path) -> Run | RepeatSet:
+Result = Run | RepeatSet
+
+
+def runs_of(result: Result) -> list[Run]:
+    """The run itself, or the members of a set."""
+    return [result] if isinstance(result, Run) else [member.run for member in result.members]
+
+
+def record_of(result: Result) -> Record | RepeatRecord:
+    """The record of a run that was begun, or of a set."""
+    assert result.record is not None
+    return result.record
+
+
+def open_result(path: str | Path) -> Result:
     """The finished run or set of repeats at `path`, or the only finished one directly below it.
 
     Raises:
@@ -193,7 +187,7 @@ def open_result(path: str | Path) -> Run | RepeatSet:
 
 
 def _done(repeats: RepeatSet) -> RepeatSet:
-    if repeats.state is not RunState.DONE:
+    if repeats.record.state is not RunState.DONE:
         again = " ".join(repeats.record.command)
-        raise ValueError(f"run={repeats.directory}: the set is {repeats.state}; repeat its command: {again}")
+        raise ValueError(f"run={repeats.directory}: the set is {repeats.record.state}; repeat its command: {again}")
     return repeats

@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from hallmark.checks import Interrupted
+from hallmark.runs.locks import holding
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.secrets import redacted
@@ -117,16 +116,9 @@ def held(directory: Path) -> Iterator[None]:
     Raises:
         RunConflict: another process holds it.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(directory / ".lock", timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise RunConflict(f"{directory}: another process is working on this run; wait for it") from None
-    try:
+    message = f"{directory}: another process is working on this run; wait for it"
+    with holding(directory / ".lock", lambda: RunConflict(message)):
         yield
-    finally:
-        lock.release()
 
 
 def open_run(path: str | Path) -> Run:

@@ -9,17 +9,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from filelock import FileLock, Timeout
 from omegaconf import OmegaConf
 
+from hallmark.runs.locks import holding
+from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest_file
-
-if TYPE_CHECKING:
-    from hallmark.runs.repeats import RepeatSet
 
 TEST = "test"
 Metrics = dict[str, dict[str, float | None]]
@@ -135,7 +133,7 @@ class Seal:
         """
         subjects = [Subject.of(run) for run in runs]
         reason = (reason or "").strip() or None
-        with self._held():
+        with holding(self.path.with_suffix(".lock"), self._busy):
             looks = self.looks()
             look = _unfinished(looks, subjects)
             if look is None:
@@ -147,18 +145,8 @@ class Seal:
             self._write(looks)
             yield OpenLook(look, save=lambda: self._write(looks))
 
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path.with_suffix(".lock"), timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            raise SealedError(f"the test split of {self.name} is open in another process:{self._shown()}") from None
-        try:
-            yield
-        finally:
-            lock.release()
+    def _busy(self) -> SealedError:
+        return SealedError(f"the test split of {self.name} is open in another process:{self._shown()}")
 
     def _refusal(self, looks: list[Look]) -> str:
         again = ' To open it again, say why: seal.reason="..."; every report will show it.'
@@ -209,14 +197,9 @@ def looks_from(raw: Sequence[Mapping[str, Any]]) -> list[Look]:
     return [Look(**{**look, "runs": [Subject(**subject) for subject in look["runs"]]}) for look in raw]
 
 
-def receipts_of(result: "Run | RepeatSet") -> list[Look]:
+def receipts_of(result: Result) -> list[Look]:
     """All looks at the test split of a result's data by its experiment, oldest first, by whichever run."""
     return seal_of(runs_of(result)[0]).looks()
-
-
-def runs_of(result: "Run | RepeatSet") -> list[Run]:
-    """The run itself, or the members of a set."""
-    return [result] if isinstance(result, Run) else [member.run for member in result.members]
 
 
 def _folder(run: Run) -> Path:

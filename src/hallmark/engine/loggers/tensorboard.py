@@ -19,3 +19,6 @@ class TensorBoard:
 
     def evaluated(self, job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
         """Nothing: TensorBoard shows curves."""
+
+    def released(self, run: Run, archive: Path) -> None:
+        """Nothing, likewise."""

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from lightning.pytorch.loggers import Logger
+from omegaconf import OmegaConf
 
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
@@ -21,6 +22,9 @@ class Tracker(Protocol):
     def evaluated(self, job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
         """Add the metrics of `split` and the files `written` by analyses to the finished run."""
 
+    def released(self, run: Run, archive: Path) -> None:
+        """Mark the finished run as released, and keep `archive` with it."""
+
 
 @contextmanager
 def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
@@ -30,14 +34,24 @@ def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
         ValueError: a logger is not installed, or its service does not answer.
     """
     with ExitStack() as stack:
-        yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job)]
+        yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config)]
 
 
 def track_evaluation(job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
     """Add an evaluation to what the loggers of the run's own configuration hold of it."""
-    for tracker in _trackers(job):
+    for tracker in _trackers(job.config):
         tracker.evaluated(job, run, split, written)
 
 
-def _trackers(job: Job) -> list[Tracker]:
-    return [build(node) for node in (job.config.logger or {}).values()]
+def track_release(run: Run, archive: Path) -> None:
+    """Tell the loggers of the run's own configuration of its release.
+
+    Raises:
+        ValueError: a logger is not installed, or its service does not answer.
+    """
+    for tracker in _trackers(OmegaConf.load(run.directory / "config.yaml")):
+        tracker.released(run, archive)
+
+
+def _trackers(config: Any) -> list[Tracker]:
+    return [build(node) for node in (config.logger or {}).values()]

@@ -11,10 +11,8 @@ from typing import Any
 
 import PIL.Image
 from lightning.pytorch.loggers import Logger
-from omegaconf import OmegaConf
 
 from hallmark.checks import Interrupted
-from hallmark.engine.build import build
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.content import bad_case_rows, figures, final_metrics, selection
 from hallmark.engine.terminal import say
@@ -72,7 +70,10 @@ class Wandb:
             session.log({**_images(written), **_tables(written)}, step=_next_step(run.directory.resolve()))
 
     def released(self, run: Run, archive: Path) -> None:
-        """Tag the W&B run and give it `archive` as an artifact of type model."""
+        """Tag the W&B run and give it `archive` as an artifact of type model.
+
+        Offline the archive is copied beside the run's offline folder, whose synchronisation uploads it.
+        """
         from wandb import Artifact
 
         assert run.record is not None
@@ -141,21 +142,6 @@ class StepLogger(Logger):
 
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Nothing: the run's configuration holds them."""
-
-
-def release_to_wandb(run: Run, archive: Path) -> None:
-    """Tag the W&B run of `run` as released and upload `archive` to it; nothing for a run without this logger.
-
-    Offline the archive is copied beside the run's offline folder, whose synchronisation uploads it.
-
-    Raises:
-        ValueError: W&B is not installed or does not answer.
-    """
-    config = OmegaConf.load(run.directory / "config.yaml")
-    for node in (config.logger or {}).values():
-        tracker = build(node)
-        if isinstance(tracker, Wandb):
-            tracker.released(run, archive)
 
 
 def _facts(run: Run) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from hallmark.engine.search.study import SweepStudy
+from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import say
+from hallmark.report.wording import value_text
 
 _ROWS = 16
-_DONE = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Board:
@@ -58,8 +58,8 @@ class Board:
         for trial in self._shown(trials, best):
             values = trial.values if trial.state is TrialState.COMPLETE else [_last(trial)] * len(objectives)
             number = f"{trial.number}{' *' if trial.number == best else ''}"
-            shown = [_short(trial.params.get(key, "")) for key in keys]
-            table.add_row(number, _state(trial), *map(_short, values), _seconds(trial), *shown)
+            shown = [value_text(trial.params.get(key, "")) for key in keys]
+            table.add_row(number, state_name(trial), *map(value_text, values), _seconds(trial), *shown)
         table.title, table.caption = self.title, self._remaining(trials)
         return table
 
@@ -69,13 +69,13 @@ class Board:
         return [trial for trial in trials if trial.number == best or trial in recent]
 
     def _outcome(self, trial: FrozenTrial) -> str:
-        point = ", ".join(f"{key}={_short(value)}" for key, value in trial.params.items())
-        value = " ".join(_short(value) for value in trial.values or [])
+        point = ", ".join(f"{key}={value_text(value)}" for key, value in trial.params.items())
+        value = " ".join(value_text(value) for value in trial.values or [])
         reason = trial.user_attrs.get("error", "")
-        return " ".join(part for part in (_state(trial), value, f"({point})", reason) if part)
+        return " ".join(part for part in (state_name(trial), value, f"({point})", reason) if part)
 
     def _remaining(self, trials: list[FrozenTrial]) -> str:
-        counts = Counter(_state(trial) for trial in trials)
+        counts = Counter(state_name(trial) for trial in trials)
         told = ", ".join(f"{number} {state}" for state, number in counts.items())
         spent = [seconds for trial in trials if (seconds := trial.user_attrs.get("seconds")) is not None]
         open_ = sum(not trial.state.is_finished() for trial in trials)
@@ -85,10 +85,6 @@ class Board:
         return f"{told} · about {left} left"
 
 
-def _state(trial: FrozenTrial) -> str:
-    return {TrialState.FAIL: "failed"}.get(trial.state, trial.state.name.lower())
-
-
 def _last(trial: FrozenTrial) -> Any:
     return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else ""
 
@@ -96,8 +92,4 @@ def _last(trial: FrozenTrial) -> Any:
 def _seconds(trial: FrozenTrial) -> str:
     if trial.state is TrialState.RUNNING and trial.datetime_start:
         return f"{(datetime.now() - trial.datetime_start).total_seconds():.0f}"
-    return _short(trial.user_attrs.get("seconds", ""))
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return value_text(trial.user_attrs.get("seconds", ""))

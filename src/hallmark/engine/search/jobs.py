@@ -1,5 +1,6 @@
 """From a sweep's configuration to those of its trials, all checked before the first one starts."""
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -66,7 +67,8 @@ class Search:
         pruner = build(config.sweep.pruner) if config.sweep.pruner is not None else None
         _check_pruner(config, objectives)
         search = cls(config, base, plan, space, objectives, pruner, listed)
-        for point in [*search.space.corners(), *search.plan.points(space)]:
+        corners = space.corners()
+        for point in [*corners, *(point for point in plan.points(space) if point not in corners)]:
             placed = search.at(point)
             check_types(Job.of(placed).config)
             check_repeat(placed)
@@ -151,7 +153,7 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """
     hydra = HydraConfig.get()
     conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
-    own = [text for text in hydra.overrides.task if not text.lstrip("+~").startswith(_OWN)]
+    own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OWN]
     found = {}
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf, version_base="1.3"):

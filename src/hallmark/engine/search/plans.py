@@ -4,8 +4,8 @@ A plan that does not look at results lists its points beforehand, so that they d
 which order, or how often the sweep was stopped.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import optuna
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
@@ -15,38 +15,31 @@ from hallmark.checks import require
 from hallmark.engine.search.space import Point, Space
 
 
-class Plan(Protocol):
+class Plan(ABC):
     """The shape of every plan; constructor arguments come from `sweep.plan`."""
 
     @property
     def sampler(self) -> BaseSampler:
         """What fills a point that the plan leaves empty."""
-        ...
+        return RandomSampler(seed=0)
 
+    @abstractmethod
     def points(self, space: Space) -> list[Point]:
         """The points known before the first trial; an empty one is left to the sampler."""
-        ...
 
     def refine(self, space: Space, best: FrozenTrial) -> list[Point]:
         """Further points, once all of `points` are done; [] where there is no second stage."""
-        ...
-
-
-class _OneStage:
-    sampler: BaseSampler = RandomSampler(seed=0)
-
-    def refine(self, space: Space, best: FrozenTrial) -> list[Point]:
         return []
 
 
-class Grid(_OneStage):
+class Grid(Plan):
     """Every combination of the listed values."""
 
     def points(self, space: Space) -> list[Point]:
         return space.grid()
 
 
-class Random(_OneStage):
+class Random(Plan):
     """`trials` points drawn beforehand with `seed`; more trials later begin with the same ones."""
 
     def __init__(self, trials: int, seed: int) -> None:
@@ -57,7 +50,7 @@ class Random(_OneStage):
         return _drawn(space, self.trials, self.seed)
 
 
-class Tpe(_OneStage):
+class Tpe(Plan):
     """Tree-structured Parzen estimator (Bergstra et al. 2011), multivariate, after `startup` random points.
 
     Workers know of each other's running trials (constant liar).
@@ -70,7 +63,7 @@ class Tpe(_OneStage):
         self.startup, self.seed = startup, seed
 
     @property
-    def sampler(self) -> BaseSampler:  # type: ignore[override]
+    def sampler(self) -> BaseSampler:
         return TPESampler(n_startup_trials=self.startup, seed=self.seed, multivariate=True, constant_liar=True)
 
     def points(self, space: Space) -> list[Point]:
@@ -78,10 +71,8 @@ class Tpe(_OneStage):
         return [*random, *({} for _ in range(self.trials - len(random)))]
 
 
-class CoarseToFine:
+class CoarseToFine(Plan):
     """`coarse` random points over the space, then `fine` ones in the `share` of it around the best."""
-
-    sampler: BaseSampler = RandomSampler(seed=0)
 
     def __init__(self, coarse: int, fine: int, share: float, seed: int) -> None:
         require(coarse >= 1, "coarse", coarse, "at least 1")
@@ -96,7 +87,7 @@ class CoarseToFine:
         return _drawn(space.around(best.params, self.share), self.fine, self.seed + 1)
 
 
-class Points(_OneStage):
+class Points(Plan):
     """A list of jobs: the overrides of each by its name, as a user would type them after the preset's."""
 
     KEY = "job"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import optuna
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage, get_storage
@@ -22,6 +22,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from hallmark.engine.search.plans import Plan
 from hallmark.engine.search.space import Space
+from hallmark.runs.locks import is_held
 from hallmark.storage.files import write_json
 from hallmark.storage.secrets import redacted
 
@@ -125,26 +126,23 @@ class SweepStudy:
     def claim(self, worker: str) -> Trial | None:
         """The next waiting trial, now running for `worker`; None when nothing waits."""
         with self._alone():  # or `reclaim` could see the trial run before it sees for whom
-            return self._claim(worker)
+            for waiting in self.storage.get_all_trials(self._id, deepcopy=False, states=(TrialState.WAITING,)):
+                trial_id = self._trial_id(waiting.number)
+                if not self._taken(trial_id):
+                    continue
+                if self._already_there(waiting):
+                    self.storage.set_trial_user_attr(trial_id, "spare", True)
+                    self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
+                    continue
+                trial = Trial(self.study, trial_id)
+                trial.set_user_attr("worker", worker)
+                trial.set_user_attr("beat", time.time())
+                return trial
+            return None
 
-    def _claim(self, worker: str) -> Trial | None:
-        for waiting in self.storage.get_all_trials(self._id, deepcopy=False, states=(TrialState.WAITING,)):
-            number = self._trial_id(waiting.number)
-            if not self._taken(number):
-                continue
-            if self._already_there(waiting):
-                self.storage.set_trial_user_attr(number, "spare", True)
-                self.storage.set_trial_state_values(number, TrialState.FAIL)
-                continue
-            trial = Trial(self.study, number)
-            trial.set_user_attr("worker", worker)
-            trial.set_user_attr("beat", time.time())
-            return trial
-        return None
-
-    def _taken(self, number: int) -> bool:
+    def _taken(self, trial_id: int) -> bool:
         try:
-            return self.storage.set_trial_state_values(number, TrialState.RUNNING)
+            return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
         except UpdateFinishedTrialError:  # another machine was quicker
             return False
 
@@ -181,7 +179,7 @@ class SweepStudy:
     def _abandoned(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get("worker")
         if worker is not None and (lock := worker_lock(self.directory, worker)).exists():
-            return _free(lock)
+            return not is_held(lock)
         assert trial.datetime_start is not None
         heard = max(trial.user_attrs.get("beat", 0.0), trial.datetime_start.timestamp())
         return time.time() - heard > SILENT_SECONDS
@@ -197,6 +195,11 @@ class SweepStudy:
         return self.storage.get_trial_id_from_study_id_trial_number(self._id, number)
 
 
+def state_name(trial: FrozenTrial) -> str:
+    """The state of a trial as it is shown and written."""
+    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
+
+
 def _standing(trial: FrozenTrial) -> tuple[int, int]:
     """Lower for the trial that counts where a place has several."""
     if trial.state in _ENDED:
@@ -207,14 +210,6 @@ def _standing(trial: FrozenTrial) -> tuple[int, int]:
 def worker_lock(directory: Path, worker: str) -> Path:
     """The file that a worker holds locked for as long as it lives."""
     return directory / "workers" / f"{worker}.lock"
-
-
-def _free(lock: Path) -> bool:
-    try:
-        with FileLock(lock, timeout=0):
-            return True
-    except Timeout:
-        return False
 
 
 def _spare(trial: FrozenTrial) -> bool:

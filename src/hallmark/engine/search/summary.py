@@ -6,15 +6,16 @@ from typing import Any
 
 import optuna
 import pandas as pd
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
-from hallmark.analysis.parallel import parallel_coordinates
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.studies import importance_bars, optimisation_history, trade_off
-from hallmark.engine.search.study import SweepStudy
+from hallmark.analysis.studies import importance_bars
+from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import say
+from hallmark.report.sweeps import figures, ranked
+from hallmark.report.wording import value_text
 from hallmark.storage.files import write_csv, write_json
 
 _SHOWN = 20
@@ -34,8 +35,8 @@ def summarise(study: SweepStudy, title: str) -> None:
     write_json(study.directory / "summary.json", {**summary, "states": dict(counts)})
     _figures(study, trials)
     Console().print(_best_first(study, trials, title))
-    for number, error in _errors(study):
-        say(f"trial {number} failed: {error}")
+    for trial in study.trials(TrialState.FAIL):
+        say(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
     if best:
         say(f"best: trial {best['number']}, {best['directory']}")
     say(f"{', '.join(f'{n} {state}' for state, n in counts.items())} · {study.directory}")
@@ -43,12 +44,12 @@ def summarise(study: SweepStudy, title: str) -> None:
 
 def trials_table(study: SweepStudy) -> pd.DataFrame:
     """One row a trial: number, state, objectives, seconds, directory, searched keys."""
-    keys = list(study.space.distributions)
+    keys, metrics = list(study.space.distributions), [one.metric for one in study.objectives]
     rows = [
         {
             "number": trial.number,
-            "state": _state(trial),
-            **dict(zip([one.metric for one in study.objectives], trial.values or _none(study), strict=True)),
+            "state": state_name(trial),
+            **dict(zip(metrics, trial.values or [None] * len(metrics), strict=True)),
             "seconds": trial.user_attrs.get("seconds"),
             "directory": trial.user_attrs.get("directory"),
             **{key: trial.params.get(key) for key in keys},
@@ -56,14 +57,6 @@ def trials_table(study: SweepStudy) -> pd.DataFrame:
         for trial in study.trials()
     ]
     return pd.DataFrame(rows)
-
-
-def _none(study: SweepStudy) -> list[None]:
-    return [None] * len(study.objectives)
-
-
-def _state(trial: FrozenTrial) -> str:
-    return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
 
 
 def _best(study: SweepStudy) -> dict[str, Any] | None:
@@ -77,41 +70,24 @@ def _best(study: SweepStudy) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _errors(study: SweepStudy) -> list[tuple[int, str]]:
-    return [(one.number, one.user_attrs.get("error", "")) for one in study.trials(TrialState.FAIL)]
-
-
 def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
-    first = study.objectives[0]
-    ranked = trials.sort_values(first.metric, ascending=first.mode == "min", na_position="last", kind="stable")
-    shown = ranked.drop(columns="directory").head(_SHOWN)
-    more = f", {_SHOWN} of {len(ranked)}" if len(ranked) > _SHOWN else ""
-    table = Table(*(_heading(str(name)) for name in shown), title=f"{title}: best first{more}")
+    shown = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
+    more = f", {_SHOWN} of {len(trials)}" if len(trials) > _SHOWN else ""
+    heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, shown)]
+    table = Table(*heads, title=f"{title}: best first{more}")
     for row in shown.itertuples(index=False):
-        table.add_row(*("–" if pd.isna(value) else _short(value) for value in row))
+        table.add_row(*map(value_text, row))
     return table
 
 
-def _heading(name: str) -> str:
-    return name if "/" in name else name.rpartition(".")[2]
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _figures(study: SweepStudy, trials: pd.DataFrame) -> None:
-    folder = study.directory / "figures"
-    keys = [key for key in study.space.distributions if trials[key].nunique() > 1]
-    first = study.objectives[0]
-    save_figure(folder / "history.png", optimisation_history(trials, first.metric, first.mode))
-    if keys and study.completed:
-        save_figure(folder / "parallel.png", parallel_coordinates(trials, keys, first.metric, first.mode))
-    if len(study.completed) >= _ENOUGH and keys:
-        save_figure(folder / "importance.png", importance_bars(_importances(study, keys)))
-    if len(study.objectives) == 2:
-        names, modes = [one.metric for one in study.objectives], [one.mode for one in study.objectives]
-        save_figure(folder / "trade_off.png", trade_off(trials, names, modes))
+    folder, keys = study.directory / "figures", list(study.space.distributions)
+    metrics, modes = [one.metric for one in study.objectives], [one.mode for one in study.objectives]
+    for name, figure in figures(trials, keys, metrics, modes):
+        save_figure(folder / f"{name}.png", figure)
+    varied = [key for key in keys if trials[key].nunique() > 1]
+    if len(study.completed) >= _ENOUGH and varied:
+        save_figure(folder / "importance.png", importance_bars(_importances(study, varied)))
 
 
 def _importances(study: SweepStudy, keys: list[str]) -> dict[str, float]:

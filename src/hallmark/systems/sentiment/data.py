@@ -15,6 +15,7 @@ from hallmark.data.augment import LightAugment
 from hallmark.data.images import decoded_images, scan_images
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan
@@ -143,6 +144,11 @@ class PairDataModule(DataModule):
 
     def slice_categories(self) -> dict[str, list[str]]:
         return SLICES
+
+    def perturbations(self) -> Mapping[str, Perturbation]:
+        """Those of pictures, where the model reads pictures."""
+        reads = any(isinstance(encoder, ImageEncoder) for encoder in self._inputs.values())
+        return IMAGE_PERTURBATIONS if reads else {}
 
     def bind(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
         """As in the base; augmented pictures are never taken from the store."""

@@ -1,0 +1,223 @@
+"""What is left of the scores when the inputs suffer."""
+
+import difflib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MultipleLocator
+
+from hallmark.analysis.figures import (
+    DASHES,
+    INK,
+    MARKERS,
+    MUTED,
+    WIDTH,
+    colour,
+    house_style,
+    new_figure,
+    printable,
+    readable,
+)
+from hallmark.analysis.state import State
+from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, resampling, show
+from hallmark.checks import require
+from hallmark.data.perturb import STRENGTHS, Perturbation
+from hallmark.statistics import LOWER_IS_BETTER, Interval, all_intervals
+from hallmark.statistics.bootstrap import Units, intervals
+from hallmark.statistics.classification import Floats
+from hallmark.statistics.sample import paired_samples
+from hallmark.statistics.weighted import weighted_metrics
+
+log = logging.getLogger(__name__)
+
+TABLE = "robustness"
+CLEAN = "clean"
+_COLUMNS = 3
+
+
+class Robustness:
+    """Write `robustness.csv` and curves: every metric under each perturbation of the inputs at each strength.
+
+    Strength 0 is the stored predictions. A drop is by how much a metric is worse than there, on the same rows;
+    its interval resamples groups (and repetitions, in a set) of both at once.
+
+    Args:
+        perturbations: names of what the data module offers; None takes all of it.
+        strengths: out of 1 to 5; what each of them means is with the perturbation.
+        metrics: of classification tasks; a task without classes has `score`.
+        level: coverage of the clustered bootstrap intervals.
+        repeats, seed: of the bootstrap.
+    """
+
+    def __init__(
+        self, perturbations: list[str] | None, strengths: list[int], metrics: list[str], *, level: float, repeats: int,
+        seed: int,
+    ) -> None:  # fmt: skip
+        some = perturbations is None or len(set(perturbations)) == len(perturbations) > 0
+        require(some, "perturbations", perturbations, "one or more different names, or null for all")
+        fits = bool(strengths) and set(strengths) <= set(STRENGTHS) and len(set(strengths)) == len(strengths)
+        require(fits, "strengths", list(strengths), f"one or more of {', '.join(map(str, STRENGTHS))}, each once")
+        check_metrics(metrics)
+        self.perturbations, self.strengths, self.metrics = perturbations, sorted(strengths), list(metrics)
+        self.resampling = resampling(level, repeats, seed)
+
+    def run(self, state: State) -> None:
+        require(any(labelled_tasks(state.predictions)), "split", state.split, "a split with labelled rows")
+        chosen = self.chosen(state.data().perturbations())
+        if not chosen:
+            log.warning("nothing that this model reads has a perturbation: robustness is left with the clean scores")
+        table = self.table(state, chosen)
+        state.save_table(TABLE, table.assign(split=state.split, level=self.resampling["level"]))
+        for keys, rows in table.groupby(["task", "metric"], sort=False):
+            task, metric = map(str, keys)
+            show(f"{readable(metric)} of {task} on {state.split}, by strength", overview(rows))
+        if chosen:
+            state.save_figure(TABLE, robustness_figure(table))
+
+    def chosen(self, offered: Mapping[str, Perturbation]) -> list[Perturbation]:
+        """The perturbations that are asked for.
+
+        Raises:
+            ValueError: one that is not offered; it names the nearest.
+        """
+        wanted = list(offered) if self.perturbations is None else self.perturbations
+        for name in wanted:
+            near = difflib.get_close_matches(name, offered, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            known = ", ".join(offered) or "none: what this model reads has no perturbation"
+            require(name in offered, "perturbations", name, f"out of {known}{hint}")
+        return [offered[name] for name in wanted]
+
+    def table(self, state: State, perturbations: Sequence[Perturbation]) -> pd.DataFrame:
+        """One row a task, metric, perturbation and strength; clean rows first, which have no drop."""
+        records = list(self._clean(state.predictions))
+        for perturbation in perturbations:
+            for strength in self.strengths:
+                changed = state.predict(perturbation.at(strength))
+                records += self._suffered(state.predictions, changed, perturbation.name, strength)
+        found = pd.DataFrame(records)
+        order = {key: found[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
+        return found.sort_values(
+            list(order), key=lambda column: column.map(order[str(column.name)].index), kind="stable", ignore_index=True
+        )
+
+    def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
+        undefined = Interval(np.nan, np.nan, np.nan, self.resampling["level"])
+        for task, classes, rows in labelled_tasks(clean):
+            found = all_intervals(rows, self._metrics(classes), **self.resampling)
+            for metric, value in found.items():
+                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
+                yield {**keys, **_values(rows, value, undefined)}
+
+    def _suffered(
+        self, clean: pd.DataFrame, changed: pd.DataFrame, perturbation: str, strength: int
+    ) -> Iterator[dict[str, Any]]:
+        after = {task: rows for task, _, rows in labelled_tasks(changed)}
+        for task, classes, rows in labelled_tasks(clean):
+            metrics = self._metrics(classes)
+            found = value_and_drop(rows, after[task], metrics, **self.resampling)
+            for metric in metrics:
+                keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
+                yield {**keys, **_values(rows, *found[metric])}
+
+    def _metrics(self, classes: list[str] | None) -> list[str]:
+        return ["score"] if classes is None else self.metrics
+
+
+def value_and_drop(
+    clean: pd.DataFrame, changed: pd.DataFrame, metrics: Sequence[str], *, level: float, repeats: int, seed: int
+) -> dict[str, tuple[Interval, Interval]]:
+    """Of each metric: its value on `changed`, and by how much that is worse than on `clean`, in paired resamples.
+
+    Args:
+        clean, changed: tables of one task with the same labelled rows.
+    """
+    before, after = paired_samples(clean, changed)
+    units = Units(before.n_groups, len(before.repetitions()), len(before.rows))
+    evaluate_before, evaluate_after = (weighted_metrics(sample, metrics) for sample in (before, after))
+
+    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
+        old, new = evaluate_before(groups, repetitions), evaluate_after(groups, repetitions)
+        drops = {f"drop/{name}": _sign(name) * (old[name] - new[name]) for name in metrics}
+        return {**new, **drops}
+
+    found = intervals(evaluate, units, level=level, repeats=repeats, seed=seed)
+    return {name: (found[name], found[f"drop/{name}"]) for name in metrics}
+
+
+def _sign(metric: str) -> float:
+    return -1.0 if metric in LOWER_IS_BETTER else 1.0
+
+
+def _values(rows: pd.DataFrame, value: Interval, drop: Interval) -> dict[str, float]:
+    ends = {"": "estimate", "_low": "low", "_high": "high"}
+    return {
+        **{f"value{end}": getattr(value, name) for end, name in ends.items()},
+        **{f"drop{end}": getattr(drop, name) for end, name in ends.items()},
+        "n": len(rows),
+        "n_groups": rows["group"].nunique(),
+    }
+
+
+def overview(rows: pd.DataFrame) -> pd.DataFrame:
+    """The values of one metric of one task: a row a perturbation, a column a strength, and the last drop."""
+    suffered = rows[rows["perturbation"] != CLEAN]
+    strengths = sorted(suffered["strength"].unique())
+    clean = rows.loc[rows["perturbation"] == CLEAN, "value"].iloc[0]
+    table = pd.DataFrame({"perturbation": suffered["perturbation"].unique(), "0": clean})
+    for strength in strengths:
+        table[str(strength)] = suffered.loc[suffered["strength"] == strength, "value"].to_numpy()
+    if strengths:
+        last = suffered[suffered["strength"] == strengths[-1]]
+        table[f"drop at {strengths[-1]}"] = interval_texts(last, "drop", "+")
+    return table if len(table) else pd.DataFrame({"perturbation": [CLEAN], "0": [clean]})
+
+
+@house_style()
+def robustness_figure(table: pd.DataFrame) -> Figure:
+    """One panel a task and metric, one line a perturbation over its strengths, from `Robustness.table`.
+
+    The band of a line is the interval of its change against clean, so that a band off the dashed line is a change;
+    the bar at strength 0 is the interval of the clean value.
+    """
+    panels = list(table.groupby(["task", "metric"], sort=False))
+    n_metrics = table["metric"].nunique()
+    n_columns = min(_COLUMNS, n_metrics if n_metrics > 1 else len(panels))  # with several metrics a row is a task
+    n_rows = -(-len(panels) // n_columns)
+    figure = new_figure(2.3 * n_rows + 0.5, WIDTH * max(2, n_columns) / _COLUMNS)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
+    for ax, ((task, metric), rows) in zip(axes, panels, strict=False):
+        _panel(ax, rows)
+        title = readable(str(metric)) + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
+        ax.set_title(title if table["task"].nunique() == 1 else f"{printable(str(task))}: {title}")
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    for ax in axes[max(0, len(panels) - n_columns) : len(panels)]:
+        ax.set_xlabel("strength")
+        ax.tick_params(labelbottom=True)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=6 if n_columns > 2 else 3, columnspacing=1.4)
+    return figure
+
+
+def _panel(ax: Axes, rows: pd.DataFrame) -> None:
+    clean = rows[rows["perturbation"] == CLEAN].iloc[0]
+    ax.axhline(clean["value"], color=MUTED, linewidth=0.9, linestyle=DASHES, label=CLEAN, zorder=1)
+    ends = np.clip([[clean["value"] - clean["value_low"]], [clean["value_high"] - clean["value"]]], 0, None)
+    ax.errorbar(0, clean["value"], yerr=ends, color=INK, fmt="o", markersize=3.5, elinewidth=1.1, zorder=4)
+    sign = _sign(str(clean["metric"]))
+    for index, (name, part) in enumerate(rows[rows["perturbation"] != CLEAN].groupby("perturbation", sort=False)):
+        strengths = [0, *part["strength"]]
+        style: dict[str, Any] = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
+        label = readable(str(name))
+        ax.plot(strengths, [clean["value"], *part["value"]], markevery=slice(1, None), label=label, **style)
+        low, high = ([0.0, *part[f"drop_{end}"]] for end in ("low", "high"))
+        bands = (clean["value"] - sign * np.array(end) for end in (low, high))
+        ax.fill_between(strengths, *bands, color=colour(index), alpha=0.13, linewidth=0, zorder=2)
+    ax.xaxis.set_major_locator(MultipleLocator(1))
+    ax.grid(axis="y")

@@ -1,0 +1,106 @@
+"""What inputs may suffer, in five strengths, for robustness analyses; here pictures."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor
+
+from hallmark.checks import require
+
+if TYPE_CHECKING:
+    from hallmark.data.module import View
+
+STRENGTHS = (1, 2, 3, 4, 5)
+
+Operation = Callable[[Image.Image, float, np.random.Generator], Image.Image]
+
+
+class Perturbation(Protocol):
+    """One kind of change to a sample's raw input; strength 0 is the input as it is."""
+
+    @property
+    def name(self) -> str: ...
+
+    def at(self, strength: int) -> "View":
+        """The view of `strength` 1 to 5, the same for equal seeds.
+
+        Raises:
+            ValueError: no such strength.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ImagePerturbation:
+    """One kind of change to pictures uint8 [3, H, W], which keep their shape.
+
+    Equal seeds draw alike at every strength, so that a curve over strengths shows the strength alone.
+
+    Attributes:
+        levels: the operation's argument at the strengths 1 to 5.
+    """
+
+    name: str
+    operation: Operation
+    levels: tuple[float, float, float, float, float]
+
+    def at(self, strength: int) -> Callable[[Tensor, int], Tensor]:
+        require(strength in STRENGTHS, "strength", strength, f"1 to {STRENGTHS[-1]}")
+        return partial(_viewed, self.operation, self.levels[strength - 1])
+
+
+def _viewed(operation: Operation, level: float, pixels: Tensor, seed: int) -> Tensor:
+    assert pixels.dtype == torch.uint8 and pixels.shape[0] == 3, "pictures are uint8 [3, H, W]"
+    picture = Image.fromarray(np.ascontiguousarray(pixels.numpy().transpose(1, 2, 0)))
+    changed = operation(picture, level, np.random.default_rng(seed))
+    return torch.from_numpy(np.asarray(changed).transpose(2, 0, 1).copy())
+
+
+def noisy(picture: Image.Image, sigma: float, rng: np.random.Generator) -> Image.Image:
+    """White Gaussian noise of standard deviation `sigma` in grey levels (of 255)."""
+    pixels = np.asarray(picture)
+    noise = sigma * rng.standard_normal(pixels.shape)
+    return Image.fromarray(np.rint(pixels + noise).clip(0, 255).astype(np.uint8))
+
+
+def blurred(picture: Image.Image, share: float, _: np.random.Generator) -> Image.Image:
+    """Gaussian blur whose radius (standard deviation) is this `share` of the width."""
+    return picture.filter(ImageFilter.GaussianBlur(share * picture.width))
+
+
+def compressed(picture: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:
+    """Written as JPEG of this `quality` (libjpeg's 1 to 95, colour at half resolution) and read again."""
+    written = BytesIO()
+    picture.save(written, "JPEG", quality=int(quality), subsampling="4:2:0")
+    return Image.open(written).convert("RGB")
+
+
+def cropped(picture: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
+    """A part with this `share` of each side, at a random place, scaled up to the whole size."""
+    width, height = share * picture.width, share * picture.height
+    left, top = rng.uniform(size=2) * (picture.width - width, picture.height - height)
+    return picture.resize(picture.size, Image.Resampling.BICUBIC, box=(left, top, left + width, top + height))
+
+
+def rescaled(picture: Image.Image, factor: float, _: np.random.Generator) -> Image.Image:
+    """Scaled down by `factor` and up again: the detail that a camera further away would have kept."""
+    small = (max(1, round(factor * picture.width)), max(1, round(factor * picture.height)))
+    return picture.resize(small, Image.Resampling.BICUBIC).resize(picture.size, Image.Resampling.BICUBIC)
+
+
+IMAGE_PERTURBATIONS: dict[str, Perturbation] = {
+    perturbation.name: perturbation
+    for perturbation in (
+        ImagePerturbation("noise", noisy, (4, 8, 16, 32, 64)),
+        ImagePerturbation("blur", blurred, (0.005, 0.01, 0.02, 0.03, 0.05)),
+        ImagePerturbation("jpeg", compressed, (70, 45, 25, 12, 5)),
+        ImagePerturbation("crop", cropped, (0.95, 0.85, 0.75, 0.65, 0.5)),
+        ImagePerturbation("scale", rescaled, (0.75, 0.5, 0.35, 0.25, 0.125)),
+    )
+}

@@ -1,0 +1,53 @@
+"""What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
+
+import pandas as pd
+
+from hallmark.analysis.figures import readable
+from hallmark.analysis.loss_weights import TABLE, loss_weight_curves, read_loss_weights
+from hallmark.analysis.robustness import CLEAN, robustness_figure
+from hallmark.analysis.robustness import TABLE as ROBUSTNESS
+from hallmark.report.charts import chart_name
+from hallmark.report.content import Chart, Charts, Section, Table
+from hallmark.report.resampling import PERCENT
+from hallmark.report.sources import Result
+from hallmark.report.wording import SPLITS, change, estimate
+from hallmark.statistics import Interval
+
+
+def loss_weights(result: Result, prefix: str) -> Section | None:
+    """Weights and losses by step; None for a model with one loss term."""
+    if not all((run.directory / f"{TABLE}.csv").exists() for _, run in result.members):
+        return None
+    tables = read_loss_weights(result.directory)
+    alt = "weight of each loss term by step, its share of all weights, and the unweighted losses"
+    return Section("Loss weights", [Charts([Chart(chart_name(prefix, TABLE), loss_weight_curves(*tables), alt)])])
+
+
+def robustness(result: Result, prefix: str) -> Section | None:
+    """The last robustness analysis; None where there is none, or it is of a split that may not be shown."""
+    path = result.directory / "analysis" / f"{ROBUSTNESS}.csv"
+    if not path.exists():
+        return None
+    table = pd.read_csv(path)
+    split = str(table["split"].iloc[0])
+    if split not in SPLITS or (split == "test" and not result.opened) or table["perturbation"].eq(CLEAN).all():
+        return None
+    alt = "each metric by strength of the perturbations; the numbers are in the table"
+    chart = Chart(chart_name(prefix, ROBUSTNESS), robustness_figure(table), alt)
+    columns = ["perturbation", "strength", f"value [{PERCENT} interval]", f"drop [{PERCENT} interval]"]
+    several = table[["task", "metric"]].drop_duplicates().shape[0] > 1
+    rows = [
+        [
+            *([str(row["task"]), readable(str(row["metric"]))] if several else []),
+            readable(str(row["perturbation"])),
+            str(row["strength"]),
+            estimate(Interval(row["value"], row["value_low"], row["value_high"], row["level"])),
+            change(Interval(row["drop"], row["drop_low"], row["drop_high"], row["level"])),
+        ]
+        for row in table.to_dict("records")
+    ]
+    first = 2 if several else 0
+    head = ["task", "metric", *columns] if several else columns
+    note = "A drop is by how much the value is worse than the clean one, on the same rows; strength 0 is clean."
+    shown = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=note)
+    return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), shown])

@@ -1,0 +1,33 @@
+"""Files that one process at a time holds locked, for as long as it lives."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def holding(lock: Path, refusal: Callable[[], Exception]) -> Iterator[None]:
+    """Hold `lock`; raise `refusal()` at once where another process holds it."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    own = FileLock(lock, timeout=0)
+    try:
+        own.acquire()
+    except Timeout:
+        raise refusal() from None
+    try:
+        yield
+    finally:
+        own.release()
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a process holds `lock`; True also where that cannot be found out, such as without permission."""
+    if not lock.exists():  # and is not created by asking
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
