@@ -1,12 +1,14 @@
 """Hand-sized predictions tables and a state over them; helpers are fixtures that give functions."""
 
 from collections.abc import Sequence
+from math import nan
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tests.analysis.drawn import F1, LOSS
 
 from hallmark.analysis.state import State
 
@@ -58,7 +60,10 @@ def _random_table(n: int, *, seed: int, quality: float = 1.5, classes: list[str]
 def make_state(tmp_path):
     """A function from predictions (and more, for some tests) to a state in an empty run directory."""
 
-    def make(predictions: pd.DataFrame, *, history: pd.DataFrame | None = None, **others: pd.DataFrame) -> State:
+    def make(
+        predictions: pd.DataFrame, *, history: pd.DataFrame | None = None, data: object = None, predict: object = None,
+        **others: pd.DataFrame,
+    ) -> State:  # fmt: skip
         tables = {"val": predictions, **others}
         return State(
             directory=tmp_path / "run",
@@ -66,10 +71,45 @@ def make_state(tmp_path):
             predictions=predictions,
             history=pd.DataFrame() if history is None else history,
             predictions_of=tables.__getitem__,
+            predict=predict or (lambda _: pytest.fail("an analysis of predictions must not predict")),
+            data=lambda: data or pytest.fail("an analysis of predictions must not read the data"),
             load=lambda: pytest.fail("an analysis of predictions must not load the model"),
         )
 
     return make
+
+
+@pytest.fixture
+def trials():
+    """Trials of a search out of order, as a resumed one may write them; trial 3 is complete without a value."""
+    return pd.DataFrame(
+        {
+            "number": [4, 0, 1, 2, 3, 5, 6, 7],
+            "state": ["complete", "complete", "complete", "pruned", "complete", "failed", "running", "complete"],
+            F1: [0.7, 0.5, 0.8, nan, nan, nan, nan, 0.6],
+            LOSS: [0.2, 0.9, 0.5, nan, nan, nan, nan, 0.6],
+            "seconds": 1.0,
+            "model.optimizer.lr": [1e-3, 1e-5, 1e-4, 1e-4, 1e-4, 1e-4, 1e-4, 1e-2],
+            "model.head.dropout": [0.1, 0.2, 0.4, 0.1, 0.1, 0.1, 0.1, 0.3],
+            "model.encoder": ["b/large", "a/small", "a/small", "x", "x", "x", "x", "b/base"],
+            "model.frozen": [True, False, False, True, True, True, True, True],
+            "model.clip": [nan, 1.0, 5.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        }
+    )
+
+
+@pytest.fixture
+def subjects():
+    """Two tasks of 8 samples; subject A has the six worst cases, B and C have one each; the second task has one."""
+    wrong = [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.8, 0.7]
+    columns = {"info_recording": [f"rec{i}" for i in range(8)], "info_start": [float(i) for i in range(8)]}
+    groups = ["A"] * 6 + ["B", "C"]
+    first = _table(["cat"] * 8, [[1 - p, p] for p in wrong], groups=groups, task="pet", **columns)
+    right = [[0.9, 0.1]] * 7 + [[0.35, 0.65]]
+    second = _table(["cat"] * 8, right, groups=groups, task="toy", **columns)
+    both = pd.concat([first, second], ignore_index=True)
+    both.attrs = {"classes": first.attrs["classes"] | second.attrs["classes"], "slices": {}}
+    return both
 
 
 @pytest.fixture

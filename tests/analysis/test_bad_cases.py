@@ -4,8 +4,9 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from tests.analysis.drawn import Recordings
 
-from hallmark.analysis.bad_cases import BadCases, contact_sheet, label_issues
+from hallmark.analysis.bad_cases import BadCases, by_turns, contact_sheet, label_issues
 
 
 def bad_cases(**changes):
@@ -42,7 +43,7 @@ def test_equally_bad_cases_come_in_order_of_their_ids(table):
 
 
 def test_default_source_is_out_of_fold_without_a_warning(mixed, make_state, read_csv, caplog):
-    state = make_state(mixed.head(0), out_of_fold=mixed)
+    state = make_state(mixed.head(0), out_of_fold=mixed, data=Recordings(mixed, None))
     with caplog.at_level(logging.WARNING):
         bad_cases().run(state)
     written = read_csv(state.directory, "bad_cases")
@@ -52,7 +53,7 @@ def test_default_source_is_out_of_fold_without_a_warning(mixed, make_state, read
 
 
 def test_mining_another_split_is_told(mixed, make_state, read_csv, caplog):
-    state = make_state(mixed)
+    state = make_state(mixed, data=Recordings(mixed, None))
     with caplog.at_level(logging.WARNING):
         bad_cases(source="val").run(state)
     assert "mined from val" in caplog.text
@@ -138,3 +139,26 @@ def test_without_cleanlab_the_message_says_what_to_do(monkeypatch):
 def test_nonsense_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):
         bad_cases(**{key: value})
+
+
+def test_tasks_and_subjects_take_turns_under_a_limit(subjects):
+    def chosen(limit):
+        cases = bad_cases(limit=limit).cases(subjects)
+        return list(zip(cases["task"], cases["group"], cases["guid"], strict=True))
+
+    assert chosen(1) == [("pet", "A", "a")]
+    assert chosen(2) == [("pet", "A", "a"), ("toy", "C", "h")]
+    assert chosen(4) == [("pet", "A", "a"), ("pet", "B", "g"), ("pet", "C", "h"), ("toy", "C", "h")]
+    assert chosen(5) == [("pet", "A", "a"), ("pet", "A", "b"), *chosen(4)[1:]]
+    assert len(chosen(None)) == 9
+
+
+def test_wrong_cases_come_before_unsure_ones_of_other_subjects(table):
+    predictions = table(["cat"] * 3, [[0.1, 0.9], [0.2, 0.8], [0.52, 0.48]], groups=["A", "A", "B"])
+    cases = bad_cases().cases(predictions)
+    assert by_turns(cases, 2)["guid"].tolist() == ["a", "b"]
+
+
+def test_cases_say_where_they_are_from(subjects):
+    first = bad_cases().cases(subjects).iloc[0]
+    assert first[["guid", "task", "group", "recording", "start"]].tolist() == ["a", "pet", "A", "rec0", 0.0]

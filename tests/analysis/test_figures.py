@@ -9,6 +9,7 @@ from matplotlib.colors import to_rgb
 
 from hallmark.analysis.figures import (
     PALETTE,
+    history_panels,
     house_style,
     learning_curves,
     new_figure,
@@ -106,3 +107,48 @@ def test_colours_differ_in_lightness_or_hue_enough_to_tell_apart():
     colours = np.array([to_rgb(name) for name in PALETTE])
     distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)
     assert distance[~np.eye(len(PALETTE), dtype=bool)].min() > 0.25
+
+
+@pytest.fixture
+def tasks():
+    """Columns as a model of two tasks and three loss terms logs them."""
+    names = [
+        "train/loss", "train/action", "train/state", "train/reconstruction", "val/loss", "val/macro_f1", "lr-pg1",
+        "val/action/loss", "val/action/macro_f1", "val/state/loss", "val/state/macro_f1", "val/reconstruction",
+    ]  # fmt: skip
+    return pd.DataFrame({"epoch": [0, 1], **{name: [place, place + 1.0] for place, name in enumerate(names)}})
+
+
+def test_tasks_share_the_panel_of_a_metric_and_terms_that_of_their_losses(tasks):
+    panels = history_panels(tasks)
+    assert panels == {
+        "loss": ["train/loss", "val/loss"],
+        "loss by term": [
+            "train/action", "train/state", "train/reconstruction", "val/action/loss", "val/state/loss",
+            "val/reconstruction",
+        ],
+        "macro F1": ["val/macro_f1", "val/action/macro_f1", "val/state/macro_f1"],
+        "learning rate": ["lr-pg1"],
+    }  # fmt: skip
+
+
+def test_terms_are_told_by_the_validation_rows_alone(tasks):
+    alone = tasks.drop(columns=["train/action", "train/state", "train/reconstruction"])
+    assert history_panels(alone)["loss by term"] == ["val/action/loss", "val/state/loss", "val/reconstruction"]
+    assert history_panels(alone)["loss"] == ["train/loss", "val/loss"]
+    two = alone.drop(columns="val/reconstruction")
+    assert history_panels(two)["loss"] == ["train/loss", "val/loss", "val/action/loss", "val/state/loss"]
+
+
+def test_a_task_keeps_its_colour_in_every_panel_and_training_is_dashed(tasks):
+    _, terms, f1, _ = [ax for ax in learning_curves(tasks).axes if ax.axison]
+    colours = {label: line.get_color() for label, line in lines(terms).items()}
+    assert colours["action, training"] == colours["action, validation"] == lines(f1)["action, validation"].get_color()
+    assert len({colours[f"{name}, training"] for name in ("action", "state", "reconstruction")}) == 3
+    assert lines(terms)["state, training"].get_linestyle() != lines(terms)["state, validation"].get_linestyle()
+    assert lines(f1)["validation"].get_color() == PALETTE[1]
+
+
+def test_a_metric_that_is_measured_in_training_too_is_no_term():
+    history = pd.DataFrame({"epoch": [0], "train/accuracy": [0.5], "val/accuracy": [0.4], "train/loss": [1.0]})
+    assert history_panels(history) == {"accuracy": ["train/accuracy", "val/accuracy"], "loss": ["train/loss"]}

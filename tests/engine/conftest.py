@@ -1,15 +1,31 @@
 """Runs on a small world: made in process, opened again."""
 
+import shutil
 from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+from tests.engine.releasing import NAME, git
+from tests.engine.sweeping import PRESET, InProcess
 
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.job import Job
+from hallmark.engine.repeats import train_repeats
+from hallmark.engine.search.jobs import Search
+from hallmark.engine.search.study import SweepStudy
+from hallmark.engine.sweep import sweep
 from hallmark.engine.train import train
+from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
+from hallmark.storage.files import write_text
 from hallmark.systems.sentiment.sample import generate
+
+
+@pytest.fixture(autouse=True)
+def _blank(blank_figures) -> None:
+    """Nothing here looks at a figure."""
 
 
 @pytest.fixture
@@ -22,6 +38,31 @@ def fit(compose, small) -> Callable[..., Run]:
         return Job.of(config).run
 
     return fit
+
+
+@pytest.fixture(scope="session")
+def _shelf(tmp_path_factory) -> tuple[Path, dict[tuple[str, ...], Path]]:
+    return tmp_path_factory.mktemp("shelf"), {}
+
+
+@pytest.fixture
+def fitted(compose, small, _shelf) -> Callable[..., Run]:
+    """As `fit`, for tests of what follows a fit: equal overrides are fitted once, and each test gets a copy."""
+    folder, made = _shelf
+
+    def fitted(*overrides: str) -> Run:
+        if overrides not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("HALLMARK_OUTPUTS", str(folder / str(len(made))))
+                config = compose(*small, *overrides)
+                train(config)
+                made[overrides] = Job.of(config).directory
+        job = Job.of(compose(*small, *overrides))
+        shutil.copytree(made[overrides], job.directory)
+        write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))  # the places are this test's own
+        return job.run
+
+    return fitted
 
 
 @pytest.fixture
@@ -51,3 +92,72 @@ def files() -> Callable[[Run], dict[str, tuple[int, bytes]]]:
         return {str(path): (path.stat().st_mtime_ns, path.read_bytes()) for path in sorted(paths)}
 
     return files
+
+
+@pytest.fixture(scope="session")
+def _trained_set(compose, small, cache, tmp_path_factory) -> Path:
+    """A clone with one commit, and a set of two seeds trained in it."""
+    folder = tmp_path_factory.mktemp("trained_set")
+    (folder / "clone").mkdir()
+    git(folder / "clone", "init", "-q")
+    git(folder / "clone", "commit", "-q", "--allow-empty", "-m", "first")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "clone")
+        places = [f"paths.outputs={folder / 'outputs'}", f"paths.cache={cache}"]
+        train_repeats(compose(f"experiment={NAME}", *small, *places, "repeat=seeds:2"))
+    return folder
+
+
+@pytest.fixture
+def place(_trained_set, tmp_path, monkeypatch) -> Path:
+    """A clone, which is the working folder, and outputs with a set of two seeds that is ready to be released."""
+    shutil.copytree(_trained_set, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path / "clone")
+    for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
+        monkeypatch.setenv(name, "a@b")
+    return tmp_path
+
+
+@pytest.fixture
+def repeats(place) -> RepeatSet:
+    (file,) = (place / "outputs" / NAME).glob("*/repeats.json")
+    return RepeatSet(file.parent)
+
+
+@pytest.fixture
+def runs(repeats) -> list[Run]:
+    return [member.run for member in repeats.members]
+
+
+@pytest.fixture
+def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
+    """A function from overrides to the study of their sweep, carried out in this process."""
+
+    @contextmanager
+    def pool(directory, size):
+        yield InProcess(directory)
+
+    monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)
+    monkeypatch.setattr("hallmark.engine.search.summary._figures", lambda *_: None)  # they take longest
+
+    def swept(*overrides: str) -> SweepStudy:
+        config = compose(PRESET, *small, *overrides, command="sweep")
+        sweep(config)
+        config.rerun = False
+        return Search.of(config).study()
+
+    return swept
+
+
+@pytest.fixture
+def trained(monkeypatch) -> list[float]:
+    """The strengths that were trained, in their order; the value of a trial is a tenth of its strength."""
+    found: list[float] = []
+
+    def train(config, hopeless=None) -> float:
+        found.append(config.model.inverse_regularisation)
+        return found[-1] / 10
+
+    monkeypatch.setattr("hallmark.engine.search.worker.train_repeats", train)
+    return found

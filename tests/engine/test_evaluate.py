@@ -25,12 +25,12 @@ def splits(run: Run) -> pd.DataFrame:
 
 
 @pytest.fixture
-def run(fit) -> Run:
-    return fit(TFIDF)
+def run(fitted) -> Run:
+    return fitted(TFIDF)
 
 
-def test_all_analyses_of_a_run_beside_another(fit, evaluate, run):
-    other = fit(TFIDF, "model.ngrams=1", "model.inverse_regularisation=0.1")
+def test_all_analyses_of_a_run_beside_another(fitted, evaluate, run):
+    other = fitted(TFIDF, "model.ngrams=1", "model.inverse_regularisation=0.1")
     few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]
     baseline = f"analysis.compare.baseline={other.directory}"
     evaluate(run, f"analysis=[{','.join(ANALYSES)}]", baseline, TWO_FOLDS, "analysis.bad_cases.limit=5", *few)

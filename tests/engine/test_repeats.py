@@ -86,7 +86,7 @@ def test_the_members_of_seeds_are_the_runs_that_train_makes(repeat, fit, monkeyp
     assert pooled["id"].str.partition("@")[2].unique().tolist() == ["seed 3", "seed 4"]
     assert pooled["id"].is_unique
     repeat("repeat='seeds:2'", "seed=3")
-    assert open_result(made.directory).state is RunState.DONE
+    assert open_result(made.directory).record.state is RunState.DONE
 
 
 def test_folds_test_every_row_once(repeat):
@@ -103,7 +103,7 @@ def test_the_value_is_the_mean_and_the_files_tell_mean_std_and_each_run(compose,
     overrides = ["repeat='seeds:3'", "seed=1"]
     assert train_repeats(compose(TFIDF, *small, *overrides)) == pytest.approx(np.mean(VALUES[:3]))
     made = set_of(*overrides)
-    assert made.state is RunState.DONE
+    assert made.record.state is RunState.DONE
     table = pd.read_csv(made.directory / "runs.csv")
     assert table["note"].tolist()[:3] == ["seed 1", "seed 2", "seed 3"]
     assert table["run"].tolist()[3:] == ["mean", "std"]
@@ -186,11 +186,11 @@ def test_a_stopped_member_leaves_its_state_and_the_same_command_goes_on(repeat, 
     cheap.fail[2] = error
     with pytest.raises(type(error)):
         repeat("repeat='seeds:3'")
-    assert set_of("repeat='seeds:3'").state is state
+    assert set_of("repeat='seeds:3'").record.state is state
     with pytest.raises(ValueError, match=f"the set is {state}; repeat its command"):
         open_result(set_of("repeat='seeds:3'").directory)
     made = repeat("repeat='seeds:3'")
-    assert made.state is RunState.DONE
+    assert made.record.state is RunState.DONE
     assert [config.seed for config in cheap.fitted] == [0, 1, 1, 2]
 
 
@@ -205,7 +205,7 @@ def test_a_hopeless_set_is_left_interrupted(compose, small, cheap, set_of):
     config = compose(TFIDF, *small, "repeat='seeds:3'")
     with pytest.raises(Interrupted, match="judged hopeless: stopped after repeat 2"):
         train_repeats(config, lambda number, mean: number == 2)
-    assert set_of("repeat='seeds:3'").state is RunState.INTERRUPTED
+    assert set_of("repeat='seeds:3'").record.state is RunState.INTERRUPTED
     assert len(cheap.fitted) == 2
 
 

@@ -22,8 +22,8 @@ ANALYSES = ["slices", "calibration", "curves", "bad_cases", "augment_text", "aug
 
 
 @pytest.fixture
-def run(fit) -> Run:
-    return fit(TFIDF)
+def run(fitted) -> Run:
+    return fitted(TFIDF)
 
 
 @pytest.fixture
@@ -52,8 +52,8 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_an_analysis_does_not_get_the_test_split_from_another(fit, evaluate, untouchable, stored):
-    run = fit(*untouchable)
+def test_an_analysis_does_not_get_the_test_split_from_another(fitted, evaluate, untouchable, stored):
+    run = fitted(*untouchable)
     if stored:
         val = run.directory / "predictions" / "val.parquet"
         shutil.copy(val, val.with_name("test.parquet"))
@@ -85,10 +85,10 @@ OTHERS = {"training seed": ["seed=1"], "settings": ["model.ngrams=1"], "split": 
 
 
 @pytest.mark.parametrize("change", OTHERS.values(), ids=OTHERS)
-def test_another_run_of_the_same_experiment_and_data_is_refused(fit, evaluate, run, change):
+def test_another_run_of_the_same_experiment_and_data_is_refused(fitted, evaluate, run, change):
     evaluate(run, "split=test")
     with pytest.raises(SealedError, match=run.record.run_id):
-        evaluate(fit(TFIDF, *change), "split=test")
+        evaluate(fitted(TFIDF, *change), "split=test")
 
 
 def test_a_run_that_is_deleted_and_trained_again_is_refused(fit, evaluate, run):
@@ -106,20 +106,20 @@ def test_more_training_rows_do_not_open_the_seal(fit, evaluate, run):
         evaluate(fit(TFIDF, *more), "split=test")
 
 
-def test_other_experiments_and_other_data_have_a_look_of_their_own(fit, evaluate, run):
+def test_other_experiments_and_other_data_have_a_look_of_their_own(fitted, evaluate, run):
     evaluate(run, "split=test")
-    evaluate(fit("experiment=sentiment_text", "debug=fast"), "split=test")
-    evaluate(fit(TFIDF, "data.sample.seed=8"), "split=test")
+    evaluate(fitted("experiment=sentiment_text", "debug=fast"), "split=test")
+    evaluate(fitted(TFIDF, "data.sample.seed=8"), "split=test")
     assert len(receipts_of(run)) == 1
 
 
-def test_a_look_that_was_cut_off_is_finished_by_the_same_command(fit, evaluate, run, monkeypatch):
+def test_a_look_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluate, run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(engine, "predict_split", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             evaluate(run, "split=test")
     with pytest.raises(SealedError, match="cut off"):
-        evaluate(fit(TFIDF, "seed=1"), "split=test")
+        evaluate(fitted(TFIDF, "seed=1"), "split=test")
     evaluate(run, "split=test")
     assert [look.metrics for look in receipts_of(run)] == [run.metrics["test"]]
 
@@ -128,8 +128,8 @@ UNREAD = {"no test rows": (["data.split.test=0"], "the data has no such rows"), 
 
 
 @pytest.mark.parametrize(("overrides", "message"), UNREAD.values(), ids=UNREAD)
-def test_what_fails_before_anything_is_read_is_no_look(fit, evaluate, overrides, message):
-    run = fit(TFIDF, *overrides)
+def test_what_fails_before_anything_is_read_is_no_look(fitted, evaluate, overrides, message):
+    run = fitted(TFIDF, *overrides)
     if not overrides:
         run.best.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=message):
@@ -137,8 +137,8 @@ def test_what_fails_before_anything_is_read_is_no_look(fit, evaluate, overrides,
     assert receipts_of(run) == []
 
 
-def test_a_script_reads_the_folds_of_a_model_in_one_recorded_look(fit):
-    runs = [fit(TFIDF, "data/split=kfold", "data.split.folds=3", f"data.split.fold={fold}") for fold in range(3)]
+def test_a_script_reads_the_folds_of_a_model_in_one_recorded_look(fitted):
+    runs = [fitted(TFIDF, "data/split=kfold", "data.split.folds=3", f"data.split.fold={fold}") for fold in range(3)]
     tables = sealed_tables(runs, reason="a row of a table")
     (look,) = receipts_of(runs[0])
     assert look.reason == "a row of a table" and [one.run_id for one in look.runs] == [r.record.run_id for r in runs]
@@ -146,7 +146,7 @@ def test_a_script_reads_the_folds_of_a_model_in_one_recorded_look(fit):
     again = sealed_tables(runs)
     assert [list(table["id"]) for table in again] == [list(table["id"]) for table in tables]
     with pytest.raises(SealedError):
-        sealed_tables([fit(TFIDF)])
+        sealed_tables([fitted(TFIDF)])
     assert len(receipts_of(runs[0])) == 1
 
 

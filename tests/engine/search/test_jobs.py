@@ -54,6 +54,11 @@ def test_listed_jobs_are_the_runs_of_their_overrides(search, compose, small):
     assert made == expected
 
 
+def test_listed_jobs_keep_a_setting_whose_name_begins_like_one_of_the_sweep(search):
+    found = search(*points("{one: []}"), "+jobs_note=here")
+    assert found.at({"job": "one"}).jobs_note == "here"
+
+
 @pytest.mark.parametrize("overrides", [GRID, points('{one: [], two: ["model.ngrams=1"]}')], ids=["grid", "listed"])
 def test_a_worker_reads_the_same_search_from_the_folder(search, overrides):
     found = search(*overrides)

@@ -107,9 +107,7 @@ def test_figures_and_table_are_written(study):
 def test_importance_waits_for_enough_trials_and_a_key_that_does_not_vary_is_not_drawn(study, monkeypatch):
     drawn = {}
     monkeypatch.setattr("hallmark.engine.search.summary.save_figure", lambda path, figure: drawn.update({path.name: 1}))
-    monkeypatch.setattr(
-        "hallmark.engine.search.summary.parallel_coordinates", lambda trials, keys, *_: drawn.update(keys=keys)
-    )
+    monkeypatch.setattr("hallmark.report.sweeps.parallel_coordinates", lambda trials, keys, *_: drawn.update(keys=keys))
     made = study(F1, raw={"model.lr": [0.1, 0.25, 0.5], "model.head": ["a"]})
     carry_out(made, 0.25, 0.75, 0.5)
     summarise(made, "try")

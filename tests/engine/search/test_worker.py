@@ -1,6 +1,7 @@
 """A worker: trains what waits, one after another, and leaves each trial as it ended."""
 
 import math
+from collections.abc import Callable
 
 import optuna
 import pandas as pd
@@ -48,6 +49,17 @@ def test_the_progress_of_a_trial_is_not_drawn(search, begin, training):
     assert shown == [None] * 3
 
 
+def ending_at_two(error: BaseException) -> Callable[..., float]:
+    """A training that ends with `error` in the trial of strength 2."""
+
+    def train(config, hopeless) -> float:
+        if config.model.inverse_regularisation == 2:
+            raise error
+        return 0.5
+
+    return train
+
+
 def test_it_holds_its_lock_while_it_trains(search, begin, training):
     found = search(*THREE)
     study = begin(found)
@@ -64,12 +76,7 @@ def test_it_holds_its_lock_while_it_trains(search, begin, training):
 
 
 def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search, begin, training):
-    def fail_at_two(config, hopeless) -> float:
-        if config.model.inverse_regularisation == 2:
-            raise RuntimeError("out of memory")
-        return 0.5
-
-    training(fail_at_two)
+    training(ending_at_two(RuntimeError("out of memory")))
     found = search(*THREE)
     study = begin(found)
     work(found, study)
@@ -95,12 +102,7 @@ def test_an_undefined_value_is_a_failure(search, begin, training):
 
 @pytest.mark.parametrize("kind", [Interrupted, KeyboardInterrupt])
 def test_an_interrupted_trial_waits_again_and_goes_on_as_it_is(search, begin, training, kind):
-    def stop_at_two(config, hopeless) -> float:
-        if config.model.inverse_regularisation == 2:
-            raise kind("SIGTERM: stopped after step 3")
-        return 0.5
-
-    training(stop_at_two)
+    training(ending_at_two(kind("SIGTERM: stopped after step 3")))
     found = search(*THREE)
     study = begin(found)
     with pytest.raises(kind):

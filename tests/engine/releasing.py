@@ -1,0 +1,24 @@
+"""What the tests of releases share."""
+
+import subprocess
+from pathlib import Path
+
+from hallmark.engine.release import release
+from hallmark.runs.repeats import RepeatSet
+from hallmark.runs.run import Run
+
+NAME = "sentiment_tfidf"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    settings = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", "-C", str(folder), *settings, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def released(result: RepeatSet | Run, *waived: str, into: Path | None = None, tagged: bool = True) -> Path:
+    return release(result.directory, waived=waived, into=into, tagged=tagged)
+
+
+def count(*runs: Run) -> int:
+    return sum(len(values) for run in runs for tasks in run.metrics.values() for values in tasks.values())

@@ -1,0 +1,164 @@
+"""An archive proves itself, or says where it does not agree with itself."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tests.engine.releasing import NAME, count, released
+
+from hallmark.console import main
+from hallmark.engine.verify import verify
+from hallmark.runs.archive import ArchiveError, damage, unpack, write_archive
+from hallmark.runs.predictions import read_predictions, write_predictions
+from hallmark.runs.repeats import RepeatSet
+from hallmark.storage.files import write_json
+
+
+@pytest.fixture(scope="module")
+def _released(_trained_set, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("released")
+    shutil.copytree(_trained_set, folder, dirs_exist_ok=True)
+    (file,) = (folder / "outputs" / NAME).glob("*/repeats.json")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / "clone")
+        return released(RepeatSet(file.parent), tagged=False)
+
+
+@pytest.fixture
+def archive(_released, tmp_path) -> Path:
+    """A released set of this test alone."""
+    return Path(shutil.copy(_released, tmp_path))
+
+
+def repack(archive: Path, folder: Path, edit) -> None:
+    """Change the content of an archive as somebody would who also makes its checksums new."""
+    root = unpack(archive, folder)
+    edit(root)
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    files.pop("MANIFEST.sha256")
+    write_archive(archive, files)
+
+
+def test_the_archive_proves_itself_elsewhere(repeats, runs, place):
+    archive, expected = released(repeats), count(*runs)
+    moved = place / "elsewhere" / "a release.zip"
+    moved.parent.mkdir()
+    shutil.move(archive, moved)
+    shutil.rmtree(place / "outputs")
+    shutil.rmtree(place / "clone")
+    done = subprocess.run(
+        [sys.executable, "-m", "hallmark.console", "release", "--verify", str(moved)],
+        cwd=moved.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = rf"\d+ files as they were written, {expected} metrics computed again .* and equal, \d+ tensors equal in"
+    assert expected >= 4 * 10 and re.search(said, done.stdout)
+    assert list(moved.parent.iterdir()) == [moved]
+
+
+def flip_prediction(root: Path) -> None:
+    path = next(root.glob("runs/*/predictions/test.parquet"))
+    table = read_predictions(path)
+    row = table.index[table["target"] == table["prediction"]][0]
+    table.loc[row, "prediction"] = next(name for name in table["target"].unique() if name != table.loc[row, "target"])
+    write_predictions(path, table)
+
+
+def polish(root: Path) -> None:
+    for path in root.glob("runs/*/metrics.json"):
+        metrics = json.loads(path.read_text())
+        metrics["test"]["main"]["accuracy"] += 1e-12
+        write_json(path, metrics)
+
+
+def other_weights(root: Path) -> None:
+    path = next(root.glob("runs/*/weights.safetensors"))
+    tensors = load_file(path)
+    first = sorted(tensors)[0]
+    save_file({**tensors, first: tensors[first] + 1}, path)
+
+
+def other_checkpoint(root: Path) -> None:
+    path = next(root.glob("runs/*/checkpoints/best.ckpt"))
+    saved = torch.load(path, weights_only=True)
+    torch.save({**saved, "epoch": 99}, path)
+
+
+def better_spread(root: Path) -> None:
+    metrics = json.loads((root / "set" / "metrics.json").read_text())
+    metrics["test"]["main"]["accuracy"]["std"] += 0.125
+    write_json(root / "set" / "metrics.json", metrics)
+
+
+def other_members(root: Path) -> None:
+    path = root / "set" / "repeats.json"
+    path.write_text(path.read_text().replace("../runs/", "../../../"))
+
+
+def without_receipts(root: Path) -> None:
+    (root / "receipts.json").unlink()
+
+
+def without_runs(root: Path) -> None:
+    shutil.rmtree(root / "runs")
+
+
+def without_predictions(root: Path) -> None:
+    next(root.glob("runs/*/predictions/val.parquet")).unlink()
+
+
+FORGED = {
+    "a prediction": (flip_prediction, r"metrics\.json: test/main/accuracy is 0\.\d+, its predictions give 0\.\d+\n"),
+    "a metric": (polish, r"scored otherwise than its metrics\.json[\s\S]*test/main/accuracy is 0\.\d+, its pred"),
+    "a weight": (other_weights, r"weights\.safetensors: \S+ differs from the checkpoint"),
+    "a checkpoint": (other_checkpoint, r"receipts\.json: no look at the test split was at these runs"),
+    "a spread": (better_spread, r"set/metrics\.json: not the mean and standard deviation of its runs"),
+    "members": (other_members, r"set/repeats\.json: names other runs than there are"),
+    "missing predictions": (without_predictions, r"metrics\.json: val/main/accuracy is 0\.\d+, its .* give None"),
+    "missing runs": (without_runs, "it holds no run"),
+    "missing receipts": (without_receipts, r"not a release \(FileNotFoundError: .*receipts\.json"),
+}
+
+
+@pytest.mark.parametrize(("edit", "message"), FORGED.values(), ids=FORGED)
+def test_a_forged_archive_with_right_checksums_does_not_agree_with_itself(archive, tmp_path, edit, message):
+    repack(archive, tmp_path / "there", edit)
+    assert damage(archive) == []
+    with pytest.raises(ValueError, match=rf"whole, but [\s\S]*{message}"):
+        verify(archive)
+
+
+def test_a_flipped_byte_is_found_and_its_file_named(archive, capsys):
+    with ZipFile(archive) as opened:
+        entry = next(item for item in opened.infolist() if item.filename.endswith("best.ckpt"))
+    changed = bytearray(archive.read_bytes())
+    changed[entry.header_offset + 200] ^= 1
+    archive.write_bytes(changed)
+    with pytest.raises(ArchiveError, match=rf"{entry.filename.partition('/')[2]} is damaged"):
+        verify(archive)
+    assert main(["release", "--verify", str(archive)]) == 2
+    assert "best.ckpt is damaged" in capsys.readouterr().err
+
+
+def test_a_pickle_in_place_of_the_checkpoint_is_not_run(archive, tmp_path):
+    class Explosion:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "exploded",)
+
+    def edit(root: Path) -> None:
+        import pickle
+
+        next(root.glob("runs/*/checkpoints/best.ckpt")).write_bytes(pickle.dumps({"state_dict": Explosion()}))
+
+    repack(archive, tmp_path / "there", edit)
+    with pytest.raises(ValueError, match="refused, because it holds pickled objects"):
+        verify(archive)
+    assert not (tmp_path / "exploded").exists()

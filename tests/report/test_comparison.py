@@ -1,0 +1,59 @@
+import pytest
+from tests.report.conftest import predictions
+from tests.report.reading import sections, table
+
+from hallmark.report.gather import gather
+from hallmark.report.wording import change
+from hallmark.statistics import paired_difference
+
+
+def test_two_results_are_compared_on_the_same_rows(make_run):
+    first, second = make_run("clip_final", quality=3.0), make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3)
+    report = gather([first.directory, second.directory])
+    found = paired_difference(
+        predictions(seed=1, quality=0.3), predictions(quality=3.0), "macro_f1", level=0.95, repeats=2000, seed=0
+    )
+    row = table(sections(report)["Comparison on validation"]).rows[0]
+    assert row[0] == "clip_final − sentiment_text" and row[2] == change(found.difference)
+    assert row[5] == "clip_final is better"
+    assert report.summary[0].startswith("clip_final is better than sentiment_text on validation: macro F1 +")
+
+
+def test_holm_adjusts_for_every_pair_and_metric(make_run):
+    runs = [
+        make_run(name, quality=quality, seed=i) for i, (name, quality) in enumerate([("a", 3), ("b", 2.5), ("c", 0.3)])
+    ]
+    section = sections(gather([run.directory for run in runs]))["Comparison on validation"]
+    listed = table(section, 2)
+    assert len(listed.rows) == 6
+    assert all(float(row[4]) >= float(row[3]) for row in listed.rows)
+    matrix = table(section)
+    assert matrix.columns[1:] == ["a", "b", "c"] and matrix.rows[0][1] == "–"
+    assert float(matrix.rows[0][3].strip("*")) == -float(matrix.rows[2][1].strip("*")) > 0
+
+
+def test_sets_are_compared_over_their_repetitions(make_set):
+    first, second = make_set("clip_final", quality=3.0), make_set("sentiment_text", quality=0.3, first=5)
+    report = gather([first.directory, second.directory])
+    shown = table(sections(report)["Comparison on validation"])
+    assert "in 24 groups and 3 repetitions" in shown.note
+    assert shown.rows[0][5] == "clip_final is better"
+    assert "over 3 runs (seeds:3)" in report.summary[1]
+
+
+def test_results_on_other_rows_are_said_to_be_incomparable(make_run):
+    other = predictions()
+    other["id"] = "x" + other["id"]
+    runs = [make_run("a"), make_run("b", table=other)]
+    report = gather([run.directory for run in runs])
+    assert "a and b cannot be compared: the tables must have the same labelled ids" in report.summary[0]
+
+
+@pytest.mark.parametrize(("opened", "split"), [(2, "test"), (1, "validation")])
+def test_the_first_sentence_is_of_the_test_split_once_all_have_looked_at_it(make_run, look_at, opened, split):
+    first = make_run("clip_final", quality=3.0, measured=("val", "test"))
+    second = make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3, measured=("val", "test"))
+    for run in (first, second)[:opened]:
+        look_at(run)
+    report = gather([first.directory, second.directory])
+    assert report.summary[0].startswith(f"clip_final is better than sentiment_text on {split}: macro F1 +")

@@ -1,0 +1,69 @@
+"""What a report says equals what the predictions say."""
+
+import re
+
+import pandas as pd
+from tests.report.conftest import CLASSES, predictions
+from tests.report.reading import sections, table
+
+from hallmark.report.content import Cases
+from hallmark.report.gather import gather
+from hallmark.report.wording import estimate
+from hallmark.statistics import all_intervals, table_metrics
+
+
+def test_metrics_are_those_of_the_predictions(plain):
+    frame = predictions()
+    shown = {row[0]: row[1] for row in table(sections(plain)["Metrics on validation"]).rows}
+    metrics = table_metrics(frame)["main"]
+    intervals = all_intervals(frame, ["macro_f1", "log_loss"], level=0.95, repeats=1000, seed=0)
+    assert shown["macro F1"] == estimate(intervals["macro_f1"])
+    assert shown["macro F1"].startswith(f"{metrics['macro_f1']:.3f} [")
+    assert shown["log loss (lower is better)"] == estimate(intervals["log_loss"])
+
+
+def test_the_confusion_matrix_counts_the_rows(plain):
+    shown = table(sections(plain)["Metrics on validation"], 1)
+    counts = pd.crosstab(predictions()["target"], predictions()["prediction"]).reindex(CLASSES, columns=CLASSES)
+    assert [[int(cell.split()[0]) for cell in row[1:4]] for row in shown.rows] == counts.to_numpy().tolist()
+
+
+def test_repeats_have_a_row_a_run_then_mean_and_std(make_set):
+    repeats = make_set()
+    shown = table(sections(gather([repeats.directory]))["Repeats"])
+    values = [table_metrics(predictions(seed=seed))["main"]["macro_f1"] for seed in range(3)]
+    assert [row[1] for row in shown.rows[:3]] == ["seed 0", "seed 1", "seed 2"]
+    expected = [*values, pd.Series(values).mean(), pd.Series(values).std(ddof=1)]
+    assert [row[2] for row in shown.rows] == [f"{value:.4f}" for value in expected]
+    assert shown.footer == 2 and [row[0] for row in shown.rows[3:]] == ["mean", "std"]
+
+
+def test_an_empty_slice_says_so(plain):
+    shown = table(sections(plain)["Slices of validation"])
+    rows = {row[1]: row[2:] for row in shown.rows}
+    assert rows["2+ emoji"] == ["0", "no rows (n = 0)", "no rows (n = 0)"]
+    assert rows["no emoji"][0] == "32"
+
+
+def test_the_worst_cases_come_first_with_text_and_a_small_picture(make_run, picture):
+    frame = predictions(path=picture)
+    report = gather([make_run(table=frame).directory])
+    (cases,) = sections(report)["Bad cases"].blocks
+    assert isinstance(cases, Cases)
+    wrong = frame[frame["prediction"] != frame["target"]].sort_values("confidence", ascending=False)
+    assert [case.id for case in cases.cases[: len(wrong)]] == wrong["id"].head(12).tolist()
+    assert cases.cases[0].text == wrong["info_text"].iloc[0]
+    shown = cases.cases[0].picture
+    assert shown is not None and len(shown) < 40_000 and b"secret place" not in shown
+
+
+def test_a_missing_picture_is_left_out(make_run):
+    (cases,) = sections(gather([make_run(table=predictions(path="/nowhere.jpg")).directory]))["Bad cases"].blocks
+    assert cases.cases and all(case.picture is None for case in cases.cases)
+
+
+def test_a_bad_case_of_a_set_appears_once(make_set):
+    (cases,) = sections(gather([make_set().directory]))["Bad cases"].blocks
+    ids = [case.id for case in cases.cases]
+    assert len(set(ids)) == len(ids) and "@" not in "".join(ids)
+    assert re.fullmatch(r"wrong in [123] of 3 runs", cases.cases[0].note)
