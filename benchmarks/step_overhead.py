@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from benchmarks.timing import alternate
@@ -16,7 +17,8 @@ from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.train import build_module, build_trainer, prepare_data, quieten
 from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
-from hallmark.learning.module import TrainableModule
+from hallmark.learning.classification import ClassificationModule
+from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.multiterm import MultiTermModule
 from hallmark.runs.run import Run
 
@@ -45,12 +47,19 @@ def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
     return job, data, build_module(job, data)
 
 
+def total_loss(module: TrainableModule, batch: Batch) -> Tensor:
+    if isinstance(module, MultiTermModule):
+        return torch.stack(list(module.losses(batch).values())).sum()
+    assert isinstance(module, ClassificationModule)
+    return module.loss(batch)
+
+
 def plain_epoch(module: TrainableModule, loader: DataLoader, job: Job) -> None:
     module.train()
-    recipe = module.optimizer_recipe.build(module.encoders, module.head, len(loader))  # type: ignore[union-attr,operator]
+    recipe = module.optimizer_recipe.build(module.encoders, module.head, len(loader))  # type: ignore[union-attr]
     optimizer, scheduler = recipe["optimizer"], recipe["lr_scheduler"]["scheduler"]
     for batch in loader:
-        loss = sum(module.losses(batch).values()) if isinstance(module, MultiTermModule) else module.loss(batch)
+        loss = total_loss(module, batch)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), job.config.trainer.gradient_clip_val)

@@ -1,13 +1,16 @@
 """One torch thread, no network, one cache of generated data for the whole session."""
 
+import functools
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hydra
 import hypothesis
 import pytest
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
 
 import postgres_server
 
@@ -24,6 +27,15 @@ hypothesis.settings.load_profile("untimed")
 
 PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"
+
+
+def pytest_collection_finish() -> None:
+    """What the imports have made stays, so no collection of garbage has to look through it."""
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
@@ -62,18 +74,61 @@ def project() -> Path:
     return PROJECT
 
 
+@functools.cache
+def _composed(command: str, overrides: tuple[str, ...], *, hydra_too: bool) -> DictConfig:
+    with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
+        return hydra.compose(command, list(overrides), return_hydra_config=hydra_too)
+
+
 @pytest.fixture(scope="session")
-def compose():
+def compose() -> Callable[..., DictConfig]:
     """A function from overrides, as a user types them, to the configuration of a command."""
+    return lambda *overrides, command="train": _composed(command, overrides, hydra_too=False).copy()
 
-    def compose(*overrides: str, command: str = "train") -> DictConfig:
-        with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
-            return hydra.compose(command, list(overrides))
 
-    return compose
+@pytest.fixture
+def typed() -> Iterator[Callable[..., DictConfig]]:
+    """A function from overrides to the configuration of `sweep.py`, composed as under `hydra.main`."""
+
+    def typed(*overrides: str) -> DictConfig:
+        config = _composed("sweep", overrides, hydra_too=True).copy()
+        HydraConfig.instance().set_config(config)
+        with open_dict(config):
+            del config["hydra"]
+        return config
+
+    yield typed
+    HydraConfig.instance().cfg = None
+
+
+@pytest.fixture
+def blank_figures(monkeypatch) -> None:
+    """To draw takes most of a short fit and of an analysis: figures are written, and are blank."""
+    from matplotlib.figure import Figure  # after the threads are set above
+
+    from hallmark.analysis.figures import PaperFigure
+
+    monkeypatch.setattr(PaperFigure, "savefig", lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings))
+
+
+_SMALL = {
+    "sentiment": ["data.sample.rows=120", "data.sample.unlabelled=20"],
+    "touch": ["data.sample.subjects=12", "data.sample.recordings=4", "data.sample.unlabelled=2"],
+}
 
 
 @pytest.fixture(scope="session")
 def small() -> list[str]:
-    """Overrides that make any preset of the sample profile a matter of a second."""
-    return ["data.sample.rows=120", "data.sample.unlabelled=20", "callbacks.progress=null"]
+    """Overrides that make any preset of the sentiment system, in the sample profile, a matter of a second."""
+    return [*_SMALL["sentiment"], "callbacks.progress=null"]
+
+
+@pytest.fixture(scope="session")
+def small_of(compose) -> Callable[[str], list[str]]:
+    """A function from the name of a preset to overrides that make it a matter of a second."""
+
+    def small_of(preset: str) -> list[str]:
+        system = compose(f"experiment={preset}").data._target_.split(".")[2]
+        return [*_SMALL[system], "callbacks.progress=null"]
+
+    return small_of

@@ -2,16 +2,14 @@
 
 import math
 import shlex
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import hydra
 import pytest
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf
 
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
+from hallmark.runs.metrics import find_metric
 from hallmark.runs.run import open_run
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -39,13 +37,15 @@ def test_a_preset_opens_with_its_command_and_what_to_expect(name):
     assert "Expect: " in header
 
 
+@pytest.mark.usefixtures("blank_figures")
 @pytest.mark.parametrize("name", options("experiment"))
-def test_a_preset_runs(compose, small, tmp_path, name):
-    value = train(compose(f"experiment={name}", "debug=fast", *small))
+def test_a_preset_runs(compose, small_of, tmp_path, name):
+    value = train(compose(f"experiment={name}", "debug=fast", *small_of(name)))
     assert 0 <= value <= 1
     run = open_run(tmp_path / "outputs" / name)
     assert run.record.selected["value"] == value
-    assert math.isclose(run.metrics["val"]["main"]["macro_f1"], value, rel_tol=1e-5)
+    measured = find_metric(run.metrics, run.record.selected["metric"])
+    assert measured is not None and math.isclose(measured, value, rel_tol=1e-5)
     left = {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "history.csv", "predictions/val.parquet"}
     assert left <= {path.relative_to(run.directory).as_posix() for path in run.directory.rglob("*")}
 
@@ -55,22 +55,6 @@ def test_the_options_of_a_group_compose(compose, group):
     for name in options(group):
         config = compose("experiment=clip_final", f"{group}={name}")
         assert OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-
-
-@pytest.fixture
-def typed(project) -> Iterator[Callable[..., DictConfig]]:
-    """A function from overrides to the configuration of `sweep.py`, composed as under `hydra.main`."""
-
-    def typed(*overrides: str) -> DictConfig:
-        with hydra.initialize_config_dir(str(project / "conf"), version_base="1.3"):
-            config = hydra.compose("sweep", list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        with open_dict(config):
-            del config["hydra"]
-        return config
-
-    yield typed
-    HydraConfig.instance().cfg = None
 
 
 @pytest.mark.parametrize("name", [name for name in options("sweep") if name != "base"])

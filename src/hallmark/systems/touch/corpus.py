@@ -1,0 +1,207 @@
+"""Recordings in a folder as a table of windows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from hallmark.checks import require
+from hallmark.data.problems import Problems
+from hallmark.data.splits import target_column
+from hallmark.storage.hashing import digest
+from hallmark.systems.touch.manifest import TASKS, read_manifest
+from hallmark.systems.touch.recordings import Parsed, Recordings, load_recordings
+from hallmark.systems.touch.windows import lay_windows, observed_shares
+
+# Kinds of problems, and those for which `keep` has a meaning: nan for a channel, no frames, no label, and the
+# recording itself in place of its unknown subject.
+REPAIRABLE = (
+    "missing_channel", "missing_frames", "unreadable_frames", "unknown_action", "unknown_state", "empty_subject",
+)  # fmt: skip
+KINDS = (
+    *REPAIRABLE, "missing_file", "unreadable_file", "wrong_rate", "too_short", "unobserved", "duplicate_id", "empty_id",
+)  # fmt: skip
+
+MISSING = ["none missing", "under 10 %", "10 to 25 %", "over 25 %"]
+_RATE_TOLERANCE = 0.01  # what clocks of one kind of device may differ by
+
+
+@dataclass(frozen=True)
+class Cutting:
+    """How recordings are cut.
+
+    Args:
+        window: length in seconds.
+        overlap: of neighbouring windows, in seconds.
+        min_observed: least share of a window's values that were measured.
+    """
+
+    window: float
+    overlap: float
+    min_observed: float
+
+    def __post_init__(self) -> None:
+        require(self.window > 0, "window", self.window, "a length in seconds above 0")
+        require(0 <= self.overlap < self.window, "overlap", self.overlap, "seconds from 0 to below data.window")
+        require(0 < self.min_observed <= 1, "min_observed", self.min_observed, "a share in (0, 1]")
+
+    def samples(self, rate: float) -> tuple[int, int]:
+        """Size and step of the windows at `rate` Hz; raises SettingError where there is no such step."""
+        size = round(self.window * rate)
+        step = size - round(self.overlap * rate)
+        require(size >= 2, "window", self.window, f"two samples or more; the signals have {rate:g} Hz")
+        require(step >= 1, "overlap", self.overlap, f"a sample or more below data.window, at {rate:g} Hz")
+        return size, step
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All windows of a folder.
+
+    Attributes:
+        samples: a row a window: id, group (the subject, or the recording where it is unknown), subject, recording,
+            target, target_*, content, offset (first row in `recordings.values`), frame (first row in
+            `recordings.frames`, −1 where not all of the window has frames), slice_*, info_*.
+        recordings: what the windows are cut from.
+        content: hash of the files and labels of the labelled recordings, however they are cut.
+        rate: in Hz.
+        size: samples of a window; `frames`: pressure frames of a window, 0 where there are none.
+        left_out: windows with too little measured.
+    """
+
+    samples: pd.DataFrame
+    recordings: Recordings
+    content: str
+    rate: float
+    size: int
+    frames: int
+    left_out: int
+
+
+def read_windows(
+    folder: Path, *, classes: Mapping[str, Sequence[str]], channels: Sequence[str], rate: float | None,
+    cutting: Cutting, problems: Problems, cache: Path,
+) -> Corpus:  # fmt: skip
+    """Windows of all usable recordings; what `problems` says to skip is left out.
+
+    Raises:
+        SettingError: no such folder, not this layout, or no window of that length.
+    """
+    table = read_manifest(folder, classes, problems)
+    table["target"] = _joint(table[[target_column(task) for task in classes]])
+    labelled = table[table["target"].notna()]
+    content = digest(sorted(labelled[["signals_digest", "frames_digest", "target"]].to_numpy().tolist()))
+    recordings = load_recordings(table, channels, rate, cache)
+    common = rate or common_rate([entry.rate for entry in recordings.parsed if entry.rate])
+    pairs = zip(table.to_dict("records"), recordings.parsed, strict=True)
+    usable = [_is_usable(row, entry, common, problems) for row, entry in pairs]
+    table = table[np.array(usable, bool)].reset_index(drop=True)
+    parsed = [entry for entry, good in zip(recordings.parsed, usable, strict=True) if good]
+    size, step = cutting.samples(common) if parsed else (0, 0)
+    windows = _windows(parsed, size, step)
+    windows["observed"] = observed_shares(recordings.values, windows["offset"].to_numpy(), size)
+    enough = windows["observed"] >= cutting.min_observed
+    _note_empty(table, windows["position"], enough, problems)
+    windows, frames = _with_frames(windows[enough], parsed, size / (common or 1))
+    samples = _described(windows, table, classes=classes, channels=channels, size=size, rate=common)
+    return Corpus(samples, recordings, content, common, size, frames, int((~enough).sum()))
+
+
+def common_rate(rates: Sequence[float]) -> float:
+    """The rate that most recordings have, within a hundredth; 0 without any."""
+    if not len(rates):
+        return 0.0
+    near = np.abs(np.divide.outer(np.array(rates), rates) - 1) <= _RATE_TOLERANCE
+    return float(np.median(np.array(rates)[near[near.sum(axis=1).argmax()]]))
+
+
+def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Problems) -> bool:
+    row_id, path = row["id"], row["signals"]
+    if entry.error:
+        return problems.add(row_id, "unreadable_file", entry.error)
+    kept = []
+    if abs(entry.rate / rate - 1) > _RATE_TOLERANCE:
+        detail = f"{path}: {entry.rate:g} Hz, where the others or data.rate have {rate:g} Hz"
+        kept.append(problems.add(row_id, "wrong_rate", detail))
+    if entry.missing:
+        kept.append(problems.add(row_id, "missing_channel", f"{path}: without {', '.join(entry.missing)}"))
+    if entry.frames_error:
+        kept.append(problems.add(row_id, "unreadable_frames", entry.frames_error))
+    return all(kept)
+
+
+def _windows(parsed: Sequence[Parsed], size: int, step: int) -> pd.DataFrame:
+    """position (of the recording), number (within it), offset and start (s) of every window."""
+    owner = np.repeat(np.arange(len(parsed)), [len(entry.starts) for entry in parsed])
+    starts, lengths, seconds = (
+        np.array([number for entry in parsed for number in own(entry)])
+        for own in (attrgetter("starts"), Parsed.lengths, attrgetter("seconds"))
+    )
+    offsets, stretch = lay_windows(starts, lengths, size, step)
+    rates = np.array([entry.rate for entry in parsed])
+    into = (offsets - starts[stretch]) / rates[owner[stretch]]
+    windows = pd.DataFrame({"position": owner[stretch], "offset": offsets, "start": seconds[stretch] + into})
+    return windows.assign(number=windows.groupby("position").cumcount())
+
+
+def _note_empty(table: pd.DataFrame, position: pd.Series, enough: pd.Series, problems: Problems) -> None:
+    laid, left = set(position), set(position[enough])
+    for place, (row_id, path) in enumerate(zip(table["id"], table["signals"], strict=True)):
+        if place not in laid:
+            problems.add(row_id, "too_short", f"{path}: no stretch as long as data.window")
+        elif place not in left:
+            problems.add(row_id, "unobserved", f"{path}: no window of which data.min_observed was measured")
+
+
+def _with_frames(windows: pd.DataFrame, parsed: Sequence[Parsed], seconds: float) -> tuple[pd.DataFrame, int]:
+    """Windows with the row of their first frame, and how many frames a window has."""
+    rates = [entry.frame_rate for entry in parsed if entry.frames]
+    if not rates:
+        return windows.assign(frame=-1), 0
+    count = max(1, round(seconds * rates[0]))
+    of_window = [parsed[place] for place in windows["position"]]
+    into = np.round(windows["start"].to_numpy() * rates[0]).astype(int)
+    inside = into + count <= np.array([entry.frames for entry in of_window], int)
+    first = into + np.array([entry.first_frame for entry in of_window], int)
+    return windows.assign(frame=np.where(inside, first, -1)), count
+
+
+def _described(
+    windows: pd.DataFrame, table: pd.DataFrame, *, classes: Mapping[str, Sequence[str]], channels: Sequence[str],
+    size: int, rate: float,
+) -> pd.DataFrame:  # fmt: skip
+    row = table.iloc[windows["position"]].reset_index(drop=True)
+    windows = windows.reset_index(drop=True)
+    labels = row[[target_column(task) for task in classes]]
+    content = zip(row["signals_digest"], row["frames_digest"], windows["start"], strict=True)
+    described = {
+        "id": row["id"] + "#" + windows["number"].astype(str),
+        "group": row["subject"].where(row["subject"] != "", row["id"]),
+        "subject": row["subject"],
+        "recording": row["id"],
+        "target": row["target"],
+        **{str(name): labels[name] for name in labels},
+        "content": [digest([*item, size, rate, list(channels)]) for item in content],
+        "signals_digest": row["signals_digest"],
+        "frames_digest": row["frames_digest"],
+        "offset": windows["offset"],
+        "frame": windows["frame"],
+        **{f"slice_{task}": labels[target_column(task)] for task in TASKS if task in classes},
+        "slice_subject": row["subject"].where(row["subject"] != "", None),
+        "slice_scene": row["scene"].where(row["scene"] != "", None),
+        "slice_missing": pd.cut(1 - windows["observed"], [-1, 0, 0.1, 0.25, 1], labels=MISSING).astype(object),
+        "info_recording": row["id"],
+        "info_start": windows["start"],
+        "info_seconds": size / (rate or 1),
+    }
+    return pd.DataFrame(described)
+
+
+def _joint(labels: pd.DataFrame) -> pd.Series:
+    """`stroop / 1`; a task without a label stands as `?`, and None where no task has one."""
+    names = labels.astype(object).where(labels.notna(), "?").agg(" / ".join, axis=1) if len(labels) else ""
+    return pd.Series(names, labels.index, object).where(labels.notna().any(axis=1), None)

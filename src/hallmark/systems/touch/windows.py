@@ -1,0 +1,39 @@
+"""Windows of equal length over stretches of signals."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def window_starts(length: int, size: int, step: int) -> NDArray:
+    """First samples of the windows of `size` samples, `step` apart, that fit into `length` samples.
+
+    The rest at the end, shorter than a step, belongs to no window.
+    """
+    return np.arange(0, length - size + 1, step)
+
+
+def lay_windows(starts: NDArray, lengths: NDArray, size: int, step: int) -> tuple[NDArray, NDArray]:
+    """Windows over stretches of the given `starts` and `lengths`: first samples [W] and their stretches [W]."""
+    inside = [window_starts(length, size, step) for length in lengths]
+    counts = [len(own) for own in inside]
+    offsets = np.concatenate([np.empty(0, int), *(start + own for start, own in zip(starts, inside, strict=True))])
+    return offsets.astype(int), np.repeat(np.arange(len(counts)), counts)
+
+
+def observed_shares(values: NDArray, offsets: NDArray, size: int) -> NDArray:
+    """Share of measured values in each window, [W], of `values` [samples, C]."""
+    seen = np.concatenate([[0], np.cumsum(np.isfinite(values).sum(axis=1))])
+    return (seen[offsets + size] - seen[offsets]) / (size * values.shape[1])
+
+
+def coverage(offsets: NDArray, size: int, samples: int) -> NDArray:
+    """Number of windows that each of `samples` samples lies in, int [samples]."""
+    edges = np.zeros(samples + 1, int)
+    np.add.at(edges, offsets, 1)
+    np.add.at(edges, offsets + size, -1)
+    return np.cumsum(edges)[:-1]
+
+
+def cut(values: NDArray, offsets: NDArray, size: int) -> NDArray:
+    """Copies of windows, [W, C, size], of `values` [samples, C]."""
+    return values[offsets[:, None] + np.arange(size)].transpose(0, 2, 1)

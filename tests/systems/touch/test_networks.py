@@ -1,0 +1,157 @@
+"""Shapes of the networks, and what cannot reach an embedding."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from hallmark.systems.touch.networks import (
+    AttentivePooling,
+    Decoder,
+    FrameEncoder,
+    JointHead,
+    SignalEncoder,
+    levels,
+    positions,
+)
+
+SIZES = {
+    "width": 16, "kernel": 5, "stride": 4, "blocks": 1, "attention_layers": 1, "attention_heads": 2, "dropout": 0.0,
+    "wide": False,
+}  # fmt: skip
+
+
+def signal_encoder(**changes: object) -> SignalEncoder:
+    torch.manual_seed(0)
+    return SignalEncoder(3, **(SIZES | changes)).eval()
+
+
+def windows(rows: int, samples: int) -> Tensor:
+    return torch.cat([torch.randn(rows, 3, samples), (torch.rand(rows, 3, samples) > 0.2).float()], dim=1)
+
+
+@pytest.mark.parametrize("samples", [8, 31, 64])
+@pytest.mark.parametrize(("stride", "blocks", "attention_layers"), [(1, 0, 0), (4, 1, 1), (3, 2, 2)])
+def test_windows_of_any_length_have_a_sequence_and_an_embedding(samples, stride, blocks, attention_layers):
+    encoder = signal_encoder(stride=stride, blocks=blocks, attention_layers=attention_layers)
+    x = windows(5, samples)
+    sequence = encoder.sequence(x)
+    assert sequence.shape == (5, -(-samples // stride), 16)
+    assert encoder(x).shape == (5, encoder.embedding_dim)
+    assert Decoder(16, 3, stride)(sequence, samples).shape == (5, 3, samples)
+
+
+def test_each_patch_of_the_decoder_stands_for_its_own_samples():
+    sequence = torch.randn(2, 4, 16)
+    changed = sequence.clone()
+    changed[:, 2] += 1
+    decoder = Decoder(16, 3, 4)
+    differs = (decoder(sequence, 15) != decoder(changed, 15)).any(dim=1).any(dim=0)
+    assert differs.nonzero().flatten().tolist() == [8, 9, 10, 11]
+
+
+def test_attention_sees_the_order_of_the_steps():
+    encoder = signal_encoder(stride=1, kernel=1, blocks=0)
+    x = windows(2, 20)
+    assert not torch.allclose(encoder(x), encoder(x.flip(2)), atol=1e-4)
+    unordered = signal_encoder(stride=1, kernel=1, blocks=0, attention_layers=0)
+    unordered.sequence = lambda x: unordered.stem(x).transpose(1, 2)
+    assert torch.allclose(unordered(x), unordered(x.flip(2)), atol=1e-5)
+
+
+def test_levels_are_mean_and_deviation_of_what_was_observed():
+    values, observed = torch.randn(2, 3, 9), (torch.rand(2, 3, 9) > 0.4).float()
+    observed[0, 1] = 0
+    found = levels(torch.cat([values, observed], dim=1))
+    kept = values[1, 2][observed[1, 2] > 0]
+    torch.testing.assert_close(found[1, [2, 5]], torch.stack([kept.mean(), (kept.var(correction=0) + 1e-5).sqrt()]))
+    assert found[0, 1] == 0 and found[0, 4] < 0.01
+
+
+def test_positions_are_those_of_the_transformer():
+    found = positions(torch.zeros(1, 7, 4))
+    steps = torch.arange(7.0)
+    expected = torch.stack([steps.sin(), (steps / 100).sin(), steps.cos(), (steps / 100).cos()], dim=1)
+    torch.testing.assert_close(found, expected)
+
+
+def test_pooling_with_even_attention_is_mean_and_deviation():
+    pool = AttentivePooling(4)
+    torch.nn.init.zeros_(pool.score[2].weight)
+    x = torch.randn(3, 9, 4)
+    expected = torch.cat([x.mean(dim=1), (x.var(dim=1, correction=0) + 1e-5).sqrt()], dim=1)
+    torch.testing.assert_close(pool(x), expected)
+
+
+@pytest.mark.parametrize(("frames", "size"), [(1, (8, 8)), (6, (16, 12))])
+def test_frames_of_any_number_and_size_have_an_embedding(frames, size):
+    encoder = FrameEncoder(width=4, layers=3, dropout=0.0)
+    x = torch.rand(2, frames, *size)
+    found = encoder(x)
+    assert found.shape == (2, encoder.embedding_dim)
+    torch.testing.assert_close(encoder(x[:1]), found[:1])
+
+
+def test_the_time_of_a_touch_counts():
+    torch.manual_seed(0)
+    encoder = FrameEncoder(width=4, layers=2, dropout=0.0)
+    steady, brief = torch.rand(1, 1, 8, 8).repeat(1, 6, 1, 1), torch.zeros(1, 6, 8, 8)
+    brief[:, 2] = steady[:, 2]
+    assert not torch.allclose(encoder(steady), encoder(brief), atol=1e-3)
+
+
+def test_the_summary_of_a_ramp_is_its_mean_deviation_slope_and_step():
+    encoder = signal_encoder(wide=True)
+    ramp = torch.linspace(-1, 1, 41)
+    values = torch.stack([3 * ramp + 5, -ramp, torch.zeros(41)])
+    observed = torch.ones(3, 41)
+    observed[1, ::3] = 0
+    observed[2] = 0
+    x = torch.cat([values * observed, observed])[None]
+    mean, deviation, slope, step = encoder.summary(x)[0].view(4, 3)
+    seen = -ramp[observed[1] > 0]
+    torch.testing.assert_close(mean, torch.tensor([5.0, seen.mean(), 0.0]))
+    expected = torch.tensor([3 * ramp.std(correction=0), seen.std(correction=0), 0.0])
+    torch.testing.assert_close(deviation, expected, atol=4e-3, rtol=1e-4)
+    torch.testing.assert_close(slope, torch.tensor([3.0, -1.0, 0.0]))
+    torch.testing.assert_close(step, torch.tensor([3 * 0.05, 0.05, 0.0]))
+    assert signal_encoder().summary(x).shape == (1, 0)
+
+
+@pytest.fixture
+def head() -> JointHead:
+    torch.manual_seed(0)
+    dims, classes = {"signals": 4, "frames": 6}, {"action": 3, "state": 2}
+    return JointHead(dims, classes, width=8, dropout=0.0, summary_dim=2, decoder=None)
+
+
+def test_an_absent_modality_has_a_learned_embedding_in_its_place(head):
+    embeddings = {"signals": torch.randn(2, 4), "frames": torch.randn(2, 6)}
+    present = {"signals": torch.ones(2), "frames": torch.tensor([1.0, 0.0])}
+    summary = torch.randn(2, 2)
+    found = head(embeddings, present, summary)
+    assert {task: logits.shape for task, logits in found.items()} == {"action": (2, 3), "state": (2, 2)}
+    other = head({**embeddings, "frames": torch.randn(2, 6)}, present, summary)
+    for task, logits in found.items():
+        assert not torch.equal(logits[0], other[task][0])
+        assert torch.equal(logits[1], other[task][1])
+    with torch.no_grad():
+        head.absent["frames"] += torch.randn(6)
+    learned = head(embeddings, present, summary)
+    assert torch.equal(found["action"][0], learned["action"][0])
+    assert not torch.equal(found["action"][1], learned["action"][1])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("kernel", 4), ("stride", 0), ("blocks", -1), ("attention_layers", -1), ("attention_heads", 0), ("width", 18),
+     ("dropout", 1.0)],
+)  # fmt: skip
+def test_what_the_signal_encoder_refuses(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}: expected"):
+        signal_encoder(**{name: value})
+
+
+@pytest.mark.parametrize(("name", "value"), [("width", 0), ("layers", 0), ("dropout", -0.1)])
+def test_what_the_frame_encoder_refuses(name, value):
+    with pytest.raises(ValueError, match=f"{name}={value}: expected"):
+        FrameEncoder(**({"width": 4, "layers": 2, "dropout": 0.0} | {name: value}))

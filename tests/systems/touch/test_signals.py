@@ -1,0 +1,123 @@
+"""Files of signals and frames: formats, gaps, and what is wrong with those that cannot be used."""
+
+import gzip
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hallmark.systems.touch.signals import FileError, read_frames, read_signals
+
+
+def table(samples: int = 8, rate: float = 4.0) -> pd.DataFrame:
+    numbers = np.arange(samples)
+    return pd.DataFrame({"t": 1000 + numbers / rate, "x": numbers + 0.5, "y": -numbers / 4, "label": "a"})
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
+def test_tables_by_column(table_file, name):
+    read = read_signals(table_file(name, table()), ["y", "x"], None)
+    assert (read.rate, read.missing, read.starts.tolist(), read.seconds.tolist()) == (4.0, [], [0], [0.0])
+    assert read.values.dtype == np.float32
+    assert read.values.tolist() == [[-i / 4, i + 0.5] for i in range(8)]
+
+
+def test_npz_by_channel(tmp_path):
+    values = np.arange(6.0).reshape(3, 2)
+    np.savez(tmp_path / "a.npz", signals=values, channels=np.array(["x", "y"]), rate=8)
+    read = read_signals(tmp_path / "a.npz", ["y"], None)
+    assert (read.rate, read.values.tolist()) == (8.0, [[1], [3], [5]])
+
+
+def test_a_channel_that_lacks_and_values_that_were_not_measured_are_nan(table_file):
+    holes = table()
+    holes.loc[2, "x"] = np.nan
+    holes.loc[3, "x"] = np.inf
+    read = read_signals(table_file("a.csv", holes), ["x", "z"], None)
+    assert read.missing == ["z"]
+    assert np.isnan(read.values[:, 1]).all()
+    assert np.flatnonzero(np.isnan(read.values[:, 0])).tolist() == [2, 3]
+
+
+def test_a_jump_in_time_starts_a_stretch(table_file):
+    read = read_signals(table_file("a.csv", table(12).drop(index=[4, 8, 9])), ["x"], None)
+    assert read.starts.tolist() == [0, 4, 7]
+    assert read.seconds.tolist() == [0, 1.25, 2.5]
+    jitter = table(12)
+    jitter.loc[5, "t"] += 0.1
+    assert read_signals(table_file("b.csv", jitter), ["x"], None).starts.tolist() == [0]
+
+
+def test_files_without_time_take_the_given_rate(table_file, tmp_path):
+    bare = table_file("a.csv", table().drop(columns="t"))
+    assert read_signals(bare, ["x"], 16.0).rate == 16.0
+    with pytest.raises(FileError, match=r"a\.csv: expected a column t in seconds, or else a rate: give data\.rate"):
+        read_signals(bare, ["x"], None)
+    assert read_signals(table_file("b.csv", table()), ["x"], 16.0).rate == 4.0
+
+
+def test_semicolons_spaces_and_byte_order_marks(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_bytes("﻿t; x ;y\n0;1;2\n0.25;3;\n0.5;5;6\n".encode())
+    read = read_signals(path, ["x", "y"], None)
+    assert np.array_equal(read.values, [[1, 2], [3, np.nan], [5, 6]], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t[["t", "label"]], "expected one of the channels x, y; found t, label"),
+        (lambda t: t.assign(x="a"), "numbers in the column x; found 'a'"),
+        (lambda t: t.assign(t=[0, 1, 2, 2, 3, 4, 5, 6]), "t that rises; sample 4 does not"),
+        (lambda t: t.assign(t=[0, 1, np.nan, 3, 4, 5, 6, 7]), "each with its time t"),
+        (lambda t: t.iloc[:1], "two or more samples"),
+    ],
+)
+def test_tables_that_cannot_be_used(table_file, change, message):
+    path = table_file("a.csv", change(table()))
+    with pytest.raises(FileError, match=message) as caught:
+        read_signals(path, ["x", "y"], None)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet", "a.npz"])
+@pytest.mark.parametrize("content", [b"", b"\x00\xff no such thing", gzip.compress(b"t,x\n0,1\n")[:-9]])
+def test_broken_files_are_named(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(FileError, match=name):
+        read_signals(path, ["x"], None)
+
+
+def test_npz_of_another_layout(tmp_path):
+    np.savez(tmp_path / "a.npz", signals=np.zeros((3, 2)), channels=np.array(["x"]), rate=4)
+    with pytest.raises(FileError, match=r"signals \[samples, 1\] for its channels; found \(3, 2\)"):
+        read_signals(tmp_path / "a.npz", ["x"], None)
+    np.savez(tmp_path / "b.npz", other=np.zeros(3))
+    with pytest.raises(FileError, match="channels"):
+        read_signals(tmp_path / "b.npz", ["x"], None)
+
+
+def test_frames_are_bytes_or_shares(tmp_path):
+    np.savez(tmp_path / "a.npz", frames=np.full((2, 3, 3), 255, np.uint8), rate=8)
+    frames, rate = read_frames(tmp_path / "a.npz")
+    assert (frames.dtype, frames.max(), rate) == (np.uint8, 255, 8.0)
+    np.savez(tmp_path / "b.npz", frames=np.full((2, 3, 3), 0.25), rate=8)
+    assert read_frames(tmp_path / "b.npz")[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"frames": np.full((2, 3, 3), 2.0), "rate": 8}, r"float frames in \[0, 1\]; found 2 to 2"),
+        ({"frames": np.full((2, 3, 3), np.nan), "rate": 8}, r"float frames in \[0, 1\]"),
+        ({"frames": np.zeros((2, 3), np.uint8), "rate": 8}, r"\[N, H, W\]; found \(2, 3\)"),
+        ({"frames": np.zeros((2, 3, 3), np.int64), "rate": 8}, "uint8 or float; found int64"),
+        ({"frames": np.zeros((2, 3, 3), np.uint8), "rate": 0}, "a positive rate; found 0"),
+        ({"frames": np.zeros((2, 3, 3), np.uint8)}, "rate"),
+    ],
+)
+def test_frames_that_cannot_be_used(tmp_path, content, message):
+    np.savez(tmp_path / "a.npz", **content)
+    with pytest.raises(FileError, match=message):
+        read_frames(tmp_path / "a.npz")
