@@ -15,6 +15,8 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.analysis.figures import learning_curves
+from hallmark.analysis.loss_weights import TABLE as LOSS_WEIGHTS
+from hallmark.analysis.loss_weights import loss_weight_curves
 from hallmark.analysis.state import save_figure
 from hallmark.checks import require, setting
 from hallmark.data.module import DataModule
@@ -186,15 +188,22 @@ def _fit(
         "metric": job.config.monitor.metric,
         "value": float(best.best_model_score),  # type: ignore[arg-type]
     }
-    for name, table in module.traces().items():
+    traces = module.traces()  # of the whole fit; the selected weights bring their own part with them
+    for name, table in traces.items():
         write_csv(run.directory / f"{name}.csv", table)
     if not isinstance(trainer.strategy, SingleDeviceStrategy):
         module = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
     load_weights(module, run.best)
     predict_split(run, predictor(job), module, data, "val")
-    save_figure(
-        run.directory / "figures" / "learning_curves.png", learning_curves(read_history(run), run.record.selected)
-    )
+    _draw(run, traces)
+
+
+def _draw(run: Run, traces: dict[str, pd.DataFrame]) -> None:
+    assert run.record is not None
+    folder = run.directory / "figures"
+    save_figure(folder / "learning_curves.png", learning_curves(read_history(run), run.record.selected))
+    if LOSS_WEIGHTS in traces:
+        save_figure(folder / f"{LOSS_WEIGHTS}.png", loss_weight_curves(traces[LOSS_WEIGHTS]))
 
 
 def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple[ModelCheckpoint, list[Callback]]:

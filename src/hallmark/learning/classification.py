@@ -8,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, Metric
-from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
+from torchmetrics.classification import MulticlassAccuracy
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
+from hallmark.learning.tasks import MacroF1
 from hallmark.runs.metrics import MAIN
 
 
@@ -40,7 +41,7 @@ class ClassificationModule(TrainableModule):
         self.register_buffer("class_weights", torch.ones(len(classes)))
         self.val_loss = MeanMetric()
         self.val_accuracy = MulticlassAccuracy(len(classes), average="micro")
-        self.val_macro_f1 = MulticlassF1Score(len(classes), average="macro")
+        self.val_macro_f1 = MacroF1(len(classes))
 
     @property
     def validation_metrics(self) -> dict[str, Metric]:

@@ -15,9 +15,9 @@ from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch
 from hallmark.learning.multiterm import MultiTermModule
 from hallmark.learning.optim import Optimizer
+from hallmark.learning.tasks import TaskLoss, TaskMetrics
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.touch.networks import Decoder, FrameEncoder, JointHead, SignalEncoder
-from hallmark.systems.touch.tasks import TaskLoss, TaskMetrics
 
 RECONSTRUCTION = "reconstruction"
 _MASK_SEED = 30

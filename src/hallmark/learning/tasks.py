@@ -1,4 +1,4 @@
-"""What several classification tasks of one module are measured by."""
+"""Losses and metrics of classification tasks, of which rows may lack some."""
 
 from collections.abc import Mapping
 from functools import reduce
