@@ -40,7 +40,8 @@ PRESETS = [
 ]  # fmt: skip
 REAL = [
     "profile=full", "data.normalise=subject", "model.frame_encoder=null", "callbacks.early_stopping=null",
-    "callbacks.progress=null", "trainer.max_epochs=12",
+    "callbacks.progress=null", "trainer.max_epochs=12", "data.batch_size=64",
+    "data.split.val=0.25",
 ]  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "micro_f1", "auroc", "auprc")
 INTERVALS = {"level": 0.95, "repeats": 1000, "seed": 0}

@@ -26,7 +26,6 @@ def joint(*terms: str, frames: bool = True, **changes: object) -> JointModule:
         "channels": ["bvp", "eda", "temp"], "classes": CLASSES, "terms": list(terms or ALL), "balance": Equal,
         "signal_encoder": lambda channels: SignalEncoder(
             channels, width=16, kernel=3, stride=2, blocks=1, attention_layers=1, attention_heads=2, dropout=0.0,
-            wide=True,
         ),
         "frame_encoder": (lambda: FrameEncoder(width=4, layers=2, dropout=0.0)) if frames else None,
         "width": 16, "dropout": 0.0, "mask_share": 0.3, "mask_length": 4, "label_smoothing": 0.0, "class_balance": 0.0,

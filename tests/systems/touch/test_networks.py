@@ -16,7 +16,6 @@ from hallmark.systems.touch.networks import (
 
 SIZES = {
     "width": 16, "kernel": 5, "stride": 4, "blocks": 1, "attention_layers": 1, "attention_heads": 2, "dropout": 0.0,
-    "wide": False,
 }  # fmt: skip
 
 
@@ -99,44 +98,25 @@ def test_the_time_of_a_touch_counts():
     assert not torch.allclose(encoder(steady), encoder(brief), atol=1e-3)
 
 
-def test_the_summary_of_a_ramp_is_its_mean_deviation_slope_and_step():
-    encoder = signal_encoder(wide=True)
-    ramp = torch.linspace(-1, 1, 41)
-    values = torch.stack([3 * ramp + 5, -ramp, torch.zeros(41)])
-    observed = torch.ones(3, 41)
-    observed[1, ::3] = 0
-    observed[2] = 0
-    x = torch.cat([values * observed, observed])[None]
-    mean, deviation, slope, step = encoder.summary(x)[0].view(4, 3)
-    seen = -ramp[observed[1] > 0]
-    torch.testing.assert_close(mean, torch.tensor([5.0, seen.mean(), 0.0]))
-    expected = torch.tensor([3 * ramp.std(correction=0), seen.std(correction=0), 0.0])
-    torch.testing.assert_close(deviation, expected, atol=4e-3, rtol=1e-4)
-    torch.testing.assert_close(slope, torch.tensor([3.0, -1.0, 0.0]))
-    torch.testing.assert_close(step, torch.tensor([3 * 0.05, 0.05, 0.0]))
-    assert signal_encoder().summary(x).shape == (1, 0)
-
-
 @pytest.fixture
 def head() -> JointHead:
     torch.manual_seed(0)
     dims, classes = {"signals": 4, "frames": 6}, {"action": 3, "state": 2}
-    return JointHead(dims, classes, width=8, dropout=0.0, summary_dim=2, decoder=None)
+    return JointHead(dims, classes, width=8, dropout=0.0, decoder=None)
 
 
 def test_an_absent_modality_has_a_learned_embedding_in_its_place(head):
     embeddings = {"signals": torch.randn(2, 4), "frames": torch.randn(2, 6)}
     present = {"signals": torch.ones(2), "frames": torch.tensor([1.0, 0.0])}
-    summary = torch.randn(2, 2)
-    found = head(embeddings, present, summary)
+    found = head(embeddings, present)
     assert {task: logits.shape for task, logits in found.items()} == {"action": (2, 3), "state": (2, 2)}
-    other = head({**embeddings, "frames": torch.randn(2, 6)}, present, summary)
+    other = head({**embeddings, "frames": torch.randn(2, 6)}, present)
     for task, logits in found.items():
         assert not torch.equal(logits[0], other[task][0])
         assert torch.equal(logits[1], other[task][1])
     with torch.no_grad():
         head.absent["frames"] += torch.randn(6)
-    learned = head(embeddings, present, summary)
+    learned = head(embeddings, present)
     assert torch.equal(found["action"][0], learned["action"][0])
     assert not torch.equal(found["action"][1], learned["action"][1])
 

@@ -136,7 +136,7 @@ class JointModule(MultiTermModule):
         if "frames" in self.encoders:
             embeddings["frames"] = self.encoders["frames"](batch["frames"])
             present["frames"] = batch["has_frames"]
-        return self.head(embeddings, present, signals.summary(x)), sequence
+        return self.head(embeddings, present), sequence
 
     def _reconstruction(self, sequence: Tensor, batch: Batch, hidden: Tensor) -> tuple[Tensor, Tensor]:
         """Mean squared error of what was observed and then hidden, and how many samples that are."""
@@ -188,5 +188,4 @@ def _head(
     assert isinstance(signals, SignalEncoder)
     dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
     decoder = Decoder(signals.width, channels, signals.stride) if reconstruct else None
-    summary = signals.summary_dim
-    return JointHead(dims, sizes, width=width, dropout=dropout, summary_dim=summary, decoder=decoder)
+    return JointHead(dims, sizes, width=width, dropout=dropout, decoder=decoder)

@@ -19,18 +19,18 @@ class SignalEncoder(Encoder):
     """Strided convolution, residual convolution blocks, self-attention, attentive statistics pooling.
 
     Takes [B, 2C, T]: the values, then the marks of what was observed, so that a flat signal and a lost one differ.
-    The embedding ends with mean and deviation of each channel: where people are few, levels generalise best.
+    The embedding ends with mean and deviation of each channel as they are (a wide part beside the deep one, Cheng et
+    al. 2016): where people are few, levels generalise best.
 
     Args:
         channels: C; width: W; kernel: of every convolution, odd; stride: of the first one.
         blocks: residual convolution blocks; attention_layers: after them; attention_heads: of each, W is a multiple.
         dropout: within blocks and attention layers.
-        wide: let the classifiers see `summary` as it is, beside the embedding (Cheng et al. 2016, arXiv:1606.07792).
     """
 
     def __init__(
         self, channels: int, *, width: int, kernel: int, stride: int, blocks: int, attention_layers: int,
-        attention_heads: int, dropout: float, wide: bool,
+        attention_heads: int, dropout: float,
     ) -> None:  # fmt: skip
         super().__init__()
         require(kernel >= 1 and kernel % 2 == 1, "kernel", kernel, "an odd number")
@@ -42,7 +42,6 @@ class SignalEncoder(Encoder):
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
         self.frozen, self.preprocessing = False, {}
         self.width, self.stride, self.embedding_dim = width, stride, 2 * width + 2 * channels
-        self.summary_dim = 4 * channels if wide else 0
         self.stem = nn.Conv1d(2 * channels, width, kernel, stride, kernel // 2)
         self.blocks = nn.Sequential(*(ConvBlock(width, kernel, dropout) for _ in range(blocks)))
         self.attention = nn.Sequential(
@@ -60,10 +59,6 @@ class SignalEncoder(Encoder):
         """[B, L, W]."""
         x_BLW = self.blocks(self.stem(x_B2CT)).transpose(1, 2)
         return self.norm(self.attention(x_BLW + positions(x_BLW)))
-
-    def summary(self, x_B2CT: Tensor) -> Tensor:
-        """Mean, deviation, slope and roughness of each channel, [B, 4C]; [B, 0] unless `wide`."""
-        return torch.cat([levels(x_B2CT), motions(x_B2CT)], dim=1)[:, : self.summary_dim]
 
     def embedding(self, x_B2CT: Tensor, sequence_BLW: Tensor) -> Tensor:
         """[B, D] from the input and its `sequence`."""
@@ -147,18 +142,6 @@ def levels(x_B2CT: Tensor) -> Tensor:
     return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
 
 
-def motions(x_B2CT: Tensor) -> Tensor:
-    """Slope (a window lasts 2) and mean absolute step of each channel over what was observed, [B, 2C]; else 0."""
-    values, observed = x_B2CT.chunk(2, dim=1)
-    time = torch.linspace(-1, 1, values.shape[2], device=values.device) * observed
-    size = observed.sum(dim=2).clamp(min=1)
-    centred = (time - (time.sum(dim=2) / size).unsqueeze(2)) * observed
-    slope = (centred * values).sum(dim=2) / (centred**2).sum(dim=2).clamp(min=1e-3)
-    pairs = observed[..., 1:] * observed[..., :-1]
-    steps = (values.diff(dim=2).abs() * pairs).sum(dim=2) / pairs.sum(dim=2).clamp(min=1)
-    return torch.cat([slope, steps], dim=1)
-
-
 def positions(x_BLW: Tensor) -> Tensor:
     """Sinusoids (Vaswani et al. 2017, section 3.5) for any length, [L, W]; W is even."""
     length, width = x_BLW.shape[1:]
@@ -176,12 +159,11 @@ class JointHead(nn.Module):
     Args:
         dims: D of each modality; classes: number of them by task.
         width: of the joint embedding; dropout: before and after it.
-        summary_dim: S, of the signals' summary that the classifiers see as well.
         decoder: None where no signals are reconstructed.
     """
 
     def __init__(
-        self, dims: Mapping[str, int], classes: Mapping[str, int], *, width: int, dropout: float, summary_dim: int,
+        self, dims: Mapping[str, int], classes: Mapping[str, int], *, width: int, dropout: float,
         decoder: "Decoder | None",
     ) -> None:  # fmt: skip
         super().__init__()
@@ -192,20 +174,16 @@ class JointHead(nn.Module):
         self.mix = nn.Sequential(
             nn.LayerNorm(total), nn.Dropout(dropout), nn.Linear(total, width), nn.GELU(), nn.Dropout(dropout)
         )
-        joined = width + summary_dim
-        self.classifiers = nn.ModuleDict({task: nn.Linear(joined, number) for task, number in classes.items()})
+        self.classifiers = nn.ModuleDict({task: nn.Linear(width, number) for task, number in classes.items()})
         self.decoder = decoder
 
-    def forward(
-        self, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor], summary: Tensor
-    ) -> dict[str, Tensor]:
-        """Logits {task: [B, C]} from {modality: [B, D]}, of which a row has those where `present` [B] is above 0, and
-        the summary [B, S]."""
+    def forward(self, embeddings: Mapping[str, Tensor], present: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Logits {task: [B, C]} from {modality: [B, D]}, of which a row has those where `present` [B] is above 0."""
         parts = [
             torch.where(present[name].unsqueeze(1) > 0, embeddings[name], absent)
             for name, absent in self.absent.items()
         ]
-        joint = torch.cat([self.mix(torch.cat(parts, dim=1)), summary], dim=1)
+        joint = self.mix(torch.cat(parts, dim=1))
         return {task: classifier(joint) for task, classifier in self.classifiers.items()}
 
 
