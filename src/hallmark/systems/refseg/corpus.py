@@ -1,0 +1,208 @@
+"""Referring expressions as a table: one row for every (image, sentence) pair."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+
+from hallmark.data.images import read_image
+from hallmark.data.problems import Problems
+from hallmark.storage.arrays import ArrayStore
+from hallmark.storage.hashing import digest_bytes
+from hallmark.systems.refseg.masks import Rle, areas, parse_rle, rle_text
+from hallmark.systems.refseg.sources import Pictures, open_source
+
+# Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.
+REPAIRABLE = ("empty_mask",)
+KINDS = (*REPAIRABLE, "unreadable_image", "mask_size", "damaged_mask", "empty_sentence", "duplicate_id")
+
+NO_TARGET, UNKNOWN = "no target", "unknown"
+SIZES = [NO_TARGET, "small", "medium", "large"]
+SMALL, LARGE = 0.05, 0.2  # of the image: below the one, above the other
+_SCAN = np.dtype([("thumbnail", "u1", (32, 32, 3)), ("size", "i4", (2,)), ("readable", "?")])
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """All expressions of a source.
+
+    Attributes:
+        samples: a row an (image, sentence) pair: id, group (the image), target (COCO RLE as JSON; None where it is
+            not known), sentence, image (row of `images`), image_digest, content, slice_size, slice_category, info_*.
+            From the sample world also slice_kind, slice_words, own_split, program, shuffled and shuffled_target.
+        images: a row an image: image_id, file_name, digest, height, width, split and objects (of the sample world).
+        pictures: what is in the images, in the order of `images`, read when asked for.
+        thumbnails: uint8 [len(images), 32, 32, 3].
+    """
+
+    samples: pd.DataFrame
+    images: pd.DataFrame
+    pictures: Pictures
+    thumbnails: NDArray
+
+    def slice_categories(self) -> dict[str, list[str]]:
+        """All categories of each slice column in order."""
+        names = [str(name) for name in self.samples if str(name).startswith("slice_")]
+        found = {name: sorted(self.samples[name].dropna().unique()) for name in names}
+        return {**found, "slice_size": SIZES}
+
+
+def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
+    """Every (image, sentence) pair of `source` (see `open_source`); what `problems` says to skip is left out.
+
+    Image files are read one after the other, never all at once; what is found out about them is kept in `cache` by
+    their content.
+
+    Raises:
+        SettingError: no such source.
+        ValueError: a list that cannot be read.
+    """
+    records, pictures = open_source(source)
+    assert len(records) == len(pictures), f"{len(records)} annotations of {len(pictures)} images"
+    digests = ["" if content is None else digest_bytes(content) for content in pictures.contents()]
+    scans = _scans(pictures, digests, cache)
+    images = pd.DataFrame({
+        "image_id": [str(record["image_id"]) for record in records],
+        "file_name": [record["file_name"] for record in records],
+        "digest": digests, "height": scans["size"][:, 1], "width": scans["size"][:, 0],
+        "split": [record.get("split") for record in records],
+        "objects": [record.get("objects") for record in records],
+    })  # fmt: skip
+    rows, seen = [], set[str]()
+    for position, (record, scan) in enumerate(zip(records, scans, strict=True)):
+        place = f"{record['file_name']} (image {record['image_id']})"
+        if not scan["readable"]:
+            problems.add(str(record["image_id"]), "unreadable_image", f"{place}: {_why(pictures, position)}")
+            continue
+        width, height = scan["size"].tolist()
+        for sample in record["samples"] or ():
+            rows += _rows(sample, place, (height, width), seen, problems, image=position, record=record)
+    samples = pd.DataFrame(rows, columns=None if rows else ["id", "group", "target", "sentence", "image"])
+    if rows:
+        samples["image_digest"] = [digests[position] for position in samples["image"]]
+        keys = zip(samples["image_digest"], samples["sentence"], samples["target"].fillna(""), strict=True)
+        samples["content"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in keys]
+    return Corpus(samples, images, pictures, scans["thumbnail"])
+
+
+def _rows(
+    sample: Mapping[str, Any], place: str, size: tuple[int, int], seen: set[str], problems: Problems, *, image: int,
+    record: Mapping[str, Any],
+) -> list[dict[str, Any]]:  # fmt: skip
+    name, place = str(sample["id"]), f"{place}, sample {sample['id']}"
+    if name in seen:
+        problems.add(name, "duplicate_id", f"{place}: listed more than once")
+        return []
+    seen.add(name)
+    known = sample["mask"] is not None
+    mask = _mask(sample, name, place, size, problems) if known else None
+    if known and mask is None:
+        return []
+    about = _about(sample, mask, record) | {"group": str(record["image_id"]), "image": image}
+    sentences = [_text(sentence) for sentence in sample["sentences"] or [""]]
+    more = sample.get("expressions") or [{}] * len(sentences)
+    found = []
+    for number, (sentence, extra) in enumerate(zip(sentences, more, strict=True)):
+        row_id = f"{name}#{number}"
+        if not sentence and not problems.add(row_id, "empty_sentence", f"{place}: sentence {number} is empty"):
+            continue
+        found.append({"id": row_id, "sentence": sentence, "info_sentence": sentence, **about, **_made(extra)})
+    return found
+
+
+def _mask(
+    sample: Mapping[str, Any], name: str, place: str, size: tuple[int, int], problems: Problems
+) -> Rle | None:  # fmt: skip
+    try:
+        mask = parse_rle(sample["mask"])
+    except (ValueError, TypeError, KeyError) as error:
+        problems.add(name, "damaged_mask", f"{place}: {error}")
+        return None
+    if tuple(mask["size"]) != size:
+        detail = f"{place}: the mask has {mask['size'][0]}×{mask['size'][1]} pixels, the image {size[0]}×{size[1]}"
+        problems.add(name, "mask_size", detail)
+        return None
+    if not sample.get("no_target") and not areas([mask])[0]:
+        return mask if problems.add(name, "empty_mask", f"{place}: no pixel in its mask") else None
+    return mask
+
+
+def _text(sentence: Any) -> str:
+    """A sentence is a text, or as in RefCOCO a struct with `sent` or `raw`."""
+    if isinstance(sentence, Mapping):
+        sentence = next((sentence[key] for key in ("sent", "raw", "sentence") if sentence.get(key)), "")
+    return (sentence or "").strip()
+
+
+def _about(sample: Mapping[str, Any], mask: Rle | None, record: Mapping[str, Any]) -> dict[str, Any]:
+    share = None if mask is None else float(areas([mask])[0]) / (mask["size"][0] * mask["size"][1])
+    split = {} if record.get("split") is None else {"own_split": record["split"]}
+    return {
+        "target": None if mask is None else rle_text(mask),
+        "slice_size": None if share is None else size_bucket(share),
+        "slice_category": sample.get("category") or (NO_TARGET if sample.get("no_target") else UNKNOWN),
+        "info_image": record["file_name"],
+        "info_sample": str(sample["id"]),
+        "info_label": sample.get("label") or "",
+        "info_supercategory": sample.get("supercategory") or "",
+        "info_area": share,
+        **split,
+    }
+
+
+def _made(extra: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sample world knows of an expression."""
+    if not extra:
+        return {}
+    shuffled = extra["shuffled_target"]
+    return {
+        "slice_kind": extra["kind"],
+        "slice_words": "unseen words" if extra["held_out"] else "known words",
+        "info_canonical": extra["canonical"],
+        "program": extra["program"],
+        "shuffled": extra["shuffled"],
+        "shuffled_target": None if shuffled is None else rle_text(parse_rle(shuffled)),
+    }
+
+
+def size_bucket(share: float) -> str:
+    """Bucket of an object that covers `share` of its image."""
+    if not share:
+        return NO_TARGET
+    return "small" if share < SMALL else "large" if share > LARGE else "medium"
+
+
+def _scans(pictures: Pictures, digests: Sequence[str], cache: Path) -> NDArray:
+    """Structured array [N]: thumbnail, size (width, height) and whether the image can be read."""
+    found = np.zeros(len(digests), _SCAN)
+    present = [position for position, digest in enumerate(digests) if digest]
+    if present:
+        keys = [digests[position] for position in present]
+        store = ArrayStore(cache / "refseg" / "scans")
+        rows = store.rows(keys, lambda places: np.array([_scan(pictures, present[p]) for p in places], _SCAN))
+        found[present] = rows.take(range(len(present)))
+    return found
+
+
+def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], bool]:
+    try:
+        image = read_image(pictures.content(position))
+    except OSError:
+        return np.zeros((32, 32, 3), np.uint8), (0, 0), False
+    return np.asarray(image.resize((32, 32), Image.Resampling.BOX)), image.size, True
+
+
+def _why(pictures: Pictures, position: int) -> str:
+    try:
+        content = pictures.content(position)
+        with Image.open(BytesIO(content)) as image:
+            image.load()
+    except OSError as error:
+        return str(error)
+    return "was unreadable when it was first scanned"

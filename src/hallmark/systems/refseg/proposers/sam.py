@@ -1,0 +1,84 @@
+"""Segment Anything from its published checkpoints."""
+
+from collections.abc import Callable
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from segment_anything import SamPredictor, sam_model_registry
+from segment_anything.modeling import Sam
+from torch import Tensor
+
+from hallmark.checks import SettingError, require
+from hallmark.learning.encoders.weights import load_exactly, read_state_dict
+from hallmark.storage.hashing import digest_file
+from hallmark.systems.refseg.proposers.points import PointModel
+
+PUBLISHED = {"vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_h": "sam_vit_h_4b8939.pth"}
+_ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything/"
+
+
+class SegmentAnything(PointModel[SamPredictor]):
+    """A `segment_anything` network, built when the first image comes.
+
+    Args:
+        load: gives the network.
+        identity: what names its weights.
+        device: where it runs.
+    """
+
+    def __init__(self, load: Callable[[], Sam], *, identity: dict[str, Any], device: str) -> None:
+        self._load, self._identity, self.device = load, identity, device
+
+    @cached_property
+    def model(self) -> Sam:
+        return self._load().to(self.device).eval()
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "segment_anything", **self._identity}
+
+    def embed(self, image: NDArray) -> SamPredictor:
+        predictor = SamPredictor(self.model)
+        predictor.set_image(np.ascontiguousarray(image))
+        return predictor
+
+    def decode(self, embedded: SamPredictor, points: NDArray) -> tuple[Tensor, Tensor]:
+        placed = embedded.transform.apply_coords(points, embedded.original_size)[:, None]
+        points_P12 = torch.as_tensor(placed, dtype=torch.float32, device=self.device)
+        labels_P1 = torch.ones(points_P12.shape[:2], dtype=torch.int, device=self.device)
+        sparse, dense = self.model.prompt_encoder(points=(points_P12, labels_P1), boxes=None, masks=None)
+        return self.model.mask_decoder(
+            image_embeddings=embedded.features, image_pe=self.model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense, multimask_output=True,
+        )  # fmt: skip
+
+    def upscale(self, embedded: SamPredictor, logits: Tensor) -> Tensor:
+        return self.model.postprocess_masks(logits[None], embedded.input_size, embedded.original_size)[0]
+
+
+def published_sam(*, model_type: str, checkpoint: str | None, device: str) -> SegmentAnything:
+    """SAM by `model_type`: vit_b, vit_l or vit_h, from `checkpoint` or checkpoints/<the published name>.
+
+    Raises:
+        SettingError: no such type, or no such file.
+    """
+    require(model_type in PUBLISHED, "model_type", model_type, f"one of {', '.join(PUBLISHED)}")
+    name = PUBLISHED[model_type]
+    path = Path(checkpoint or f"checkpoints/{name}").expanduser()
+    if not path.is_file():
+        advice = (
+            f"the published weights of SAM {model_type}: download {_ADDRESS}{name} and put it at checkpoints/{name}, "
+            "or give its place here; profile=sample needs none"
+        )
+        raise SettingError("checkpoint", str(path), advice)
+    identity = {"model_type": model_type, "weights": digest_file(path)}
+    return SegmentAnything(partial(_read, model_type, path), identity=identity, device=device)
+
+
+def _read(model_type: str, path: Path) -> Sam:
+    model = sam_model_registry[model_type]()
+    load_exactly(model.load_state_dict, read_state_dict(path), path)
+    return model

@@ -1,0 +1,202 @@
+"""Where annotated images come from: parquet in the schema of refcoco-m, a folder of the same, own pictures."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from hallmark.checks import SettingError
+from hallmark.data.images import read_image
+
+ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
+_COLUMNS = ("image", "image_id", "file_name", "samples")
+_EXTRA = ("split", "objects")  # of the sample world
+_STREAMED = 16  # images in memory at a time while all are read in order
+
+
+class Pictures(ABC):
+    """The images of a source, read when asked for; safe to send to other processes."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def content(self, position: int) -> bytes:
+        """The bytes of an image file; raises OSError where there is none."""
+
+    def contents(self) -> Iterator[bytes | None]:
+        """The bytes of all image files in order, None where there is none."""
+        for position in range(len(self)):
+            try:
+                yield self.content(position)
+            except OSError:
+                yield None
+
+    def read(self, position: int) -> NDArray:
+        """uint8 [H, W, 3], upright; raises OSError where it cannot be read."""
+        return np.asarray(read_image(self.content(position)))
+
+
+class FilePictures(Pictures):
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def content(self, position: int) -> bytes:
+        return self.paths[position].read_bytes()
+
+
+class ParquetPictures(Pictures):
+    """Images inside parquet files; holds one row group at a time, the last one asked for."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self.files = list(files)
+        self._groups: list[tuple[Path, int]] = []
+        lengths = []
+        for file in self.files:
+            metadata = pq.read_metadata(file)
+            self._groups += [(file, group) for group in range(metadata.num_row_groups)]
+            lengths += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._ends = np.cumsum(lengths, dtype=int)
+        self._held: tuple[int, list[bytes | None]] | None = None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1]) if len(self._ends) else 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_held": None}
+
+    def content(self, position: int) -> bytes:
+        place = int(np.searchsorted(self._ends, position, side="right"))
+        if self._held is None or self._held[0] != place:
+            file, group = self._groups[place]
+            # No open file is kept: forked workers would share its position.
+            column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
+            self._held = place, [_image_bytes(value, file) for value in column.to_pylist()]
+        found = self._held[1][position - int(self._ends[place])]
+        if found is None:
+            raise OSError(f"{self._groups[place][0]}: row {position} has no image")
+        return found
+
+    def contents(self) -> Iterator[bytes | None]:
+        for file in self.files:
+            for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
+                yield from (_image_bytes(value, file) for value in batch.column("image").to_pylist())
+
+
+def _image_bytes(value: Any, file: Path) -> bytes | None:
+    """The bytes of an image cell: themselves, or a struct of bytes and path, as Hugging Face datasets write it."""
+    if isinstance(value, dict):
+        if value.get("bytes") is not None:
+            return value["bytes"]
+        path = file.parent / (value.get("path") or ".")
+        return path.read_bytes() if path.is_file() else None
+    return value
+
+
+def open_source(source: str) -> tuple[list[dict[str, Any]], Pictures]:
+    """Annotations, one record an image (image_id, file_name, samples, …), and the images in the same order.
+
+    Args:
+        source: a parquet file; a folder of parquet files, of `annotations.jsonl` and images, or of `expressions.csv`
+            (image, expression) and images; or the name of a data set on the Hugging Face hub.
+
+    Raises:
+        SettingError: nothing there, or not this layout.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return _from_parquet([path])
+    if not path.is_dir():
+        path = _from_hub(source)
+    if (path / ANNOTATIONS).is_file():
+        return _from_lines(path)
+    if (path / EXPRESSIONS).is_file():
+        return _from_expressions(path)
+    files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+    if not files:
+        raise SettingError("source", source, _layout("it has neither"))
+    return _from_parquet(files)
+
+
+def _layout(cause: str) -> str:
+    return (
+        "a parquet file or a folder with parquet files in the schema of moondream/refcoco-m, or a folder with "
+        f"{ANNOTATIONS} or {EXPRESSIONS} (image,expression) and images, or a data set's name on the Hugging Face hub; "
+        f"{cause}"
+    )
+
+
+def _from_hub(name: str) -> Path:
+    looks_like_path = name.startswith(("/", ".", "~")) or name.count("/") != 1 or name.endswith(".parquet")
+    if looks_like_path:
+        raise SettingError("source", name, _layout("there is nothing of that name here"))
+    from huggingface_hub import snapshot_download
+
+    from hallmark.learning.encoders.weights import MissingWeightsError, published
+
+    try:
+        with published(name):
+            return Path(snapshot_download(name, repo_type="dataset", allow_patterns=["*.parquet"]))
+    except MissingWeightsError as error:
+        advice = (
+            "a data set that can be reached. Three ways: run once with network access, which downloads it into the "
+            "Hugging Face cache (HF_HOME); copy its parquet files to this machine and give their folder; or choose "
+            f"profile=sample, which generates a world of its own ({error.__cause__})"
+        )
+        raise SettingError("source", name, advice) from error
+
+
+def _from_parquet(files: Sequence[Path]) -> tuple[list[dict[str, Any]], Pictures]:
+    records: list[dict[str, Any]] = []
+    for file in files:
+        names = pq.read_schema(file).names
+        if missing := [name for name in _COLUMNS if name not in names]:
+            raise SettingError("source", str(file), _layout(f"it lacks the columns {', '.join(missing)}"))
+        wanted = [name for name in (*_COLUMNS[1:], *_EXTRA) if name in names]
+        records += pq.ParquetFile(file).read(wanted).to_pylist()
+    return records, ParquetPictures(files)
+
+
+def _from_lines(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
+    path, records, paths = folder / ANNOTATIONS, [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            image = record.get("image") or record["file_name"]
+            name = image["path"] if isinstance(image, dict) else image
+            records.append({"file_name": name, **record, "image_id": record["image_id"], "samples": record["samples"]})
+            paths.append(_beside(folder, name))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            expected = "a JSON object with image_id, samples, and image or file_name"
+            raise ValueError(f"{path}, line {number}: expected {expected}; {error!r}") from error
+    return records, FilePictures(paths)
+
+
+def _from_expressions(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
+    """Own pictures: a record a picture, one sample an expression, without a mask."""
+    path = folder / EXPRESSIONS
+    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+    table.columns = table.columns.str.strip().str.lower()
+    if not {"image", "expression"} <= set(table):
+        raise ValueError(f"{path}: needs the columns image and expression; found {', '.join(table.columns)}")
+    records, paths = [], []
+    for name, rows in table.groupby("image", sort=False):
+        sample = {"id": name, "sentences": rows["expression"].tolist(), "mask": None}
+        records.append({"image_id": name, "file_name": name, "samples": [sample]})
+        paths.append(_beside(folder, str(name)))
+    return records, FilePictures(paths)
+
+
+def _beside(folder: Path, name: str) -> Path:
+    return next((path for path in (folder / name, folder / "images" / name) if path.is_file()), folder / name)

@@ -1,0 +1,70 @@
+"""What a rewriter is: an image and a query in, another query out, and never an exception."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+Fallback = Literal[
+    "rate_limited",  # 429, or no token of the client's own bucket before the deadline
+    "server_error",
+    "timeout",
+    "connection",
+    "denied",  # 401 or 403
+    "rejected",  # any other status that is not a success
+    "malformed",  # no chat completion, or text that begins as JSON and is none
+    "refusal",
+    "too_long",
+    "schema",  # readable, but not one query and nothing else
+    "budget",
+    "circuit_open",
+    "no_key",
+    "unreadable_image",
+    "unknown_sample",
+    "model",  # a local model failed
+    "unexpected",
+]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One query to rewrite.
+
+    Attributes:
+        image: file, or its encoded bytes.
+        image_digest: hash of the content, which names the image in caches.
+        expression: what the user typed.
+        query: what was ranked last; it is kept if the rewriter fails.
+        history: the queries ranked so far, the oldest first.
+        sample_id: names the (image, expression) pair.
+    """
+
+    image: Path | bytes
+    image_digest: str
+    expression: str
+    query: str
+    history: Sequence[str]
+    sample_id: str
+
+
+@dataclass(frozen=True)
+class Rewrite:
+    """The query to rank next.
+
+    Attributes:
+        query: the request's own where `fallback` is set.
+        fallback: why there is no new query; None after a success.
+        seconds: wall time of this call.
+        cached: answered from disk; the tokens were spent when the answer was first asked for.
+    """
+
+    query: str
+    fallback: Fallback | None = None
+    seconds: float = 0.0
+    cached: bool = False
+    tokens_in: int = 0
+    tokens_out: int = 0
+
+
+class Rewriter(Protocol):
+    def rewrite(self, request: Request) -> Rewrite: ...

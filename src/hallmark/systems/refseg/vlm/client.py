@@ -1,0 +1,154 @@
+"""A rewriter that asks a vision-language model behind an OpenAI-compatible endpoint."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from hallmark.checks import require
+from hallmark.storage.secrets import redacted
+from hallmark.systems.refseg.vlm import prompt
+from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
+from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
+from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
+from hallmark.systems.refseg.vlm.endpoint import Endpoint
+from hallmark.systems.refseg.vlm.picture import PictureEncoder
+from hallmark.systems.refseg.vlm.reply import Answer, as_rewrite
+from hallmark.systems.refseg.vlm.wire import Call, Failure
+
+_log = logging.getLogger(__name__)
+# What says that the endpoint is down, or will answer every question alike.
+_UNHEALTHY = frozenset(
+    {"rate_limited", "server_error", "timeout", "connection", "denied", "rejected", "malformed", "too_long"}
+)
+
+
+class OpenAIRewriter:
+    """Asks once for each question: answers come from `cache` afterwards, in any process.
+
+    Whatever goes wrong, `rewrite` returns the query it was given, with the reason, within `deadline` seconds; only
+    the decoding of the picture comes on top. One object serves many threads.
+
+    Args:
+        base_url, model, key_variable, parameters, timeout, max_retries, max_reply_bytes: see `Endpoint`.
+        deadline: seconds for a rewrite, with waiting for the bucket, retries and every rung of the ladder.
+        picture: how images are sent.
+        budget: what may be spent; share the object among rewriters, or its ledger among processes.
+        bucket: how fast.
+        breaker: when to stop asking.
+        cache: None to ask again each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        base_url: str,
+        model: str,
+        key_variable: str | None,
+        parameters: Mapping[str, Any],
+        timeout: float,
+        deadline: float,
+        max_retries: int,
+        max_reply_bytes: int,
+        picture: PictureEncoder,
+        budget: Budget,
+        bucket: TokenBucket,
+        breaker: CircuitBreaker,
+        cache: AnswerCache | None,
+    ) -> None:
+        require(deadline > 0, "deadline", deadline, "seconds, above 0")
+        self._endpoint = Endpoint(
+            base_url=base_url,
+            model=model,
+            key_variable=key_variable,
+            parameters=parameters,
+            timeout=timeout,
+            max_retries=max_retries,
+            max_reply_bytes=max_reply_bytes,
+            budget=budget,
+            bucket=bucket,
+        )
+        self.deadline, self._picture, self._budget = deadline, picture, budget
+        self._breaker, self._cache = breaker, cache
+        self._lock, self._counts, self._calls = threading.Lock(), Counter[str](), 0
+
+    def rewrite(self, request: Request) -> Rewrite:
+        """Another wording of `request.query`, or the query itself and the reason; never raises."""
+        start = time.perf_counter()
+        answer: Answer | None = None
+        fallback: Fallback | None = None
+        cached = False
+        try:
+            answer, cached = self._remembered(request)
+        except Failure as failure:
+            fallback = failure.kind
+            self._warn_once(fallback, str(failure))
+        except Exception as error:  # a run of hours shall not end for one query
+            fallback = "unexpected"
+            self._warn_once(fallback, f"{type(error).__name__}: {error}")
+        rewrite = as_rewrite(request, answer, fallback, cached=cached, seconds=time.perf_counter() - start)
+        with self._lock:
+            self._counts.update([rewrite.fallback or "answered", *(["cached"] if cached else [])])
+        return rewrite
+
+    def counts(self) -> dict[str, int]:
+        """`calls` (HTTP attempts of this object), `answered`, `cached`, and each kind of fallback that happened."""
+        with self._lock:
+            return {"calls": self._calls, "answered": 0, "cached": 0, **self._counts}
+
+    def spent(self) -> dict[str, float]:
+        """What the budget has paid; see `Budget.spent`."""
+        return self._budget.spent()
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+    def _remembered(self, request: Request) -> tuple[Answer, bool]:
+        key = answer_key(
+            model=self._endpoint.model,
+            prompt=prompt.FINGERPRINT,
+            request=request,
+            parameters={**self._endpoint.parameters, "picture": self._picture.settings()},
+        )
+        if self._cache is not None and (answer := self._cache.get(key)) is not None:
+            return answer, True
+        answer = self._asked(request)
+        if self._cache is not None:
+            self._cache.put(key, answer)
+        return answer, False
+
+    def _asked(self, request: Request) -> Answer:
+        ticket = self._breaker.enter()
+        if ticket is None:
+            raise Failure("circuit_open", "the endpoint failed several times in a row and is left alone for a while")
+        healthy: bool | None = None
+        call = None
+        try:
+            messages = prompt.chat(request, self._image(request))
+            call = Call(deadline=time.monotonic() + self.deadline)
+            answer = self._endpoint.ask(messages, call)
+            healthy = True
+            return answer
+        except Failure as failure:
+            # Nothing was asked where the client itself held the call back.
+            healthy = False if failure.kind in _UNHEALTHY and call is not None and call.attempts else None
+            raise
+        finally:
+            self._breaker.leave(ticket, healthy)
+            with self._lock:
+                self._calls += call.attempts if call is not None else 0
+
+    def _image(self, request: Request) -> dict:
+        try:
+            return {"type": "image_url", "image_url": {"url": self._picture.data_uri(request.image)}}
+        except OSError as error:
+            raise Failure("unreadable_image", str(error)) from None
+
+    def _warn_once(self, kind: Fallback, detail: str) -> None:
+        with self._lock:
+            first = kind not in self._counts
+        if first:
+            said = redacted(" ".join(detail.split()))[:300]
+            _log.warning("the query is kept (%s): %s; further ones of this kind are only counted", kind, said)

@@ -1,0 +1,108 @@
+"""A rewriter that runs a vision-language model of transformers on this machine."""
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from hallmark.checks import require
+from hallmark.storage.hashing import digest
+from hallmark.systems.refseg.vlm import prompt
+from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
+from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
+from hallmark.systems.refseg.vlm.picture import PictureEncoder
+from hallmark.systems.refseg.vlm.reply import MAX_TEXT, Answer, as_rewrite
+
+_log = logging.getLogger(__name__)
+
+
+class LocalRewriter:
+    """The prompt, the checks and the cache of the endpoint's client around greedy decoding.
+
+    Args:
+        name: a model on the hub, such as HuggingFaceTB/SmolVLM-256M-Instruct, or a local folder in its layout.
+        max_tokens: of a reply.
+        device: torch's name of it.
+        picture: how images are shown; its format does not matter here.
+        cache: None to run the model each time.
+
+    Raises:
+        MissingWeightsError: the model is not at hand; says how to provide it.
+    """
+
+    def __init__(
+        self, *, name: str, max_tokens: int, device: str, picture: PictureEncoder, cache: AnswerCache | None
+    ) -> None:
+        require(bool(name), "name", name, "the name of a model, or a folder")
+        require(max_tokens >= 1, "max_tokens", max_tokens, "a number of tokens, 1 or more")
+        self._processor, self._model, self._identity = _load(name, device)
+        self._device, self._max_tokens = device, max_tokens
+        self._picture, self._cache = picture, cache
+        self._lock = threading.Lock()
+
+    def rewrite(self, request: Request) -> Rewrite:
+        """Another wording of `request.query`, or the query itself and the reason; never raises."""
+        start = time.perf_counter()
+        parameters = {"max_tokens": self._max_tokens, "decoding": "greedy", "max_pixels": self._picture.max_pixels}
+        key = answer_key(model=self._identity, prompt=prompt.FINGERPRINT, request=request, parameters=parameters)
+        answer = self._cache.get(key) if self._cache is not None else None
+        cached, fallback = answer is not None, None
+        if answer is None:
+            answer, fallback = self._attempt(request)
+            if answer is not None and self._cache is not None:
+                self._cache.put(key, answer)
+        return as_rewrite(request, answer, fallback, cached=cached, seconds=time.perf_counter() - start)
+
+    def _attempt(self, request: Request) -> tuple[Answer | None, Fallback | None]:
+        try:
+            image = self._picture.picture(request.image)
+        except OSError as error:
+            _log.warning("the query is kept: %s", error)
+            return None, "unreadable_image"
+        try:
+            return self._generate(_chat(request, image)), None
+        except Exception as error:  # out of memory, or a template without a system message: one query, not the run
+            _log.warning("the query is kept: the model failed (%s: %s)", type(error).__name__, error)
+            return None, "model"
+
+    def _generate(self, messages: list[dict]) -> Answer:
+        import torch
+
+        with self._lock, torch.inference_mode():
+            inputs = self._processor.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            ).to(self._device)
+            tokens_1L = self._model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=self._max_tokens)
+            length = inputs["input_ids"].shape[1]
+            said = tokens_1L[:, length:]
+            text = self._processor.batch_decode(said, skip_special_tokens=True)[0]
+        cut = said.shape[1] >= self._max_tokens
+        return Answer(text=text[:MAX_TEXT], cut=cut, tokens_in=length, tokens_out=said.shape[1])
+
+
+def _chat(request: Request, image: Any) -> list[dict]:
+    # Templates of processors want lists of parts where endpoints take a text.
+    system, user = prompt.chat(request, {"type": "image", "image": image})
+    return [{**system, "content": [{"type": "text", "text": system["content"]}]}, user]
+
+
+def _load(name: str, device: str) -> tuple[Any, Any, str]:
+    """Processor, model, and what names the weights in caches."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from hallmark.learning.encoders.weights import local_path, published
+
+    folder = local_path(name)
+    source = str(folder or name)
+    with published(f"vision-language model {name}"):
+        processor = AutoProcessor.from_pretrained(source)
+        model = AutoModelForImageTextToText.from_pretrained(source, dtype="auto")
+    version = _files(folder) if folder is not None else getattr(model.config, "_commit_hash", None)
+    return processor, model.to(device).eval(), f"{name}@{version}"
+
+
+def _files(folder: Path) -> str:
+    # Sizes and times for content: hashing gigabytes at each start would cost more than an answer asked again.
+    found = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
+    return digest(found)

@@ -1,0 +1,296 @@
+import io
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from hallmark.checks import SettingError
+from hallmark.data.problems import BadDataError, Problems
+from hallmark.storage.hashing import digest_bytes
+from hallmark.systems.refseg import sources
+from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, Corpus, read_corpus, size_bucket
+from hallmark.systems.refseg.masks import decode, encode, rle_from_text
+from hallmark.systems.refseg.sample import generate
+
+H, W = 20, 30
+MASK = pa.struct({"counts": pa.string(), "size": pa.list_(pa.int32())})
+# The published schema of moondream/refcoco-m.
+SAMPLE = pa.struct({
+    "id": pa.int64(), "image_id": pa.int64(), "category": pa.string(), "supercategory": pa.string(),
+    "label": pa.string(), "sentences": pa.list_(pa.string()), "bbox": pa.list_(pa.float32()), "mask": MASK,
+})  # fmt: skip
+REFCOCO_M = pa.schema({
+    "image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "image_id": pa.int64(),
+    "file_name": pa.string(), "samples": pa.list_(SAMPLE),
+})  # fmt: skip
+
+
+def mask(rows: int, columns: int, size=(H, W)) -> np.ndarray:
+    """Filled from the corner."""
+    found = np.zeros(size, bool)
+    found[:rows, :columns] = True
+    return found
+
+
+def rle(array: np.ndarray) -> dict:
+    return dict(encode(array[None])[0])
+
+
+def png(seed: int, size=(H, W)) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+    with io.BytesIO() as file:
+        Image.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+
+def sample(number: int, *sentences, array: np.ndarray | None = None, **changed) -> dict:
+    array = mask(4, 6) if array is None else array
+    return {
+        "id": number, "image_id": number // 10, "category": "dog", "supercategory": "animal", "label": "a dog",
+        "sentences": list(sentences or (f"dog {number}",)), "bbox": [0.0, 0.0, 6.0, 4.0], "mask": rle(array), **changed,
+    }  # fmt: skip
+
+
+def record(number: int, *samples: dict, content: bytes | None = None) -> dict:
+    name = f"COCO_{number}.png"
+    image = {"bytes": png(number) if content is None else content, "path": name}
+    return {"image": image, "image_id": number, "file_name": name, "samples": list(samples or [sample(10 * number)])}
+
+
+def write(path: Path, *records: dict, schema: pa.Schema = REFCOCO_M, rows: int = 2) -> str:
+    pq.write_table(pa.Table.from_pylist(list(records), schema), path, row_group_size=rows)
+    return str(path)
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function from a source to its corpus and what was wrong with it."""
+
+    def read(source, **policies) -> tuple[Corpus, Problems]:
+        problems = Problems(dict.fromkeys(KINDS, "skip") | policies, repairable=REPAIRABLE)
+        return read_corpus(str(source), problems, tmp_path / "cache"), problems
+
+    return read
+
+
+def test_every_pair_of_the_published_schema_is_a_row(tmp_path, read):
+    large, medium = mask(20, 20), mask(5, 6)
+    file = write(
+        tmp_path / "validation-00000-of-00001.parquet",
+        record(1, sample(10, "the dog", "dog on left"), sample(11, "Grass ", array=large, category="grass")),
+        record(2, sample(20, array=medium)),
+        record(3, sample(30, array=mask(1, 1))),
+    )
+    corpus, problems = read(file)
+    rows = corpus.samples
+    assert not problems.found
+    assert rows["id"].tolist() == ["10#0", "10#1", "11#0", "20#0", "30#0"]
+    assert rows["group"].tolist() == ["1", "1", "1", "2", "3"]
+    assert rows["sentence"].tolist() == ["the dog", "dog on left", "Grass", "dog 20", "dog 30"]
+    assert rows["slice_category"].tolist() == ["dog", "dog", "grass", "dog", "dog"]
+    assert rows["slice_size"].tolist() == ["small", "small", "large", "medium", "small"]
+    assert rows["info_area"].tolist() == pytest.approx([0.04, 0.04, 400 / 600, 0.05, 1 / 600])
+    assert (decode([rle_from_text(rows["target"][2])], (H, W))[0] == large).all()
+    assert corpus.images[["height", "width"]].to_numpy().tolist() == [[H, W]] * 3
+    assert rows["image_digest"].tolist()[3] == digest_bytes(png(2)) == corpus.images["digest"][1]
+    assert rows["content"].nunique() == 5
+    assert corpus.thumbnails.shape == (3, 32, 32, 3) and corpus.thumbnails[0].std() > 10
+    assert corpus.slice_categories() == {
+        "slice_size": ["no target", "small", "medium", "large"], "slice_category": ["dog", "grass"],
+    }  # fmt: skip
+    for position, number in ((2, 3), (0, 1), (1, 2)):
+        shown = np.asarray(Image.open(io.BytesIO(png(number))))
+        assert (corpus.pictures.read(position) == shown).all()
+
+
+@pytest.mark.parametrize(
+    ("share", "bucket"),
+    [(0, "no target"), (1e-6, "small"), (0.0499, "small"), (0.05, "medium"), (0.2, "medium"), (0.2001, "large")],
+)
+def test_size_buckets(share, bucket):
+    assert size_bucket(share) == bucket
+
+
+def test_sentences_as_structs_and_images_as_bytes(tmp_path, read):
+    structs = pa.list_(pa.struct({"sent": pa.string(), "raw": pa.string()}))
+    fields = [pa.field("sentences", structs) if field.name == "sentences" else field for field in SAMPLE]
+    schema = REFCOCO_M.set(3, pa.field("samples", pa.list_(pa.struct(fields)))).set(0, pa.field("image", pa.binary()))
+    spoken = [{"sent": "left dog", "raw": "Left dog!"}, {"sent": None, "raw": "Big dog"}]
+    plain = record(1, sample(10, *spoken))
+    corpus, problems = read(write(tmp_path / "x.parquet", plain | {"image": plain["image"]["bytes"]}, schema=schema))
+    assert not problems.found
+    assert corpus.samples["sentence"].tolist() == ["left dog", "Big dog"]
+
+
+def test_images_beside_a_parquet_file(tmp_path, read):
+    (tmp_path / "COCO_1.png").write_bytes(png(1))
+    there, missing = record(1), record(2)
+    there["image"]["bytes"] = missing["image"]["bytes"] = None
+    corpus, problems = read(write(tmp_path / "x.parquet", there, missing))
+    assert corpus.samples["id"].tolist() == ["10#0"]
+    assert problems.counts() == {"unreadable_image": 1}
+
+
+def test_problems_by_kind(tmp_path, read):
+    none, other = mask(0, 0), mask(3, 3, (H, W + 1))
+    damaged = {"counts": "PPPPP", "size": [H, W]}
+    file = write(
+        tmp_path / "x.parquet",
+        record(1, sample(10), sample(10, "again"), sample(11, "", "good"), sample(12, array=other)),
+        record(2, sample(20, array=none), sample(21, mask=damaged), sample(22, sentences=[])),
+        record(3, content=b"not an image"),
+        record(4, content=png(4)[:200]),
+    )
+    corpus, problems = read(file)
+    assert corpus.samples["id"].tolist() == ["10#0", "11#1"]
+    found = {(problem.kind, problem.id) for problem in problems.found}
+    assert found == {
+        ("duplicate_id", "10"), ("empty_sentence", "11#0"), ("mask_size", "12"), ("empty_mask", "20"),
+        ("damaged_mask", "21"), ("empty_sentence", "22#0"), ("unreadable_image", "3"), ("unreadable_image", "4"),
+    }  # fmt: skip
+    details = " ".join(problem.detail for problem in problems.found)
+    assert "COCO_1.png (image 1), sample 12: the mask has 20×31 pixels, the image 20×30" in details
+    assert "truncated" in details and "cannot identify" in details
+    again, problems = read(file, mask_size="fatal", empty_mask="keep")
+    assert again.samples["id"].tolist() == ["10#0", "11#1", "20#0"]
+    assert again.samples["slice_size"].tolist()[-1] == "no target"
+    with pytest.raises(BadDataError, match="mask_size"):
+        problems.raise_if_fatal()
+
+
+def test_a_folder_of_lines_and_images(tmp_path, read):
+    (tmp_path / "images").mkdir()
+    lines = []
+    for number in (1, 2):
+        (tmp_path / ("images" if number == 1 else ".") / f"COCO_{number}.png").write_bytes(png(number))
+        lines.append(json.dumps({key: value for key, value in record(number).items() if key != "image"}))
+    (tmp_path / "annotations.jsonl").write_text("\n".join([*lines, ""]))
+    corpus, problems = read(tmp_path)
+    assert not problems.found
+    parquet, _ = read(write(tmp_path / "same.parquet", record(1), record(2)))
+    assert corpus.samples.drop(columns="image").equals(parquet.samples.drop(columns="image"))
+    assert (corpus.thumbnails == parquet.thumbnails).all()
+    (tmp_path / "annotations.jsonl").write_text(lines[0] + "\n{")
+    with pytest.raises(ValueError, match=r"annotations.jsonl, line 2"):
+        read(tmp_path)
+
+
+def test_own_pictures_have_no_truth(tmp_path, read):
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(png(ord(name[0])))
+    lines = [
+        "image,expression",
+        "a.png,the cup",
+        'b.png,"left, of the cup"',
+        "a.png,the spoon",
+        "c.png,nothing",
+        "b.png,",
+    ]
+    (tmp_path / "expressions.csv").write_text("\n".join(lines))
+    corpus, problems = read(tmp_path)
+    rows = corpus.samples
+    assert list(zip(rows["group"], rows["sentence"], strict=True)) == [
+        ("a.png", "the cup"), ("a.png", "the spoon"), ("b.png", "left, of the cup"),
+    ]  # fmt: skip
+    assert rows["target"].isna().all() and rows["slice_size"].isna().all()
+    assert problems.counts() == {"empty_sentence": 1, "unreadable_image": 1}
+    (tmp_path / "expressions.csv").write_text("picture,text\n")
+    with pytest.raises(ValueError, match="needs the columns image and expression; found picture, text"):
+        read(tmp_path)
+
+
+def test_a_folder_of_parquet_files_reads_groups_when_asked(tmp_path, read, monkeypatch):
+    (tmp_path / "data").mkdir()
+    for part in range(2):
+        numbers = range(1 + 5 * part, 6 + 5 * part)
+        write(tmp_path / "data" / f"validation-{part}.parquet", *(record(number) for number in numbers))
+    corpus, _ = read(tmp_path)
+    assert corpus.samples["group"].tolist() == [str(number) for number in range(1, 11)]
+    calls, opened = [], pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: calls.append(1) or opened(*a, **k))
+    pictures = pickle.loads(pickle.dumps(corpus.pictures))
+    for position in range(10):
+        assert pictures.content(position) == png(position + 1)
+    assert len(calls) == 6  # of two rows each; the last of a file has one
+    assert len(pictures._held[1]) == 1
+
+
+def test_images_are_looked_at_once_in_their_life(tmp_path, read, monkeypatch):
+    file = write(tmp_path / "x.parquet", record(1), record(2))
+    first, _ = read(file)
+    monkeypatch.setattr("hallmark.systems.refseg.corpus.read_image", None)
+    again, _ = read(file)
+    assert again.samples.equals(first.samples)
+
+
+def test_content_says_what_a_row_is_made_of(tmp_path, read):
+    base, _ = read(write(tmp_path / "a.parquet", record(1, sample(10, "a", "b")), record(2)))
+    changed, _ = read(write(tmp_path / "b.parquet", record(1, sample(10, "a", "c")), record(2, content=png(9))))
+    assert (base.samples["content"] == changed.samples["content"]).tolist() == [True, False, False]
+    other, _ = read(write(tmp_path / "c.parquet", record(1, sample(10, "a", "b", array=mask(9, 9))), record(2)))
+    assert (base.samples["content"] == other.samples["content"]).tolist() == [False, False, True]
+
+
+def test_by_name_on_the_hub(tmp_path, read, monkeypatch):
+    write(tmp_path / "validation.parquet", record(1))
+    asked = []
+
+    def download(name, **arguments):
+        asked.append((name, arguments))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    corpus, _ = read("moondream/refcoco-m")
+    assert len(corpus.samples) == 1
+    assert asked == [("moondream/refcoco-m", {"repo_type": "dataset", "allow_patterns": ["*.parquet"]})]
+
+
+def test_what_to_do_without_the_data_set(tmp_path, read, monkeypatch):
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(
+        SettingError, match=r"source='moondream/refcoco-m': expected .* Hugging Face cache .* profile=sample"
+    ):
+        read("moondream/refcoco-m")
+
+
+@pytest.mark.parametrize("name", ["nothing/here.parquet", "./nothing", "/nothing", "a/b/c"])
+def test_no_such_path(read, name):
+    with pytest.raises(SettingError, match="there is nothing of that name here"):
+        read(name)
+
+
+def test_another_layout(tmp_path, read):
+    with pytest.raises(SettingError, match="it has neither"):
+        read(tmp_path)
+    pq.write_table(pa.table({"image": [b""], "text": ["x"]}), tmp_path / "x.parquet")
+    with pytest.raises(SettingError, match="it lacks the columns image_id, file_name, samples"):
+        read(tmp_path / "x.parquet")
+
+
+def test_an_empty_file(tmp_path, read):
+    corpus, problems = read(write(tmp_path / "x.parquet"))
+    assert (len(corpus.samples), len(corpus.images), problems.found) == (0, 0, [])
+
+
+def test_the_sample_world(tmp_path, read):
+    folder = generate(tmp_path / "world", train=4, val=2, test=3, seed=1, synonyms=1.0)
+    corpus, problems = read(folder)
+    rows = corpus.samples
+    assert not problems.found
+    record = json.loads((folder / "sample.json").read_text())
+    kinds = {key: count for key, count in record["counts"].items() if not key.endswith(("_images", "_held_out"))}
+    assert len(rows) == sum(kinds.values())
+    assert set(rows["own_split"]) == {"train", "val", "test"}
+    assert (rows.groupby("own_split")["slice_words"].unique().map(list)["train"]) == ["known words"]
+    assert set(rows.loc[rows["slice_kind"] == "no_target", "slice_size"]) == {"no target"}
+    assert rows.loc[rows["slice_kind"] == "relation", "shuffled"].notna().any()
+    controls = rows["shuffled_target"].dropna()
+    assert controls.map(lambda text: rle_from_text(text)["size"] == [96, 96]).all()
+    assert all(corpus.images["objects"].map(len) >= 3)
+    assert sources.ParquetPictures([folder / "test.parquet"]).read(0).shape == (96, 96, 3)
