@@ -159,6 +159,12 @@ def test_wrong_cases_come_before_unsure_ones_of_other_subjects(table):
     assert by_turns(cases, 2)["guid"].tolist() == ["a", "b"]
 
 
+def test_recordings_of_a_subject_take_turns(table):
+    predictions = table(["cat"] * 4, [[0.1, 0.9], [0.15, 0.85], [0.2, 0.8], [0.25, 0.75]], groups=["A", "A", "A", "B"])
+    cases = bad_cases().cases(predictions.assign(info_recording=["r1", "r1", "r2", "r3"]))
+    assert by_turns(cases, 3)["guid"].tolist() == ["a", "c", "d"]
+
+
 def test_cases_say_where_they_are_from(subjects):
     first = bad_cases().cases(subjects).iloc[0]
     assert first[["guid", "task", "group", "recording", "start"]].tolist() == ["a", "pet", "A", "rec0", 0.0]

@@ -120,8 +120,22 @@ def test_a_baseline_on_other_rows_is_named(random_table):
 
 
 def test_a_baseline_without_the_task_is_named(random_table):
-    with pytest.raises(ValueError, match="baseline old"):
+    with pytest.raises(ValueError, match="baseline old predicts other, this run main: no common task"):
         compare().table(random_table(20, seed=0), {"old": random_table(20, seed=0).assign(task="other")})
+
+
+def test_only_tasks_that_both_predict_are_compared_and_the_others_are_named(random_table, caplog):
+    """A joint run against a run of one of its tasks."""
+    pet, toy = random_table(20, seed=0), random_table(20, seed=1).assign(task="toy")
+    joint = pd.concat([pet, toy], ignore_index=True)
+    joint.attrs = {**pet.attrs, "classes": {name: list(*pet.attrs["classes"].values()) for name in ("main", "toy")}}
+    found = compare().table(joint, {"alone": random_table(20, seed=2), "both": joint})
+    assert set(zip(found["baseline"], found["task"], strict=True)) == {
+        ("alone", "main"),
+        ("both", "main"),
+        ("both", "toy"),
+    }
+    assert "alone does not predict toy: compared on main" in caplog.text
 
 
 def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):

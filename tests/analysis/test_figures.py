@@ -122,7 +122,8 @@ def tasks():
 def test_tasks_share_the_panel_of_a_metric_and_terms_that_of_their_losses(tasks):
     panels = history_panels(tasks)
     assert panels == {
-        "loss": ["train/loss", "val/loss"],
+        "training loss": ["train/loss"],
+        "validation loss": ["val/loss"],
         "loss by term": [
             "train/action", "train/state", "train/reconstruction", "val/action/loss", "val/state/loss",
             "val/reconstruction",
@@ -135,13 +136,13 @@ def test_tasks_share_the_panel_of_a_metric_and_terms_that_of_their_losses(tasks)
 def test_terms_are_told_by_the_validation_rows_alone(tasks):
     alone = tasks.drop(columns=["train/action", "train/state", "train/reconstruction"])
     assert history_panels(alone)["loss by term"] == ["val/action/loss", "val/state/loss", "val/reconstruction"]
-    assert history_panels(alone)["loss"] == ["train/loss", "val/loss"]
+    assert history_panels(alone)["training loss"] == ["train/loss"]
     two = alone.drop(columns="val/reconstruction")
     assert history_panels(two)["loss"] == ["train/loss", "val/loss", "val/action/loss", "val/state/loss"]
 
 
 def test_a_task_keeps_its_colour_in_every_panel_and_training_is_dashed(tasks):
-    _, terms, f1, _ = [ax for ax in learning_curves(tasks).axes if ax.axison]
+    _, terms, _, f1, _ = [ax for ax in learning_curves(tasks).axes if ax.axison]
     colours = {label: line.get_color() for label, line in lines(terms).items()}
     assert colours["action, training"] == colours["action, validation"] == lines(f1)["action, validation"].get_color()
     assert len({colours[f"{name}, training"] for name in ("action", "state", "reconstruction")}) == 3

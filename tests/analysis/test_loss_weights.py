@@ -110,3 +110,10 @@ def test_of_a_set_each_run_has_its_lines(table, make_state, assert_drawn):
 def test_a_run_with_one_loss_term_has_nothing_to_draw(make_state):
     with pytest.raises(ValueError, match=re.escape("a run with loss_weights.csv, whose model has several loss terms")):
         LossWeights().run(make_state(pd.DataFrame()))
+
+
+def test_rounding_of_a_constant_weight_is_not_magnified():
+    weight = 0.63 + 1e-7 * (np.arange(20) % 2)
+    table = pd.DataFrame({"step": range(20), "weight/a": weight, "loss/a": np.linspace(2, 1, 20)})
+    low, high = loss_weight_curves(table).axes[0].get_ylim()
+    assert low < 0.6 and high > 0.66

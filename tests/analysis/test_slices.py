@@ -85,7 +85,8 @@ def test_table_and_figure(pets, make_state, read_csv, assert_drawn, capsys):
     slices().run(state)
     assert read_csv(state.directory, "slices")["n"].tolist() == [4, 2, 2, 0, 4, 0]
     assert_drawn(state.directory, "slices")
-    assert "0.750 [" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "0.750 [" in printed and "nan" not in printed and "main" not in printed
 
 
 def test_the_figure_says_n_of_empty_categories_and_draws_no_dot_there(pets):

@@ -28,6 +28,13 @@ def spoil(corpus: Path) -> list[str]:
     return ids
 
 
+def test_the_refusal_is_a_whole_sentence(hallmark, corpus):
+    spoil(corpus)
+    code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}", "data.on_problem.missing_image=fatal")
+    assert code == 1
+    assert printed.rstrip().endswith("bad rows")
+
+
 def test_sound_data_is_counted_by_split_and_class(hallmark, tmp_path):
     code, printed, _ = hallmark("check-data", *SMALL, "--output", str(tmp_path / "out"))
     assert code == 0

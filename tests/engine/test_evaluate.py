@@ -1,6 +1,7 @@
 """What evaluate.py makes of a finished run: splits, label file, analyses, out-of-fold rows, more rows to train on."""
 
 import pickle
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -29,11 +30,14 @@ def run(fitted) -> Run:
     return fitted(TFIDF)
 
 
-def test_all_analyses_of_a_run_beside_another(fitted, evaluate, run):
+def test_all_analyses_of_a_run_beside_another(fitted, evaluate, run, capsys):
     other = fitted(TFIDF, "model.ngrams=1", "model.inverse_regularisation=0.1")
     few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]
     baseline = f"analysis.compare.baseline={other.directory}"
     evaluate(run, f"analysis=[{','.join(ANALYSES)}]", baseline, TWO_FOLDS, "analysis.bad_cases.limit=5", *few)
+    printed = capsys.readouterr().out
+    assert re.search(r"curves: analysis/curves.csv, .*confusion.png, .*pr_roc.png", printed)
+    assert "auroc" in printed and "auprc" in printed
     written = {path.stem for path in (run.directory / "analysis").iterdir()}
     assert set(ANALYSES) <= written
     figures = {path.name for path in (run.directory / "figures").iterdir()}

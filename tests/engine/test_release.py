@@ -91,6 +91,9 @@ def test_a_release_is_tagged_and_written_between_markers(repeats, place):
     assert f"test (n = {pooled['n']})" in text and "2 runs, seeds:2; seed 0, 1" in text
     assert all(f"- {name}: passed" in text for name in CHECKS)
     assert "ngrams: " in text and "cache:" not in text
+    for name, member in zip(("seed 0", "seed 1"), repeats.members, strict=True):
+        assert re.search(rf"\| {member.run.directory.name} \| {name} \| 0\.\d+ .*checkpoints/best", text)
+    assert "| mean |  | " in text and "| std |  | " in text
     assert str(receipts_of(repeats)[0]) in text
     readme.write_text(text + "after\n")
     released(repeats, into=readme)

@@ -6,7 +6,7 @@ import pytest
 from tests.report.conftest import CLASSES, predictions
 from tests.report.reading import sections, table
 
-from hallmark.report.content import Cases, Charts
+from hallmark.report.content import Cases, Charts, Paragraph, Table
 from hallmark.report.gather import gather
 from hallmark.runs.predictions import write_predictions
 from hallmark.storage.files import write_csv
@@ -61,6 +61,14 @@ def test_loss_weights_stand_after_the_learning_curves(make_run, trace):
     assert charts(found["Loss weights"]) == ["loss-weights"]
 
 
+def test_one_loss_term_has_no_weight_to_show(make_run, trace):
+    run = make_run(rich=True)
+    one = next(str(name) for name in trace if str(name).startswith("weight/"))
+    shown = ["epoch", "step", one, one.replace("weight/", "loss/")]
+    write_csv(run.directory / "loss_weights.csv", trace[[name for name in shown if name in trace]])
+    assert "Loss weights" not in sections(gather([run.directory]))
+
+
 def test_loss_weights_of_a_set_need_every_run(make_set, trace):
     repeats = make_set(seeds=2)
     runs = [member.run.directory for member in repeats.members]
@@ -89,10 +97,32 @@ def test_robustness_on_test_is_shown_only_where_the_seal_was_opened(make_run, me
     assert "Robustness on test" in sections(gather([run.directory]))
 
 
-def test_of_several_tasks_the_selecting_one_leads_by_name(run_of_tasks):
-    for name, metric, task in (("one", "val/state/macro_f1", "state"), ("two", "val/macro_f1", "action")):
-        report = gather([run_of_tasks(name, metric).directory])
-        assert f"a validation macro F1 of {task} of 0." in report.summary[0]
+@pytest.mark.parametrize(
+    ("metric", "tasks"), [("val/state/macro_f1", ["state"]), ("val/macro_f1", ["action", "state"])]
+)
+def test_the_value_of_the_selecting_task_leads_or_that_of_each_where_their_mean_selected(run_of_tasks, metric, tasks):
+    run = run_of_tasks("one", metric)
+    report = gather([run.directory])
+    for task in ("action", "state"):
+        assert (f"a validation macro F1 of {task} of 0." in report.summary[0]) == (task in tasks)
+    led = [one.name for one in report.highlights if "macro F1" in one.name]
+    assert led == [f"one: validation macro F1 of {task}" for task in tasks]
+
+
+def test_results_with_one_task_in_common_are_compared_on_it(run_of_tasks, make_run):
+    single = predictions(seed=3).assign(task="action").drop(columns="slice_emoji")
+    single.attrs = {"classes": {"action": CLASSES}, "slices": {}}
+    alone = make_run("alone")
+    write_predictions(alone.directory / "predictions" / "val.parquet", single)
+    joint, third = (run_of_tasks(name, "val/macro_f1") for name in ("joint", "third"))
+    report = gather([joint.directory, alone.directory, third.directory])
+    section = sections(report)["Comparison on validation"]
+    heads = [block.columns[0] for block in section.blocks if isinstance(block, Table)]
+    assert heads[:4] == [
+        f"{metric} of {task}: row minus column" for task in ("action", "state") for metric in ("macro F1", "accuracy")
+    ]
+    said = [block.text for block in section.blocks if isinstance(block, Paragraph)]
+    assert "alone does not predict state, which joint is thus not compared on." in said
 
 
 def test_bad_cases_of_several_tasks_name_the_task(run_of_tasks):

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 TABLE = "bad_cases"
 OUT_OF_FOLD = "out_of_fold"
 WRONG, UNSURE = "wrong", "low_confidence"
-SHEET = 12
+SHEET, _SHOWN = 12, 8
 _COLUMNS = [
     "guid",
     "task",
@@ -51,8 +51,9 @@ _CAPTION = 34  # characters of a line below a thumbnail
 class BadCases:
     """Write `bad_cases.csv` and a contact sheet of some of its rows: pictures, or signals where samples are those.
 
-    Where a few must stand for all, on the sheet and under `limit`, tasks take turns, and within a task its groups
-    (subjects): the worst case of each comes first, then the second of each, so that no subject fills the sheet.
+    Where a few must stand for all, printed, on the sheet and under `limit`, tasks take turns, within a task its groups
+    (subjects), and within a group its recordings: the worst case of each comes first, then the second of each, so
+    that neither a subject nor overlapping windows fill the sheet.
 
     The source to prefer is the training split through out-of-fold predictions: cases that are mined on
     validation and trained on make every later validation score too good. `mined_from` keeps the source.
@@ -89,7 +90,9 @@ class BadCases:
         predictions = state.predictions_of(self.source)
         cases = self.cases(predictions)
         state.save_table(TABLE, cases)
-        worst = cases.head(8).drop(columns=["path", "text", "recording", "start", "mined_from"], errors="ignore")
+        worst = by_turns(cases, _SHOWN).drop(
+            columns=["path", "text", "recording", "start", "mined_from"], errors="ignore"
+        )
         show(f"Bad cases ({len(cases)} from {self.source})", worst)
         figure = self._sheet(state, predictions, cases) if len(cases) else None
         if figure is not None:
@@ -142,12 +145,14 @@ class BadCases:
 
 
 def by_turns(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
-    """`n` of the cases in their order: wrong ones first, tasks by turns, and within a task groups by turns."""
+    """`n` of the cases in their order: wrong ones first, by turns tasks, in a task groups, in a group recordings."""
     by_task = [name for name in ("reason", "task") if name in cases]
-    turn = cases.groupby([*by_task, "group"], sort=False).cumcount() if "group" in cases else 0
-    order = cases.assign(turn=turn, place=range(len(cases)))
-    order = order.sort_values(["turn", "place"])
-    order["turn"] = order.groupby(by_task, sort=False).cumcount()
+    parts = [name for name in ("group", "recording") if name in cases]
+    order = cases.assign(place=range(len(cases)), turn=0)
+    for depth in range(len(parts), -1, -1):
+        keys = [*by_task, *parts[:depth]]
+        order["turn"] = order.groupby(keys, sort=False, dropna=False).cumcount()
+        order = order.sort_values(["turn", "place"])
     chosen = order.assign(right=order["reason"] != WRONG).sort_values(["right", "turn", "place"])["place"][:n]
     return cases.iloc[np.sort(chosen)].reset_index(drop=True)
 

@@ -12,15 +12,16 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 
-from hallmark.analysis.figures import DASHES, MUTED, PALETTE, house_style, new_figure
+from hallmark.analysis.figures import DASHES, MUTED, PALETTE, headed, house_style, new_figure
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show
+from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, all_intervals, probability_array, reliability_bins, target_array
 
 log = logging.getLogger(__name__)
 
 _METRICS = ("ece", "brier")
+_ENDS = {"": "estimate", "_low": "low", "_high": "high"}
 _LOG_TEMPERATURE = (float(np.log(0.05)), float(np.log(20.0)))
 Floats = NDArray[np.float64]
 
@@ -50,18 +51,19 @@ class Calibration:
         require(len(tasks) > 0, "split", state.split, "a split with labelled rows of a classification task")
         results = {}
         for task, classes, rows in tasks:
-            results[task], figure = self.diagram(rows, classes)
+            results[task], figure = self.diagram(rows, classes, shown_task(task, state.predictions))
             state.save_figure(figure_name("calibration", task, state.predictions), figure)
         state.save_json("calibration", results)
         show(f"Calibration on {state.split}", _overview(results))
 
-    def diagram(self, rows: pd.DataFrame, classes: list[str]) -> tuple[dict[str, Any], Figure]:
+    def diagram(self, rows: pd.DataFrame, classes: list[str], task: str | None = None) -> tuple[dict[str, Any], Figure]:
         """The entry of `calibration.json` for the labelled rows of one task, and its reliability diagram."""
         scaled, temperatures = self.cross_fitted(rows, classes)
         tables = {"as predicted": rows} | ({} if scaled is None else {"temperature scaled": scaled})
         figure = reliability_figure(
             {name: self._bins(table, classes) for name, table in tables.items()},
             {name: self._intervals(table)["ece"] for name, table in tables.items()},
+            task,
         )
         return self._summary(rows, scaled, temperatures), figure
 
@@ -132,12 +134,13 @@ def _logits(probabilities: Floats) -> Floats:
 
 
 @house_style()
-def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval]) -> Figure:
+def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval], task: str | None = None) -> Figure:
     """Accuracy against confidence by bin above, rows by bin below, for one or two versions of probabilities.
 
     Args:
         bins: tables of `reliability_bins` by name of the version.
         ece: the calibration error of each version.
+        task: its name, where there are several.
     """
     figure = new_figure(4.4, 3.9)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
@@ -155,7 +158,7 @@ def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval]) 
         )
     top.set_xlim(0, 1)
     top.set_ylim(0, 1)
-    top.set_ylabel("accuracy")
+    top.set_ylabel(headed("accuracy", task))
     top.grid()
     bottom.set_ylabel("rows")
     bottom.set_xlabel("confidence")
@@ -185,6 +188,6 @@ def _overview(results: dict[str, Any]) -> pd.DataFrame:
     for task, result in results.items():
         versions = {"as predicted": result} | ({"scaled": result["scaled"]} if result["scaled"] else {})
         for name, version in versions.items():
-            texts = {m: Interval(**version[m]).format(percent=False, digits=3) for m in _METRICS}
-            rows.append({"task": task, "probabilities": name, "T": version.get("temperature", 1.0), **texts})
+            values = {f"{m}{end}": version[m][key] for m in _METRICS for end, key in _ENDS.items()}
+            rows.append({"task": task, "probabilities": name, "T": version.get("temperature", 1.0), **values})
     return pd.DataFrame(rows)

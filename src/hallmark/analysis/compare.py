@@ -1,5 +1,6 @@
 """This run, or set of repeats, against others on the same rows."""
 
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +10,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.figures import headed, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_metrics, figure_name, interval_texts, labelled_tasks, resampling, show
+from hallmark.analysis.tables import (
+    check_metrics,
+    figure_name,
+    interval_texts,
+    labelled_tasks,
+    resampling,
+    show,
+    shown_task,
+)
 from hallmark.checks import require
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, open_result
@@ -26,7 +35,8 @@ from hallmark.statistics import (
     spread,
     table_metrics,
 )
-from hallmark.storage.files import write_text
+
+log = logging.getLogger(__name__)
 
 THIS = "this run"
 _ROWWISE = {"accuracy": "mcnemar", "auroc": "delong"}
@@ -64,27 +74,32 @@ class Compare:
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
         state.save_table("compare", table)
         text = markdown(table, self.resampling["level"], state.split)
-        write_text(state.directory / "analysis" / "compare.md", text)
+        state.save_text("compare.md", text)
         for task, rows in table.groupby("task", sort=False):
-            state.save_figure(figure_name("compare", str(task), state.predictions), compare_figure(rows))
+            figure = compare_figure(rows, shown_task(str(task), state.predictions))
+            state.save_figure(figure_name("compare", str(task), state.predictions), figure)
         shown = summary(table).assign(**{THIS: interval_texts(table, "value")})
-        show(f"Compared on {state.split}", shown.drop(columns=["task", "its value"]))
+        show(f"Compared on {state.split}", shown.drop(columns="its value"))
 
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
 
         `p_holm` is `p_value` adjusted for all rows of the table, and the verdict goes by it. `p_mcnemar` (accuracy)
         and `p_delong` (AUROC of two classes) stand beside it where rows are independent, neither is adjusted.
-        `mean`, `std` and `members` are over the members of a set of repeats; a run is a set of one.
+        `mean`, `std` and `members` are over the members of a set of repeats; a run is a set of one. Tasks that one
+        of the two does not predict are left out, and a warning names them.
 
         Raises:
-            ValueError: a baseline does not have the same labelled rows; it names the baseline.
+            ValueError: a baseline does not have the same labelled rows, or no task in common; it names the baseline.
         """
+        check_tasks(predictions, others)
         records, found = [], []
         for task, classes, rows in labelled_tasks(predictions):
             metrics = self.metrics if classes is not None else ["score"]
             own = _Values(rows, task, metrics, self.resampling)
             for name, other in others.items():
+                if task not in set(other["task"]):
+                    continue
                 try:
                     theirs = _Values(other[other["task"] == task], task, metrics, self.resampling)
                     compared = self._against(own, theirs)
@@ -114,6 +129,21 @@ class Compare:
             }
             compared.append((record, paired))
         return compared
+
+
+def check_tasks(predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> None:
+    """Warn of tasks that only one of the two predicts; raise `ValueError` where they have none in common."""
+    own = predictions["task"].unique()
+    for name, other in others.items():
+        theirs = other["task"].unique()
+        common = [task for task in own if task in theirs]
+        if not common:
+            raise ValueError(f"baseline {name} predicts {', '.join(theirs)}, {THIS} {', '.join(own)}: no common task")
+        for owner, tasks in ((name, set(own) - set(theirs)), (THIS, set(theirs) - set(own))):
+            if tasks:
+                log.warning(
+                    "%s does not predict %s: compared on %s", owner, ", ".join(sorted(tasks)), ", ".join(common)
+                )
 
 
 class _Values:
@@ -236,7 +266,7 @@ def markdown(table: pd.DataFrame, level: float, split: str) -> str:
 
 
 @house_style()
-def compare_figure(table: pd.DataFrame) -> Figure:
+def compare_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     """One line a metric and in it one dot a run with its interval, from `Compare.table` of one task."""
     metrics = list(table["metric"].unique())
     baselines = list(table["baseline"].unique())
@@ -252,7 +282,7 @@ def compare_figure(table: pd.DataFrame) -> Figure:
     ax.set_yticks(heights, [readable(metric) for metric in metrics])
     ax.set_ylim(len(metrics) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(f"value on {own['n'].iloc[0]} rows in {own['n_groups'].iloc[0]} groups")
+    ax.set_xlabel(headed(f"value on {own['n'].iloc[0]} rows in {own['n_groups'].iloc[0]} groups", task))
     ax.grid(axis="x")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=min(3, len(baselines) + 1))
     return figure

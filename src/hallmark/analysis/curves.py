@@ -13,13 +13,14 @@ from hallmark.analysis.figures import (
     DASHES,
     MUTED,
     PALETTE,
+    headed,
     house_style,
     learning_curves,
     new_figure,
     printable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show
+from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show, shown_task
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, metric_interval, prediction_array, probability_array, target_array
 
@@ -48,10 +49,11 @@ class Curves:
         show(f"Each class against the rest, {state.split}", table)
         for task, classes, rows in classified_tasks(state.predictions):
             target, probabilities = target_array(rows, classes), probability_array(rows, classes)
-            figure = pr_roc(target, probabilities, table[table["task"] == task])
+            named = shown_task(task, state.predictions)
+            figure = pr_roc(target, probabilities, table[table["task"] == task], named)
             state.save_figure(figure_name("pr_roc", task, state.predictions), figure)
             counts = confusion_matrix(target, prediction_array(rows, classes), labels=range(len(classes)))
-            figure = confusion_figure(counts, classes)
+            figure = confusion_figure(counts, classes, named)
             state.save_figure(figure_name("confusion", task, state.predictions), figure)
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -93,7 +95,9 @@ def _against_rest(rows: pd.DataFrame, positive: NDArray[np.bool_], score: NDArra
 
 
 @house_style()
-def pr_roc(target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: pd.DataFrame) -> Figure:
+def pr_roc(
+    target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: pd.DataFrame, task: str | None = None
+) -> Figure:
     """Precision over recall and true over false positive rate, a line per class against the rest.
 
     With more classes than colours the worst ones by average precision are coloured, the others grey.
@@ -102,6 +106,7 @@ def pr_roc(target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: 
         target: [N] class indices.
         probabilities: [N, C].
         areas: `curves.csv` of the task, one row per class in class order.
+        task: its name, where there are several.
     """
     figure = new_figure(4.1 + 0.12 * min(len(areas), len(PALETTE)))
     left, right = figure.subplots(1, 2)
@@ -117,8 +122,8 @@ def pr_roc(target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: 
         left.plot(recall, precision, drawstyle="steps-post", label=_label(name, row["average_precision"]), **style)
         right.plot(false, true, label=_label(name, row["auroc"]), **style)
     right.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="chance")
-    _finish(left, "Precision and recall", ("recall", "precision"), "average precision")
-    _finish(right, "ROC", ("false positive rate", "true positive rate"), "area under the curve")
+    _finish(left, headed("precision and recall", task), ("recall", "precision"), "average precision")
+    _finish(right, headed("ROC", task), ("false positive rate", "true positive rate"), "area under the curve")
     return figure
 
 
@@ -139,17 +144,17 @@ def _finish(ax: Axes, title: str, labels: tuple[str, str], legend: str) -> None:
 
 
 @house_style()
-def confusion_figure(counts: NDArray[np.int_], classes: list[str]) -> Figure:
+def confusion_figure(counts: NDArray[np.int_], classes: list[str], task: str | None = None) -> Figure:
     """Counts [C, C] (row = target, column = prediction), and beside them each row's shares."""
     total = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     size = float(np.clip(1.2 + 0.45 * len(classes), 2.6, 7))
     figure = new_figure(size + 0.5, 2 * size + 1)
     for ax, values, title, style in zip(
-        figure.subplots(1, 2), (counts, shares), ("Rows", "Share of the target"), ("d", ".2f"), strict=True
+        figure.subplots(1, 2), (counts, shares), ("rows", "share of the target"), ("d", ".2f"), strict=True
     ):
         _matrix(ax, values.astype(float), classes, style)
-        ax.set_title(title)
+        ax.set_title(headed(title, task))
     return figure
 
 

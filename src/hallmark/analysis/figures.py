@@ -114,6 +114,11 @@ def printable(text: str) -> str:
     return kept or text.strip().encode("ascii", "backslashreplace").decode()
 
 
+def headed(title: str, task: str | None) -> str:
+    """`title` led by the task's name; None for the only task, which needs none."""
+    return title if task is None else f"{printable(task)}: {title}"
+
+
 def readable(metric: str) -> str:
     """A metric's or column's name as a reader would write it: `macro_f1` becomes `macro F1`."""
     words = (_WORDS.get(word, word) for word in metric.replace("_", " ").split())
@@ -162,6 +167,7 @@ def history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
 
     A metric of a task is `<split>/<task>/<metric>`. A term of the loss is what is logged besides metrics,
     `train/<term>` or, where there are tasks, `val/<term>`; the loss of each task, `val/<task>/loss`, is one too.
+    Where there are terms the two losses have a panel each: that of training is their sum, that of validation is not.
     """
     panels: dict[str, list[str]] = {}
     terms = _terms(history)
@@ -190,6 +196,8 @@ def _panel_name(column: str, terms: Sequence[str]) -> str:
         return _RATE if column.startswith("lr") else readable(column)
     _, *task, metric = column.split("/")
     is_term = metric in terms if not task else metric == "loss" and task[0] in terms
+    if terms and not task and metric == "loss":
+        return f"{_SPLITS[column.partition('/')[0]]} loss"
     return _TERMS if is_term else readable(metric)
 
 

@@ -18,11 +18,12 @@ from hallmark.checks import require
 from hallmark.runs.repeats import FILE, RepeatSet
 
 TABLE = "loss_weights"
-_WEIGHT, _LOSS = "weight/", "loss/"
+WEIGHT, _LOSS = "weight/", "loss/"
 _SMOOTHED, _LONG = 40, 8  # a running mean is over one of so many parts of all steps
 _OFTEN = 0.1
 _POINTS = 700
 _DECADES = 1.5
+_ROUNDING = 1e-5
 
 Floats = NDArray[np.float64]
 
@@ -62,12 +63,13 @@ def loss_weight_curves(*tables: pd.DataFrame) -> Figure:
         raise ValueError(f"{TABLE}: curves need at least one step")
     figure = new_figure(2.3)
     axes = figure.subplots(1, 3)
-    terms = [str(name).removeprefix(_WEIGHT) for name in tables[0] if str(name).startswith(_WEIGHT)]
+    terms = [str(name).removeprefix(WEIGHT) for name in tables[0] if str(name).startswith(WEIGHT)]
     for table in tables:
         for ax, values in zip(axes, _panels(table, terms), strict=True):
             _lines(ax, table["step"].to_numpy(), values, terms, alone=len(tables) == 1)
     every = _panels(pd.concat(tables), terms)
     _log_scale(axes[0], every[0], least_decades=_DECADES)
+    _no_magnified_rounding(axes[0], every[0])
     _log_scale(axes[2], every[2], least_decades=0)
     if np.nanmin(every[1], initial=0) == 0:
         axes[1].set_ylim(bottom=0)
@@ -83,7 +85,7 @@ def loss_weight_curves(*tables: pd.DataFrame) -> Figure:
 
 def _panels(table: pd.DataFrame, terms: Sequence[str]) -> tuple[Floats, Floats, Floats]:
     """Weights, shares (nan where the weights sum to 0) and losses, each [steps, terms]."""
-    weights, losses = (table[[f"{kind}{term}" for term in terms]].to_numpy(dtype=float) for kind in (_WEIGHT, _LOSS))
+    weights, losses = (table[[f"{kind}{term}" for term in terms]].to_numpy(dtype=float) for kind in (WEIGHT, _LOSS))
     total = weights.sum(axis=1, keepdims=True)
     return weights, weights / np.where(total == 0, np.nan, total), losses
 
@@ -102,6 +104,12 @@ def _lines(ax: Axes, steps: Floats, values: Floats, terms: Sequence[str], *, alo
         look: dict[str, Any] = {"linewidth": 1.5} if alone else {"linewidth": 0.9, "alpha": 0.75}
         label = printable(term)
         ax.plot(steps[::every], smooth[::every], color=colour(index), marker=marker, label=label, zorder=3, **look)
+
+
+def _no_magnified_rounding(ax: Axes, values: Floats) -> None:
+    low, high = np.nanmin(values), np.nanmax(values)
+    if high - low < _ROUNDING * abs(high):
+        ax.set_ylim(low - 0.1 * abs(low), high + 0.1 * abs(high))
 
 
 def _log_scale(ax: Axes, values: Floats, *, least_decades: float) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
+from rich.console import Console
+from rich.progress import track
 
 from hallmark.analysis.figures import (
     DASHES,
@@ -18,13 +21,13 @@ from hallmark.analysis.figures import (
     MUTED,
     WIDTH,
     colour,
+    headed,
     house_style,
     new_figure,
-    printable,
     readable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, resampling, show
+from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, resampling, show, shown_task
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, all_intervals
@@ -75,7 +78,8 @@ class Robustness:
         state.save_table(TABLE, table.assign(split=state.split, level=self.resampling["level"]))
         for keys, rows in table.groupby(["task", "metric"], sort=False):
             task, metric = map(str, keys)
-            show(f"{readable(metric)} of {task} on {state.split}, by strength", overview(rows))
+            title = headed(f"{readable(metric)} on {state.split}, by strength", shown_task(task, table))
+            show(title, overview(rows))
         if chosen:
             state.save_figure(TABLE, robustness_figure(table))
 
@@ -96,10 +100,12 @@ class Robustness:
     def table(self, state: State, perturbations: Sequence[Perturbation]) -> pd.DataFrame:
         """One row a task, metric, perturbation and strength; clean rows first, which have no drop."""
         records = list(self._clean(state.predictions))
-        for perturbation in perturbations:
-            for strength in self.strengths:
-                changed = state.predict(perturbation.at(strength))
-                records += self._suffered(state.predictions, changed, perturbation.name, strength)
+        passes = list(product(perturbations, self.strengths))
+        for perturbation, strength in track(
+            passes, "perturbed inputs", transient=True, disable=not Console().is_terminal
+        ):
+            changed = state.predict(perturbation.at(strength))
+            records += self._suffered(state.predictions, changed, perturbation.name, strength)
         found = pd.DataFrame(records)
         order = {key: found[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
         return found.sort_values(
@@ -194,7 +200,7 @@ def robustness_figure(table: pd.DataFrame) -> Figure:
     for ax, ((task, metric), rows) in zip(axes, panels, strict=False):
         _panel(ax, rows)
         title = readable(str(metric)) + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
-        ax.set_title(title if table["task"].nunique() == 1 else f"{printable(str(task))}: {title}")
+        ax.set_title(headed(title, shown_task(str(task), table)))
     for ax in axes[len(panels) :]:
         ax.set_axis_off()
     for ax in axes[max(0, len(panels) - n_columns) : len(panels)]:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from hallmark.analysis.figures import (
     DASHES,
     MUTED,
+    headed,
     house_style,
     interval_dots,
     new_figure,
@@ -16,7 +17,7 @@ from hallmark.analysis.figures import (
     readable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import figure_name, labelled_tasks, resampling, show
+from hallmark.analysis.tables import figure_name, labelled_tasks, resampling, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, all_intervals, wilson
 
@@ -54,8 +55,10 @@ class Slices:
         state.save_table("slices", table)
         for task, rows in table.groupby("task", sort=False):
             rows = rows.dropna(axis="columns", how="all")
-            show(f"Slices of {state.split} ({task})", rows.drop(columns=["task", "n_groups"]))
-            state.save_figure(figure_name("slices", str(task), state.predictions), slice_figure(rows))
+            named = shown_task(str(task), state.predictions)
+            show(headed(f"slices of {state.split}", named), rows.drop(columns=["task", "n_groups"]))
+            figure = slice_figure(rows, named)
+            state.save_figure(figure_name("slices", str(task), state.predictions), figure)
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row for all data of a task (slice `all`), then one a category; intervals in `_low` and `_high`.
@@ -108,7 +111,7 @@ def _categories(predictions: pd.DataFrame, column: str) -> list[str]:
 
 
 @house_style()
-def slice_figure(table: pd.DataFrame) -> Figure:
+def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     """One panel a slice column, from `Slices.table` of one task; its row `all` is the reference line."""
     metrics = [name for name in _METRICS if name in table]
     overall = table[table["slice"] == "all"].iloc[0]
@@ -126,7 +129,7 @@ def slice_figure(table: pd.DataFrame) -> Figure:
             zorder=1,
             label=f"{readable(metrics[0])} of all {overall['n']}: {overall[metrics[0]]:.3f}",
         )
-    axes[-1].set_xlabel(" and ".join(readable(name) for name in metrics))
+    axes[-1].set_xlabel(headed(" and ".join(readable(name) for name in metrics), task))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure

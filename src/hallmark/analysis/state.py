@@ -1,7 +1,7 @@
 """What an analysis is given, and the shape of every analysis."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.storage.files import atomic_path, write_csv, write_json
+from hallmark.storage.files import atomic_path, write_csv, write_json, write_text
 
 if TYPE_CHECKING:
     from hallmark.data.module import DataModule, View
@@ -29,6 +29,7 @@ class State:
         predict: predictions of the same split with every raw input changed by a view; not stored.
         data: the data module, told what the model reads; of a set of repeats that of its first run.
         load: data module and module with the selected weights, for analyses that need them.
+        written: files that were saved, in order.
     """
 
     directory: Path
@@ -39,6 +40,7 @@ class State:
     predict: Callable[["View"], pd.DataFrame]
     data: Callable[[], "DataModule"]
     load: Callable[[], tuple["DataModule", Any]]
+    written: list[Path] = field(default_factory=list)
 
     @cached_property
     def loaded(self) -> "tuple[DataModule, Any]":
@@ -48,16 +50,28 @@ class State:
     def save_table(self, name: str, frame: pd.DataFrame) -> Path:
         path = self.directory / "analysis" / f"{name}.csv"
         write_csv(path, frame)
-        return path
+        return self._saved(path)
 
     def save_json(self, name: str, value: Any) -> Path:
         path = self.directory / "analysis" / f"{name}.json"
         write_json(path, value)
-        return path
+        return self._saved(path)
+
+    def save_text(self, name: str, text: str) -> Path:
+        """Write `analysis/<name>`."""
+        path = self.directory / "analysis" / name
+        write_text(path, text)
+        return self._saved(path)
 
     def save_figure(self, name: str, figure: Figure) -> Path:
         """Write `figures/<name>.png` and `.pdf`; return the PNG's path."""
-        return save_figure(self.directory / "figures" / f"{name}.png", figure)
+        png = save_figure(self.directory / "figures" / f"{name}.png", figure)
+        self._saved(png.with_suffix(".pdf"))
+        return self._saved(png)
+
+    def _saved(self, path: Path) -> Path:
+        self.written.append(path)
+        return path
 
 
 def save_figure(png: Path, figure: Figure) -> Path:

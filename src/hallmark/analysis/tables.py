@@ -1,6 +1,7 @@
 """What several analyses do with the predictions table and with their own tables."""
 
 import math
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,7 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hallmark.checks import require
+from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, class_order, labelled_rows
+
+_WIDTH = 160
 
 
 def labelled_tasks(predictions: pd.DataFrame) -> Iterator[tuple[str, list[str] | None, pd.DataFrame]]:
@@ -26,9 +30,14 @@ def classified_tasks(predictions: pd.DataFrame) -> list[tuple[str, list[str], pd
     return [(task, classes, rows) for task, classes, rows in labelled_tasks(predictions) if classes is not None]
 
 
+def shown_task(task: str, predictions: pd.DataFrame) -> str | None:
+    """`task`, or None where the table has no other."""
+    return None if predictions["task"].nunique() == 1 else task
+
+
 def figure_name(stem: str, task: str, predictions: pd.DataFrame) -> str:
     """`stem`, with the task's name where the table has more than one."""
-    return stem if predictions["task"].nunique() == 1 else f"{stem}_{task}"
+    return stem if shown_task(task, predictions) is None else f"{stem}_{task}"
 
 
 def check_metrics(metrics: Sequence[str]) -> None:
@@ -50,14 +59,30 @@ def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
 
 
 def interval_texts(table: pd.DataFrame, name: str, sign: str = "", digits: int = 3) -> list[str]:
-    """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734]; a dash where undefined."""
+    """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734].
+
+    A dash stands for an undefined value; a value without an interval stands alone.
+    """
     form = f"{sign}.{digits}f"
     ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
-    return ["–" if math.isnan(value) else f"{value:{form}} [{low:{form}}, {high:{form}}]" for value, low, high in ends]
+    return [_with_interval(form, *cell) for cell in ends]
+
+
+def _with_interval(form: str, value: float, low: float, high: float) -> str:
+    if math.isnan(value):
+        return "–"
+    return f"{value:{form}}" if math.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
+
+
+def wide_console() -> Console:
+    """The terminal; a file or a pipe, which has no width of its own, is given one that breaks no interval."""
+    console = Console()
+    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDTH)
 
 
 def show(title: str, frame: pd.DataFrame) -> None:
-    """Print a table to the terminal, a value and the ends of its interval in one column."""
+    """Print a table to the terminal, a value and the ends of its interval in one column, without the only task."""
+    frame = frame.drop(columns=["task"] if "task" in frame and set(frame["task"]) == {MAIN} else [])
     ends = [str(name) for name in frame if {f"{name}_low", f"{name}_high"} <= set(frame)]
     shown = frame.assign(**{name: interval_texts(frame, name) for name in ends})
     shown = shown.drop(columns=[f"{name}{end}" for name in ends for end in ("_low", "_high")])
@@ -67,7 +92,7 @@ def show(title: str, frame: pd.DataFrame) -> None:
         table.add_column(Text(str(column)), justify="right" if numeric else "left")
     for row in shown.itertuples(index=False):
         table.add_row(*(Text(_cell(value)) for value in row))
-    console = Console()
+    console = wide_console()
     console.print(Text(title, style="bold"))
     console.print(table)
 

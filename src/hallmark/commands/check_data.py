@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         if not data.problems.found:
             raise
-        refusal = str(error).splitlines()[0]
+        refusal = str(error).splitlines()[0].removesuffix(":")
     _show_problems(data)
     if refusal is None:
         refusal = _check_splits(data)

@@ -94,15 +94,10 @@ def _bound(finished: Finished) -> DataModule:
 def _analyse(state: State, analyses: dict[str, Analysis]) -> list[Path]:
     """Print the metrics and run the analyses; gives what they wrote."""
     print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}")
-    left: list[Path] = []
     for name, analysis in analyses.items():
+        before = len(state.written)
         with setting(f"analysis.{name}"):
             analysis.run(state)
-        written = sorted(_written(state.directory, name))
+        written = sorted(state.written[before:])
         say(f"{name}: {', '.join(path.relative_to(state.directory).as_posix() for path in written)}")
-        left += written
-    return left
-
-
-def _written(directory: Path, name: str) -> list[Path]:
-    return [path for folder in ("analysis", "figures") for path in (directory / folder).glob(f"{name}*.*")]
+    return state.written

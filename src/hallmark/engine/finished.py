@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from hallmark.data.module import DataModule, View
 from hallmark.engine.job import Job
 from hallmark.engine.predict import load_weights, predict_split, predicted
-from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
+from hallmark.engine.train import build_module, build_trainer, predictor, prepare_data, read_history, train
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import TrainableModule
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -65,6 +65,11 @@ class Finished:
     def trainer(self) -> Trainer:
         return predictor(self.job)
 
+    @cached_property
+    def quiet_trainer(self) -> Trainer:
+        """Without a progress bar, for the many passes of one analysis."""
+        return build_trainer(self.job, [], [], alone=True)
+
     @property
     def history(self) -> pd.DataFrame:
         return read_history(self.run)
@@ -92,7 +97,7 @@ class Finished:
         """
         if split == TEST:
             self._check_look()
-        return predicted(self.trainer, self.module, self.data, split, view)
+        return predicted(self.quiet_trainer, self.module, self.data, split, view)
 
     def _check_look(self) -> OpenLook:
         if self.look is None:

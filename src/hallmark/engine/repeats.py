@@ -91,7 +91,8 @@ def _finish(directory: Path) -> None:
 
 def repeats_table(repeats: RepeatSet) -> Table:
     """A rich table of `RepeatSet.table`."""
-    frame = repeats.table().drop(columns="checkpoint").round({"seconds": 1})
+    frame = repeats.table().drop(columns="checkpoint")
+    frame["seconds"] = [f"{seconds:.1f}" for seconds in frame["seconds"]]
     n = len(frame) - 2
     table = Table(*frame, title=f"{repeats.record.name} · {repeats.record.repeat} · n = {n}")
     for place, row in enumerate(frame.itertuples(index=False)):

@@ -7,6 +7,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from hallmark.engine.readiness import Check, repeats_of
+from hallmark.report.measures import run_table
 from hallmark.report.wording import SPLITS, command_text, estimate
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
@@ -22,7 +23,8 @@ _LEVEL, _REPEATS = 0.95, 2000
 def results_block(result: Result, checks: Sequence[Check], looks: Sequence[Look]) -> str:
     """Settings, metrics with intervals and spread, checks and looks, in Markdown."""
     lines = [
-        *_facts(result), "", *_metrics(result), "", *_spread(repeats_of(result)), "Checks:", "",
+        *_facts(result), "", *_metrics(result), "", *_runs(repeats_of(result)), *_spread(repeats_of(result)),
+        "Checks:", "",
         *(f"- {check.name}: {check}" for check in checks), "", "Looks at the test split:", "",
         *(f"- {look}" for look in looks), "", *_settings(result),
     ]  # fmt: skip
@@ -92,6 +94,16 @@ def _table(result: Result, split: str) -> pd.DataFrame:
     if isinstance(result, RepeatSet):
         return result.predictions(split)
     return read_predictions(result.directory / "predictions" / f"{split}.parquet")
+
+
+def _runs(repeats: RepeatSet | None) -> Iterator[str]:
+    if repeats is None:
+        return
+    columns, rows = run_table(repeats)
+    yield f"The runs of {repeats.record.repeat}:"
+    yield ""
+    yield from (f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
+    yield ""
 
 
 def _spread(repeats: RepeatSet | None) -> Iterator[str]:

@@ -1,5 +1,7 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
+import math
+
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
@@ -7,6 +9,7 @@ from rich.table import Table
 from hallmark.analysis.tables import always_the_commonest, classified_tasks
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
+from hallmark.report.wording import plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
@@ -14,7 +17,7 @@ from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.tables import table_metrics
 from hallmark.storage.secrets import redacted
 
-_SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall")
+_SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
 LEVEL, REPEATS = 0.95, 1000  # of every interval that a command reports
 
 
@@ -55,7 +58,13 @@ def print_metrics(predictions: pd.DataFrame, title: str) -> None:
     """A table for each classification task with labelled rows."""
     for task, classes, rows in classified_tasks(predictions):
         of_task = "" if task == MAIN else f" · {task}"
-        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · n = {len(rows)}"))
+        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}"))
+
+
+def _size(rows: pd.DataFrame) -> str:
+    """Rows, and the groups that intervals resample where these are fewer."""
+    n_groups = rows["group"].nunique()
+    return f"n = {len(rows)}" + (f" in {plural(n_groups, 'group')}" if n_groups < len(rows) else "")
 
 
 def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str) -> Table:
@@ -65,6 +74,10 @@ def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str) -> Table:
     table = Table("metric", "value", f"{LEVEL:.0%} interval", "majority class", title=title)
     for name in _SHOWN:
         interval = intervals[name]
-        spread = f"[{interval.low:.3f}, {interval.high:.3f}]"
-        table.add_row(name, f"{interval.estimate:.3f}", spread, f"{majority[name]:.3f}")
+        spread = "–" if math.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"
+        table.add_row(name, _number(interval.estimate), spread, _number(majority[name]))
     return table
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -37,7 +37,8 @@ def _groups(conf: Path, *, without_sweep: bool) -> list[str]:
 
 def _described(folder: Path) -> list[str]:
     files = sorted(folder.glob("*.yaml"))
-    return [f"  {file.stem:<18}{' '.join(_comments(file)[:1])}".rstrip() for file in files]
+    width = max([18, *(len(file.stem) + 1 for file in files)])
+    return [f"  {file.stem:<{width}}{' '.join(_comments(file)[:1])}".rstrip() for file in files]
 
 
 def _comments(file: Path) -> list[str]:

@@ -31,9 +31,9 @@ def overview(results: Sequence[Result]) -> Section:
     """One row a result: its main metric, on what, and what it stands on."""
     rows = []
     for result in results:
-        main = result.main.get("val")
-        value = NOTHING if main is None else f"{main.name} {estimate(main.interval)}"
-        n = NOTHING if main is None else f"{len(main.rows):,}"
+        main = result.main_values.get("val", [])
+        value = ", ".join(f"{one.name} {estimate(one.interval)}" for one in main) or NOTHING
+        n = ", ".join(f"{len(one.rows):,}" for one in main) or NOTHING
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]
         rows.append([result.label, result.unit, value, n, *words, duration(seconds)])
@@ -59,6 +59,7 @@ def compare(results: Sequence[Result], split: str) -> Compared:
     for first, second in combinations(shown, 2):
         try:
             pairs += _pairs(first, second, split)
+            problems += _alone(first, second, split)
         except ValueError as error:
             problems.append(f"{first.label} and {second.label} cannot be compared: {error}.")
     adjusted = adjust([pair.found for pair in pairs])
@@ -73,12 +74,29 @@ def _pairs(first: Result, second: Result, split: str) -> list[Pair]:
     pairs = []
     for task, classes, rows in labelled_tasks(tables[0]):
         if task not in others:
-            raise ValueError(f"only the first has rows of task {task}")
+            continue
         own, other = same_members(rows, others[task])
         for metric in _metrics(first, classes):
             found = paired_difference(other, own, metric, level=LEVEL, repeats=PERMUTATIONS, seed=SEED)
             pairs.append(Pair(task, first.label, second.label, found))
     return pairs
+
+
+def _alone(first: Result, second: Result, split: str) -> list[str]:
+    """Sentences on tasks that only one of the two predicts."""
+    tasks = {result.label: _tasks(result, split) for result in (first, second)}
+    return [
+        f"{owner} does not predict {task}, which {other} is thus not compared on."
+        for owner, other in ((second.label, first.label), (first.label, second.label))
+        for task in tasks[other]
+        if task not in tasks[owner]
+    ]
+
+
+def _tasks(result: Result, split: str) -> list[str]:
+    table = result.predictions(split)
+    assert table is not None
+    return [task for task, _, _ in labelled_tasks(table)]
 
 
 def _metrics(result: Result, classes: list[str] | None) -> list[str]:
@@ -91,20 +109,22 @@ def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:
     blocks: list[Block] = [Paragraph(problem, Tone.CAUTION) for problem in compared.problems]
     keys = dict.fromkeys((pair.task, pair.found.metric) for pair in pairs)
     if len(labels) > 2:
-        blocks += [_matrix([p for p in pairs if (p.task, p.found.metric) == key], labels) for key in keys]
+        several = len({task for task, _ in keys}) > 1
+        for task, metric in keys:
+            name = f"{readable(metric)} of {task}" if several else readable(metric)
+            blocks.append(_matrix([p for p in pairs if (p.task, p.found.metric) == (task, metric)], labels, name))
     if pairs:
         blocks.append(_list(pairs, several_tasks=len({task for task, _ in keys}) > 1))
     return Section(f"Comparison on {SPLITS[compared.split]}", blocks) if blocks else None
 
 
-def _matrix(pairs: Sequence[Pair], labels: Sequence[str]) -> Table:
+def _matrix(pairs: Sequence[Pair], labels: Sequence[str], name: str) -> Table:
     cells = {(pair.first, pair.second): pair.found for pair in pairs}
     rows = []
     for row in labels:
         cells_of_row = [_cell(cells.get((row, column)), cells.get((column, row))) for column in labels]
         rows.append([row, *cells_of_row])
-    metric = readable(pairs[0].found.metric)
-    columns = [f"{metric}: row minus column", *labels]
+    columns = [f"{name}: row minus column", *labels]
     note = "* can be told apart after Holm's adjustment."
     return Table(columns, rows, frozenset(range(1, len(columns))), note=note)
 

@@ -1,7 +1,7 @@
 """From paths to the content of a report."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hallmark.report import measures, standing, stored
@@ -12,6 +12,7 @@ from hallmark.report.resampling import PERCENT
 from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
 from hallmark.report.wording import NOTHING, SPLITS, change, estimate, listed, number, p_text, plural
+from hallmark.runs.metrics import MAIN
 
 _FEW = 3
 _FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
@@ -116,41 +117,46 @@ def _pair_sentence(pair: Pair, split: str) -> str:
 
 
 def _result_sentence(result: Result) -> str:
-    main = result.main.get("val")
+    main = result.main_values.get("val")
     if main is None:
         return f"{result.label} has no labelled validation predictions."
     over = f" over {result.unit}" if result.repeats is not None else ""
-    groups = plural(main.rows["group"].nunique(), "group")
-    value = f"a validation {main.name} of {estimate(main.interval)}{over}"
-    return f"{result.label} reaches {value} ({PERCENT} interval, {groups})."
+    groups = plural(main[0].rows["group"].nunique(), "group")
+    values = listed([f"a validation {one.name} of {estimate(one.interval)}" for one in main])
+    return f"{result.label} reaches {values}{over} ({PERCENT} interval, {groups})."
 
 
 def _grounds(result: Result) -> list[str]:
     sentences = []
-    main = result.main.get("val")
-    if main is not None and main.classes is not None:
-        top, baseline = measures.commonest(main.rows, main.classes)
-        sentences.append(f"Always answering {top} would give {number(baseline[main.metric])}.")
-    if "test" in result.main:
-        sentences.append(f"On the test split it is {estimate(result.main['test'].interval)}.")
+    for main in result.main_values.get("val", []):
+        if main.classes is not None:
+            top, baseline = measures.commonest(main.rows, main.classes)
+            sentences.append(f"Always answering {top} would give {number(baseline[main.metric])}.")
+    if "test" in result.main_values:
+        values = [_of_task(estimate(one.interval), one.task) for one in result.main_values["test"]]
+        sentences.append(f"On the test split it is {listed(values)}.")
     seal = standing.seal_words(result)[0]
     return [*sentences, f"Leak checks: {standing.leak_verdict(result)[0]}. Test split: {seal}."]
+
+
+def _of_task(text: str, task: str) -> str:
+    return text if task == MAIN else f"{text} for {task}"
 
 
 def _highlights(results: Sequence[Result]) -> list[Highlight]:
     leaks = [(result.label, *standing.leak_verdict(result)) for result in results]
     seals = [(result.label, *standing.seal_words(result)) for result in results]
-    shown = [_value_highlight(one) for one in (results if len(results) <= _FEW else [_best(results)])]
+    shown = [one for result in (results if len(results) <= _FEW else [_best(results)]) for one in _values(result)]
     return [*shown, *_shared("Leak checks", leaks), *_shared("Test split", seals)]
 
 
-def _value_highlight(result: Result) -> Highlight:
-    main = result.main.get("val")
-    if main is None:
-        return Highlight(result.label, NOTHING, "no labelled validation predictions", Tone.CAUTION)
-    value, _, interval = estimate(main.interval).partition(" ")
-    note = ", ".join(filter(None, [interval, result.unit]))
-    return Highlight(f"{result.label}: validation {main.name}", value, note)
+def _values(result: Result) -> Iterator[Highlight]:
+    if "val" not in result.main_values:
+        yield Highlight(result.label, NOTHING, "no labelled validation predictions", Tone.CAUTION)
+    for main in result.main_values.get("val", []):
+        value, _, interval = estimate(main.interval).partition(" ")
+        note = ", ".join(filter(None, [interval, result.unit]))
+        yield Highlight(f"{result.label}: validation {main.name}", value, note)
 
 
 def _shared(name: str, found: Sequence[tuple[str, str, Tone]]) -> list[Highlight]:

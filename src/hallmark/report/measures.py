@@ -19,6 +19,7 @@ from hallmark.report.pictures import thumbnail
 from hallmark.report.resampling import LEVEL, PERCENT, REPEATS, RESAMPLING, SEED
 from hallmark.report.sources import OUT_OF_FOLD, Result
 from hallmark.report.wording import NOTHING, SPLITS, estimate, number, plural
+from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     LOWER_IS_BETTER,
@@ -103,17 +104,22 @@ def repeats(result: Result) -> Section | None:
     """The runs of a set with mean and standard deviation; None for a run."""
     if result.repeats is None:
         return None
-    frame = result.repeats.table()
-    numeric = [name for name in frame if name not in ("run", "note", "checkpoint")]
+    columns, rows = run_table(result.repeats)
+    places = frozenset(place for place, name in enumerate(columns) if name not in ("run", "note", "checkpoint"))
+    note = "std is the sample's standard deviation, which a single run does not have."
+    return Section("Repeats", [Table(columns, rows, places, footer=2, note=note)])
+
+
+def run_table(repeats: RepeatSet) -> tuple[list[str], list[list[str]]]:
+    """Head and rows of `RepeatSet.table` as text, checkpoints relative to the folder of the runs."""
+    frame = repeats.table()
     frame = frame.assign(checkpoint=[_inside(value) for value in frame["checkpoint"]])
     rows = [[_cell(name, row[name]) for name in frame.columns] for row in frame.astype(object).to_dict("records")]
-    places = frozenset(place for place, name in enumerate(frame.columns) if name in numeric)
-    note = "std is the sample's standard deviation, which a single run does not have."
-    return Section("Repeats", [Table([str(name) for name in frame], rows, places, footer=2, note=note)])
+    return [str(name) for name in frame], rows
 
 
 def _inside(path: object) -> str:
-    return "/".join(str(path).split("/")[-2:]) if isinstance(path, str) else ""
+    return "/".join(str(path).split("/")[-3:]) if isinstance(path, str) else ""
 
 
 def _cell(name: str, value: object) -> str:
@@ -228,6 +234,8 @@ def _case(row: Mapping[Any, Any], runs: int) -> Case:
         note = f"wrong in {row['times']} of {runs} runs" if row["times"] else f"right in all {runs} runs, but unsure"
     if "task" in row:
         note = f"{row['task']}, {note}"
+    if "recording" in row and "group" in row:
+        note += f", subject {row['group']}"
     text = row.get("text")
     return Case(
         str(row["guid"]), str(row["target"]), str(row["prediction"]), float(row["confidence"]), note,

@@ -132,20 +132,26 @@ class Result:
             self._pooled[split] = tables[0] if tables and pooled is None else pooled
         return self._pooled[split]
 
-    @cached_property
+    @property
     def main(self) -> dict[str, MainValue]:
-        """The main value by split, of the splits that have one."""
-        found = {split: self._main(split) for split in SPLITS}
-        return {split: value for split, value in found.items() if value is not None}
+        """The first of the main values by split, of the splits that have one."""
+        return {split: values[0] for split, values in self.main_values.items()}
 
-    def _main(self, split: str) -> MainValue | None:
+    @cached_property
+    def main_values(self) -> dict[str, list[MainValue]]:
+        """The main metric by split: of the task that selected the weights, or of each task where their mean did."""
+        found = {split: self._main(split) for split in SPLITS}
+        return {split: values for split, values in found.items() if values}
+
+    def _main(self, split: str) -> list[MainValue]:
         predictions = self.predictions(split)
         tasks = list(labelled_tasks(predictions)) if predictions is not None else []
         selected = str((self.record.selected or {}).get("metric", "")).split("/")
+        values = []
         for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
             metric = "score" if classes is None else self.main_metric
-            return MainValue(metric, task, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes)
-        return None
+            values.append(MainValue(metric, task, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes))
+        return values
 
     @property
     def histories(self) -> list[pd.DataFrame]:

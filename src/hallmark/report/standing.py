@@ -11,6 +11,7 @@ from hallmark.analysis.figures import readable
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.wording import NOTHING, command_text, duration, listed, moment, number, plural, without_secrets
+from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
 
@@ -209,7 +210,8 @@ def _begun(result: Result) -> bool:
 
 
 def _look_row(position: int, look: Look, metric: str) -> list[str]:
-    scores = [number(metrics[metric]) for metrics in look.metrics.values() if metrics.get(metric) is not None]
+    found = {task: metrics[metric] for task, metrics in look.metrics.items() if metrics.get(metric) is not None}
+    scores = [number(value) if task == MAIN else f"{task} {number(value)}" for task, value in found.items()]
     runs = listed([subject.run_id for subject in look.runs])
     value = ", ".join(scores) or ("cut off" if look.completed is None else NOTHING)
     reason = look.reason or ("the first look" if position == 1 else "none given")

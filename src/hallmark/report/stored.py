@@ -3,7 +3,7 @@
 import pandas as pd
 
 from hallmark.analysis.figures import readable
-from hallmark.analysis.loss_weights import TABLE, loss_weight_curves, read_loss_weights
+from hallmark.analysis.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.report.charts import chart_name
@@ -19,6 +19,8 @@ def loss_weights(result: Result, prefix: str) -> Section | None:
     if not all((run.directory / f"{TABLE}.csv").exists() for _, run in result.members):
         return None
     tables = read_loss_weights(result.directory)
+    if sum(str(name).startswith(WEIGHT) for name in tables[0]) == 1:
+        return None
     alt = "weight of each loss term by step, its share of all weights, and the unweighted losses"
     return Section("Loss weights", [Charts([Chart(chart_name(prefix, TABLE), loss_weight_curves(*tables), alt)])])
 

@@ -127,6 +127,7 @@ def test_every_problem_of_a_file_is_listed_and_none_stops(folder, read):
     folder.add("short", samples=7)
     folder.add("fast", samples=40, rate=8.0)
     folder.add("half", samples=16, channels=("x", "z"))
+    folder.add("dull", signals=np.column_stack([np.arange(16.0), np.full(16, np.nan)]).astype(np.float32))
     folder.add("dark", signals=np.full((16, 2), np.nan, np.float32))
     folder.add("broken")
     (folder.path / "broken.npz").write_bytes(b"no")
@@ -134,13 +135,13 @@ def test_every_problem_of_a_file_is_listed_and_none_stops(folder, read):
     corpus = read()
     assert sorted(kinds(read)) == [
         ("blind", "unreadable_frames"), ("broken", "unreadable_file"), ("dark", "unobserved"),
-        ("fast", "wrong_rate"), ("half", "missing_channel"), ("short", "too_short"),
+        ("dull", "missing_channel"), ("fast", "wrong_rate"), ("half", "missing_channel"), ("short", "too_short"),
     ]  # fmt: skip
-    assert sorted(set(corpus.samples["recording"])) == ["blind", "good", "half"]
+    assert sorted(set(corpus.samples["recording"])) == ["blind", "dull", "good", "half"]
     assert (corpus.samples["frame"] == -1).all()
     details = {problem.id: problem.detail for problem in read.problems.found}
     assert "8 Hz, where the others or data.rate have 4 Hz" in details["fast"]
-    assert "half.npz: without y" in details["half"]
+    assert "half.npz: without y" in details["half"] and "dull.npz: without y" in details["dull"]
     assert sorted(set(read(missing_channel="skip").samples["recording"])) == ["blind", "good"]
     assert set(read(rate=8.0).samples["recording"]) == {"fast"}
 

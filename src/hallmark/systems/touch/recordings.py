@@ -15,7 +15,7 @@ from hallmark.storage.files import atomic_path, read_json, write_json
 from hallmark.storage.hashing import digest
 from hallmark.systems.touch.signals import FileError, read_frames, read_signals
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Parsed:
     Attributes:
         error: why its signals cannot be used; "" if they can.
         rate: of the signals, in Hz.
-        missing: configured channels that it lacks.
+        missing: configured channels of which it has no value while it has some of others.
         first, samples: its rows of `Recordings.values`.
         starts: first row in `values` of each of its stretches without a gap.
         seconds: when each stretch starts, from the first sample on.

@@ -28,7 +28,7 @@ class Signals:
     Attributes:
         values: float32 [samples, C] in physical units, nan where nothing was measured.
         rate: in Hz.
-        missing: configured channels that the file lacks; their column of `values` is nan.
+        missing: configured channels of which the file has no value while it has some of others; all nan in `values`.
         starts: int [stretches], first sample of each stretch without a gap, ascending from 0.
         seconds: [stretches], when each of them starts, from the first sample of the recording.
     """
@@ -54,9 +54,8 @@ def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Sig
         table, own_rate = _npz(path) if path.suffix == ".npz" else (_frame(path), None)
     except _BROKEN as error:
         raise FileError(f"{path}: {error or type(error).__name__}") from error
-    missing = [name for name in channels if name not in table]
     _demand(
-        len(missing) < len(channels),
+        any(name in table for name in channels),
         path,
         f"one of the channels {', '.join(channels)}; found {', '.join(table.columns)}",
     )
@@ -65,6 +64,8 @@ def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Sig
         if name in table:
             values[:, place] = _numbers(table[name], path)
     values[~np.isfinite(values)] = np.nan
+    measured = [name for place, name in enumerate(channels) if np.isfinite(values[:, place]).any()]
+    missing = [name for name in channels if name not in (measured or table)]
     if "t" not in table:
         found = own_rate or rate
         _demand(found is not None, path, "a column t in seconds, or else a rate: give data.rate")
