@@ -7,7 +7,6 @@ looks at the test folds once. Each fit is an ordinary run: an interrupted benchm
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
@@ -135,25 +134,30 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=Path, help="in the layout that the converter reads")
     parser.add_argument("--recordings", type=Path, default=Path("outputs/recordings/stress"))
     parser.add_argument("--repeat", default="folds:5x3")
+    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS, help="the main one among them")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     quieten()
-    began = time.perf_counter()
     convert(arguments.folder, arguments.recordings)
-    sets = {preset: train_set(preset, arguments.recordings, arguments.repeat) for preset in PRESETS}
+    sets = {preset: train_set(preset, arguments.recordings, arguments.repeat) for preset in arguments.presets}
     for one in sets.values():
         sealed_tables([member.run for member in one.members])
     tables = {name: one.predictions("test") for name, one in sets.items()}
     probe = probe_table(sets[MAIN])
-    subjects = tables[MAIN]["group"].nunique()
-    windows = len(_of_task(tables[MAIN], "action")) // len(sets[MAIN].predictions("test")["repetition"].unique())
-    what = (
-        f"{windows} windows of {subjects} subjects, `repeat={arguments.repeat}`, {torch.get_num_threads()} thread(s)."
-    )
-    lines = [what, "", *metric_rows({MAIN: tables[MAIN], "linear probe": probe}), ""]
-    lines += [*differences(tables[MAIN], probe), "", *balances(sets, tables), ""]
-    minutes = (time.perf_counter() - began) / 60
-    write_block(arguments.output, [*lines, f"{minutes:.0f} minutes from the recordings to this table."], "stress")
+    rows = _of_task(tables[MAIN], "action")
+    windows, subjects = len(rows) // rows["repetition"].nunique(), rows["group"].nunique()
+    size = f"{windows} windows of {subjects} subjects, `repeat={arguments.repeat}`"
+    lines = [
+        f"{size}, {torch.get_num_threads()} thread(s).",
+        "",
+        *metric_rows({MAIN: tables[MAIN], "linear probe": probe}),
+        "",
+    ]
+    lines += [*differences(tables[MAIN], probe), ""]
+    if set(SINGLE_TASK.values()) <= set(sets):
+        lines += [*balances(sets, tables), ""]
+    minutes = sum(map(_seconds, sets.values())) / 60
+    write_block(arguments.output, [*lines, f"{minutes:.0f} minutes of training in all."], "stress")
 
 
 if __name__ == "__main__":

@@ -144,3 +144,16 @@ def test_the_error_counts_lists_and_advises() -> None:
     assert len([line for line in lines if " ~ " in line]) == 20
     assert "6 more in leakage.csv" in lines[-2]
     assert "data.leakage=report" in lines[-1]
+
+
+def test_the_message_lists_some_pairs_of_each_kind() -> None:
+    pairs = [("signals", number) for number in range(300)] + [("subject", number) for number in range(3)]
+    findings = pd.DataFrame(
+        [(f"identical {kind}", f"a{n}", "train", f"b{n}", "val") for kind, n in pairs],
+        columns=["kind", "first_id", "first_split", "second_id", "second_split"],
+    )
+    lines = str(LeakageError(findings)).splitlines()
+    assert lines[0] == "leakage between splits: 300 identical signals, 3 identical subject"
+    assert sum("identical signals:" in line for line in lines) == 10
+    assert sum("identical subject:" in line for line in lines) == 3
+    assert "290 more in leakage.csv" in lines[-2]

@@ -120,3 +120,9 @@ def test_terms_that_are_none_are_refused(module):
     for terms in ([], ["label", "label"]):
         with pytest.raises(SettingError, match="terms"):
             module(Equal, terms=terms)
+
+
+def test_a_single_term_leaves_no_trace(module, fit):
+    alone = module(Equal, terms=["label"])
+    fit(alone, StepSeeds(0), epochs=1)
+    assert alone.traces() == {}

@@ -14,17 +14,21 @@ from hallmark.data.images import perceptual_hashes
 _HAMMING = 6
 _RMS = 8.0
 
+_LISTED = 20  # pairs in a message, some of each kind
+
 
 class LeakageError(Portable, ValueError):
     """Splits share content; `findings` lists the pairs."""
 
     def __init__(self, findings: pd.DataFrame) -> None:
         counts = ", ".join(f"{n} {kind}" for kind, n in findings["kind"].value_counts().items())
+        shown = findings.groupby("kind", sort=False).head(max(1, _LISTED // findings["kind"].nunique()))
         lines = [
             f"  {row.kind}: {row.first_id} ({row.first_split}) ~ {row.second_id} ({row.second_split})"
-            for row in findings.head(20).itertuples()
+            for row in shown.itertuples()
         ]
-        more = [f"  … and {len(findings) - 20} more in leakage.csv"] if len(findings) > 20 else []
+        rest = len(findings) - len(shown)
+        more = [f"  … and {rest} more in leakage.csv"] if rest else []
         advice = "Mend the split, or record the leak for ever with data.leakage=report"
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings

@@ -66,7 +66,9 @@ class MultiTermModule(TrainableModule):
         self.balance.end_epoch()
 
     def traces(self) -> dict[str, pd.DataFrame]:
-        """`loss_weights`: epoch, step, and of each step the weight and the loss of each term."""
+        """`loss_weights`: epoch, step, and of each step the weight and the loss of each term; a single one has none."""
+        if len(self.terms) == 1:
+            return {}
         columns = [f"{kind}/{term}" for kind in ("weight", "loss") for term in self.terms]
         table = pd.DataFrame(self._trace, columns=["epoch", *columns]).astype({"epoch": int})
         table.insert(1, "step", range(len(table)))
