@@ -22,7 +22,8 @@ class LeakageError(Portable, ValueError):
 
     def __init__(self, findings: pd.DataFrame) -> None:
         counts = ", ".join(f"{n} {kind}" for kind, n in findings["kind"].value_counts().items())
-        shown = findings.groupby("kind", sort=False).head(max(1, _LISTED // findings["kind"].nunique()))
+        in_turn = findings.groupby("kind").cumcount().sort_values(kind="stable").index
+        shown = findings.loc[in_turn[:_LISTED]].sort_index()
         lines = [
             f"  {row.kind}: {row.first_id} ({row.first_split}) ~ {row.second_id} ({row.second_split})"
             for row in shown.itertuples()
