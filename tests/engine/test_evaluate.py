@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from hallmark.data.leakage import LeakageError
 from hallmark.runs.predictions import read_predictions
@@ -196,3 +197,18 @@ def test_a_run_that_is_not_named(compose):
 def test_the_only_run_of_an_experiment_is_found_by_its_folder(evaluate, run):
     evaluate(Run(run.directory.parent), "split=test")
     assert "test" in run.metrics
+
+
+def test_a_run_whose_settings_the_code_no_longer_has_says_so(evaluate, run):
+    config = OmegaConf.load(run.directory / "config.yaml")
+    config.model.stop_words = True
+    OmegaConf.save(config, run.directory / "config.yaml")
+    with pytest.raises(ValueError, match="unexpected keyword argument 'stop_words'") as caught:
+        evaluate(run, "split=predict")
+    assert "other code" not in str(caught.value)  # the code is the same: somebody wrote into the file
+    record = run.record
+    record.provenance.code["systems/sentiment/module.py"] = "0" * 8
+    record.git["commit"] = "0123abcd"
+    record.write(run.directory)
+    with pytest.raises(ValueError, match=r"made with other code, .*'stop_words'.*check out commit 0123abcd"):
+        evaluate(Run(run.directory), "split=predict")

@@ -19,7 +19,7 @@ def build(node: DictConfig, **arguments: Any) -> Any:
 
     Raises:
         SettingError: a value has the wrong type or range; the key is its whole path in the config.
-        ValueError: any other complaint of a constructor about its arguments.
+        ValueError: any other complaint of a constructor about its arguments, or about which there are.
     """
     check_types(node)
     try:
@@ -83,4 +83,6 @@ def _named(error: InstantiationException) -> Exception:
         return ValueError(str(cause))
     if isinstance(cause, ValueError):
         return cause
+    if isinstance(cause, TypeError) and " argument" in str(cause):  # a key too many or too few
+        return ValueError(f"{found.group(1) if found else 'configuration'}: {cause}")
     return error

@@ -16,6 +16,7 @@ from hallmark.engine.predict import load_weights, predict_split, predicted
 from hallmark.engine.train import build_module, build_trainer, predictor, prepare_data, read_history, train
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import TrainableModule
+from hallmark.runs.identity import code_hashes
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TEST, OpenLook, SealedError, seal_of
@@ -57,7 +58,18 @@ class Finished:
 
     @cached_property
     def module(self) -> TrainableModule:
-        module = build_module(self.job, self.data)
+        data = self.data
+        try:
+            module = build_module(self.job, data)
+        except ValueError as error:
+            record = self.run.record
+            assert record is not None
+            if record.provenance.code == code_hashes(self.job.config.model._target_):
+                raise
+            raise ValueError(
+                f"{self.run.directory}: made with other code, whose settings do not fit any more ({error}); "
+                f"check out commit {record.git['commit']}, or train again with rerun=true"
+            ) from error
         load_weights(module, self.run.best)
         return module.eval()
 
