@@ -82,8 +82,10 @@ def _contents(data: bytes) -> list[bytes]:
             place += BLOCK - place % BLOCK
             continue
         header = data[place : place + HEADER]
-        length, kind = int.from_bytes(header[4:6], "little"), header[6]
+        length, kind = int.from_bytes(header[4:6], "little"), int.from_bytes(header[6:])
         content = data[place + HEADER : place + HEADER + length]
+        if len(header) < HEADER or len(content) < length:
+            break  # the rest is not flushed yet
         assert zlib.crc32(bytes([kind]) + content) == int.from_bytes(header[:4], "little")
         part = content if kind in (WHOLE, FIRST) else part + content
         if kind in (WHOLE, LAST):
