@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import IntEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from hallmark.checks import require
+from hallmark.data.generated import generated
 from hallmark.systems.refseg.masks import Rle, boxes, empty, encode
 from hallmark.systems.refseg.sample.expressions import Expression, expressions
 from hallmark.systems.refseg.sample.scenes import SIDE, Scene, Thing, draw_scene
@@ -118,8 +118,7 @@ def _records(seed: int, split: str, rows: int, synonyms: float, counts: Counter[
         yield _record(scene, found, split, row)
 
 
-def _build(folder: Path, arguments: dict[str, Any]) -> None:
-    folder.mkdir()
+def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
     counts = Counter[str]()
     for split in SPLITS:
         synonyms = 0.0 if split == "train" else arguments["synonyms"]
@@ -127,20 +126,7 @@ def _build(folder: Path, arguments: dict[str, Any]) -> None:
         with pq.ParquetWriter(folder / f"{split}.parquet", SCHEMA, compression="zstd") as writer:
             while group := [record for _, record in zip(range(_ROW_GROUP), records, strict=False)]:
                 writer.write_table(pa.Table.from_pylist(group, SCHEMA), row_group_size=_ROW_GROUP)
-    record = {"version": VERSION, "arguments": arguments, "counts": dict(sorted(counts.items()))}
-    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _is_complete(folder: Path, arguments: dict[str, Any]) -> bool:
-    """Whether `folder` holds this very world (True) or nothing (False); ValueError for anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record = folder / "sample.json"
-    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    if found and found["version"] == VERSION and found["arguments"] == arguments:
-        return True
-    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
-    raise ValueError(f"{folder} holds {held}, not {arguments}, version {VERSION}; choose another folder")
+    return counts
 
 
 def generate(folder: Path, *, train: int, val: int, test: int, seed: int, synonyms: float) -> Path:
@@ -163,15 +149,4 @@ def generate(folder: Path, *, train: int, val: int, test: int, seed: int, synony
         require(arguments[name] >= 0, name, arguments[name], "must be at least 0")
     require(0 <= synonyms <= 1, "synonyms", synonyms, "a share from 0 to 1")
     require(train + val + test > 0, "train", train, "an image in some split")
-    if _is_complete(folder, arguments):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        built = Path(temporary) / folder.name
-        _build(built, arguments)
-        try:
-            built.rename(folder)
-        except OSError:
-            if not _is_complete(folder, arguments):
-                raise
-    return folder
+    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))

@@ -1,18 +1,17 @@
 """The sample corpus on disk: which posts there are, what they mean, and the files that hold them."""
 
 import csv
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from enum import IntEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from hallmark.checks import require
+from hallmark.data.generated import generated
 from hallmark.systems.sentiment.sample import pictures, tweets
 
 VERSION = 1
@@ -133,7 +132,7 @@ def _write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]
         writer.writerows(rows)
 
 
-def _build(folder: Path, arguments: dict[str, Any]) -> None:
+def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
     rows, unlabelled, seed = (arguments[name] for name in ("rows", "unlabelled", "seed"))
     (folder / "data").mkdir(parents=True)
     order = _stream(seed, 0, _Stream.ORDER)
@@ -151,20 +150,7 @@ def _build(folder: Path, arguments: dict[str, Any]) -> None:
     _write_rows(folder / "train.txt", ("guid", "tag"), ((guids[i], tags[i]) for i in order.permutation(rows)))
     _write_rows(folder / "test_without_label.txt", ("guid", "tag"), ((guid, "null") for guid in guids[rows:]))
     _write_rows(folder / "latent.csv", ("guid", *(f.name for f in fields(Latent))), latents)
-    record = {"version": VERSION, "arguments": arguments, "counts": dict(sorted(counts.items()))}
-    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _is_complete(folder: Path, arguments: dict[str, Any]) -> bool:
-    """Whether `folder` holds this very corpus (True) or nothing (False); ValueError for anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record = folder / "sample.json"
-    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    if found and found["version"] == VERSION and found["arguments"] == arguments:
-        return True
-    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
-    raise ValueError(f"{folder} holds {held}, not {arguments}, version {VERSION}; choose another folder")
+    return counts
 
 
 def _check(*, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int) -> None:
@@ -201,15 +187,4 @@ def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise
         "image_size": image_size,
     }
     _check(rows=rows, unlabelled=unlabelled, seed=seed, label_noise=label_noise, image_size=image_size)
-    if _is_complete(folder, arguments):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        built = Path(temporary) / folder.name
-        _build(built, arguments)
-        try:
-            built.rename(folder)
-        except OSError:
-            if not _is_complete(folder, arguments):
-                raise
-    return folder
+    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))

@@ -1,19 +1,17 @@
 """The sample recordings on disk: who did what in which state, and the files that hold it."""
 
 import csv
-import json
 from collections import Counter
 from dataclasses import astuple, dataclass, fields
 from enum import IntEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hallmark.checks import require
+from hallmark.data.generated import generated
 from hallmark.systems.touch.manifest import MANIFEST
 from hallmark.systems.touch.sample.body import (
     ACTIONS,
@@ -149,7 +147,7 @@ def _write_frames(
     return f"frames/{name}.npz"
 
 
-def _build(folder: Path, arguments: dict[str, int]) -> None:
+def _build(folder: Path, arguments: dict[str, int]) -> Counter[str]:
     subjects, recordings, unlabelled, seed = (arguments[n] for n in ("subjects", "recordings", "unlabelled", "seed"))
     for name in ("signals", "frames"):
         (folder / name).mkdir(parents=True)
@@ -164,20 +162,7 @@ def _build(folder: Path, arguments: dict[str, int]) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(field.name for field in fields(Row))
         writer.writerows(lines)
-    record = {"version": VERSION, "arguments": arguments, "counts": dict(sorted(counts.items()))}
-    (folder / "sample.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-def _is_complete(folder: Path, arguments: dict[str, Any]) -> bool:
-    """Whether `folder` holds these very recordings (True) or nothing (False); ValueError for anything else."""
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return False
-    record = folder / "sample.json"
-    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    if found and found["version"] == VERSION and found["arguments"] == arguments:
-        return True
-    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
-    raise ValueError(f"{folder} holds {held}, not {arguments}, version {VERSION}; choose another folder")
+    return counts
 
 
 def generate(folder: Path, *, subjects: int, recordings: int, unlabelled: int, seed: int) -> Path:
@@ -200,15 +185,4 @@ def generate(folder: Path, *, subjects: int, recordings: int, unlabelled: int, s
         require(arguments[name] >= least, name, arguments[name], f"must be at least {least}")
     total = subjects * recordings
     require(unlabelled < total, "unlabelled", unlabelled, f"must be below {total}, the number of recordings")
-    if _is_complete(folder, arguments):
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        built = Path(temporary) / folder.name
-        _build(built, arguments)
-        try:
-            built.rename(folder)
-        except OSError:
-            if not _is_complete(folder, arguments):
-                raise
-    return folder
+    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))

@@ -1,0 +1,52 @@
+"""Folders of generated data: made once, whole or not at all."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+RECORD = "sample.json"
+
+
+def generated(
+    folder: Path, arguments: Mapping[str, Any], version: int, build: Callable[[Path], Mapping[str, int]]
+) -> Path:
+    """`folder`, built first unless it holds what these arguments and this version give.
+
+    `sample.json` records both and is there only when everything else is. The folder appears under its name in one
+    step, whoever else builds it too.
+
+    Args:
+        build: fills the folder that it is given and counts what it made.
+
+    Raises:
+        ValueError: the folder holds something else.
+    """
+    if _is_complete(folder, arguments, version):
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
+        built = Path(temporary) / folder.name
+        built.mkdir()
+        counts = build(built)
+        record = {"version": version, "arguments": arguments, "counts": dict(sorted(counts.items()))}
+        (built / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        try:
+            built.rename(folder)
+        except OSError:
+            if not _is_complete(folder, arguments, version):
+                raise
+    return folder
+
+
+def _is_complete(folder: Path, arguments: Mapping[str, Any], version: int) -> bool:
+    """Whether `folder` holds this very sample (True) or nothing (False); ValueError for anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return False
+    record = folder / RECORD
+    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
+    if found and found["version"] == version and found["arguments"] == arguments:
+        return True
+    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
+    raise ValueError(f"{folder} holds {held}, not {arguments}, version {version}; choose another folder")
