@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,14 +18,21 @@ if TYPE_CHECKING:
 
 STRENGTHS = (1, 2, 3, 4, 5)
 
-Operation = Callable[[Image.Image, float, np.random.Generator], Image.Image]
 
+@dataclass(frozen=True)
+class Perturbation:
+    """One kind of change to a sample's raw input, which keeps its shape; strength 0 is the input as it is.
 
-class Perturbation(Protocol):
-    """One kind of change to a sample's raw input; strength 0 is the input as it is."""
+    Equal seeds draw alike at every strength, so that a curve over strengths shows the strength alone.
 
-    @property
-    def name(self) -> str: ...
+    Attributes:
+        operation: (sample, level, generator) → changed sample.
+        levels: what `operation` is given at the strengths 1 to 5.
+    """
+
+    name: str
+    operation: Callable[[Any, float, np.random.Generator], Any]
+    levels: tuple[float, float, float, float, float]
 
     def at(self, strength: int) -> "View":
         """The view of `strength` 1 to 5, the same for equal seeds.
@@ -33,32 +40,21 @@ class Perturbation(Protocol):
         Raises:
             ValueError: no such strength.
         """
-        ...
-
-
-@dataclass(frozen=True)
-class ImagePerturbation:
-    """One kind of change to pictures uint8 [3, H, W], which keep their shape.
-
-    Equal seeds draw alike at every strength, so that a curve over strengths shows the strength alone.
-
-    Attributes:
-        levels: the operation's argument at the strengths 1 to 5.
-    """
-
-    name: str
-    operation: Operation
-    levels: tuple[float, float, float, float, float]
-
-    def at(self, strength: int) -> Callable[[Tensor, int], Tensor]:
         require(strength in STRENGTHS, "strength", strength, f"1 to {STRENGTHS[-1]}")
-        return partial(_viewed, self.operation, self.levels[strength - 1])
+        return partial(_changed, self.operation, self.levels[strength - 1])
 
 
-def _viewed(operation: Operation, level: float, pixels: Tensor, seed: int) -> Tensor:
+def _changed(operation: Callable[..., Any], level: float, sample: Any, seed: int) -> Any:
+    return operation(sample, level, np.random.default_rng(seed))
+
+
+PictureOperation = Callable[[Image.Image, float, np.random.Generator], Image.Image]
+
+
+def _on_pixels(operation: PictureOperation, pixels: Tensor, level: float, rng: np.random.Generator) -> Tensor:
     assert pixels.dtype == torch.uint8 and pixels.shape[0] == 3, "pictures are uint8 [3, H, W]"
     picture = Image.fromarray(np.ascontiguousarray(pixels.numpy().transpose(1, 2, 0)))
-    changed = operation(picture, level, np.random.default_rng(seed))
+    changed = operation(picture, level, rng)
     return torch.from_numpy(np.asarray(changed).transpose(2, 0, 1).copy())
 
 
@@ -94,13 +90,13 @@ def rescaled(picture: Image.Image, factor: float, _: np.random.Generator) -> Ima
     return picture.resize(small, Image.Resampling.BICUBIC).resize(picture.size, Image.Resampling.BICUBIC)
 
 
-IMAGE_PERTURBATIONS: dict[str, Perturbation] = {
+IMAGE_PERTURBATIONS = {
     perturbation.name: perturbation
     for perturbation in (
-        ImagePerturbation("noise", noisy, (4, 8, 16, 32, 64)),
-        ImagePerturbation("blur", blurred, (0.005, 0.01, 0.02, 0.03, 0.05)),
-        ImagePerturbation("jpeg", compressed, (70, 45, 25, 12, 5)),
-        ImagePerturbation("crop", cropped, (0.95, 0.85, 0.75, 0.65, 0.5)),
-        ImagePerturbation("scale", rescaled, (0.75, 0.5, 0.35, 0.25, 0.125)),
+        Perturbation("noise", partial(_on_pixels, noisy), (4, 8, 16, 32, 64)),
+        Perturbation("blur", partial(_on_pixels, blurred), (0.005, 0.01, 0.02, 0.03, 0.05)),
+        Perturbation("jpeg", partial(_on_pixels, compressed), (70, 45, 25, 12, 5)),
+        Perturbation("crop", partial(_on_pixels, cropped), (0.95, 0.85, 0.75, 0.65, 0.5)),
+        Perturbation("scale", partial(_on_pixels, rescaled), (0.75, 0.5, 0.35, 0.25, 0.125)),
     )
 }

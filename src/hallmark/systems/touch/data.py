@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from hallmark.checks import SettingError, require
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
+from hallmark.data.perturb import Perturbation
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan, target_column
@@ -23,7 +24,7 @@ from hallmark.systems.touch.augment import SignalAugment
 from hallmark.systems.touch.corpus import KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
 from hallmark.systems.touch.manifest import TASKS
 from hallmark.systems.touch.normalise import METHODS, Normaliser, fit_normaliser
-from hallmark.systems.touch.perturb import PERTURBATIONS, SignalPerturbation
+from hallmark.systems.touch.perturb import PERTURBATIONS
 from hallmark.systems.touch.sample import generate
 from hallmark.systems.touch.windows import coverage, cut
 
@@ -176,7 +177,7 @@ class WindowDataModule(DataModule):
             self._corpus.rate,
         )
 
-    def perturbations(self) -> dict[str, SignalPerturbation]:
+    def perturbations(self) -> dict[str, Perturbation]:
         """What the signals may suffer, by name."""
         return dict(PERTURBATIONS)
 
