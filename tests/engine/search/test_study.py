@@ -2,16 +2,18 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy
 from filelock import FileLock
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
 from hallmark.engine.search.plans import CoarseToFine, Grid, Plan, Random, Tpe
 from hallmark.engine.search.space import Space
-from hallmark.engine.search.study import ATTEMPTS, Objective, SweepStudy, worker_lock
+from hallmark.engine.search.study import ATTEMPTS, Objective, SweepStudy, open_storage, worker_lock
 from hallmark.storage.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:Selection of the SingletonThreadPool")
@@ -67,6 +69,33 @@ def test_the_best_is_the_highest_or_lowest_first_one(study):
     assert grid.best().params == {"a": 3, "b": "x"}
     grid.objectives = [Objective("val/loss", "min")]
     assert grid.best().params == {"a": 1, "b": "x"}
+
+
+def open_at_once(url: str, number: int = 6) -> list[object]:
+    """The same empty storage, opened by several threads in the same moment."""
+    begun = threading.Barrier(number)
+
+    def opened(_):
+        begun.wait()
+        return open_storage(url)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(opened, range(number)))
+
+
+def test_an_empty_storage_may_be_opened_by_several_at_once(tmp_path):
+    for attempt in range(3):
+        assert len(open_at_once(f"sqlite:///{tmp_path / str(attempt)}.db")) == 6
+
+
+def test_an_empty_postgres_may_be_opened_by_several_at_once(postgres):
+    engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for attempt in range(3):
+            connection.execute(sqlalchemy.text(f"CREATE DATABASE at_once_{attempt}"))
+            url = postgres.rpartition("/")[0] + f"/at_once_{attempt}"
+            assert len(open_at_once(url)) == 6
+    engine.dispose()
 
 
 def test_several_threads_never_have_the_same_trial(study):

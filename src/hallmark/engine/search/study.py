@@ -19,6 +19,7 @@ from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import DatabaseError, IntegrityError
 
 from hallmark.engine.search.plans import Plan
 from hallmark.engine.search.space import Space
@@ -30,6 +31,7 @@ BEAT_SECONDS, SILENT_SECONDS = 10.0, 60.0
 ATTEMPTS = 3
 """Workers that may die over one trial before it counts as failed."""
 
+_OPENINGS = 20  # each one that fails finds more tables than the one before
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
 
@@ -42,6 +44,21 @@ class Objective:
     @property
     def direction(self) -> Literal["maximize", "minimize"]:
         return "maximize" if self.mode == "max" else "minimize"
+
+
+def open_storage(url: str) -> BaseStorage:
+    """The storage at `url`, with its tables, which several processes may find missing at the same time.
+
+    One of them makes a table, and the others fail over it, whatever was checked before; they find it when they try
+    again.
+    """
+    for _ in range(_OPENINGS):
+        try:
+            return get_storage(RDBStorage(url))
+        except DatabaseError as error:
+            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                raise
+    return get_storage(RDBStorage(url))
 
 
 class SweepStudy:
@@ -58,7 +75,7 @@ class SweepStudy:
     ) -> None:  # fmt: skip
         self.directory, self.plan, self.space, self.objectives = directory, plan, space, list(objectives)
         directory.mkdir(parents=True, exist_ok=True)
-        self.storage: BaseStorage = get_storage(RDBStorage(url))
+        self.storage = open_storage(url)
         self.study: Study = optuna.create_study(
             study_name=name, storage=self.storage, sampler=plan.sampler, pruner=pruner or NopPruner(),
             directions=[one.direction for one in objectives], load_if_exists=True,
