@@ -30,6 +30,7 @@ from hallmark.statistics import (
     Spread,
     adjust,
     all_intervals,
+    metric_names,
     paired_difference,
     rowwise_p_values,
     spread,
@@ -95,7 +96,7 @@ class Compare:
         check_tasks(predictions, others)
         records, found = [], []
         for task, classes, rows in labelled_tasks(predictions):
-            metrics = self.metrics if classes is not None else ["score"]
+            metrics = self.metrics if classes is not None else list(metric_names(rows, None))
             own = _Values(rows, task, metrics, self.resampling)
             for name, other in others.items():
                 if task not in set(other["task"]):

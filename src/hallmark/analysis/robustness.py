@@ -30,7 +30,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, resampling, show, shown_task
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
-from hallmark.statistics import LOWER_IS_BETTER, Interval, all_intervals
+from hallmark.statistics import LOWER_IS_BETTER, Interval, all_intervals, metric_names
 from hallmark.statistics.bootstrap import Units, intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import paired_samples
@@ -115,7 +115,7 @@ class Robustness:
     def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
         undefined = Interval(np.nan, np.nan, np.nan, self.resampling["level"])
         for task, classes, rows in labelled_tasks(clean):
-            found = all_intervals(rows, self._metrics(classes), **self.resampling)
+            found = all_intervals(rows, self._metrics(rows, classes), **self.resampling)
             for metric, value in found.items():
                 keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
                 yield {**keys, **_values(rows, value, undefined)}
@@ -125,14 +125,14 @@ class Robustness:
     ) -> Iterator[dict[str, Any]]:
         after = {task: rows for task, _, rows in labelled_tasks(changed)}
         for task, classes, rows in labelled_tasks(clean):
-            metrics = self._metrics(classes)
+            metrics = self._metrics(rows, classes)
             found = value_and_drop(rows, after[task], metrics, **self.resampling)
             for metric in metrics:
                 keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
                 yield {**keys, **_values(rows, *found[metric])}
 
-    def _metrics(self, classes: list[str] | None) -> list[str]:
-        return ["score"] if classes is None else self.metrics
+    def _metrics(self, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
+        return list(metric_names(rows, None))[:2] if classes is None else self.metrics
 
 
 def value_and_drop(

@@ -19,11 +19,11 @@ from hallmark.analysis.figures import (
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, resampling, show, shown_task
 from hallmark.checks import require
-from hallmark.statistics import Interval, all_intervals, wilson
+from hallmark.statistics import Interval, all_intervals, metric_names, wilson
 
 PREFIX = "slice_"
 MISSING = "(missing)"
-_METRICS = ("accuracy", "macro_f1", "score")
+_METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "score")
 
 
 class Slices:
@@ -85,7 +85,7 @@ class Slices:
         return wanted
 
     def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
-        metrics = ["score"] if classes is None else ["accuracy", "macro_f1"]
+        metrics = [name for name in _METRICS if name in metric_names(rows, classes)]
         n_groups = rows["group"].nunique()
         undefined = Interval(math.nan, math.nan, math.nan, self.resampling["level"])
         found = all_intervals(rows, metrics, **self.resampling) if len(rows) else dict.fromkeys(metrics, undefined)

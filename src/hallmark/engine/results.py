@@ -13,7 +13,7 @@ from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import Look
-from hallmark.statistics import CLASSIFICATION_METRICS, Spread, all_intervals, class_order
+from hallmark.statistics import Spread, all_intervals, class_order, metric_names
 from hallmark.storage.files import write_text
 from hallmark.storage.secrets import redacted
 
@@ -77,7 +77,7 @@ def _metrics(result: Result) -> Iterator[str]:
         counts = {split: int((table["task"] == task).sum()) for split, table in tables.items()}
         yield f"| {task} | " + " | ".join(f"{split} (n = {n})" for split, n in counts.items()) + " |"
         yield "|---|" + "---|" * len(tables)
-        metrics = CLASSIFICATION_METRICS if class_order(tables["test"], task) is not None else ("score",)
+        metrics = metric_names(tables["test"], class_order(tables["test"], task))
         intervals = {
             split: all_intervals(table[table["task"] == task], metrics, level=_LEVEL, repeats=_REPEATS, seed=0)
             for split, table in tables.items()

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import pandas as pd
+
 from hallmark.analysis.compare import same_members
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
@@ -12,7 +14,7 @@ from hallmark.report.resampling import LEVEL, PERCENT, PERMUTATIONS, SEED
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
 from hallmark.report.wording import NOTHING, SPLITS, change, duration, estimate, p_text, plural
-from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, adjust, paired_difference
+from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, adjust, metric_names, paired_difference
 
 _SECOND = "accuracy"
 
@@ -76,7 +78,7 @@ def _pairs(first: Result, second: Result, split: str) -> list[Pair]:
         if task not in others:
             continue
         own, other = same_members(rows, others[task])
-        for metric in _metrics(first, classes):
+        for metric in _metrics(first, rows, classes):
             found = paired_difference(other, own, metric, level=LEVEL, repeats=PERMUTATIONS, seed=SEED)
             pairs.append(Pair(task, first.label, second.label, found))
     return pairs
@@ -99,8 +101,10 @@ def _tasks(result: Result, split: str) -> list[str]:
     return [task for task, _, _ in labelled_tasks(table)]
 
 
-def _metrics(result: Result, classes: list[str] | None) -> list[str]:
-    return ["score"] if classes is None else list(dict.fromkeys([result.main_metric, _SECOND]))
+def _metrics(result: Result, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
+    if classes is None:
+        return list(metric_names(rows, None))[:2]
+    return list(dict.fromkeys([result.main_metric, _SECOND]))
 
 
 def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:

@@ -90,7 +90,7 @@ def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[st
     if not compared:
         return [_result_sentence(results[0]), *_grounds(results[0])]
     best, last = _best(results), compared[-1]
-    pairs = [pair for pair in last.pairs if pair.found.metric in (best.main_metric, "score")]
+    pairs = [pair for pair in last.pairs if pair.found.metric in (best.main_metric, "score", "miou")]
     told = [_pair_sentence(pair, SPLITS[last.split]) for pair in pairs if best.label in (pair.first, pair.second)]
     shown = results if len(results) <= _FEW else [best]
     return [*told[:_FEW], *_not_compared(last), *map(_result_sentence, shown), _FLATTERED]

@@ -21,10 +21,10 @@ from hallmark.report.sources import OUT_OF_FOLD, Result
 from hallmark.report.wording import NOTHING, SPLITS, estimate, number, plural
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
-    CLASSIFICATION_METRICS,
     LOWER_IS_BETTER,
     Interval,
     all_intervals,
+    metric_names,
     prediction_array,
     table_metrics,
     target_array,
@@ -56,7 +56,7 @@ def commonest(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, fl
 
 
 def _metric_table(result: Result, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame) -> Table:
-    names = ["score"] if classes is None else list(CLASSIFICATION_METRICS)
+    names = list(metric_names(rows, classes))
     intervals = all_intervals(rows, names, **RESAMPLING)
     columns = {"metric": [_metric_title(name) for name in names]}
     columns[f"value [{PERCENT} interval]"] = [estimate(intervals[name]) for name in names]

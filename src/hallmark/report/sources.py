@@ -19,7 +19,7 @@ from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet, open_result, record_of
 from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, receipts_of
-from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals
+from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals, metric_names
 
 OUT_OF_FOLD = "out_of_fold"
 
@@ -149,7 +149,7 @@ class Result:
         selected = str((self.record.selected or {}).get("metric", "")).split("/")
         values = []
         for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
-            metric = "score" if classes is None else self.main_metric
+            metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
             values.append(MainValue(metric, task, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes))
         return values
 

@@ -17,10 +17,13 @@ from hallmark.statistics.paired import PairedDifference, adjust, paired_differen
 from hallmark.statistics.permutation import permutation_test
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.reliability import expected_calibration_error, reliability_bins
+from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 from hallmark.statistics.spread import Spread, spread
 from hallmark.statistics.tables import (
     class_order,
+    is_segmentation,
     labelled_rows,
+    metric_names,
     prediction_array,
     probability_array,
     table_metrics,
@@ -32,6 +35,7 @@ __all__ = [
     "COUNT_METRICS",
     "LOWER_IS_BETTER",
     "PROBABILITY_METRICS",
+    "SEGMENTATION_METRICS",
     "DeLong",
     "Interval",
     "McNemar",
@@ -47,16 +51,19 @@ __all__ = [
     "delong_test",
     "expected_calibration_error",
     "holm",
+    "is_segmentation",
     "labelled_rows",
     "mcnemar",
     "mean_interval",
     "metric_interval",
+    "metric_names",
     "paired_difference",
     "permutation_test",
     "prediction_array",
     "probability_array",
     "reliability_bins",
     "rowwise_p_values",
+    "segmentation_metrics",
     "spread",
     "table_metrics",
     "target_array",

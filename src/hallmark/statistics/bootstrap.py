@@ -35,7 +35,7 @@ def metric_interval(
 
     Args:
         predictions: table of one task (see `tables`).
-        metric: a name of `classification_metrics`, or `score` (mean of that column). In a resample the macro
+        metric: one of `metric_names`, or `score` (mean of that column). In a resample the macro
             averages run over the classes that occur in it; one where the metric is undefined is left out.
         level: coverage, such as 0.95.
         repeats: number of resamples, at least 2 / (1 - level).

@@ -4,7 +4,8 @@ The table has one schema for all systems. Read by statistics: `id`, `task`, `gro
 resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
 floats in class order), `score` (higher is better), and in a table of repeats `repetition` (int: which whole pass
 over the data a row belongs to). `attrs["classes"]` maps each classification task to its class names in order; a
-task that it does not name (segmentation) has scores only.
+task that it does not name has scores only; with the columns `intersection` and
+`union` (pixels) it is a segmentation, whose score is the IoU.
 """
 
 import math
@@ -14,7 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hallmark.statistics.classification import Floats, Integers, classification_metrics
+from hallmark.statistics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
+from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+
+_OVERLAP = ("intersection", "union")
 
 
 def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None]]:
@@ -23,7 +27,8 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
     Returns:
         `{task: {metric: value, "n": rows}}` in order of first appearance; {} where no row is labelled. A
         classification task has every metric of `classification_metrics`, the count-based ones from the
-        `prediction` column; another task has `score`, the mean of that column. In a table of repeats each metric
+        `prediction` column; a segmentation those of `segmentation_metrics`; another task has `score`, the mean of
+        that column. In a table of repeats each metric
         is the mean over repetitions of the metric in each, and `n` counts the rows of all. An undefined value is
         None, so that the result is strict JSON.
 
@@ -47,6 +52,18 @@ def class_order(predictions: pd.DataFrame, task: str) -> list[str] | None:
     """Class names of `task` in the order of `probabilities`; None where the task has scores only."""
     classes = _classes(predictions).get(task)
     return None if classes is None else [str(name) for name in classes]
+
+
+def is_segmentation(rows: pd.DataFrame) -> bool:
+    """Whether rows of a task without classes say how masks overlap."""
+    return all(name in rows for name in _OVERLAP)
+
+
+def metric_names(rows: pd.DataFrame, classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the metrics that rows of one task have, the main one of a task without classes first."""
+    if classes is not None:
+        return CLASSIFICATION_METRICS
+    return SEGMENTATION_METRICS if is_segmentation(rows) else ("score",)
 
 
 def target_array(rows: pd.DataFrame, classes: Sequence[str]) -> Integers:
@@ -93,7 +110,9 @@ def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, fl
 
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
-        return {"score": float(rows["score"].mean())}
+        if not is_segmentation(rows):
+            return {"score": float(rows["score"].mean())}
+        return segmentation_metrics(*(rows[name].to_numpy(np.float64) for name in ("score", *_OVERLAP)))
     return classification_metrics(
         target_array(rows, classes), probability_array(rows, classes), prediction_array(rows, classes)
     )

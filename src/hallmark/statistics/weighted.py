@@ -15,7 +15,6 @@ from scipy.sparse import csr_array
 
 from hallmark.statistics import tables
 from hallmark.statistics.classification import (
-    CLASSIFICATION_METRICS,
     ECE_BINS,
     Floats,
     Integers,
@@ -28,6 +27,7 @@ from hallmark.statistics.classification import (
 )
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample
+from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, overall_iou
 
 GroupMetrics = Callable[[Floats], dict[str, Floats]]
 """Weights [R, G] in, one value per resample [R] out for each metric's name."""
@@ -44,12 +44,12 @@ def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
 
     A row of group g in repetition t weighs w_g * v_t. The value is nan where a repetition of some weight has none.
 
-    `metrics` are names of `classification_metrics`, or `score` (mean of that column).
+    `metrics` are those of `metric_names`, or `score` (mean of that column).
 
     Raises:
         ValueError: a metric that the task does not have, or columns that do not fit the task's classes.
     """
-    known = ("score",) if sample.classes is None else ("score", *CLASSIFICATION_METRICS)
+    known = tuple(dict.fromkeys(("score", *tables.metric_names(sample.rows, sample.classes))))
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ValueError(f"metric {', '.join(unknown) or '(none)'}: this task has {', '.join(known)}")
@@ -114,16 +114,33 @@ def _counts(sample: Sample) -> GroupMetrics:
     return evaluate
 
 
+def _overlaps(sample: Sample) -> GroupMetrics:
+    columns = [_finite(sample, name) for name in ("score", "intersection", "union")]
+    iou = columns[0]
+    columns += [(iou >= threshold).astype(np.float64) for threshold in PRECISION.values()]
+    means = [weighted_mean(values, sample.group, sample.n_groups) for values in columns]
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        miou, intersection, union, *shares = (mean(weights) for mean in means)
+        return {"miou": miou, "oiou": overall_iou(intersection, union), **dict(zip(PRECISION, shares, strict=True))}
+
+    return evaluate
+
+
+def _finite(sample: Sample, column: str) -> Floats:
+    values = sample.rows[column].to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} rows have no finite {column}")
+    return values
+
+
 def _named_mean(name: str, values: Floats, sample: Sample) -> GroupMetrics:
     mean = weighted_mean(values, sample.group, sample.n_groups)
     return lambda weights: {name: mean(weights)}
 
 
 def _score(sample: Sample) -> GroupMetrics:
-    values = sample.rows["score"].to_numpy(dtype=np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} rows have no finite score")
-    return _named_mean("score", values, sample)
+    return _named_mean("score", _finite(sample, "score"), sample)
 
 
 def _log_loss(sample: Sample) -> GroupMetrics:
@@ -264,4 +281,7 @@ def _targets(sample: Sample) -> tuple[Integers, Floats]:
     return target, probabilities
 
 
-_FAMILY = {"score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc, "auprc": _auprc}
+_FAMILY = {
+    "score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc, "auprc": _auprc,
+    **dict.fromkeys(SEGMENTATION_METRICS, _overlaps),
+}  # fmt: skip

@@ -106,20 +106,6 @@ def test_iou_invariants(pair):
     assert overlap(*flipped).iou == one.iou
 
 
-def test_metrics_by_hand():
-    # IoU: 1/3, 1, 0, 1 (both empty), 0.5
-    found = masks.segmentation_metrics(np.array([2, 4, 0, 0, 6]), np.array([6, 4, 4, 0, 12]))
-    assert found == pytest.approx(
-        {"miou": (1 / 3 + 1 + 0 + 1 + 0.5) / 5, "oiou": 12 / 26, "p@0.5": 0.6, "p@0.6": 0.4, "p@0.7": 0.4,
-         "p@0.8": 0.4, "p@0.9": 0.4}
-    )  # fmt: skip
-
-
-def test_metrics_of_nothing():
-    assert all(np.isnan(value) for value in masks.segmentation_metrics(np.zeros(0), np.zeros(0)).values())
-    assert masks.segmentation_metrics(np.zeros(1), np.zeros(1))["oiou"] == 1
-
-
 def test_nms_by_hand():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [0, 0, 10, 10], [0, 0, 5, 10]], float)
     scores = np.array([0.5, 0.9, 0.1, 0.9, 0.8])

@@ -1,4 +1,4 @@
-"""Binary masks as COCO run lengths, how much two of them overlap, and what is measured by that."""
+"""Binary masks as COCO run lengths, and how much two of them overlap."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from hallmark.checks import require
-
-THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class Rle(TypedDict):
@@ -104,11 +102,6 @@ def boxes(rles: Sequence[Rle]) -> NDArray:
     return found
 
 
-def iou_of(intersection: NDArray, union: NDArray) -> NDArray:
-    """Intersection over union; 1 where both masks are empty, 0 where one is."""
-    return np.where(union > 0, intersection / np.maximum(union, 1), 1.0)
-
-
 def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray:
     """IoU float64 [N, M] of every mask of `first` with every one of `second`, all of one size."""
     if not first or not second:
@@ -126,7 +119,8 @@ class Overlap:
 
     @property
     def iou(self) -> float:
-        return float(iou_of(np.array(self.intersection), np.array(self.union)))
+        """Intersection over union; 1 where both masks are empty, 0 where one is."""
+        return self.intersection / self.union if self.union else 1.0
 
 
 def overlap(prediction: Rle | None, truth: Rle) -> Overlap:
@@ -141,20 +135,6 @@ def overlap(prediction: Rle | None, truth: Rle) -> Overlap:
         raise ValueError(f"a mask of {prediction['size']} pixels against one of {truth['size']}")
     pair = [prediction, truth]
     return Overlap(int(coco.area(coco.merge(pair, intersect=True))), int(coco.area(coco.merge(pair))))
-
-
-def segmentation_metrics(intersection: NDArray, union: NDArray) -> dict[str, float]:
-    """Metrics of expressions with these overlaps, in pixels [N].
-
-    `miou` is the mean over expressions; `oiou` is ΣI/ΣU, in which large objects count more; `p@t` is the share of
-    expressions with an IoU of t or more. NaN without any.
-    """
-    if not len(union):
-        return dict.fromkeys(("miou", "oiou", *(f"p@{t}" for t in THRESHOLDS)), float("nan"))
-    iou = iou_of(intersection, union)
-    overall = float(iou_of(np.sum(intersection), np.sum(union)))
-    precision = {f"p@{t}": float((iou >= t).mean()) for t in THRESHOLDS}
-    return {"miou": float(iou.mean()), "oiou": overall, **precision}
 
 
 def nms(boxes: NDArray, scores: NDArray, threshold: float) -> NDArray:

@@ -1,0 +1,88 @@
+"""Metrics of masks, against numbers by hand."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from hallmark.statistics import (
+    SEGMENTATION_METRICS,
+    all_intervals,
+    metric_names,
+    paired_difference,
+    segmentation_metrics,
+    table_metrics,
+)
+
+# IoU 1/3, 1, 0, 1 (both empty), 1/2
+INTERSECTION, UNION = np.array([2.0, 4, 0, 0, 6]), np.array([6.0, 4, 4, 0, 12])
+IOU = np.array([1 / 3, 1, 0, 1, 0.5])
+EXPECTED = {
+    "miou": (1 / 3 + 1 + 0 + 1 + 0.5) / 5, "oiou": 12 / 26,
+    "p@0.5": 0.6, "p@0.6": 0.4, "p@0.7": 0.4, "p@0.8": 0.4, "p@0.9": 0.4,
+}  # fmt: skip
+RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 0}
+
+
+@pytest.fixture
+def table():
+    """Five expressions about three images."""
+    frame = pd.DataFrame({
+        "id": list("abcde"), "split": "val", "task": "main", "group": [1, 1, 2, 3, 3], "target": "{}",
+        "prediction": "{}", "confidence": 0.5, "probabilities": [[1.0]] * 5, "score": IOU,
+        "intersection": INTERSECTION, "union": UNION,
+    })  # fmt: skip
+    frame.attrs = {"classes": {}}
+    return frame
+
+
+def test_metrics_by_hand():
+    assert segmentation_metrics(IOU, INTERSECTION, UNION) == pytest.approx(EXPECTED)
+
+
+def test_metrics_of_nothing_and_of_empty_masks():
+    nothing = np.zeros(0)
+    assert all(math.isnan(value) for value in segmentation_metrics(nothing, nothing, nothing).values())
+    assert segmentation_metrics(np.ones(1), np.zeros(1), np.zeros(1))["oiou"] == 1
+
+
+def test_the_metrics_of_a_table_with_overlaps(table):
+    assert table_metrics(table) == {"main": pytest.approx({**EXPECTED, "n": 5})}
+    assert metric_names(table, None) == SEGMENTATION_METRICS
+    scores_only = table.drop(columns=["intersection", "union"])
+    scores_only.attrs = table.attrs
+    assert table_metrics(scores_only) == {"main": {"score": pytest.approx(EXPECTED["miou"]), "n": 5}}
+
+
+def test_rows_without_truth_do_not_count(table):
+    table.loc[2, ["score", "intersection", "union", "target"]] = None
+    assert table_metrics(table)["main"]["n"] == 4
+    assert table_metrics(table)["main"]["oiou"] == pytest.approx(12 / 22)
+
+
+def test_intervals_resample_images_and_oiou_is_the_ratio_of_sums(table):
+    found = all_intervals(table, SEGMENTATION_METRICS, **RESAMPLING)
+    assert {name: one.estimate for name, one in found.items()} == pytest.approx(EXPECTED)
+    images = [(4 / 3, 6, 10, 2), (0.0, 0, 4, 1), (1.5, 6, 12, 2)]
+    possible = {
+        (sum(image[1] for image in drawn) / sum(image[2] for image in drawn))
+        for drawn in ([images[i], images[j], images[k]] for i in range(3) for j in range(3) for k in range(3))
+    }
+    for end in (found["oiou"].low, found["oiou"].high):
+        assert min(abs(end - value) for value in possible) < 0.02
+    assert found["oiou"].low < 12 / 26 < found["oiou"].high
+
+
+def test_two_answers_are_compared_by_image(table):
+    better = table.assign(score=[1.0, 1, 1, 1, 1], intersection=table["union"])
+    better.attrs = table.attrs
+    found = paired_difference(table, better, "miou", **RESAMPLING)
+    assert found.difference.estimate == pytest.approx(1 - EXPECTED["miou"])
+    assert (found.n_rows, found.n_groups) == (5, 3)
+    assert paired_difference(table, better, "oiou", **RESAMPLING).difference.estimate == pytest.approx(14 / 26)
+
+
+def test_a_metric_that_masks_do_not_have_is_refused(table):
+    with pytest.raises(ValueError, match=r"accuracy: this task has score, miou, oiou, p@0\.5"):
+        all_intervals(table, ["accuracy"], **RESAMPLING)
