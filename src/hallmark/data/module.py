@@ -125,6 +125,10 @@ class DataModule(LightningDataModule, ABC):
             samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
         self.samples = self.with_extra(samples).reset_index(drop=True)
+        self.check_samples()
+
+    def check_samples(self) -> None:
+        """Raise ValueError unless `samples` are enough to fit a model on."""
         check_splits(self.samples, self.classes)
         size = int((self.samples["split"] == "train").sum())
         require(self.batch_size <= size, "batch_size", self.batch_size, f"at most the {size} training rows")

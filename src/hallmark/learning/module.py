@@ -1,7 +1,7 @@
-"""What every trained module is: encoders, a head, an optimizer, a loss that survives an interruption."""
+"""What every module is that predicts, and every one that is trained: encoders, a head, an optimizer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,18 +12,37 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
+from hallmark.data.module import DataModule
 from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.ranks import of_all_ranks
+from hallmark.learning.tables import classification_table
 
 Batch = dict[str, Any]
 
 _MEAN_STATE = ("mean_value", "weight")  # of a torchmetrics `MeanMetric`
 
 
-class TrainableModule(LightningModule, ABC):
-    """Base of the systems' modules.
+class PredictingModule(LightningModule, ABC):
+    """Base of the systems' modules: what they read, and what becomes of their predictions."""
+
+    @property
+    @abstractmethod
+    def inputs(self) -> dict[str, Encoder | None]:
+        """What the module wants to see of a sample: its encoder for each modality, or None for raw content."""
+
+    @abstractmethod
+    def predict_step(self, batch: Any, batch_idx: int) -> Any:
+        """What `table` needs of a batch; for a classifier `probabilities` {task: [B, C]}."""
+
+    def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
+        """The predictions table of `split` from what `predict_step` gave for all its batches in order."""
+        return classification_table(outputs, data, split)
+
+
+class TrainableModule(PredictingModule):
+    """Base of the modules that are fitted.
 
     Frozen encoders are not written to checkpoints: their hash is, and loading verifies it. (FSDP writes them whole.)
 
@@ -45,17 +64,8 @@ class TrainableModule(LightningModule, ABC):
 
     @property
     @abstractmethod
-    def inputs(self) -> dict[str, Encoder | None]:
-        """What the module wants to see of a sample: its encoder for each modality, or None for raw content."""
-
-    @property
-    @abstractmethod
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
-
-    @abstractmethod
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """`index` [B] and `probabilities` {task: [B, C]}."""
 
     def traces(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""
