@@ -39,7 +39,7 @@ PRESETS = [
 ]  # fmt: skip
 REAL = [
     "profile=full", "data.normalise=subject", "model.frame_encoder=null", "callbacks.early_stopping=null",
-    "callbacks.progress=null", "trainer.max_epochs=12", "data.batch_size=64",
+    "callbacks.progress=null", "trainer.max_epochs=5", "data.batch_size=64",
     "data.split.val=0.25",
 ]  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "micro_f1", "auroc", "auprc")

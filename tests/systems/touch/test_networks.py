@@ -10,8 +10,8 @@ from hallmark.systems.touch.networks import (
     FrameEncoder,
     JointHead,
     SignalEncoder,
-    levels,
     positions,
+    summary,
 )
 
 SIZES = {
@@ -51,19 +51,44 @@ def test_each_patch_of_the_decoder_stands_for_its_own_samples():
 def test_attention_sees_the_order_of_the_steps():
     encoder = signal_encoder(stride=1, kernel=1, blocks=0)
     x = windows(2, 20)
-    assert not torch.allclose(encoder(x), encoder(x.flip(2)), atol=1e-4)
+    deep = slice(2 * encoder.width)  # the rest is statistics, of which the slope turns
+    assert not torch.allclose(encoder(x)[:, deep], encoder(x.flip(2))[:, deep], atol=1e-4)
     unordered = signal_encoder(stride=1, kernel=1, blocks=0, attention_layers=0)
     unordered.sequence = lambda x: unordered.stem(x).transpose(1, 2)
-    assert torch.allclose(unordered(x), unordered(x.flip(2)), atol=1e-5)
+    assert torch.allclose(unordered(x)[:, deep], unordered(x.flip(2))[:, deep], atol=1e-5)
 
 
-def test_levels_are_mean_and_deviation_of_what_was_observed():
+def test_the_summary_is_of_what_was_observed():
     values, observed = torch.randn(2, 3, 9), (torch.rand(2, 3, 9) > 0.4).float()
-    observed[0, 1] = 0
-    found = levels(torch.cat([values, observed], dim=1))
-    kept = values[1, 2][observed[1, 2] > 0]
-    torch.testing.assert_close(found[1, [2, 5]], torch.stack([kept.mean(), (kept.var(correction=0) + 1e-5).sqrt()]))
-    assert found[0, 1] == 0 and found[0, 4] < 0.01
+    observed[0, 1], observed[1, 2, :2] = 0, 1
+    found = summary(torch.cat([values, observed], dim=1)).unflatten(1, (5, 3))
+    seen = observed[1, 2] > 0
+    kept, time = values[1, 2][seen], torch.linspace(-1, 1, 9)[seen]
+    steps = [abs(values[1, 2, i + 1] - values[1, 2, i]) for i in range(8) if seen[i] and seen[i + 1]]
+    centred = torch.where(seen, values[1, 2] - kept.mean(), 0.0)
+    expected = [
+        kept.mean(), (kept.var(correction=0) + 1e-5).sqrt(), centred.max() - centred.min(),
+        (time * (kept - kept.mean())).sum() / time.square().sum(), torch.stack(steps).mean(),
+    ]  # fmt: skip
+    torch.testing.assert_close(found[1, :, 2], torch.stack(expected))
+    assert found[0, [0, 2, 3, 4], 1].tolist() == [0, 0, 0, 0] and found[0, 1, 1] < 0.01
+
+
+def test_the_slope_of_a_line_is_its_rise_over_half_the_window():
+    line = torch.linspace(-3, 3, 20).expand(1, 1, 20)
+    found = summary(torch.cat([line, torch.ones_like(line)], dim=1)).flatten()
+    torch.testing.assert_close(found[[0, 2, 3, 4]], torch.tensor([0.0, 6.0, 3.0, 6 / 19]), atol=1e-5, rtol=1e-5)
+
+
+def test_summaries_are_seen_in_units_of_the_training_batches():
+    encoder = signal_encoder()
+    encoder.standardise.momentum = 1.0
+    x = windows(64, 31)
+    x[:, :3] *= 1000
+    encoder.train()(x)
+    found = encoder.eval()(x)[:, -15:]
+    torch.testing.assert_close(found.mean(dim=0), torch.zeros(15), atol=0.1, rtol=0)
+    torch.testing.assert_close(found.std(dim=0), torch.ones(15), atol=0.15, rtol=0)
 
 
 def test_positions_are_those_of_the_transformer():

@@ -14,13 +14,15 @@ from torch.nn.functional import gelu
 from hallmark.checks import require
 from hallmark.learning.encoders.base import Encoder
 
+_FAR = 5.0  # standard deviations; an outlier says no more than that
+
 
 class SignalEncoder(Encoder):
     """Strided convolution, residual convolution blocks, self-attention, attentive statistics pooling.
 
     Takes [B, 2C, T]: the values, then the marks of what was observed, so that a flat signal and a lost one differ.
-    The embedding ends with mean and deviation of each channel as they are (a wide part beside the deep one, Cheng et
-    al. 2016): where people are few, levels generalise best.
+    The embedding ends with a `summary` of each channel, in units of the training batches (a wide part beside the deep
+    one, Cheng et al. 2016): where people are few, a few statistics generalise best.
 
     Args:
         channels: C; width: W; kernel: of every convolution, odd; stride: of the first one.
@@ -41,7 +43,7 @@ class SignalEncoder(Encoder):
         require(width >= 2 and width % (2 * attention_heads) == 0, "width", width, "a multiple of 2 · attention_heads")
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
         self.frozen, self.preprocessing = False, {}
-        self.width, self.stride, self.embedding_dim = width, stride, 2 * width + 2 * channels
+        self.width, self.stride, self.embedding_dim = width, stride, 2 * width + 5 * channels
         self.stem = nn.Conv1d(2 * channels, width, kernel, stride, kernel // 2)
         self.blocks = nn.Sequential(*(ConvBlock(width, kernel, dropout) for _ in range(blocks)))
         self.attention = nn.Sequential(
@@ -54,6 +56,7 @@ class SignalEncoder(Encoder):
         )
         self.norm = nn.LayerNorm(width)
         self.pool = AttentivePooling(width)
+        self.standardise = nn.BatchNorm1d(5 * channels, affine=False)
 
     def sequence(self, x_B2CT: Tensor) -> Tensor:
         """[B, L, W]."""
@@ -62,7 +65,7 @@ class SignalEncoder(Encoder):
 
     def embedding(self, x_B2CT: Tensor, sequence_BLW: Tensor) -> Tensor:
         """[B, D] from the input and its `sequence`."""
-        return torch.cat([self.pool(sequence_BLW), levels(x_B2CT)], dim=1)
+        return torch.cat([self.pool(sequence_BLW), self.standardise(summary(x_B2CT)).clamp(-_FAR, _FAR)], dim=1)
 
     def forward(self, x_B2CT: Tensor) -> Tensor:
         """[B, D]."""
@@ -133,13 +136,24 @@ class AttentivePooling(nn.Module):
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
 
 
-def levels(x_B2CT: Tensor) -> Tensor:
-    """Mean and deviation of each channel over what was observed, [B, 2C]; without any, 0 and almost 0."""
+def summary(x_B2CT: Tensor) -> Tensor:
+    """Mean, deviation, range, slope and roughness of each channel over what was observed, [B, 5C].
+
+    The slope is that of the least-squares line over the window from −1 to 1, the roughness the mean step from a
+    sample to the next. All are 0, the deviation almost, where nothing was observed.
+    """
     values, observed = x_B2CT.chunk(2, dim=1)
     size = observed.sum(dim=2).clamp(min=1)
     mean = (values * observed).sum(dim=2) / size
-    variance = ((values - mean.unsqueeze(2)) ** 2 * observed).sum(dim=2) / size
-    return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
+    centred = (values - mean.unsqueeze(2)) * observed
+    deviation = (centred.pow(2).sum(dim=2) / size + 1e-5).sqrt()
+    spread = centred.amax(dim=2) - centred.amin(dim=2)
+    time = torch.linspace(-1, 1, values.shape[2], device=values.device)
+    moment = (time.pow(2) * observed).sum(dim=2).clamp(min=1e-6)
+    slope = (centred * time).sum(dim=2) / moment
+    both = observed[..., 1:] * observed[..., :-1]
+    steps = (values.diff(dim=2).abs() * both).sum(dim=2) / both.sum(dim=2).clamp(min=1)
+    return torch.cat([mean, deviation, spread, slope, steps], dim=1)
 
 
 def positions(x_BLW: Tensor) -> Tensor:
