@@ -44,7 +44,9 @@ def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
         config = compose("train", [*overrides, *common])
     job = Job.of(config)
     data = prepare_data(job)
-    return job, data, build_module(job, data)
+    module = build_module(job, data)
+    assert isinstance(module, TrainableModule)
+    return job, data, module
 
 
 def total_loss(module: TrainableModule, batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
+from torchvision.transforms.v2.functional import gaussian_blur
 
 from hallmark.checks import require
 
@@ -88,6 +89,33 @@ def rescaled(picture: Image.Image, factor: float, _: np.random.Generator) -> Ima
     """Scaled down by `factor` and up again: the detail that a camera further away would have kept."""
     small = (max(1, round(factor * picture.width)), max(1, round(factor * picture.height)))
     return picture.resize(small, Image.Resampling.BICUBIC).resize(picture.size, Image.Resampling.BICUBIC)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """A view: white Gaussian noise of standard deviation `sigma` in grey levels (of 255) on uint8 [3, H, W]."""
+
+    sigma: float
+
+    def __post_init__(self) -> None:
+        require(self.sigma > 0, "sigma", self.sigma, "grey levels, above 0")
+
+    def __call__(self, pixels: Tensor, seed: int) -> Tensor:
+        return _on_pixels(noisy, pixels, self.sigma, np.random.default_rng(seed))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """A view: Gaussian blur of uint8 [3, H, W] as OpenCV has it for an odd `kernel` of that many pixels."""
+
+    kernel: int
+
+    def __post_init__(self) -> None:
+        require(self.kernel > 1 and self.kernel % 2 == 1, "kernel", self.kernel, "an odd number of pixels, 3 or more")
+
+    def __call__(self, pixels: Tensor, seed: int) -> Tensor:
+        sigma = 0.3 * ((self.kernel - 1) * 0.5 - 1) + 0.8
+        return gaussian_blur(pixels, [self.kernel, self.kernel], [sigma, sigma])
 
 
 IMAGE_PERTURBATIONS = {

@@ -67,6 +67,29 @@ class KFold:
         return names
 
 
+class Evaluation:
+    """calibration / val / test by shares of groups, for data that nothing is trained on.
+
+    Args:
+        calibration: share of the groups that thresholds are fitted on; test: share that is sealed.
+        seed: of the split alone.
+    """
+
+    def __init__(self, calibration: float, test: float, seed: int) -> None:
+        require(0 <= calibration < 1, "calibration", calibration, "a share of groups in [0, 1)")
+        require(0 <= test < 1 - calibration, "test", test, "a share of groups that leaves some for val")
+        self.calibration, self.test, self.seed = calibration, test, seed
+
+    def assign(self, samples: pd.DataFrame) -> NDArray:
+        groups = np.sort(samples["group"].unique())
+        drawn = np.random.default_rng(self.seed).permutation(groups)
+        ends = np.rint(np.cumsum([self.calibration, self.test]) * len(groups)).astype(int)
+        names = np.full(len(samples), "val", dtype=object)
+        names[samples["group"].isin(drawn[: ends[0]])] = "calibration"
+        names[samples["group"].isin(drawn[ends[0] : ends[1]])] = "test"
+        return names
+
+
 class FromFile:
     """A fixed split from a CSV with columns id and split (train, val, calibration, test).
 

@@ -1,4 +1,4 @@
-"""Evaluate a finished run or set of repeats: predictions of a split, metrics, analyses."""
+"""Evaluate a finished run or set of repeats, or a preset as it is: predictions of a split, metrics, analyses."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pandas as pd
+from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -14,46 +15,96 @@ from hallmark.checks import setting
 from hallmark.data.module import DataModule, View
 from hallmark.engine.build import build
 from hallmark.engine.finished import Finished, opened
+from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import track_evaluation
-from hallmark.engine.repeats import repeats_table
+from hallmark.engine.repeats import repeats_table, train_repeats
 from hallmark.engine.terminal import print_metrics, say
 from hallmark.engine.train import quieten
+from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import held
+
+_OWN = ("run", "split", "seal")  # what is not part of a run
 
 
 def evaluate(config: DictConfig) -> None:
     """Predict `split` of `run` where that is not stored yet, and run each analysis on it.
 
-    Of a set of repeats every run is predicted, with one look where the split is sealed; the analyses see their
-    predictions as one table.
+    Without a `run` it is that of the preset, which must be one in which nothing is fitted; it is made if need be.
 
     Raises:
         ValueError: no such finished run, no such split, other data than the run was made on.
         SealedError: the test split was opened before, and `seal.reason` does not say why it is opened again.
     """
     quieten()
-    if OmegaConf.is_missing(config, "run"):
-        raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
+    directory = _made(config) if config.run is None else config.run
+    told = config.run is None and config.split == "val"
+    explain(directory, config.split, config, reason=config.seal.reason, told=told)
+
+
+def train_and_explain(config: DictConfig) -> float:
+    """Make the run (or repeats) of `config`, and run the analyses that it names on the validation split.
+
+    Returns:
+        As `train_repeats`.
+    """
+    value = train_repeats(config)
+    if config.get("analysis"):
+        explain(Job.of(config).directory, "val", config, told=True)
+    return value
+
+
+def explain(
+    directory: str | Path, split: str, config: DictConfig, *, reason: str | None = None, told: bool = False
+) -> None:  # fmt: skip
+    """Predictions of `split` of a finished run or set of repeats, and the analyses of `config` on them.
+
+    Of a set of repeats every run is predicted, with one look where the split is sealed; the analyses see their
+    predictions as one table.
+
+    Args:
+        reason: why the test split is opened again.
+        told: the metrics were printed already.
+    """
     analyses = {name: build(node) for name, node in config.get("analysis", {}).items()}
-    result = open_result(config.run)
+    result = open_result(directory)
     runs = [member.run for member in result.members] if isinstance(result, RepeatSet) else [result]
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.locked())
         if isinstance(result, RepeatSet):
             stack.enter_context(held(result.directory))
-        reading = opened(runs, config.split, folds=config.out_of_fold.folds, reason=config.seal.reason)
-        finished = stack.enter_context(reading)
+        finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason))
         if isinstance(result, RepeatSet):
-            _analyse(_state_of_set(result, finished, config.split), analyses)
+            _analyse(_state_of_set(result, finished, split), analyses, told=told)
             return
         (one,) = finished
-        state = _state_of_run(one, config.split)
+        state = _state_of_run(one, split)
         if state.predictions["target"].isna().all():
             written = one.data.write_labels(state.predictions, state.directory)
             say(f"{len(state.predictions)} unlabelled rows: {written}")
-        track_evaluation(one.job, one.run, config.split, _analyse(state, analyses))
+        track_evaluation(one.job, one.run, split, _analyse(state, analyses, told=told))
+
+
+def _made(config: DictConfig) -> Path:
+    """The run of a preset in which nothing is fitted, made where it is not there.
+
+    Raises:
+        ValueError: no preset, or one that is fitted.
+    """
+    if config.get("model") is None:
+        raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
+    if not issubclass(get_class(config.model._target_), ReadyModule):
+        again = f"python train.py experiment={config.name}"
+        raise ValueError(
+            f"experiment={config.name}: this model is fitted first: {again}; then give run=<its directory>"
+        )
+    run = config.copy()
+    OmegaConf.set_struct(run, False)
+    for key in _OWN:
+        run.pop(key)
+    train_repeats(run)
+    return Job.of(run).directory
 
 
 def _state_of_run(finished: Finished, split: str) -> State:
@@ -91,9 +142,10 @@ def _bound(finished: Finished) -> DataModule:
     return finished.data
 
 
-def _analyse(state: State, analyses: dict[str, Analysis]) -> list[Path]:
-    """Print the metrics and run the analyses; gives what they wrote."""
-    print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}")
+def _analyse(state: State, analyses: dict[str, Analysis], *, told: bool) -> list[Path]:
+    """Print the metrics, unless that was done, and run the analyses; gives what they wrote."""
+    if not told:
+        print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}")
     for name, analysis in analyses.items():
         before = len(state.written)
         with setting(f"analysis.{name}"):

@@ -15,7 +15,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.predict import load_weights, predict_split, predicted
 from hallmark.engine.train import build_module, build_trainer, predictor, prepare_data, read_history, train
 from hallmark.learning.encoders.weights import safe_load
-from hallmark.learning.module import TrainableModule
+from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
@@ -57,7 +57,7 @@ class Finished:
         return data
 
     @cached_property
-    def module(self) -> TrainableModule:
+    def module(self) -> PredictingModule:
         data = self.data
         try:
             module = build_module(self.job, data)
@@ -70,7 +70,10 @@ class Finished:
                 f"{self.run.directory}: made with other code, whose settings do not fit any more ({error}); "
                 f"check out commit {record.git['commit']}, or train again with rerun=true"
             ) from error
-        load_weights(module, self.run.best)
+        if isinstance(module, ReadyModule):
+            module.settle(self.run.directory)
+        else:
+            load_weights(module, self.run.best)
         return module.eval()
 
     @cached_property
@@ -169,7 +172,8 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
         return
     for one in finished:
         one.data.rows(TEST)
-        safe_load(one.run.best)
+        if one.run.best.exists():
+            safe_load(one.run.best)
     seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
     assert len(seals) == 1, "one look is at one experiment on one data set"
     with seal_of(runs[0]).opened(runs, reason=reason) as look:

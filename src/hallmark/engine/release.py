@@ -141,6 +141,8 @@ def _files(prefix: str, directory: Path) -> Iterator[tuple[str, Path]]:
 def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
     """The tensors of each checkpoint without pickle; names may share memory there, which safetensors refuses."""
     for run in runs_of(result):
+        if not run.best.exists():
+            continue  # nothing was fitted
         file = folder / f"{run.directory.name}.safetensors"
         state = safe_load(run.best)["state_dict"]
         save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, file)

@@ -1,20 +1,22 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hallmark.analysis.tables import always_the_commonest, classified_tasks
+from hallmark.analysis.figures import readable
+from hallmark.analysis.tables import always_the_commonest, labelled_tasks
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
-from hallmark.report.wording import plural
+from hallmark.report.wording import estimate, plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
-from hallmark.statistics.tables import table_metrics
+from hallmark.statistics.tables import metric_names, table_metrics
 from hallmark.storage.secrets import redacted
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
@@ -50,15 +52,33 @@ def report(run: Run) -> None:
     print_metrics(predictions, f"{run.record.name} · val")
     selected = run.record.selected
     assert selected is not None
-    chosen = f"selected on {selected['metric']} = {selected['value']:.4f}"
+    verb = "selected on " if selected["checkpoint"] else ""
+    chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
 
 
 def print_metrics(predictions: pd.DataFrame, title: str) -> None:
-    """A table for each classification task with labelled rows."""
-    for task, classes, rows in classified_tasks(predictions):
+    """A table for each classification task with labelled rows, and one for all tasks without classes."""
+    masked = []
+    for task, classes, rows in labelled_tasks(predictions):
+        if classes is None:
+            masked.append((task, rows))
+            continue
         of_task = "" if task == MAIN else f" · {task}"
         Console().print(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}"))
+    if masked:
+        Console().print(_scores_table(masked, f"{title} · {_size(masked[0][1])}"))
+
+
+def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str) -> Table:
+    """A rich table: metric, and for each task its value with a clustered bootstrap interval."""
+    names = metric_names(tasks[0][1], None)
+    columns = [all_intervals(rows, names, level=LEVEL, repeats=REPEATS, seed=0) for _, rows in tasks]
+    heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
+    table = Table("metric", *heads, title=title, caption=f"with {LEVEL:.0%} intervals")
+    for name in names:
+        table.add_row(name, *(estimate(found[name]) for found in columns))
+    return table
 
 
 def _size(rows: pd.DataFrame) -> str:

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
-import torch
 from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -18,7 +17,7 @@ from hallmark.analysis.figures import learning_curves
 from hallmark.analysis.loss_weights import TABLE as LOSS_WEIGHTS
 from hallmark.analysis.loss_weights import loss_weight_curves
 from hallmark.analysis.state import save_figure
-from hallmark.checks import require, setting
+from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import command_line
@@ -30,9 +29,11 @@ from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ran
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, StayStopped, StepSeeds
+from hallmark.learning.device import chosen_device
 from hallmark.learning.initialise import initialise_from
-from hallmark.learning.module import TrainableModule
+from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
+from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import write_csv, write_text
@@ -69,7 +70,14 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             record = _record(job, run, data, provenance, resumed=resumed)
             announce(job, data, resumed=resumed)
             with run.recorded(record), tracked(job, run) as loggers:
-                _fit(job, run, data, loggers, hopeless, resumed=resumed)
+                record.leakage = data.check(run.directory)
+                record.write(run.directory)
+                module = build_module(job, data)
+                if isinstance(module, ReadyModule):
+                    _measure(job, run, data, module)
+                else:
+                    assert isinstance(module, TrainableModule)
+                    _fit(job, run, data, module, loggers, hopeless, resumed=resumed)
         report(run)
     assert run.record is not None and run.record.selected is not None
     return float(run.record.selected["value"])
@@ -83,16 +91,15 @@ def prepare_data(job: Job) -> DataModule:
     return data
 
 
-def build_module(job: Job, data: DataModule) -> TrainableModule:
+def build_module(job: Job, data: DataModule) -> PredictingModule:
     """The module with its initial weights (of the seed, or of `init_from`), and the data bound to its inputs."""
     seed_everything(job.config.seed, verbose=False)
-    module: TrainableModule = build(job.config.model)
+    module: PredictingModule = build(job.config.model)
     if job.config.init_from:
         copied = initialise_from(module, open_run(job.config.init_from).best)
         say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    store = FeatureStore(settings.folder, settings.batch_size, device) if settings.enabled else None
+    store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
     data.bind(module.inputs, store)
     return module
 
@@ -167,13 +174,26 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
     )
 
 
-def _fit(
-    job: Job, run: Run, data: DataModule, loggers: list[Logger], hopeless: Hopeless | None, *, resumed: bool
-) -> None:
+def _measure(job: Job, run: Run, data: DataModule, module: ReadyModule) -> None:
+    """The run of a model that is not fitted."""
     assert run.record is not None
-    run.record.leakage = data.check(run.directory)
-    run.record.write(run.directory)
-    module = build_module(job, data)
+    trainer = predictor(job)
+    module.settle(run.directory)
+    module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
+    predict_split(run, trainer, module, data, "val")
+    metric = job.config.monitor.metric
+    value = find_metric(run.metrics, metric)
+    if value is None:
+        known = [f"val/{name}" for name in next(iter(run.metrics["val"].values()))]
+        raise SettingError("monitor.metric", metric, f"one of {', '.join(known)}")
+    run.record.selected = {"checkpoint": None, "metric": metric, "value": value}
+
+
+def _fit(
+    job: Job, run: Run, data: DataModule, module: TrainableModule, loggers: list[Logger], hopeless: Hopeless | None,
+    *, resumed: bool,
+) -> None:  # fmt: skip
+    assert run.record is not None
     check_monitor(job.config, module)
     best, callbacks = fit_callbacks(job, run, hopeless)
     trainer = build_trainer(job, callbacks, loggers)
@@ -192,7 +212,9 @@ def _fit(
     for name, table in traces.items():
         write_csv(run.directory / f"{name}.csv", table)
     if not isinstance(trainer.strategy, SingleDeviceStrategy):
-        module = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
+        fresh = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
+        assert isinstance(fresh, TrainableModule)
+        module = fresh
     load_weights(module, run.best)
     predict_split(run, predictor(job), module, data, "val")
     _draw(run, traces)

@@ -1,7 +1,8 @@
 """What every module is that predicts, and every one that is trained: encoders, a head, an optimizer."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -39,6 +40,20 @@ class PredictingModule(LightningModule, ABC):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """The predictions table of `split` from what `predict_step` gave for all its batches in order."""
         return classification_table(outputs, data, split)
+
+
+class ReadyModule(PredictingModule):
+    """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are."""
+
+    @abstractmethod
+    def settle(self, directory: Path) -> None:
+        """Work for the run in `directory`: read its calibration if there is one, and keep there what is predicted
+        as it comes, so that a run that was stopped goes on."""
+
+    @abstractmethod
+    def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
+        """Choose what is to be chosen by `predict` of splits that are not measured, and write it down; does nothing
+        where that was done."""
 
 
 class TrainableModule(PredictingModule):

@@ -17,6 +17,8 @@ _IRRELEVANT = (
     "rerun",
     "profile",
     "features",
+    "analysis",
+    "out_of_fold",
     "callbacks.progress",
     "monitor.second",
     "data.num_workers",

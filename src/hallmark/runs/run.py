@@ -39,6 +39,11 @@ class Run:
         return self.directory / "checkpoints" / "last.ckpt"
 
     @property
+    def partial(self) -> Path:
+        """Predictions of a run that nothing is fitted in, as far as they have come."""
+        return self.directory / "partial"
+
+    @property
     def metrics(self) -> dict[str, Any]:
         path = self.directory / "metrics.json"
         return read_json(path) if path.exists() else {}
@@ -79,7 +84,7 @@ class Run:
             )
         if self.record.state is RunState.DONE:
             return RunState.DONE
-        return RunState.INTERRUPTED if self.last.exists() else None
+        return RunState.INTERRUPTED if self.last.exists() or self.partial.exists() else None
 
     def clear(self) -> None:
         """Remove what an earlier run left, but for the lock that this process holds."""
@@ -98,7 +103,7 @@ class Run:
         try:
             yield record
             record.state = RunState.DONE
-        except (Interrupted, KeyboardInterrupt):
+        except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits when it is interrupted in a prediction
             record.state = RunState.INTERRUPTED
             raise
         except BaseException:

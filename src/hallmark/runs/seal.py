@@ -47,7 +47,7 @@ class Subject:
     def of(cls, run: Run) -> "Subject":
         assert run.record is not None
         return cls(
-            str(run.directory), run.record.run_id, checkpoint=digest_file(run.best),
+            str(run.directory), run.record.run_id, checkpoint=digest_file(run.best) if run.best.exists() else "none",
             config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
             split=str(run.record.splits.get(TEST, {}).get("hash")),
         )  # fmt: skip
