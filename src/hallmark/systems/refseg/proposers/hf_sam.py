@@ -10,6 +10,7 @@ from transformers import AutoModelForMaskGeneration, AutoProcessor
 
 from hallmark.checks import require
 from hallmark.features.store import weights_digest
+from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import local_path, published
 from hallmark.systems.refseg.proposers.points import PointModel
 
@@ -30,17 +31,17 @@ class TransformersSam(PointModel[Embedding]):
 
     Args:
         name: on the hub (facebook/sam-vit-base, facebook/sam2-hiera-tiny, …) or a local folder.
-        device: where it runs.
+        device: where it runs; `auto` for a GPU if there is one.
     """
 
     def __init__(self, *, name: str, device: str) -> None:
+        self.name, self.device = name, chosen_device(device)
         source = str(local_path(name) or name)
         with published(f"mask network {name}"):
             self.processor = AutoProcessor.from_pretrained(source)
-            self.model = AutoModelForMaskGeneration.from_pretrained(source, dtype=torch.float32).to(device).eval()
+            self.model = AutoModelForMaskGeneration.from_pretrained(source, dtype=torch.float32).to(self.device).eval()
         kind = self.model.config.model_type
         require(kind in _KNOWN, "name", name, f"a network of the type {', '.join(_KNOWN)}; this is {kind}")
-        self.name, self.device = name, device
         self._weights = weights_digest(self.model)
 
     def settings(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 
 from hallmark.checks import SettingError, require
+from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import load_exactly, read_state_dict
 from hallmark.storage.hashing import digest_file
 from hallmark.systems.refseg.proposers.points import PointModel
@@ -27,11 +28,11 @@ class SegmentAnything(PointModel[SamPredictor]):
     Args:
         load: gives the network.
         identity: what names its weights.
-        device: where it runs.
+        device: where it runs; `auto` for a GPU if there is one.
     """
 
     def __init__(self, load: Callable[[], Sam], *, identity: dict[str, Any], device: str) -> None:
-        self._load, self._identity, self.device = load, identity, device
+        self._load, self._identity, self.device = load, identity, chosen_device(device)
 
     @cached_property
     def model(self) -> Sam:

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from hallmark.checks import SettingError
 from hallmark.features.store import weights_digest
+from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict
 from hallmark.systems.refseg.proposers.points import PointModel
 
@@ -111,14 +112,14 @@ class SmallModel(PointModel[SmallEmbedding]):
 
     Args:
         weights: safetensors file of a trained `SmallSam`, or `package:<package>/<path>` of one inside a package.
-        device: where it runs.
+        device: where it runs; `auto` for a GPU if there is one.
     """
 
     def __init__(self, *, weights: str, device: str) -> None:
         path = local_path(weights)
         if path is None:
             raise SettingError("weights", weights, "a safetensors file")
-        self.path, self.device = path, device
+        self.path, self.device = path, chosen_device(device)
 
     @cached_property
     def network(self) -> SmallSam:

@@ -62,6 +62,13 @@ CANONICAL: Mapping[str, str] = {
 }
 """Every other way to say a thing → its canonical one: what a normaliser of queries has to know."""
 
+
+
+def synonyms() -> dict[str, str]:
+    """`CANONICAL` as a plain table, for configurations."""
+    return dict(CANONICAL)
+
+
 HELD_OUT = frozenset(word for words in LEXICON.values() for word in words.held_out)
 """The words and phrases that no training expression uses."""
 

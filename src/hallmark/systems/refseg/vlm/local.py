@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.checks import require
+from hallmark.learning.device import chosen_device
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
@@ -23,7 +24,7 @@ class LocalRewriter:
     Args:
         name: a model on the hub, such as HuggingFaceTB/SmolVLM-256M-Instruct, or a local folder in its layout.
         max_tokens: of a reply.
-        device: torch's name of it.
+        device: torch's name of it; `auto` for a GPU if there is one.
         picture: how images are shown; its format does not matter here.
         cache: None to run the model each time.
 
@@ -36,8 +37,8 @@ class LocalRewriter:
     ) -> None:
         require(bool(name), "name", name, "the name of a model, or a folder")
         require(max_tokens >= 1, "max_tokens", max_tokens, "a number of tokens, 1 or more")
-        self._processor, self._model, self._identity = _load(name, device)
-        self._device, self._max_tokens = device, max_tokens
+        self._device, self._max_tokens = chosen_device(device), max_tokens
+        self._processor, self._model, self._identity = _load(name, self._device)
         self._picture, self._cache = picture, cache
         self._lock = threading.Lock()
 

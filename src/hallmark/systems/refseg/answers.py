@@ -1,0 +1,95 @@
+"""From what the loop did with an expression to rows of the predictions table."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from hallmark.runs.metrics import MAIN
+from hallmark.systems.refseg.data import Expression
+from hallmark.systems.refseg.loop import Outcome, Step
+from hallmark.systems.refseg.masks import Overlap, Proposals, Rle, empty, overlap, rle_text
+
+ONE_SHOT, ORACLE = "one_shot", "oracle"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Of a model: whether it `loops`, and whether it `abstains`, so that the best candidate may be no mask."""
+
+    loops: bool
+    abstains: bool
+
+
+def answer_rows(
+    expression: Expression, outcome: Outcome, proposals: Proposals, kind: Kind, seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Rows of one expression in plain values: the answer, the one-shot answer of a loop, the best candidate.
+
+    Args:
+        seconds: of ranking and loop, without the rewriter's own time.
+    """
+    fallbacks = [rewrite.fallback for rewrite in outcome.rewrites if rewrite.fallback]
+    shared = {
+        "id": expression.id,
+        "info_queries": json.dumps([step.query for step in outcome.steps], ensure_ascii=False),
+        "info_stop": outcome.stop,
+        "info_iterations": len(outcome.steps) - 1,
+        "info_calls": len(outcome.rewrites),
+        "info_cached": sum(rewrite.cached for rewrite in outcome.rewrites),
+        "info_fallback": fallbacks[0] if fallbacks else "",
+        "info_tokens_in": sum(rewrite.tokens_in for rewrite in outcome.rewrites),
+        "info_tokens_out": sum(rewrite.tokens_out for rewrite in outcome.rewrites),
+        "info_seconds": seconds,
+        "info_vlm_seconds": sum(rewrite.seconds for rewrite in outcome.rewrites),
+        "info_proposals": len(proposals),
+    }
+    yield {**shared, "task": MAIN, **_of_step(expression, outcome.answer, proposals)}
+    if kind.loops:
+        yield {**shared, "task": ONE_SHOT, **_of_step(expression, outcome.first, proposals)}
+    if expression.truth is not None:
+        yield {**shared, "task": ORACLE, **_of_oracle(expression, proposals, abstains=kind.abstains)}
+
+
+def overlap_of(expression: Expression, proposals: Proposals) -> Callable[[int], float]:
+    """The IoU of the truth with the proposal at a position, or with no mask at −1."""
+    assert expression.truth is not None, f"{expression.id} has no truth"
+    truth = expression.truth
+    return lambda top: overlap(_mask(proposals, top), truth).iou
+
+
+def best_candidate(expression: Expression, proposals: Proposals, *, abstains: bool) -> tuple[int, float]:
+    """What a perfect ranker would choose, −1 for no mask, and its IoU."""
+    assert expression.truth is not None
+    place, iou = proposals.best(expression.truth)
+    nothing = overlap(None, expression.truth).iou
+    if place is None or (abstains and nothing > iou):
+        return -1, nothing
+    return place, iou
+
+
+def _of_step(expression: Expression, step: Step, proposals: Proposals) -> dict[str, Any]:
+    return {
+        **_masked(expression, proposals, step.top), "confidence": step.confidence, "info_gap": step.gap,
+        "probabilities": step.probabilities.tolist(),
+    }  # fmt: skip
+
+
+def _of_oracle(expression: Expression, proposals: Proposals, *, abstains: bool) -> dict[str, Any]:
+    place, _ = best_candidate(expression, proposals, abstains=abstains)
+    return {**_masked(expression, proposals, place), "confidence": 1.0, "info_gap": 1.0, "probabilities": []}
+
+
+def _masked(expression: Expression, proposals: Proposals, place: int) -> dict[str, Any]:
+    found: Overlap | None = None
+    if expression.truth is not None:
+        found = overlap(_mask(proposals, place), expression.truth)
+    return {
+        "prediction": rle_text(_mask(proposals, place) or empty(proposals.size)), "info_chosen": place,
+        "score": found and found.iou, "intersection": found and float(found.intersection),
+        "union": found and float(found.union),
+    }  # fmt: skip
+
+
+def _mask(proposals: Proposals, place: int) -> Rle | None:
+    return proposals.rles[place] if place >= 0 else None

@@ -1,0 +1,185 @@
+"""Data module of referring expressions: images with what is said about them, an image at a time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.utils.data import DataLoader, Dataset
+
+from hallmark.checks import SettingError, require
+from hallmark.data.leakage import Evidence
+from hallmark.data.module import DataModule, View
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
+from hallmark.data.problems import Problems
+from hallmark.data.splits import SplitPlan
+from hallmark.features.store import FeatureStore
+from hallmark.storage.hashing import digest
+from hallmark.storage.seeds import fold_in
+from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, read_corpus
+from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
+from hallmark.systems.refseg.proposers.base import Proposer
+from hallmark.systems.refseg.sample import generate
+
+_VIEW_SEED = 21
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One sentence about an image; `truth` is the mask that it means, None where that is not known."""
+
+    id: str
+    sentence: str
+    truth: Rle | None
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image and all that is asked about it.
+
+    Attributes:
+        read: gives the pixels uint8 [H, W, 3], perturbed if the data is; `content`: them as an image file.
+        digest: hash of the image file and of what it suffered, which names it in caches of answers.
+        keeps: whether answers belong to the run; not so for the views of an analysis.
+    """
+
+    read: Callable[[], NDArray]
+    content: Callable[[], bytes]
+    digest: str
+    expressions: Sequence[Expression]
+    keeps: bool = True
+
+
+class ExpressionDataModule(DataModule):
+    """Every (image, sentence) pair of a source; nothing is trained on it.
+
+    A batch is a list of scenes, so that what is seen of an image is computed for all its sentences together.
+
+    Args:
+        source: see `open_source`; None generates the sample world.
+        sample: arguments of `sample.generate`; needed where `source` is None.
+        perturbation: what every image suffers before it is looked at; None for nothing.
+        on_problem: policy by kind of problem.
+        cache: root of what is found out about images, and of the sample world.
+        batch_size: images at a time.
+        common: the arguments of `DataModule`.
+    """
+
+    def __init__(
+        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: View | None,
+        on_problem: Mapping[str, str], cache: str, batch_size: int, split: SplitPlan, leakage: str, seed: int,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            classes={}, batch_size=batch_size, num_workers=0, augment=None, split=split, leakage=leakage, seed=seed,
+        )  # fmt: skip
+        kinds = f"a policy for each of {', '.join(KINDS)}"
+        require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
+        self.problems = Problems(on_problem, repairable=REPAIRABLE)
+        self.cache, self.perturbation = Path(cache), perturbation
+        self.source = self._resolve(source, sample)
+
+    def _resolve(self, source: str | None, sample: Mapping[str, Any] | None) -> str:
+        if source is not None:
+            return source
+        if sample is None:
+            expected = (
+                "moondream/refcoco-m, a folder or parquet file in its schema; or profile=sample, which generates one"
+            )
+            raise SettingError("source", None, expected)
+        return str(generate(self.cache / "sample" / f"refseg-{digest(dict(sample))[:8]}", **sample))
+
+    def read(self) -> tuple[pd.DataFrame, Problems]:
+        self._corpus = read_corpus(self.source, self.problems, self.cache)
+        return self._corpus.samples, self.problems
+
+    def check_samples(self) -> None:
+        """Raise ValueError unless there is something to measure or to predict."""
+        if not self.samples["split"].isin(["val", "predict"]).any():
+            raise ValueError("data.split: no rows in val; give it a larger share or more data")
+
+    def facts(self) -> dict[str, Any]:
+        found = {"source": self.source, "rows": len(self.samples)}
+        return found if self.samples.empty else {**found, "images": int(self.samples["group"].nunique())}
+
+    def evidence(self) -> Evidence:
+        """Images, each once; that two of them are described in the same words is no leak."""
+        rows = self.samples
+        files = {"image": rows["image_digest"].tolist()}
+        once = ~rows.duplicated("image").to_numpy()
+        return Evidence(
+            rows, grouped=True, files=files, thumbnails=self._corpus.thumbnails[rows["image"].to_numpy(int)],
+            comparable=once,
+        )  # fmt: skip
+
+    def slice_categories(self) -> dict[str, list[str]]:
+        return self._corpus.slice_categories()
+
+    def perturbations(self) -> dict[str, Perturbation]:
+        """What the images may suffer, by name."""
+        return dict(IMAGE_PERTURBATIONS)
+
+    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+        """The model reads images and sentences; `inputs` names its proposer, for pictures of what it proposed."""
+        self._proposer: Proposer | None = inputs.get("proposals")
+
+    def dataset(self, split: str, view: View | None = None) -> "SceneDataset":
+        return SceneDataset([self._scene(rows, view) for _, rows in self.rows(split).groupby("image", sort=False)])
+
+    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
+        """Every image of `split` once, in order."""
+        return DataLoader(self.dataset(split, view), self.batch_size, collate_fn=list)
+
+    def _scene(self, rows: pd.DataFrame, view: View | None) -> Scene:
+        position = int(rows["image"].iloc[0])
+        columns = [rows[name].tolist() for name in ("id", "sentence", "target")]
+        expressions = [
+            Expression(name, sentence, rle_from_text(target) if isinstance(target, str) else None)
+            for name, sentence, target in zip(*columns, strict=True)
+        ]
+        changes = [change for change in (self.perturbation, view) if change is not None]
+        read = partial(self._pixels, position, changes)
+        content = partial(self._corpus.pictures.content, position) if not changes else partial(_as_png, read)
+        name = rows["image_digest"].iloc[0] if not changes else digest([rows["image_digest"].iloc[0], repr(changes)])
+        return Scene(read, content, name, expressions, keeps=view is None)
+
+    def _pixels(self, position: int, changes: Sequence[View]) -> NDArray:
+        pixels = self._corpus.pictures.read(position)
+        for change in changes:
+            planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+            pixels = change(planes, fold_in(_VIEW_SEED, position)).numpy().transpose(1, 2, 0)
+        return np.array(pixels)  # a copy, since decoded images are read-only
+
+    def picture(self, row_id: str) -> NDArray:
+        """The image of a row as the model sees it, uint8 [H, W, 3]."""
+        rows = self.samples[self.samples["id"] == row_id]
+        assert len(rows) == 1, f"{len(rows)} rows of id {row_id}"
+        return self._scene(rows, None).read()
+
+    def proposals(self, row_id: str) -> Proposals:
+        """What the model's proposer finds in the image of a row."""
+        assert self._proposer is not None, "bind tells the proposer"
+        return self._proposer.propose(self.picture(row_id))
+
+
+class SceneDataset(Dataset):
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self.scenes = list(scenes)
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, position: int) -> Scene:
+        return self.scenes[position]
+
+
+def _as_png(read: Callable[[], NDArray]) -> bytes:
+    with BytesIO() as file:
+        Image.fromarray(read()).save(file, "PNG")
+        return file.getvalue()

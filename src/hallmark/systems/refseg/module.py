@@ -1,0 +1,291 @@
+"""The closed loop as a module: what is proposed, embedded, ranked and asked, and what it costs."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from hallmark.checks import SettingError, require
+from hallmark.data.module import DataModule
+from hallmark.learning.module import ReadyModule
+from hallmark.learning.tables import carried_columns
+from hallmark.storage.files import read_json, write_json
+from hallmark.storage.hashing import digest, digest_bytes
+from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, overlap_of
+from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
+from hallmark.systems.refseg.data import Expression, Scene
+from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Thresholds
+from hallmark.systems.refseg.masks import Proposals
+from hallmark.systems.refseg.proposers.base import Proposer
+from hallmark.systems.refseg.proposers.cache import CachedProposer
+from hallmark.systems.refseg.ranker.encoder import RegionEncoder
+from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.vlm.base import Request, Rewriter
+
+CALIBRATION, CALIBRATED = "calibration.json", "calibration"
+_RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
+
+Answer = Callable[["Seen", Expression, Outcome, float], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image after what is done once: its proposals and their embeddings [N, D]."""
+
+    scene: Scene
+    proposals: Proposals
+    regions: NDArray
+
+
+@dataclass
+class Spent:
+    """Seconds by stage and work of one batch."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("propose", "embed", "rank", "vlm"), 0.0))
+    work: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def on(self, stage: str) -> Iterator[None]:
+        begun = time.perf_counter()
+        yield
+        self.seconds[stage] += time.perf_counter() - begun
+
+
+class LoopModule(ReadyModule):
+    """Masks proposed without a text, ranked by an expression, ranked again by what a language model makes of it.
+
+    Nothing is trained. The temperature of the confidences and the thresholds of the loop are fitted on the split
+    `calibration` where they are not given.
+
+    Args:
+        proposer: gives masks; each image is given to it once in its life.
+        encoder: embeds regions and texts; regions are embedded once in their life.
+        position: see `Ranker`; region_batch: regions in one forward pass.
+        rewriter, max_iter, combine, weight, keep: see `Loop`.
+        temperature, thresholds: None to fit them.
+        budget: calls of the rewriter for an expression, on average, that fitted thresholds may ask for.
+        cache: root of proposals and embeddings.
+    """
+
+    def __init__(
+        self, *, proposer: Proposer, encoder: RegionEncoder, position: float, region_batch: int,
+        rewriter: Rewriter | None, max_iter: int, combine: str, weight: float, keep: str, temperature: float | None,
+        thresholds: Thresholds | None, budget: float, cache: str,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        require(budget >= 0, "budget", budget, "0 or more calls an expression")
+        self.encoder, self.rewriter, self.max_iter, self.budget = encoder, rewriter, max_iter, budget
+        root = Path(cache) / "refseg"
+        self.proposer = CachedProposer(proposer, root / "proposals")
+        self.ranker = Ranker(encoder, position=position, batch_size=region_batch, cache=root / "regions")
+        self._looping = {"combine": combine, "weight": weight, "keep": keep}
+        self._given = temperature, thresholds
+        self.temperature, self.thresholds = temperature or 1.0, thresholds or NEVER
+        self._answer: Answer = self._rows
+        self._directory: Path | None = None
+        self.loop = self._loop_of(max_iter)
+
+    def _loop_of(self, max_iter: int) -> Loop:
+        return Loop(
+            self.rewriter, max_iter=max_iter, thresholds=self.thresholds, temperature=self.temperature,
+            **self._looping,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        return {"image": None, "sentence": None, "proposals": self.proposer}
+
+    @property
+    def _kind(self) -> Kind:
+        return Kind(loops=self.max_iter > 0, abstains=self.encoder.none is not None)
+
+    def settle(self, directory: Path) -> None:
+        self._directory = directory
+        if (directory / CALIBRATION).exists():
+            found = Calibration.read(directory / CALIBRATION)
+            self.temperature, self.thresholds = found.temperature, found.thresholds
+            self.loop = self._loop_of(self.max_iter)
+
+    def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
+        assert self._directory is not None, "settle comes first"
+        path = self._directory / CALIBRATION
+        if None not in self._given or path.exists():
+            return
+        if not (data.samples["split"] == CALIBRATED).any():
+            wanted = "a share of images to fit model.temperature and model.thresholds on, or those two given"
+            raise SettingError("data.split.calibration", 0, wanted)
+        temperature, thresholds = self._given
+        if temperature is None:
+            temperature = self.temperature = self._fitted_temperature(predict)
+        expected: Expected | None = None
+        n = int((data.samples["split"] == CALIBRATED).sum())
+        if thresholds is None:
+            self.thresholds = ALWAYS
+            traces = self._passed(predict, self._traces, self.max_iter)
+            thresholds, expected = fit_thresholds([Trace(**one) for one in traces], budget=self.budget)
+        Calibration(temperature, thresholds, expected, n, CALIBRATED, digest(self._settings(data))).write(path)
+        self.settle(self._directory)
+
+    def _settings(self, data: DataModule) -> dict[str, Any]:
+        """What a calibration depends on beside the rewriter's mind."""
+        return {
+            "data": data.content, "proposer": self.proposer.settings(), "encoder": self.encoder.settings(),
+            "position": self.ranker.position, "rewriter": repr(type(self.rewriter)), "max_iter": self.max_iter,
+            **self._looping,
+        }  # fmt: skip
+
+    def _fitted_temperature(self, predict: Callable[[str], list[Any]]) -> float:
+        found = self._passed(predict, self._best, 0)
+        return fit_temperature([np.array(one["logits"]) for one in found], [one["best"] for one in found])
+
+    def _passed(self, predict: Callable[[str], list[Any]], answer: Answer, max_iter: int) -> list[dict[str, Any]]:
+        """What `answer` says of the calibration split, with a loop of `max_iter`."""
+        before, self._answer, self.loop = self._answer, answer, self._loop_of(max_iter)
+        try:
+            return [row for output in predict(CALIBRATED) for row in output["rows"]]
+        finally:
+            self._answer = before
+
+    def transfer_batch_to_device(self, batch: Sequence[Scene], device: torch.device, _: int) -> Sequence[Scene]:
+        return batch  # images are read when they are looked at
+
+    def predict_step(self, batch: Sequence[Scene], batch_idx: int) -> dict[str, Any]:
+        """`rows` in plain values, and what they cost; read from disk where they were answered before."""
+        begun = time.perf_counter()
+        kept = self._kept_at(batch)
+        if kept is not None and kept.exists():
+            return read_json(kept)
+        spent = Spent()
+        before = self._work()
+        rows = [row for seen in self._seen(batch, spent) for row in self._answered(seen, spent)]
+        spent.work = {name: value - before[name] for name, value in self._work().items()}
+        seconds = {**spent.seconds, "total": time.perf_counter() - begun}
+        output = {
+            "rows": rows,
+            "images": len(batch),
+            "seconds": seconds,
+            "work": spent.work,
+            "keeps": all(s.keeps for s in batch),
+        }
+        if kept is not None:
+            write_json(kept, output)
+        return output
+
+    def _kept_at(self, batch: Sequence[Scene]) -> Path | None:
+        """Where the answers to a batch are kept while the run is under way."""
+        if self._directory is None or not all(scene.keeps for scene in batch):
+            return None
+        ids = [expression.id for scene in batch for expression in scene.expressions]
+        asked = {"ids": ids, "temperature": self.temperature, **asdict(self.thresholds), "for": self._answer.__name__}
+        return self._directory / "partial" / f"{digest(asked)}.json"
+
+    def _seen(self, batch: Sequence[Scene], spent: Spent) -> list[Seen]:
+        with spent.on("propose"):
+            pixels = [scene.read() for scene in batch]
+            proposals = [self.proposer.propose(image) for image in pixels]
+        pictured = [
+            Pictured(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(_given, image), found)
+            for image, found in zip(pixels, proposals, strict=True)
+        ]
+        with spent.on("embed"):
+            regions = self.ranker.embed(pictured)
+        return [Seen(*one) for one in zip(batch, proposals, regions, strict=True)]
+
+    def _answered(self, seen: Seen, spent: Spent) -> Iterator[dict[str, Any]]:
+        with spent.on("rank"):
+            sentences = [expression.sentence for expression in seen.scene.expressions]
+            first = dict(zip(sentences, self.ranker.logits(seen.regions, seen.proposals, sentences), strict=True))
+        for expression in seen.scene.expressions:
+            begun = time.perf_counter()
+            outcome = self.loop.run(self._request(seen.scene, expression), self._rank(seen, first), len(seen.proposals))
+            vlm = sum(rewrite.seconds for rewrite in outcome.rewrites)
+            seconds = time.perf_counter() - begun - vlm
+            spent.seconds["rank"] += seconds
+            spent.seconds["vlm"] += vlm
+            yield from self._answer(seen, expression, outcome, seconds)
+
+    def _rank(self, seen: Seen, first: Mapping[str, NDArray]) -> Callable[[str], NDArray]:
+        def rank(query: str) -> NDArray:
+            if query in first:
+                return first[query]
+            return self.ranker.logits(seen.regions, seen.proposals, [query])[0]
+
+        return rank
+
+    def _request(self, scene: Scene, expression: Expression) -> Request:
+        asks = self.rewriter is not None and self.max_iter > 0
+        return Request(
+            image=scene.content() if asks else b"", image_digest=scene.digest, expression=expression.sentence,
+            query=expression.sentence, history=(), sample_id=expression.id,
+        )  # fmt: skip
+
+    def _rows(self, seen: Seen, expression: Expression, outcome: Outcome, seconds: float) -> list[dict[str, Any]]:
+        return list(answer_rows(expression, outcome, seen.proposals, self._kind, seconds))
+
+    def _traces(self, seen: Seen, expression: Expression, outcome: Outcome, _: float) -> list[dict[str, Any]]:
+        return [asdict(trace(outcome, overlap_of(expression, seen.proposals)))]
+
+    def _best(self, seen: Seen, expression: Expression, outcome: Outcome, _: float) -> list[dict[str, Any]]:
+        """The logits and the right candidate, where there is one among several."""
+        place, iou = best_candidate(expression, seen.proposals, abstains=self._kind.abstains)
+        if iou < _RIGHT or not len(seen.proposals):
+            return []
+        return [{"logits": outcome.first.logits.tolist(), "best": place if place >= 0 else len(seen.proposals)}]
+
+    def _work(self) -> dict[str, float]:
+        counts = self.ranker.counts
+        spent: dict[str, float] = getattr(self.rewriter, "spent", dict)()
+        return {
+            "proposer requested": self.proposer.requested, "proposer computed": self.proposer.computed,
+            "regions requested": counts.requested, "regions computed": counts.computed, "scores": counts.scores,
+            "texts": counts.texts, "cost": float(spent.get("cost", 0.0)),
+        }  # fmt: skip
+
+    def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
+        samples = data.rows(split).set_index("id", drop=False)
+        rows = pd.DataFrame([row for output in outputs for row in output["rows"]])
+        own = samples.loc[rows["id"]].reset_index(drop=True)
+        frame = rows.assign(split=split, group=own["group"], target=own["target"], **carried_columns(own))
+        frame = frame.astype(dict.fromkeys(("score", "intersection", "union"), float))
+        order = pd.Categorical(frame["task"], list(dict.fromkeys(frame["task"])), ordered=True)
+        frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+        frame.attrs = {"classes": {}, "slices": data.slice_categories()}
+        if self._directory is not None and all(output["keeps"] for output in outputs):
+            write_json(self._directory / "cost" / f"{split}.json", total_cost(outputs, frame))
+            rmtree(self._directory / "partial", ignore_errors=True)
+        return frame
+
+
+def _given(image: NDArray) -> NDArray:
+    return image
+
+
+def total_cost(outputs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, Any]:
+    """What all batches of a split took together."""
+    answers = frame[frame["task"] == "main"]
+    work = pd.DataFrame([output["work"] for output in outputs]).sum().to_dict()
+    fallbacks = answers.loc[answers["info_fallback"] != "", "info_fallback"].value_counts().to_dict()
+    return {
+        "images": sum(output["images"] for output in outputs),
+        "expressions": len(answers),
+        **{name: {key: int(work[f"{name} {key}"]) for key in ("requested", "computed")} for name in
+           ("proposer", "regions")},
+        "scores": int(work["scores"]),
+        "texts": int(work["texts"]),
+        "vlm": {
+            "requests": int(answers["info_calls"].sum()), "cached": int(answers["info_cached"].sum()),
+            "fallbacks": fallbacks, "tokens_in": int(answers["info_tokens_in"].sum()),
+            "tokens_out": int(answers["info_tokens_out"].sum()), "cost": work["cost"],
+        },
+        "seconds": pd.DataFrame([output["seconds"] for output in outputs]).sum().to_dict(),
+        "peak_gpu_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
+    }  # fmt: skip

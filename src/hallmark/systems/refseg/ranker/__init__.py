@@ -1,0 +1,1 @@
+"""Which proposal an expression means: views of regions, encoders of regions and texts, and their ranking."""

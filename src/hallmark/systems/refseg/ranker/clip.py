@@ -1,0 +1,65 @@
+"""CLIP as an encoder of regions, through open_clip."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from hallmark.checks import require
+from hallmark.features.store import encoder_key
+from hallmark.learning.encoders.clip import clip_towers
+from hallmark.systems.refseg.ranker.encoder import RegionEncoder
+from hallmark.systems.refseg.ranker.views import Regions, View
+
+
+class ClipRegionEncoder(RegionEncoder):
+    """Frozen towers of CLIP; each region is embedded by itself.
+
+    Args:
+        name: architecture, Hugging Face name or local folder, as for `clip_towers`.
+        weights: tag, local file, `folder` or `random`, likewise.
+        token_length: of a text; longer ones are cut.
+        templates: texts in which an expression takes the place of {}; embeddings of several are averaged.
+        view: its size must be that of CLIP's images.
+
+    Raises:
+        SettingError, MissingWeightsError: see the messages.
+    """
+
+    # All published CLIPs have learnt the greatest logit scale that their training allowed.
+    scale = 100.0
+
+    def __init__(self, *, name: str, weights: str, token_length: int, templates: Sequence[str], view: View) -> None:
+        super().__init__()
+        valid = len(templates) > 0 and all(template.count("{}") == 1 for template in templates)
+        require(valid, "templates", list(templates), "texts with one {} each, such as 'a photo of {}'")
+        require(not view.alpha, "view.alpha", True, "false: CLIP takes no mask as a fourth channel")
+        towers = clip_towers(
+            name=name, weights=weights, token_length=token_length, frozen=True, modalities=["image", "text"]
+        )
+        self.image, self.text = towers["image"], towers["text"]
+        own: int = self.image.image_size  # type: ignore[assignment]
+        require(view.size == own, "view.size", view.size, f"{own}, the size of the images of {name}")
+        self.view, self.templates, self.none = view, list(templates), None
+        self.embedding_dim = self.image.embedding_dim
+        self.eval()
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "clip", "tower": encoder_key(self.image), "view": self.view.settings()}
+
+    def embed_regions(self, regions: Regions) -> Tensor:
+        pixels = self._embedded(regions.pixels)
+        if regions.context is None:
+            return pixels
+        return normalize(torch.lerp(pixels, self._embedded(regions.context), self.view.weight), dim=-1)
+
+    def _embedded(self, pixels: Any) -> Tensor:
+        return self.image(torch.from_numpy(pixels).to(self.device)).float()
+
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        filled = [template.replace("{}", text) for text in texts for template in self.templates]
+        tokens = {name: ids.to(self.device) for name, ids in self.text.tokenize(filled).items()}  # type: ignore[operator]
+        embedded = self.text(tokens).float().unflatten(0, (len(texts), len(self.templates)))
+        return normalize(embedded.mean(1), dim=-1)

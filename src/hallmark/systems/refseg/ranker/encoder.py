@@ -1,0 +1,57 @@
+"""What an encoder of regions is: regions and texts in, unit vectors of one space out."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hallmark.systems.refseg.ranker.views import Regions, View
+
+
+class RegionEncoder(nn.Module, ABC):
+    """Embeds regions without knowing the text, and texts without knowing the image.
+
+    Calling the module is `embed_regions`, so that forward hooks see every pass.
+
+    Attributes:
+        view: how a region is shown.
+        scale: logits = scale · cosine.
+        embedding_dim: D.
+        none: unit embedding [D] of "no such object"; None for an encoder that cannot abstain.
+        joint: whether the embedding of a region depends on the other regions of its image, so that they must come
+            in one call.
+        frozen: always; the weights never change.
+    """
+
+    frozen = True
+    joint = False
+    none: Tensor | None
+    view: View
+    scale: float
+    embedding_dim: int
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """All that `embed_regions` depends on beside the image and its proposals, weights and view included, in
+        plain containers."""
+
+    @abstractmethod
+    def embed_regions(self, regions: Regions) -> Tensor:
+        """Unit embeddings float32 [N, D] of regions of one or several images, N ≥ 1."""
+
+    @abstractmethod
+    def embed_texts(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings float32 [M, D], M ≥ 1."""
+
+    def forward(self, regions: Regions) -> Tensor:
+        return self.embed_regions(regions)
+
+    def train(self, mode: bool = True) -> "RegionEncoder":
+        """Stays in evaluation mode whatever is asked for."""
+        return super().train(mode and not self.frozen)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device

@@ -1,0 +1,98 @@
+"""What words of place and size say about a region, by rules.
+
+CLIP knows little of places. Ref-Diff (Ni et al. 2023, arXiv:2308.16777) therefore biases its scores towards the side
+that an expression names, and ReCLIP (Subramanian et al. 2022, arXiv:2204.05991) ranks boxes by its superlatives. The
+rules here know no grammar:
+
+- A word of place or size counts until the expression turns to another object: `next to`, `near`, `behind`,
+  `between`, `from`, `of` after a word of place … . So `left of the car` prefers the left, as what is left of something
+  mostly is, and `dog next to the left car` prefers nothing.
+- A word of size counts only before the first preposition: `man with the big hat` is no big man.
+- `right` just before such a turn is an adverb (`right behind the car`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+_PLACES: Mapping[str, tuple[str, ...]] = {
+    "left": ("left", "leftmost", "leftest", "lefthand", "leftside"),
+    "right": ("right", "rightmost", "rightest", "righthand", "rightside"),
+    "top": ("top", "topmost", "upper", "uppermost", "highest", "higher", "above"),
+    "bottom": ("bottom", "bottommost", "lower", "lowermost", "lowest", "below", "beneath", "underneath"),
+    "middle": ("middle", "center", "centre", "central", "centered", "centred", "mid", "middlemost"),
+}
+_SIZES: Mapping[str, tuple[str, ...]] = {
+    "large": ("big", "bigger", "biggest", "large", "larger", "largest", "huge", "giant"),
+    "small": ("small", "smaller", "smallest", "little", "littlest", "tiny", "tiniest"),
+}
+_PLACE = {word: meaning for meaning, words in _PLACES.items() for word in words}
+_SIZE = {word: meaning for meaning, words in _SIZES.items() for word in words}
+_RELATIONS = frozenset(
+    ("above", "adjacent", "amid", "behind", "below", "beneath", "beside", "besides", "between", "by", "closest",
+     "from", "near", "nearest", "next", "than", "under", "underneath")
+)  # fmt: skip
+_PREPOSITIONS = _RELATIONS | frozenset(("at", "for", "has", "holding", "in", "of", "on", "to", "wearing", "with"))
+
+
+def position_terms(query: str) -> list[str]:
+    """What a query says of place and size: left, right, top, bottom, middle, large, small, each at most once."""
+    words = re.findall(r"[a-z0-9]+", query.lower())
+    found: list[str] = []
+    leading = True
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else ""
+        leading = leading and word not in _PREPOSITIONS
+        if word in _PLACE and not (word == "right" and following in _RELATIONS):
+            found.append(_PLACE[word])
+        if leading and word in _SIZE:
+            found.append(_SIZE[word])
+        if word in _RELATIONS or (word in _PLACE and following == "of"):
+            break
+    return list(dict.fromkeys(found))
+
+
+def position_bias(query: str, geometry: NDArray) -> NDArray:
+    """How well each region fits the words of place and size, float64 [N] from −1 to 1; 0 without such words.
+
+    The mean over the terms of the query. With the centre x, y of the box as shares of the image: left 1 − 2x, right
+    2x − 1, top 1 − 2y, bottom 2y − 1; middle 1 − 2d, d being the distance from the centre of the image as a share of
+    half its diagonal, both sides taken as 1; large is the rank by area among the regions from −1 to 1 (equal areas
+    share theirs; 0 for a single region), small its negative.
+
+    Args:
+        geometry: [N, 5] as of `Regions`.
+    """
+    terms = position_terms(query)
+    if not terms or not len(geometry):
+        return np.zeros(len(geometry))
+    geometry = np.asarray(geometry, np.float64)
+    return np.mean([_BIASES[term](geometry) for term in terms], axis=0)
+
+
+def _centres(geometry: NDArray) -> NDArray:
+    return (geometry[:, :2] + geometry[:, 2:4]) / 2
+
+
+def _middle(geometry: NDArray) -> NDArray:
+    return 1 - 2 * np.linalg.norm(_centres(geometry) - 0.5, axis=1) / np.sqrt(0.5)
+
+
+def _large(geometry: NDArray) -> NDArray:
+    if len(geometry) == 1:
+        return np.zeros(1)
+    return 2 * (rankdata(geometry[:, 4]) - 1) / (len(geometry) - 1) - 1
+
+
+_BIASES: Mapping[str, Callable[[NDArray], NDArray]] = {
+    "left": lambda geometry: 1 - 2 * _centres(geometry)[:, 0],
+    "right": lambda geometry: 2 * _centres(geometry)[:, 0] - 1,
+    "top": lambda geometry: 1 - 2 * _centres(geometry)[:, 1],
+    "bottom": lambda geometry: 2 * _centres(geometry)[:, 1] - 1,
+    "middle": _middle,
+    "large": _large,
+    "small": lambda geometry: -_large(geometry),
+}

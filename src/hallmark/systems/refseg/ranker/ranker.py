@@ -1,0 +1,186 @@
+"""Regions ranked by how well they fit a text; what is seen of an image is computed once in its life."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hallmark.checks import require
+from hallmark.storage.files import atomic_path
+from hallmark.storage.hashing import digest
+from hallmark.systems.refseg.masks import Proposals
+from hallmark.systems.refseg.ranker.encoder import RegionEncoder
+from hallmark.systems.refseg.ranker.position import position_bias
+from hallmark.systems.refseg.ranker.views import Regions, geometry
+
+
+@dataclass(frozen=True)
+class Pictured:
+    """An image and its proposals.
+
+    Attributes:
+        digest: hash of the image's content as it is shown, that is with any perturbation.
+        read: gives the pixels, uint8 [H, W, 3]; called only where embeddings are not stored yet.
+        proposals: what may be meant.
+    """
+
+    digest: str
+    read: Callable[[], NDArray]
+    proposals: Proposals
+
+
+@dataclass
+class Counts:
+    """What a ranker was asked for, and what of it was computed.
+
+    Attributes:
+        scores: pairs of a text and a region.
+        requested: embeddings of regions; `computed` of them by the encoder, the others came from disk.
+        texts: embedded.
+    """
+
+    scores: int = 0
+    requested: int = 0
+    computed: int = 0
+    texts: int = 0
+
+
+class Ranker:
+    """Scores of regions for texts.
+
+    Embeddings of an image's regions are one file under a folder for the encoder's settings. A file is whole or
+    absent, so processes may share the folder; two that meet the same new image both work on it and write the same.
+    Texts are embedded once in the life of the ranker.
+
+    Args:
+        encoder: embeds regions and texts; it may be moved to another device before the first use.
+        position: logits that a region gains or loses at most by the query's words of place and size, see
+            `position_bias`; 0 for none.
+        batch_size: regions in one forward pass. A `joint` encoder takes all regions of an image, however many.
+        cache: folder for embeddings; None keeps none.
+
+    Raises:
+        SettingError: a value out of range.
+    """
+
+    def __init__(self, encoder: RegionEncoder, *, position: float, batch_size: int, cache: Path | None) -> None:
+        require(0 <= position < float("inf"), "position", position, "logits, 0 or more")
+        require(batch_size >= 1, "batch_size", batch_size, "at least 1")
+        self.encoder, self.position, self.batch_size = encoder, float(position), batch_size
+        self.counts = Counts()
+        self._folder = None if cache is None else cache / digest(encoder.settings())
+        self._texts: dict[str, NDArray] = {}
+
+    def embed(self, images: Sequence[Pictured]) -> list[NDArray]:
+        """Unit embeddings float32 [N, D] of the regions of each image; N may be 0."""
+        self.counts.requested += sum(len(own.proposals) for own in images)
+        names = [_name(own) for own in images]
+        found = {name: self._stored(name, len(own.proposals)) for name, own in zip(names, images, strict=True)}
+        absent = {name: own for name, own in zip(names, images, strict=True) if found[name] is None}
+        for group in self._groups(absent):
+            found.update(self._computed(group))
+        return [_known(found[name]) for name in names]
+
+    def logits(self, regions: NDArray, proposals: Proposals, queries: Sequence[str]) -> NDArray:
+        """Scores float64 [Q, N] of embedded regions [N, D] for each query, or [Q, N+1] where the encoder can abstain:
+        the last column is "no such object". Without regions there is no column at all."""
+        assert len(regions) == len(proposals), f"{len(regions)} embeddings for {len(proposals)} proposals"
+        self.counts.scores += len(queries) * len(proposals)
+        if not len(proposals) or not len(queries):
+            return np.zeros((len(queries), 0))
+        candidates = self._candidates(regions)
+        # Query by query, because the last bits of a product of matrices depend on how many rows there are.
+        logits = self.encoder.scale * np.stack([candidates @ text for text in self._embedded(queries)])
+        if self.position:
+            places = geometry(proposals)
+            bias = np.stack([position_bias(query, places) for query in queries])
+            logits[:, : len(proposals)] += self.position * bias
+        return logits
+
+    def _candidates(self, regions: NDArray) -> NDArray:
+        """Regions, and what stands for none of them, float64 [N, D] or [N+1, D]."""
+        if self.encoder.none is None:
+            return regions.astype(np.float64)
+        none = self.encoder.none.detach().cpu().numpy()[None]
+        return np.concatenate([regions, none]).astype(np.float64)
+
+    @torch.inference_mode()
+    def _embedded(self, queries: Sequence[str]) -> list[NDArray]:
+        """Unit vectors float64 [D] of the queries."""
+        new = [query for query in dict.fromkeys(queries) if query not in self._texts]
+        for start in range(0, len(new), self.batch_size):
+            batch = new[start : start + self.batch_size]
+            embedded = self.encoder.embed_texts(batch).double().cpu().numpy()
+            self._texts.update(zip(batch, embedded, strict=True))
+        self.counts.texts += len(new)
+        return [self._texts[query] for query in queries]
+
+    def _groups(self, images: dict[str, Pictured]) -> Iterator[dict[str, Pictured]]:
+        """Images whose regions come to `batch_size` together, or single ones with more."""
+        group: dict[str, Pictured] = {}
+        regions = 0
+        for name, own in images.items():
+            if group and regions + len(own.proposals) > self.batch_size:
+                yield group
+                group, regions = {}, 0
+            group[name] = own
+            regions += len(own.proposals)
+        if group:
+            yield group
+
+    def _computed(self, group: dict[str, Pictured]) -> dict[str, NDArray]:
+        """Embeddings of the regions of each image by its name; stored, if they are to be."""
+        shown = [self.encoder.view.render(own.read(), own.proposals) for own in group.values()]
+        rows = self._forward(Regions.join(shown))
+        self.counts.computed += len(rows)
+        split = np.split(rows, np.cumsum([len(own) for own in shown])[:-1])
+        if self._folder is not None:
+            for name, embedded in zip(group, split, strict=True):
+                with atomic_path(self._path(name)) as temporary:
+                    np.save(temporary, embedded, allow_pickle=False)
+        return dict(zip(group, split, strict=True))
+
+    @torch.inference_mode()
+    def _forward(self, regions: Regions) -> NDArray:
+        step = len(regions) if self.encoder.joint else self.batch_size
+        parts = [self.encoder(regions.part(at, at + step)) for at in range(0, len(regions), step)]
+        return torch.cat(parts).float().cpu().numpy()
+
+    def _stored(self, name: str, count: int) -> NDArray | None:
+        """What the file of an image holds; None where there is none, or something else than was written."""
+        if not count:
+            return np.zeros((0, self.encoder.embedding_dim), np.float32)
+        if self._folder is None:
+            return None
+        try:
+            rows = np.load(self._path(name), allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            return None
+        if rows.shape != (count, self.encoder.embedding_dim) or rows.dtype != np.float32:
+            return None
+        return rows if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3) else None
+
+    def _path(self, name: str) -> Path:
+        assert self._folder is not None
+        return self._folder / name[:2] / f"{name}.npy"
+
+
+def _known(rows: NDArray | None) -> NDArray:
+    assert rows is not None
+    return rows
+
+
+def _name(pictured: Pictured) -> str:
+    """Of the embeddings of an image's regions: the same image and proposals in the same order have the same name."""
+    proposals = pictured.proposals
+    return digest(
+        {
+            "image": pictured.digest,
+            "size": list(proposals.size),
+            "masks": [rle["counts"] for rle in proposals.rles],
+            "boxes": proposals.boxes.tolist(),
+        }
+    )
