@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 from hallmark.analysis.figures import BAND, MUTED, PALETTE, house_style, new_figure, printable
 from hallmark.analysis.signal_sheet import series_of, signal_sheet
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, show
+from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
 from hallmark.data.images import read_image
 from hallmark.statistics import probability_array, target_array
@@ -87,6 +87,7 @@ class BadCases:
                 "(the column mined_from tells)",
                 self.source,
             )
+        check_classes(state.predictions, "bad_cases")
         predictions = state.predictions_of(self.source)
         cases = self.cases(predictions)
         state.save_table(TABLE, cases)

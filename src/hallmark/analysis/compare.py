@@ -22,6 +22,7 @@ from hallmark.analysis.tables import (
     shown_task,
 )
 from hallmark.checks import require
+from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.statistics import (
@@ -96,7 +97,9 @@ class Compare:
         check_tasks(predictions, others)
         records, found = [], []
         for task, classes, rows in labelled_tasks(predictions):
-            metrics = self.metrics if classes is not None else list(metric_names(rows, None))
+            if classes is None and task != MAIN:
+                continue  # other answers of the same run stand beside its main one
+            metrics = self.metrics if classes is not None else list(metric_names(rows, None))[:2]
             own = _Values(rows, task, metrics, self.resampling)
             for name, other in others.items():
                 if task not in set(other["task"]):

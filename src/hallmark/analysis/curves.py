@@ -20,7 +20,7 @@ from hallmark.analysis.figures import (
     printable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show, shown_task
+from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, resampling, show, shown_task
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, metric_interval, prediction_array, probability_array, target_array
 
@@ -44,6 +44,7 @@ class Curves:
             record = Record.read(state.directory)
             figure = learning_curves(state.history, record.selected if record else None)
             state.save_figure("learning_curves", figure)
+        check_classes(state.predictions, "curves")
         table = self.table(state.predictions)
         state.save_table("curves", table)
         show(f"Each class against the rest, {state.split}", table)

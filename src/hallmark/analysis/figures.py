@@ -39,7 +39,10 @@ _SPLITS = {"train": "training", "val": "validation"}
 _RATE = "learning rate"
 _TERMS = "loss by term"
 _EPOCHS_WITH_DOTS = 40
-_WORDS = {"f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU"}
+_WORDS = {
+    "f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU", "miou": "mIoU",
+    "oiou": "oIoU", **{f"p@{share}": f"P@{share}" for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
+}  # fmt: skip
 
 
 class PaperFigure(Figure):

@@ -30,6 +30,13 @@ def classified_tasks(predictions: pd.DataFrame) -> list[tuple[str, list[str], pd
     return [(task, classes, rows) for task, classes, rows in labelled_tasks(predictions) if classes is not None]
 
 
+def check_classes(predictions: pd.DataFrame, analysis: str) -> None:
+    """Raise ValueError, naming the analysis, where no task has classes."""
+    if not predictions.attrs["classes"]:
+        tasks = ", ".join(predictions["task"].unique())
+        raise ValueError(f"{analysis}: needs a task with classes; these predictions have scores only ({tasks})")
+
+
 def shown_task(task: str, predictions: pd.DataFrame) -> str | None:
     """`task`, or None where the table has no other."""
     return None if predictions["task"].nunique() == 1 else task
