@@ -19,7 +19,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.tables import write_block
-from hallmark.analysis.task_views import SINGLE
 from hallmark.analysis.tasks import TaskTable
 from hallmark.engine.finished import Finished, sealed_tables
 from hallmark.engine.job import Job
@@ -118,10 +117,7 @@ def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
 def balances(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame]) -> list[str]:
     analysis = TaskTable(SINGLE_TASK, ["accuracy", "macro_f1"], split="test", **INTERVALS)  # type: ignore[arg-type]
     found = analysis.table(tables)
-    spent = {name: _seconds(one) for name, one in sets.items()}
-    found["seconds"] = [
-        sum(spent[job] for job in SINGLE_TASK.values()) if name == SINGLE else spent[name] for name in found["method"]
-    ]
+    found = analysis.timed(found, {name: _seconds(one) for name, one in sets.items()})
     return analysis.markdown(found).splitlines()
 
 

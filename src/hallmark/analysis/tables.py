@@ -65,6 +65,12 @@ def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
     return {"level": level, "repeats": repeats, "seed": seed}
 
 
+def markdown_table(texts: pd.DataFrame) -> list[str]:
+    """The lines of a Markdown table."""
+    rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
+    return ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
+
+
 def interval_texts(table: pd.DataFrame, name: str, sign: str = "", digits: int = 3) -> list[str]:
     """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734].
 

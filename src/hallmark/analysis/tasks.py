@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from hallmark.analysis.tables import check_metrics, classified_tasks, resampling
-from hallmark.analysis.task_views import DELTA, RANK, SINGLE, summary
+from hallmark.analysis.tables import check_metrics, classified_tasks, markdown_table, resampling
+from hallmark.analysis.task_views import DELTA, RANK, SINGLE, summary, task_figure
 from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, spread
 from hallmark.statistics.bootstrap import Units, intervals
@@ -43,6 +44,8 @@ class TaskTable:
         repeats, seed: of the bootstrap.
         split: whose predictions are compared; those of the test split only where its seal was opened for them.
     """
+
+    stem = "tasks"
 
     def __init__(
         self,
@@ -151,10 +154,18 @@ class TaskTable:
 
     def markdown(self, table: pd.DataFrame) -> str:
         """A Markdown table, below lines that say what its numbers are."""
-        texts = summary(table)
-        rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
-        lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
-        return "\n".join([self.note(), "", *lines, ""])
+        return "\n".join([self.note(), "", *markdown_table(summary(table)), ""])
+
+    def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
+        """`table` with the seconds of each method; the single-task models took those of all their jobs."""
+        single = sum(seconds[job] for job in set(self.single.values()))
+        return table.assign(seconds=[single if name == SINGLE else seconds[name] for name in table["method"]])
+
+    def summary(self, table: pd.DataFrame) -> pd.DataFrame:
+        return summary(table, intervals=False)
+
+    def figure(self, table: pd.DataFrame) -> Figure:
+        return task_figure(table)
 
     def note(self) -> str:
         """What the numbers of `summary` are."""

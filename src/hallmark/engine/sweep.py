@@ -19,7 +19,7 @@ from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.pool import pool
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarise
-from hallmark.engine.search.tasks import task_table, write_task_table
+from hallmark.engine.search.tables import job_table, write_job_table
 from hallmark.engine.terminal import say
 from hallmark.engine.train import prepare_data, quieten
 from hallmark.runs.identity import code_hashes
@@ -40,7 +40,7 @@ def sweep(config: DictConfig) -> None:
     """
     quieten()
     search = Search.of(config)
-    tasks = task_table(search)
+    table = job_table(search)
     job = Job.of(search.base)
     data = prepare_data(job)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
@@ -53,8 +53,8 @@ def sweep(config: DictConfig) -> None:
     failed = study.trials(TrialState.FAIL)
     if failed:
         raise ValueError(f"{len(failed)} of {len(study.trials())} trials failed; the same command tries them again")
-    if tasks is not None:
-        write_task_table(tasks, study, search.name)
+    if table is not None:
+        write_job_table(table, study, search.name)
 
 
 def _carry_out(study: SweepStudy, search: Search) -> None:

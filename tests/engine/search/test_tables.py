@@ -8,7 +8,7 @@ from tests.engine.sweeping import InProcess
 
 from hallmark.checks import SettingError
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.tasks import task_table
+from hallmark.engine.search.tables import job_table
 from hallmark.engine.sweep import sweep
 from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
@@ -78,8 +78,8 @@ def test_all_jobs_stand_side_by_side_and_again_without_training_and_never_on_tes
 )
 def test_a_mistake_is_refused_before_the_first_job(search, sweep, message):
     with pytest.raises(SettingError, match=message):
-        task_table(search(sweep))
+        job_table(search(sweep))
 
 
 def test_most_sweeps_have_no_such_table(search):
-    assert task_table(search("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None
+    assert job_table(search("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None

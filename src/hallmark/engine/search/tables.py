@@ -1,13 +1,12 @@
-"""What the listed jobs of a sweep reach on every task, side by side."""
+"""What the listed jobs of a sweep reach, side by side."""
 
 from pathlib import Path
 
 import pandas as pd
 
+from hallmark.analysis.job_table import JobTable
 from hallmark.analysis.state import save_figure
 from hallmark.analysis.tables import show
-from hallmark.analysis.task_views import SINGLE, summary, task_figure
-from hallmark.analysis.tasks import TaskTable
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.search.jobs import Search
@@ -18,10 +17,8 @@ from hallmark.report.sources import open_results
 from hallmark.report.wording import duration
 from hallmark.storage.files import write_csv, write_text
 
-STEM = "tasks"
 
-
-def task_table(search: Search) -> TaskTable | None:
+def job_table(search: Search) -> JobTable | None:
     """What `sweep.table` describes; None where it is null.
 
     Raises:
@@ -32,14 +29,14 @@ def task_table(search: Search) -> TaskTable | None:
         return None
     points = isinstance(search.plan, Points)
     require(points, "sweep.table", str(node), "null, or a plan that lists its jobs")
-    table: TaskTable = build(node)
+    table: JobTable = build(node)
     with setting("sweep.table"):
         table.check_jobs(list(search.listed))
     return table
 
 
-def write_task_table(table: TaskTable, study: SweepStudy, title: str) -> None:
-    """Write `tasks.csv`, `tasks.md` and `figures/tasks.png` from the stored predictions of every job, and print them.
+def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
+    """Write `<stem>.csv`, `<stem>.md` and `figures/<stem>.png` from the stored predictions of all jobs, and print them.
 
     Not as long as a job is pruned or failed.
 
@@ -47,7 +44,7 @@ def write_task_table(table: TaskTable, study: SweepStudy, title: str) -> None:
         ValueError: a job has no predictions of the split that may be read, or other rows than the rest.
     """
     if len(study.completed) < len(study.trials()):
-        say(f"{STEM}.md: written once every job is complete")
+        say(f"{table.stem}.md: written once every job is complete")
         return
     predictions, seconds = {}, {}
     for trial in study.completed:
@@ -56,12 +53,11 @@ def write_task_table(table: TaskTable, study: SweepStudy, title: str) -> None:
         seconds[name] = float(trial.user_attrs.get("seconds", 0.0))
     with setting("sweep.table"):
         found = table.table(predictions)
-    single = sum(seconds[job] for job in set(table.single.values()))
-    found["seconds"] = [single if name == SINGLE else seconds[name] for name in found["method"]]
-    write_csv(study.directory / f"{STEM}.csv", found)
-    write_text(study.directory / f"{STEM}.md", table.markdown(found))
-    save_figure(study.directory / "figures" / f"{STEM}.png", task_figure(found))
-    show(f"{title} · {table.split} · {duration(sum(seconds.values()))} in all", summary(found, intervals=False))
+    found = table.timed(found, seconds)
+    write_csv(study.directory / f"{table.stem}.csv", found)
+    write_text(study.directory / f"{table.stem}.md", table.markdown(found))
+    save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(found))
+    show(f"{title} · {table.split} · {duration(sum(seconds.values()))} in all", table.summary(found))
     say(table.note())
 
 

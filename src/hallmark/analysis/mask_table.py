@@ -1,0 +1,103 @@
+"""Ways to segment what an expression means, side by side, each against one of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.segmented import answers, ends, scores
+from hallmark.analysis.tables import interval_texts, markdown_table, resampling
+from hallmark.checks import require
+from hallmark.runs.metrics import MAIN
+from hallmark.statistics import SEGMENTATION_METRICS, adjust, paired_difference
+
+_GAIN = "difference"
+_SHOWN = ("miou", "oiou", "p@0.5")
+
+
+class MaskTable:
+    """Compare jobs by the masks that they answered with.
+
+    Args:
+        baseline: the job that all others are compared with on the same expressions; by mean IoU, paired, the p-values
+            adjusted by Holm over the jobs.
+        level: coverage of the intervals, which resample images.
+        repeats, seed: of the bootstrap, and of the permutations.
+        split: whose predictions are compared; those of the test split only where its seal was opened for them.
+    """
+
+    stem = "answers"
+
+    def __init__(self, baseline: str, *, level: float, repeats: int, seed: int, split: str = "val") -> None:
+        self.baseline, self.split = baseline, split
+        self.resampling = resampling(level, repeats, seed)
+
+    def check_jobs(self, names: Sequence[str]) -> None:
+        require(self.baseline in names, "baseline", self.baseline, f"one of the jobs {', '.join(names)}")
+
+    def table(self, predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """One row a job: every metric of its answers, what it differs by from the baseline in mean IoU, calls of the
+        rewriter and rewritings ranked an expression.
+
+        Raises:
+            ValueError: a job has no masks, or other expressions than the baseline.
+        """
+        self.check_jobs(list(predictions))
+        main = {name: answers(table, name)[MAIN] for name, table in predictions.items()}
+        others = [name for name in main if name != self.baseline]
+        found = adjust([
+            paired_difference(main[self.baseline], main[name], "miou", **self.resampling) for name in others
+        ])  # fmt: skip
+        gains = dict(zip(others, found, strict=True))
+        return pd.DataFrame([self._row(name, rows, gains.get(name)) for name, rows in main.items()])
+
+    def _row(self, name: str, rows: pd.DataFrame, gain: Any) -> dict[str, Any]:
+        row = {"job": name, **scores(rows, SEGMENTATION_METRICS, self.resampling)}
+        row |= ends(_GAIN, gain.difference) if gain else dict.fromkeys((_GAIN, f"{_GAIN}_low", f"{_GAIN}_high"), np.nan)
+        calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
+        return {**row, "p_holm": gain.p_holm if gain else np.nan, **calls, "n": len(rows),
+                "n_groups": rows["group"].nunique()}  # fmt: skip
+
+    def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
+        return table.assign(seconds=table["job"].map(seconds))
+
+    def summary(self, table: pd.DataFrame) -> pd.DataFrame:
+        texts: dict[str, Any] = {"job": table["job"]}
+        texts |= {readable(name): interval_texts(table, name) for name in _SHOWN}
+        texts[f"mIoU − {self.baseline}"] = interval_texts(table, _GAIN, "+")
+        texts["p (Holm)"] = ["" if np.isnan(p) else f"{p:.2g}" for p in table["p_holm"]]
+        texts["calls"] = [f"{calls:.2f}" for calls in table["calls"]]
+        if "seconds" in table:
+            texts["seconds"] = [f"{seconds:.0f}" for seconds in table["seconds"]]
+        return pd.DataFrame(texts)
+
+    def markdown(self, table: pd.DataFrame) -> str:
+        return "\n".join([self.note(), "", *markdown_table(self.summary(table)), ""])
+
+    def note(self) -> str:
+        level, repeats, seed = (self.resampling[name] for name in ("level", "repeats", "seed"))
+        return (
+            f"Split `{self.split}`; value [{100 * level:g} % interval]. Intervals and paired differences resample "
+            f"images {repeats} times (seed {seed}); p of a permutation test, adjusted by Holm over the jobs. Calls of "
+            "the rewriter are per expression."
+        )
+
+    @house_style()
+    def figure(self, table: pd.DataFrame) -> Figure:
+        """Mean IoU, and what it differs by from the baseline, a line a job."""
+        figure = new_figure(0.24 * len(table) + 0.9)
+        axes = figure.subplots(1, 2, sharey=True)
+        heights = np.arange(len(table))
+        for ax, column, title in zip(axes, ("miou", _GAIN), ("mIoU", f"mIoU − {self.baseline}"), strict=True):
+            known = table[column].notna().to_numpy()
+            interval_dots(ax, heights[known], table[known], column, index=0, label="_")
+            ax.set_title(printable(title))
+            ax.tick_params(axis="y", length=0)
+            ax.grid(axis="x")
+        axes[1].axvline(0, color=MUTED, linewidth=0.9, zorder=1)
+        axes[0].set_yticks(heights, [printable(str(name)) for name in table["job"]])
+        axes[0].set_ylim(len(table) - 0.4, -0.6)
+        return figure
