@@ -42,7 +42,7 @@ def test_readers_get_text_and_a_figure(jobs, tmp_path):
 
 
 def test_a_baseline_that_is_no_job_is_refused(jobs):
-    with pytest.raises(SettingError, match="baseline.*one of the jobs one_shot, loop, same"):
+    with pytest.raises(SettingError, match=r"baseline.*one of the jobs one_shot, loop, same"):
         MaskTable("other", **SETTINGS).check_jobs(list(jobs))
 
 
