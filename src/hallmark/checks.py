@@ -47,6 +47,24 @@ def require(condition: bool, key: str, value: Any, expected: str) -> None:
         raise SettingError(key, value, expected)
 
 
+def check_type(hint: Any, key: str, value: Any) -> None:
+    """Raise `SettingError` unless the plain `value` is of the annotation `hint`; what pydantic does not know passes."""
+    from pydantic import ConfigDict, TypeAdapter, ValidationError  # not on the configuration path
+    from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+
+    try:
+        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
+    except PydanticSchemaGenerationError:
+        return
+    except PydanticUserError:  # the hint is a model or dataclass with its own configuration
+        adapter = TypeAdapter(hint)
+    try:
+        adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        expected = {str(item["msg"]).removeprefix("Input should be ") for item in error.errors()}
+        raise SettingError(key, value, " or ".join(sorted(expected))) from error
+
+
 @contextmanager
 def setting(prefix: str) -> Iterator[None]:
     """Name the config node whose object is being built."""

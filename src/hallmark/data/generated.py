@@ -2,11 +2,41 @@
 
 import json
 from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, get_type_hints
+
+from hallmark.checks import SettingError, check_type, require, setting
+from hallmark.storage.hashing import digest
 
 RECORD = "sample.json"
+
+
+def sample_folder(
+    cache: Path, system: str, generate: Callable[..., Path], arguments: Mapping[str, Any] | None, *, key: str,
+    expected: str,
+) -> Path:  # fmt: skip
+    """The sample world of `arguments`, generated in a folder of its own where it is not there.
+
+    Args:
+        generate: of the system; its annotations say what the arguments may be.
+        key: the setting of the user's own data; `expected`: what that is.
+
+    Raises:
+        SettingError: no arguments, one too many or too few, or one of a wrong type or range.
+    """
+    if arguments is None:
+        raise SettingError(key, None, f"{expected}; or profile=sample, which generates some")
+    hints = get_type_hints(generate)
+    parameters = [one for one in signature(generate).parameters.values() if one.kind is one.KEYWORD_ONLY]
+    known, needed = ({one.name for one in parameters if one.default is one.empty or optional} for optional in (1, 0))
+    named = needed <= set(arguments) <= known
+    require(named, "sample", dict(arguments), f"values for {', '.join(one.name for one in parameters)}")
+    for name, value in arguments.items():
+        check_type(hints[name], f"sample.{name}", value)
+    with setting("sample"):
+        return generate(cache / "sample" / f"{system}-{digest(dict(arguments))[:8]}", **arguments)
 
 
 def generated(

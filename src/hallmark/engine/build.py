@@ -8,10 +8,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
-from pydantic import ConfigDict, TypeAdapter, ValidationError
-from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
 
-from hallmark.checks import SettingError
+from hallmark.checks import SettingError, check_type
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -34,7 +32,8 @@ def check_types(node: DictConfig) -> None:
         hints = _hints(child["_target_"])
         for name, value in child.items():
             if name in hints and not _builds_something(value):
-                _check(hints[name], f"{child._get_full_key('')}.{name}", value)
+                plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+                check_type(hints[name], f"{child._get_full_key('')}.{name}", plain)
 
 
 def _targets(node: Any) -> list[DictConfig]:
@@ -57,21 +56,6 @@ def _hints(target: str) -> dict[str, Any]:
 
 def _builds_something(value: Any) -> bool:
     return bool(_targets(value)) if OmegaConf.is_config(value) else False
-
-
-def _check(hint: Any, key: str, value: Any) -> None:
-    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-    try:
-        adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
-        return
-    except PydanticUserError:  # the hint is a model or dataclass with its own configuration
-        adapter = TypeAdapter(hint)
-    try:
-        adapter.validate_python(plain, strict=True)
-    except ValidationError as error:
-        expected = {str(item["msg"]).removeprefix("Input should be ") for item in error.errors()}
-        raise SettingError(key, plain, " or ".join(sorted(expected))) from error
 
 
 def _named(error: InstantiationException) -> Exception:

@@ -244,7 +244,7 @@ def test_nonsense_names_its_key(module_of, folder, change, key):
 
 
 def test_without_a_folder_and_without_a_sample(module_of):
-    with pytest.raises(SettingError, match="profile=sample, which generates recordings"):
+    with pytest.raises(SettingError, match="profile=sample, which generates some"):
         module_of(folder=None, sample=None)
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
+from hallmark.data.generated import sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
@@ -88,12 +89,8 @@ class ExpressionDataModule(DataModule):
     def _resolve(self, source: str | None, sample: Mapping[str, Any] | None) -> str:
         if source is not None:
             return source
-        if sample is None:
-            expected = (
-                "moondream/refcoco-m, a folder or parquet file in its schema; or profile=sample, which generates one"
-            )
-            raise SettingError("source", None, expected)
-        return str(generate(self.cache / "sample" / f"refseg-{digest(dict(sample))[:8]}", **sample))
+        expected = "moondream/refcoco-m, or a folder or parquet file in its schema"
+        return str(sample_folder(self.cache, "refseg", generate, sample, key="source", expected=expected))
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_corpus(self.source, self.problems, self.cache)

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
 from hallmark.data.augment import LightAugment
+from hallmark.data.generated import sample_folder
 from hallmark.data.images import decoded_images, scan_images
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
@@ -26,7 +27,7 @@ from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
 from hallmark.storage.files import write_csv
-from hallmark.storage.hashing import digest, digest_bytes, digest_file
+from hallmark.storage.hashing import digest_bytes, digest_file
 from hallmark.systems.sentiment.corpus import KINDS, REPAIRABLE, SLICES, UNREADABLE, read_corpus
 from hallmark.systems.sentiment.sample import generate
 
@@ -69,10 +70,8 @@ class PairDataModule(DataModule):
     def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
         if folder is not None:
             return Path(folder).expanduser()
-        if sample is None:
-            raise SettingError("folder", None, "the folder of your corpus (train.txt, test_without_label.txt, data/); "
-                               "or profile=sample, which generates one")  # fmt: skip
-        return generate(self.cache / "sample" / f"sentiment-{digest(dict(sample))[:8]}", **sample)
+        expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
+        return sample_folder(self.cache, "sentiment", generate, sample, key="folder", expected=expected)
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
+from hallmark.data.generated import sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import Perturbation
@@ -19,7 +20,6 @@ from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
-from hallmark.storage.hashing import digest
 from hallmark.systems.touch.augment import SignalAugment
 from hallmark.systems.touch.corpus import KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
 from hallmark.systems.touch.manifest import TASKS
@@ -88,10 +88,8 @@ class WindowDataModule(DataModule):
     def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
         if folder is not None:
             return Path(folder).expanduser()
-        if sample is None:
-            raise SettingError("folder", None, "the folder of your recordings.csv; "
-                               "or profile=sample, which generates recordings")  # fmt: skip
-        return generate(self.cache / "sample" / f"touch-{digest(dict(sample))[:8]}", **sample)
+        expected = "the folder of your recordings.csv"
+        return sample_folder(self.cache, "touch", generate, sample, key="folder", expected=expected)
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_windows(
