@@ -10,6 +10,7 @@ from lightning import Callback
 from hallmark.checks import Interrupted
 from hallmark.engine.train import train
 from hallmark.learning.callbacks import History
+from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.record import RunState
 
 TFIDF = "experiment=sentiment_tfidf"
@@ -82,6 +83,14 @@ def test_rerun_replaces_everything_that_was_there(fit):
     assert again.best.stat().st_mtime_ns > started
     assert not (run.directory / "analysis").exists()
     assert again.metrics == run.metrics
+
+
+def test_the_record_counts_parameters_and_those_that_are_trained(fit):
+    run = fit(*TEXT, "model.encoders.text.frozen=true")
+    total, trained = run.record.parameters["total"], run.record.parameters["trained"]
+    assert 0 < trained < total
+    saved = safe_load(run.best)["state_dict"]
+    assert trained == sum(value.numel() for name, value in saved.items() if name.startswith("head."))
 
 
 def fail_in_second_epoch(_: Callback, trainer, *__) -> None:

@@ -21,7 +21,7 @@ from hallmark.engine.repeats import repeats_table, train_repeats
 from hallmark.engine.terminal import print_metrics, say
 from hallmark.engine.train import quieten
 from hallmark.learning.module import ReadyModule
-from hallmark.runs.repeats import RepeatSet, open_result
+from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held
 
 _OWN = ("run", "split", "seal")  # what is not part of a run
@@ -43,14 +43,17 @@ def evaluate(config: DictConfig) -> None:
 
 
 def train_and_explain(config: DictConfig) -> float:
-    """Make the run (or repeats) of `config`, and run the analyses that it names on the validation split.
+    """Make the run (or repeats) of `config`, and run the analyses that it names on what it is measured on.
 
     Returns:
         As `train_repeats`.
     """
     value = train_repeats(config)
     if config.get("analysis"):
-        explain(Job.of(config).directory, "val", config, told=True)
+        directory = Job.of(config).directory
+        record = runs_of(open_result(directory))[0].record
+        assert record is not None
+        explain(directory, record.main_split, config, told=True)
     return value
 
 
@@ -82,7 +85,7 @@ def explain(
         state = _state_of_run(one, split)
         if state.predictions["target"].isna().all():
             written = one.data.write_labels(state.predictions, state.directory)
-            say(f"{len(state.predictions)} unlabelled rows: {written}")
+            say(f"{state.predictions['id'].nunique()} unlabelled rows: {written}")
         track_evaluation(one.job, one.run, split, _analyse(state, analyses, told=told))
 
 

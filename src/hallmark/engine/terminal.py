@@ -48,12 +48,13 @@ def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
 def report(run: Run) -> None:
     """The validation metrics with intervals, beside always predicting the most frequent class."""
     assert run.record is not None
-    predictions = read_predictions(run.directory / "predictions" / "val.parquet")
-    print_metrics(predictions, f"{run.record.name} · val")
-    selected = run.record.selected
-    assert selected is not None
-    verb = "selected on " if selected["checkpoint"] else ""
-    chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
+    split, selected = run.record.main_split, run.record.selected
+    predictions = read_predictions(run.directory / "predictions" / f"{split}.parquet")
+    print_metrics(predictions, f"{run.record.name} · {split}")
+    chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"
+    if selected is not None:
+        verb = "selected on " if selected["checkpoint"] else ""
+        chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
 
 

@@ -1,6 +1,7 @@
 """Fit one run: read, check, fit, select, measure."""
 
 import logging
+import math
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         hopeless: asked after each epoch with its number and the value of `monitor.metric`; True interrupts the run.
 
     Returns:
-        The best value of `monitor.metric`.
+        The best value of `monitor.metric`; nan where no row is labelled.
 
     Raises:
         ValueError: a setting, the data or the run directory does not allow it; the message says why.
@@ -73,14 +74,15 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 record.leakage = data.check(run.directory)
                 record.write(run.directory)
                 module = build_module(job, data)
+                record.parameters = parameter_counts(module)
                 if isinstance(module, ReadyModule):
                     _measure(job, run, data, module)
                 else:
                     assert isinstance(module, TrainableModule)
                     _fit(job, run, data, module, loggers, hopeless, resumed=resumed)
         report(run)
-    assert run.record is not None and run.record.selected is not None
-    return float(run.record.selected["value"])
+    assert run.record is not None
+    return float(run.record.selected["value"]) if run.record.selected else math.nan
 
 
 def prepare_data(job: Job) -> DataModule:
@@ -118,6 +120,13 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
     several = trainer.world_size > 1
     require(not several or node.strategy != "auto", "trainer.strategy", "auto", "ddp or fsdp for several devices")
     return trainer
+
+
+def parameter_counts(module: PredictingModule) -> dict[str, int]:
+    """Parameters of `module`, in all and those that a fit changes."""
+    sizes = [(one.numel(), one.requires_grad) for one in module.parameters()]
+    trained = sum(size for size, grows in sizes if grows) if isinstance(module, TrainableModule) else 0
+    return {"total": sum(size for size, _ in sizes), "trained": trained}
 
 
 def predictor(job: Job) -> Trainer:
@@ -175,12 +184,14 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
 
 
 def _measure(job: Job, run: Run, data: DataModule, module: ReadyModule) -> None:
-    """The run of a model that is not fitted."""
+    """The run of a model that is not fitted; without a labelled row it is answers alone."""
     assert run.record is not None
     trainer = predictor(job)
     module.settle(run.directory)
     module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
-    predict_split(run, trainer, module, data, "val")
+    predict_split(run, trainer, module, data, run.record.main_split)
+    if run.record.main_split not in run.metrics:
+        return
     metric = job.config.monitor.metric
     value = find_metric(run.metrics, metric)
     if value is None:

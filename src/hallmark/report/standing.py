@@ -226,6 +226,9 @@ def cost(result: Result) -> Section:
         pairs.append(("A run took", f"{duration(min(seconds))} to {duration(max(seconds))}"))
     pairs.append(("Device", listed(sorted({str(one.device.get("device", NOTHING)) for one in records}))))
     pairs.append(("Threads", listed(sorted({str(one.device.get("threads", NOTHING)) for one in records}))))
+    counts = result.record.parameters
+    if counts.get("total"):
+        pairs.append(("Parameters", f"{counts['total']:,}, of which {counts['trained']:,} trained"))
     sizes = [run.best.stat().st_size for _, run in result.members if run.best.exists()]
     if sizes:
         pairs.append(("Checkpoint", f"{max(sizes) / 1e6:.1f} MB"))

@@ -40,7 +40,7 @@ class Provenance:
 
 @dataclass
 class Record:
-    """The record as it stands on disk; times are in seconds."""
+    """The record as it stands on disk; times are in seconds, `parameters` are counted in all and as far as trained."""
 
     name: str
     run_id: str
@@ -56,11 +56,17 @@ class Record:
     leakage: dict[str, Any]
     problems: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
+    parameters: dict[str, int] = field(default_factory=dict)
     parents: list[str] = field(default_factory=list)
     wall_seconds: float = 0.0
     resumed: int = 0
     selected: dict[str, Any] | None = None
     error: str | None = None
+
+    @property
+    def main_split(self) -> str:
+        """What a run is measured on: val, or where no row is labelled predict, whose rows are only answered."""
+        return "val" if "val" in self.splits else "predict"
 
     def write(self, directory: Path) -> None:
         write_json(directory / "record.json", asdict(self))

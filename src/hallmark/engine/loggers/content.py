@@ -40,9 +40,9 @@ def _ends(run: Run, split: str) -> Iterator[tuple[str, float]]:
 
 
 def selection(run: Run) -> dict[str, Any]:
-    """Which checkpoint was selected, and by what."""
-    assert run.record is not None and run.record.selected is not None
-    return {f"selected/{key}": value for key, value in run.record.selected.items()}
+    """Which checkpoint was selected, and by what; {} where no row is labelled."""
+    assert run.record is not None
+    return {f"selected/{key}": value for key, value in (run.record.selected or {}).items()}
 
 
 def figures(written: Iterable[Path]) -> dict[str, Path]:
