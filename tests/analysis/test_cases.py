@@ -35,6 +35,15 @@ def test_the_greatest_changes_are_chosen_an_image_at_a_time(masks):
     assert chosen_of(cases(per_kind=3), masks)["improved"] == ["e1", "e2", "e0"]
 
 
+def test_sizes_take_turns_so_that_one_kind_of_object_does_not_fill_the_page():
+    sizes = ["no target", "no target", "no target", "small"]
+    table = overlaps(
+        {"main": [(0, 0), (0, 0), (0, 0), (6, 10)], "one_shot": [(0, 5), (0, 5), (0, 5), (0, 10)]}, slice_size=sizes
+    )
+    chosen = Cases(2, 1, least=0.02).chosen(paired_answers(table))
+    assert chosen["id"].tolist() == ["e0", "e3"]
+
+
 def test_the_change_that_does_not_count_is_a_setting(masks):
     assert chosen_of(cases(least=0.35), masks)["improved"] == ["e1", "e2"]
     assert chosen_of(cases(least=0.45), masks)["improved"] == ["e1"]

@@ -99,15 +99,18 @@ def paired_answers(predictions: pd.DataFrame) -> pd.DataFrame:
         "image": main["info_image"], "group": main["group"], "sentence": main["info_sentence"],
         "one_shot": first["score"].astype(float), "loop": main["score"].astype(float),
         "queries": main["info_queries"], "stop": main["info_stop"], "confidence": main["confidence"],
-        "first_mask": first["prediction"], "last_mask": main["prediction"], "target": main["target"],
+        "size": main.get("slice_size"), "first_mask": first["prediction"], "last_mask": main["prediction"], "target": main["target"],
     })  # fmt: skip
     return table.assign(difference=table["loop"] - table["one_shot"]).reset_index(names="id")
 
 
 def _greatest(rows: pd.DataFrame, n: int) -> pd.DataFrame:
+    """By turns the sizes of objects, in a size the images, in an image the greatest change."""
     rows = rows.sort_values(["change", "id"], ascending=[False, True])
-    turn = rows.groupby("group", sort=False).cumcount()
-    return rows.assign(turn=turn).sort_values("turn", kind="stable").head(n)
+    for column in ("group", "size"):
+        turn = rows.groupby(column, sort=False, dropna=False).cumcount()
+        rows = rows.assign(turn=turn).sort_values("turn", kind="stable")
+    return rows.head(n)
 
 
 def _evenly(rows: pd.DataFrame, n: int) -> pd.DataFrame:
