@@ -113,6 +113,8 @@ def blank_figures(monkeypatch) -> None:
 
 _SMALL = {
     "sentiment": ["data.sample.rows=120", "data.sample.unlabelled=20"],
+    "refseg.data": ["data.sample.val=12", "data.batch_size=4"],
+    "refseg.training": ["data.sample.train=60", "data.split.val=0.25"],
     "touch": ["data.sample.subjects=12", "data.sample.recordings=4", "data.sample.unlabelled=2"],
 }
 
@@ -128,7 +130,8 @@ def small_of(compose) -> Callable[[str], list[str]]:
     """A function from the name of a preset to overrides that make it a matter of a second."""
 
     def small_of(preset: str) -> list[str]:
-        system = compose(f"experiment={preset}").data._target_.split(".")[2]
-        return [*_SMALL[system], "callbacks.progress=null"]
+        target = compose(f"experiment={preset}").data._target_.removeprefix("hallmark.systems.")
+        (small,) = [overrides for system, overrides in _SMALL.items() if target.startswith(system)]
+        return [*small, "callbacks.progress=null"]
 
     return small_of

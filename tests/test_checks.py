@@ -1,8 +1,10 @@
+from typing import Protocol
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.checks import SettingError, require, setting
+from hallmark.checks import SettingError, check_type, require, setting
 
 
 def test_require_names_setting_value_and_what_would_be_right() -> None:
@@ -32,3 +34,20 @@ def test_setting_leaves_other_errors_alone_and_an_empty_prefix_adds_no_dot() -> 
     with pytest.raises(SettingError) as caught, setting(""):
         require(False, "lr", 0, "above 0")
     assert caught.value.key == "lr"
+
+
+class Speaker(Protocol):
+    def speak(self) -> str: ...
+
+
+@pytest.mark.parametrize(
+    ("hint", "value"), [(int, 3), (float, 3), (int | None, None), (Speaker | None, None), (list[int], [1])]
+)
+def test_a_value_of_its_annotation_passes(hint, value):
+    check_type(hint, "key", value)
+
+
+@pytest.mark.parametrize(("hint", "value"), [(int, "3"), (int, 2.5), (bool, 1), (list[int], ["a"])])
+def test_a_value_of_another_type_is_named(hint, value):
+    with pytest.raises(SettingError, match=r"^key="):
+        check_type(hint, "key", value)

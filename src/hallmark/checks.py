@@ -51,10 +51,11 @@ def check_type(hint: Any, key: str, value: Any) -> None:
     """Raise `SettingError` unless the plain `value` is of the annotation `hint`; what pydantic does not know passes."""
     from pydantic import ConfigDict, TypeAdapter, ValidationError  # not on the configuration path
     from pydantic.errors import PydanticSchemaGenerationError, PydanticUserError
+    from pydantic_core import SchemaError
 
     try:
         adapter = TypeAdapter(hint, config=ConfigDict(arbitrary_types_allowed=True))
-    except PydanticSchemaGenerationError:
+    except (PydanticSchemaGenerationError, SchemaError):  # the latter for a protocol
         return
     except PydanticUserError:  # the hint is a model or dataclass with its own configuration
         adapter = TypeAdapter(hint)

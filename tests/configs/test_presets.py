@@ -13,6 +13,10 @@ from hallmark.runs.metrics import find_metric
 from hallmark.runs.run import open_run
 
 CONF = Path(__file__).parents[2] / "conf"
+NEEDS_MORE = {
+    "refseg_own": "the user's pictures; run in tests/e2e/test_refseg.py",
+    "refseg_vlm": "an endpoint; run in tests/e2e/test_refseg.py",
+}
 
 
 def options(group: str) -> list[str]:
@@ -26,19 +30,21 @@ def test_a_preset_composes_under_the_name_of_its_file(compose, name, profile):
     assert (config.name, config.profile) == (name, profile)
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     assert plain["model"]["_target_"].startswith("hallmark.systems.")
-    assert (plain["data"]["sample"] is None) == (profile == "full")
+    made_for_the_sample = name.startswith("refseg_train_")
+    assert (plain["data"]["sample"] is None) == (profile == "full" and not made_for_the_sample)
 
 
 @pytest.mark.parametrize("name", options("experiment"))
 def test_a_preset_opens_with_its_command_and_what_to_expect(name):
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
     header = text.partition("defaults:")[0]
-    assert f"# python train.py experiment={name}" in header or f"# python train.py -m experiment={name}" in header
+    commands = ("train.py", "train.py -m", "evaluate.py")
+    assert any(f"# python {command} experiment={name}" in header for command in commands)
     assert "Expect: " in header
 
 
 @pytest.mark.usefixtures("blank_figures")
-@pytest.mark.parametrize("name", options("experiment"))
+@pytest.mark.parametrize("name", [name for name in options("experiment") if name not in NEEDS_MORE])
 def test_a_preset_runs(compose, small_of, tmp_path, name):
     value = train(compose(f"experiment={name}", "debug=fast", *small_of(name)))
     assert 0 <= value <= 1
@@ -46,7 +52,9 @@ def test_a_preset_runs(compose, small_of, tmp_path, name):
     assert run.record.selected["value"] == value
     measured = find_metric(run.metrics, run.record.selected["metric"])
     assert measured is not None and math.isclose(measured, value, rel_tol=1e-5)
-    left = {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "history.csv", "predictions/val.parquet"}
+    left = {"config.yaml", "predictions/val.parquet"}
+    if run.record.selected["checkpoint"]:
+        left |= {"checkpoints/best.ckpt", "checkpoints/last.ckpt", "history.csv"}
     assert left <= {path.relative_to(run.directory).as_posix() for path in run.directory.rglob("*")}
 
 

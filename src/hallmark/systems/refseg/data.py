@@ -22,6 +22,8 @@ from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
 from hallmark.data.problems import Problems
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
+from hallmark.runs.metrics import MAIN
+from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, read_corpus
@@ -67,6 +69,9 @@ class ExpressionDataModule(DataModule):
         source: see `open_source`; None generates the sample world.
         sample: arguments of `sample.generate`; needed where `source` is None.
         perturbation: what every image suffers before it is looked at; None for nothing.
+        anchors: None for all expressions. Of the sample world's, `own` leaves those whose anchor can be exchanged
+            ("the star left of the red square"), and `shuffled` says them with another anchor, which then means
+            something else than the truth that they keep: what a model loses by that, it had learned of anchors.
         on_problem: policy by kind of problem.
         cache: root of what is found out about images, and of the sample world.
         batch_size: images at a time.
@@ -74,7 +79,7 @@ class ExpressionDataModule(DataModule):
     """
 
     def __init__(
-        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: View | None,
+        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: View | None, anchors: str | None,
         on_problem: Mapping[str, str], cache: str, batch_size: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -83,7 +88,8 @@ class ExpressionDataModule(DataModule):
         kinds = f"a policy for each of {', '.join(KINDS)}"
         require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
         self.problems = Problems(on_problem, repairable=REPAIRABLE)
-        self.cache, self.perturbation = Path(cache), perturbation
+        require(anchors in (None, "own", "shuffled"), "anchors", anchors, "null, own or shuffled")
+        self.cache, self.perturbation, self.anchors = Path(cache), perturbation, anchors
         self.source = self._resolve(source, sample)
 
     def _resolve(self, source: str | None, sample: Mapping[str, Any] | None) -> str:
@@ -95,6 +101,17 @@ class ExpressionDataModule(DataModule):
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_corpus(self.source, self.problems, self.cache)
         return self._corpus.samples, self.problems
+
+    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+        """`samples` as `anchors` says, so that each image is in the split that it has without."""
+        if self.anchors is None:
+            return samples
+        needed = "null: only the sample world says what its expressions mean"
+        require("shuffled" in samples, "anchors", self.anchors, needed)
+        samples = samples.dropna(subset="shuffled")
+        if self.anchors == "shuffled":
+            samples = samples.assign(sentence=samples["shuffled"], info_sentence=samples["shuffled"])
+        return samples
 
     def check_samples(self) -> None:
         """Raise ValueError unless there is something to measure or to predict."""
@@ -152,6 +169,13 @@ class ExpressionDataModule(DataModule):
             planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
             pixels = change(planes, fold_in(_VIEW_SEED, position)).numpy().transpose(1, 2, 0)
         return np.array(pixels)  # a copy, since decoded images are read-only
+
+    def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
+        """The answers to unlabelled expressions, a line each, with the mask as RLE."""
+        path = directory / "answers.csv"
+        columns = ["id", "info_image", "info_sentence", "info_queries", "confidence", "prediction"]
+        write_csv(path, predictions.loc[predictions["task"] == MAIN, columns])
+        return path
 
     def picture(self, row_id: str) -> NDArray:
         """The image of a row as the model sees it, uint8 [H, W, 3]."""

@@ -1,7 +1,7 @@
 """The closed loop: rank the query; while the ranker is unsure, let a rewriter say it in other words and rank again."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -92,6 +92,14 @@ class Outcome:
         return self.steps[0]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A query to be ranked, and the seconds that the rewriter took for it."""
+
+    query: str
+    seconds: float
+
+
 class Loop:
     """Ranks an expression, and its rewritings while the answer is unsure.
 
@@ -138,14 +146,25 @@ class Loop:
         self._combine, self._weight = combine, weight
 
     def run(self, request: Request, rank: Rank, proposals: int) -> Outcome:
+        """`talk` with `rank` as the one who answers."""
+        talk = self.talk(request, proposals)
+        asked = next(talk)
+        while True:
+            try:
+                asked = talk.send(rank(asked.query))
+            except StopIteration as done:
+                return done.value
+
+    def talk(self, request: Request, proposals: int) -> Generator[Asked, NDArray, Outcome]:
         """Rank `request.expression` and what becomes of it; the request's query and history are set here.
+
+        It yields what is to be ranked and is sent the logits, [N] or [N+1], all finite, of one shape for all queries.
 
         Args:
             request: names the image and the expression for the rewriter.
-            rank: logits [N] or [N+1] of a query, all finite; one shape for all queries.
             proposals: N.
         """
-        ranked = [_logits(rank, request.expression, proposals)]
+        ranked = [_checked((yield Asked(request.expression, 0.0)), proposals)]
         steps = [self._step(request.expression, ranked, proposals)]
         rewrites: list[Rewrite] = []
         while (stop := self._stop(steps, proposals)) is None:
@@ -156,7 +175,7 @@ class Loop:
             if rewrite.fallback is not None or rewrite.query in history:
                 stop = "unchanged" if rewrite.fallback is None else "fallback"
                 break
-            ranked.append(_logits(rank, rewrite.query, proposals))
+            ranked.append(_checked((yield Asked(rewrite.query, rewrite.seconds)), proposals))
             steps.append(self._step(rewrite.query, ranked, proposals))
         return Outcome(steps, rewrites, stop, self._answer(steps, stop))
 
@@ -167,7 +186,7 @@ class Loop:
         probabilities = softmax(logits / self._temperature)
         top = int(logits.argmax())
         confidence = float(probabilities[top])
-        second = float(np.delete(probabilities, top).max(initial=0.0))
+        second = float(np.partition(probabilities, -2)[-2]) if len(probabilities) > 1 else 0.0
         return Step(query, logits, probabilities, top if top < proposals else -1, confidence, confidence - second)
 
     def _combined(self, ranked: Sequence[NDArray]) -> NDArray:
@@ -193,8 +212,8 @@ class Loop:
         return max(steps, key=lambda step: step.confidence)
 
 
-def _logits(rank: Rank, query: str, proposals: int) -> NDArray:
-    logits = np.asarray(rank(query), np.float64)
+def _checked(logits: NDArray, proposals: int) -> NDArray:
+    logits = np.asarray(logits, np.float64)
     assert logits.shape in ((proposals,), (proposals + 1,)), f"{logits.shape} logits for {proposals} proposals"
     assert np.isfinite(logits).all(), f"logits that are not finite: {logits}"
     return logits

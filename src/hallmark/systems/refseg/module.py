@@ -24,26 +24,17 @@ from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, o
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
 from hallmark.systems.refseg.data import Expression, Scene
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Thresholds
-from hallmark.systems.refseg.masks import Proposals
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.rounds import Seen, Talk, carry_out
 from hallmark.systems.refseg.vlm.base import Request, Rewriter
 
 CALIBRATION, CALIBRATED = "calibration.json", "calibration"
 _RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
 
 Answer = Callable[["Seen", Expression, Outcome, float], list[dict[str, Any]]]
-
-
-@dataclass(frozen=True)
-class Seen:
-    """An image after what is done once: its proposals and their embeddings [N, D]."""
-
-    scene: Scene
-    proposals: Proposals
-    regions: NDArray
 
 
 @dataclass
@@ -73,23 +64,28 @@ class LoopModule(ReadyModule):
         rewriter, max_iter, combine, weight, keep: see `Loop`.
         temperature, thresholds: None to fit them.
         budget: calls of the rewriter for an expression, on average, that fitted thresholds may ask for.
+        parallel: rewriters asked at a time.
         cache: root of proposals and embeddings.
     """
 
     def __init__(
         self, *, proposer: Proposer, encoder: RegionEncoder, position: float, region_batch: int,
         rewriter: Rewriter | None, max_iter: int, combine: str, weight: float, keep: str, temperature: float | None,
-        thresholds: Thresholds | None, budget: float, cache: str,
+        thresholds: Thresholds | None, budget: float, parallel: int, cache: str,
     ) -> None:  # fmt: skip
         super().__init__()
         require(budget >= 0, "budget", budget, "0 or more calls an expression")
-        self.encoder, self.rewriter, self.max_iter, self.budget = encoder, rewriter, max_iter, budget
+        require(parallel >= 1, "parallel", parallel, "at least 1")
+        require(region_batch >= 1, "region_batch", region_batch, "at least 1")
+        self.encoder, self.rewriter, self.max_iter = encoder, rewriter, max_iter
+        self.budget, self.parallel = budget, parallel
         root = Path(cache) / "refseg"
         self.proposer = CachedProposer(proposer, root / "proposals")
         self.ranker = Ranker(encoder, position=position, batch_size=region_batch, cache=root / "regions")
         self._looping = {"combine": combine, "weight": weight, "keep": keep}
         self._given = temperature, thresholds
-        self.temperature, self.thresholds = temperature or 1.0, thresholds or NEVER
+        self.temperature = 1.0 if temperature is None else temperature
+        self.thresholds = thresholds or NEVER
         self._answer: Answer = self._rows
         self._directory: Path | None = None
         self.loop = self._loop_of(max_iter)
@@ -166,7 +162,7 @@ class LoopModule(ReadyModule):
             return read_json(kept)
         spent = Spent()
         before = self._work()
-        rows = [row for seen in self._seen(batch, spent) for row in self._answered(seen, spent)]
+        rows = list(self._answered(self._seen(batch, spent), spent))
         spent.work = {name: value - before[name] for name, value in self._work().items()}
         seconds = {**spent.seconds, "total": time.perf_counter() - begun}
         output = {
@@ -200,33 +196,36 @@ class LoopModule(ReadyModule):
             regions = self.ranker.embed(pictured)
         return [Seen(*one) for one in zip(batch, proposals, regions, strict=True)]
 
-    def _answered(self, seen: Seen, spent: Spent) -> Iterator[dict[str, Any]]:
-        with spent.on("rank"):
-            sentences = [expression.sentence for expression in seen.scene.expressions]
-            first = dict(zip(sentences, self.ranker.logits(seen.regions, seen.proposals, sentences), strict=True))
-        for expression in seen.scene.expressions:
-            begun = time.perf_counter()
-            outcome = self.loop.run(self._request(seen.scene, expression), self._rank(seen, first), len(seen.proposals))
-            vlm = sum(rewrite.seconds for rewrite in outcome.rewrites)
-            seconds = time.perf_counter() - begun - vlm
-            spent.seconds["rank"] += seconds
-            spent.seconds["vlm"] += vlm
-            yield from self._answer(seen, expression, outcome, seconds)
+    def _answered(self, seen: Sequence[Seen], spent: Spent) -> Iterator[dict[str, Any]]:
+        talks = [talk for own in seen for talk in self._talks(own)]
+        for talk in carry_out(talks, self._ranked, self.parallel, spent.on):
+            assert talk.outcome is not None
+            yield from self._answer(talk.seen, talk.expression, talk.outcome, talk.seconds)
+        of_loop = sum(talk.seconds for talk in talks) - spent.seconds["rank"]
+        spent.seconds["rank"] += of_loop
+        spent.seconds["vlm"] = max(0.0, spent.seconds["vlm"] - of_loop)
 
-    def _rank(self, seen: Seen, first: Mapping[str, NDArray]) -> Callable[[str], NDArray]:
-        def rank(query: str) -> NDArray:
-            if query in first:
-                return first[query]
-            return self.ranker.logits(seen.regions, seen.proposals, [query])[0]
-
-        return rank
-
-    def _request(self, scene: Scene, expression: Expression) -> Request:
+    def _talks(self, seen: Seen) -> Iterator[Talk]:
         asks = self.rewriter is not None and self.max_iter > 0
-        return Request(
-            image=scene.content() if asks else b"", image_digest=scene.digest, expression=expression.sentence,
-            query=expression.sentence, history=(), sample_id=expression.id,
-        )  # fmt: skip
+        image = seen.scene.content() if asks else b""
+        for expression in seen.scene.expressions:
+            request = Request(
+                image=image, image_digest=seen.scene.digest, expression=expression.sentence, query=expression.sentence,
+                history=(), sample_id=expression.id,
+            )  # fmt: skip
+            yield Talk(seen, expression, self.loop.talk(request, len(seen.proposals)))
+
+    def _ranked(self, talks: Sequence[Talk]) -> list[NDArray]:
+        self.ranker.read([str(talk.query) for talk in talks])
+        asked: dict[int, dict[str, Seen]] = {}
+        for talk in talks:
+            asked.setdefault(id(talk.seen), {})[str(talk.query)] = talk.seen
+        found: dict[tuple[int, str], NDArray] = {}
+        for name, queries in asked.items():
+            seen = next(iter(queries.values()))
+            logits = self.ranker.logits(seen.regions, seen.proposals, list(queries))
+            found |= {(name, query): row for query, row in zip(queries, logits, strict=True)}
+        return [found[id(talk.seen), str(talk.query)] for talk in talks]
 
     def _rows(self, seen: Seen, expression: Expression, outcome: Outcome, seconds: float) -> list[dict[str, Any]]:
         return list(answer_rows(expression, outcome, seen.proposals, self._kind, seconds))

@@ -93,7 +93,7 @@ class Ranker:
             return np.zeros((len(queries), 0))
         candidates = self._candidates(regions)
         # Query by query, because the last bits of a product of matrices depend on how many rows there are.
-        logits = self.encoder.scale * np.stack([candidates @ text for text in self._embedded(queries)])
+        logits = self.encoder.scale * np.stack([candidates @ text for text in self.read(queries)])
         if self.position:
             places = geometry(proposals)
             bias = np.stack([position_bias(query, places) for query in queries])
@@ -108,8 +108,8 @@ class Ranker:
         return np.concatenate([regions, none]).astype(np.float64)
 
     @torch.inference_mode()
-    def _embedded(self, queries: Sequence[str]) -> list[NDArray]:
-        """Unit vectors float64 [D] of the queries."""
+    def read(self, queries: Sequence[str]) -> list[NDArray]:
+        """Unit vectors float64 [D] of the queries; new ones are embedded together."""
         new = [query for query in dict.fromkeys(queries) if query not in self._texts]
         for start in range(0, len(new), self.batch_size):
             batch = new[start : start + self.batch_size]

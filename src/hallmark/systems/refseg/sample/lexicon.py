@@ -63,7 +63,6 @@ CANONICAL: Mapping[str, str] = {
 """Every other way to say a thing → its canonical one: what a normaliser of queries has to know."""
 
 
-
 def synonyms() -> dict[str, str]:
     """`CANONICAL` as a plain table, for configurations."""
     return dict(CANONICAL)

@@ -1,0 +1,121 @@
+"""The closed loop against the naive way to run it: python -m benchmarks.refseg_loop
+
+Naive: for every expression one network pass a point, and at each iteration one pass a region. Both sides rank the same
+queries on the same scenes of the sample world, with empty caches, and must answer with the same masks. The rewriter has
+a new query at every iteration, so that no side stops early.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from hydra import compose, initialize_config_dir
+
+from benchmarks.step_overhead import CONF
+from hallmark.engine.build import build
+from hallmark.engine.job import Job
+from hallmark.engine.train import prepare_data, quieten
+from hallmark.systems.refseg.data import Scene
+from hallmark.systems.refseg.module import LoopModule
+from hallmark.systems.refseg.proposers.points import PointGrid
+from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.vlm.base import Request, Rewrite
+
+ITERATIONS = 3
+
+
+class Restless:
+    """Another wording at every call: words that no other query has, behind the expression."""
+
+    def rewrite(self, request: Request) -> Rewrite:
+        return Rewrite(f"{request.expression} {' '.join(['please'] * len(request.history))}")
+
+
+def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Scene]]:
+    """The loop on crops, whose regions can be embedded one by one, with a cache of its own; and the scenes."""
+    settings = [
+        "experiment=refseg_crop", f"data.sample.val={images}", f"model.max_iter={max_iter}", f"paths.cache={scratch}",
+        "model.temperature=1.0", "data.split.calibration=0", "data.split.test=0",
+        "+model.thresholds={_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}",
+    ]  # fmt: skip
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        job = Job.of(compose("train", settings))
+    job.config.model.rewriter = {"_target_": f"{Restless.__module__}.Restless"}
+    data, module = prepare_data(job), build(job.config.model)
+    data.bind(module.inputs, None)
+    batches = list(data.eval_dataloader("val"))
+    return module, [scene for batch in batches for scene in batch]
+
+
+@torch.inference_mode()
+def ours(module: LoopModule, scenes: list[Scene]) -> list[dict[str, Any]]:
+    return [row for at in range(0, len(scenes), 8) for row in module.predict_step(scenes[at : at + 8], at)["rows"]]
+
+
+@torch.inference_mode()
+def naive(module: LoopModule, scenes: list[Scene]) -> dict[str, int]:
+    """The proposal chosen for each expression."""
+    grid = module.proposer.proposer
+    assert isinstance(grid, PointGrid)
+    batch, grid.points_per_batch = grid.points_per_batch, 1
+    chosen = {}
+    for scene in scenes:
+        for expression in scene.expressions:
+            image = scene.read()
+            proposals = grid.propose(image)
+            steps = []
+            for iteration in range(ITERATIONS + 1):
+                ranker = Ranker(module.encoder, position=0.0, batch_size=1, cache=None)
+                (regions,) = ranker.embed([Pictured("", scene.read, proposals)])
+                query = f"{expression.sentence} {' '.join(['please'] * iteration)}".strip()
+                logits = ranker.logits(regions, proposals, [query])[0]
+                shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+                steps.append((shares.max(), -iteration, int(logits.argmax())))
+            top = max(steps)[2]
+            chosen[expression.id] = top if top < len(proposals) else -1
+    grid.points_per_batch = batch
+    return chosen
+
+
+def seconds(work: Any, *arguments: Any) -> tuple[float, Any]:
+    """Of this process alone, on whatever else the machine is at work."""
+    begun = time.process_time()
+    found = work(*arguments)
+    return time.process_time() - begun, found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=16)
+    images = parser.parse_args().images
+    quieten()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        module, scenes = made(Path(scratch) / "warm", images, ITERATIONS)
+        ours(module, scenes)  # what is loaded once is loaded
+        once, scenes = made(Path(scratch) / "once", images, 0)
+        twice, _ = made(Path(scratch) / "twice", images, 2)
+        module, _ = made(Path(scratch) / "loop", images, ITERATIONS)
+        first, _ = seconds(ours, once, scenes)
+        two, _ = seconds(ours, twice, scenes)
+        spent, rows = seconds(ours, module, scenes)
+        again, _ = seconds(ours, module, scenes)
+        slow, chosen = seconds(naive, module, scenes)
+    answers = {row["id"]: row["info_chosen"] for row in rows if row["task"] == "main"}
+    ranked = sum(row["info_iterations"] for row in rows if row["task"] == "main")
+    same = sum(answers[name] == place for name, place in chosen.items())
+    print(f"{images} images, {len(answers)} expressions, {ranked} rewritten queries ranked, one thread")
+    print(f"one pass an image: {images / spent:6.2f} images/s; naive: {images / slow:6.2f} images/s; "
+          f"{slow / spent:.0f}x, same proposal for {same} of {len(answers)}")  # fmt: skip
+    print(f"proposer {module.proposer.computed} passes, regions {module.ranker.counts.computed} embedded, "
+          f"{module.ranker.counts.scores} scores asked for")  # fmt: skip
+    print(f"every query rewritten twice costs {100 * (two / first - 1):.1f} % of one shot, {ITERATIONS} times "
+          f"{100 * (spent / first - 1):.1f} %; a run on what is stored takes {again / spent:.2f} of it")  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What trains the sample world's own networks, the proposer and the encoder of regions and texts."""
