@@ -25,8 +25,9 @@ class Cases:
     `cases_own_<n>` of expressions without a truth.
 
     An expression is improved where the IoU of the loop is greater than that of one-shot by more than `least`. Of the
-    improved and the degraded those of the greatest change are chosen, of equal ones the first by id, and every image
-    gives one before any gives a second. The unchanged are chosen evenly from the worst to the best IoU.
+    improved and the degraded those of the greatest change are chosen, of equal ones the first by id; sizes of objects
+    take turns, and every image gives one before any gives a second. The unchanged are chosen evenly from the worst to
+    the best IoU.
 
     Args:
         per_kind: expressions of each kind, and on each page of those without a truth.
@@ -99,7 +100,8 @@ def paired_answers(predictions: pd.DataFrame) -> pd.DataFrame:
         "image": main["info_image"], "group": main["group"], "sentence": main["info_sentence"],
         "one_shot": first["score"].astype(float), "loop": main["score"].astype(float),
         "queries": main["info_queries"], "stop": main["info_stop"], "confidence": main["confidence"],
-        "size": main.get("slice_size"), "first_mask": first["prediction"], "last_mask": main["prediction"], "target": main["target"],
+        "size": main.get("slice_size"),
+        "first_mask": first["prediction"], "last_mask": main["prediction"], "target": main["target"],
     })  # fmt: skip
     return table.assign(difference=table["loop"] - table["one_shot"]).reset_index(names="id")
 
