@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from hallmark.checks import SettingError
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, STRENGTHS
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, STRENGTHS, Blur, Noise
 
 NAMES = list(IMAGE_PERTURBATIONS)
 PLACES = [(name, strength, seed) for name in NAMES for strength in (1, 5) for seed in (0, 2**62)]
@@ -118,3 +118,51 @@ def test_there_is_no_other_strength(strength):
 def test_worker_processes_can_be_told_of_a_view():
     view = pickle.loads(pickle.dumps(IMAGE_PERTURBATIONS["noise"].at(2)))
     assert torch.equal(view(made(), 9), IMAGE_PERTURBATIONS["noise"].at(2)(made(), 9))
+
+
+@pytest.mark.parametrize("sigma", [10.0, 20.0])
+def test_noise_of_a_standard_deviation(sigma):
+    changed = Noise(sigma)(flat(), 0)
+    assert changed.dtype == torch.uint8 and changed.shape == (3, 200, 200)
+    difference = changed.float() - 128
+    assert difference.std().item() == pytest.approx(sigma, rel=0.02)
+    assert difference.mean().item() == pytest.approx(0, abs=0.2)
+    assert np.corrcoef(difference.reshape(3, -1))[0, 1] == pytest.approx(0, abs=0.02)  # each channel has its own
+    assert torch.equal(changed, Noise(sigma)(flat(), 0))
+    assert not torch.equal(changed, Noise(sigma)(flat(), 1))
+    assert Noise(sigma)(flat(0), 0).min() == 0 and Noise(sigma)(flat(255), 0).max() == 255
+
+
+@pytest.mark.parametrize(("kernel", "sigma"), [(5, 1.1), (9, 1.7)])
+def test_a_blur_is_that_of_an_odd_kernel_with_its_sigma(kernel, sigma):
+    """OpenCV: a sigma of 0.3 ((k - 1) / 2 - 1) + 0.8 where none is given (getGaussianKernel)."""
+    point = flat(0, size=41)
+    point[:, 20, 20] = 255
+    spread = Blur(kernel)(point, 0)[0].double().numpy()
+    reach = kernel // 2
+    assert spread[20 - reach : 21 + reach, 20 - reach : 21 + reach].sum() == spread.sum()  # nothing beyond the kernel
+    weights = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
+    weights /= weights.sum()
+    expected = 255 * np.outer(weights, weights)
+    assert np.abs(spread[20 - reach : 21 + reach, 20 - reach : 21 + reach] - expected).max() <= 0.5 + 1e-6
+    assert torch.equal(Blur(kernel)(flat(77), 0), flat(77))  # edges are no darker
+    assert torch.equal(Blur(kernel)(made(), 1), Blur(kernel)(made(), 2))
+
+
+@pytest.mark.parametrize(
+    ("build", "key"),
+    [
+        (lambda: Noise(0.0), "sigma"), (lambda: Noise(-1.0), "sigma"), (lambda: Blur(1), "kernel"),
+        (lambda: Blur(4), "kernel"), (lambda: Blur(-3), "kernel"),
+    ],
+)  # fmt: skip
+def test_a_perturbation_out_of_range_names_its_key(build, key):
+    with pytest.raises(SettingError) as caught:
+        build()
+    assert caught.value.key == key
+
+
+def test_views_are_named_by_what_they_do():
+    assert repr(Noise(10.0)) == "Noise(sigma=10.0)" and repr(Blur(5)) == "Blur(kernel=5)"
+    view = pickle.loads(pickle.dumps(Noise(10.0)))
+    assert view == Noise(10.0) and torch.equal(view(made(), 3), Noise(10.0)(made(), 3))

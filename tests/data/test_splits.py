@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hallmark.checks import SettingError
-from hallmark.data.splits import FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
+from hallmark.data.splits import Evaluation, FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
 from hallmark.runs.metrics import MAIN
 
 CLASSES = ["negative", "neutral", "positive"]
@@ -92,9 +92,36 @@ def test_inner_folds_partition_train_and_leave_val_and_test_alone() -> None:
         np.testing.assert_array_equal(names[~out], whole[~out])
 
 
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0, 0.6), st.floats(0, 0.39), st.integers(1, 60), st.integers(0, 9))
+def test_shares_of_groups_for_data_that_nothing_is_trained_on(calibration, test, groups, seed) -> None:
+    samples = rows(n=3 * groups, group_size=3, seed=seed)
+    names = Evaluation(calibration, test, seed).assign(samples)
+    of_group = samples.assign(split=names).groupby("group")["split"].agg(["nunique", "first"])
+    assert (of_group["nunique"] == 1).all()
+    counts = of_group["first"].value_counts()
+    assert set(counts.index) <= {"calibration", "val", "test"}
+    ends = round(calibration * groups), round((calibration + test) * groups)  # halves to the even one, as numpy's
+    assert (counts.get("calibration", 0), counts.get("test", 0)) == (ends[0], ends[1] - ends[0])
+
+
+def test_an_evaluation_split_depends_on_groups_and_seed_alone() -> None:
+    samples = rows(n=90, group_size=3)
+    by_group = dict(zip(samples["group"], Evaluation(0.3, 0.3, 7).assign(samples), strict=True))
+    fewer = samples.drop_duplicates("group").sample(frac=1, random_state=0).reset_index(drop=True).assign(target="x")
+    assert Evaluation(0.3, 0.3, 7).assign(fewer).tolist() == [by_group[group] for group in fewer["group"]]
+    assert (Evaluation(0.3, 0.3, 8).assign(samples) != Evaluation(0.3, 0.3, 7).assign(samples)).any()
+    assert set(Evaluation(0.0, 0.0, 0).assign(samples)) == {"val"}
+    assert Evaluation(0.3, 0.3, 0).assign(samples.iloc[:0]).tolist() == []
+
+
 @pytest.mark.parametrize(
     ("build", "key"),
     [
+        (lambda: Evaluation(1.0, 0.0, 0), "calibration"),
+        (lambda: Evaluation(-0.1, 0.0, 0), "calibration"),
+        (lambda: Evaluation(0.5, 0.5, 0), "test"),
+        (lambda: Evaluation(0.0, -0.1, 0), "test"),
         (lambda: Holdout(0.0, 0.1, 0), "val"),
         (lambda: Holdout(0.5, 0.1, 0), "val"),
         (lambda: Holdout(0.1, 0.5, 0), "test"),

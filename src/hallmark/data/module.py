@@ -134,7 +134,7 @@ class DataModule(LightningDataModule, ABC):
         require(self.batch_size <= size, "batch_size", self.batch_size, f"at most the {size} training rows")
 
     def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
-        """Hook for rows added to the training split from elsewhere."""
+        """Hook for rows that are added to the training split from elsewhere, or left out of all splits."""
         return samples
 
     def check(self, directory: Path) -> dict[str, Any]:

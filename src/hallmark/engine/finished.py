@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from hallmark.data.module import DataModule, View
 from hallmark.engine.job import Job
 from hallmark.engine.predict import load_weights, predict_split, predicted
-from hallmark.engine.train import build_module, build_trainer, predictor, prepare_data, read_history, train
+from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
@@ -83,7 +83,7 @@ class Finished:
     @cached_property
     def quiet_trainer(self) -> Trainer:
         """Without a progress bar, for the many passes of one analysis."""
-        return build_trainer(self.job, [], [], alone=True)
+        return predictor(self.job, shown=False)
 
     @property
     def history(self) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from hallmark.engine.predict import load_weights, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
-from hallmark.learning.callbacks import GracefulStop, History, Judge, StayStopped, StepSeeds
+from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
 from hallmark.learning.device import chosen_device
 from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
@@ -129,10 +129,11 @@ def parameter_counts(module: PredictingModule) -> dict[str, int]:
     return {"total": sum(size for size, _ in sizes), "trained": trained}
 
 
-def predictor(job: Job) -> Trainer:
-    """A trainer that predicts in this process alone, so that each row is predicted once."""
-    progress = job.config.callbacks.get("progress")
-    return build_trainer(job, [build(progress)] if progress is not None else [], [], alone=True)
+def predictor(job: Job, *, shown: bool = True) -> Trainer:
+    """A trainer that predicts in this process alone, so that each row is predicted once; `shown` with its progress."""
+    progress = job.config.callbacks.get("progress") if shown else None
+    shows = [build(progress)] if progress is not None else []
+    return build_trainer(job, [*shows, PredictionStop()], [], alone=True)
 
 
 _EXPECTED_WARNINGS = (

@@ -131,6 +131,34 @@ class GracefulStop(Callback):
         self._previous = {}
 
 
+class PredictionStop(Callback):
+    """On SIGTERM or Ctrl-C: leave a prediction with `Interrupted`, at once since there is no state to save.
+
+    (Within a prediction Lightning never looks at a SIGTERM, and at Ctrl-C it ends the process.)
+    """
+
+    def __init__(self) -> None:
+        self._previous: dict[int, Any] = {}
+
+    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._previous[number] = signal.signal(number, self._leave)
+
+    def _leave(self, number: int, frame: FrameType | None) -> NoReturn:
+        raise Interrupted(f"{signal.Signals(number).name}: stopped within a prediction")
+
+    def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
+
+
 class Judge(Callback):
     """Stops a fit after an epoch of which `hopeless` says so, unless it was the last one.
 

@@ -102,7 +102,7 @@ class Result:
     def opened(self) -> bool:
         """Whether a complete look was at these very runs, so that their test numbers may be shown."""
         runs = [run for _, run in self.members]
-        return all(run.best.exists() for run in runs) and any(look.covers(runs) for look in self.looks or [])
+        return any(look.covers(runs) for look in self.looks or [])
 
     @property
     def main_metric(self) -> str:

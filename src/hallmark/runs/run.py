@@ -103,7 +103,7 @@ class Run:
         try:
             yield record
             record.state = RunState.DONE
-        except (Interrupted, KeyboardInterrupt, SystemExit):  # Lightning exits when it is interrupted in a prediction
+        except (Interrupted, KeyboardInterrupt, SystemExit):  # a launcher exits that queues the job again
             record.state = RunState.INTERRUPTED
             raise
         except BaseException:

@@ -17,7 +17,7 @@ from hallmark.runs.locks import holding
 from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_json, write_json
-from hallmark.storage.hashing import digest_file
+from hallmark.storage.hashing import digest, digest_file
 
 TEST = "test"
 Metrics = dict[str, dict[str, float | None]]
@@ -29,7 +29,7 @@ class SealedError(ValueError):
 
 @dataclass(frozen=True)
 class Subject:
-    """A run that was looked at. Hashes are of its checkpoint, its config.yaml, its data and its test ids.
+    """A run that was looked at. Hashes are of its checkpoint or code, its config.yaml, its data and its test ids.
 
     Attributes:
         metrics: `{task: {metric: value}}` on the test split; None until they exist.
@@ -47,7 +47,7 @@ class Subject:
     def of(cls, run: Run) -> "Subject":
         assert run.record is not None
         return cls(
-            str(run.directory), run.record.run_id, checkpoint=digest_file(run.best) if run.best.exists() else "none",
+            str(run.directory), run.record.run_id, checkpoint=_model_of(run),
             config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
             split=str(run.record.splits.get(TEST, {}).get("hash")),
         )  # fmt: skip
@@ -200,6 +200,12 @@ def looks_from(raw: Sequence[Mapping[str, Any]]) -> list[Look]:
 def receipts_of(result: Result) -> list[Look]:
     """All looks at the test split of a result's data by its experiment, oldest first, by whichever run."""
     return seal_of(runs_of(result)[0]).looks()
+
+
+def _model_of(run: Run) -> str:
+    """Hash of the checkpoint, or of the code that stands for a model in which nothing is fitted."""
+    assert run.record is not None
+    return digest_file(run.best) if run.best.exists() else digest(run.record.provenance.code)
 
 
 def _folder(run: Run) -> Path:

@@ -13,7 +13,7 @@ from werkzeug import Request as Received
 from werkzeug import Response
 
 from hallmark.storage.hashing import digest_bytes
-from hallmark.systems.refseg.vlm.base import Request
+from hallmark.systems.refseg.vlm.base import Request, Rewrite
 from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.systems.refseg.vlm.client import OpenAIRewriter
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
@@ -47,6 +47,26 @@ def completion(content: Any = '{"query": "red circle"}', **changes: Any) -> dict
 
 def reply(*args: Any, status: int = 200, **changes: Any) -> Response:
     return Response(json.dumps(completion(*args, **changes)), status, content_type="application/json")
+
+
+def kept(rewrite: Rewrite, kind: str, query: str = "the crimson thing") -> bool:
+    """Whether a rewriter kept `query` for the reason `kind`."""
+    return (rewrite.query, rewrite.fallback, rewrite.cached) == (query, kind, False)
+
+
+def failing(status: int, text: str = '{"error": {"message": "no"}}', **headers: str) -> Callable[[dict], Response]:
+    """An answer with this status."""
+    return lambda body: Response(text, status, headers, content_type="application/json")
+
+
+def only(*formats: str | None) -> Callable[[dict], Response]:
+    """An endpoint that supports these formats of output and no others."""
+
+    def answer(body: dict) -> Response:
+        wanted = body.get("response_format", {}).get("type")
+        return reply() if wanted in formats else failing(400, '{"error": {"message": "unknown response_format"}}')(body)
+
+    return answer
 
 
 class Endpoint:
