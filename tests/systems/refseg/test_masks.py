@@ -106,6 +106,18 @@ def test_iou_invariants(pair):
     assert overlap(*flipped).iou == one.iou
 
 
+def test_more_masks_than_a_byte_counts():
+    many = np.zeros((600, 5, 130), bool)
+    many.reshape(600, -1)[np.arange(600), np.arange(600)] = True
+    many[:, 4, 120:] = True
+    rles = masks.encode(many)
+    assert masks.areas(rles).tolist() == [11] * 600
+    found = masks.iou_matrix(rles, rles[:300])
+    assert found.shape == (600, 300)
+    assert (found[:300] == np.where(np.eye(300), 1, 10 / 12)).all() and np.allclose(found[300:], 10 / 12)
+    assert Proposals.of(rles, np.ones(600), (5, 130)).best(rles[555]) == (555, 1.0)
+
+
 def test_nms_by_hand():
     boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [0, 0, 10, 10], [0, 0, 5, 10]], float)
     scores = np.array([0.5, 0.9, 0.1, 0.9, 0.8])

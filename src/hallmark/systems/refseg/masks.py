@@ -1,7 +1,7 @@
 """Binary masks as COCO run lengths, and how much two of them overlap."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from hallmark.checks import require
+
+_MOST = 255
 
 
 class Rle(TypedDict):
@@ -90,7 +92,14 @@ def rle_from_text(text: str) -> Rle:
 
 def areas(rles: Sequence[Rle]) -> NDArray:
     """Pixels of each mask, int64 [N]."""
-    return np.array(coco.area(list(rles)), np.int64) if rles else np.zeros(0, np.int64)
+    found = [np.asarray(coco.area(part), np.int64) for part in _batches(rles)]
+    return np.concatenate(found) if found else np.zeros(0, np.int64)
+
+
+def _batches(rles: Sequence[Rle]) -> Iterator[list[Rle]]:
+    # pycocotools counts masks in a byte under numpy 2 and fails above 255.
+    for start in range(0, len(rles), _MOST):
+        yield list(rles[start : start + _MOST])
 
 
 def boxes(rles: Sequence[Rle]) -> NDArray:
@@ -106,7 +115,9 @@ def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray:
     """IoU float64 [N, M] of every mask of `first` with every one of `second`, all of one size."""
     if not first or not second:
         return np.zeros((len(first), len(second)))
-    found = coco.iou(list(first), list(second), [0] * len(second))
+    found = np.block([
+        [coco.iou(rows, columns, [0] * len(columns)) for columns in _batches(second)] for rows in _batches(first)
+    ])  # fmt: skip
     return np.where(np.logical_and.outer(areas(first) == 0, areas(second) == 0), 1.0, found)
 
 

@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from hallmark.systems.refseg.masks import encode
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import LOW, MASKS, SIDE, SmallModel, SmallSam
-from hallmark.systems.refseg.proposers.training import draw_prompts, label_map, small_sam_loss, train_small_sam
+from hallmark.systems.refseg.proposers.training import draw_prompts, label_map, small_sam_loss
 from hallmark.systems.refseg.sample.scenes import draw_scene
 
 LOOSE = {
@@ -137,14 +137,3 @@ def test_points_beside_objects_teach_only_the_iou(scenes):
     assert not prompts.present.any()
     found = loss_of(SmallSam().eval(), scenes, prompts)
     assert found["bce"] == found["dice"] == 0 < found["iou"]
-
-
-def test_training_learns(scenes):
-    prompts = draw_prompts(np.random.default_rng(1), scenes[1], 12, background=0.25)
-    torch.manual_seed(0)
-    before = loss_of(SmallSam().eval(), scenes, prompts)
-    network = train_small_sam(*scenes, steps=12, seed=0, batch_size=8, points=12)
-    after = loss_of(network, scenes, prompts)
-    assert sum(after.values()) < 0.8 * sum(before.values())
-    again = train_small_sam(*scenes, steps=12, seed=0, batch_size=8, points=12)
-    assert all((one == other).all() for one, other in zip(network.parameters(), again.parameters(), strict=True))

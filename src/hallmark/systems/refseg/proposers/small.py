@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -97,7 +96,7 @@ def _size_and_stability(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _waves(points: Tensor) -> Tensor:
-    angles = (points[..., None] * (torch.pi * 2.0 ** torch.arange(_FREQUENCIES))).flatten(-2)
+    angles = (points[..., None] * (torch.pi * 2.0 ** torch.arange(_FREQUENCIES, device=points.device))).flatten(-2)
     return torch.cat([angles.sin(), angles.cos()], -1)
 
 
@@ -131,7 +130,7 @@ class SmallModel(PointModel[SmallEmbedding]):
         return {"kind": "small", "weights": weights_digest(self.network)}
 
     def embed(self, image: NDArray) -> SmallEmbedding:
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].to(self.device)
+        pixels = torch.from_numpy(image.transpose(2, 0, 1).copy())[None].to(self.device)
         if pixels.shape[-2:] != (SIDE, SIDE):
             pixels = F.interpolate(pixels.float(), (SIDE, SIDE), mode="bilinear", antialias=True)
         return SmallEmbedding(self.network.encode(pixels), (image.shape[0], image.shape[1]))

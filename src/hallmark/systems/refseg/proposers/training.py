@@ -1,8 +1,7 @@
 """What `SmallSam` learns from: points in scenes, the objects under them, and how well its own masks fit."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 import torch
@@ -112,40 +111,3 @@ def _where_to_look(prompts: Prompts, samples: int, generator: torch.Generator) -
     near = start + extent * drawn[:, :, samples // 2 :]
     near = torch.where(prompts.present[..., None, None], near, drawn[:, :, samples // 2 :])
     return torch.cat([drawn[:, :, : samples // 2], near], 2).clamp(0, 1)
-
-
-def batches(rng: np.random.Generator, count: int, size: int) -> Iterator[NDArray]:
-    """Positions of endless shuffled batches."""
-    while True:
-        order = rng.permutation(count)
-        for start in range(0, count - size + 1, size):
-            yield order[start : start + size]
-
-
-def train_small_sam(
-    images: NDArray, labels: NDArray, *, steps: int, seed: int, batch_size: int = 16, points: int = 24,
-    samples: int = 256, rate: float = 4e-3,
-) -> SmallSam:  # fmt: skip
-    """Train for so many steps, about 0.18 s each on one core; a linear start, then a cosine to nothing.
-
-    Args:
-        images: uint8 [N, 96, 96, 3]; `labels`: int [N, 96, 96] as for `draw_prompts`.
-    """
-    torch.manual_seed(seed)
-    network, generator = SmallSam(), torch.Generator().manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=rate, weight_decay=1e-2)
-    warm = max(1, steps // 30)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: min(1, (step + 1) / warm) * (1 + np.cos(np.pi * step / steps)) / 2
-    )
-    for chosen in islice(batches(rng, len(images), batch_size), steps):
-        prompts = draw_prompts(rng, labels[chosen], points, background=0.25)
-        pixels = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2)
-        terms = small_sam_loss(network, pixels, prompts, samples=samples, generator=generator)
-        optimiser.zero_grad()
-        torch.stack([terms["bce"], terms["dice"], terms["iou"]]).sum().backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
-    return network.eval()
