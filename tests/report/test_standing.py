@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 from tests.report.conftest import CLASSES
 from tests.report.reading import facts, page, paragraphs, sections, table
@@ -99,3 +100,21 @@ def test_what_was_run_and_how_to_make_it_again(make_run):
     assert "not exactly that of a commit" in paragraphs(shown["Make it again"])
     assert facts(shown["Environment"]) == {"torch": "2.9", "numpy": "2.3"}
     assert facts(shown["Cost"])["Device"] == "cpu"
+
+
+@pytest.mark.parametrize(("checkpoint", "name"), [("checkpoints/best.ckpt", "Selected on"), (None, "Reaches")])
+def test_only_weights_that_were_selected_flatter_the_validation_rows(make_run, checkpoint, name):
+    selected = {"checkpoint": checkpoint, "metric": "val/macro_f1", "value": 0.5}
+    report = gather([make_run(selected=selected).directory])
+    shown = sections(report)
+    assert facts(shown["What was run"])[name] == "val/macro_f1 = 0.5000"
+    told = table(shown["Metrics on validation"]).note
+    assert ("also selected the weights" in told) == (checkpoint is not None)
+
+
+def test_targets_that_are_no_classes_are_not_listed(make_run):
+    run = make_run()
+    splits = pd.DataFrame({"id": range(60), "group": range(60), "target": [f"mask {i}" for i in range(60)]})
+    splits.assign(split="val").to_csv(run.directory / "splits.csv", index=False)
+    shown = table(sections(gather([run.directory]))["Data and splits"])
+    assert shown.columns == ["split", "rows", "groups", "hash of the ids"]

@@ -93,7 +93,8 @@ def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[st
     pairs = [pair for pair in last.pairs if pair.found.metric in (best.main_metric, "score", "miou")]
     told = [_pair_sentence(pair, SPLITS[last.split]) for pair in pairs if best.label in (pair.first, pair.second)]
     shown = results if len(results) <= _FEW else [best]
-    return [*told[:_FEW], *_not_compared(last), *map(_result_sentence, shown), _FLATTERED]
+    flattered = [_FLATTERED] if any(result.fitted for result in results) else []
+    return [*told[:_FEW], *_not_compared(last), *map(_result_sentence, shown), *flattered]
 
 
 def _not_compared(compared: Compared) -> list[str]:

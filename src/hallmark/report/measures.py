@@ -83,7 +83,8 @@ def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
     else:
         n = f"{plural(len(rows), 'prediction')} of {len(result.members)} runs"
         units += " and the repetitions" if rows["repetition"].nunique() > 1 else ""
-    selected = " These rows also selected the weights, which makes their scores a little too good." * (split == "val")
+    flattered = split == "val" and result.fitted
+    selected = " These rows also selected the weights, which makes their scores a little too good." * flattered
     return f"From {n}; intervals resample the {units} ({REPEATS} times, seed {SEED}).{selected}"
 
 

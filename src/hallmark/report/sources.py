@@ -77,6 +77,11 @@ class Result:
         return self.records[0]
 
     @property
+    def fitted(self) -> bool:
+        """Whether weights were selected on the validation rows; not so for a model in which nothing is fitted."""
+        return any((one.selected or {}).get("checkpoint", "") is not None for one in self.records)
+
+    @property
     def unit(self) -> str:
         """`1 run` or `5 runs (seeds:5)`."""
         runs = plural(len(self.members), "run")

@@ -15,6 +15,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
 
+_CLASSES = 30  # columns of a table
 _SHORT = 12  # characters of a hash that are shown
 _LISTED = 10
 _GPU = {"cuda": "CUDA", "capability": "CUDA capability"}
@@ -44,7 +45,7 @@ def what_was_run(result: Result) -> Section:
         ("Started", moment(record.started)),
         ("Took", duration(sum(one.wall_seconds for one in result.records))),
         ("Commit", _commit(record.git)),
-        ("Selected on", _selected([one.selected for one in result.records])),
+        ("Selected on" if result.fitted else "Reaches", _selected([one.selected for one in result.records])),
     ]
     if result.repeats:
         pairs.insert(1, ("Repeats", f"{result.repeats.record.repeat}, {result.repeats.record.state}"))
@@ -101,11 +102,13 @@ def _split_tables(result: Result) -> list[Block]:
 
 
 def _class_counts(path: Path) -> dict[str, dict[str, int]]:
-    """{class: {split: rows}} of a `splits.csv`, {} where there is none."""
+    """{class: {split: rows}} of a `splits.csv`; {} where there is none, or what it holds are no classes to list."""
     if not path.exists():
         return {}
     table = pd.read_csv(path, dtype=str, keep_default_na=False)
     table = table[table["target"] != ""]
+    if table["target"].nunique() > _CLASSES:
+        return {}
     counts = Counter(zip(table["target"], table["split"], strict=True))
     return {name: {s: n for (target, s), n in counts.items() if target == name} for name in table["target"].unique()}
 
