@@ -1,7 +1,7 @@
 """Callbacks that every fit has: step seeds, history, a graceful stop."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -63,6 +63,22 @@ class StayStopped(Callback):
             trainer.should_stop = True
 
 
+class _Handlers:
+    """Handlers of signals that stand for a while in the place of others."""
+
+    def __init__(self) -> None:
+        self.before: dict[int, Any] = {}
+
+    def place(self, numbers: Sequence[int], handler: Callable[[int, FrameType | None], None]) -> None:
+        for number in numbers:
+            self.before[number] = signal.signal(number, handler)
+
+    def restore(self) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+
 class GracefulStop(Callback):
     """On SIGTERM or Ctrl-C: finish the step, write `last.ckpt`, leave with `Interrupted`.
 
@@ -76,12 +92,11 @@ class GracefulStop(Callback):
     def __init__(self, path: Path) -> None:
         self.path = path
         self._received: str | None = None
-        self._previous: dict[int, Any] = {}
+        self._handlers = _Handlers()
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         launcher = [signal.SIGUSR2] if callable(signal.getsignal(signal.SIGUSR2)) else []
-        for number in (signal.SIGTERM, signal.SIGINT, *launcher):
-            self._previous[number] = signal.signal(number, self._receive)
+        self._handlers.place([signal.SIGTERM, signal.SIGINT, *launcher], self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self._received and number == signal.SIGINT:
@@ -106,7 +121,7 @@ class GracefulStop(Callback):
         if self._received != signal.SIGUSR2.name:
             raise interrupted
         try:
-            self._previous[signal.SIGUSR2](signal.SIGUSR2, None)
+            self._handlers.before[signal.SIGUSR2](signal.SIGUSR2, None)
         except (SystemExit, Exception) as end:  # queued again, or not any more; the run can go on in either case
             raise interrupted from end
         raise interrupted
@@ -118,17 +133,13 @@ class GracefulStop(Callback):
             self._received = "signal to another process"
         return asked
 
+    # Before Lightning restores its own: the other way round its dead handler would stay, and the model with it.
+
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self._restore()
+        self._handlers.restore()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        # Before Lightning restores its own: the other way round its dead handler would stay, and the model with it.
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+        self._handlers.restore()
 
 
 class PredictionStop(Callback):
@@ -138,25 +149,19 @@ class PredictionStop(Callback):
     """
 
     def __init__(self) -> None:
-        self._previous: dict[int, Any] = {}
+        self._handlers = _Handlers()
 
     def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._previous[number] = signal.signal(number, self._leave)
+        self._handlers.place([signal.SIGTERM, signal.SIGINT], self._leave)
 
     def _leave(self, number: int, frame: FrameType | None) -> NoReturn:
         raise Interrupted(f"{signal.Signals(number).name}: stopped within a prediction")
 
     def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self._restore()
+        self._handlers.restore()
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+        self._handlers.restore()
 
 
 class Judge(Callback):
