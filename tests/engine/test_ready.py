@@ -174,7 +174,7 @@ def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, m
     run, whole = command(*ready()), LoopModule.table
 
     def stopping(*_):
-        signal.raise_signal(signal.SIGINT)
+        raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(LoopModule, "table", stopping)
