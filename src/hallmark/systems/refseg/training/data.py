@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from hallmark.data.generated import sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
@@ -83,7 +84,7 @@ class SceneDataModule(DataModule):
             classes={}, batch_size=batch_size, num_workers=0, augment=None, split=split, leakage=leakage, seed=seed
         )  # fmt: skip
         self.cache = Path(cache)
-        self.folder = generate(self.cache / "sample" / f"refseg-{digest(dict(sample))[:8]}", **sample)
+        self.folder = sample_folder(self.cache, "refseg", generate, sample, key="sample", expected="a world to make")
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         problems = Problems(dict.fromkeys(KINDS, "fatal"), repairable=())
