@@ -21,6 +21,7 @@ from hallmark.runs.archive import damage, unpack
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.seal import SealedError, receipts_of
 from hallmark.statistics import table_metrics
+from hallmark.storage.files import write_json
 
 
 def test_a_set_becomes_one_archive_with_all_that_it_stands_on(repeats, runs, place):
@@ -66,6 +67,14 @@ def test_a_run_that_had_its_look_is_released_with_what_it_gave(evaluate, runs):
         assert opened.read(name) == table
         assert f"{archive.stem}/repeats/runs.csv" in opened.namelist()
     assert verify(archive).metrics == count(runs[0])
+
+
+def test_metrics_that_a_killed_process_did_not_write_are_computed(evaluate, runs):
+    evaluate(runs[0], "split=test")
+    measured = runs[0].metrics
+    write_json(runs[0].directory / "metrics.json", {"val": measured["val"]})
+    archive = released(runs[0])
+    assert runs[0].metrics == measured and verify(archive).metrics == count(runs[0])
 
 
 def test_a_seal_that_others_opened_stops_the_release_before_it_writes(evaluate, repeats, runs, place):

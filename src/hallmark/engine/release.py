@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 
-from hallmark.engine.finished import sealed_tables
+from hallmark.engine.finished import add_missing_metrics, sealed_tables
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.results import results_block, write_between_markers
@@ -90,6 +90,9 @@ def _measure(result: Result) -> None:
     except SealedError as error:
         command = f'python evaluate.py run={result.directory} split=test seal.reason="..."'
         raise SealedError(f"{error}\n`{command}` does, and the release can follow it") from error
+    for run in runs_of(result):
+        with run.locked():
+            add_missing_metrics(run)
     if isinstance(result, RepeatSet):
         result.write_summary()
 

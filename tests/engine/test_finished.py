@@ -1,0 +1,23 @@
+"""What is computed again of a finished run."""
+
+import shutil
+
+from hallmark.engine.finished import add_missing_metrics
+from hallmark.storage.files import write_json
+
+
+def test_metrics_of_stored_tables_are_computed_where_they_are_missing(fitted):
+    run = fitted("experiment=sentiment_tfidf")
+    expected, tables = run.metrics, run.directory / "predictions"
+    shutil.copy(tables / "val.parquet", tables / "held_out.parquet")
+    shutil.copy(tables / "val.parquet", tables / ".test.1a2b3c4d.parquet")  # of a process that was killed
+    write_json(run.directory / "metrics.json", {})
+    assert add_missing_metrics(run) == ["held_out", "val"]
+    assert run.metrics == {"held_out": expected["val"], "val": expected["val"]}
+    assert add_missing_metrics(run) == []
+
+
+def test_metrics_that_are_there_stay(fitted):
+    run = fitted("experiment=sentiment_tfidf")
+    write_json(run.directory / "metrics.json", {"val": {"main": {"accuracy": 0.5}}})
+    assert add_missing_metrics(run) == [] and run.metrics == {"val": {"main": {"accuracy": 0.5}}}
