@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch.optim import Optimizer
 
 from hallmark.checks import Interrupted
 from hallmark.storage.files import write_csv
@@ -31,24 +32,35 @@ class StepSeeds(Callback):
 
 
 class History(Callback):
-    """`history.csv`: one row an epoch with every logged metric and the learning rate."""
+    """`history.csv`: one row an epoch with every logged metric and the learning rate.
+
+    `lr` is the rate of the last step that the epoch took, the highest over the optimizer's groups; of several
+    optimizers `lr_0`, `lr_1` and so on. (After that step a schedule has already set the rate of the next one.)
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
+        self._rates: dict[int, float] = {}  # of the last step of each optimizer
+
+    def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
+        (number,) = (n for n, candidate in enumerate(trainer.optimizers) if candidate is optimizer)
+        self._rates[number] = max(float(group["lr"]) for group in optimizer.param_groups)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
-        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        self.rows.append({"epoch": trainer.current_epoch, **metrics, **({"lr": max(rates)} if rates else {})})
+        several = len(trainer.optimizers) > 1
+        rates = {f"lr_{number}" if several else "lr": rate for number, rate in sorted(self._rates.items())}
+        self.rows.append({"epoch": trainer.current_epoch, **metrics, **rates})
         if trainer.is_global_zero:
             write_csv(self.path, pd.DataFrame(self.rows))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows}
+        return {"rows": self.rows, "rates": self._rates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
+        self._rates = dict(state_dict.get("rates", {}))  # checkpoints of earlier versions have none
 
 
 class StayStopped(Callback):
