@@ -116,3 +116,10 @@ def test_a_rate_from_before_a_stop_is_kept(fit, tmp_path: Path):
         fit(Alternating(), History(tmp_path / "history.csv"), Stop())
     fit(Alternating(), History(tmp_path / "history.csv"), resume=last)
     assert pd.read_csv(tmp_path / "history.csv")["lr_1"].tolist()[:2] == pytest.approx([0.4, 2.0])
+
+
+def test_a_model_that_is_not_trained_by_steps_has_no_rate(classifier, fit, tmp_path: Path):
+    module = classifier(optimizer=None)
+    module.training_step = lambda *_: None
+    fit(module, History(tmp_path / "history.csv"), epochs=1)
+    assert "lr" not in pd.read_csv(tmp_path / "history.csv")

@@ -44,7 +44,9 @@ class History(Callback):
         self._rates: dict[int, float] = {}  # of the last step of each optimizer
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
-        (number,) = (n for n, candidate in enumerate(trainer.optimizers) if candidate is optimizer)
+        if not optimizer.param_groups:  # Lightning's stand-in for a module that is not trained by steps
+            return
+        (number,) = (number for number, candidate in enumerate(trainer.optimizers) if candidate is optimizer)
         self._rates[number] = max(float(group["lr"]) for group in optimizer.param_groups)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
