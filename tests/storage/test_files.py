@@ -1,5 +1,8 @@
 import json
 import math
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.storage.files import atomic_path, read_json, write_csv, write_json, write_parquet, write_text
+from hallmark.storage.files import (
+    atomic_path,
+    read_json,
+    remove_stale,
+    temporary_folder,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_text,
+)
 
 
 def test_an_exception_leaves_the_old_file_and_no_temporary(tmp_path: Path) -> None:
@@ -46,6 +58,46 @@ def test_two_writers_of_one_file_do_not_share_a_temporary(tmp_path: Path) -> Non
         first.write_text("first")
         second.write_text("second")
     assert path.read_text() == "first"
+
+
+def write_and_die(path: Path) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(b"half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fill_and_die(path: Path) -> None:
+    with temporary_folder(path) as temporary:
+        (temporary / "half.txt").write_text("half")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("die", [write_and_die, fill_and_die])
+def test_what_a_killed_writer_left_goes_with_the_next_write_and_what_a_living_one_writes_stays(tmp_path, die) -> None:
+    process = multiprocessing.get_context("fork").Process(target=die, args=(tmp_path / "a.npy",))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (left,) = tmp_path.iterdir()
+    with atomic_path(tmp_path / "b.txt") as living:
+        living.write_text("b")
+        remove_stale(tmp_path.iterdir())
+        assert living.exists() and not left.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["b.txt"]
+
+
+def test_the_first_write_into_a_folder_removes_what_is_stale_and_nothing_else(tmp_path: Path) -> None:
+    stale, others = tmp_path / ".best.tmp0123abcd.ckpt", [tmp_path / name for name in (".lock", ".x.tmp.csv", "c.tmp")]
+    for path in (stale, *others):
+        path.touch()
+    write_text(tmp_path / "a.txt", "a")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / "a.txt"])
+
+
+def test_a_name_as_long_as_the_file_system_takes_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / ("ä" * 125 + ".txt")
+    write_text(path, "a")
+    assert path.read_text() == "a"
 
 
 def test_json_is_strict(tmp_path: Path) -> None:

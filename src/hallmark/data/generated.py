@@ -4,10 +4,10 @@ import json
 from collections.abc import Callable, Mapping
 from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, get_type_hints
 
 from hallmark.checks import SettingError, check_type, require, setting
+from hallmark.storage.files import temporary_folder
 from hallmark.storage.hashing import digest
 
 RECORD = "sample.json"
@@ -55,10 +55,7 @@ def generated(
     """
     if _is_complete(folder, arguments, version):
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
-        built = Path(temporary) / folder.name
-        built.mkdir()
+    with temporary_folder(folder) as built:
         counts = build(built)
         record = {"version": version, "arguments": arguments, "counts": dict(sorted(counts.items()))}
         (built / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
