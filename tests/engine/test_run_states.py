@@ -98,7 +98,7 @@ def fail_in_second_epoch(_: Callback, trainer, *__) -> None:
         raise RuntimeError("a bad moment")
 
 
-def test_a_failure_is_recorded_with_its_traceback_and_tried_anew(fit, run_of, monkeypatch):
+def test_a_failure_is_recorded_with_its_traceback_and_goes_on_from_its_checkpoint(fit, run_of, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(History, "on_train_batch_start", fail_in_second_epoch)
         with pytest.raises(RuntimeError, match="a bad moment"):
@@ -107,7 +107,7 @@ def test_a_failure_is_recorded_with_its_traceback_and_tried_anew(fit, run_of, mo
     assert failed.state is RunState.FAILED
     assert failed.error.startswith("Traceback") and "RuntimeError: a bad moment" in failed.error
     run = fit(*TEXT)
-    assert (run.record.state, run.record.error, run.record.resumed) == (RunState.DONE, None, 0)
+    assert (run.record.state, run.record.error, run.record.resumed) == (RunState.DONE, None, 1)
     assert len(pd.read_csv(run.directory / "history.csv")) == 2
 
 

@@ -42,7 +42,8 @@ def test_an_empty_directory_has_no_standing(tmp_path: Path, make_record: Maker) 
         (RunState.INTERRUPTED, False, None),
         (RunState.RUNNING, True, RunState.INTERRUPTED),  # its process was killed
         (RunState.RUNNING, False, None),
-        (RunState.FAILED, True, None),
+        (RunState.FAILED, True, RunState.INTERRUPTED),
+        (RunState.FAILED, False, None),
     ],
 )
 def test_standing(tmp_path: Path, make_record: Maker, state: RunState, checkpoint: bool, expected) -> None:
@@ -52,7 +53,7 @@ def test_standing(tmp_path: Path, make_record: Maker, state: RunState, checkpoin
     assert run.standing(record.run_id, same(record), rerun=True) is None
 
 
-@pytest.mark.parametrize("state", [RunState.DONE, RunState.INTERRUPTED, RunState.RUNNING])
+@pytest.mark.parametrize("state", [RunState.DONE, RunState.INTERRUPTED, RunState.RUNNING, RunState.FAILED])
 def test_a_run_of_another_making_is_a_conflict_that_names_what_differs(
     tmp_path: Path, make_record: Maker, state: RunState
 ) -> None:
@@ -76,7 +77,7 @@ def test_a_directory_of_another_configuration_is_a_conflict(tmp_path: Path, make
     assert run.standing("ffffffff", same(record), rerun=True) is None
 
 
-def test_a_failed_run_is_replaced_whatever_it_was_made_of(tmp_path: Path, make_record: Maker) -> None:
+def test_a_failed_run_without_a_checkpoint_is_replaced(tmp_path: Path, make_record: Maker) -> None:
     run = run_in(tmp_path, make_record(state=RunState.FAILED))
     assert run.standing("0123abcd", Provenance("e" * 32, {}), rerun=False) is None
 

@@ -1,4 +1,4 @@
-"""A further rank of a fit: python -m hallmark.engine.follow <run directory> [--resumed]
+"""A further rank of a fit: python -m hallmark.engine.follow <run directory> [--checkpoint PATH]
 
 Started by `hallmark.engine.ranks`. Writes nothing: what a fit leaves behind is written by rank zero.
 """
@@ -17,7 +17,7 @@ from hallmark.engine.train import build_module, build_trainer, fit_callbacks, pr
 from hallmark.runs.run import Run
 
 
-def follow(run: Run, *, resumed: bool) -> None:
+def follow(run: Run, checkpoint: Path | None) -> None:
     """Take part in the fit of `run` to its end."""
     config = OmegaConf.load(run.directory / "config.yaml")
     assert isinstance(config, DictConfig) and run.record is not None
@@ -26,19 +26,19 @@ def follow(run: Run, *, resumed: bool) -> None:
     module = build_module(job, data)
     _, callbacks = fit_callbacks(job, run)
     trainer = build_trainer(job, callbacks, [])
-    trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
+    trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--resumed", action="store_true")
+    parser.add_argument("--checkpoint", type=Path)
     arguments = parser.parse_args()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
     end_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
     quieten()
     try:
-        follow(Run(arguments.directory), resumed=arguments.resumed)
+        follow(Run(arguments.directory), arguments.checkpoint)
     except Interrupted:
         return
 

@@ -72,7 +72,7 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
 
 
 @contextmanager
-def other_ranks(trainer: Trainer, directory: Path, *, resumed: bool) -> Iterator[None]:
+def other_ranks(trainer: Trainer, directory: Path, checkpoint: Path | None) -> Iterator[None]:
     """Ranks 1 to N-1 of the fit inside the block; none of them outlives the block or this process.
 
     Raises:
@@ -83,7 +83,7 @@ def other_ranks(trainer: Trainer, directory: Path, *, resumed: bool) -> Iterator
         return
     over = threading.Event()
     with _left_as_it_was():
-        processes = _started(trainer, directory, resumed=resumed)
+        processes = _started(trainer, directory, checkpoint)
         threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
         try:
             yield
@@ -96,10 +96,11 @@ def other_ranks(trainer: Trainer, directory: Path, *, resumed: bool) -> Iterator
             _end(processes)
 
 
-def _started(trainer: Trainer, directory: Path, *, resumed: bool) -> list[subprocess.Popen]:
+def _started(trainer: Trainer, directory: Path, checkpoint: Path | None) -> list[subprocess.Popen]:
     environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
     meeting = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
-    command = [sys.executable, "-m", "hallmark.engine.follow", str(directory), *(["--resumed"] if resumed else [])]
+    resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
+    command = [sys.executable, "-m", "hallmark.engine.follow", str(directory), *resumed]
     return [
         # The pipe ends when this process does, however that happens. In a group of its own Ctrl-C does not reach it.
         subprocess.Popen(

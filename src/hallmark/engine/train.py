@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -30,7 +31,9 @@ from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ran
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
+from hallmark.learning.checkpoints import AtomicCheckpointIO
 from hallmark.learning.device import chosen_device
+from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
@@ -68,6 +71,9 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             say(f"{run.directory} is done (rerun=true would replace it)")
         else:
             resumed = standing is RunState.INTERRUPTED
+            checkpoint = run.checkpoint_to_resume() if resumed else None
+            if checkpoint == run.best:
+                say(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
             record = _record(job, run, data, provenance, resumed=resumed)
             announce(job, data, resumed=resumed)
             with run.recorded(record), tracked(job, run) as loggers:
@@ -79,7 +85,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                     _measure(job, run, data, module)
                 else:
                     assert isinstance(module, TrainableModule)
-                    _fit(job, run, data, module, loggers, hopeless, resumed=resumed)
+                    _fit(job, run, data, module, loggers, hopeless, checkpoint=checkpoint)
         report(run)
     assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
@@ -114,7 +120,8 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
         # A tower that stands still for some epochs, or a parameter without use, has no gradient to wait for.
         changes["strategy"] = "ddp_find_unused_parameters_true"
     trainer: Trainer = build(
-        node, callbacks=callbacks, logger=loggers or False, plugins=[Ranks()], use_distributed_sampler=False,
+        node, callbacks=callbacks, logger=loggers or False, plugins=[Ranks(), AtomicCheckpointIO()],
+        use_distributed_sampler=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks), **changes,
     )  # fmt: skip
     several = trainer.world_size > 1
@@ -203,7 +210,7 @@ def _measure(job: Job, run: Run, data: DataModule, module: ReadyModule) -> None:
 
 def _fit(
     job: Job, run: Run, data: DataModule, module: TrainableModule, loggers: list[Logger], hopeless: Hopeless | None,
-    *, resumed: bool,
+    *, checkpoint: Path | None,
 ) -> None:  # fmt: skip
     assert run.record is not None
     check_monitor(job.config, module)
@@ -213,8 +220,8 @@ def _fit(
     data.check_share(trainer.world_size)
     run.record.device["world_size"] = trainer.world_size
     run.record.write(run.directory)
-    with other_ranks(trainer, run.directory, resumed=resumed):
-        trainer.fit(module, datamodule=data, ckpt_path=run.last if resumed else None, weights_only=True)
+    with other_ranks(trainer, run.directory, checkpoint):
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     run.record.selected = {
         "checkpoint": run.best.relative_to(run.directory).as_posix(),
         "metric": job.config.monitor.metric,
@@ -250,7 +257,10 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
     last = ModelCheckpoint(folder, run.last.stem, enable_version_counter=False, save_on_train_epoch_end=True)
     configured = [build(node) for node in job.config.callbacks.values() if node is not None]
     stop = GracefulStop(run.last)
-    own = [StepSeeds(job.config.seed), History(run.directory / "history.csv"), StayStopped(), stop]
+    own = [
+        StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),
+        StayStopped(), stop,
+    ]  # fmt: skip
     judges = [Judge(job.config.monitor.metric, hopeless, stop)] if hopeless else []
     return best, [*configured, *own, *judges, best, last]
 

@@ -94,7 +94,7 @@ class _Handlers:
 
 
 class GracefulStop(Callback):
-    """On SIGTERM or Ctrl-C: finish the step, write `last.ckpt`, leave with `Interrupted`.
+    """On SIGTERM or Ctrl-C: finish the optimizer's step, write `last.ckpt`, leave with `Interrupted`.
 
     So on SIGUSR2, by which clusters announce the end of a job's time, where a launcher listens for it: its handler,
     which queues the job again, is called once the checkpoint is written.
@@ -121,8 +121,13 @@ class GracefulStop(Callback):
         """Stop as for a signal."""
         self._received = why
 
-    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
-        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch and self._agreed(trainer):
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Only after a step of the optimizer: gradients that are still being summed up are in no checkpoint.
+        stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        if stepped and within and self._agreed(trainer):
             trainer.save_checkpoint(self.path)
             self._leave(f"stopped after step {trainer.global_step}")
 

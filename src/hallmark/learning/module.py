@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 from lightning import LightningModule
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
@@ -17,12 +16,9 @@ from hallmark.data.module import DataModule
 from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
-from hallmark.learning.ranks import of_all_ranks
 from hallmark.learning.tables import classification_table
 
 Batch = dict[str, Any]
-
-_MEAN_STATE = ("mean_value", "weight")  # of a torchmetrics `MeanMetric`
 
 
 class PredictingModule(LightningModule, ABC):
@@ -104,8 +100,6 @@ class TrainableModule(PredictingModule):
         return self.optimizer_recipe.build(self.encoders, self.head, int(self.trainer.estimated_stepping_batches))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        # Of every rank, so that a run interrupted within an epoch ends with the same training loss.
-        checkpoint["train_loss"] = of_all_ranks([float(getattr(self.train_loss, name)) for name in _MEAN_STATE])
         if isinstance(self.trainer.strategy, FSDPStrategy):
             checkpoint["frozen_encoders"] = None  # all are in the checkpoint: here are only parts of them to hash
             return
@@ -116,8 +110,6 @@ class TrainableModule(PredictingModule):
         checkpoint["frozen_encoders"] = {name: weights_digest(encoder) for name, encoder in frozen.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, value in zip(_MEAN_STATE, checkpoint["train_loss"][self.global_rank], strict=True):
-            setattr(self.train_loss, name, torch.tensor(value, device=self.device))
         if checkpoint["frozen_encoders"] is None:
             return
         for name, encoder in self._frozen().items():

@@ -4,14 +4,14 @@ import shutil
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from hallmark.checks import Interrupted
 from hallmark.runs.locks import holding
 from hallmark.runs.record import Provenance, Record, RunState
-from hallmark.storage.files import read_json, write_json
+from hallmark.storage.files import read_json, remove_stale, write_json, zip_damage
 from hallmark.storage.secrets import redacted
 
 
@@ -59,6 +59,7 @@ class Run:
             RunConflict: another process holds it.
         """
         with held(self.directory):
+            remove_stale(self.directory.rglob(".*"))
             self.record = Record.read(self.directory)
             yield
 
@@ -70,7 +71,10 @@ class Run:
         Raises:
             RunConflict: it holds a run of another configuration, on other data or with other code.
         """
-        if rerun or self.record is None or self.record.state is RunState.FAILED:
+        if rerun or self.record is None:
+            return None
+        resumable = self.best.exists() or self.last.exists() or self.partial.exists()
+        if self.record.state is RunState.FAILED and not resumable:
             return None
         differences = self.record.provenance.differences(provenance)
         if self.record.run_id != run_id:
@@ -84,10 +88,31 @@ class Run:
             )
         if self.record.state is RunState.DONE:
             return RunState.DONE
-        return RunState.INTERRUPTED if self.last.exists() or self.partial.exists() else None
+        return RunState.INTERRUPTED if resumable else None
+
+    def checkpoint_to_resume(self) -> Path | None:
+        """The newest checkpoint that is whole: `last.ckpt`, or else `best.ckpt`; None where there is none at all.
+
+        Raises:
+            RunConflict: what is there is damaged.
+        """
+        damages = []
+        for path in (self.last, self.best):
+            if path.exists():
+                damage = zip_damage(path)
+                if damage is None:
+                    return path
+                damages.append(f"{path} is damaged ({damage})")
+        if damages:
+            raise RunConflict(f"{'; '.join(damages)}. Restore one of them, or train from the beginning with rerun=true")
+        return None
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the lock that this process holds."""
+        """Remove what an earlier run left, but for the lock that this process holds.
+
+        The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
+        """
+        (self.directory / "record.json").unlink(missing_ok=True)
         for path in self.directory.iterdir():
             if path.name == ".lock":
                 continue
@@ -102,16 +127,17 @@ class Run:
         record.write(self.directory)
         try:
             yield record
-            record.state = RunState.DONE
-        except (Interrupted, KeyboardInterrupt, SystemExit):  # a launcher exits that queues the job again
-            record.state = RunState.INTERRUPTED
-            raise
-        except BaseException:
-            record.state, record.error = RunState.FAILED, redacted(traceback.format_exc())
-            raise
-        finally:
+        except BaseException as error:
+            # A launcher exits where it queues the job again.
+            stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
+            record.state = RunState.INTERRUPTED if stopped else RunState.FAILED
+            record.error = None if stopped else redacted(traceback.format_exc())
             record.wall_seconds = round(spent + time.monotonic() - began, 2)
-            record.write(self.directory)
+            with suppress(OSError):  # on a full disk `error` says it, and the record there still says running
+                record.write(self.directory)
+            raise
+        record.state, record.wall_seconds = RunState.DONE, round(spent + time.monotonic() - began, 2)
+        record.write(self.directory)
 
 
 @contextmanager

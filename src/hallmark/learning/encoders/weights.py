@@ -3,6 +3,7 @@
 import pickle
 import re
 import socket
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from hallmark.checks import Portable
+from hallmark.storage.files import zip_damage
 
 _PACKAGE = "package:"
 
@@ -99,6 +101,8 @@ def safe_load(path: Path) -> Any:
     Raises:
         ValueError: the file holds another pickled object, or is damaged.
     """
+    if zipfile.is_zipfile(path) and (damage := zip_damage(path)):
+        raise ValueError(f"{path}: damaged checkpoint ({damage})")
     with path.open("rb") as file:
         pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
         file.seek(0)

@@ -1,0 +1,33 @@
+"""How Lightning's checkpoints reach the disk and come back, whatever the strategy."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
+
+from hallmark.learning.encoders.weights import safe_load
+from hallmark.storage.files import atomic_path
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Writes a checkpoint beside its target, flushes it and renames it, so that the one before stays until then.
+
+    Lightning's own way leads through the system's temporary folder. Where that is another file system, a process that
+    is killed leaves half a file in place of the checkpoint before.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        with atomic_path(Path(path)) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
+        """The checkpoint on the CPU.
+
+        Raises:
+            ValueError: it is damaged, or holds more than tensors and plain containers.
+        """
+        return safe_load(Path(path))
+
+    def remove_checkpoint(self, path: Any) -> None:
+        Path(path).unlink(missing_ok=True)
