@@ -34,6 +34,7 @@ from hallmark.learning.callbacks import GracefulStop, History, Judge, Prediction
 from hallmark.learning.checkpoints import AtomicCheckpointIO
 from hallmark.learning.device import chosen_device
 from hallmark.learning.epoch_state import EpochState
+from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
@@ -259,7 +260,7 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
     stop = GracefulStop(run.last)
     own = [
         StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),
-        StayStopped(), stop,
+        FiniteLoss(job.config.monitor.metric), StayStopped(), stop,
     ]  # fmt: skip
     judges = [Judge(job.config.monitor.metric, hopeless, stop)] if hopeless else []
     return best, [*configured, *own, *judges, best, last]

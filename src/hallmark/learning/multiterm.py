@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hallmark.checks import require
 from hallmark.learning.balancing import Balancer, Gradients
 from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 
@@ -48,6 +49,7 @@ class MultiTermModule(TrainableModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         self._batch = batch
         losses = self._listed(batch)
+        require_finite(dict(zip(self.terms, losses, strict=True)), self)
         loss = self.balance(losses, Gradients(losses, self.shared_parameters()))
         values = torch.stack([value.detach().float() for value in losses])
         self.log_train_loss(values.sum(), len(batch["index"]))

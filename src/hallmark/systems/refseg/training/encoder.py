@@ -12,6 +12,7 @@ from torchmetrics import MeanMetric, Metric
 from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns
@@ -103,7 +104,9 @@ class EncoderModule(TrainableModule):
         part = torch.multinomial(self.shares, len(batch["index"]), replacement=True).to(self.device)
         tokens = forget(self.network.tokens(batch["sentences"]), self.unknown)
         logits, looks = self(batch, tokens, part)
-        loss = self._ranking(logits, batch) + self._naming_weight() * self._naming(looks, batch["name"])
+        terms = {"ranking": self._ranking(logits, batch), "naming": self._naming(looks, batch["name"])}
+        require_finite(terms, self)
+        loss = terms["ranking"] + self._naming_weight() * terms["naming"]
         self.log_train_loss(loss, len(batch["index"]))
         return loss
 

@@ -15,6 +15,7 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule, View
 from hallmark.data.sampling import Draw
 from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
@@ -109,6 +110,7 @@ class ProposerModule(TrainableModule):
         prompts = Prompts(batch["points"], batch["masks"], batch["present"])
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         terms = small_sam_loss(self.head, batch["images"], prompts, samples=self.samples, generator=generator)
+        require_finite(terms, self)
         loss = torch.stack(list(terms.values())).sum()
         self.log_train_loss(loss, len(batch["index"]))
         return loss
