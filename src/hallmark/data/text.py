@@ -2,6 +2,8 @@
 
 import re
 
+from hallmark.storage.decoding import decode
+
 _RETWEET = re.compile(r"^\s*(rt\s+@\w+\s*:?\s*)+", re.IGNORECASE)
 _LINK = re.compile(r"https?:\S*", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w+")
@@ -9,12 +11,8 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 
 def decode_text(raw: bytes) -> str:
-    """UTF-8 if the bytes are valid UTF-8, else GB18030 with replacement marks; surrounding space stripped."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("gb18030", errors="replace")
-    return text.strip()
+    """The most plausible reading (see `decode`), whatever is in doubt; surrounding space stripped."""
+    return decode(raw).text.strip()
 
 
 def mark_links(text: str) -> str:
