@@ -83,7 +83,7 @@ LISTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str]] = {
     "a class without rows": (lambda table: table[table["tag"] != "neutral"], "class neutral has no training row"),
     "other columns": (
         lambda table: table.set_axis(["id", "label"], axis=1),
-        r"train\.txt: needs the columns guid and tag in its first line; found id, label",
+        r"train\.txt: needs the columns guid and tag; found id, label",
     ),
 }
 

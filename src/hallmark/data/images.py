@@ -1,5 +1,7 @@
 """Images as they come from the wild, read once: a scan for every file, decoded pixels for those that train."""
 
+import functools
+import warnings
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
@@ -11,60 +13,126 @@ from scipy.fft import dctn
 
 from hallmark.storage.arrays import ArrayStore, Rows
 from hallmark.storage.hashing import digest
+from hallmark.storage.regular import UnreadableFileError, read_regular
 
 _THUMBNAIL = 32
 _SCAN = np.dtype([("thumbnail", "u1", (_THUMBNAIL, _THUMBNAIL, 3)), ("size", "i4", (2,)),
-                  ("cmyk", "?"), ("readable", "?")])  # fmt: skip
+                  ("cmyk", "?"), ("readable", "?"), ("metadata", "?")])  # fmt: skip
+_SIDES = 1000  # at most so many times as long as the other: a square of the shorter side needs that much memory
+_EXTERNAL = {"EPS"}  # formats that Pillow hands to another program
+_ORIENTATION = 0x0112  # tag of EXIF
+# Up to twice this limit Pillow warns, without a name, and decodes; beyond it raises, and the file is listed.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+
+
+class UnreadableImageError(OSError):
+    """An image that cannot be decoded; the message names its file and says why."""
 
 
 def read_image(source: Path | bytes, *, draft: int | None = None) -> Image.Image:
-    """Decode to RGB, upright by its EXIF orientation, transparency on white.
+    """Decode to RGB, upright by its EXIF orientation, transparency on white; of an animation the first picture.
 
     Args:
         draft: let JPEG decode at the smallest scale that is no smaller than this many pixels a side.
 
     Raises:
-        OSError: missing, truncated or not an image; the message names the file.
+        UnreadableFileError: missing, or no regular file that can be read.
+        UnreadableImageError: truncated, damaged, too large, or not an image.
     """
     name = "<bytes>" if isinstance(source, bytes) else str(source)
+    content = source if isinstance(source, bytes) else read_regular(source)
     try:
-        with Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(BytesIO(content), formats=_formats()) as image:
             if draft:
                 image.draft("RGB", (draft, draft))
-            upright = _eight_bit(ImageOps.exif_transpose(image))
-            if upright.mode in ("RGBA", "LA", "PA") or "transparency" in upright.info:
-                upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-            return upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OSError(f"{name}: {error}") from error
+            image.load()
+            if min(image.size) < 1 or max(image.size) > _SIDES * min(image.size):
+                raise ValueError(f"sides of {image.width}×{image.height} pixels")
+            return _rgb(_upright(image))
+    except Exception as error:  # decoders raise whatever a damaged file leads them to, struct.error and the like
+        kind = "" if isinstance(error, (OSError, ValueError, SyntaxError)) else f"{type(error).__name__}: "
+        raise UnreadableImageError(f"{name}: {kind}{str(error) or 'cannot be decoded'}") from error
+
+
+@functools.cache
+def _formats() -> list[str]:
+    Image.init()
+    return [name for name in Image.OPEN if name not in _EXTERNAL]
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    # ImageOps.exif_transpose would write the EXIF data anew, and fails where it holds what cannot be written.
+    try:
+        turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # damaged metadata says nothing of the pixels; `scan_images` reports it
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    image = _eight_bit(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        straight = image.convert("LA") if image.mode == "La" else image
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), straight.convert("RGBA"))
+    return image.convert("RGB")
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    # Pillow clips 16-bit grey instead of scaling it, which leaves white paper.
-    if not image.mode.startswith("I;16"):
+    # Pillow clips grey of more than eight bits instead of scaling it, which leaves white paper.
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("I", "F"):
         return image
-    return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    grey = np.nan_to_num(np.asarray(image, np.float64))
+    top = grey.max()
+    scale = 255 if image.mode == "F" and top <= 1 else 1 if top <= 255 else 255 / max(top, 65535.0)
+    return Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8))
 
 
 def scan_images(paths: Sequence[Path], digests: Sequence[str], cache: Path) -> NDArray:
     """Read every image once at low scale: structured array [N] with `thumbnail` uint8 [32, 32, 3],
-    `size` (width, height) in pixels, `cmyk`, and `readable` (False for a damaged file).
+    `size` (width, height) in pixels, `cmyk`, `readable` (False for a damaged file), and `metadata` (True where it is
+    damaged although the pixels are not).
 
-    Results are kept under `cache` by content, so that a file is scanned once in its life.
+    Results are kept under `cache` by content, so that a readable file is scanned once in its life; whether another
+    one has become readable, as after a shortage of memory, is tried again.
     """
-    store = ArrayStore(cache / "scans")
+    if not len(paths):
+        return np.empty(0, dtype=_SCAN)
+    store = ArrayStore(cache / "scans" / digest(_SCAN.descr))
     rows = store.rows(digests, lambda positions: np.array([_scan(paths[p]) for p in positions], dtype=_SCAN))
-    return rows.take(range(len(paths))) if paths else np.empty(0, dtype=_SCAN)
+    scans = rows.take(range(len(paths)))
+    for position in np.flatnonzero(~scans["readable"]).tolist():
+        scans[position] = _scan(paths[position])
+    return scans
 
 
-def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool]:
+def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool, bool]:
     try:
-        with Image.open(path) as image:
-            size, cmyk = image.size, image.mode == "CMYK"
-        small = read_image(path, draft=2 * _THUMBNAIL).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
-        return np.asarray(small), size, cmyk, True
-    except (OSError, Image.DecompressionBombError):
-        return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False
+        content = read_regular(path)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            small = read_image(content, draft=2 * _THUMBNAIL).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
+            with Image.open(BytesIO(content), formats=_formats()) as image:
+                size, cmyk = image.size, image.mode == "CMYK"
+                damaged = _has_damaged_metadata(image)
+        damaged |= any(not issubclass(item.category, Image.DecompressionBombWarning) for item in caught)
+        return np.asarray(small), size, cmyk, True, damaged
+    except (UnreadableFileError, UnreadableImageError):
+        return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False, False
+
+
+def _has_damaged_metadata(image: Image.Image) -> bool:
+    try:
+        image.getexif().tobytes()
+    except Exception:
+        return True
+    return False
 
 
 def perceptual_hashes(thumbnails: NDArray) -> NDArray:

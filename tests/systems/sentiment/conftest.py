@@ -14,7 +14,8 @@ from hallmark.systems.sentiment.data import PairDataModule
 CLASSES = ["negative", "neutral", "positive"]
 POLICY = {
     "missing_image": "skip", "unreadable_image": "skip", "missing_text": "skip", "empty_text": "keep",
-    "cmyk_image": "keep", "unknown_tag": "skip", "duplicate_id": "skip",
+    "cmyk_image": "keep", "unknown_tag": "skip", "duplicate_id": "skip", "damaged_metadata": "keep",
+    "unreadable_text": "skip", "uncertain_encoding": "keep", "empty_id": "skip",
 }  # fmt: skip
 
 

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import os
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +25,14 @@ def read(corpus, cache):
         return *read_corpus(corpus.folder, CLASSES, problems, cache), problems
 
     return read
+
+
+def with_exif_rational(jpeg: bytes, numerator: int, denominator: int) -> bytes:
+    """A JPEG that lies on its side, and whose resolution is a fraction of the given (signed) numbers."""
+    entries = [struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x011A, 10, 1, 38)]
+    directory = struct.pack("<H", 2) + b"".join(entries) + struct.pack("<I", 0)
+    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory + struct.pack("<ii", numerator, denominator)
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
 
 def truncate(corpus) -> None:
@@ -58,11 +69,46 @@ def duplicate_id(corpus) -> None:
     corpus.rows.append((corpus.rows[0][0], "negative"))
 
 
+def text_in_a_guessed_encoding(corpus) -> None:
+    corpus.add("guess", text="Don’t touch my café".encode("cp1252"))
+
+
+def text_with_nuls(corpus) -> None:
+    corpus.add("nuls", text=b"nice\0 day")
+
+
+def text_that_is_a_pipe(corpus) -> None:
+    corpus.text(corpus.add("pipe")).unlink()
+    os.mkfifo(corpus.text("pipe"))
+
+
+def image_that_is_a_pipe(corpus) -> None:
+    corpus.picture(corpus.add("pipe")).unlink()
+    os.mkfifo(corpus.picture("pipe"))
+
+
+def image_that_is_a_folder(corpus) -> None:
+    corpus.picture(corpus.add("folder")).unlink()
+    corpus.picture("folder").mkdir()
+
+
+def metadata_that_cannot_be_written(corpus) -> None:
+    path = corpus.picture(corpus.add("exif"))
+    path.write_bytes(with_exif_rational(path.read_bytes(), -1, 0))
+
+
+def no_id(corpus) -> None:
+    corpus.rows.append(("", "positive"))
+
+
 FAULTS = {
     "unreadable_image": (truncate, "truncated"), "unreadable_image ": (no_picture_at_all, "junk"),
     "cmyk_image": (cmyk, "cmyk"), "missing_image": (missing_image, "no-image"), "empty_text": (empty_text, "empty"),
     "missing_text": (missing_text, "no-text"), "unknown_tag": (unknown_tag, "odd-tag"),
-    "duplicate_id": (duplicate_id, "r0"),
+    "duplicate_id": (duplicate_id, "r0"), "uncertain_encoding": (text_in_a_guessed_encoding, "guess"),
+    "uncertain_encoding ": (text_with_nuls, "nuls"), "unreadable_text": (text_that_is_a_pipe, "pipe"),
+    "unreadable_image  ": (image_that_is_a_pipe, "pipe"), "unreadable_image   ": (image_that_is_a_folder, "folder"),
+    "damaged_metadata": (metadata_that_cannot_be_written, "exif"), "empty_id": (no_id, ""),
 }  # fmt: skip
 CASES = [
     (kind.strip(), damage, row_id, action)
@@ -84,7 +130,7 @@ def test_a_fault_is_listed_by_name_and_treated_as_configured(corpus, read, polic
     assert row_id in listed["detail"]
     assert len(samples) == len(thumbnails)
     if action == "fatal":
-        with pytest.raises(BadDataError, match=row_id) as error:
+        with pytest.raises(BadDataError, match=row_id or "no guid") as error:
             problems.raise_if_fatal()
         assert f"data.on_problem.{kind}=skip" in str(error.value)
         return
@@ -108,6 +154,54 @@ def test_kept_faults_become_what_can_be_trained_on(corpus, read, policy):
     shown = np.asarray(Image.fromarray(thumbnails[samples.index[samples["id"] == "cmyk"][0]]).resize((80, 60)), float)
     assert np.abs(converted.mean(axis=(0, 1)) - shown.mean(axis=(0, 1))).max() < 4
     assert samples["group"].nunique() == len(samples)  # an empty text and a picture that nobody can see link nothing
+
+
+def test_a_picture_with_damaged_metadata_is_upright_and_listed(corpus, read, policy):
+    metadata_that_cannot_be_written(corpus)
+    corpus.write_list()
+    samples, thumbnails, problems = read(policy)
+    assert [(problem.id, problem.kind) for problem in problems.found] == [("exif", "damaged_metadata")]
+    assert read_image(corpus.picture("exif")).size == (60, 80)
+    expected = read_image(corpus.picture("exif")).resize((32, 32), Image.Resampling.BOX)
+    assert np.abs(thumbnails[0].astype(int) - np.asarray(expected)).max() < 10
+    assert samples["id"].tolist() == ["exif"]
+
+
+def test_a_corpus_with_utf16_tweets_is_read_as_it_was_written(corpus, read, policy):
+    texts = {f"u{number}": f"what a lovely day number {number}" for number in range(6)}
+    for number, (row_id, text) in enumerate(texts.items()):
+        corpus.add(row_id, text=text.encode(["utf-16", "utf-16-le", "utf-16-be"][number % 3]))
+    corpus.write_list()
+    samples, _, problems = read(policy)
+    assert samples.set_index("id")["text"].to_dict() == texts
+    assert problems.found == []
+
+
+def test_one_reading_of_two_is_doubted_beside_files_that_have_the_other(corpus, read, policy):
+    corpus.add("laugh", text="(笑)".encode("gb18030"))
+    corpus.write_list()
+    assert read(policy)[2].found == []
+    corpus.add("gb", text="今天很开心".encode("gb18030"))
+    corpus.write_list()
+    assert [(problem.id, problem.kind) for problem in read(policy)[2].found] == [("laugh", "uncertain_encoding")]
+
+
+LISTS = {
+    "a short row": (b"guid,tag\nr0,positive\nr1\n", r"train\.txt, line 3: expected 2 fields"),
+    "a long row": (b"guid,tag\nr0,positive,sure\n", r"train\.txt, line 2: expected 2 fields"),
+    "a blank row": (b"guid,tag\n\nr0,positive\n", r"train\.txt, line 2: .*a blank line"),
+    "semicolons": (b"guid;tag\nr0;positive\n", r"train\.txt: .*separated by commas; found semicolons"),
+    "no header": (b"r0,positive\n", r"train\.txt: needs the columns guid and tag; found r0, positive"),
+    "nothing": (b"", r"train\.txt, line 1: expected the names of the columns"),
+}
+
+
+@pytest.mark.parametrize(("raw", "message"), LISTS.values(), ids=LISTS)
+def test_a_list_that_is_no_table_is_named_with_its_line(corpus, read, policy, raw, message):
+    corpus.add("r0")
+    (corpus.folder / "train.txt").write_bytes(raw)
+    with pytest.raises(ValueError, match=message):
+        read(policy)
 
 
 def test_texts_in_two_encodings(corpus, read, policy):

@@ -169,7 +169,7 @@ def test_extra_rows_train_in_the_group_of_their_source(module_of, corpus, tmp_pa
     ("change", "message"),
     [
         ({"source_id": "nobody"}, r"1 unknown sources, e\.g\. \['nobody'\]"),
-        ({"drop": "text"}, "the columns id, image, source_id, target, text; found"),
+        ({"drop": "text"}, "the columns id and source_id and target and image and text; found"),
     ],
 )
 def test_extra_rows_that_do_not_fit(module_of, corpus, tmp_path, change, message):

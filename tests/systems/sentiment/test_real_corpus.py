@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 
 from hallmark.data.splits import Holdout
+from hallmark.storage.decoding import decode
 
 pytestmark = pytest.mark.realdata
 
@@ -14,6 +15,21 @@ def folder(real_data):
     if not folder.is_dir():
         pytest.skip(f"no corpus in {folder}")
     return folder
+
+
+def test_every_text_is_read_as_utf8_or_as_gb18030_and_four_are_in_doubt(folder, module_of):
+    paths = sorted((folder / "data").glob("*.txt"))
+    changed, not_utf8 = [], 0
+    for path in paths:
+        raw = path.read_bytes()
+        try:
+            expected = raw.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            expected, not_utf8 = raw.decode("gb18030", errors="replace"), not_utf8 + 1
+        changed += [path.name] * (decode(raw).text != expected)
+    assert (len(paths), not_utf8, changed) == (3724, 872, [])
+    doubted = {problem.id for problem in module_of(folder).problems.found if problem.kind == "uncertain_encoding"}
+    assert doubted == {"3323", "4499", "4657", "5084"}
 
 
 def test_the_whole_corpus_loads_and_every_split_is_clean(module_of, folder, tmp_path):

@@ -1,5 +1,6 @@
 """The folder of pictures and tweets: `data/GUID.jpg`, `data/GUID.txt`, and the lists of labels."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import emoji
@@ -11,15 +12,27 @@ from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.images import read_image, scan_images
 from hallmark.data.leakage import near_duplicates
 from hallmark.data.problems import Problems
-from hallmark.data.text import decode_text, normalise_text
-from hallmark.storage.hashing import digest_bytes, digest_file
+from hallmark.data.text import normalise_text
+from hallmark.storage.decoding import DecodedText, decode, doubt_beside
+from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
+from hallmark.storage.tables import read_table
 
 LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
 UNREADABLE = ""  # digest of an image that is kept although it cannot be read
+_NO_FILE = "0" * 32  # the same until its row is scanned
 
-# Kinds of problems, and those for which `keep` has a meaning: a grey picture, no text, RGB for CMYK.
-REPAIRABLE = ("missing_image", "unreadable_image", "missing_text", "empty_text", "cmyk_image")
-KINDS = (*REPAIRABLE, "unknown_tag", "duplicate_id")
+# Kinds of problems, and those for which `keep` has a meaning: a grey picture, no text, RGB for CMYK, the pixels as they
+# are stored, the most plausible reading.
+REPAIRABLE = (
+    "missing_image", "unreadable_image", "missing_text", "unreadable_text", "empty_text", "cmyk_image",
+    "damaged_metadata", "uncertain_encoding",
+)  # fmt: skip
+KINDS = (*REPAIRABLE, "unknown_tag", "duplicate_id", "empty_id")
+# Policies of kinds that the stored configurations of earlier runs do not name.
+LATER_KINDS = {
+    "unreadable_text": "skip", "damaged_metadata": "keep", "uncertain_encoding": "keep", "empty_id": "fatal",
+}  # fmt: skip
 
 SLICES = {
     "slice_text_length": ["0 words", "1-5 words", "6-10 words", "11-15 words", "16+ words"],
@@ -36,7 +49,7 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
 
     Raises:
         SettingError: no such folder, or not this layout.
-        ValueError: a list without the columns guid and tag.
+        ValueError: a list that is no table with the columns guid and tag.
     """
     rows = pd.concat([_read_list(folder, name, classes, problems) for name in (LABELLED, UNLABELLED)])
     repeated = rows["id"].duplicated()
@@ -56,22 +69,51 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
     return _with_slices(rows, scans), scans["thumbnail"]
 
 
+def usable_extra_rows(
+    table: pd.DataFrame, file: Path, *, known_ids: set[str], classes: list[str], problems: Problems, cache: Path
+) -> tuple[pd.DataFrame, list[str], np.ndarray]:
+    """The rows of an extra table that can be trained on, with the digests and the scans of their pictures.
+
+    Args:
+        table: columns id, target and image (a path) among others.
+        file: its name, for `problems`.
+        known_ids: of all other rows.
+    """
+    kept = []
+    for row_id, target in zip(table["id"].tolist(), table["target"].tolist(), strict=True):
+        if target not in classes:
+            detail = f"{file}: {row_id} has the tag {target!r}; known: {', '.join(classes)}"
+            kept.append(problems.add(row_id, "unknown_tag", detail))
+        elif row_id in known_ids:
+            kept.append(problems.add(row_id, "duplicate_id", f"{file}: {row_id} is listed more than once"))
+        else:
+            kept.append(True)
+        known_ids.add(row_id)
+    rows = _with_digests(table[np.array(kept, bool)], [Path(path) for path in table["image"][kept]], problems)
+    scans = scan_images([Path(path) for path in rows["image"]], rows["image_digest"].tolist(), cache)
+    readable = _readable(rows.assign(info_path=rows["image"]), scans, problems)
+    rows, scans = rows[readable].reset_index(drop=True), scans[readable]
+    digests = [row if scan["readable"] else UNREADABLE for row, scan in zip(rows["image_digest"], scans, strict=True)]
+    return rows, digests, scans
+
+
 def _read_list(folder: Path, name: str, classes: list[str], problems: Problems) -> pd.DataFrame:
     path = folder / name
     if not path.is_file():
         if name == UNLABELLED and folder.is_dir():
             return pd.DataFrame({"id": [], "target": []}, dtype=object)
         raise SettingError("folder", str(folder), _layout(f"{path} is missing"))
-    table = pd.read_csv(path, dtype=str, skipinitialspace=True, keep_default_na=False, encoding="utf-8-sig")
-    table.columns = table.columns.str.strip().str.lower()
-    if not {"guid", "tag"} <= set(table):
-        raise ValueError(f"{path}: needs the columns guid and tag in its first line; found {', '.join(table.columns)}")
-    table = table.apply(lambda column: column.str.strip())
+    listed = read_table(path, required=("guid", "tag"), tidy=True)
+    if listed.doubt:
+        problems.add("", "uncertain_encoding", listed.doubt)
+    table = listed.cells
+    named = table["guid"] != ""
+    for place in np.flatnonzero(~named):
+        problems.add("", "empty_id", f"{path}, line {listed.lines[place]}: no guid")
+    table = table[named]
     known = table["tag"].isin([*classes, "null", ""])
-    for row in table[~known].itertuples():
-        problems.add(
-            row.guid, "unknown_tag", f"{path.name}: {row.guid} has the tag {row.tag!r}; known: {', '.join(classes)}"
-        )
+    for row_id, tag in table.loc[~known, ["guid", "tag"]].to_numpy().tolist():
+        problems.add(row_id, "unknown_tag", f"{path.name}: {row_id} has the tag {tag!r}; known: {', '.join(classes)}")
     table = table[known]
     target = table["tag"].where(table["tag"].isin(classes), None) if name == LABELLED else None
     return pd.DataFrame({"id": table["guid"], "target": target}, dtype=object)
@@ -85,42 +127,67 @@ def _layout(cause: str) -> str:
 
 
 def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
+    paths = [folder / "data" / f"{row_id}.txt" for row_id in rows["id"]]
+    readings = [_read_text(path) for path in paths]
+    encodings = {reading.encoding for reading in readings if isinstance(reading, DecodedText)}
     texts, kept = [], []
-    for row_id in rows["id"]:
-        path = folder / "data" / f"{row_id}.txt"
-        text = decode_text(path.read_bytes()) if path.is_file() else ""
-        kind = "empty_text" if path.is_file() else "missing_text"
-        kept.append(bool(text) or problems.add(row_id, kind, f"{path}: {kind.replace('_', ' ')}"))
+    for row_id, path, reading in zip(rows["id"], paths, readings, strict=True):
+        text = reading.text.strip() if isinstance(reading, DecodedText) else ""
+        if isinstance(reading, UnreadableFileError):
+            kind = "missing_text" if isinstance(reading, MissingFileError) else "unreadable_text"
+            kept.append(problems.add(row_id, kind, str(reading)))
+        elif not text:
+            kept.append(problems.add(row_id, "empty_text", f"{path}: empty text"))
+        elif doubt := doubt_beside(reading, encodings):
+            kept.append(problems.add(row_id, "uncertain_encoding", f"{path}: {doubt}: {text[:60]!r}"))
+        else:
+            kept.append(True)
         texts.append(text)
     rows = rows.assign(text=texts, info_text=texts)
     rows["normalised"] = [normalise_text(text) for text in texts]
     return rows[np.array(kept, bool)].reset_index(drop=True)
 
 
+def _read_text(path: Path) -> DecodedText | UnreadableFileError:
+    try:
+        return decode(read_regular(path))
+    except UnreadableFileError as error:
+        return error
+
+
 def _with_images(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
     paths = [folder / "data" / f"{row_id}.jpg" for row_id in rows["id"]]
-    present = [path.is_file() for path in paths]
-    kept = [
-        here or problems.add(row_id, "missing_image", f"{path}: no such picture")
-        for row_id, path, here in zip(rows["id"], paths, present, strict=True)
-    ]
-    digests = [digest_file(path) if here else "0" * 32 for path, here in zip(paths, present, strict=True)]
-    rows = rows.assign(info_path=[str(path) for path in paths], image_digest=digests)
-    return rows[np.array(kept, bool)].reset_index(drop=True)
+    return _with_digests(rows.assign(info_path=[str(path) for path in paths]), paths, problems)
+
+
+def _with_digests(rows: pd.DataFrame, paths: Sequence[Path], problems: Problems) -> pd.DataFrame:
+    digests, kept = [], []
+    for row_id, path in zip(rows["id"], paths, strict=True):
+        try:
+            digests.append(digest_bytes(read_regular(path)))
+            kept.append(True)
+        except UnreadableFileError as error:
+            kind = "missing_image" if isinstance(error, MissingFileError) else "unreadable_image"
+            digests.append(_NO_FILE)
+            kept.append(problems.add(row_id, kind, str(error)))
+    return rows.assign(image_digest=digests)[np.array(kept, bool)].reset_index(drop=True)
 
 
 def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.ndarray:
     kept = np.ones(len(rows), bool)
-    for position in np.flatnonzero(~scans["readable"] | scans["cmyk"]):
-        row = rows.iloc[position]
-        if scans["cmyk"][position] and scans["readable"][position]:
-            kept[position] = problems.add(row["id"], "cmyk_image", f"{row['info_path']}: a CMYK picture")
-        elif Path(row["info_path"]).is_file():
-            kept[position] = problems.add(row["id"], "unreadable_image", _why_unreadable(row["info_path"]))
+    for position in np.flatnonzero(~scans["readable"] | scans["cmyk"] | scans["metadata"]):
+        row, scan = rows.iloc[position], scans[position]
+        row_id, path = row["id"], row["info_path"]
+        if not scan["readable"]:  # a file that could not be opened is listed already
+            kept[position] = row["image_digest"] == _NO_FILE or problems.add(row_id, "unreadable_image", _why(path))
+        if scan["cmyk"]:
+            kept[position] &= problems.add(row_id, "cmyk_image", f"{path}: a CMYK picture")
+        if scan["metadata"]:
+            kept[position] &= problems.add(row_id, "damaged_metadata", f"{path}: metadata that cannot be read")
     return kept
 
 
-def _why_unreadable(path: str) -> str:
+def _why(path: str) -> str:
     try:
         read_image(Path(path))
     except OSError as error:

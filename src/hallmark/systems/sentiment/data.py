@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
 from hallmark.data.generated import sample_folder
-from hallmark.data.images import decoded_images, scan_images
+from hallmark.data.images import decoded_images
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
@@ -28,7 +28,16 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest_bytes, digest_file
-from hallmark.systems.sentiment.corpus import KINDS, REPAIRABLE, SLICES, UNREADABLE, read_corpus
+from hallmark.storage.tables import read_table_of
+from hallmark.systems.sentiment.corpus import (
+    KINDS,
+    LATER_KINDS,
+    REPAIRABLE,
+    SLICES,
+    UNREADABLE,
+    read_corpus,
+    usable_extra_rows,
+)
 from hallmark.systems.sentiment.sample import generate
 
 _GREY = 128
@@ -56,6 +65,7 @@ class PairDataModule(DataModule):
             classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
+        on_problem = {**LATER_KINDS, **on_problem}
         require(
             set(on_problem) == set(KINDS), "on_problem", dict(on_problem), f"a policy for each of {', '.join(KINDS)}"
         )
@@ -63,6 +73,7 @@ class PairDataModule(DataModule):
         self.cache, self.mark_links = Path(cache), mark_links
         self.folder = self._resolve(folder, sample)
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
+        self._extra_facts: dict[str, dict[str, Any]] = {}
         self._inputs: Mapping[str, Encoder | None] = {}
         self._store: FeatureStore | None = None
         self._datasets: dict[str, PairDataset] = {}
@@ -79,31 +90,25 @@ class PairDataModule(DataModule):
 
     def facts(self) -> dict[str, Any]:
         rows = self.samples
-        extra = {
-            file: {"digest": digest_file(Path(file)), "rows": len(pd.read_csv(file, usecols=["id"]))}
-            for file in self.extra
-        }
         return {
             "source": str(self.folder), "rows": len(rows), "groups": int(rows["group"].nunique()) if len(rows) else 0,
-            "extra": extra,
+            "extra": self._extra_facts,
         }  # fmt: skip
 
     def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
         """Append the rows of `extra` to the training split, in the group of the row they were made from."""
         for file in self.extra:
             samples = pd.concat([samples, self._extra_rows(Path(file), samples)], ignore_index=True)
+        self.problems.raise_if_fatal()
         return samples
 
     def _extra_rows(self, file: Path, samples: pd.DataFrame) -> pd.DataFrame:
         require(file.is_file(), "extra", str(file), "a table written by the augment_images or augment_text analysis")
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
-        needed = {"id", "source_id", "target", "image", "text"}
-        require(
-            needed <= set(table),
-            "extra",
-            str(file),
-            f"the columns {', '.join(sorted(needed))}; found {', '.join(table.columns)}",
-        )
+        read = read_table_of("extra", file, required=("id", "source_id", "target", "image", "text"))
+        if read.doubt:
+            self.problems.add("", "uncertain_encoding", read.doubt)
+        table = read.cells
+        self._extra_facts[str(file)] = {"digest": digest_file(file), "rows": len(table)}
         sources = samples.drop_duplicates("id").set_index("id")
         unknown = sorted(set(table["source_id"]) - set(sources.index))
         require(
@@ -112,10 +117,12 @@ class PairDataModule(DataModule):
             str(file),
             f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}",
         )
+        table, digests, scans = usable_extra_rows(
+            table, file, known_ids=set(samples["id"]), classes=self.classes[MAIN], problems=self.problems,
+            cache=self.cache,
+        )  # fmt: skip
         source = sources.loc[table["source_id"]].reset_index(drop=True)
-        digests = [digest_file(Path(path)) for path in table["image"]]
         content = [digest_bytes(i.encode(), t.encode()) for i, t in zip(digests, table["text"], strict=True)]
-        scans = scan_images([Path(path) for path in table["image"]], digests, self.cache)
         self._thumbnails = np.concatenate([self._thumbnails, scans["thumbnail"]])
         return source.assign(
             id=table["id"],
