@@ -25,11 +25,14 @@ def read_regular(path: Path) -> bytes:
     try:
         # Opened first and looked at afterwards, so that nothing can be exchanged in between.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(descriptor, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+        try:
+            mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode):
                 raise UnreadableFileError(f"{path}: expected a regular file; found {_kind(mode)}")
-            return file.read()
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
     except UnreadableFileError:
         raise
     except (FileNotFoundError, NotADirectoryError) as error:

@@ -1,9 +1,8 @@
 """Files and lists as they come: each fault is named, and treated as configured."""
 
-from pathlib import Path
-
 import os
 import struct
+from pathlib import Path
 
 import numpy as np
 import pytest
