@@ -1,7 +1,10 @@
 import hashlib
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from zipfile import ZipFile, ZipInfo
+from random import Random
+from typing import IO
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 from hypothesis import given
@@ -118,21 +121,165 @@ def test_a_second_folder_or_a_name_twice_is_refused(archive: Path, tmp_path: Pat
         unpack(archive, tmp_path / "there")
 
 
-def test_a_link_is_unpacked_as_the_text_that_it_is(tmp_path: Path) -> None:
+def test_a_link_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     write_archive(path, CONTENT)
     with ZipFile(path, "a") as opened:
         link = ZipInfo("a/link")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         opened.writestr(link, "/etc/passwd")
-    with pytest.raises(ArchiveError, match="link is not in"):
+    with pytest.raises(ArchiveError, match="'a/link' is a link"):
         unpack(path, tmp_path / "there")
+    assert not (tmp_path / "there").exists()
 
 
-def test_an_archive_that_says_it_is_larger_than_the_disk_is_refused(archive: Path, monkeypatch) -> None:
+UNPACKABLE = {
+    "a long part": ("clip-0123/" + "n" * 256, "longer than 255 bytes"),
+    "a part of many bytes": ("clip-0123/" + "ü" * 128, "longer than 255 bytes"),
+    "a long path": ("clip-0123" + f"/{'n' * 200}" * 6, "1024 in all"),
+    "many levels": ("clip-0123" + "/d" * 3000, "3,001 levels deep, where at most 32"),
+    "a file beside a folder of its name": ("clip-0123/README.md/more", "both a file and a folder"),
+    "a folder beside a file of its name": ("clip-0123/runs", "both a file and a folder"),
+    "an end of line": ("clip-0123/a\nb", "characters that no file name should have"),
+    "an escape sequence": ("clip-0123/\x1b[31m", "characters that no file name should have"),
+}
+
+
+@pytest.mark.parametrize(("name", "reason"), UNPACKABLE.values(), ids=UNPACKABLE)
+def test_a_name_that_cannot_be_unpacked_is_refused_when_it_is_read_and_before_it_is_written(
+    archive: Path, tmp_path: Path, name: str, reason: str
+) -> None:
+    before = archive.read_bytes()
+    with pytest.raises(ArchiveError, match=reason):
+        write_archive(archive, {**CONTENT, name.removeprefix("clip-0123/"): "x"})
+    assert archive.read_bytes() == before
+    rewritten(archive, {name: "x"})
+    with pytest.raises(ArchiveError, match=reason) as refused:
+        unpack(archive, tmp_path / "there")
+    assert not (tmp_path / "there").exists() and len(str(refused.value)) < 500 and "\x1b" not in str(refused.value)
+
+
+def test_an_archive_that_is_larger_than_the_disk_is_refused(archive: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("hallmark.runs.archive.shutil.disk_usage", lambda _: type("Usage", (), {"free": 10}))
-    with pytest.raises(ArchiveError, match=r"says to unpack to 1,\d\d\d bytes; 10 are free"):
+    with pytest.raises(ArchiveError, match=r"unpacks to 1,\d\d\d bytes; 10 are free"):
+        unpack(archive, tmp_path / "there")
+    assert damage(archive) == []  # nothing is unpacked for that
+
+
+def rewritten_entry(archive: Path, name: str, edit: Callable[[bytearray, int, int], None]) -> None:
+    """Change the two headers of a file: `edit` gets all bytes, and where its central and its local header stand."""
+    content = bytearray(archive.read_bytes())
+    with ZipFile(archive) as opened:
+        local = opened.getinfo(f"{archive.stem}/{name}").header_offset
+    central = content.rindex(b"PK\1\2", 0, content.rindex(f"{archive.stem}/{name}".encode()))
+    edit(content, central, local)
+    archive.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "reason"),
+    [(8, 1, "is encrypted"), (10, 12, "is packed by method 12"), (10, 99, "is packed by method 99")],
+)
+def test_what_only_others_pack_is_refused(archive: Path, offset: int, value: int, reason: str) -> None:
+    def edit(content: bytearray, central: int, local: int) -> None:
+        content[central + offset] = content[local + offset - 2] = value
+
+    rewritten_entry(archive, "README.md", edit)
+    with pytest.raises(ArchiveError, match=f"README.md' {reason}"):
         damage(archive)
+
+
+def bomb(archive: Path, size: int) -> None:
+    """Add zeros to an archive, packed."""
+    with ZipFile(archive, "a", ZIP_DEFLATED) as opened, opened.open(f"{archive.stem}/zeros", "w") as zeros:
+        for _ in range(size >> 20):
+            zeros.write(bytes(1 << 20))
+
+
+def test_a_decompression_bomb_is_refused_unread(archive: Path, monkeypatch) -> None:
+    bomb(archive, 257 << 20)
+    monkeypatch.setattr(ZipFile, "open", lambda *_, **__: pytest.fail("a file of it was read"))
+    with pytest.raises(ArchiveError, match=r"zeros' is a decompression bomb: \S+ bytes that unpack to 269,484,032"):
+        damage(archive)
+
+
+def test_many_files_that_are_a_bomb_together_are_refused_unread(archive: Path, monkeypatch) -> None:
+    monkeypatch.setattr("hallmark.runs.archive._UNPACKED_BYTES", 3 << 20)
+    with ZipFile(archive, "a", ZIP_DEFLATED) as opened:
+        for number in range(4):
+            opened.writestr(f"{archive.stem}/zeros-{number}", bytes(1 << 20))
+    monkeypatch.setattr(ZipFile, "open", lambda *_, **__: pytest.fail("a file of it was read"))
+    with pytest.raises(ArchiveError, match="refused as a decompression bomb"):
+        damage(archive)
+
+
+def test_no_more_is_read_of_a_file_than_it_declares(archive: Path, monkeypatch) -> None:
+    bomb(archive, 64 << 20)
+
+    def edit(content: bytearray, central: int, local: int) -> None:
+        content[central + 24 : central + 28] = content[local + 22 : local + 26] = (1000).to_bytes(4, "little")
+
+    rewritten_entry(archive, "zeros", edit)
+    read: list[int] = []
+    digest = hashlib.file_digest
+
+    def counted(file: IO[bytes], name: str) -> object:
+        try:
+            return digest(file, name)
+        finally:
+            read.append(file.tell())
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    assert damage(archive)
+    assert len(read) == 7 and max(read) < 10_000
+
+
+@pytest.mark.parametrize("entries", [0xFFFF, 0xFFFFFFFF])
+def test_a_huge_declared_directory_is_refused_unread(archive: Path, entries: int) -> None:
+    content = bytearray(archive.read_bytes())
+    end = content.rindex(b"PK\5\6")
+    content[end + 12 : end + 16] = (65 << 20).to_bytes(4, "little")
+    if entries > 0xFFFF:  # in the 64-bit records, which stand before the last one
+        large = b"PK\6\6" + bytes(36) + (1 << 50).to_bytes(8, "little") + bytes(8) + b"PK\6\7" + bytes(16)
+        content[end:end] = large
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=r"its directory of files has \S+ bytes, expected at most 67,108,864"):
+        damage(archive)
+
+
+def test_a_thousand_problems_are_a_short_message(archive: Path, tmp_path: Path) -> None:
+    rewritten(archive, {f"clip-0123/more-{number}": "x" for number in range(1000)})
+    with pytest.raises(ArchiveError, match="and 980 more") as refused:
+        unpack(archive, tmp_path / "there")
+    assert len(str(refused.value)) < 1500
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_changed_in_an_archive_is_refused(archive: Path, tmp_path: Path, seed: int) -> None:
+    draw, whole = Random(seed), archive.read_bytes()
+    for _ in range(100):
+        changed = bytearray(whole)
+        for _ in range(draw.randint(1, 4)):
+            mutate(changed, draw)
+        archive.write_bytes(changed)
+        if bytes(changed) != whole:
+            with pytest.raises(ArchiveError):
+                unpack(archive, tmp_path / "there")
+    assert not (tmp_path / "there").exists()
+
+
+def mutate(content: bytearray, draw: Random) -> None:
+    """One change somewhere, more often in the directory of files than in them."""
+    at = draw.randrange(len(content)) if draw.random() < 0.3 else len(content) - 1 - draw.randrange(len(content) // 3)
+    kind = draw.randrange(4)
+    if kind == 0:
+        content[at] = draw.randrange(256)
+    elif kind == 1:
+        content[at : at + 4] = draw.choice([b"\xff" * 4, bytes(4), b"PK\5\6", b"PK\1\2", b"/../", b"\0\0\0\x80"])
+    elif kind == 2:
+        del content[at : at + draw.randint(1, 64)]
+    else:
+        content[at:at] = content[max(0, at - draw.randint(1, 200)) : at]
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip file", b"PK\x05\x06" + b"\0" * 18])

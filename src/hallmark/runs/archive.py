@@ -3,50 +3,65 @@
 import hashlib
 import shutil
 import stat
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from hallmark.storage.files import atomic_path
 
 MANIFEST = "MANIFEST.sha256"  # in the format of `sha256sum --check`
-_WHOLE = 64  # the archive's comment, its last bytes: SHA-256 of all bytes before them, in hexadecimal
+_CHECKSUM = 64  # the archive's comment, its last bytes: SHA-256 of all bytes before them, in hexadecimal
 _CHUNK = 1 << 20
 _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # no times: the same files give the same archive
+
+# What file systems can hold (names are joined to a folder of their own), and what no release comes near.
+_PART_BYTES, _NAME_BYTES, _LEVELS = 255, 1024, 32
+_DIRECTORY_BYTES = 64 << 20  # of the zip's own directory of files: half a million of them
+# An archive or file that unpacks to more than so many bytes, and to more than so many times itself, is a bomb. What a
+# release holds is packed to a half or a tenth; deflate reaches a thousandth.
+_UNPACKED_BYTES, _UNPACKED_RATIO = 256 << 20, 20
+_ENCRYPTED = 1  # bit of a file's flags
+_SHOWN = 20  # problems in one message
 
 
 class ArchiveError(ValueError):
     """Not an archive of this kind, an unsafe one, or one that was changed."""
 
 
-def write_archive(path: Path, files: Mapping[str, Path | str]) -> None:
-    """Write `files` (name: file on disk, or text) below one folder named after the archive, and check what was written.
+def write_archive(path: Path, files: Mapping[str, Path | str], *, folder: str | None = None) -> None:
+    """Write `files` (name: file on disk, or text) below one folder, and check what was written.
+
+    Args:
+        folder: name of that folder; the archive's own name if None.
 
     Raises:
-        ArchiveError: what lies on disk is not what was to be written.
+        ArchiveError: a name that could not be unpacked, or what lies on disk is not what was to be written.
     """
-    root = path.stem
+    root = path.stem if folder is None else folder
+    check_names([f"{root}/{name}" for name in (*files, MANIFEST)])
     sums = {name: _digest(source) for name, source in sorted(files.items())}
     manifest = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
     with atomic_path(path) as temporary:
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for name, source in sorted({**files, MANIFEST: manifest}.items()):
                 _add(archive, f"{root}/{name}", source)
-            archive.comment = b"0" * _WHOLE
-        _sign(temporary)
+            archive.comment = b"0" * _CHECKSUM
+        _write_checksum(temporary)
         if problems := damage(temporary):
-            raise ArchiveError(f"{path}: not written as it should be: {'; '.join(problems)}")
+            raise ArchiveError(f"{path}: not written as it should be: {listed(problems)}")
 
 
 def damage(path: Path) -> list[str]:
     """What differs from the archive as it was written, a sentence for each file; empty if every byte is the same.
 
     Raises:
-        ArchiveError: not an archive, or one with names that could leave the folder it is unpacked into.
+        ArchiveError: not an archive, one that cannot be unpacked safely, or a decompression bomb; no file of it was
+            read.
     """
     with _opened(path) as archive:
-        root, names = _names(archive, path)
+        root, names = _checked(archive, path)
         found = {name: _checksum(archive, f"{root}/{name}") for name in names}
         expected = _manifest(archive, root) if found.pop(MANIFEST, None) else None
     if expected is None:
@@ -54,7 +69,7 @@ def damage(path: Path) -> list[str]:
     problems = [f"{name} is missing" for name in expected if name not in found]
     problems += [f"{name} is not in {MANIFEST}" for name in found if name not in expected]
     problems += [f"{name} is damaged" for name, digest in found.items() if expected.get(name, digest) != digest]
-    if not problems and not _signed(path):
+    if not problems and not _has_checksum(path):
         problems.append("the archive was changed outside of its files")
     return problems
 
@@ -66,15 +81,62 @@ def unpack(path: Path, folder: Path) -> Path:
         ArchiveError: damaged, unsafe, or larger than the disk; nothing was unpacked.
     """
     if problems := damage(path):
-        raise ArchiveError(f"{path}: {'; '.join(problems)}")
+        raise ArchiveError(f"{path}: {listed(problems)}")
     with _opened(path) as archive:
-        root, names = _names(archive, path)
-        for name in names:
-            target = folder / root / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(f"{root}/{name}") as source, target.open("xb") as written:
-                shutil.copyfileobj(source, written, _CHUNK)
+        root, names = _checked(archive, path)
+        _check_space(archive, path, folder)
+        try:
+            for name in names:
+                target = folder / root / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with archive.open(f"{root}/{name}") as source, target.open("xb") as written:
+                    shutil.copyfileobj(source, written, _CHUNK)
+        except (OSError, UnicodeEncodeError) as error:
+            raise ArchiveError(f"{path}: cannot be unpacked into {folder} ({error})") from error
     return folder / root
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raise `ArchiveError` unless files of all `names` can be unpacked, and stay below the folder they are put in."""
+    every = list(names)
+    folders = {"/".join(parts[:level]) for parts in (name.split("/") for name in every if name.count("/") < _LEVELS)
+               for level in range(1, len(parts))}  # fmt: skip
+    for name in every:
+        if reason := _objection(name, folders):
+            raise ArchiveError(f"refused, because it holds the name {_short(name)}: {reason}")
+    if len(set(every)) < len(every):
+        raise ArchiveError("refused, because it holds a name twice")
+
+
+def listed(problems: Sequence[str], separator: str = "; ") -> str:
+    """The first of `problems`, in characters that a terminal can print."""
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    return printable(separator.join([*problems[:_SHOWN], *more]))
+
+
+def printable(text: str) -> str:
+    """`text` with its control characters written out, but for ends of lines."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
+
+
+def _objection(name: str, folders: set[str]) -> str | None:
+    """Why `name` cannot be unpacked; None if it can."""
+    parts = PurePosixPath(name).parts
+    if len(parts) > _LEVELS:
+        return f"{len(parts):,} levels deep, where at most {_LEVELS} are unpacked"
+    if "\\" in name or ":" in name or name != "/".join(parts) or name.startswith("/") or {"..", "."} & set(parts):
+        return "not a plain path below a folder"
+    if len(parts) < 2:
+        return "not below the one folder that all files are in"
+    if any(unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") for char in name):
+        return "it has characters that no file name should have"
+    if len(name.encode()) > _NAME_BYTES or any(len(part.encode()) > _PART_BYTES for part in parts):
+        return f"longer than {_PART_BYTES} bytes in one part, or {_NAME_BYTES} in all"
+    return "both a file and a folder" if name in folders else None
+
+
+def _short(name: str) -> str:
+    return ascii(name) if len(name) <= 100 else f"{ascii(name[:60])}… ({len(name):,} characters)"
 
 
 def _add(archive: ZipFile, name: str, source: Path | str) -> None:
@@ -95,22 +157,23 @@ def _digest(source: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sign(path: Path) -> None:
+def _write_checksum(path: Path) -> None:
     with path.open("r+b") as file:
         digest = _body_digest(file)
-        file.seek(-_WHOLE, 2)
+        file.seek(-_CHECKSUM, 2)
         file.write(digest)
 
 
-def _signed(path: Path) -> bool:
+def _has_checksum(path: Path) -> bool:
+    """Whether the archive ends with the checksum of all that stands before."""
     with path.open("rb") as file:
         digest = _body_digest(file)
-        file.seek(-_WHOLE, 2)
+        file.seek(-_CHECKSUM, 2)
         return file.read() == digest
 
 
 def _body_digest(file: IO[bytes]) -> bytes:
-    left = file.seek(0, 2) - _WHOLE
+    left = file.seek(0, 2) - _CHECKSUM
     file.seek(0)
     hasher = hashlib.sha256()
     while left > 0 and (block := file.read(min(left, _CHUNK))):
@@ -121,31 +184,74 @@ def _body_digest(file: IO[bytes]) -> bytes:
 
 def _opened(path: Path) -> ZipFile:
     try:
+        if (size := _directory_bytes(path)) > _DIRECTORY_BYTES:
+            limit = f"at most {_DIRECTORY_BYTES:,}"
+            raise ArchiveError(f"{path}: refused, because its directory of files has {size:,} bytes, expected {limit}")
         return ZipFile(path)
+    except ArchiveError:
+        raise
     except FileNotFoundError:
         raise ArchiveError(f"{path}: no such archive") from None
     except Exception as error:  # a damaged directory of files can fail in any way
         raise ArchiveError(f"{path}: not a readable archive, or damaged at its end ({error})") from error
 
 
-def _names(archive: ZipFile, path: Path) -> tuple[str, list[str]]:
-    """The one top folder and the names below it, all of which stay below it when they are unpacked."""
-    names = archive.namelist()
-    for name in names:
-        parts = PurePosixPath(name).parts
-        odd = "\\" in name or ":" in name or "\0" in name or name != "/".join(parts)
-        if odd or name.startswith("/") or len(parts) < 2 or {"..", "."} & set(parts):
-            raise ArchiveError(f"{path}: refused, because it holds the name {name!r}")
-    if len(set(names)) < len(names):
-        raise ArchiveError(f"{path}: refused, because it holds a name twice")
-    roots = {name.partition("/")[0] for name in names}
+def _directory_bytes(path: Path) -> int:
+    """Size of the zip's directory of files as its last record declares it, 0 without one.
+
+    `ZipFile` reads it at once, an object a file. Records by PKWARE's APPNOTE 6.3.10, 4.3.14 to 4.3.16: the last
+    one, 20 bytes before it a locator where there is a 64-bit one, and 56 bytes before that the 64-bit one.
+    """
+    with path.open("rb") as file:
+        file.seek(-min(file.seek(0, 2), (1 << 16) + 22 + 76), 2)  # with the longest comment
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    large = tail[at - 76 : at] if at >= 76 else b""
+    if large[:4] == b"PK\6\6" and large[56:60] == b"PK\6\7":
+        return int.from_bytes(large[40:48], "little")
+    return int.from_bytes(tail[at + 12 : at + 16], "little") if at >= 0 else 0
+
+
+def _checked(archive: ZipFile, path: Path) -> tuple[str, list[str]]:
+    """The one top folder and the names below it, of files that can be read within bounds and unpacked below it.
+
+    What the archive declares can be trusted as bounds: no more is read of a file than its declared size.
+    """
+    try:
+        check_names(archive.namelist())
+    except ArchiveError as error:
+        raise ArchiveError(f"{path}: {error}") from None
+    for entry in archive.infolist():
+        if reason := _unreadable(entry):
+            raise ArchiveError(f"{path}: refused, because {_short(entry.filename)} {reason}")
+    size, packed = sum(entry.file_size for entry in archive.infolist()), path.stat().st_size
+    if size > max(_UNPACKED_BYTES, _UNPACKED_RATIO * packed):
+        raise ArchiveError(f"{path}: refused as a decompression bomb: {packed:,} bytes that unpack to {size:,}")
+    roots = {name.partition("/")[0] for name in archive.namelist()}
     if len(roots) != 1:
-        raise ArchiveError(f"{path}: expected one folder in it; found {', '.join(sorted(roots)) or 'none'}")
-    size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(path.parent).free
-    if size > free:
-        raise ArchiveError(f"{path}: refused, because it says to unpack to {size:,} bytes; {free:,} are free")
+        raise ArchiveError(f"{path}: expected one folder in it; found {listed(sorted(roots), ', ') or 'none'}")
     (root,) = roots
-    return root, [name.removeprefix(f"{root}/") for name in names]
+    return root, [name.removeprefix(f"{root}/") for name in archive.namelist()]
+
+
+def _unreadable(entry: ZipInfo) -> str | None:
+    """Why a file of the archive is not read; None if it is."""
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+        return "is a link or another thing than a file"
+    if entry.flag_bits & _ENCRYPTED:
+        return "is encrypted"
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        return f"is packed by method {entry.compress_type}, where only deflate is read"
+    if entry.file_size > max(_UNPACKED_BYTES, _UNPACKED_RATIO * entry.compress_size):
+        return f"is a decompression bomb: {entry.compress_size:,} bytes that unpack to {entry.file_size:,}"
+    return None
+
+
+def _check_space(archive: ZipFile, path: Path, folder: Path) -> None:
+    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(there).free
+    if size > free:
+        raise ArchiveError(f"{path}: refused, because it unpacks to {size:,} bytes; {free:,} are free in {there}")
 
 
 def _manifest(archive: ZipFile, root: str) -> dict[str, str]:
