@@ -136,7 +136,7 @@ def _objection(name: str, folders: set[str]) -> str | None:
 
 
 def _short(name: str) -> str:
-    return ascii(name) if len(name) <= 100 else f"{ascii(name[:60])}… ({len(name):,} characters)"
+    return ascii(name) if len(name) <= 100 else f"{name[:60]!a}… ({len(name):,} characters)"
 
 
 def _add(archive: ZipFile, name: str, source: Path | str) -> None:

@@ -1,8 +1,11 @@
 import io
 import pickle
 import tempfile
+import traceback
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import pytest
 import torch
@@ -55,6 +58,50 @@ def test_the_refusal_names_the_class_and_gives_no_advice_to_load_it_unsafely(tmp
     with pytest.raises(ValueError, match=r"refused.*torch\.nn\.modules\.linear\.Linear\)$") as caught:
         safe_load(tmp_path / "model.pt")
     assert "weights_only" not in str(caught.value)
+
+
+class Built:
+    """Asks the unpickler for what it does not build."""
+
+    def __init__(self, *reduced: Any) -> None:
+        self.reduced = reduced
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.reduced
+
+
+FOREIGN = {
+    "a blocked module": (b"\x80\x02cos\nsystem\nq\x00.", r"GLOBAL os\.system whose module os is blocked\.\)$"),
+    "a class": (saved(Built(Fraction, (1, 2))), r"Unsupported global: GLOBAL fractions\.Fraction\)$"),
+    "a new object": (
+        b"\x80\x02K\x01)\x81.",
+        r"Can only create new object for nn\.Parameter but got",
+    ),
+    "a builtin": (b"\x80\x02c__builtin__\neval\nX\x01\x00\x00\x001\x85R.", r"GLOBAL \S*eval"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("raw", "finding"), FOREIGN.values(), ids=FOREIGN)
+def test_no_part_of_a_refusal_says_how_to_load_the_file_unsafely(tmp_path: Path, raw: bytes, finding: str) -> None:
+    (tmp_path / "model.pt").write_bytes(raw)
+    with pytest.raises(ValueError, match=finding) as caught:
+        safe_load(tmp_path / "model.pt")
+    printed = "".join(traceback.format_exception(caught.value)).split("safe_load(", 1)[1]  # as records keep it
+    text = printed[printed.index("ValueError: ") :]
+    assert not any(word in text for word in ("weights_only", "add_safe_globals", "torch.load", "trust", "options"))
+    assert "UnpicklingError" not in printed
+    with pytest.raises(ValueError, match="refused") as caught, published("some/model"):
+        torch.load(tmp_path / "model.pt", weights_only=True)
+    assert "some/model" in str(caught.value) and "weights_only" not in str(caught.value)
+
+
+def test_a_checkpoint_that_unpacks_to_more_than_itself_is_refused_unread(tmp_path: Path, monkeypatch) -> None:
+    with ZipFile(tmp_path / "model.pt", "w", ZIP_DEFLATED) as archive:
+        archive.writestr("model/data.pkl", bytes(1 << 20))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
+    with pytest.raises(ValueError, match=r"refused, because it unpacks to 1,048,576 bytes"):
+        safe_load(tmp_path / "model.pt")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import torch
 from huggingface_hub import constants
@@ -22,6 +23,12 @@ from hallmark.checks import Portable
 from hallmark.storage.files import zip_damage
 
 _PACKAGE = "package:"
+_FOREIGN_CLASS = re.compile(r"(Unsupported global: GLOBAL \S+) was not an allowed global")
+_ALLOW_LISTS = re.compile(r" or (classes|types) allowlisted\s+via `add_safe_globals`,?")
+_ADVICE = (
+    "weights_only", "torch.load", "safe_globals", "allowlist", "Weights only load failed", "WeightsUnpickler error",
+    "trust", "arbitrary code", "file an issue", "options", "Please",
+)  # fmt: skip
 
 
 class MissingWeightsError(Portable, ValueError):
@@ -62,10 +69,12 @@ def local_path(name: str) -> Path | None:
 
 @contextmanager
 def published(what: str) -> Iterator[None]:
-    """Turn the failures of a hub client into `MissingWeightsError`."""
+    """Turn the failures of a hub client into `MissingWeightsError`, and unsafe files into a `ValueError`."""
     _work_offline_without_network()
     try:
         yield
+    except pickle.UnpicklingError as error:
+        raise ValueError(_refusal(what, error)) from None
     except (OSError, RuntimeError, ValueError) as error:  # hub clients raise all three for a file that is not there
         raise MissingWeightsError(what, error) from error
 
@@ -99,23 +108,26 @@ def safe_load(path: Path) -> Any:
     """`torch.load` that can only build tensors and plain containers.
 
     Raises:
-        ValueError: the file holds another pickled object, or is damaged.
+        ValueError: the file holds another pickled object, unpacks to more than itself, or is damaged. torch's own
+            message, which gives advice to load the file unsafely, is no part of the error.
     """
     if zipfile.is_zipfile(path) and (damage := zip_damage(path)):
         raise ValueError(f"{path}: damaged checkpoint ({damage})")
     with path.open("rb") as file:
         pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
         file.seek(0)
+        if (size := _unpacked_size(file)) > path.stat().st_size:
+            raise ValueError(
+                f"{path}: refused, because it unpacks to {size:,} bytes; torch writes checkpoints uncompressed"
+            )
+        file.seek(0)
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
         except Exception as error:  # a damaged pickle can fail in any way
             foreign = isinstance(error, pickle.UnpicklingError) and pickled
             if not foreign and "TorchScript" not in str(error):
-                raise ValueError(f"{path}: damaged checkpoint ({_cause(error)})") from error
-            raise ValueError(
-                f"{path}: refused, because it holds pickled objects other than tensors and plain containers, and "
-                f"loading those can run any code ({_cause(error)})"
-            ) from error
+                raise ValueError(f"{path}: damaged checkpoint ({_first_line(error)})") from None
+            raise ValueError(_refusal(path, error)) from None
 
 
 def load_exactly(
@@ -133,11 +145,35 @@ def load_exactly(
         raise ValueError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
 
 
-def _cause(error: Exception) -> str:
-    # torch surrounds its finding with advice to load the file unsafely.
-    found = re.search(r"WeightsUnpickler error:\s*(.*?)(?: was not an allowed|\. |\n|$)", str(error))
-    return found[1] if found else _first_line(error)
+def _refusal(what: object, error: Exception) -> str:
+    return (
+        f"{what}: refused, because it holds pickled objects other than tensors and plain containers, and loading those "
+        f"can run any code ({_first_line(error)})"
+    )
+
+
+def _unpacked_size(file: BinaryIO) -> int:
+    """Bytes that a zip file declares to unpack to; 0 where it is none."""
+    try:
+        with ZipFile(file) as archive:
+            return sum(entry.file_size for entry in archive.infolist())
+    except Exception:  # no zip file, or a damaged one, which can fail in any way
+        return 0
 
 
 def _first_line(error: object) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+    """The first sentence of a message that is not torch's advice to load a file unsafely, which surrounds its finding.
+
+    (`_get_wo_message` in torch/serialization.py, `Unpickler.load` in torch/_weights_only_unpickler.py.)
+    """
+    text = str(error).strip()
+    if "TorchScript" in text:
+        return "a TorchScript program"
+    if match := _FOREIGN_CLASS.search(text):
+        return match[1]
+    text = _ALLOW_LISTS.sub("", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not any(word in text for word in _ADVICE):
+        return lines[0][:200] if lines else type(error).__name__
+    sentences = [sentence for line in lines for sentence in re.split(r"(?<=[.:])\s+", line)]
+    return next((one[:200] for one in sentences if not any(word in one for word in _ADVICE)), type(error).__name__)
