@@ -1,6 +1,7 @@
 """One archive with all that a result stands on, after one look at the test split."""
 
 import json
+import os
 import re
 from pathlib import Path
 from zipfile import ZipFile
@@ -19,7 +20,7 @@ from hallmark.engine.readiness import CHECKS
 from hallmark.engine.verify import verify
 from hallmark.runs.archive import damage, unpack
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.seal import SealedError, receipts_of
+from hallmark.runs.seal import SealedError, receipts_of, seal_of
 from hallmark.statistics import table_metrics
 from hallmark.storage.files import write_json
 
@@ -82,6 +83,81 @@ def test_a_seal_that_others_opened_stops_the_release_before_it_writes(evaluate, 
     with pytest.raises(SealedError, match=r"run=\S+ split=test seal\.reason=\"\.\.\.\"` does, and the release can"):
         released(repeats)
     assert not list((place / "outputs").rglob("*.zip")) and git(place / "clone", "tag") == ""
+
+
+def broken_markers(repeats: RepeatSet, place: Path) -> None:
+    (place / "NOTES.md").write_text(f"<!-- hallmark release: {NAME} -->\n")
+
+
+def no_text(repeats: RepeatSet, place: Path) -> None:
+    (place / "NOTES.md").write_bytes(b"\xff\xfe\0")
+
+
+def a_file_for_a_folder(repeats: RepeatSet, place: Path) -> None:
+    (place / "NOTES.md").mkdir()
+
+
+def other_metrics(repeats: RepeatSet, place: Path) -> None:
+    path = repeats.members[1].run.directory / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["val"]["main"]["accuracy"] += 1e-9
+    write_json(path, metrics)
+
+
+def lost_weights(repeats: RepeatSet, place: Path) -> None:
+    repeats.members[1].run.best.unlink()
+
+
+def damaged_weights(repeats: RepeatSet, place: Path) -> None:
+    repeats.members[1].run.best.write_bytes(b"<html>")
+
+
+def odd_name(repeats: RepeatSet, place: Path) -> None:
+    (repeats.members[1].run.directory / "figures" / "a:b.png").touch()
+
+
+def nobody(repeats: RepeatSet, place: Path) -> None:
+    git(place / "clone", "config", "user.useConfigOnly", "true")
+    for name in ("GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL", "GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "EMAIL"):
+        os.environ.pop(name, None)  # the fixture restores them
+    os.environ["GIT_CONFIG_GLOBAL"] = os.devnull
+
+
+REFUSED = {
+    "markers": (broken_markers, r"NOTES\.md: needs both"),
+    "no text": (no_text, r"NOTES\.md: expected a Markdown file in UTF-8"),
+    "a folder": (a_file_for_a_folder, r"NOTES\.md: expected a Markdown file"),
+    "metrics": (other_metrics, r"metrics\.json: val/main/accuracy is 0\.\d+, its predictions give 0\.\d+"),
+    "no weights": (lost_weights, r"checkpoints/best\.ckpt was selected and is missing"),
+    "damaged weights": (damaged_weights, r"best\.ckpt: damaged checkpoint"),
+    "a name": (odd_name, r"figures/a:b\.png': not a plain path"),
+    "nobody who tags": (nobody, r"git does not know who tags"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), REFUSED.values(), ids=REFUSED)
+def test_what_can_be_refused_is_refused_before_the_look(repeats, place, monkeypatch, change, message):
+    for name in ("GIT_CONFIG_GLOBAL", "EMAIL"):
+        monkeypatch.setenv(name, "")  # so that it is restored
+        monkeypatch.delenv(name)
+    change(repeats, place)
+    with pytest.raises(ValueError, match=message):
+        released(RepeatSet(repeats.directory), into=place / "NOTES.md")
+    assert receipts_of(repeats) == [] and not list((place / "outputs").rglob("*.zip"))
+    assert git(place / "clone", "tag") == ""
+
+
+def test_an_archive_that_does_not_agree_with_itself_is_not_released(evaluate, runs, place):
+    evaluate(runs[0], "split=test")
+    seal, notes = seal_of(runs[0]).path, place / "NOTES.md"
+    receipts = json.loads(seal.read_text())
+    receipts["looks"][0]["runs"][0]["metrics"]["main"]["accuracy"] += 0.1
+    write_json(seal, receipts)
+    notes.write_text("# Notes\n")
+    with pytest.raises(ValueError, match=r"\.zip: not released: whole, but it does not agree with itself:\n  receipts"):
+        released(runs[0], into=notes)
+    assert notes.read_text() == "# Notes\n" and git(place / "clone", "tag") == ""
+    assert not list((place / "outputs").rglob("*.zip"))
 
 
 def test_a_release_is_tagged_and_written_between_markers(repeats, place):

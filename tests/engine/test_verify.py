@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -17,7 +18,7 @@ from tests.engine.releasing import NAME, count, released
 from hallmark.console import main
 from hallmark.engine.verify import verify
 from hallmark.runs.archive import ArchiveError, damage, unpack, write_archive
-from hallmark.runs.predictions import read_predictions, write_predictions
+from hallmark.runs.predictions import COLUMNS, read_predictions, write_predictions
 from hallmark.runs.repeats import RepeatSet
 from hallmark.storage.files import write_json
 
@@ -115,7 +116,71 @@ def without_predictions(root: Path) -> None:
     next(root.glob("runs/*/predictions/val.parquet")).unlink()
 
 
+def without_a_checkpoint(root: Path) -> None:
+    next(root.glob("runs/*/checkpoints/best.ckpt")).unlink()
+
+
+def without_tensors(root: Path) -> None:
+    next(root.glob("runs/*/weights.safetensors")).unlink()
+
+
+def without_weights(root: Path) -> None:
+    path = next(root.glob("runs/*/record.json")).parent
+    (path / "checkpoints" / "best.ckpt").unlink()
+    (path / "weights.safetensors").unlink()
+
+
+def without_a_fit(root: Path) -> None:
+    """A fitted run that says that nothing was fitted in it."""
+    without_weights(root)
+    path = next(root.glob("runs/*/record.json"))
+    record = json.loads(path.read_text())
+    record["selected"]["checkpoint"] = None
+    write_json(path, record)
+
+
+def nested(root: Path) -> None:
+    next(root.glob("runs/*/record.json")).write_text("[" * 100_000)
+
+
+def nested_metrics(root: Path) -> None:
+    next(root.glob("runs/*/metrics.json")).write_text('{"val":' * 100_000)
+
+
+def no_table(root: Path) -> None:
+    next(root.glob("runs/*/predictions/val.parquet")).write_bytes(b"PAR1" + bytes(100) + b"PAR1")
+
+
+def many_values(root: Path) -> None:
+    """A small file that declares two million rows of nothing."""
+    path = next(root.glob("runs/*/predictions/val.parquet"))
+    pd.DataFrame({name: pd.array([None] * 2 * 10**6, dtype="Int8") for name in COLUMNS[:1]}).to_parquet(path)
+
+
+def huge_tensor(root: Path) -> None:
+    """A checkpoint of a few bytes that declares more than any memory holds."""
+    path = next(root.glob("runs/*/checkpoints/best.ckpt"))
+    saved = torch.load(path, weights_only=True)
+    state = {name: torch.zeros(1).expand(10**13) for name in saved["state_dict"]}
+    torch.save({**saved, "state_dict": state}, path)
+
+
+def escape_sequence(root: Path) -> None:
+    path = next(root.glob("runs/*/metrics.json"))
+    path.write_text(path.read_text().replace('"accuracy"', '"\\u001b[31maccuracy"', 1))
+
+
 FORGED = {
+    "missing checkpoint": (without_a_checkpoint, r"best\.ckpt was selected and is missing"),
+    "missing tensors": (without_tensors, r"weights\.safetensors is missing"),
+    "missing weights": (without_weights, r"record\.json: checkpoints/best\.ckpt was selected and is missing"),
+    "a fit": (without_a_fit, r"receipts\.json: no look at the test split was at these runs"),
+    "a record in a thousand brackets": (nested, "not a release .RecursionError"),
+    "metrics in a thousand brackets": (nested_metrics, "not a release .RecursionError"),
+    "a table of nothing": (no_table, "not a release "),
+    "a table that declares too much": (many_values, r"val\.parquet: \S+ bytes that declare 2,000,000 values"),
+    "a tensor that declares too much": (huge_tensor, r"weights\.safetensors: \S+ differs from the checkpoint"),
+    "an escape sequence": (escape_sequence, r"val/main/\\x1b\[31maccuracy is 0\.\d+, its predictions give None"),
     "a prediction": (flip_prediction, r"metrics\.json: test/main/accuracy is 0\.\d+, its predictions give 0\.\d+\n"),
     "a metric": (polish, r"scored otherwise than its metrics\.json[\s\S]*test/main/accuracy is 0\.\d+, its pred"),
     "a weight": (other_weights, r"weights\.safetensors: \S+ differs from the checkpoint"),

@@ -14,7 +14,6 @@ from hallmark.data.module import DataModule, View
 from hallmark.engine.job import Job
 from hallmark.engine.predict import load_weights, predict_split, predicted
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
-from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -184,7 +183,8 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
 
     Raises:
         SealedError: the test split was opened before and no reason is given.
-        ValueError: other data than a run was made on, no rows in the test split, an unsafe checkpoint.
+        ValueError: other data or code than a run was made on, no rows in the test split, weights or a calibration that
+            cannot be read.
     """
     finished = [Finished(run, folds) for run in runs]
     if split != TEST:
@@ -192,8 +192,8 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
         return
     for one in finished:
         one.data.rows(TEST)
-        if one.run.best.exists():
-            safe_load(one.run.best)
+        if not (one.run.directory / "predictions" / f"{TEST}.parquet").exists():
+            _ = one.module  # weights, networks and calibration are read now
     seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
     assert len(seals) == 1, "one look is at one experiment on one data set"
     with seal_of(runs[0]).opened(runs, reason=reason) as look:

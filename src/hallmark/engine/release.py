@@ -1,6 +1,7 @@
 """Release a result: check it, measure it once on the test split, archive it, write it down, tag it."""
 
 import json
+import os
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -13,16 +14,18 @@ from safetensors.torch import save_file
 from hallmark.engine.finished import add_missing_metrics, sealed_tables
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.readiness import Check, check_readiness, repeats_of
-from hallmark.engine.results import results_block, write_between_markers
+from hallmark.engine.results import check_markers, results_block, write_between_markers
 from hallmark.engine.terminal import say
 from hallmark.engine.train import quieten
-from hallmark.learning.encoders.weights import safe_load
+from hallmark.engine.verify import WEIGHTS, contradictions, tensors_of, verify
 from hallmark.report.wording import command_text
-from hallmark.runs.archive import write_archive
+from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, record_of, runs_of
+from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, SealedError, receipts_of
+from hallmark.storage.files import atomic_path
 
 _STORED = (
     "*.yaml",
@@ -40,12 +43,14 @@ Made by `{command}` at commit {commit}.
 
 - `runs/`: configuration, record, curves, metrics, predictions, split ids, figures and weights of each run.
   `checkpoints/best.ckpt` is what `evaluate.py` loads; `weights.safetensors` holds its tensors. Frozen encoders are in
-  neither: the configuration names them and the checkpoint holds their hash.
+  neither: the configuration names them and the checkpoint holds their hash. Where nothing is fitted there is neither
+  file: the configuration names the networks, and `calibration.json` holds what was chosen.
 - `set/` or `repeats/`: the set of repeats, with mean and standard deviation.
 - `RESULTS.md`: settings and results; `receipts.json`: every look at the test split; `release.json`: the checks.
 - `environment.txt`: every installed package. `MANIFEST.sha256`: `sha256sum --check MANIFEST.sha256` reads it.
 
 Verify: `hallmark release --verify {id_file}` compares every byte, and computes every metric again from the predictions.
+Checksums show damage and mistakes. They are no signature: whoever changes a file can make new ones.
 
 Make it again: check the commit out, `pip install -r environment.txt`, `pip install --no-deps -e .`, then the command.
 """
@@ -53,6 +58,9 @@ Make it again: check the commit out, `pip install -r environment.txt`, `pip inst
 
 def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: bool) -> Path:
     """Release the finished run or set of repeats at `path`; gives the archive.
+
+    Whatever can be refused is refused before the test split is looked at. The archive is verified before it takes its
+    name, and only then the results are written down and the commit is tagged.
 
     Args:
         waived: names of checks that may fail; the archive says so.
@@ -67,13 +75,15 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     result = open_result(path)
     checks = check_readiness(result, waived)
     tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
+    archive = result.directory.parent / f"{_label(result)}.zip"
+    into = into or archive.parent / "RESULTS.md"
+    check_markers(into, record_of(result).name)
+    _check_files(result, archive, into)
     _measure(result)
     looks = receipts_of(result)
     block = results_block(result, checks, looks)
-    archive = result.directory.parent / f"{_label(result)}.zip"
     _pack(archive, result, checks, looks, block)
     say(f"released: {archive}")
-    into = into or archive.parent / "RESULTS.md"
     write_between_markers(into, record_of(result).name, block)
     say(f"settings and results: {into}")
     if tag is not None:
@@ -81,6 +91,37 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     for run in runs_of(result):
         track_release(run, archive)
     return archive
+
+
+def _check_files(result: Result, archive: Path, into: Path) -> None:
+    """Raise `ValueError` for what would stop the release, or its verification, after the test split was looked at."""
+    problems = [f"{folder}: cannot be written to" for folder in {archive.parent, into.parent} if not _writable(folder)]
+    runs = runs_of(result)
+    for run in runs:
+        found = [*contradictions(run, run.metrics), *_lost_weights(run)]
+        problems += [f"{run.directory}: {problem}" for problem in found]
+    if len({run.directory.name for run in runs}) < len(runs):
+        problems.append(f"{result.directory}: two of its runs have directories of the same name")
+    if problems:
+        listed = "".join(f"\n  {problem}" for problem in problems)
+        raise ValueError(f"{result.directory} cannot be released:{listed}")
+    try:
+        check_names([f"{archive.stem}/{name}" for name in {*dict(_stored(result)), *dict(_repeats(result))}])
+    except ArchiveError as error:
+        raise ValueError(f"{archive}: not written: {error}") from None
+
+
+def _writable(folder: Path) -> bool:
+    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+def _lost_weights(run: Run) -> Iterator[str]:
+    assert run.record is not None
+    if run.best.exists():
+        tensors_of(run.best)  # refuses what is damaged or unsafe
+    elif selected := (run.record.selected or {}).get("checkpoint"):
+        yield f"{selected} was selected and is missing: train again with rerun=true"
 
 
 def _measure(result: Result) -> None:
@@ -98,6 +139,11 @@ def _measure(result: Result) -> None:
 
 
 def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequence[Look], block: str) -> None:
+    """Write the archive and verify it; it takes its name only if it agrees with itself.
+
+    Raises:
+        ValueError: it does not; all findings are listed.
+    """
     texts = {
         "README.md": _readme(result),
         "RESULTS.md": f"{block}\n",
@@ -111,9 +157,15 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequenc
             "checks": {check.name: str(check) for check in checks},
         }),
     }  # fmt: skip
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, atomic_path(archive) as temporary:
         weights = dict(_weights(result, Path(folder)))
-        write_archive(archive, {**texts, **dict(_stored(result)), **dict(_repeats(result)), **weights})
+        files = {**texts, **dict(_stored(result)), **dict(_repeats(result)), **weights}
+        write_archive(temporary, files, folder=archive.stem)
+        try:
+            verify(temporary)
+        except ValueError as error:
+            problem = str(error).removeprefix(f"{temporary}: ")
+            raise ValueError(f"{archive}: not released: {problem}") from error
 
 
 def _stored(result: Result) -> Iterator[tuple[str, Path]]:
@@ -147,9 +199,8 @@ def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
         if not run.best.exists():
             continue  # nothing was fitted
         file = folder / f"{run.directory.name}.safetensors"
-        state = safe_load(run.best)["state_dict"]
-        save_file({name: tensor.clone().contiguous() for name, tensor in state.items()}, file)
-        yield f"runs/{run.directory.name}/weights.safetensors", file
+        save_file({name: tensor.clone().contiguous() for name, tensor in tensors_of(run.best).items()}, file)
+        yield f"runs/{run.directory.name}/{WEIGHTS}", file
 
 
 def _readme(result: Result) -> str:
@@ -173,12 +224,16 @@ def _tag_name(result: Result) -> str:
     """The tag to be made.
 
     Raises:
-        ValueError: it is there already, on another commit.
+        ValueError: it is there already, on another commit, or git could not make it.
     """
     tag = f"hallmark/{record_of(result).name}/{_id(result)}"
     there, here = _git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}"), _git("rev-parse", "HEAD")
     if there.returncode == 0 and there.stdout != here.stdout:
         raise ValueError(f"the tag {tag} is on another commit: delete it (git tag -d {tag}), or add --no-tag")
+    if _git("check-ref-format", f"refs/tags/{tag}").returncode:
+        raise ValueError(f"name={record_of(result).name}: git makes no tag {tag} of it; add --no-tag")
+    if there.returncode and _git("var", "GIT_COMMITTER_IDENT").returncode:
+        raise ValueError("git does not know who tags: git config user.name and user.email, or add --no-tag")
     return tag
 
 

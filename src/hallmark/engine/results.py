@@ -35,17 +35,36 @@ def write_between_markers(path: Path, name: str, block: str) -> None:
     """Put `block` between the markers of `name` in a Markdown file, replacing what stood there; append them if absent.
 
     Raises:
-        ValueError: one of the two markers is there without the other.
+        ValueError: one of the two markers is there without the other, or the file is no text.
     """
-    start, end = f"<!-- hallmark release: {name} -->", f"<!-- end of hallmark release: {name} -->"
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    head, tail = _around(path, name)
+    start, end = _markers(name)
+    write_text(path, f"{head}{start}\n\n{block}\n\n{end}{tail}")
+
+
+def check_markers(path: Path, name: str) -> None:
+    """Raise ValueError where `write_between_markers` would."""
+    _around(path, name)
+
+
+def _around(path: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the block of `name`."""
+    start, end = _markers(name)
+    try:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: expected a Markdown file in UTF-8 ({error})") from error
     if start not in text and end not in text:
         text = f"{text.rstrip()}\n\n{start}\n{end}\n".lstrip()
     head, opened, rest = text.partition(start)
     _, closed, tail = rest.partition(end)
     if not opened or not closed:
         raise ValueError(f"{path}: needs both {start} and {end}, in this order, or neither")
-    write_text(path, f"{head}{start}\n\n{block}\n\n{end}{tail}")
+    return head, tail
+
+
+def _markers(name: str) -> tuple[str, str]:
+    return f"<!-- hallmark release: {name} -->", f"<!-- end of hallmark release: {name} -->"
 
 
 def _facts(result: Result) -> Iterator[str]:

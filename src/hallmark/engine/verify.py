@@ -103,11 +103,10 @@ def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
 
 def _predictions(file: Path) -> pd.DataFrame:
     """A table from a stranger: what it declares has to be near the size of its file, because decoding takes memory."""
-    metadata = parquet.read_metadata(file)
+    metadata, size = parquet.read_metadata(file), file.stat().st_size
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
-    declared = max((group.column(c).num_values for group in groups for c in range(group.num_columns)), default=0)
-    size = file.stat().st_size
-    if max(declared, metadata.num_rows) > max(_VALUES, size):
+    columns = [sum(group.column(c).num_values for group in groups) for c in range(metadata.num_columns)]
+    if (declared := max([metadata.num_rows, *columns])) > max(_VALUES, size):
         raise ValueError(f"predictions/{file.name}: {size:,} bytes that declare {declared:,} values in one column")
     return read_predictions(file)
 
