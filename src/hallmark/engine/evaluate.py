@@ -17,6 +17,7 @@ from hallmark.engine.build import build
 from hallmark.engine.finished import Finished, opened
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import track_evaluation
+from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import repeats_table, train_repeats
 from hallmark.engine.terminal import print_metrics, say
 from hallmark.engine.train import quieten
@@ -75,6 +76,7 @@ def explain(
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.locked())
+            add_missing_metrics(run)
         if isinstance(result, RepeatSet):
             stack.enter_context(held(result.directory))
         finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason))

@@ -155,26 +155,6 @@ class Finished:
         return Finished(Run(Path(config.paths.run_dir)), self.folds).predictions("held_out")
 
 
-def add_missing_metrics(run: Run) -> list[str]:
-    """Compute the metrics of every stored predictions table of `run` that `metrics.json` lacks; the splits added.
-
-    A process that is killed between writing a table and writing its metrics leaves such a table. The caller holds
-    the lock of the run.
-
-    Raises:
-        ValueError: a file in `predictions/` is not a predictions table.
-    """
-    added = []
-    for path in sorted(run.directory.glob("predictions/[!.]*.parquet")):
-        if path.stem in run.metrics:
-            continue
-        metrics = table_metrics(read_predictions(path))
-        if metrics:  # a table without labelled rows has none
-            run.add_metrics(path.stem, metrics)
-            added.append(path.stem)
-    return added
-
-
 @contextmanager
 def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = None) -> Iterator[list[Finished]]:
     """`runs` with the right to read `split`; for the test split that breaks the seal, once for all of them.

@@ -9,7 +9,7 @@ from lightning import LightningModule, Trainer
 from hallmark.data.module import DataModule, View
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
-from hallmark.runs.predictions import write_predictions
+from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.tables import table_metrics
 
@@ -29,6 +29,26 @@ def predict_split(run: Run, trainer: Trainer, module: PredictingModule, data: Da
     if metrics:
         run.add_metrics(split, metrics)
     return frame
+
+
+def add_missing_metrics(run: Run) -> list[str]:
+    """Compute the metrics of every stored predictions table of `run` that `metrics.json` lacks; the splits added.
+
+    A process that is killed between writing a table and writing its metrics leaves such a table. The caller holds
+    the lock of the run.
+
+    Raises:
+        ValueError: a file in `predictions/` is not a predictions table.
+    """
+    added = []
+    for path in sorted(run.directory.glob("predictions/[!.]*.parquet")):
+        if path.stem in run.metrics:
+            continue
+        metrics = table_metrics(read_predictions(path))
+        if metrics:  # a table without labelled rows has none
+            run.add_metrics(path.stem, metrics)
+            added.append(path.stem)
+    return added
 
 
 def predicted(

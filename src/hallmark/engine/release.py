@@ -11,8 +11,9 @@ from tempfile import TemporaryDirectory
 
 from safetensors.torch import save_file
 
-from hallmark.engine.finished import add_missing_metrics, sealed_tables
+from hallmark.engine.finished import sealed_tables
 from hallmark.engine.loggers.tracking import track_release
+from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.results import check_markers, results_block, write_between_markers
 from hallmark.engine.terminal import say

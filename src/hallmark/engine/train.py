@@ -26,7 +26,7 @@ from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, device_facts
 from hallmark.engine.loggers.tracking import tracked
 from hallmark.engine.monitor import check_monitor
-from hallmark.engine.predict import load_weights, predict_split
+from hallmark.engine.predict import add_missing_metrics, load_weights, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
 from hallmark.engine.terminal import announce, report, say
 from hallmark.features.store import FeatureStore
@@ -69,6 +69,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
         standing = run.standing(job.id, provenance, rerun=job.config.rerun)
         if standing is RunState.DONE:
+            add_missing_metrics(run)
             say(f"{run.directory} is done (rerun=true would replace it)")
         else:
             resumed = standing is RunState.INTERRUPTED

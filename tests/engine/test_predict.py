@@ -2,7 +2,7 @@
 
 import shutil
 
-from hallmark.engine.finished import add_missing_metrics
+from hallmark.engine.predict import add_missing_metrics
 from hallmark.storage.files import write_json
 
 
@@ -21,3 +21,15 @@ def test_metrics_that_are_there_stay(fitted):
     run = fitted("experiment=sentiment_tfidf")
     write_json(run.directory / "metrics.json", {"val": {"main": {"accuracy": 0.5}}})
     assert add_missing_metrics(run) == [] and run.metrics == {"val": {"main": {"accuracy": 0.5}}}
+
+
+def test_every_command_on_a_finished_run_adds_the_metrics_that_are_missing(fitted, fit, evaluate):
+    tfidf = "experiment=sentiment_tfidf"
+    run = fitted(tfidf)
+    evaluate(run, "split=test")
+    expected = run.metrics
+    write_json(run.directory / "metrics.json", {"val": expected["val"]})
+    evaluate(run, "split=val")
+    assert run.metrics == expected
+    write_json(run.directory / "metrics.json", {})
+    assert fit(tfidf).metrics == expected
