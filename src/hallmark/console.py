@@ -5,8 +5,11 @@ import difflib
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
+
+from hallmark.storage.secrets import redacted
 
 # The first line of each module's docstring, written here because importing a command can be heavy.
 COMMANDS = {
@@ -26,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {redacted(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
@@ -34,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own last flush
         return 0
+    except Exception:
+        printed = traceback.format_exc()
+        if redacted(printed) == printed:
+            raise
+        print(redacted(printed), file=sys.stderr, end="")
+        return 1
 
 
 class Parser(argparse.ArgumentParser):

@@ -24,9 +24,16 @@ from hallmark.storage.secrets import is_secret_name
         ("data.augment={_target_: a.B, crop: 0.7}", None),
         ("a={b", None),
         ("--multirun", None),
+        ("model.smtp_password=12345678", "model.smtp_password"),
+        ("note=a,sk-0123456789abcdef-x", "note"),
+        ("sk-0123456789abcdef-x", "command line"),
+        ("note='${oc.env:HIDDEN_PWD}'", "note"),
+        ("+sweep.plan.jobs={a: ['seed=1', 'b.token=x']}", "sweep.plan.jobs.a"),
+        ("note=${oc.env:HOME}", None),
     ],
 )
-def test_which_overrides_are_refused(argument, key):
+def test_which_overrides_are_refused(argument, key, monkeypatch):
+    monkeypatch.setenv("HIDDEN_PWD", "x")
     if key is None:
         refuse_typed_secrets([argument])
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 from lightning import Trainer
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from hallmark.data.module import DataModule, View
 from hallmark.engine.job import Job
@@ -39,10 +39,7 @@ class Finished:
 
     @cached_property
     def job(self) -> Job:
-        config = OmegaConf.load(self.run.directory / "config.yaml")
-        assert isinstance(config, DictConfig)
-        assert self.run.record is not None
-        return Job(config, self.run.record.run_id, self.run.directory)
+        return Job.reopened(self.run)
 
     @cached_property
     def data(self) -> DataModule:
@@ -144,7 +141,7 @@ class Finished:
         return pooled
 
     def _held_out(self, fold: int) -> pd.DataFrame:
-        config = self.job.config.copy()
+        config = self.job.stored.copy()
         OmegaConf.set_struct(config, False)
         inner = {"_target_": "hallmark.data.splits.InnerFold", "folds": self.folds, "fold": fold, "seed": config.seed}
         config.data.split = {**inner, "outer": config.data.split}

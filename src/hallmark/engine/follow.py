@@ -8,10 +8,9 @@ import os
 import signal
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
+from hallmark.engine.launch import redacted_errors
 from hallmark.engine.lifeline import end_with_parent
 from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, quieten
 from hallmark.runs.run import Run
@@ -19,9 +18,7 @@ from hallmark.runs.run import Run
 
 def follow(run: Run, checkpoint: Path | None) -> None:
     """Take part in the fit of `run` to its end."""
-    config = OmegaConf.load(run.directory / "config.yaml")
-    assert isinstance(config, DictConfig) and run.record is not None
-    job = Job(config, run.record.run_id, run.directory)
+    job = Job.reopened(run)
     data = prepare_data(job)
     module = build_module(job, data)
     _, callbacks = fit_callbacks(job, run)
@@ -44,4 +41,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with redacted_errors():
+        main()

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run
-from hallmark.storage.secrets import refuse_secrets
 
 
 @dataclass(frozen=True)
@@ -18,11 +18,13 @@ class Job:
 
     Attributes:
         config: resolved; `id`: hash of what can change the result.
+        stored: as files hold it, with what is read from environment variables unresolved.
     """
 
     config: DictConfig
     id: str
     directory: Path
+    stored: DictConfig
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
@@ -31,6 +33,7 @@ class Job:
         Raises:
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
+        refuse_configured_secrets(config)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
         symbolic = config.copy()
@@ -41,8 +44,24 @@ class Job:
         directory = Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
         resolved = config.copy()
         OmegaConf.resolve(resolved)
-        refuse_secrets(_plain(resolved))
-        return cls(resolved, number, directory)
+        return cls(resolved, number, directory, stored_form(config))
+
+    @classmethod
+    def reopened(cls, run: Run) -> "Job":
+        """The job that made `run`, as its directory holds it.
+
+        Raises:
+            ValueError: a setting cannot be resolved, such as one of an environment variable that is not set.
+        """
+        stored = OmegaConf.load(run.directory / "config.yaml")
+        assert isinstance(stored, DictConfig) and run.record is not None
+        resolved = stored.copy()
+        try:
+            plain(stored)
+        except ValueError as error:
+            raise ValueError(f"{run.directory / 'config.yaml'}: {error}") from error
+        OmegaConf.resolve(resolved)
+        return cls(resolved, run.record.run_id, run.directory, stored)
 
     @property
     def run(self) -> Run:
@@ -50,7 +69,8 @@ class Job:
 
     @property
     def plain(self) -> dict[str, Any]:
-        return _plain(self.config)
+        """`stored` in plain containers, for what is shown elsewhere."""
+        return _plain(self.stored, resolve=False)
 
 
 def in_group(config: DictConfig, name: str) -> None:
@@ -72,7 +92,7 @@ def device_facts() -> dict[str, Any]:
     return facts
 
 
-def _plain(config: DictConfig) -> dict[str, Any]:
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+def _plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:
+    values = plain(config) if resolve else OmegaConf.to_container(config)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}

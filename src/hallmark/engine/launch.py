@@ -11,19 +11,55 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import hallmark
 from hallmark.checks import Interrupted
 from hallmark.engine.overrides import refuse_typed_secrets
+from hallmark.engine.symbolic import refuse_configured_secrets
 from hallmark.engine.usage import show_usage_if_asked
-from hallmark.storage.secrets import redacted
+from hallmark.storage.secrets import SecretError, redacted
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to `readable_errors` and not to Hydra's own printer
 # Of the warnings that torch writes past Python, those that several devices bring are about unused parameters.
 os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+
+def _result_or_error(job: JobReturn) -> Any:
+    """What a job returned, or its error; Hydra's own property first prints all that was typed."""
+    assert job.status is not JobStatus.UNKNOWN
+    if job.status is JobStatus.COMPLETED:
+        return job._return_value
+    raise job._return_value
+
+
+JobReturn.return_value = JobReturn.return_value.getter(_result_or_error)
+
+
+class SecretGuard(Callback):
+    """Ends a command of Hydra whose configuration holds a secret before Hydra writes a file of its own."""
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        _refuse_before_files(config)
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        _refuse_before_files(config)
+
+
+def _refuse_before_files(config: DictConfig) -> None:
+    settings = config.copy()
+    OmegaConf.set_struct(settings, False)
+    settings.pop("hydra", None)
+    try:
+        refuse_configured_secrets(settings)
+    except SecretError as error:  # Hydra would make a warning of it
+        _quit(str(error))
+    except ValueError:
+        return  # what cannot be resolved, or not yet, is answered where it is used
 
 
 @contextmanager
@@ -47,9 +83,24 @@ def readable_errors(config_name: str) -> Iterator[None]:
     except KeyboardInterrupt:
         _quit("interrupted", code=130)
     except Exception:
-        printed = traceback.format_exc()
-        if redacted(printed) == printed:
-            raise
+        _end_redacted()
+        raise
+
+
+@contextmanager
+def redacted_errors() -> Iterator[None]:
+    """End a process that no user started with its traceback, secrets of the environment taken out."""
+    try:
+        yield
+    except Exception:
+        _end_redacted()
+        raise
+
+
+def _end_redacted() -> None:
+    """Print the traceback of the present error and exit with 1, if it holds a secret."""
+    printed = traceback.format_exc()
+    if redacted(printed) != printed:
         print(redacted(printed), file=sys.stderr, end="")
         sys.exit(1)
 

@@ -51,7 +51,7 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
     for one in jobs:
         check_types(one.config)
     with held(job.directory):
-        write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))
+        write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))
         try:
             values = _train_all(repeats, [member for _, _, member in members], hopeless)

@@ -173,7 +173,7 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         run.record.resumed += 1
         return run.record
     run.clear()
-    write_text(run.directory / "config.yaml", OmegaConf.to_yaml(job.config))
+    write_text(run.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
     return Record(
         name=job.config.name,
         run_id=job.id,

@@ -4,15 +4,52 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
-_WORDS = {"key", "apikey", "token", "password", "passwd", "secret", "credential", "credentials"}
+_WORDS = {
+    "key", "apikey", "token", "password", "passwd", "passphrase", "pass", "pwd", "pw", "secret", "credential",
+    "credentials", "auth", "dsn", "jwt",
+}  # fmt: skip
+_ANYWHERE = ("PASSWORD", "SECRET", "CREDENTIAL", "API_KEY", "APIKEY", "CONNECTION_STRING")  # in a variable's name
+_FOLDERS = ("PWD", "OLDPWD")  # the working folder, by which a shell means no password
+_VARIABLE_WORDS = {"variable", "var", "env", "envvar"}
 _SHORTEST = 8  # of a value that is looked for; TOKEN=1 is no secret, and would be found everywhere
-_LOGIN = re.compile(r"\w+://[^/\s:@]+:[^/\s@]+@")
+# A user and a password before the host; a port with a path that holds an @ is none.
+_LOGIN = re.compile(r"(\w://[^/\s:@\[]*:)(?!\d*(?:[/?#]|$))([^\s@]+)@")
+_USER = re.compile(r"(?:https?|wss?|ftp)://[^/\s@]+@", re.IGNORECASE)  # where a user's name may be a token
+_ASSIGNED = re.compile(r"([A-Za-z][\w.-]*)\s*=\s*(?!\$\{|null\b|\*\*\*)[^\s;&,]+")
+_ISSUED = re.compile(  # the forms in which services issue keys
+    r"(?<![A-Za-z0-9_-])(?:sk-(?=[\w-]*\d)[\w-]{16,}|gh[opsur]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{16,}|hf_\w{20,}"
+    r"|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|wandb_v\d_\w{20,}|pypi-\w{20,}|npm_\w{30,}"
+    r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
+)
+_FROM_ENVIRONMENT = re.compile(r"oc\.env\s*:\s*([^,}]*)")
+_ADVICE = (
+    "settings are written to files; secrets come from environment variables only, such as WANDB_API_KEY, HF_TOKEN or "
+    "OPENAI_API_KEY"
+)
+
+
+class SecretError(ValueError):
+    """A secret stands where files would keep it."""
 
 
 def is_secret_name(name: str) -> bool:
     """Whether the last word of a setting's name says secret: `api_key` and `token` do, `token_length` does not."""
-    return re.split(r"[_\W]+", name.lower())[-1] in _WORDS
+    words = _words(name)
+    return bool(words) and words[-1] in _WORDS
+
+
+def names_variable(name: str) -> bool:
+    """Whether a setting's name says that it names the variable of a secret: `key_variable` and `api_key_env` do."""
+    words = _words(name)
+    return bool(words) and words[-1] in _VARIABLE_WORDS and not _WORDS.isdisjoint(words[:-1])
+
+
+def _words(name: str) -> list[str]:
+    """Words of the last part of a dotted name, without a number at its end."""
+    last = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name.rpartition(".")[2])
+    return [word for word in re.split(r"[_\W]+", re.sub(r"_?\d+$", "", last.lower())) if word]
 
 
 def has_login(text: str) -> bool:
@@ -21,37 +58,112 @@ def has_login(text: str) -> bool:
 
 
 def secret_values() -> list[str]:
-    """Values of the environment variables whose name says secret (WANDB_API_KEY, PGPASSWORD), the longest first."""
-    named = {value for name, value in os.environ.items() if _holds_secret(name)}
-    return sorted((value for value in named if len(value) >= _SHORTEST), key=len, reverse=True)
+    """Values of the environment variables whose name says secret (WANDB_API_KEY, PGPASSWORD), and the passwords in
+    addresses that others hold (DATABASE_URL, HTTPS_PROXY), the longest first."""
+    named = {value for name, value in os.environ.items() if _holds_secret(name) and not _is_path(value)}
+    passwords = {form for value in os.environ.values() for form in _passwords(value)}
+    return sorted((value for value in named | passwords if len(value) >= _SHORTEST), key=len, reverse=True)
 
 
 def _holds_secret(variable: str) -> bool:
-    return is_secret_name(variable.removesuffix("_ID")) or "PASSWORD" in variable.upper()
+    name = variable.upper()
+    if name in _FOLDERS:
+        return False
+    return is_secret_name(variable.removesuffix("_ID")) or any(word in name for word in _ANYWHERE)
+
+
+def _is_path(value: str) -> bool:
+    """Whether `value` is the path of a file or folder, which may hold a secret and is none."""
+    return value.startswith("/") and os.access(value, os.F_OK)
+
+
+def _passwords(text: str) -> Iterator[str]:
+    """Passwords in the addresses of `text`, as written and decoded; one that repeats the user's name is none."""
+    for match in _LOGIN.finditer(text):
+        user = match[1].rpartition("://")[2].removesuffix(":")
+        if match[2] != user:
+            yield from (match[2], unquote(match[2]))
 
 
 def redacted(text: str) -> str:
-    """`text` with every secret of the environment replaced by `***`."""
+    """`text` with every secret of the environment, and all that has the form of one, replaced by `***`."""
     for value in secret_values():
         text = text.replace(value, "***")
-    return text
+    return _ISSUED.sub("***", _LOGIN.sub(r"\1***@", text))
 
 
 def refuse_secrets(settings: Mapping[str, Any]) -> None:
-    """Nothing, where no setting is a secret or holds one of the environment.
+    """Nothing, where no setting is a secret or holds one.
+
+    Values may be as written or resolved; an interpolation of a variable whose name says secret is one.
 
     Raises:
-        ValueError: one does; the message names its key and not its value.
+        SecretError: one is; the message names its key and not its value.
     """
     values = secret_values()
     for key, value in _leaves(settings, ""):
-        if not isinstance(value, str) or not value:
-            continue
-        if is_secret_name(key) or any(secret in value for secret in values):
-            raise ValueError(
-                f"{key}: this is a secret, and settings are written to files; secrets come from environment "
-                "variables only, such as WANDB_API_KEY, HF_TOKEN or OPENAI_API_KEY"
+        if _ISSUED.search(key) or any(secret in key for secret in values):
+            raise SecretError(f"{redacted(key)}: this name has a secret in it, and {_ADVICE}")
+        refusal = _refusal(key, value, values)
+        if refusal is not None:
+            raise SecretError(f"{key}: {refusal}")
+
+
+def _refusal(key: str, value: Any, values: list[str]) -> str | None:
+    """Why `key` may not be `value`; None where it may."""
+    if value is None or isinstance(value, bool) or value == "":
+        return None
+    text = str(value)
+    if is_secret_name(key) and "${" not in text:
+        return f"this is a secret, and {_ADVICE}"
+    if not isinstance(value, str):
+        return None
+    if any(secret in text for secret in values) or _ISSUED.search(text) or _assigns_secret(text):
+        return f"this is a secret, and {_ADVICE}"
+    if names_variable(key) and "${" not in text and not _is_variable(text):
+        return "expected the name of an environment variable, such as OPENAI_API_KEY, and not what the variable holds"
+    return _refused_address(key, text) or _refused_interpolation(key, text)
+
+
+def _assigns_secret(text: str) -> bool:
+    """Whether `text` has a part `<secret name>=<value>`, as connection strings, queries and overrides have."""
+    names = [match[1] for match in _ASSIGNED.finditer(text)]
+    # Outside of an address `key=` alone is a word of any text.
+    return any(is_secret_name(name) and (name.lower() != "key" or "://" in text) for name in names)
+
+
+def _is_variable(text: str) -> bool:
+    """Whether `text` names a variable: it is set, or its name says secret. A key in capitals is of neither kind."""
+    return re.fullmatch(r"[A-Za-z_]\w{0,63}", text) is not None and (text in os.environ or _holds_secret(text))
+
+
+def _refused_address(key: str, text: str) -> str | None:
+    if has_login(text):
+        if _is_storage(key):
+            return (
+                "this address has a password in it, and commands are recorded; put it into HALLMARK_STORAGE in the "
+                f"environment, or into a variable NAME and give '{key}=${{oc.env:NAME}}'"
             )
+        return f"this address has a password in it, and {_ADVICE}"
+    decorated = key.rpartition(".")[2].endswith("url") and re.match(r"https?://[^\s]*[?#]", text)
+    if _USER.search(text) or decorated:
+        return f"expected an address without user, password, ? and #, because {_ADVICE}"
+    return None
+
+
+def _is_storage(key: str) -> bool:
+    """Whether `key` is the address of a sweep's study, which may be read from a variable and is stored as written."""
+    return key.rpartition(".")[2] == "storage"
+
+
+def _refused_interpolation(key: str, text: str) -> str | None:
+    for match in _FROM_ENVIRONMENT.finditer(text):
+        variable = match[1].strip().strip("'\"")
+        if not re.fullmatch(r"[A-Za-z_]\w*|\$\{.*", variable):
+            return "expected the name of an environment variable in ${oc.env:NAME}"
+        if _holds_secret(variable) and os.environ.get(variable) and not _is_storage(key):
+            return f"this is a secret ({variable}), and {_ADVICE}"
+    return None
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -20,12 +20,13 @@ from hallmark.checks import SettingError, require
 from hallmark.engine.build import build, check_types
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.launch import setting_names
+from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.repeats import check_repeat
 from hallmark.engine.search.plans import Plan, Points
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy
+from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
 from hallmark.storage.files import write_text
-from hallmark.storage.secrets import has_login
 
 _OWN = ("sweep", "jobs", "storage")
 
@@ -56,7 +57,7 @@ class Search:
         """
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         require(isinstance(config.jobs, int) and config.jobs >= 1, "jobs", config.jobs, "at least one worker")
-        _refuse_password(config)
+        refuse_configured_secrets(config)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)
         plan: Plan = build(config.sweep.plan)
@@ -111,15 +112,12 @@ class Search:
 
     def description(self) -> dict[str, Any]:
         """What may not change while a sweep goes on; the number of trials may."""
-        plan: Any = OmegaConf.to_container(self.config.sweep.plan, resolve=True)
-        kept = {key: value for key, value in plan.items() if key != "trials"}
-        space = self.config.sweep.get("space")
-        pruner = self.config.sweep.pruner
+        stored: Any = OmegaConf.to_container(stored_form(self.config).sweep)
         return {
-            "plan": kept,
-            "space": OmegaConf.to_container(space, resolve=True) if space is not None else {},
+            "plan": {key: value for key, value in stored["plan"].items() if key != "trials"},
+            "space": stored.get("space") or {},
             "objectives": [vars(one) for one in self.objectives],
-            "pruner": OmegaConf.to_container(pruner, resolve=True) if pruner is not None else None,
+            "pruner": stored["pruner"],
         }
 
     def save(self) -> None:
@@ -149,11 +147,14 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """The configuration of each listed job: its overrides after those of the command line.
 
     Raises:
+        SecretError: a job that would store a secret.
         SettingError: overrides that do not compose, by the name of the job.
     """
     hydra = HydraConfig.get()
     conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
     own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OWN]
+    for overrides in jobs.values():
+        refuse_typed_secrets(overrides)
     found = {}
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf, version_base="1.3"):
@@ -166,18 +167,16 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     return found
 
 
-def _refuse_password(config: DictConfig) -> None:
-    written = OmegaConf.to_container(config, resolve=False)
-    assert isinstance(written, dict)
-    if has_login(str(written["storage"])):
-        raise ValueError("storage: this address has a password in it; put it into HALLMARK_STORAGE in the environment")
-
-
 def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
     if isinstance(plan, Points):
         names = optuna.distributions.CategoricalDistribution(list(plan.jobs))
         return Space({Points.KEY: names})
-    return Space.of(config.sweep.get("space"), setting_names(base))
+    space = stored_form(config).sweep.get("space")
+    for key in space if OmegaConf.is_dict(space) else ():
+        written = OmegaConf.to_yaml(space[key]).strip() if OmegaConf.is_config(space[key]) else ""
+        expected = "values that do not depend on environment variables, because the study stores them"
+        require("${" not in written, f"sweep.space.{key}", written, expected)
+    return Space.of(space, setting_names(base))
 
 
 def _objectives(config: DictConfig) -> list[Objective]:

@@ -24,6 +24,7 @@ from optuna.trial import Trial, TrialState
 
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
+from hallmark.engine.launch import redacted_errors
 from hallmark.engine.lifeline import end_with_parent
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
@@ -148,4 +149,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with redacted_errors():
+        main()

@@ -10,6 +10,8 @@ import pytest
 from tests.systems.refseg.vlm.conftest import SENTINEL, VARIABLE, ask, failing, kept, reply
 from werkzeug import Response
 
+from hallmark.engine.job import Job
+from hallmark.storage.secrets import SecretError
 from hallmark.systems.refseg.vlm.budget import Budget
 from hallmark.systems.refseg.vlm.cache import AnswerCache
 from hallmark.systems.refseg.vlm.wire import Call, Failure
@@ -110,3 +112,24 @@ def test_injected_instructions_change_nothing_but_the_query_in_the_prompt(endpoi
     assert text["text"].count("<") == text["text"].count(">") == 2 and len(text["text"]) < 20_000
     data = json.loads(text["text"].removeprefix("<data>").removesuffix("</data>"))
     assert data["expression"] == hostile[:1000] and len(data["tried"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("key_variable", SENTINEL),
+        ("key_variable", "A1B2C3D4E5F60718293A4B5C6D7E8F90"),
+        ("base_url", f"http://user:{SENTINEL}@host/v1"),
+        ("base_url", f"http://host/v1?x={SENTINEL}"),
+        ("base_url", "${oc.env:ENDPOINT_WITH_LOGIN}"),
+        ("model", SENTINEL),
+    ],
+)
+def test_a_configuration_with_a_key_is_refused_before_there_is_a_run(compose, monkeypatch, tmp_path, setting, value):
+    monkeypatch.setenv("ENDPOINT_WITH_LOGIN", f"http://user:{SENTINEL}@host/v1")
+    config = compose("experiment=refseg_vlm")
+    config.model.rewriter[setting] = value
+    with pytest.raises(SecretError, match=rf"^model\.rewriter\.{setting}: ") as refusal:
+        Job.of(config)
+    assert SENTINEL not in str(refusal.value) and value not in str(refusal.value)
+    assert not (tmp_path / "outputs").exists()
