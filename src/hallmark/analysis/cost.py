@@ -80,7 +80,7 @@ def main_rows(predictions: pd.DataFrame) -> pd.DataFrame:
 
 
 def read_cost(state: State) -> dict[str, Any]:
-    """What predicting the split took, as the run has it in `cost/<split>.json`.
+    """What predicting the split took, as the run has it in `cost/<split>.json`, and the calls of its `calibration`.
 
     Raises:
         SettingError: there is no such file.
@@ -90,7 +90,8 @@ def read_cost(state: State) -> dict[str, Any]:
     expected = f"a run with {name}, which predicting that split writes; of a set of repeats give one of its runs"
     require(path.is_file(), "run", str(state.directory), expected)
     found: dict[str, Any] = read_json(path)
-    return found
+    calibration = path.with_name("calibration_calls.json")
+    return {**found, "calibration": read_json(calibration)} if calibration.is_file() else found
 
 
 def stage_table(spent: Mapping[str, Any]) -> pd.DataFrame:
@@ -151,13 +152,13 @@ def later_iterations(spent: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, 
 def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame:
     """What is counted once for the whole run, for readers."""
     vlm, peak = spent["vlm"], spent["peak_gpu_bytes"]
-    kinds = ", ".join(f"{printable(kind)} {n}" for kind, n in sorted(vlm["fallbacks"].items()))
     values = {
         "texts embedded": f"{spent['texts']}",
         "VLM tokens in, out": f"{vlm['tokens_in']}, {vlm['tokens_out']}",
         "VLM cost": f"{vlm['cost']:g}",
         "VLM answers from disk": f"{vlm['cached']} of {vlm['requests']}",
-        "fallbacks by kind": kinds or "none",
+        "fallbacks by kind": _kinds(vlm["fallbacks"]),
+        **_calibration(spent.get("calibration")),
         "peak GPU memory": "no GPU" if peak is None else f"{peak / 2**30:.2f} GiB",
         "later iterations, of the first's time": _percent(later["ranking"]),
         "the same with the VLM's time": _percent(later["with_vlm"]),
@@ -165,6 +166,19 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
     if later["stored"] > 0:
         values["of the first's work, read from disk"] = _percent(later["stored"])
     return pd.DataFrame({"quantity": list(values), "value": list(values.values())})
+
+
+def _kinds(fallbacks: Mapping[str, int]) -> str:
+    return ", ".join(f"{printable(kind)} {n}" for kind, n in sorted(fallbacks.items())) or "none"
+
+
+def _calibration(calls: Mapping[str, Any] | None) -> dict[str, str]:
+    if calls is None:
+        return {}
+    return {
+        "VLM answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
+        "fallbacks in the calibration by kind": _kinds(calls["fallbacks"]),
+    }
 
 
 def _percent(share: float) -> str:

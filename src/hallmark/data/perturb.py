@@ -1,7 +1,7 @@
 """What inputs may suffer, in five strengths, for robustness analyses; here pictures."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -42,11 +42,28 @@ class Perturbation:
             ValueError: no such strength.
         """
         require(strength in STRENGTHS, "strength", strength, f"1 to {STRENGTHS[-1]}")
-        return partial(_changed, self.operation, self.levels[strength - 1])
+        return PerturbationView(self.name, self.levels[strength - 1], self.operation)
 
 
-def _changed(operation: Callable[..., Any], level: float, sample: Any, seed: int) -> Any:
-    return operation(sample, level, np.random.default_rng(seed))
+@dataclass(frozen=True)
+class PerturbationView:
+    """A perturbation at one level; what it prints as is the same in every process."""
+
+    name: str
+    level: float
+    operation: Callable[[Any, float, np.random.Generator], Any] = field(repr=False)
+
+    def __call__(self, sample: Any, seed: int) -> Any:
+        return self.operation(sample, self.level, np.random.default_rng(seed))
+
+
+def view_name(view: "View") -> str | None:
+    """What names `view` in caches and records, the same in every process: all fields of a dataclass.
+
+    None for any other function, which prints as its address in memory: that is another one in every process, and
+    another function's in the next.
+    """
+    return repr(view) if is_dataclass(view) else None
 
 
 PictureOperation = Callable[[Image.Image, float, np.random.Generator], Image.Image]

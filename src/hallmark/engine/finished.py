@@ -11,8 +11,9 @@ from lightning import Trainer
 from omegaconf import OmegaConf
 
 from hallmark.data.module import DataModule, View
+from hallmark.data.perturb import view_name
 from hallmark.engine.job import Job
-from hallmark.engine.predict import load_weights, predict_split, predicted
+from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
@@ -108,7 +109,8 @@ class Finished:
         """
         if split == TEST:
             self._check_look()
-        return predicted(self.quiet_trainer, self.module, self.data, split, view)
+        with noting_calls(self.run, self.module, f"{split}, {view_name(view) or 'another view'}"):
+            return predicted(self.quiet_trainer, self.module, self.data, split, view)
 
     def _check_look(self) -> OpenLook:
         if self.look is None:

@@ -1,5 +1,7 @@
 """Predictions of a split, from the selected weights to the table and its metrics."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pandas as pd
 from lightning import LightningModule, Trainer
 
 from hallmark.data.module import DataModule, View
+from hallmark.engine.terminal import say_failed_calls
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -23,7 +26,8 @@ def load_weights(module: LightningModule, checkpoint: Path) -> None:
 
 def predict_split(run: Run, trainer: Trainer, module: PredictingModule, data: DataModule, split: str) -> pd.DataFrame:
     """Predict every row of `split`, write its table and, where it has labels, its metrics."""
-    frame = predicted(trainer, module, data, split)
+    with noting_calls(run, module, split):
+        frame = predicted(trainer, module, data, split)
     write_predictions(run.directory / "predictions" / f"{split}.parquet", frame)
     metrics = table_metrics(frame)
     if metrics:
@@ -49,6 +53,19 @@ def add_missing_metrics(run: Run) -> list[str]:
             run.add_metrics(path.stem, metrics)
             added.append(path.stem)
     return added
+
+
+@contextmanager
+def noting_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[None]:
+    """Put the calls that `module` made in the block into the record, and say which of them failed, however it ends."""
+    try:
+        yield
+    finally:
+        if module.calls:
+            assert run.record is not None
+            run.record.calls[phase] = dict(module.calls)
+            run.record.write(run.directory)
+            say_failed_calls(phase, module.calls)
 
 
 def predicted(

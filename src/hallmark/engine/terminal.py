@@ -1,7 +1,8 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -11,7 +12,7 @@ from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import always_the_commonest, labelled_tasks
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
-from hallmark.report.wording import estimate, plural
+from hallmark.report.wording import estimate, kinds_of, plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
@@ -56,6 +57,13 @@ def report(run: Run) -> None:
         verb = "selected on " if selected["checkpoint"] else ""
         chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
+
+
+def say_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
+    """Print how many calls of an outside service failed in a phase of a run, and how; nothing where none did."""
+    if calls["fallbacks"]:
+        failed = sum(calls["fallbacks"].values())
+        say(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({kinds_of(calls)})")
 
 
 def print_metrics(predictions: pd.DataFrame, title: str) -> None:

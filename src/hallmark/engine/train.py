@@ -26,9 +26,9 @@ from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, device_facts
 from hallmark.engine.loggers.tracking import tracked
 from hallmark.engine.monitor import check_monitor
-from hallmark.engine.predict import add_missing_metrics, load_weights, predict_split
+from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
-from hallmark.engine.terminal import announce, report, say
+from hallmark.engine.terminal import announce, report, say, say_failed_calls
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
@@ -71,6 +71,9 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         if standing is RunState.DONE:
             add_missing_metrics(run)
             say(f"{run.directory} is done (rerun=true would replace it)")
+            assert run.record is not None
+            for phase, calls in run.record.calls.items():
+                say_failed_calls(phase, calls)
         else:
             resumed = standing is RunState.INTERRUPTED
             checkpoint = run.checkpoint_to_resume() if resumed else None
@@ -198,7 +201,8 @@ def _measure(job: Job, run: Run, data: DataModule, module: ReadyModule) -> None:
     assert run.record is not None
     trainer = predictor(job)
     module.settle(run.directory)
-    module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
+    with noting_calls(run, module, "calibration"):
+        module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
     predict_split(run, trainer, module, data, run.record.main_split)
     if run.record.main_split not in run.metrics:
         return

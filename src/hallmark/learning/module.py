@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -22,7 +23,13 @@ Batch = dict[str, Any]
 
 
 class PredictingModule(LightningModule, ABC):
-    """Base of the systems' modules: what they read, and what becomes of their predictions."""
+    """Base of the systems' modules: what they read, and what becomes of their predictions.
+
+    Attributes:
+        calls: of outside services in the latest pass over a split, counted; {} where there were none.
+    """
+
+    calls: Mapping[str, Any] = MappingProxyType({})
 
     @property
     @abstractmethod

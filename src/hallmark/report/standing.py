@@ -10,7 +10,17 @@ import pandas as pd
 from hallmark.analysis.figures import readable
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
-from hallmark.report.wording import NOTHING, command_text, duration, listed, moment, number, plural, without_secrets
+from hallmark.report.wording import (
+    NOTHING,
+    command_text,
+    duration,
+    kinds_of,
+    listed,
+    moment,
+    number,
+    plural,
+    without_secrets,
+)
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
@@ -235,7 +245,26 @@ def cost(result: Result) -> Section:
     sizes = [run.best.stat().st_size for _, run in result.members if run.best.exists()]
     if sizes:
         pairs.append(("Checkpoint", f"{max(sizes) / 1e6:.1f} MB"))
-    return Section("Cost", [Facts(pairs)])
+    return Section("Cost", [Facts(pairs), *_calls(result)])
+
+
+def _calls(result: Result) -> list[Block]:
+    """Calls of outside services by phase, as the records have them."""
+    rows = [
+        [*([note] if result.repeats else []), phase, f"{calls['requests']:,}", f"{calls['cached']:,}", kinds_of(calls)]
+        for (note, _), record in zip(result.members, result.records, strict=True)
+        for phase, calls in record.calls.items()
+    ]
+    if not rows:
+        return []
+    columns = [*(["run"] if result.repeats else []), "phase", "calls", "from disk", "without an answer"]
+    phases = [calls for record in result.records for calls in record.calls.values()]
+    failed = sum(sum(calls["fallbacks"].values()) for calls in phases)
+    total = sum(calls["requests"] for calls in phases)
+    words = f"{failed:,} of {plural(total, 'call')} of the rewriter had no answer; there the query was kept."
+    tone = Tone.CAUTION if failed else Tone.PLAIN
+    first = len(columns) - 3
+    return [Paragraph(words, tone), Table(columns, rows, frozenset({first, first + 1}))]
 
 
 def environment(result: Result) -> Section:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +65,11 @@ def plural(n: int, noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """`a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+def kinds_of(calls: Mapping[str, Any]) -> str:
+    """`connection 8, timeout 1`: failed calls by kind; `none`."""
+    return ", ".join(f"{kind} {count}" for kind, count in sorted(calls["fallbacks"].items())) or "none"
 
 
 def value_text(value: Any) -> str:

@@ -40,7 +40,11 @@ class Provenance:
 
 @dataclass
 class Record:
-    """The record as it stands on disk; times are in seconds, `parameters` are counted in all and as far as trained."""
+    """The record as it stands on disk; times are in seconds, `parameters` are counted in all and as far as trained.
+
+    Attributes:
+        calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
+    """
 
     name: str
     run_id: str
@@ -58,6 +62,7 @@ class Record:
     data: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
     parents: list[str] = field(default_factory=list)
+    calls: dict[str, Any] = field(default_factory=dict)
     wall_seconds: float = 0.0
     resumed: int = 0
     selected: dict[str, Any] | None = None

@@ -13,7 +13,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.perturb import Blur, Noise
 from hallmark.data.splits import Evaluation
-from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.sample import generate
 
 WORLD = [
@@ -210,3 +210,13 @@ def test_what_is_wrong_with_a_row_is_listed(data_of, tmp_path):
     (tmp_path / "world" / "x.png").write_bytes(b"no image")
     again = data_of(source=data.source)
     assert again.problems.counts() == {"unreadable_image": 1} and len(again.samples) == len(data.samples) - 1
+
+
+def test_the_name_of_a_changed_image_is_the_same_in_every_process_and_tells_changes_apart(data_of):
+    data = data_of(WORLD, batch_size=1)
+    noise = data.perturbations()["noise"]
+    name = scenes(data, "val", noise.at(2))[0].digest
+    plain = scenes(data, "val")[0].digest
+    assert name == digest([plain, 21, 0, "PerturbationView(name='noise', level=8)"])  # 21 is the seed, 0 the position
+    views = [noise.at(1), noise.at(3), Blur(3), lambda pixels, seed: 255 - pixels, lambda pixels, seed: pixels]
+    assert len({name, *(scenes(data, "val", view)[0].digest for view in views)}) == 6

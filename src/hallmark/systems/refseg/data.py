@@ -18,13 +18,13 @@ from hallmark.checks import require
 from hallmark.data.generated import sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
 from hallmark.data.problems import Problems
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
-from hallmark.storage.hashing import digest
+from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, read_corpus
 from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
@@ -160,7 +160,7 @@ class ExpressionDataModule(DataModule):
         changes = [change for change in (self.perturbation, view) if change is not None]
         read = partial(self._pixels, position, changes)
         content = partial(self._corpus.pictures.content, position) if not changes else partial(_as_png, read)
-        name = rows["image_digest"].iloc[0] if not changes else digest([rows["image_digest"].iloc[0], repr(changes)])
+        name = _content_name([rows["image_digest"].iloc[0], _VIEW_SEED, position], changes, read)
         return Scene(read, content, name, expressions, keeps=view is None)
 
     def _pixels(self, position: int, changes: Sequence[View]) -> NDArray:
@@ -198,6 +198,15 @@ class SceneDataset(Dataset):
 
     def __getitem__(self, position: int) -> Scene:
         return self.scenes[position]
+
+
+def _content_name(image: Sequence[Any], changes: Sequence[View], read: Callable[[], NDArray]) -> str:
+    """What names an image in every process, given its digest, the seed and its position, which the changes draw by."""
+    names = [view_name(change) for change in changes]
+    if None in names:
+        pixels = read()
+        return digest_bytes(str(pixels.shape).encode(), pixels.tobytes())
+    return digest([*image, *names]) if names else str(image[0])
 
 
 def _as_png(read: Callable[[], NDArray]) -> bytes:

@@ -1,9 +1,8 @@
 """The closed loop as a module: what is proposed, embedded, ranked and asked, and what it costs."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -22,6 +21,7 @@ from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
+from hallmark.systems.refseg.cost import Spent, total_calls, total_cost
 from hallmark.systems.refseg.data import Expression, Scene
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Thresholds
 from hallmark.systems.refseg.proposers.base import Proposer
@@ -29,26 +29,14 @@ from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
 from hallmark.systems.refseg.rounds import Seen, Talk, carry_out
-from hallmark.systems.refseg.vlm.base import Request, Rewriter
+from hallmark.systems.refseg.vlm.base import Request, Rewrite, Rewriter
+from hallmark.systems.refseg.vlm.calls import CallCounts, TooManyFailures
 
 CALIBRATION, CALIBRATED = "calibration.json", "calibration"
+CALLS = "cost/calibration_calls.json"
 _RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
 
 Answer = Callable[["Seen", Expression, Outcome, float], list[dict[str, Any]]]
-
-
-@dataclass
-class Spent:
-    """Seconds by stage and work of one batch."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("propose", "embed", "rank", "vlm"), 0.0))
-    work: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def on(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self.seconds[stage] += time.perf_counter() - begun
 
 
 class LoopModule(ReadyModule):
@@ -88,6 +76,7 @@ class LoopModule(ReadyModule):
         self.thresholds = thresholds or NEVER
         self._answer: Answer = self._rows
         self._directory: Path | None = None
+        self._counted = CallCounts()
         self.loop = self._loop_of(max_iter)
 
     def _loop_of(self, max_iter: int) -> Loop:
@@ -113,7 +102,8 @@ class LoopModule(ReadyModule):
 
     def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
         assert self._directory is not None, "settle comes first"
-        path = self._directory / CALIBRATION
+        path, calls = self._directory / CALIBRATION, self._directory / CALLS
+        self.calls = read_json(calls) if path.exists() and calls.exists() else {}
         if None not in self._given or path.exists():
             return
         if not (data.samples["split"] == CALIBRATED).any():
@@ -127,6 +117,7 @@ class LoopModule(ReadyModule):
         if thresholds is None:
             self.thresholds = ALWAYS
             traces = self._passed(predict, self._traces, self.max_iter)
+            write_json(calls, self.calls)
             thresholds, expected = fit_thresholds([Trace(**one) for one in traces], budget=self.budget)
         Calibration(temperature, thresholds, expected, n, CALIBRATED, digest(self._settings(data))).write(path)
         self.settle(self._directory)
@@ -146,10 +137,31 @@ class LoopModule(ReadyModule):
     def _passed(self, predict: Callable[[str], list[Any]], answer: Answer, max_iter: int) -> list[dict[str, Any]]:
         """What `answer` says of the calibration split, with a loop of `max_iter`."""
         before, self._answer, self.loop = self._answer, answer, self._loop_of(max_iter)
+        self.on_predict_start()
         try:
-            return [row for output in predict(CALIBRATED) for row in output["rows"]]
+            outputs = predict(CALIBRATED)
         finally:
             self._answer = before
+        self._count(total_calls(outputs), complete=True)
+        return [row for output in outputs for row in output["rows"]]
+
+    def on_predict_start(self) -> None:
+        self._counted = CallCounts()
+
+    def _count(self, counts: CallCounts, *, complete: bool) -> None:
+        """Note the calls of a phase so far; raises `TooManyFailures` where too many failed."""
+        self._counted, self.calls = counts, asdict(counts) if counts.requests else {}
+        try:
+            counts.check(self.rewriter, complete=complete)
+        except TooManyFailures:
+            self._forget_failed()
+            raise
+
+    def _forget_failed(self) -> None:
+        """Keep no batch with a failed call, so that the next attempt asks for it again."""
+        for path in (self._directory / "partial").glob("*.json") if self._directory is not None else ():
+            if CallCounts(**read_json(path)["calls"]).failed:
+                path.unlink()
 
     def transfer_batch_to_device(self, batch: Sequence[Scene], device: torch.device, _: int) -> Sequence[Scene]:
         return batch  # images are read when they are looked at
@@ -159,10 +171,12 @@ class LoopModule(ReadyModule):
         begun = time.perf_counter()
         kept = self._kept_at(batch)
         if kept is not None and kept.exists():
-            return read_json(kept)
+            output = read_json(kept)
+            self._count(self._counted + CallCounts(**output["calls"]), complete=False)
+            return output
         spent = Spent()
         before = self._work()
-        rows = list(self._answered(self._seen(batch, spent), spent))
+        rows, calls = self._answered(self._seen(batch, spent), spent)
         spent.work = {name: value - before[name] for name, value in self._work().items()}
         seconds = {**spent.seconds, "total": time.perf_counter() - begun}
         output = {
@@ -170,10 +184,12 @@ class LoopModule(ReadyModule):
             "images": len(batch),
             "seconds": seconds,
             "work": spent.work,
+            "calls": asdict(calls),
             "keeps": all(s.keeps for s in batch),
         }
         if kept is not None:
             write_json(kept, output)
+        self._count(self._counted + calls, complete=False)
         return output
 
     def _kept_at(self, batch: Sequence[Scene]) -> Path | None:
@@ -196,14 +212,18 @@ class LoopModule(ReadyModule):
             regions = self.ranker.embed(pictured)
         return [Seen(*one) for one in zip(batch, proposals, regions, strict=True)]
 
-    def _answered(self, seen: Sequence[Seen], spent: Spent) -> Iterator[dict[str, Any]]:
+    def _answered(self, seen: Sequence[Seen], spent: Spent) -> tuple[list[dict[str, Any]], CallCounts]:
         talks = [talk for own in seen for talk in self._talks(own)]
+        rows: list[dict[str, Any]] = []
+        rewrites: list[Rewrite] = []
         for talk in carry_out(talks, self._ranked, self.parallel, spent.on):
             assert talk.outcome is not None
-            yield from self._answer(talk.seen, talk.expression, talk.outcome, talk.seconds)
+            rows += self._answer(talk.seen, talk.expression, talk.outcome, talk.seconds)
+            rewrites += talk.outcome.rewrites
         of_loop = sum(talk.seconds for talk in talks) - spent.seconds["rank"]
         spent.seconds["rank"] += of_loop
         spent.seconds["vlm"] = max(0.0, spent.seconds["vlm"] - of_loop)
+        return rows, CallCounts.of(rewrites)
 
     def _talks(self, seen: Seen) -> Iterator[Talk]:
         asks = self.rewriter is not None and self.max_iter > 0
@@ -250,6 +270,7 @@ class LoopModule(ReadyModule):
         }  # fmt: skip
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
+        self._count(total_calls(outputs), complete=True)
         samples = data.rows(split).set_index("id", drop=False)
         rows = pd.DataFrame([row for output in outputs for row in output["rows"]])
         own = samples.loc[rows["id"]].reset_index(drop=True)
@@ -259,32 +280,10 @@ class LoopModule(ReadyModule):
         frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
         frame.attrs = {"classes": {}, "slices": data.slice_categories()}
         if self._directory is not None and all(output["keeps"] for output in outputs):
-            write_json(self._directory / "cost" / f"{split}.json", total_cost(outputs, frame))
+            write_json(self._directory / "cost" / f"{split}.json", total_cost(outputs, frame["id"].nunique()))
             rmtree(self._directory / "partial", ignore_errors=True)
         return frame
 
 
 def _given(image: NDArray) -> NDArray:
     return image
-
-
-def total_cost(outputs: Sequence[Mapping[str, Any]], frame: pd.DataFrame) -> dict[str, Any]:
-    """What all batches of a split took together."""
-    answers = frame[frame["task"] == "main"]
-    work = pd.DataFrame([output["work"] for output in outputs]).sum().to_dict()
-    fallbacks = answers.loc[answers["info_fallback"] != "", "info_fallback"].value_counts().to_dict()
-    return {
-        "images": sum(output["images"] for output in outputs),
-        "expressions": len(answers),
-        **{name: {key: int(work[f"{name} {key}"]) for key in ("requested", "computed")} for name in
-           ("proposer", "regions")},
-        "scores": int(work["scores"]),
-        "texts": int(work["texts"]),
-        "vlm": {
-            "requests": int(answers["info_calls"].sum()), "cached": int(answers["info_cached"].sum()),
-            "fallbacks": fallbacks, "tokens_in": int(answers["info_tokens_in"].sum()),
-            "tokens_out": int(answers["info_tokens_out"].sum()), "cost": work["cost"],
-        },
-        "seconds": pd.DataFrame([output["seconds"] for output in outputs]).sum().to_dict(),
-        "peak_gpu_bytes": torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None,
-    }  # fmt: skip

@@ -6,12 +6,18 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pandas as pd
 import pytest
 from PIL import Image
 from pytest_httpserver import HTTPServer
+from tests.systems.refseg.parts import RED, Picture, preset, write_world
 from werkzeug import Request as Received
 from werkzeug import Response
 
+from hallmark.engine.evaluate import evaluate
+from hallmark.engine.job import Job
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.run import Run
 from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
 from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
@@ -126,6 +132,7 @@ def build(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
             "parameters": {"max_tokens": 64, "temperature": 0},
             "timeout": 5.0,
             "deadline": 5.0,
+            "max_failed": 1.0,
             "max_retries": 0,
             "max_reply_bytes": 65536,
             "picture": PictureEncoder(max_pixels=65536, format="jpeg"),
@@ -140,3 +147,45 @@ def build(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
     yield build
     for rewriter in built:
         rewriter.close()
+
+
+@pytest.fixture
+def run(compose, endpoint, tmp_path, monkeypatch) -> Callable[..., Run]:
+    """A function from sentences about one picture (or several pictures) and overrides to their run."""
+    monkeypatch.setenv(VARIABLE, SENTINEL)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    always = "{_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}"
+    settings = {
+        "base_url": endpoint.base_url, "key_variable": VARIABLE, "timeout": 0.4, "deadline": 1.0, "max_retries": 0,
+        "bucket.per_second": 10000, "bucket.burst": 1000, "breaker.failures": 1000,
+        "max_failed": 1,
+    }  # fmt: skip
+
+    def run(said, *overrides: str, pictures=()) -> Run:
+        source = tmp_path / "world"
+        if not source.exists():
+            write_world(source, pictures or [Picture("v", "val", dict.fromkeys(said, RED))])
+        typed = [
+            *preset("refseg_vlm", str(source), f"paths.cache={tmp_path / 'cache'}"), "analysis=[]", "model.max_iter=1",
+            "model.temperature=1", f"model.thresholds={always}",
+            *(f"model.rewriter.{name}={value}" for name, value in settings.items()), *overrides,
+        ]  # fmt: skip
+        evaluate(compose(*typed, command="evaluate"))
+        return Job.of(compose(*typed)).run
+
+    return run
+
+
+def asked(body: dict) -> str:
+    """The expression that a request is about."""
+    text = body["messages"][1]["content"][1]["text"]
+    return json.loads(text.removeprefix("<data>").removesuffix("</data>"))["expression"]
+
+
+def answers(run: Run, task: str = "main") -> pd.DataFrame:
+    table = read_predictions(run.directory / "predictions" / "val.parquet")
+    return table[table["task"] == task].set_index("info_sentence")
+
+
+def vlm_cost(run: Run) -> dict:
+    return json.loads((run.directory / "cost" / "val.json").read_text())["vlm"]

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.systems.refseg.vlm.conftest import ask
 
+from hallmark.storage.files import write_json
+from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
 from hallmark.systems.refseg.vlm.reply import Answer
@@ -15,8 +17,10 @@ ANSWER = Answer(text='{"query": "rød cirkel"}', tokens_in=300, tokens_out=8)
 KEY = "ab" + "0" * 30
 
 
-def key(model: str = "m", prompt: str = "p", parameters: dict | None = None, **changes: Any) -> str:
-    return answer_key(model=model, prompt=prompt, request=ask(**changes), parameters=parameters or {"seed": 1})
+def key(**changes: Any) -> str:
+    settings = {"source": "http://h/v1", "model": "m", "prompt": "p", "parameters": {"seed": 1}}
+    settings |= {name: changes.pop(name) for name in settings.keys() & changes.keys()}
+    return answer_key(request=ask(**changes), **settings)  # type: ignore[arg-type]
 
 
 def test_an_answer_comes_back(tmp_path: Path):
@@ -28,7 +32,8 @@ def test_an_answer_comes_back(tmp_path: Path):
 
 def test_every_ingredient_is_part_of_the_key():
     changes: list[dict[str, Any]] = [
-        {}, {"model": "n"}, {"prompt": "q"}, {"parameters": {"seed": 2}}, {"parameters": {"seed": 1, "top_p": 1}},
+        {}, {"source": "http://h/v2"}, {"model": "n"}, {"prompt": "q"}, {"parameters": {"seed": 2}},
+        {"parameters": {"seed": 1, "top_p": 1}},
         {"image_digest": "0"}, {"query": "blue"}, {"expression": "blue"}, {"history": ()},
         {"history": ("the crimson thing", "red")},
     ]  # fmt: skip
@@ -75,6 +80,18 @@ def test_any_bytes_are_an_answer_or_none(tmp_path_factory: pytest.TempPathFactor
     (folder / KEY[:2]).mkdir(parents=True, exist_ok=True)
     (folder / KEY[:2] / f"{KEY}.json").write_bytes(raw)
     assert AnswerCache(folder).get(KEY) is None
+
+
+@pytest.mark.parametrize("text", ["", " ", "I'm sorry, I can't.", '{"query": ""}', '{"query": null}', "<b>", "{"])
+def test_what_holds_no_query_is_as_if_absent(tmp_path: Path, text: str):
+    cache, answer = AnswerCache(tmp_path), Answer(text=text)
+    cache.put(KEY, answer)
+    assert list(tmp_path.rglob("*.json")) == []
+    stored = {"answer": answer.model_dump(), "digest": digest(answer.model_dump())}  # as earlier versions kept it
+    write_json(tmp_path / KEY[:2] / f"{KEY}.json", stored)
+    assert cache.get(KEY) is None
+    cache.put(KEY, ANSWER)
+    assert cache.get(KEY) == ANSWER
 
 
 def test_a_disk_that_takes_nothing_costs_one_warning(tmp_path: Path, caplog):

@@ -64,7 +64,9 @@ def test_the_picture_is_sent_small_and_always_as_the_same_bytes(endpoint, build)
         (lambda body: reply('{"query": 7}'), "schema"),
         (lambda body: reply('{"query": ["red"]}'), "schema"),
         (lambda body: reply('{"query": "<b>red</b>"}'), "schema"),
-        (lambda body: reply(None), "schema"),
+        (lambda body: reply(None), "empty"),
+        (lambda body: reply(""), "empty"),
+        (lambda body: reply(" \n"), "empty"),
         (lambda body: reply(json.dumps({"query": "red " * 200})), "too_long"),
         (lambda body: reply("x" * 20_000), "too_long"),
         (lambda body: reply('{"query": "red and', choices=[
@@ -81,7 +83,7 @@ def test_a_failure_keeps_the_query_and_is_counted(endpoint, build, answer, kind)
 def test_the_tools_of_a_reply_are_not_called(endpoint, build):
     tool = {"id": "1", "type": "function", "function": {"name": "shell", "arguments": '{"query": "red"}'}}
     endpoint.answer = lambda body: reply(choices=[{"message": {"content": None, "tool_calls": [tool]}}])
-    assert kept(build().rewrite(ask()), "schema")
+    assert kept(build().rewrite(ask()), "empty")
 
 
 @pytest.mark.parametrize(("formats", "calls"), [(("json_schema", None), 3), (("json_object", None), 4), ((None,), 5)])
@@ -104,22 +106,48 @@ def test_a_request_that_is_refused_in_every_format_teaches_nothing(endpoint, bui
 
 
 def test_a_warm_second_run_makes_no_call_and_needs_no_key(endpoint, build, tmp_path, monkeypatch):
-    texts = ['{"query": "red circle"}', "I'm sorry, I can't.", '{"query": "<b>"}', "Blue square."]
+    texts = ['{"query": "red circle"}', "Blue square."]
     endpoint.answer = lambda body: reply(texts[endpoint.calls - 1])
-    requests = [ask(f"thing {at}") for at in range(4)]
-    cold, warm = ([], [])
+    requests = [ask(f"thing {at}") for at in range(2)]
     rewriter = build(cache=AnswerCache(tmp_path))
     cold = [rewriter.rewrite(request) for request in requests]
-    assert [rewrite.fallback for rewrite in cold] == [None, "refusal", "schema", None] and endpoint.calls == 4
+    assert [rewrite.query for rewrite in cold] == ["red circle", "Blue square"] and endpoint.calls == 2
     monkeypatch.delenv(VARIABLE)
-    rewriter = build(cache=AnswerCache(tmp_path), base_url="http://127.0.0.1:1/v1")
+    rewriter = build(cache=AnswerCache(tmp_path))
     warm = [rewriter.rewrite(request) for request in requests]
-    assert endpoint.calls == 4
-    assert [(one.query, one.fallback, one.tokens_in) for one in warm] == [
-        (one.query, one.fallback, one.tokens_in) for one in cold
-    ]
+    assert endpoint.calls == 2
+    assert [(one.query, one.tokens_in) for one in warm] == [(one.query, one.tokens_in) for one in cold]
     assert all(one.cached for one in warm)
-    assert rewriter.counts() == {"calls": 0, "answered": 2, "cached": 4, "refusal": 1, "schema": 1}
+    assert rewriter.counts() == {"calls": 0, "answered": 2, "cached": 2}
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (lambda body: reply(None), "empty"),
+        (lambda body: reply(""), "empty"),
+        (lambda body: reply("I'm sorry, I can't."), "refusal"),
+        (lambda body: reply('{"query": ""}'), "schema"),
+        (lambda body: reply('{"query": "<b>"}'), "schema"),
+        (lambda body: reply('{"query": "red'), "malformed"),
+        (lambda body: reply("x" * 20_000), "too_long"),
+    ],
+)
+def test_only_a_query_is_kept_on_disk(endpoint, build, tmp_path, answer, kind):
+    endpoint.answer = answer
+    assert kept(build(cache=AnswerCache(tmp_path)).rewrite(ask()), kind)
+    assert list(tmp_path.rglob("*.json")) == []
+    endpoint.answer = lambda body: reply()
+    again = build(cache=AnswerCache(tmp_path)).rewrite(ask())
+    assert (again.query, again.cached) == ("red circle", False) and endpoint.calls == 2
+
+
+def test_another_address_is_asked_for_itself(endpoint, build, tmp_path):
+    build(cache=AnswerCache(tmp_path)).rewrite(ask())
+    dead = build(cache=AnswerCache(tmp_path), base_url="http://127.0.0.1:1/v1")
+    assert kept(dead.rewrite(ask()), "connection")
+    same = build(cache=AnswerCache(tmp_path), base_url=endpoint.base_url.replace("http", "HTTP") + "/")
+    assert same.rewrite(ask()).cached and endpoint.calls == 1
 
 
 def test_what_failed_is_asked_again(endpoint, build, tmp_path):
@@ -184,6 +212,7 @@ def test_it_answers_inside_a_running_event_loop(endpoint, build):
         ("base_url", "api.siliconflow.cn/v1"),
         ("base_url", "ftp://host/v1"),
         ("base_url", "https://host/v1?key=1"),
+        ("base_url", "https://host:99999/v1"),
         ("model", ""),
         ("key_variable", "sk-abc"),
         ("parameters", {"temperature": 0}),
@@ -195,6 +224,8 @@ def test_it_answers_inside_a_running_event_loop(endpoint, build):
         ("parameters", {"max_tokens": 64, "messages": []}),
         ("timeout", 0),
         ("deadline", 0),
+        ("max_failed", -0.1),
+        ("max_failed", 1.1),
         ("max_retries", -1),
         ("max_reply_bytes", 10),
     ],

@@ -64,7 +64,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
 
 def local(cache: AnswerCache | None = None, max_tokens: int = 64, name: str = "org/vlm") -> LocalRewriter:
     encoder = PictureEncoder(max_pixels=1024, format="png")
-    return LocalRewriter(name=name, max_tokens=max_tokens, device="cpu", picture=encoder, cache=cache)
+    return LocalRewriter(name=name, max_tokens=max_tokens, device="cpu", picture=encoder, max_failed=0.2, cache=cache)
 
 
 def test_the_prompt_and_the_picture_reach_the_model(fake: Fake):
@@ -111,6 +111,14 @@ def test_other_files_in_the_folder_are_another_model(fake: Fake, tmp_path: Path)
     assert [local(cache, name=str(folder)).rewrite(ask()).cached for _ in range(2)] == [False, True]
     (folder / "model.safetensors").write_bytes(b"22")
     assert not local(cache, name=str(folder)).rewrite(ask()).cached
+
+
+def test_only_a_query_is_kept_on_disk(fake: Fake, tmp_path: Path):
+    fake.text = ""
+    assert local(AnswerCache(tmp_path)).rewrite(ask()).fallback == "empty"
+    fake.text = Fake.text
+    again = local(AnswerCache(tmp_path)).rewrite(ask())
+    assert (again.query, again.cached) == ("red circle", False)
 
 
 def test_a_model_that_fails_keeps_the_query(fake: Fake, monkeypatch: pytest.MonkeyPatch):

@@ -43,4 +43,6 @@ def test_settings():
     for changes, key in (((10, "png"), "max_pixels"), ((4096, "gif"), "format")):
         with pytest.raises(ValueError, match=f"^{key}="):
             PictureEncoder(*changes)
-    assert PictureEncoder(4096, "png").settings() == {"max_pixels": 4096, "format": "png"}
+    assert PictureEncoder(4096, "png").settings() == {
+        "max_pixels": 4096, "format": "png", "compress_level": 6,
+    }  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 Fallback = Literal[
     "rate_limited",  # 429, or no token of the client's own bucket before the deadline
@@ -13,6 +13,7 @@ Fallback = Literal[
     "denied",  # 401 or 403
     "rejected",  # any other status that is not a success
     "malformed",  # no chat completion, or text that begins as JSON and is none
+    "empty",  # a chat completion without a text
     "refusal",
     "too_long",
     "schema",  # readable, but not one query and nothing else
@@ -67,4 +68,13 @@ class Rewrite:
 
 
 class Rewriter(Protocol):
+    """Rewrites queries.
+
+    One that can fail for reasons outside of this process also has `source`, which names whom it asks, and
+    `max_failed`, the share of its calls that may fail before a run ends in an error.
+    """
+
     def rewrite(self, request: Request) -> Rewrite: ...
+
+    def settings(self) -> dict[str, Any]:
+        """All that its answers depend on beside the request, in plain containers."""

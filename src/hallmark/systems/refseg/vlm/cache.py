@@ -1,4 +1,4 @@
-"""Answers on disk: a question that was answered once is never asked again."""
+"""Answers on disk: a question that was answered as it was asked for is never asked again."""
 
 import logging
 from pathlib import Path
@@ -8,15 +8,20 @@ from pydantic import ValidationError
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm.base import Request
-from hallmark.systems.refseg.vlm.reply import Answer
+from hallmark.systems.refseg.vlm.reply import Answer, parse_answer
 
 _log = logging.getLogger(__name__)
 
 
-def answer_key(*, model: str, prompt: str, request: Request, parameters: dict) -> str:
-    """Name of the answer to `request`: the same question to the same model has the same name on any machine."""
+def answer_key(*, source: str, model: str, prompt: str, request: Request, parameters: dict) -> str:
+    """Name of the answer to `request`: the same question to the same model has the same name on any machine.
+
+    Args:
+        source: who serves the model: an address without login, or `local`.
+    """
     return digest(
         {
+            "source": source,
             "model": model,
             "prompt": prompt,
             "image": request.image_digest,
@@ -32,6 +37,8 @@ class AnswerCache:
     """One file for each answer, renamed into place, so that many processes can share the folder.
 
     The unread answer is kept, not the query: what comes from disk passes the same checks as what comes by wire.
+    Only answers that hold a query are kept. A refusal, an empty or a malformed reply is asked for again by the next
+    run, and one that an earlier version kept is as if it were absent.
 
     Args:
         folder: created when the first answer is written.
@@ -42,16 +49,20 @@ class AnswerCache:
         self._warned = False
 
     def get(self, key: str) -> Answer | None:
-        """The answer, or None where there is none or its file is damaged."""
+        """The answer, or None where there is none, it holds no query, or its file is damaged."""
         try:
             stored = read_json(self._path(key))
             answer = Answer.model_validate(stored["answer"])
-            return answer if stored["digest"] == digest(answer.model_dump()) else None
+            whole = stored["digest"] == digest(answer.model_dump())
+            return answer if whole and parse_answer(answer).query is not None else None
         except (OSError, ValueError, TypeError, KeyError, RecursionError, ValidationError):
             return None
 
     def put(self, key: str, answer: Answer) -> None:
-        """Write `answer`; a disk that does not take it costs the next run a call, not this run its result."""
+        """Write `answer` if it holds a query; a disk that does not take it costs the next run a call, not this run its
+        result."""
+        if parse_answer(answer).query is None:
+            return
         content = answer.model_dump()
         try:
             write_json(self._path(key), {"answer": content, "digest": digest(content)})

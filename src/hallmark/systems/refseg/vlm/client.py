@@ -15,7 +15,7 @@ from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBuck
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
 from hallmark.systems.refseg.vlm.endpoint import Endpoint
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
-from hallmark.systems.refseg.vlm.reply import Answer, as_rewrite
+from hallmark.systems.refseg.vlm.reply import Answer, as_rewrite, parse_answer
 from hallmark.systems.refseg.vlm.wire import Call, Failure
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class OpenAIRewriter:
     Args:
         base_url, model, key_variable, parameters, timeout, max_retries, max_reply_bytes: see `Endpoint`.
         deadline: seconds for a rewrite, with waiting for the bucket, retries and every rung of the ladder.
+        max_failed: share of the calls of a phase (calibration, a split, a perturbed split) that may fail; where more
+            do, the run ends in an error. Answers are kept, so that the same command goes on.
         picture: how images are sent.
         budget: what may be spent; share the object among rewriters, or its ledger among processes.
         bucket: how fast.
@@ -50,6 +52,7 @@ class OpenAIRewriter:
         parameters: Mapping[str, Any],
         timeout: float,
         deadline: float,
+        max_failed: float,
         max_retries: int,
         max_reply_bytes: int,
         picture: PictureEncoder,
@@ -59,6 +62,7 @@ class OpenAIRewriter:
         cache: AnswerCache | None,
     ) -> None:
         require(deadline > 0, "deadline", deadline, "seconds, above 0")
+        require(0 <= max_failed <= 1, "max_failed", max_failed, "a share of the calls, from 0 to 1")
         self._endpoint = Endpoint(
             base_url=base_url,
             model=model,
@@ -70,7 +74,7 @@ class OpenAIRewriter:
             budget=budget,
             bucket=bucket,
         )
-        self.deadline, self._picture, self._budget = deadline, picture, budget
+        self.deadline, self.max_failed, self._picture, self._budget = deadline, max_failed, picture, budget
         self._breaker, self._cache = breaker, cache
         self._lock, self._counts, self._calls = threading.Lock(), Counter[str](), 0
 
@@ -93,6 +97,17 @@ class OpenAIRewriter:
             self._counts.update([rewrite.fallback or "answered", *(["cached"] if cached else [])])
         return rewrite
 
+    @property
+    def source(self) -> str:
+        """The endpoint's address."""
+        return self._endpoint.source
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": "openai", "source": self.source, "model": self._endpoint.model, "prompt": prompt.FINGERPRINT,
+            "parameters": self._endpoint.parameters, "picture": self._picture.settings(),
+        }  # fmt: skip
+
     def counts(self) -> dict[str, int]:
         """`calls` (HTTP attempts of this object), `answered`, `cached`, and each kind of fallback that happened."""
         with self._lock:
@@ -107,6 +122,7 @@ class OpenAIRewriter:
 
     def _remembered(self, request: Request) -> tuple[Answer, bool]:
         key = answer_key(
+            source=self.source,
             model=self._endpoint.model,
             prompt=prompt.FINGERPRINT,
             request=request,
@@ -129,7 +145,7 @@ class OpenAIRewriter:
             messages = prompt.chat(request, self._image(request))
             call = Call(deadline=time.monotonic() + self.deadline)
             answer = self._endpoint.ask(messages, call)
-            healthy = True
+            healthy = parse_answer(answer).fallback != "empty"  # a model that answers says something
             return answer
         except Failure as failure:
             # Nothing was asked where the client itself held the call back.

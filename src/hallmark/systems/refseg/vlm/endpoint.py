@@ -15,6 +15,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from hallmark.checks import require
+from hallmark.systems.refseg.vlm.address import PORTS, has_port, one_spelling
 from hallmark.systems.refseg.vlm.base import Fallback
 from hallmark.systems.refseg.vlm.budget import Budget, TokenBucket
 from hallmark.systems.refseg.vlm.reply import MAX_TEXT, SCHEMA, Answer
@@ -74,6 +75,9 @@ class Endpoint:
         budget: every attempt is paid from it.
         bucket: every attempt waits for it.
 
+    Attributes:
+        source: the address in one spelling, which names the endpoint in caches and messages.
+
     Raises:
         ValueError: a setting that cannot work, or one that holds a secret; the secret is not repeated.
     """
@@ -100,6 +104,7 @@ class Endpoint:
         require(max_retries >= 0, "max_retries", max_retries, "a number of retries, 0 or more")
         require(max_reply_bytes >= 1024, "max_reply_bytes", max_reply_bytes, "1024 bytes or more")
         self.base_url, self.model, self.key_variable = base_url, model, key_variable
+        self.source = one_spelling(base_url)
         self.parameters = dict(parameters)
         self._most_out = _most_tokens(self.parameters)
         self._timeout, self._max_retries, self._max_reply_bytes = timeout, max_retries, max_reply_bytes
@@ -256,7 +261,7 @@ def _check_url(base_url: str) -> None:
     bare = parts.username is None and not parts.query and not parts.fragment
     # The other parts of an address are places where keys are put.
     require(bare, "base_url", "***", "an address without user, password, ? and #; the key comes from key_variable")
-    whole = parts.scheme in ("http", "https") and bool(parts.hostname)
+    whole = parts.scheme in PORTS and bool(parts.hostname) and has_port(parts)
     require(whole, "base_url", base_url, "an address such as https://api.siliconflow.cn/v1")
 
 

@@ -26,6 +26,7 @@ class LocalRewriter:
         max_tokens: of a reply.
         device: torch's name of it; `auto` for a GPU if there is one.
         picture: how images are shown; its format does not matter here.
+        max_failed: share of the calls of a phase that may fail before a run ends in an error.
         cache: None to run the model each time.
 
     Raises:
@@ -33,20 +34,33 @@ class LocalRewriter:
     """
 
     def __init__(
-        self, *, name: str, max_tokens: int, device: str, picture: PictureEncoder, cache: AnswerCache | None
-    ) -> None:
+        self, *, name: str, max_tokens: int, device: str, picture: PictureEncoder, max_failed: float,
+        cache: AnswerCache | None,
+    ) -> None:  # fmt: skip
         require(bool(name), "name", name, "the name of a model, or a folder")
         require(max_tokens >= 1, "max_tokens", max_tokens, "a number of tokens, 1 or more")
+        require(0 <= max_failed <= 1, "max_failed", max_failed, "a share of the calls, from 0 to 1")
         self._device, self._max_tokens = chosen_device(device), max_tokens
+        self.source, self.max_failed = name, max_failed
         self._processor, self._model, self._identity = _load(name, self._device)
         self._picture, self._cache = picture, cache
         self._lock = threading.Lock()
 
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": "local", "model": self._identity, "prompt": prompt.FINGERPRINT, "parameters": self._parameters(),
+        }  # fmt: skip
+
+    def _parameters(self) -> dict[str, Any]:
+        return {"max_tokens": self._max_tokens, "decoding": "greedy", "max_pixels": self._picture.max_pixels}
+
     def rewrite(self, request: Request) -> Rewrite:
         """Another wording of `request.query`, or the query itself and the reason; never raises."""
         start = time.perf_counter()
-        parameters = {"max_tokens": self._max_tokens, "decoding": "greedy", "max_pixels": self._picture.max_pixels}
-        key = answer_key(model=self._identity, prompt=prompt.FINGERPRINT, request=request, parameters=parameters)
+        key = answer_key(
+            source="local", model=self._identity, prompt=prompt.FINGERPRINT, request=request,
+            parameters=self._parameters(),
+        )  # fmt: skip
         answer = self._cache.get(key) if self._cache is not None else None
         cached, fallback = answer is not None, None
         if answer is None:

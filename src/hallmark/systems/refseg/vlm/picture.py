@@ -22,7 +22,8 @@ class PictureEncoder:
         self.max_pixels, self.format = max_pixels, format
 
     def settings(self) -> dict[str, int | str]:
-        return {"max_pixels": self.max_pixels, "format": self.format}
+        """What the bytes depend on beside the image."""
+        return {"max_pixels": self.max_pixels, "format": self.format, **_OPTIONS[self.format]}
 
     def picture(self, source: Path | bytes) -> Image.Image:
         """Raises OSError for what is not an image; the message names the file."""

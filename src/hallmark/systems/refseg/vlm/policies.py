@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from typing import Any
 
 from hallmark.checks import require
 from hallmark.storage.hashing import digest
@@ -33,6 +34,9 @@ class Identity:
     def rewrite(self, request: Request) -> Rewrite:
         return Rewrite(request.query)
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "identity"}
+
 
 class RuleNormaliser:
     """Common words in lower case for rare ones, the singular for the plural of a known word.
@@ -53,6 +57,9 @@ class RuleNormaliser:
         tokens = [self._singular(word) for word in words(request.query)]
         query = " ".join(self._replaced(tokens))
         return Rewrite(query or request.query, seconds=time.perf_counter() - start)
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "rules", "synonyms": {" ".join(rare): common for rare, common in self._table.items()}}
 
     def _singular(self, word: str) -> str:
         for ending, instead in (("ies", "y"), ("es", ""), ("s", "")):
@@ -91,6 +98,9 @@ class Oracle:
         known = self._expressions.get(request.sample_id)
         return Rewrite(request.query, "unknown_sample") if known is None else Rewrite(known)
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "oracle", "expressions": self._expressions}
+
 
 class Noisy:
     """`rewriter`, of whose answers a share `p` is replaced by the wording of another sample.
@@ -106,6 +116,8 @@ class Noisy:
         require(0 <= p <= 1, "p", p, "a probability, between 0 and 1")
         require(seed >= 0, "seed", seed, "0 or more")
         self._rewriter, self._p, self._seed = rewriter, p, seed
+        self.source: str = getattr(rewriter, "source", type(rewriter).__name__)
+        self.max_failed: float = getattr(rewriter, "max_failed", 1.0)
         self._expressions = read_texts(expressions, "expressions")
         require(len(self._expressions) > 1, "expressions", len(self._expressions), "the wordings of 2 samples or more")
         self._ids = sorted(self._expressions)
@@ -119,6 +131,12 @@ class Noisy:
         if request.sample_id in self._expressions and self._ids[at] >= request.sample_id:
             at += 1
         return Rewrite(self._expressions[self._ids[at]])
+
+    def settings(self) -> dict[str, Any]:
+        return {
+            "kind": "noisy", "rewriter": self._rewriter.settings(), "p": self._p, "seed": self._seed,
+            "expressions": self._expressions,
+        }  # fmt: skip
 
 
 class Destructive:
@@ -140,6 +158,9 @@ class Destructive:
             opposite = [word for word in tokens if word in FUNCTION_WORDS]
         return Rewrite(" ".join(opposite) or "something")
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "destructive", "mode": self._mode}
+
 
 class Injected:
     """Answers as an attacker would, through the same checks as every reply; which of `HOSTILE` depends on the sample.
@@ -159,12 +180,18 @@ class Injected:
         seconds = time.perf_counter() - start
         return Rewrite(request.query if query is None else query, fallback, seconds)
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "injected", "replies": list(self._replies)}
+
 
 class TimeOut:
     """An endpoint that never answers, without the waiting."""
 
     def rewrite(self, request: Request) -> Rewrite:
         return Rewrite(request.query, "timeout")
+
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "timeout"}
 
 
 def _draws(seed: int, sample_id: str) -> tuple[float, int]:

@@ -90,6 +90,8 @@ def parse_answer(answer: Answer) -> Parsed:
     """Read the text of `answer`, with regard to what the endpoint said about it."""
     if answer.refused:
         return Parsed(None, "refusal")
+    if not answer.text.strip():
+        return Parsed(None, "too_long" if answer.cut else "empty")
     parsed = parse_text(answer.text)
     return Parsed(None, "too_long") if answer.cut and parsed.fallback in ("malformed", "schema") else parsed
 
