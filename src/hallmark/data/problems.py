@@ -8,6 +8,9 @@ from enum import StrEnum
 import pandas as pd
 
 from hallmark.checks import require
+from hallmark.storage.printing import shortened
+
+_DETAIL = 500  # characters of a sentence that are kept
 
 
 class Policy(StrEnum):
@@ -47,8 +50,11 @@ class Problems:
         self.found: list[Problem] = []
 
     def add(self, row_id: str, kind: str, detail: str) -> bool:
-        """Note a finding; True if its row stays."""
-        self.found.append(Problem(row_id, kind, detail))
+        """Note a finding; True if its row stays.
+
+        What the row's id and file names hold that cannot be printed is written out, in one line.
+        """
+        self.found.append(Problem(shortened(row_id), kind, shortened(detail, _DETAIL)))
         return self._policies[kind] is Policy.KEEP
 
     def raise_if_fatal(self) -> None:

@@ -12,13 +12,14 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from hallmark.learning.encoders.weights import safe_load
-from hallmark.runs.archive import printable, unpack
+from hallmark.runs.archive import unpack
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TEST, looks_from
 from hallmark.statistics.tables import table_metrics
 from hallmark.storage.files import read_json
+from hallmark.storage.printing import printable
 
 WEIGHTS = "weights.safetensors"
 _PROBLEMS, _SHOWN = 20, 500  # at most so many findings are listed, of so many characters each

@@ -10,6 +10,7 @@ from typing import IO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from hallmark.storage.files import atomic_path
+from hallmark.storage.printing import printable, shortened
 
 MANIFEST = "MANIFEST.sha256"  # in the format of `sha256sum --check`
 _CHECKSUM = 64  # the archive's comment, its last bytes: SHA-256 of all bytes before them, in hexadecimal
@@ -103,7 +104,7 @@ def check_names(names: Iterable[str]) -> None:
                for level in range(1, len(parts))}  # fmt: skip
     for name in every:
         if reason := _objection(name, folders):
-            raise ArchiveError(f"refused, because it holds the name {_short(name)}: {reason}")
+            raise ArchiveError(f"refused, because it holds the name '{shortened(name)}': {reason}")
     if len(set(every)) < len(every):
         raise ArchiveError("refused, because it holds a name twice")
 
@@ -112,11 +113,6 @@ def listed(problems: Sequence[str], separator: str = "; ") -> str:
     """The first of `problems`, in characters that a terminal can print."""
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return printable(separator.join([*problems[:_SHOWN], *more]))
-
-
-def printable(text: str) -> str:
-    """`text` with its control characters written out, but for ends of lines."""
-    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)
 
 
 def _objection(name: str, folders: set[str]) -> str | None:
@@ -133,10 +129,6 @@ def _objection(name: str, folders: set[str]) -> str | None:
     if len(name.encode()) > _NAME_BYTES or any(len(part.encode()) > _PART_BYTES for part in parts):
         return f"longer than {_PART_BYTES} bytes in one part, or {_NAME_BYTES} in all"
     return "both a file and a folder" if name in folders else None
-
-
-def _short(name: str) -> str:
-    return ascii(name) if len(name) <= 100 else f"{name[:60]!a}… ({len(name):,} characters)"
 
 
 def _add(archive: ZipFile, name: str, source: Path | str) -> None:
@@ -223,7 +215,7 @@ def _checked(archive: ZipFile, path: Path) -> tuple[str, list[str]]:
         raise ArchiveError(f"{path}: {error}") from None
     for entry in archive.infolist():
         if reason := _unreadable(entry):
-            raise ArchiveError(f"{path}: refused, because {_short(entry.filename)} {reason}")
+            raise ArchiveError(f"{path}: refused, because '{shortened(entry.filename)}' {reason}")
     size, packed = sum(entry.file_size for entry in archive.infolist()), path.stat().st_size
     if size > max(_UNPACKED_BYTES, _UNPACKED_RATIO * packed):
         raise ArchiveError(f"{path}: refused as a decompression bomb: {packed:,} bytes that unpack to {size:,}")

@@ -1,8 +1,14 @@
 """Files that people bring: only a regular file is read, and whatever goes wrong names it."""
 
 import os
+import re
 import stat
+import unicodedata
 from pathlib import Path
+
+from hallmark.storage.printing import shortened
+
+_LONGEST_PART, _LONGEST_PATH = 255, 2048  # bytes of a file's name, and of a path below a folder
 
 
 class UnreadableFileError(OSError):
@@ -11,6 +17,50 @@ class UnreadableFileError(OSError):
 
 class MissingFileError(UnreadableFileError, FileNotFoundError):
     """There is no such file."""
+
+
+class UnsafePathError(UnreadableFileError):
+    """A name that is no path below its folder; the message shows it and says why."""
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """`folder / name`, where `name` comes from a file that somebody else may have made.
+
+    It need not exist. Links may lead to other places below `folder`, and `folder` itself may be one.
+
+    Raises:
+        UnsafePathError: as `check_name`, and for a link that leads out of `folder`.
+    """
+    check_name(name)
+    path = folder / name
+    try:
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+    except OSError as error:
+        raise UnsafePathError(f"{path}: {error.strerror}") from error
+    if not inside:
+        raise UnsafePathError(f"{path}: a link that leads out of {folder}")
+    return path
+
+
+def check_name(name: str) -> None:
+    """Raise `UnsafePathError` unless `name` is a path below some folder on any system, whatever lies there.
+
+    It is none if it is absolute, has `..` in it, a part longer than file systems allow, or characters that no file
+    name has: control characters, halves of surrogate pairs, and what stands for characters that could not be read.
+    """
+    parts = name.replace("\\", "/").split("/")
+    size = len(name.encode(errors="replace"))
+    if name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[\\/]", name):
+        reason = "is an absolute path"
+    elif ".." in parts:
+        reason = "leads out of its folder"
+    elif any(unicodedata.category(char) in ("Cc", "Cs") or char == "\ufffd" for char in name):
+        reason = "has characters that no file name has"
+    elif size > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_PART for part in parts):
+        reason = f"has {size:,} bytes; a file name has at most {_LONGEST_PART}"
+    else:
+        return
+    raise UnsafePathError(f"'{shortened(name)}' {reason}")
 
 
 def read_regular(path: Path) -> bytes:

@@ -54,7 +54,7 @@ def read_table(path: Path, *, required: Iterable[str] = (), delimiters: str = ",
         TableError: it is empty or damaged, has other delimiters, a blank line, a row of another number of fields than
             the header, a column twice, a quote without end, or lacks a required column.
     """
-    text, doubt = _decoded(path, read_regular(path))
+    text, doubt = _decoded(path, read_regular(path), tidy=tidy)
     delimiter = delimiter_of(text, delimiters)
     rows = _rows(path, text, delimiter, tidy=tidy)
     head = [name.lower() if tidy else name for name in _header(path, rows)]
@@ -96,13 +96,19 @@ def delimiter_of(text: str, delimiters: str = DELIMITERS) -> str:
     return max(delimiters, key=text.partition("\n")[0].count)
 
 
-def _decoded(path: Path, raw: bytes) -> tuple[str, str]:
-    """The text of a file and what is in doubt about it."""
+def _decoded(path: Path, raw: bytes, *, tidy: bool = False) -> tuple[str, str]:
+    """The text of a file and what is in doubt about it; in a `tidy` one a NUL is a matter of its cell, as U+FFFD."""
     decoded = decode(raw)
+    if tidy and decoded.doubt and b"\0" in raw and not decode(_without_nuls(raw)).doubt:
+        return decode(_without_nuls(raw)).text, f"{path}: {decoded.doubt}"
     if decoded.doubt and "\ufffd" in decoded.text:
         line = decoded.text[: decoded.text.index("\ufffd")].count("\n") + 1
         raise TableError(f"{path}, line {line}: {decoded.doubt}")
     return decoded.text, f"{path}: {decoded.doubt}" if decoded.doubt else ""
+
+
+def _without_nuls(raw: bytes) -> bytes:
+    return raw.replace(b"\0", "\ufffd".encode())
 
 
 def _rows(path: Path, text: str, delimiter: str, *, tidy: bool) -> Iterator[Row]:

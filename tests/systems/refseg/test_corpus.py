@@ -4,6 +4,7 @@ import pickle
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ from hallmark.systems.refseg import sources
 from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, Corpus, read_corpus, size_bucket
 from hallmark.systems.refseg.masks import decode, encode, rle_from_text
 from hallmark.systems.refseg.sample import generate
+from hostile import NAMES, OUTSIDE
 
 H, W = 20, 30
 MASK = pa.struct({"counts": pa.string(), "size": pa.list_(pa.int32())})
@@ -294,3 +296,52 @@ def test_the_sample_world(tmp_path, read):
     assert controls.map(lambda text: rle_from_text(text)["size"] == [96, 96]).all()
     assert all(corpus.images["objects"].map(len) >= 3)
     assert sources.ParquetPictures([folder / "test.parquet"]).read(0).shape == (96, 96, 3)
+
+
+def outside_and_links(folder: Path) -> None:
+    """A good picture in `folder`, one beside it, and a link from the one to the other."""
+    folder.mkdir()
+    (folder / "good.png").write_bytes(png(1))
+    (folder.parent / OUTSIDE).write_bytes(png(2))
+    (folder / "link.png").symlink_to(folder.parent / OUTSIDE)
+
+
+def refused(problems: Problems) -> list[str]:
+    assert all(text.isprintable() and len(text) < 600 for p in problems.found for text in (p.id, p.detail))
+    assert {problem.kind for problem in problems.found} == {"unsafe_path"}
+    return [problem.id for problem in problems.found]
+
+
+def test_names_and_links_in_a_list_of_annotations_that_lead_out_of_the_folder(tmp_path, read):
+    outside_and_links(tmp_path / "world")
+    names = [*NAMES.values(), "a\ud800b", "link.png", "good.png"]
+    records = [{"image_id": f"image {number}", "file_name": name, "samples": [sample(number)]}
+               for number, name in enumerate(names)]  # fmt: skip
+    records += [{"image_id": name, "file_name": "good.png", "samples": [sample(100 + number)]}
+                for number, name in enumerate(names[:-2])]  # fmt: skip
+    more = [sample(200), *(sample(0) | {"id": name} for name in names[:-2])]
+    records.append({"image_id": "many", "file_name": "good.png", "samples": more})
+    (tmp_path / "world" / "annotations.jsonl").write_text("\n".join(map(json.dumps, records)))
+    corpus, problems = read(tmp_path / "world")
+    assert corpus.samples["id"].tolist() == [f"{len(names) - 1}#0", "200#0"]
+    assert len(refused(problems)) == len(names) - 1 + 2 * (len(names) - 2)
+    assert [corpus.images["digest"][position] for position in range(len(names) - 1)] == [""] * (len(names) - 1)
+
+
+def test_names_in_a_list_of_expressions_that_lead_out_of_the_folder(tmp_path, read):
+    outside_and_links(tmp_path / "own")
+    names = [*NAMES.values(), "link.png", "good.png"]
+    rows = pd.DataFrame({"image": names, "expression": "the dog"})
+    rows.to_csv(tmp_path / "own" / "expressions.csv", index=False)
+    corpus, problems = read(tmp_path / "own")
+    assert corpus.samples["id"].tolist() == ["good.png#0"] and len(refused(problems)) == len(names) - 1
+
+
+def test_paths_in_a_parquet_file_that_lead_out_of_its_folder(tmp_path, read):
+    outside_and_links(tmp_path / "world")
+    names = [*NAMES.values(), "link.png", "good.png"]
+    records = [record(number) for number in range(len(names))]
+    for entry, name in zip(records, names, strict=True):
+        entry["image"] |= {"bytes": None, "path": name}
+    corpus, problems = read(write(tmp_path / "world" / "x.parquet", *records, rows=5))
+    assert corpus.samples["group"].tolist() == [str(len(names) - 1)] and len(refused(problems)) == len(names) - 1

@@ -15,7 +15,7 @@ CLASSES = ["negative", "neutral", "positive"]
 POLICY = {
     "missing_image": "skip", "unreadable_image": "skip", "missing_text": "skip", "empty_text": "keep",
     "cmyk_image": "keep", "unknown_tag": "skip", "duplicate_id": "skip", "damaged_metadata": "keep",
-    "unreadable_text": "skip", "uncertain_encoding": "keep", "empty_id": "skip",
+    "unreadable_text": "skip", "uncertain_encoding": "keep", "empty_id": "skip", "unsafe_path": "skip",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Files and lists as they come: each fault is named, and treated as configured."""
 
 import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 from hallmark.data.images import read_image
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.systems.sentiment.corpus import REPAIRABLE, read_corpus
+from hostile import NAMES, OUTSIDE
 
 CLASSES = ["negative", "neutral", "positive"]
 
@@ -317,3 +319,22 @@ def test_no_corpus_at_all(cache, policy, tmp_path):
     for folder in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(ValueError, match=r"folder='.*': expected a folder with train\.txt .* is missing"):
             read_corpus(Path(folder), CLASSES, Problems(policy, repairable=REPAIRABLE), cache)
+
+
+def test_ids_and_links_that_lead_out_of_the_corpus_are_listed_and_not_read(corpus, read, policy):
+    corpus.add("good")
+    for place in (corpus.folder, corpus.folder.parent):
+        (place / f"{OUTSIDE}.txt").write_text("secret")
+        shutil.copy(corpus.picture("good"), place / f"{OUTSIDE}.jpg")
+    linked = [(corpus.text(corpus.add("text")), ".txt"), (corpus.picture(corpus.add("picture")), ".jpg")]
+    for path, suffix in linked:
+        path.unlink()
+        path.symlink_to(corpus.folder.parent / f"{OUTSIDE}{suffix}")
+    corpus.rows += [(f'"{name}"', "positive") for name in NAMES.values()]
+    corpus.write_list()
+    samples, _, problems = read(policy)
+    assert samples["id"].tolist() == ["good"]
+    assert problems.counts() == {"unsafe_path": len(NAMES) + 2, "uncertain_encoding": 1}  # of the list, with its NUL
+    details = [problem.detail for problem in problems.found]
+    assert all(f"data/{name}: a link that leads out" in " ".join(details) for name in ("text.txt", "picture.jpg"))
+    assert all(text.isprintable() and len(text) < 300 for p in problems.found for text in (p.id, p.detail))

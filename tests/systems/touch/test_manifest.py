@@ -1,11 +1,16 @@
 """The list of recordings as people write it."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from hallmark.checks import SettingError
 from hallmark.data.problems import Problems
+from hallmark.systems.touch import manifest
 from hallmark.systems.touch.corpus import KINDS, REPAIRABLE
 from hallmark.systems.touch.manifest import read_manifest, read_table
+from hostile import NAMES, OUTSIDE
 from systems.touch.conftest import CLASSES, POLICY
 
 
@@ -103,3 +108,22 @@ def test_lists_of_another_layout(folder, content, message):
     with pytest.raises(SettingError, match=message) as caught:
         read(folder.path)
     assert caught.value.key == "folder"
+
+
+def test_ids_paths_and_links_that_lead_out_of_the_folder_are_listed_and_not_read(folder, monkeypatch):
+    folder.add("good")
+    outside = folder.path.parent / OUTSIDE
+    shutil.copy(folder.path / "good.npz", outside)
+    for name in NAMES.values():
+        folder.rows.append([name, "A", "lab", "tap", "calm", "good.npz", ""])
+    for number, name in enumerate(NAMES.values()):
+        folder.rows.append([f"signals {number}", "A", "lab", "tap", "calm", name, ""])
+        folder.rows.append([f"frames {number}", "A", "lab", "tap", "calm", "good.npz", name])
+    (folder.path / "link.npz").symlink_to(outside)
+    folder.rows.append(["link", "A", "lab", "tap", "calm", "link.npz", ""])
+    read_files: list[Path] = []
+    monkeypatch.setattr(manifest, "digest_file", lambda path: read_files.append(path) or "0" * 32)
+    table, problems = read(folder.write())
+    assert table["id"].tolist() == ["good"] and read_files == [folder.path / "good.npz"]
+    assert problems.counts() == {"unsafe_path": 3 * len(NAMES) + 1}
+    assert all(text.isprintable() and len(text) < 300 for p in problems.found for text in (p.id, p.detail))

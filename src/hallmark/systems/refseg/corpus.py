@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ from hallmark.data.images import read_image
 from hallmark.data.problems import Problems
 from hallmark.storage.arrays import ArrayStore
 from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.regular import UnsafePathError, check_name
 from hallmark.systems.refseg.masks import Rle, areas, parse_rle, rle_text
 from hallmark.systems.refseg.sources import Pictures, open_source
 
 # Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.
 REPAIRABLE = ("empty_mask",)
-KINDS = (*REPAIRABLE, "unreadable_image", "mask_size", "damaged_mask", "empty_sentence", "duplicate_id")
+KINDS = (*REPAIRABLE, "unreadable_image", "mask_size", "damaged_mask", "empty_sentence", "duplicate_id", "unsafe_path")
+LATER_KINDS = {"unsafe_path": "skip"}  # policies of kinds that the stored configurations of earlier runs do not name
 
 NO_TARGET, UNKNOWN = "no target", "unknown"
 SIZES = [NO_TARGET, "small", "medium", "large"]
@@ -77,8 +78,9 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     rows, seen = [], set[str]()
     for position, (record, scan) in enumerate(zip(records, scans, strict=True)):
         place = f"{record['file_name']} (image {record['image_id']})"
-        if not scan["readable"]:
-            problems.add(str(record["image_id"]), "unreadable_image", f"{place}: {_why(pictures, position)}")
+        if problem := _problem(record, pictures, position, readable=bool(scan["readable"])):
+            kind, detail = problem
+            problems.add(str(record["image_id"]), kind, f"{place}: {detail}")
             continue
         width, height = scan["size"].tolist()
         for sample in record["samples"] or ():
@@ -96,6 +98,11 @@ def _rows(
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:  # fmt: skip
     name, place = str(sample["id"]), f"{place}, sample {sample['id']}"
+    try:
+        check_name(name)
+    except UnsafePathError as error:
+        problems.add(name, "unsafe_path", f"{place}: {error}")
+        return []
     if name in seen:
         problems.add(name, "duplicate_id", f"{place}: listed more than once")
         return []
@@ -198,11 +205,16 @@ def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], 
     return np.asarray(image.resize((32, 32), Image.Resampling.BOX)), image.size, True
 
 
-def _why(pictures: Pictures, position: int) -> str:
+def _problem(
+    record: Mapping[str, Any], pictures: Pictures, position: int, *, readable: bool
+) -> tuple[str, str] | None:  # fmt: skip
+    """Kind and detail of what keeps an image from being used; None where nothing does."""
     try:
-        content = pictures.content(position)
-        with Image.open(BytesIO(content)) as image:
-            image.load()
+        check_name(str(record["image_id"]))
+        if not readable:
+            pictures.read(position)
+    except UnsafePathError as error:
+        return "unsafe_path", str(error)
     except OSError as error:
-        return str(error)
-    return "was unreadable when it was first scanned"
+        return "unreadable_image", str(error)
+    return None if readable else ("unreadable_image", "was unreadable when it was first scanned")

@@ -26,7 +26,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.seeds import fold_in
-from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, read_corpus
+from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus
 from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.sample import generate
@@ -85,6 +85,7 @@ class ExpressionDataModule(DataModule):
         super().__init__(
             classes={}, batch_size=batch_size, num_workers=0, augment=None, split=split, leakage=leakage, seed=seed,
         )  # fmt: skip
+        on_problem = {**LATER_KINDS, **on_problem}
         kinds = f"a policy for each of {', '.join(KINDS)}"
         require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
         self.problems = Problems(on_problem, repairable=REPAIRABLE)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError
 from hallmark.data.images import read_image
+from hallmark.storage.regular import path_below, read_regular
 
 ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
 _COLUMNS = ("image", "image_id", "file_name", "samples")
@@ -44,14 +45,19 @@ class Pictures(ABC):
 
 
 class FilePictures(Pictures):
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+    """Images in a folder or in `images/` below it, by the names that a list gives them."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, list(names)
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
     def content(self, position: int) -> bytes:
-        return self.paths[position].read_bytes()
+        name = self.names[position]
+        path = path_below(self.folder, name)
+        below = path_below(self.folder, f"images/{name}")
+        return read_regular(below if below.is_file() and not path.is_file() else path)
 
 
 class ParquetPictures(Pictures):
@@ -66,7 +72,7 @@ class ParquetPictures(Pictures):
             self._groups += [(file, group) for group in range(metadata.num_row_groups)]
             lengths += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self._ends = np.cumsum(lengths, dtype=int)
-        self._held: tuple[int, list[bytes | None]] | None = None
+        self._held: tuple[int, list[Any]] | None = None
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -80,25 +86,34 @@ class ParquetPictures(Pictures):
             file, group = self._groups[place]
             # No open file is kept: forked workers would share its position.
             column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
-            self._held = place, [_image_bytes(value, file) for value in column.to_pylist()]
-        found = self._held[1][position - int(self._ends[place])]
+            self._held = place, column.to_pylist()
+        file = self._groups[place][0]
+        found = _image_bytes(self._held[1][position - int(self._ends[place])], file)
         if found is None:
-            raise OSError(f"{self._groups[place][0]}: row {position} has no image")
+            raise OSError(f"{file}: row {position} has no image")
         return found
 
     def contents(self) -> Iterator[bytes | None]:
         for file in self.files:
             for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
-                yield from (_image_bytes(value, file) for value in batch.column("image").to_pylist())
+                for value in batch.column("image").to_pylist():
+                    try:
+                        yield _image_bytes(value, file)
+                    except OSError:
+                        yield None
 
 
 def _image_bytes(value: Any, file: Path) -> bytes | None:
-    """The bytes of an image cell: themselves, or a struct of bytes and path, as Hugging Face datasets write it."""
+    """The bytes of an image cell: themselves, or a struct of bytes and path, as Hugging Face datasets write it.
+
+    Raises:
+        OSError: the path is none below the folder of `file`, or nothing can be read there.
+    """
     if isinstance(value, dict):
         if value.get("bytes") is not None:
             return value["bytes"]
-        path = file.parent / (value.get("path") or ".")
-        return path.read_bytes() if path.is_file() else None
+        name = value.get("path")
+        return read_regular(path_below(file.parent, name)) if name else None
     return value
 
 
@@ -167,20 +182,31 @@ def _from_parquet(files: Sequence[Path]) -> tuple[list[dict[str, Any]], Pictures
 
 
 def _from_lines(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
-    path, records, paths = folder / ANNOTATIONS, [], []
+    path, records, names = folder / ANNOTATIONS, [], []
     for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = _parsed(line)
             image = record.get("image") or record["file_name"]
             name = image["path"] if isinstance(image, dict) else image
             records.append({"file_name": name, **record, "image_id": record["image_id"], "samples": record["samples"]})
-            paths.append(_beside(folder, name))
+            if not isinstance(name, str):
+                raise TypeError(f"image {name!r}")
+            names.append(name)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             expected = "a JSON object with image_id, samples, and image or file_name"
             raise ValueError(f"{path}, line {number}: expected {expected}; {error!r}") from error
-    return records, FilePictures(paths)
+    return records, FilePictures(folder, names)
+
+
+def _parsed(line: str) -> Any:
+    """A line of JSON; halves of surrogate pairs, which can be escaped there and written nowhere, become U+FFFD."""
+    value = json.loads(line)
+    if "\\ud" in line.lower():
+        raw = json.dumps(value, ensure_ascii=False).encode(errors="surrogatepass")
+        value = json.loads(raw.decode(errors="replace"))
+    return value
 
 
 def _from_expressions(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
@@ -190,13 +216,9 @@ def _from_expressions(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
     table.columns = table.columns.str.strip().str.lower()
     if not {"image", "expression"} <= set(table):
         raise ValueError(f"{path}: needs the columns image and expression; found {', '.join(table.columns)}")
-    records, paths = [], []
+    records, names = [], []
     for name, rows in table.groupby("image", sort=False):
         sample = {"id": name, "sentences": rows["expression"].tolist(), "mask": None}
         records.append({"image_id": name, "file_name": name, "samples": [sample]})
-        paths.append(_beside(folder, str(name)))
-    return records, FilePictures(paths)
-
-
-def _beside(folder: Path, name: str) -> Path:
-    return next((path for path in (folder / name, folder / "images" / name) if path.is_file()), folder / name)
+        names.append(str(name))
+    return records, FilePictures(folder, names)

@@ -15,7 +15,14 @@ from hallmark.data.problems import Problems
 from hallmark.data.text import normalise_text
 from hallmark.storage.decoding import DecodedText, decode, doubt_beside
 from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
+from hallmark.storage.regular import (
+    MissingFileError,
+    UnreadableFileError,
+    UnsafePathError,
+    check_name,
+    path_below,
+    read_regular,
+)
 from hallmark.storage.tables import read_table
 
 LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
@@ -28,10 +35,11 @@ REPAIRABLE = (
     "missing_image", "unreadable_image", "missing_text", "unreadable_text", "empty_text", "cmyk_image",
     "damaged_metadata", "uncertain_encoding",
 )  # fmt: skip
-KINDS = (*REPAIRABLE, "unknown_tag", "duplicate_id", "empty_id")
+KINDS = (*REPAIRABLE, "unknown_tag", "duplicate_id", "empty_id", "unsafe_path")
 # Policies of kinds that the stored configurations of earlier runs do not name.
 LATER_KINDS = {
     "unreadable_text": "skip", "damaged_metadata": "keep", "uncertain_encoding": "keep", "empty_id": "fatal",
+    "unsafe_path": "skip",
 }  # fmt: skip
 
 SLICES = {
@@ -56,6 +64,8 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
     for row_id in rows.loc[repeated, "id"]:
         problems.add(row_id, "duplicate_id", f"{row_id} is listed more than once")
     rows = rows[~repeated].reset_index(drop=True)
+    safe = [_is_safe(row_id, folder, problems) for row_id in rows["id"]]
+    rows = rows[np.array(safe, bool)].reset_index(drop=True)
     rows = _with_texts(rows, folder, problems)
     rows = _with_images(rows, folder, problems)
     scans = scan_images([Path(p) for p in rows["info_path"]], rows["image_digest"].tolist(), cache)
@@ -124,6 +134,17 @@ def _layout(cause: str) -> str:
         f"a folder with train.txt (lines guid,tag), test_without_label.txt, data/GUID.jpg and data/GUID.txt; {cause}. "
         "Without data, profile=sample with data.folder=null generates a corpus in this layout"
     )
+
+
+def _is_safe(row_id: str, folder: Path, problems: Problems) -> bool:
+    """Whether the text and the picture of a row are in the folder, wherever links lead."""
+    try:
+        check_name(row_id)
+        for suffix in (".txt", ".jpg"):
+            path_below(folder, f"data/{row_id}{suffix}")
+    except UnsafePathError as error:
+        return problems.add(row_id, "unsafe_path", str(error))
+    return True
 
 
 def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:

@@ -24,7 +24,9 @@ REPAIRABLE = (
 )  # fmt: skip
 KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_file", "wrong_rate", "too_short", "unobserved", "duplicate_id", "empty_id",
+    "unsafe_path",
 )  # fmt: skip
+LATER_KINDS = {"unsafe_path": "skip"}  # policies of kinds that the stored configurations of earlier runs do not name
 
 MISSING = ["none missing", "under 10 %", "10 to 25 %", "over 25 %"]
 _RATE_TOLERANCE = 0.01  # what clocks of one kind of device may differ by

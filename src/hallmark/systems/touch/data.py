@@ -21,7 +21,7 @@ from hallmark.data.sampling import Draw
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
 from hallmark.systems.touch.augment import SignalAugment
-from hallmark.systems.touch.corpus import KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
+from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
 from hallmark.systems.touch.manifest import TASKS
 from hallmark.systems.touch.normalise import METHODS, Normaliser, fit_normaliser
 from hallmark.systems.touch.perturb import PERTURBATIONS
@@ -75,6 +75,7 @@ class WindowDataModule(DataModule):
         require(rate is None or rate > 0, "rate", rate, "Hz above 0, or null")
         require(normalise in METHODS, "normalise", normalise, f"one of {', '.join(METHODS)}")
         require(unit in ("subject", "window"), "unit", unit, "subject or window")
+        on_problem = {**LATER_KINDS, **on_problem}
         kinds = f"a policy for each of {', '.join(KINDS)}"
         require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
         self.problems = Problems(on_problem, repairable=REPAIRABLE)

@@ -13,6 +13,7 @@ from hallmark.data.problems import Problems
 from hallmark.data.splits import target_column
 from hallmark.data.text import decode_text
 from hallmark.storage.hashing import digest_file
+from hallmark.storage.regular import UnsafePathError, check_name, path_below
 
 MANIFEST = "recordings.csv"
 TASKS = ("action", "state")
@@ -32,6 +33,7 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
     """
     rows = _table(folder, list(classes))
     rows = rows[[_has_an_id(row, problems) for row in rows.itertuples()]]
+    rows = rows[[_is_safe(row, folder, problems) for row in rows.to_dict("records")]]
     repeated = rows["id"].duplicated()
     for row_id in rows.loc[repeated, "id"]:
         problems.add(row_id, "duplicate_id", f"{MANIFEST}: {row_id} is listed more than once")
@@ -91,6 +93,17 @@ def _has_an_id(row: tuple, problems: Problems) -> bool:
     return bool(row.id) or problems.add("", "empty_id", f"{MANIFEST}: recording {row.Index + 1} has no id")  # type: ignore[attr-defined]
 
 
+def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
+    """Whether a recording has a plain name, and its files are in the folder, wherever links lead."""
+    try:
+        check_name(row["id"])
+        for column in ("signals", "frames"):
+            path_below(folder, _portable(row[column]))
+    except UnsafePathError as error:
+        return problems.add(row["id"], "unsafe_path", f"{MANIFEST}: {error}")
+    return True
+
+
 def _is_usable(row: dict[Any, Any], folder: Path, classes: Mapping[str, Sequence[str]], problems: Problems) -> bool:
     row_id, kept = row["id"], []
     if not row["subject"]:
@@ -107,4 +120,8 @@ def _is_usable(row: dict[Any, Any], folder: Path, classes: Mapping[str, Sequence
 
 
 def _path(folder: Path, name: str) -> Path:
-    return folder / name.replace("\\", "/")
+    return folder / _portable(name)
+
+
+def _portable(name: str) -> str:
+    return name.replace("\\", "/")
