@@ -35,6 +35,9 @@ class Restless:
     def rewrite(self, request: Request) -> Rewrite:
         return Rewrite(f"{request.expression} {' '.join(['please'] * len(request.history))}")
 
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "restless"}
+
 
 def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Scene]]:
     """The loop on crops, whose regions can be embedded one by one, with a cache of its own; and the scenes."""

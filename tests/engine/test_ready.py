@@ -188,14 +188,15 @@ def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, m
     assert look.covers([run]) and run.metrics["test"]["main"]["miou"] == 1 and not part.exists()
 
 
-def test_a_failed_run_begins_anew(ready, command, compose, monkeypatch):
+def test_a_failed_run_goes_on_with_what_was_answered(ready, command, compose, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(LoopModule, "table", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             command(*ready())
     assert Job.of(compose(*ready())).run.record.state is RunState.FAILED
+    monkeypatch.setattr(LoopModule, "_answered", lambda *_: pytest.fail("what was kept is asked again"))
     run = command(*ready())
-    assert (run.record.state, run.record.resumed, run.record.error) == (RunState.DONE, 0, None)
+    assert (run.record.state, run.record.resumed, run.record.error) == (RunState.DONE, 1, None)
 
 
 def test_repeats_over_seeds_are_a_set(ready, compose):

@@ -160,3 +160,14 @@ def test_an_encoder_has_one_key_in_all_processes() -> None:
 def test_a_batch_holds_at_least_one(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="batch_size=0"):
         FeatureStore(tmp_path, 0, "cpu")
+
+
+def test_a_plain_attribute_of_a_layer_is_part_of_the_key() -> None:
+    keys = []
+    for pooling in ("first", "last"):
+        tower = Tower()
+        tower.layers[0].pool_type = pooling  # as open_clip's text tower has it: no weight and not printed
+        keys.append(encoder_key(tower))
+    assert keys[0] != keys[1] != encoder_key(Tower())
+    trained = Tower().train()
+    assert encoder_key(trained) == encoder_key(Tower().eval())

@@ -64,12 +64,31 @@ class FeatureStore:
 def encoder_key(encoder: nn.Module) -> str:
     """Folder name for one encoder: hash of its class, layers, weights, dtype and preprocessing.
 
-    The layers as torch prints them tell apart what equal weights do not: activations, pooling, padding.
+    The layers as torch prints them tell apart what equal weights do not: activations, padding. So do the plain
+    attributes of the layers, such as the kind of pooling.
     """
     kind = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
     preprocessing = dict(encoder.preprocessing)  # type: ignore[arg-type]
-    named = {"kind": kind, "layers": repr(encoder), "weights": weights_digest(encoder), "preprocessing": preprocessing}
+    named = {
+        "kind": kind, "layers": repr(encoder), "attributes": _attributes(encoder), "weights": weights_digest(encoder),
+        "preprocessing": preprocessing,
+    }  # fmt: skip
     return digest(named)
+
+
+_STATES = frozenset({"training", "frozen", "name_or_path", "gradient_checkpointing", "grad_checkpointing"})
+
+
+def _attributes(encoder: nn.Module) -> dict[str, dict[str, Any]]:
+    """Plain public attributes of each layer by its name, less those that change no output in evaluation."""
+    return {
+        name: {
+            key: value
+            for key, value in vars(layer).items()
+            if not key.startswith("_") and key not in _STATES and isinstance(value, str | int | float | None)
+        }
+        for name, layer in encoder.named_modules()
+    }  # fmt: skip
 
 
 def weights_digest(module: nn.Module) -> str:

@@ -120,6 +120,9 @@ class ColourEncoder(RegionEncoder):
     def settings(self) -> dict[str, Any]:
         return {"kind": "colours", "abstains": self.abstains}
 
+    def text_settings(self) -> dict[str, Any]:
+        return {"kind": "words"}
+
     def embed_regions(self, regions: Regions) -> Tensor:
         middle = regions.pixels[:, :3, 2, 2].astype(int)
         nearest = np.linalg.norm(middle[:, None] - np.array(list(COLOURS.values())), axis=-1).argmin(axis=1)

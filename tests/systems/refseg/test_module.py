@@ -26,7 +26,14 @@ REWRITTEN = {"rewriter": RuleNormaliser(SYNONYMS), "max_iter": 2, "thresholds": 
 ANSWER = ["id", "prediction", "confidence", "probabilities", "info_chosen", "score"]
 
 
-class Talkative:
+class Unnamed:
+    """What has no settings."""
+
+    def settings(self) -> dict:
+        return {"kind": type(self).__name__}
+
+
+class Talkative(Unnamed):
     """Never says the same twice; keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -168,7 +175,7 @@ def test_rewriters_asked_side_by_side_answer_as_one_after_the_other(data_of, mod
 
 
 def test_a_loop_that_leads_astray_is_bounded_by_its_surest_step(data_of, module_of, table_of):
-    class Vague:
+    class Vague(Unnamed):
         def rewrite(self, request) -> Rewrite:
             return Rewrite("something")
 
@@ -180,7 +187,7 @@ def test_a_loop_that_leads_astray_is_bounded_by_its_surest_step(data_of, module_
 
 
 def test_fallbacks_are_counted_by_kind_and_keep_the_query(data_of, module_of, table_of, run_directory):
-    class Failing:
+    class Failing(Unnamed):
         kinds = iter(["timeout", "refusal", "timeout"] * 3)
 
         def rewrite(self, request) -> Rewrite:

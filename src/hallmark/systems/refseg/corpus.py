@@ -88,9 +88,14 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     samples = pd.DataFrame(rows, columns=None if rows else ["id", "group", "target", "sentence", "image"])
     if rows:
         samples["image_digest"] = [digests[position] for position in samples["image"]]
-        keys = zip(samples["image_digest"], samples["sentence"], samples["target"].fillna(""), strict=True)
-        samples["content"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in keys]
+        samples["content"] = row_contents(samples)
     return Corpus(samples, images, pictures, scans["thumbnail"])
+
+
+def row_contents(samples: pd.DataFrame) -> list[str]:
+    """Hash of image, sentence and target of each row."""
+    keys = zip(samples["image_digest"], samples["sentence"], samples["target"].fillna(""), strict=True)
+    return [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in keys]
 
 
 def _rows(

@@ -26,7 +26,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.seeds import fold_in
-from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus
+from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus, row_contents
 from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.sample import generate
@@ -112,7 +112,14 @@ class ExpressionDataModule(DataModule):
         samples = samples.dropna(subset="shuffled")
         if self.anchors == "shuffled":
             samples = samples.assign(sentence=samples["shuffled"], info_sentence=samples["shuffled"])
+            samples["content"] = row_contents(samples)  # other words are other data
         return samples
+
+    def identity(self, split: str) -> dict[str, Any]:
+        """All that the rows of `split` are, as the model sees them, in plain containers."""
+        rows = self.rows(split)[["id", "content", "target"]].sort_values("id")
+        perturbation = None if self.perturbation is None else view_name(self.perturbation) or repr(self.perturbation)
+        return {"rows": rows.astype(str).to_numpy().tolist(), "perturbation": perturbation, "seed": _VIEW_SEED}
 
     def check_samples(self) -> None:
         """Raise ValueError unless there is something to measure or to predict."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
 from typing import Any
@@ -22,7 +22,7 @@ from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
 from hallmark.systems.refseg.cost import Spent, total_calls, total_cost
-from hallmark.systems.refseg.data import Expression, Scene
+from hallmark.systems.refseg.data import Expression, ExpressionDataModule, Scene
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Thresholds
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
@@ -33,6 +33,7 @@ from hallmark.systems.refseg.vlm.base import Request, Rewrite, Rewriter
 from hallmark.systems.refseg.vlm.calls import CallCounts, TooManyFailures
 
 CALIBRATION, CALIBRATED = "calibration.json", "calibration"
+MODEL = "model.json"  # hashes of what the answers depend on, by setting
 CALLS = "cost/calibration_calls.json"
 _RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
 
@@ -93,8 +94,36 @@ class LoopModule(ReadyModule):
     def _kind(self) -> Kind:
         return Kind(loops=self.max_iter > 0, abstains=self.encoder.none is not None)
 
+    def settings(self) -> dict[str, Any]:
+        """All that calibration and answers depend on beside the data, in plain containers."""
+        temperature, thresholds = self._given
+        return {
+            "proposer": self.proposer.settings(),
+            "encoder": {"regions": self.encoder.settings(), "texts": self.encoder.text_settings()},
+            "position": self.ranker.position,
+            "rewriter": None if self.rewriter is None else self.rewriter.settings(),
+            "max_iter": self.max_iter, **self._looping, "budget": self.budget, "temperature": temperature,
+            "thresholds": None if thresholds is None else asdict(thresholds),
+        }  # fmt: skip
+
+    @cached_property
+    def _identity(self) -> dict[str, str]:
+        """A hash of each of the settings."""
+        return {name: digest(value) for name, value in self.settings().items()}
+
+    def _check_identity(self, path: Path) -> None:
+        """Raise ValueError where the run in `path` was begun with a model whose files or tables were others."""
+        before = read_json(path)
+        changed = sorted(name for name in self._identity if before.get(name) != self._identity[name])
+        if changed:
+            names = ", ".join(f"model.{name}" for name in changed)
+            raise ValueError(f"{path}: what {names} read for this run (weights, a table of words) has changed since; "
+                             "restore it, or make the run again with rerun=true")  # fmt: skip
+
     def settle(self, directory: Path) -> None:
         self._directory = directory
+        if (directory / MODEL).exists():
+            self._check_identity(directory / MODEL)
         if (directory / CALIBRATION).exists():
             found = Calibration.read(directory / CALIBRATION)
             self.temperature, self.thresholds = found.temperature, found.thresholds
@@ -102,7 +131,9 @@ class LoopModule(ReadyModule):
 
     def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
         assert self._directory is not None, "settle comes first"
+        assert isinstance(data, ExpressionDataModule), "calibrated on expressions"
         path, calls = self._directory / CALIBRATION, self._directory / CALLS
+        write_json(self._directory / MODEL, self._identity)
         self.calls = read_json(calls) if path.exists() and calls.exists() else {}
         if None not in self._given or path.exists():
             return
@@ -119,16 +150,12 @@ class LoopModule(ReadyModule):
             traces = self._passed(predict, self._traces, self.max_iter)
             write_json(calls, self.calls)
             thresholds, expected = fit_thresholds([Trace(**one) for one in traces], budget=self.budget)
-        Calibration(temperature, thresholds, expected, n, CALIBRATED, digest(self._settings(data))).write(path)
+        Calibration(temperature, thresholds, expected, n, CALIBRATED, self.calibration_digest(data)).write(path)
         self.settle(self._directory)
 
-    def _settings(self, data: DataModule) -> dict[str, Any]:
-        """What a calibration depends on beside the rewriter's mind."""
-        return {
-            "data": data.content, "proposer": self.proposer.settings(), "encoder": self.encoder.settings(),
-            "position": self.ranker.position, "rewriter": repr(type(self.rewriter)), "max_iter": self.max_iter,
-            **self._looping,
-        }  # fmt: skip
+    def calibration_digest(self, data: ExpressionDataModule) -> str:
+        """Hash of all that a calibration depends on: the model, and the rows of its split as the model sees them."""
+        return digest({"model": self._identity, "data": data.identity(CALIBRATED)})
 
     def _fitted_temperature(self, predict: Callable[[str], list[Any]]) -> float:
         found = self._passed(predict, self._best, 0)
@@ -197,7 +224,10 @@ class LoopModule(ReadyModule):
         if self._directory is None or not all(scene.keeps for scene in batch):
             return None
         ids = [expression.id for scene in batch for expression in scene.expressions]
-        asked = {"ids": ids, "temperature": self.temperature, **asdict(self.thresholds), "for": self._answer.__name__}
+        asked = {
+            "ids": ids, "scenes": [scene.digest for scene in batch], "model": self._identity,
+            "temperature": self.temperature, **asdict(self.thresholds), "for": self._answer.__name__,
+        }  # fmt: skip
         return self._directory / "partial" / f"{digest(asked)}.json"
 
     def _seen(self, batch: Sequence[Scene], spent: Spent) -> list[Seen]:

@@ -78,6 +78,16 @@ def test_settings_name_the_weights(folder, tmp_path):
     assert TransformersSam(name=str(tmp_path), device="cpu").settings() != first.settings()
 
 
+def test_settings_name_how_images_are_made_to_fit_and_not_where_the_files_lie(folder, tmp_path):
+    first = TransformersSam(name=str(folder), device="cpu")
+    first.model.save_pretrained(tmp_path)
+    first.processor.save_pretrained(tmp_path)
+    assert TransformersSam(name=str(tmp_path), device="cpu").settings() == first.settings()
+    first.processor.image_processor.image_mean = [0.5, 0.5, 0.5]
+    first.processor.save_pretrained(tmp_path)
+    assert TransformersSam(name=str(tmp_path), device="cpu").settings() != first.settings()
+
+
 def test_no_such_network(tmp_path):
     with pytest.raises(MissingWeightsError, match="Three ways"):
         TransformersSam(name="facebook/sam-vit-base", device="cpu")

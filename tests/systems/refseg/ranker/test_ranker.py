@@ -37,6 +37,9 @@ class Colours(RegionEncoder):
     def settings(self) -> dict[str, Any]:
         return {"joint": self.joint, "tint": self.tint, "view": self.view.settings()}
 
+    def text_settings(self) -> dict:
+        return {}
+
     def embed_regions(self, regions: Regions) -> Tensor:
         assert not torch.is_grad_enabled() and len(regions)
         self.seen.append(regions.image.tolist())

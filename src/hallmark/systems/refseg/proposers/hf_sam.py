@@ -1,5 +1,6 @@
 """SAM and SAM 2 as transformers has them."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +13,10 @@ from hallmark.checks import require
 from hallmark.features.store import weights_digest
 from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import local_path, published
+from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.proposers.points import PointModel
 
+_ORIGIN = ("_name_or_path", "transformers_version", "dtype")
 _KNOWN = ("sam", "sam2", "sam2_video")
 
 
@@ -43,9 +46,12 @@ class TransformersSam(PointModel[Embedding]):
         kind = self.model.config.model_type
         require(kind in _KNOWN, "name", name, f"a network of the type {', '.join(_KNOWN)}; this is {kind}")
         self._weights = weights_digest(self.model)
+        # How images are made to fit and how the layers work stand beside the weights, in files of their own.
+        files = (self.model.config, self.processor.image_processor)
+        self._rules = digest([_without_origin(json.loads(file.to_json_string())) for file in files])
 
     def settings(self) -> dict[str, Any]:
-        return {"kind": "transformers", "weights": self._weights}
+        return {"kind": "transformers", "weights": self._weights, "rules": self._rules}
 
     def embed(self, image: NDArray) -> Embedding:
         inputs = self.processor(images=image, return_tensors="pt")
@@ -70,3 +76,10 @@ class TransformersSam(PointModel[Embedding]):
             [logits[None]], [embedded.size], reshaped_input_sizes=[embedded.input_size], binarize=False
         )
         return found[0]
+
+
+def _without_origin(settings: Any) -> Any:
+    """`settings` without what says where a file came from and who wrote it, at any depth."""
+    if not isinstance(settings, dict):
+        return settings
+    return {name: _without_origin(value) for name, value in settings.items() if name not in _ORIGIN}

@@ -49,6 +49,9 @@ class ClipRegionEncoder(RegionEncoder):
     def settings(self) -> dict[str, Any]:
         return {"kind": "clip", "tower": encoder_key(self.image), "view": self.view.settings()}
 
+    def text_settings(self) -> dict[str, Any]:
+        return {"tower": encoder_key(self.text), "templates": self.templates, "scale": self.scale}
+
     def embed_regions(self, regions: Regions) -> Tensor:
         pixels = self._embedded(regions.pixels)
         if regions.context is None:

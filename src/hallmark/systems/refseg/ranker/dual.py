@@ -171,6 +171,9 @@ class DualEncoder(RegionEncoder):
         shown = {"view": self.view.settings(), "geometry": self.geometry, "context": self.joint}
         return {"kind": "dual", "weights": weights_digest(self), **shown}
 
+    def text_settings(self) -> dict[str, Any]:
+        return {"weights": weights_digest(self)}
+
     def embed_regions(self, regions: Regions) -> Tensor:
         pixels = torch.from_numpy(regions.pixels).to(self.device)
         if not self.view.alpha:

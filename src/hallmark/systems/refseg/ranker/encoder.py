@@ -38,6 +38,10 @@ class RegionEncoder(nn.Module, ABC):
         plain containers."""
 
     @abstractmethod
+    def text_settings(self) -> dict[str, Any]:
+        """All that `embed_texts`, `scale` and `none` depend on beside the texts, likewise."""
+
+    @abstractmethod
     def embed_regions(self, regions: Regions) -> Tensor:
         """Unit embeddings float32 [N, D] of regions of one or several images, N ≥ 1."""
 
