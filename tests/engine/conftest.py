@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tests.engine.releasing import NAME, git
+from tests.engine.releasing import NAME, git, seal_under
 from tests.engine.sweeping import PRESET, InProcess
 
 from hallmark.engine.evaluate import evaluate as evaluate_config
@@ -60,6 +60,7 @@ def fitted(compose, small, _shelf) -> Callable[..., Run]:
         job = Job.of(compose(*small, *overrides))
         shutil.copytree(made[overrides], job.directory)
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))  # the places are this test's own
+        seal_under(job.directory, Path(job.config.paths.seals))
         return job.run
 
     return fitted
@@ -112,6 +113,8 @@ def _trained_set(compose, small, cache, tmp_path_factory) -> Path:
 def place(_trained_set, tmp_path, monkeypatch) -> Path:
     """A clone, which is the working folder, and outputs with a set of two seeds that is ready to be released."""
     shutil.copytree(_trained_set, tmp_path, dirs_exist_ok=True)
+    for run in (tmp_path / "outputs" / NAME).glob("*/record.json"):
+        seal_under(run.parent, tmp_path / "outputs" / "seals")
     monkeypatch.chdir(tmp_path / "clone")
     for name in ("GIT_AUTHOR_NAME", "GIT_COMMITTER_NAME", "GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL"):
         monkeypatch.setenv(name, "a@b")

@@ -14,6 +14,7 @@ from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.finished import sealed_tables
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.sweep import sweep
+from hallmark.runs.looks import LabelledRows
 from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, receipts_of
 
@@ -159,3 +160,29 @@ def test_the_seal_is_kept_where_it_is_told(fit, compose, tmp_path, monkeypatch):
         evaluate_config(compose(f"run={fit(TFIDF).directory}", "split=test", command="evaluate"))
     (file,) = Path(tmp_path / "office").rglob("*.json")
     assert len(json.loads(file.read_text())["looks"]) == 1
+
+
+def test_another_policy_for_one_bad_row_does_not_open_a_corpus_again(fit, evaluate, corpus):
+    guid = pd.read_csv(corpus / "train.txt", dtype=str)["guid"][0]
+    (corpus / "data" / f"{guid}.txt").write_text("")
+    runs = [fit(TFIDF, f"data.folder={corpus}", f"data.on_problem.empty_text={policy}") for policy in ("skip", "keep")]
+    assert runs[0].record.data["content"] != runs[1].record.data["content"]
+    evaluate(runs[0], "split=test")
+    tests = [pd.read_csv(run.directory / "splits.csv").query("split == 'test'")["content"] for run in runs]
+    seen = len(set(tests[0]) & set(tests[1]))
+    with pytest.raises(SealedError, match=rf"of its {len(set(tests[1]))} different test rows {seen} \("):
+        evaluate(runs[1], "split=test")
+    assert [look.runs[0].run_id for look in receipts_of(runs[1])] == [runs[0].record.run_id]
+    evaluate(runs[1], "split=test", "seal.reason=a bad row")
+    assert [look.reason for look in receipts_of(runs[0])] == [None, "a bad row"]
+
+
+def test_a_run_that_did_not_store_its_rows_is_known_by_them_once_it_was_looked_at(run, evaluate):
+    splits = run.directory / "splits.csv"
+    table = pd.read_csv(splits, dtype=str)
+    table.drop(columns="content").to_csv(splits, index=False)
+    evaluate(run, "split=test")
+    assert pd.read_csv(splits, dtype=str).equals(table)
+    (look,) = receipts_of(run)
+    assert look.rows == LabelledRows.of(table[["content", "split"]].itertuples(index=False, name=None))
+    assert len(look.rows.test) == table[table["split"] == "test"]["content"].nunique()

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tests.engine.releasing import NAME, count, released
+from tests.engine.releasing import NAME, count, released, seal_under
 
 from hallmark.console import main
 from hallmark.engine.verify import verify
@@ -27,6 +27,8 @@ from hallmark.storage.files import write_json
 def _released(_trained_set, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("released")
     shutil.copytree(_trained_set, folder, dirs_exist_ok=True)
+    for run in (folder / "outputs" / NAME).glob("*/record.json"):
+        seal_under(run.parent, folder / "outputs" / "seals")
     (file,) = (folder / "outputs" / NAME).glob("*/repeats.json")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder / "clone")

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from tests.runs.looking import look_at
 
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.registry import STATES, Entry, find_entries, in_use
+from hallmark.runs.run import Run
 from hallmark.storage.files import write_json
 
 Maker = Callable[..., Record]
@@ -136,6 +138,19 @@ def test_a_receipt_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     shutil.move(tmp_path / "seals", tmp_path / "elsewhere")
     monkeypatch.setenv("HALLMARK_SEALS", str(tmp_path / "elsewhere"))
     assert [entry.test for entry in find_entries([tmp_path / name])] == ["opened", "opened", "sealed", None]
+
+
+def test_a_look_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
+    rows = [f"row {number}" for number in range(40)]
+    looked = make_run("a", test=rows[:20], train=rows[20:])
+    make_run("b", content="e" * 32, test=[*rows[15:20], *rows[25:]], train=["kept now"])
+    make_run("c", content="f" * 32, test=[f"new {number}" for number in range(20)], train=rows)
+    assert [entry.test for entry in find_entries([tmp_path])] == ["sealed", "sealed", "sealed"]
+    look_at(looked)
+    assert [entry.test for entry in find_entries([tmp_path])] == ["opened", "opened", "sealed"]
+    shutil.copytree(looked.directory.parent, tmp_path / "elsewhere" / "old" / "clip_final")
+    shutil.rmtree(tmp_path / "outputs")
+    assert [entry.test for entry in find_entries([tmp_path / "elsewhere"])] == ["opened", "opened", "sealed"]
 
 
 def repeats(tmp_path: Path, make_record: Maker, *, state: str) -> Path:

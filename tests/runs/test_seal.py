@@ -5,42 +5,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from tests.runs.looking import METRICS, Maker, look_at
 
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, Seal, SealedError, Subject, receipts_of, seal_of
 from hallmark.storage.hashing import digest_file
-
-Maker = Callable[..., Run]
-METRICS = {"main": {"accuracy": 0.75, "macro_f1": 0.5, "auroc": None, "n": 8}}
-
-
-@pytest.fixture
-def make_run(tmp_path: Path, make_record: Callable[..., Record]) -> Maker:
-    """A function from a run id and what differs to a finished run below `outputs/clip_final`."""
-
-    def make(run_id: str = "aaaa", *, content: str = "c" * 32, weights: bytes = b"", seals: str | None = None) -> Run:
-        directory = tmp_path / "outputs" / "clip_final" / run_id
-        (directory / "checkpoints").mkdir(parents=True)
-        (directory / "checkpoints" / "best.ckpt").write_bytes(weights or run_id.encode())
-        folder = seals or tmp_path / "outputs" / "seals"
-        paths = f"{{outputs: {tmp_path / 'outputs'}, seals: {folder}, run_dir: null}}"
-        (directory / "config.yaml").write_text(f"name: clip_final\nid: {run_id}\npaths: {paths}\n")
-        split = {"test": {"n": 8, "hash": f"split of {run_id}"}}
-        record = make_record(run_id=run_id, state=RunState.DONE, splits=split, data={"content": content})
-        record.write(directory)
-        return Run(directory)
-
-    return make
-
-
-def look_at(*runs: Run, reason: str | None = None, metrics: dict[str, Any] = METRICS) -> None:
-    with seal_of(runs[0]).opened(runs, reason=reason) as look:
-        for run in runs:
-            look.record(run, metrics)
 
 
 def test_a_look_leaves_a_receipt_with_what_was_looked_at(make_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,5 +96,5 @@ def _write(data: "DataModule", folder: Path) -> None:
 
     write_csv(folder / "problems.csv", data.problems.table())
     if not data.samples.empty:
-        write_csv(folder / "splits.csv", data.samples[["id", "group", "target", "split"]])
+        data.write_splits(folder)
         write_csv(folder / "leakage.csv", find_leaks(data.evidence())[0])

@@ -39,8 +39,8 @@ class DataModule(LightningDataModule, ABC):
     The engine calls `prepare` (read and split), `check` (leakage gate) and `bind` (what the model wants
     to see), then Lightning asks for loaders. `samples` holds one row a sample with the columns id,
     group, target (None if unlabelled), split, content (hash of all that the sample is made of),
-    `slice_*` and `info_*`. With several tasks each has a column `target_<task>`, and `target` is what
-    the split is stratified by.
+    `slice_*` and `info_*`. Where that hash depends on settings or labels too, a column source holds one that does not.
+    With several tasks each has a column `target_<task>`, and `target` is what the split is stratified by.
 
     Args:
         classes: by task, class names in the order of the logits; the task of a single-task system is `main`.
@@ -143,7 +143,7 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             LeakageError: after `leakage.csv` was written.
         """
-        write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]])
+        self.write_splits(directory)
         if self.problems.found:
             write_csv(directory / "problems.csv", self.problems.table())
         findings, verdicts = find_leaks(self.evidence())
@@ -152,6 +152,11 @@ class DataModule(LightningDataModule, ABC):
             if self.leakage_action == "stop":
                 raise LeakageError(findings)
         return {"action": self.leakage_action, "findings": len(findings), "checks": verdicts}
+
+    def write_splits(self, directory: Path) -> None:
+        """Write `splits.csv`: id, group, target, split and the content by which the test seal knows each row."""
+        content = self.samples["source" if "source" in self.samples else "content"]
+        write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]].assign(content=content))
 
     def check_share(self, world_size: int) -> None:
         """See that each of `world_size` processes gets a batch of training rows and a validation row.

@@ -17,9 +17,10 @@ from hallmark.engine.predict import load_weights, noting_calls, predict_split, p
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
+from hallmark.runs.looks import TEST, LabelledRows
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
-from hallmark.runs.seal import TEST, OpenLook, SealedError, seal_of
+from hallmark.runs.seal import OpenLook, SealedError, seal_of
 from hallmark.statistics.tables import table_metrics
 
 OUT_OF_FOLD = "out_of_fold"
@@ -173,9 +174,11 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
         one.data.rows(TEST)
         if not (one.run.directory / "predictions" / f"{TEST}.parquet").exists():
             _ = one.module  # weights, networks and calibration are read now
+        if LabelledRows.read(one.run.directory) is None:  # a run of a version that did not store them
+            one.data.write_splits(one.run.directory)
     seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
     assert len(seals) == 1, "one look is at one experiment on one data set"
-    with seal_of(runs[0]).opened(runs, reason=reason) as look:
+    with seal_of(*runs).opened(runs, reason=reason) as look:
         try:
             for one in finished:
                 one.look = look
@@ -192,7 +195,7 @@ def sealed_tables(runs: Sequence[Run], *, reason: str | None = None) -> list[pd.
         SealedError: the test split was opened for other runs and no reason is given.
     """
     paths = [run.directory / "predictions" / f"{TEST}.parquet" for run in runs]
-    if all(path.exists() for path in paths) and any(look.covers(runs) for look in seal_of(runs[0]).looks()):
+    if all(path.exists() for path in paths) and any(look.covers(runs) for look in seal_of(*runs).looks()):
         return [read_predictions(path) for path in paths]
     with ExitStack() as held:
         for run in runs:

@@ -39,6 +39,7 @@ from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.metrics import find_metric
+from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import write_csv, write_text
@@ -193,6 +194,7 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         problems=data.problems.counts(),
         data={**data.facts(), "content": data.content},
         parents=[job.config.init_from] if job.config.init_from else [],
+        seals=str(absolute_folder(Path(job.config.paths.outputs), job.config.paths.get("seals"))),
     )
 
 

@@ -13,10 +13,10 @@ from safetensors.torch import load_file
 
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.archive import unpack
+from hallmark.runs.looks import TEST, looks_from
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
 from hallmark.runs.run import Run
-from hallmark.runs.seal import TEST, looks_from
 from hallmark.statistics.tables import table_metrics
 from hallmark.storage.files import read_json
 from hallmark.storage.printing import printable

@@ -8,10 +8,10 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def holding(lock: Path, refusal: Callable[[], Exception]) -> Iterator[None]:
-    """Hold `lock`; raise `refusal()` at once where another process holds it."""
+def holding(lock: Path, refusal: Callable[[], Exception], *, seconds: float = 0) -> Iterator[None]:
+    """Hold `lock`; raise `refusal()` where another process holds it for more than `seconds`."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    own = FileLock(lock, timeout=0)
+    own = FileLock(lock, timeout=seconds)
     try:
         own.acquire()
     except Timeout:

@@ -44,6 +44,7 @@ class Record:
 
     Attributes:
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
+        seals: absolute folder of the receipts of looks, so that a copy of the run elsewhere still knows of them.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Record:
     wall_seconds: float = 0.0
     resumed: int = 0
     selected: dict[str, Any] | None = None
+    seals: str | None = None
     error: str | None = None
 
     @property

@@ -13,7 +13,9 @@ from statistics import fmean, stdev
 from typing import Any
 
 from hallmark.runs.locks import is_held
+from hallmark.runs.looks import LabelledRows, Look, earlier_looks
 from hallmark.runs.metrics import find_metric
+from hallmark.runs.receipts import ReceiptFolders
 
 # How an entry can stand: the states of a record, and a record that cannot be read.
 STATES = ("running", "done", "failed", "interrupted", "unreadable")
@@ -67,12 +69,13 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
         ValueError: a folder is not there.
     """
     found: dict[Path, Entry] = {}
+    receipts = _Receipts()
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         for directory, kind in _results(folder, _DEPTH):
             if directory.resolve() not in found:
-                found[directory.resolve()] = _entry(directory, kind, metric)
+                found[directory.resolve()] = _entry(directory, kind, metric, receipts)
     return list(found.values())
 
 
@@ -82,6 +85,38 @@ def in_use(directory: Path) -> bool:
     True also where that cannot be found out, such as without permission.
     """
     return any(map(is_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
+
+
+class _Receipts:
+    """Whether test splits were looked at, each folder of receipts read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ReceiptFolders], list[Look] | None] = {}
+
+    def state(self, directory: Path, record: dict[str, Any], metrics: dict[str, Any]) -> str | None:
+        """`opened`, `sealed`, or None where the data has no test split."""
+        if "test" not in record["splits"]:
+            return None
+        return "opened" if "test" in metrics or self._opened(directory, record) else "sealed"
+
+    def _opened(self, directory: Path, record: dict[str, Any]) -> bool:
+        """Also True where receipts cannot be read: that is for an evaluation to say, and not to be taken for a seal."""
+        name, content = record["name"], record.get("data", {}).get("content")
+        if content is None:
+            return False
+        folders = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
+        if any(file.exists() for file in folders.files_of(name, content)):
+            return True
+        if (name, folders) not in self._known:
+            try:
+                self._known[name, folders] = folders.looks(name, of_others=False)
+            except (ValueError, OSError):
+                self._known[name, folders] = None
+        looks = self._known[name, folders]
+        if not looks:
+            return looks is None
+        rows = LabelledRows.read(directory)
+        return bool(earlier_looks(looks, name=name, recipe=None, content=content, rows=rows).looks)
 
 
 def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Path, str]]:
@@ -104,9 +139,9 @@ def _children(folder: Path) -> list[str]:
         return []
 
 
-def _entry(directory: Path, kind: str, metric: str | None) -> Entry:
+def _entry(directory: Path, kind: str, metric: str | None, receipts: "_Receipts") -> Entry:
     try:
-        return _READERS[kind](directory, metric)
+        return _READERS[kind](directory, metric, receipts)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
         return Entry(
@@ -116,7 +151,7 @@ def _entry(directory: Path, kind: str, metric: str | None) -> Entry:
         )  # fmt: skip
 
 
-def _run(directory: Path, metric: str | None) -> Entry:
+def _run(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     record = _read(directory / "record.json")
     selected = record.get("selected") or {}
     wanted, value = selected.get("metric"), _number(selected.get("value"))
@@ -125,13 +160,13 @@ def _run(directory: Path, metric: str | None) -> Entry:
         wanted, value = metric, _found(metrics, metric)
     return Entry(
         kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory),
-        metric=wanted, value=value, std=None, n=None, test=_test(directory, record, metrics), seed=record["seed"],
-        repeat=None, started=_moment(record["started"]), seconds=_number(record["wall_seconds"]),
-        directory=str(directory), problem=_last_line(record.get("error")),
+        metric=wanted, value=value, std=None, n=None, test=receipts.state(directory, record, metrics),
+        seed=record["seed"], repeat=None, started=_moment(record["started"]),
+        seconds=_number(record["wall_seconds"]), directory=str(directory), problem=_last_line(record.get("error")),
     )  # fmt: skip
 
 
-def _set(directory: Path, metric: str | None) -> Entry:
+def _set(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     repeats = _read(directory / "repeats.json")
     wanted = metric or repeats["metric"]
     places = [directory / member["directory"] for member in repeats["members"]]
@@ -139,7 +174,7 @@ def _set(directory: Path, metric: str | None) -> Entry:
     found = [_found(_read_if_there(place / "metrics.json"), wanted) for place in measured]
     values = [value for value in found if value is not None]
     members = [(place, _read_if_there(place / "record.json")) for place in places]
-    tests = {_test(place, record, {}) for place, record in members if record}
+    tests = {receipts.state(place, record, {}) for place, record in members if record}
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
@@ -151,7 +186,7 @@ def _set(directory: Path, metric: str | None) -> Entry:
     )  # fmt: skip
 
 
-def _sweep(directory: Path, metric: str | None) -> Entry:
+def _sweep(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     manifest, summary = _read(directory / "manifest.json"), _read_if_there(directory / "summary.json")
     best = summary.get("best") or {}
     wanted = summary.get("metric") or manifest.get("metric")
@@ -165,7 +200,7 @@ def _sweep(directory: Path, metric: str | None) -> Entry:
     )  # fmt: skip
 
 
-_READERS: dict[str, Callable[[Path, str | None], Entry]] = {"run": _run, "set": _set, "sweep": _sweep}
+_READERS: dict[str, Callable[[Path, str | None, _Receipts], Entry]] = {"run": _run, "set": _set, "sweep": _sweep}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -197,19 +232,6 @@ def _number(value: Any) -> float | None:
 def _moment(started: str) -> str:
     datetime.fromisoformat(started)
     return started
-
-
-def _test(directory: Path, record: dict[str, Any], metrics: dict[str, Any]) -> str | None:
-    if "test" not in record["splits"]:
-        return None
-    return "opened" if "test" in metrics or _receipt(directory, record) else "sealed"
-
-
-def _receipt(directory: Path, record: dict[str, Any]) -> bool:
-    content = record.get("data", {}).get("content")
-    outputs = directory.resolve().parents[len(Path(record["name"]).parts)]
-    seals = Path(os.environ.get("HALLMARK_SEALS") or outputs / "seals")
-    return content is not None and (seals / record["name"] / f"{content}.json").exists()
 
 
 def _last_line(text: str | None) -> str | None:

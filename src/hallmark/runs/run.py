@@ -10,6 +10,7 @@ from typing import Any
 
 from hallmark.checks import Interrupted
 from hallmark.runs.locks import holding
+from hallmark.runs.receipts import COPY
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.storage.files import read_json, remove_stale, write_json, zip_damage
 from hallmark.storage.secrets import redacted
@@ -108,13 +109,13 @@ class Run:
         return None
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the lock that this process holds.
+        """Remove what an earlier run left, but for the lock that this process holds and receipts of its test split.
 
         The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
         """
         (self.directory / "record.json").unlink(missing_ok=True)
         for path in self.directory.iterdir():
-            if path.name == ".lock":
+            if path.name in (".lock", COPY):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

@@ -3,124 +3,79 @@
 import platform
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from hallmark.runs.locks import holding
+from hallmark.runs.identity import relevant_settings
+from hallmark.runs.locks import holding, is_held
+from hallmark.runs.looks import (
+    SAME_SHARE,
+    SEEN_SHARE,
+    TEST,
+    Earlier,
+    LabelledRows,
+    Look,
+    Metrics,
+    Subject,
+    earlier_looks,
+    hashes_to_text,
+)
+from hallmark.runs.receipts import COPY, ReceiptFolders, absolute_folder, outputs_of
 from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.run import Run
-from hallmark.storage.files import read_json, write_json
-from hallmark.storage.hashing import digest, digest_file
+from hallmark.storage.files import write_json
+from hallmark.storage.hashing import digest
 
-TEST = "test"
-Metrics = dict[str, dict[str, float | None]]
+__all__ = ["TEST", "Look", "OpenLook", "Seal", "SealedError", "Subject", "receipts_of", "seal_of"]
+
+# Settings that do not make another experiment: what is left is a copy of it under another name.
+_NAMES = ("name", "seed", "repeat")
+_DATA = ("folder", "source", "sample", "split", "extra", "on_problem", "leakage")
+
+_WAIT_SECONDS = 60  # for another process to note a look; that takes milliseconds
 
 
 class SealedError(ValueError):
     """The test split may not be looked at; the message shows who did."""
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A run that was looked at. Hashes are of its checkpoint or code, its config.yaml, its data and its test ids.
-
-    Attributes:
-        metrics: `{task: {metric: value}}` on the test split; None until they exist.
-    """
-
-    directory: str
-    run_id: str
-    checkpoint: str
-    config: str
-    data: str
-    split: str
-    metrics: Metrics | None = None
-
-    @classmethod
-    def of(cls, run: Run) -> "Subject":
-        assert run.record is not None
-        return cls(
-            str(run.directory), run.record.run_id, checkpoint=_model_of(run),
-            config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
-            split=str(run.record.splits.get(TEST, {}).get("hash")),
-        )  # fmt: skip
-
-    @property
-    def identity(self) -> tuple[str, ...]:
-        """What stays when the directory is moved."""
-        return self.run_id, self.checkpoint, self.config, self.data, self.split
-
-
-@dataclass
-class Look:
-    """A receipt: when the test split was opened, by which command, for which runs, and what they scored.
-
-    Attributes:
-        opened, completed: ISO 8601, UTC; `completed` is None until every run has its metrics.
-        reason: why it was opened again; None for a first look.
-        runs: one run, or all members of a set of repeats.
-    """
-
-    opened: str
-    host: str
-    command: str
-    reason: str | None
-    runs: list[Subject]
-    completed: str | None = None
-
-    @property
-    def metrics(self) -> Metrics:
-        """Test metrics, averaged over the runs; {} until the look is complete."""
-        known = [subject.metrics for subject in self.runs if subject.metrics]
-        if self.completed is None or not known:
-            return {}
-        return {task: {name: _mean([one[task][name] for one in known]) for name in known[0][task]} for task in known[0]}
-
-    def covers(self, runs: Sequence[Run]) -> bool:
-        """Whether it was complete and at these very runs, whatever others it was at as well."""
-        seen = {subject.identity for subject in self.runs}
-        return self.completed is not None and all(Subject.of(run).identity in seen for run in runs)
-
-    def __str__(self) -> str:
-        first = self.runs[0]
-        who = f"{first.directory} (run {first.run_id}, checkpoint {first.checkpoint[:12]})"
-        others = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
-        reason = f", reason: {self.reason}" if self.reason else ""
-        return f"{self.opened} on {self.host} by {who}{others}: {_scores(self)}{reason}"
-
-
 class Seal:
-    """The looks at the test split of one data set by one experiment, in `<folder>/<name>/<content>.json`.
+    """The looks at the test split of one data set by one experiment.
+
+    Receipts are written to `<folder>/<name>/<content>.json`, and a copy into the directory of each run that was
+    looked at.
 
     Args:
         folder: the setting `paths.seals`.
         name: of the experiment.
         content: fingerprint of the data set without its split, so that another split does not open it.
+        folders: where else receipts are written and looked for.
+        recipe: hash of what makes it the same experiment under another name.
+        rows: of the data set, by which it is known where its fingerprint is another.
     """
 
-    def __init__(self, folder: Path, name: str, content: str) -> None:
-        self.name, self.content = name, content
+    def __init__(
+        self, folder: Path, name: str, content: str, *, folders: ReceiptFolders | None = None,
+        recipe: str | None = None, rows: LabelledRows | None = None,
+    ) -> None:  # fmt: skip
+        self.name, self.content, self.recipe, self.rows = name, content, recipe, rows
+        self.folders = folders or ReceiptFolders((folder,))
         self.path = folder / name / f"{content}.json"
 
     def looks(self) -> list[Look]:
-        """Receipts, oldest first.
+        """Receipts of all looks that make another one a second look, oldest first.
 
         Raises:
-            ValueError: the file of receipts is damaged.
+            ValueError: a file of receipts is damaged.
         """
-        if not self.path.exists():
-            return []
-        try:
-            return looks_from(read_json(self.path)["looks"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self.path}: not a file of test receipts ({type(error).__name__}: {error})") from error
+        return self._earlier().looks
 
     @contextmanager
     def opened(self, runs: Sequence[Run], *, reason: str | None) -> Iterator["OpenLook"]:
@@ -133,32 +88,81 @@ class Seal:
         """
         subjects = [Subject.of(run) for run in runs]
         reason = (reason or "").strip() or None
-        with holding(self.path.with_suffix(".lock"), self._busy):
-            looks = self.looks()
-            look = _unfinished(looks, subjects)
-            if look is None:
-                if looks and not reason:
-                    raise SealedError(self._refusal(looks))
-                look = Look(_now(), platform.node(), shlex.join(sys.argv), reason, subjects)
-                looks.append(look)
-            look.reason = look.reason or reason
-            self._write(looks)
-            yield OpenLook(look, save=lambda: self._write(looks))
+        with ExitStack() as locks:
+            for file in self._written():
+                locks.enter_context(holding(file.with_suffix(".lock"), self._busy))
+            with self._noting():  # looks at other data with the same rows hold other locks
+                earlier = self._earlier()
+                look = _unfinished(earlier.looks, subjects)
+                if look is None:
+                    if earlier.looks and not reason:
+                        raise self._refusal(earlier)
+                    look = self._new_look(subjects, reason)
+                    earlier.looks.append(look)
+                look.reason = look.reason or reason
+                self._write(earlier.looks, runs)
+            yield OpenLook(look, save=lambda: self._write(earlier.looks, runs))
+
+    def _earlier(self) -> Earlier:
+        return earlier_looks(
+            self.folders.looks(self.name), name=self.name, recipe=self.recipe, content=self.content, rows=self.rows
+        )
+
+    def _new_look(self, subjects: list[Subject], reason: str | None) -> Look:
+        look = Look(
+            _now(), platform.node(), shlex.join(sys.argv), reason, subjects, id=uuid.uuid4().hex, name=self.name,
+            recipe=self.recipe, content=self.content,
+        )  # fmt: skip
+        if self.rows is not None:
+            look.test_rows, look.other_rows = hashes_to_text(self.rows.test), hashes_to_text(self.rows.rest)
+        return look
+
+    def _written(self) -> list[Path]:
+        """In an order in which every process locks them, so that one of those that want some of them gets all."""
+        return sorted(folder / self.name / self.path.name for folder in self.folders.written)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        """Read and write receipts while no other process does."""
+        with ExitStack() as locks:
+            for folder in sorted(self.folders.written):
+                locks.enter_context(holding(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
+            yield
 
     def _busy(self) -> SealedError:
-        return SealedError(f"the test split of {self.name} is open in another process:{self._shown()}")
+        return SealedError(f"the test split of {self.name} is open in another process:{_listed(self.looks())}")
 
-    def _refusal(self, looks: list[Look]) -> str:
+    def _refusal(self, earlier: Earlier) -> SealedError:
+        last = earlier.looks[-1]
+        if last.completed is None and self._is_open(last):
+            return self._busy()
         again = ' To open it again, say why: seal.reason="..."; every report will show it.'
-        if looks[-1].completed is None:
-            again = f" That look was cut off; its command finishes it: {looks[-1].command}." + again
-        return f"the test split of {self.name} on this data is sealed; it was opened:{self._shown()}\n{again.strip()}"
+        if last.completed is None:
+            again = f" That look was cut off; its command finishes it: {last.command}." + again
+        sealed = "on this data is sealed; it was opened"
+        if all(look.content != self.content for look in earlier.looks):
+            sealed = (
+                f"is sealed: of its {earlier.n} different test rows {_share(earlier.seen, earlier.n)} were test rows "
+                f"of earlier looks ({float(SEEN_SHARE):.0%} make a second look), and "
+                f"{_share(earlier.known, earlier.n)} are in the data of these looks ({float(SAME_SHARE):.0%} make it "
+                "the same data); it was opened"
+            )
+        listed = _listed(earlier.looks)
+        return SealedError(f"the test split of {self.name} {sealed}:{listed}\n{again.strip()}")
 
-    def _shown(self) -> str:
-        return "".join(f"\n  {look}" for look in self.looks())
+    def _is_open(self, look: Look) -> bool:
+        """Whether a process is at a look at other data just now; looks at this data wait for this process."""
+        if (look.name, look.content) == (self.name, self.content):
+            return False
+        return any(is_held(folder / str(look.name) / f"{look.content}.lock") for folder in self.folders.written)
 
-    def _write(self, looks: list[Look]) -> None:
-        write_json(self.path, {"name": self.name, "content": self.content, "looks": [asdict(look) for look in looks]})
+    def _write(self, looks: Sequence[Look], runs: Sequence[Run]) -> None:
+        raw = [asdict(look) for look in looks]
+        same = [look for look in raw if (look["name"], look["content"]) == (self.name, self.content)]
+        for file in self._written():
+            write_json(file, {"name": self.name, "content": self.content, "looks": same})
+        for run in runs:
+            write_json(run.directory / COPY, {"looks": raw})
 
 
 class OpenLook:
@@ -179,44 +183,53 @@ class OpenLook:
         self._save()
 
 
-def seal_of(run: Run) -> Seal:
-    """The seal that a run's test split is under.
+def seal_of(run: Run, *more: Run) -> Seal:
+    """The seal that a run's test split is under; with `more`, that of a set of runs on the same data.
 
     Raises:
         ValueError: the run's record does not name the content of its data.
     """
+    runs = [run, *more]
     assert run.record is not None
     content = run.record.data.get("content")
     if content is None:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")
-    return Seal(_folder(run), run.record.name, content)
-
-
-def looks_from(raw: Sequence[Mapping[str, Any]]) -> list[Look]:
-    """Looks from what `dataclasses.asdict` made of them."""
-    return [Look(**{**look, "runs": [Subject(**subject) for subject in look["runs"]]}) for look in raw]
+    config = OmegaConf.load(run.directory / "config.yaml")
+    folder = _folder(run, config)
+    folders = ReceiptFolders.of(
+        [each.directory for each in runs], run.record.name, configured=folder, recorded=run.record.seals
+    )
+    rows = [LabelledRows.read(each.directory) for each in runs]
+    return Seal(
+        folder, run.record.name, str(content), folders=folders, recipe=_recipe(config),
+        rows=LabelledRows.union(known for known in rows if known) if any(rows) else None,
+    )  # fmt: skip
 
 
 def receipts_of(result: Result) -> list[Look]:
-    """All looks at the test split of a result's data by its experiment, oldest first, by whichever run."""
-    return seal_of(runs_of(result)[0]).looks()
+    """All looks that open the test split of a result's data for its experiment, oldest first, by whichever run."""
+    return seal_of(*runs_of(result)).looks()
 
 
-def _model_of(run: Run) -> str:
-    """Hash of the checkpoint, or of the code that stands for a model in which nothing is fitted."""
-    assert run.record is not None
-    return digest_file(run.best) if run.best.exists() else digest(run.record.provenance.code)
-
-
-def _folder(run: Run) -> Path:
+def _folder(run: Run, config: Any) -> Path:
     """`paths.seals` of the run; beside the run where it is below `paths.outputs`, whatever the working folder is."""
-    config = OmegaConf.load(run.directory / "config.yaml")
     outputs = Path(config.paths.outputs)
-    seals = Path(config.paths.get("seals") or outputs / "seals")
-    if not config.paths.run_dir and seals.is_relative_to(outputs):
-        levels = len(Path(config.name).parts)
-        return run.directory.resolve().parents[levels] / seals.relative_to(outputs)
-    return seals
+    seals = config.paths.get("seals")
+    if config.paths.run_dir:
+        return absolute_folder(outputs, seals)
+    root = outputs_of(run.directory, config.name)
+    if seals is not None and Path(seals).is_relative_to(outputs):
+        return root / Path(seals).relative_to(outputs)
+    return absolute_folder(root, seals)
+
+
+def _recipe(config: Any) -> str:
+    """What two experiments have in common that differ in name, seed and data alone."""
+    raw = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(raw, dict)
+    settings = relevant_settings({str(key): value for key, value in raw.items() if key not in _NAMES})
+    settings["data"] = {key: value for key, value in (settings.get("data") or {}).items() if key not in _DATA}
+    return digest(settings)
 
 
 def _unfinished(looks: list[Look], subjects: list[Subject]) -> Look | None:
@@ -227,21 +240,12 @@ def _unfinished(looks: list[Look], subjects: list[Subject]) -> Look | None:
     return None
 
 
-def _mean(values: list[float | None]) -> float | None:
-    return None if any(value is None for value in values) else fmean(value for value in values if value is not None)
+def _listed(looks: Sequence[Look]) -> str:
+    return "".join(f"\n  {look}" for look in looks)
 
 
-def _scores(look: Look) -> str:
-    tasks = look.metrics
-    if not tasks:
-        known = sum(subject.metrics is not None for subject in look.runs)
-        return f"numbers of {known} of {len(look.runs)} runs so far" if known else "no numbers so far"
-    texts = []
-    for task, metrics in tasks.items():
-        shown = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
-        prefix = f"{task} " if len(tasks) > 1 else ""
-        texts.append(prefix + ", ".join([*(f"{name} {value:.4f}" for name, value in shown), f"n {metrics['n']:g}"]))
-    return "; ".join(texts)
+def _share(part: int, whole: int) -> str:
+    return f"{part} ({part / whole:.1%})"
 
 
 def _now() -> str:

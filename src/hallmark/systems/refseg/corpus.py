@@ -35,7 +35,8 @@ class Corpus:
 
     Attributes:
         samples: a row an (image, sentence) pair: id, group (the image), target (COCO RLE as JSON; None where it is
-            not known), sentence, image (row of `images`), image_digest, content, slice_size, slice_category, info_*.
+            not known), sentence, image (row of `images`), image_digest, content, source (content without the mask),
+            slice_size, slice_category, info_*.
             From the sample world also slice_kind, slice_words, own_split, program, shuffled and shuffled_target.
         images: a row an image: image_id, file_name, digest, height, width, split and objects (of the sample world).
         pictures: what is in the images, in the order of `images`, read when asked for.
@@ -89,6 +90,8 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     if rows:
         samples["image_digest"] = [digests[position] for position in samples["image"]]
         samples["content"] = row_contents(samples)
+        said = zip(samples["image_digest"], samples["sentence"], strict=True)
+        samples["source"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in said]
     return Corpus(samples, images, pictures, scans["thumbnail"])
 
 

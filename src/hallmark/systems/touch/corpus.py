@@ -66,8 +66,9 @@ class Corpus:
 
     Attributes:
         samples: a row a window: id, group (the subject, or the recording where it is unknown), subject, recording,
-            target, target_*, content, offset (first row in `recordings.values`), frame (first row in
-            `recordings.frames`, −1 where not all of the window has frames), slice_*, info_*.
+            target, target_*, content, source (hash of the recording's signals), offset (first row in
+            `recordings.values`), frame (first row in `recordings.frames`, −1 where not all of the window has frames),
+            slice_*, info_*.
         recordings: what the windows are cut from.
         content: hash of the files and labels of the labelled recordings, however they are cut.
         rate: in Hz.
@@ -188,6 +189,7 @@ def _described(
         "target": row["target"],
         **{str(name): labels[name] for name in labels},
         "content": [digest([*item, size, rate, list(channels)]) for item in content],
+        "source": row["signals_digest"],
         "signals_digest": row["signals_digest"],
         "frames_digest": row["frames_digest"],
         "offset": windows["offset"],

@@ -95,7 +95,7 @@ class SceneDataModule(DataModule):
             "id": images["image_id"], "group": images["image_id"], "image": images.index,
             "target": [f"{len(objects)} objects" for objects in images["objects"]],
             "content": [digest(rows["content"].tolist()) for rows in self._said.values()],
-            "image_digest": images["digest"], "info_image": images["file_name"],
+            "source": images["digest"], "image_digest": images["digest"], "info_image": images["file_name"],
         })  # fmt: skip
         return samples.reset_index(drop=True), problems
 
