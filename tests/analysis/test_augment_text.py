@@ -3,6 +3,8 @@ import pytest
 
 from hallmark.analysis.augment_text import AugmentText
 from hallmark.analysis.text_transforms import TRANSFORMS
+from hallmark.storage.spreadsheets import unescaped
+from hallmark.storage.tables import read_table
 
 COLUMNS = ["id", "source_id", "target", "image", "text", "transform", "mined_from"]
 
@@ -34,6 +36,15 @@ def test_only_changed_and_non_empty_texts_become_rows(state, read_csv, tmp_path)
     assert rows["source_id"].tolist() == ["000", "000", "003"]
     assert rows["image"].tolist() == [str((tmp_path / "p.jpg").resolve())] * 2 + [""]
     assert set(rows["target"]) == {"null"} and set(rows["mined_from"]) == {"out_of_fold"}
+
+
+def test_texts_that_a_spreadsheet_would_execute_are_escaped_in_both_tables_and_read_as_they_were(state, read_csv):
+    mined(state, text=["@you sooo GOOD", "=HYPERLINK(1)"])
+    assert read_csv(state.directory, "bad_cases")["text"].tolist() == ["'@you sooo GOOD", "'=HYPERLINK(1)"]
+    AugmentText(["lowercase"], skip_label_issues=True).run(state)
+    assert read_csv(state.directory, "augment_text")["text"].tolist() == ["'@you sooo good", "'=hyperlink(1)"]
+    extra = read_table(state.directory / "analysis" / "augment_text.csv").cells
+    assert unescaped(extra)["text"].tolist() == ["@you sooo good", "=hyperlink(1)"]
 
 
 @pytest.mark.parametrize(("skip", "ids"), [(True, ["001~lowercase"]), (False, ["000~lowercase", "001~lowercase"])])

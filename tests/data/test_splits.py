@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hallmark.checks import SettingError
 from hallmark.data.splits import Evaluation, FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
 from hallmark.runs.metrics import MAIN
+from hallmark.storage.files import write_csv
 
 CLASSES = ["negative", "neutral", "positive"]
 SHARES = [0.5, 0.3, 0.2]
@@ -157,6 +158,13 @@ def test_a_split_file_round_trips_in_any_order(tmp_path: Path) -> None:
     names = Holdout(0.2, 0.2, 0).assign(samples)
     plan = written(tmp_path, samples.assign(split=names).sample(frac=1, random_state=0))
     np.testing.assert_array_equal(plan.assign(samples), names)
+
+
+def test_a_split_file_whose_ids_a_spreadsheet_would_execute_round_trips(tmp_path: Path) -> None:
+    table = rows(n=4).assign(id=["=1", "@user", "-1", "'+x"])
+    write_csv(tmp_path / "splits.csv", table[["id"]].assign(split=["train", "val", "test", "train"]))
+    assert "'@user," in (tmp_path / "splits.csv").read_text()
+    assert FromFile(str(tmp_path / "splits.csv")).assign(table).tolist() == ["train", "val", "test", "train"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pandas as pd
 from hallmark.analysis.bad_cases import TABLE as BAD_CASES
 from hallmark.analysis.tables import show
 from hallmark.checks import require
+from hallmark.storage.files import read_csv
 
 COLUMNS = ["id", "source_id", "target", "image", "text", "transform", "mined_from"]
 
@@ -25,7 +26,7 @@ def read_cases(directory: Path, column: str, *, wanted_by: str, skip_label_issue
     path = directory / "analysis" / f"{BAD_CASES}.csv"
     if not path.exists():
         raise ValueError(f"{path}: no such table; run analysis=[{BAD_CASES},{wanted_by}]")
-    cases = pd.read_csv(path, dtype=str, keep_default_na=False).drop_duplicates("guid")
+    cases = read_csv(path, dtype=str, keep_default_na=False).drop_duplicates("guid")
     if column not in cases:
         raise ValueError(f"{path}: {wanted_by} needs its column {column}, which this system's samples do not have")
     if skip_label_issues and "label_issue" in cases:

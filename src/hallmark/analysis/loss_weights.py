@@ -16,6 +16,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.studies import number_text
 from hallmark.checks import require
 from hallmark.runs.repeats import FILE, RepeatSet
+from hallmark.storage.files import read_csv
 
 TABLE = "loss_weights"
 WEIGHT, _LOSS = "weight/", "loss/"
@@ -46,7 +47,7 @@ def read_loss_weights(directory: Path) -> list[pd.DataFrame]:
     for run in runs:
         there = (run / f"{TABLE}.csv").exists()
         require(there, "run", str(run), f"a run with {TABLE}.csv, whose model has several loss terms")
-    return [pd.read_csv(run / f"{TABLE}.csv") for run in runs]
+    return [read_csv(run / f"{TABLE}.csv") for run in runs]
 
 
 @house_style()

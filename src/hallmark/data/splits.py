@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.hashing import digest
+from hallmark.storage.spreadsheets import unescaped
 from hallmark.storage.tables import read_table_of
 
 _NAMES = {"train", "val", "calibration", "test", "held_out", "predict"}
@@ -102,7 +103,7 @@ class FromFile:
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         require(self.path.is_file(), "path", str(self.path), "an existing CSV file with columns id and split")
-        table = read_table_of("path", self.path, required=("id", "split")).cells
+        table = unescaped(read_table_of("path", self.path, required=("id", "split")).cells)
         unknown = sorted(set(table["split"]) - _NAMES)
         require(not unknown, "path", str(self.path), f"splits among {', '.join(sorted(_NAMES))}; found {unknown[:3]}")
         twice = table.loc[table["id"].duplicated(), "id"].tolist()

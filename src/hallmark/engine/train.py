@@ -42,7 +42,7 @@ from hallmark.runs.metrics import find_metric
 from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
-from hallmark.storage.files import write_csv, write_text
+from hallmark.storage.files import read_csv, write_csv, write_text
 
 Hopeless = Callable[[int, float], bool]
 
@@ -276,4 +276,4 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
 def read_history(run: Run) -> pd.DataFrame:
     """`history.csv`, one row an epoch; empty where there is none."""
     path = run.directory / "history.csv"
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    return read_csv(path) if path.exists() else pd.DataFrame()

@@ -20,6 +20,7 @@ from hallmark.runs.repeats import RepeatSet, open_result, record_of
 from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, receipts_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals, metric_names
+from hallmark.storage.files import read_csv
 
 OUT_OF_FOLD = "out_of_fold"
 
@@ -162,7 +163,7 @@ class Result:
     def histories(self) -> list[pd.DataFrame]:
         """`history.csv` of each member, empty tables where there is none."""
         paths = [run.directory / "history.csv" for _, run in self.members]
-        return [pd.read_csv(path) if path.exists() else pd.DataFrame() for path in paths]
+        return [read_csv(path) if path.exists() else pd.DataFrame() for path in paths]
 
 
 def open_results(paths: Sequence[Path]) -> list[Result]:

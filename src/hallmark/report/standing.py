@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from hallmark.analysis.figures import readable
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
@@ -24,6 +22,7 @@ from hallmark.report.wording import (
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
+from hallmark.storage.files import read_csv
 
 _CLASSES = 30  # columns of a table
 _SHORT = 12  # characters of a hash that are shown
@@ -115,7 +114,7 @@ def _class_counts(path: Path) -> dict[str, dict[str, int]]:
     """{class: {split: rows}} of a `splits.csv`; {} where there is none, or what it holds are no classes to list."""
     if not path.exists():
         return {}
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     table = table[table["target"] != ""]
     if table["target"].nunique() > _CLASSES:
         return {}
@@ -180,7 +179,7 @@ def _first_rows(result: Result, name: str) -> list[Block]:
     path = next((run.directory / name for _, run in result.members if (run.directory / name).exists()), None)
     if path is None:
         return []
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = read_csv(path, dtype=str, keep_default_na=False)
     more = f"The first {_LISTED} of {len(table)}; all are in {name}." if len(table) > _LISTED else ""
     columns = [column.replace("_", " ") for column in table.columns]
     return [Table(columns, table.head(_LISTED).to_numpy().tolist(), note=more)]

@@ -1,7 +1,5 @@
 """What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
 
-import pandas as pd
-
 from hallmark.analysis.figures import readable
 from hallmark.analysis.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
 from hallmark.analysis.robustness import CLEAN, robustness_figure
@@ -12,6 +10,7 @@ from hallmark.report.resampling import PERCENT
 from hallmark.report.sources import Result
 from hallmark.report.wording import SPLITS, change, estimate
 from hallmark.statistics import Interval
+from hallmark.storage.files import read_csv
 
 
 def loss_weights(result: Result, prefix: str) -> Section | None:
@@ -30,7 +29,7 @@ def robustness(result: Result, prefix: str) -> Section | None:
     path = result.directory / "analysis" / f"{ROBUSTNESS}.csv"
     if not path.exists():
         return None
-    table = pd.read_csv(path)
+    table = read_csv(path)
     split = str(table["split"].iloc[0])
     if split not in SPLITS or (split == "test" and not result.opened) or table["perturbation"].eq(CLEAN).all():
         return None

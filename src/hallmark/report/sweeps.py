@@ -15,7 +15,7 @@ from hallmark.analysis.task_views import summary, task_figure
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
 from hallmark.report.wording import command_text, duration, listed, number, plural, value_text
-from hallmark.storage.files import read_json
+from hallmark.storage.files import read_csv, read_json
 
 MANIFEST = "manifest.json"
 _SHOWN = 30
@@ -48,11 +48,11 @@ class Sweep:
         if not (directory / "trials.csv").exists():
             raise ValueError(f"{directory}: the sweep has no trials.csv yet; its command writes it when it ends")
         manifest, ended = read_json(directory / MANIFEST), read_json(directory / "summary.json")
-        trials = pd.read_csv(directory / "trials.csv")
+        trials = read_csv(directory / "trials.csv")
         command = command_text(["python", *map(shlex.quote, manifest["command"])])
         table, text = directory / "tasks.csv", directory / "tasks.md"
         there = table.exists() and text.exists()
-        tasks = (pd.read_csv(table), text.read_text().partition("\n")[0]) if there else None
+        tasks = (read_csv(table), text.read_text().partition("\n")[0]) if there else None
         return cls(directory, trials, manifest["objectives"], command, ended.get("best"), tasks)
 
     @property

@@ -1,5 +1,6 @@
 """Files that are either whole or absent: written to a temporary name, flushed, renamed."""
 
+import csv
 import json
 import math
 import os
@@ -11,9 +12,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
+
+from hallmark.storage.spreadsheets import escaped, has_returns, unescaped
 
 try:
     import fcntl
@@ -124,9 +127,20 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_csv(path: Path, frame: pd.DataFrame) -> None:
+def write_csv(path: Path, frame: pd.DataFrame, *, exact: bool = False) -> None:
+    """Write a table that people may open: what a spreadsheet would execute is escaped, and `read_csv` gives it back.
+
+    Args:
+        exact: nothing is escaped, for a file whose reader is another program.
+    """
+    quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_returns(frame) else csv.QUOTE_MINIMAL
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, lineterminator="\n")
+        (frame if exact else escaped(frame)).to_csv(temporary, index=False, lineterminator="\n", quoting=quoting)
+
+
+def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+    """A table that `write_csv` wrote, with its cells as they were; `options` of `pandas.read_csv`."""
+    return unescaped(pd.read_csv(path, **options))
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from PIL import Image
 
 from hallmark.data.images import read_image
@@ -12,6 +11,7 @@ from hallmark.engine.terminal import LEVEL, REPEATS
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
+from hallmark.storage.files import read_csv
 
 PICTURES = 64  # rows of the bad-case table that show their picture, the worst ones
 _SIDE = 256  # pixels
@@ -52,7 +52,7 @@ def figures(written: Iterable[Path]) -> dict[str, Path]:
 
 def bad_case_rows(path: Path) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows of a bad-case table; a column `picture` holds images or None where the table has paths."""
-    table = pd.read_csv(path, dtype={"guid": str}).astype(object)
+    table = read_csv(path, dtype={"guid": str}).astype(object)
     columns, rows = [str(name) for name in table.columns], table.where(table.notna(), None).values.tolist()
     if "path" not in columns:
         return columns, rows

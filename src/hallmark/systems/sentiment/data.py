@@ -28,6 +28,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest_bytes, digest_file
+from hallmark.storage.spreadsheets import unescaped
 from hallmark.storage.tables import read_table_of
 from hallmark.systems.sentiment.corpus import (
     KINDS,
@@ -107,7 +108,7 @@ class PairDataModule(DataModule):
         read = read_table_of("extra", file, required=("id", "source_id", "target", "image", "text"))
         if read.doubt:
             self.problems.add("", "uncertain_encoding", read.doubt)
-        table = read.cells
+        table = unescaped(read.cells)
         self._extra_facts[str(file)] = {"digest": digest_file(file), "rows": len(table)}
         sources = samples.drop_duplicates("id").set_index("id")
         unknown = sorted(set(table["source_id"]) - set(sources.index))

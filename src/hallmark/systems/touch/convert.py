@@ -46,7 +46,7 @@ def convert(source: Path, target: Path) -> pd.DataFrame:
     _refuse_others(target / MANIFEST, manifest)
     for line, table in recordings:
         write_parquet(target / line["signals"], table)
-    write_csv(target / MANIFEST, manifest)
+    write_csv(target / MANIFEST, manifest, exact=True)
     return manifest
 
 
