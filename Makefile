@@ -39,6 +39,10 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"
 
+# Kill every command at each of its changes of files, and fill disks; writes docs/results/kills.md.
+kills: env
+	$(BIN)/python -m tests.kills
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

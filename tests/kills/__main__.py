@@ -1,0 +1,140 @@
+"""Kill every scenario at each of its points, on one file system and on another, and fill disks of twenty sizes.
+
+make kills
+
+Writes `docs/results/kills.md`, and ends with status 1 where an end state differs from that of an undisturbed command.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from tests.kills.killing import carried_out, differences, killed_at, on_small_disk, small_disks_are_allowed
+from tests.kills.scenarios import PROJECT, Scenario, end_state, restore, scenarios
+
+from hallmark.analysis.figures import PaperFigure
+
+_PAGE = PROJECT / "docs" / "results" / "kills.md"
+_OTHER = Path("/dev/shm")
+_SWEEP = "sweep"
+_SIZES = np.unique(np.geomspace(24, 3000, 20).round().astype(int)).tolist()  # kB; a finished fit takes about 2,000
+
+
+@dataclass
+class Row:
+    """What became of one scenario in one place: points, and the points whose end state differs, with how."""
+
+    command: str
+    place: str
+    points: int = 0
+    different: dict[str, list[str]] = field(default_factory=dict)
+
+    def count(self, point: str, expected: dict[str, str], outputs: Path) -> None:
+        self.points += 1
+        if found := differences(expected, end_state(outputs)):
+            self.different[point] = found
+        print(f"{self.command}, {self.place}: point {point}, {'; '.join(found) or 'identical'}", flush=True)
+
+
+def enumerated(name: str, scenario: Scenario, root: Path, place: str) -> Iterator[Row]:
+    """Kill `scenario` at every point; of a sweep at every fourth of its own, and of its workers at every sixth."""
+    outputs, start = root / "outputs", root / "start"
+    outputs.mkdir()
+    carried_out(scenario.prepare, outputs)
+    outputs.rename(start)
+    restore(start, outputs)
+    total = carried_out(scenario.work, outputs)
+    expected = end_state(outputs)
+    row = Row(name, place)
+    for point in range(1, total + 1, 4 if name == _SWEEP else 1):
+        restore(start, outputs)
+        killed_at(point, scenario.work, outputs)
+        carried_out(scenario.again, outputs)
+        row.count(str(point), expected, outputs)
+    yield row
+    if name == _SWEEP:
+        yield _workers(scenario, root, place, expected)
+    shutil.rmtree(start)
+    shutil.rmtree(outputs)
+
+
+def _workers(scenario: Scenario, root: Path, place: str, expected: dict[str, str]) -> Row:
+    """Kill one of two workers at its N-th change, within its trials, while the sweep goes on."""
+    row = Row("worker of a sweep", place)
+    outputs, once = root / "outputs", root / "once"
+    settings = {"KILL_IN": str(outputs), "KILL_ONCE": str(once)}
+    paths = [str(Path(__file__).parent / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    for point in range(1, 1000, 6):
+        restore(root / "start", outputs)
+        once.unlink(missing_ok=True)
+        before = dict(os.environ)
+        os.environ |= {**settings, "KILL_AT": str(point), "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+        carried_out(scenario.work, outputs)
+        os.environ.clear()
+        os.environ |= before
+        if not once.exists():
+            break
+        row.count(str(point), expected, outputs)
+    return row
+
+
+def full_disks(scenario: Scenario, root: Path) -> Row:
+    """A fit on disks of twenty sizes, and again with room."""
+    row, outputs = Row("fit", "full disk"), root / "outputs"
+    outputs.mkdir()
+    _, expected = on_small_disk(1_000_000, outputs, scenario.work, lambda: end_state(outputs))
+    for size in _SIZES:
+        error, state = on_small_disk(size, outputs, scenario.work, lambda: end_state(outputs))
+        row.points += 1
+        if found := differences(expected, state):
+            row.different[f"{size} kB ({error})"] = found
+        print(f"full disk: {size} kB, {error or 'fits'}, {'; '.join(found) or 'identical'}", flush=True)
+    return row
+
+
+def page(rows: Sequence[Row]) -> str:
+    lines = [
+        "# Killed and full disks", "",
+        "Written by `make kills`. A command is killed (SIGKILL) before its N-th renaming or removal of a file, or in",
+        "the middle of a checkpoint's writing, and typed again. The end state is every file of the outputs, less times",
+        "of day and durations; of figures, logs and databases that they are there. A full disk is a fit on a file",
+        "system of one of twenty sizes from 24 to 3,000 kB, and again with room enough. Of a sweep with two workers",
+        "every fourth point of its own process and every sixth of a worker's is taken.", "",
+        "| command | outputs on | points | end state differs |", "|---|---|---|---|",
+        *(f"| {row.command} | {row.place} | {row.points} | {_told(row)} |" for row in rows),
+    ]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _told(row: Row) -> str:
+    return "; ".join(f"{point}: {', '.join(names)}" for point, names in row.different.items()) or "at none"
+
+
+def main(names: Sequence[str]) -> int:
+    PaperFigure.savefig = lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings)  # type: ignore[method-assign]
+    rows: list[Row] = []
+    places = {"the disk": None, **({"tmpfs, temporary files on the disk": _OTHER} if _OTHER.is_dir() else {})}
+    for place, folder in places.items():
+        with tempfile.TemporaryDirectory(dir=folder) as root:
+            os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
+            for name, scenario in scenarios().items():
+                if not names or name in names:
+                    rows += enumerated(name, scenario, Path(root), place)
+    with tempfile.TemporaryDirectory() as root:
+        os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
+        if not names and small_disks_are_allowed():
+            rows.append(full_disks(scenarios()["fit"], Path(root)))
+    if not names:
+        _PAGE.write_text(page(rows), encoding="utf-8")
+    print(page(rows))
+    return int(any(row.different for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
