@@ -108,6 +108,80 @@ def test_no_window_crosses_a_recording_or_a_gap(tmp_path_factory, lengths, size,
     assert len(windows) == len(lines) * sum(max(0, (length - size) // step + 1) for length in lengths)
 
 
+def write_timed(folder, name: str, t: np.ndarray, seconds: float, resolution: float) -> None:
+    """A recording whose channel x is the true time; each of its frames, four a second, holds its number."""
+    shown = t if not resolution else np.round(t / resolution) * resolution
+    pd.DataFrame({"t": shown, "x": t, "y": 0.0}).to_csv(folder / f"{name}.csv", index=False, float_format="%.6f")
+    frames = np.arange(round(seconds * 4), dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
+    np.savez(folder / f"{name}-frames.npz", frames=frames, rate=4.0)
+
+
+def windows_of_times(folder, rate=None) -> tuple[Corpus, Problems, np.ndarray]:
+    """Corpus of windows of 4 s every 2 s, problems, and the true times in each window [W, samples]."""
+    problems = Problems(POLICY, repairable=REPAIRABLE)
+    corpus = read_windows(folder, classes=CLASSES, channels=["x", "y"], rate=rate, cutting=Cutting(4.0, 2.0, 0.5),
+                          problems=problems, cache=folder)  # fmt: skip
+    return corpus, problems, cut(corpus.recordings.values, corpus.samples["offset"].to_numpy(int), corpus.size)[:, 0]
+
+
+@pytest.mark.parametrize("declared", [None, 64.0])
+def test_rounded_times_give_the_windows_and_frames_of_exact_ones(tmp_path, declared):
+    t = np.arange(24 * 64) / 64
+    corpora = {}
+    for resolution in (0.0, 0.01):
+        folder = tmp_path / str(resolution)
+        folder.mkdir()
+        write_timed(folder, "a", t, 24, resolution)
+        lines = ["id,subject,action,state,signals,frames", "a,A,tap,calm,a.csv,a-frames.npz"]
+        (folder / "recordings.csv").write_text("\n".join(lines))
+        corpus, problems, true = windows_of_times(folder, declared)
+        assert (corpus.rate, corpus.size, len(corpus.samples), problems.found) == (64.0, 256, 11, [])
+        assert true[:, 0].tolist() == corpus.samples["info_start"].tolist() == [2.0 * n for n in range(11)]
+        assert corpus.samples["frame"].tolist() == [8 * n for n in range(11)]
+        corpora[resolution] = corpus.samples.drop(columns=["content", "signals_digest"])
+    pd.testing.assert_frame_equal(corpora[0.0], corpora[0.01])
+
+
+@settings(max_examples=20)
+@given(
+    st.sampled_from([4, 10, 25, 50, 64, 100, 256]), st.sampled_from([1.0, 0.1, 0.01, 0.001]), st.floats(12, 24),
+    st.none() | st.floats(2.5, 4),
+)  # fmt: skip
+def test_windows_stay_within_the_recording_and_frames_are_of_their_seconds(
+    tmp_path_factory, rate, resolution, seconds, gap
+):
+    folder = tmp_path_factory.mktemp("clock")
+    t = np.arange(int(seconds * rate)) / rate
+    if gap is not None:
+        t = t[(t < 5) | (t >= 5 + gap)]
+    write_timed(folder, "a", t, seconds, resolution)
+    (folder / "recordings.csv").write_text("id,subject,action,state,signals,frames\na,A,tap,calm,a.csv,a-frames.npz\n")
+    corpus, problems, true = windows_of_times(folder)
+    samples = corpus.samples
+    assert (corpus.rate, corpus.size, problems.found) == (pytest.approx(rate, rel=1e-9), 4 * rate, [])
+    np.testing.assert_allclose(true[:, -1] - true[:, 0], 4 - 1 / rate, atol=1e-4)  # four seconds without a gap
+    error = max(resolution, 1 / rate) + 1e-4
+    assert (np.abs(samples["info_start"] - true[:, 0]) <= error).all()
+    assert (samples["info_start"] + 4 <= seconds + error).all()
+    shown = samples["frame"] >= 0
+    first = corpus.recordings.frames[samples.loc[shown, "frame"].astype(int), 0, 0] / 4
+    assert (np.abs(first - true[shown, 0]) <= error + 1 / 8).all()
+    whole = sum((np.count_nonzero(part) - 4 * rate) // (2 * rate) + 1 for part in (t < 5, t >= 5)) if gap else None
+    assert len(samples) == (int((len(t) - 4 * rate) // (2 * rate) + 1) if whole is None else max(0, whole))
+
+
+def test_times_in_milliseconds_and_a_clock_that_jumps_about_are_listed(folder, read):
+    rng = np.random.default_rng(0)
+    clocks = {"a": np.arange(80) / 4, "b": np.arange(80) / 4, "ms": np.arange(80) * 250.0,
+              "odd": np.arange(80) / 4 + 0.4 * np.sin(np.arange(80) / 4)}  # fmt: skip
+    for name, t in clocks.items():
+        pd.DataFrame({"t": t, "x": rng.normal(size=80), "y": 0.0}).to_csv(folder.path / f"{name}.csv", index=False)
+        folder.rows.append([name, "A", "", "tap", "calm", f"{name}.csv", ""])
+    read()
+    assert kinds(read) == [("ms", "wrong_rate"), ("odd", "irregular_clock")]
+    assert "milliseconds" in read.problems.found[0].detail
+
+
 def test_windows_of_which_too_little_was_measured_are_counted(folder, read):
     signals = np.ones((24, 2), np.float32)
     signals[2:10] = np.nan

@@ -9,7 +9,7 @@ from hallmark.checks import SettingError
 from hallmark.data.problems import Problems
 from hallmark.systems.touch import manifest
 from hallmark.systems.touch.corpus import KINDS, REPAIRABLE
-from hallmark.systems.touch.manifest import read_manifest, read_table
+from hallmark.systems.touch.manifest import read_manifest
 from hostile import NAMES, OUTSIDE
 from systems.touch.conftest import CLASSES, POLICY
 
@@ -53,11 +53,6 @@ def test_lists_of_any_program(folder, encoding, delimiter, end):
     assert (row["id"], row["subject"], row["scene"], row["target_action"]) == ("a", "“李”", "", "tap")
 
 
-def test_cells_with_delimiters_and_short_lines():
-    table = read_table(b'id,scene\na,"x, y"\nb\n')
-    assert table.to_numpy().tolist() == [["a", "x, y"], ["b", ""]]
-
-
 def test_every_problem_is_listed_and_none_stops(folder):
     folder.add("good")
     folder.add("good")
@@ -97,9 +92,11 @@ def test_paths_of_another_system(folder):
     [
         (None, r"recordings\.csv is missing"),
         ("name,file\na,b\n", r"has the columns name, file and needs id, subject, action, state, signals"),
-        ("", r"needs id, subject"),
+        ("", r"recordings\.csv, line 1: expected the names of the columns"),
+        ("id,subject,action,state,signals\na,b,c,d,e\n\nf,g,h,i,j,\n", r"line 3: expected 5 fields .* a blank line"),
+        ("id,subject,action,state,signals\na,b,c,d\n", r"recordings\.csv, line 2: expected 5 fields"),
         ("id,subject,action,state,signals\n", "lists no recording"),
-        ("id,subject,action,state,signals,id\na,b,c,d,e,f\n", "each column once"),
+        ("id,subject,action,state,signals,id\na,b,c,d,e,f\n", "each column once; the header repeats id"),
     ],
 )
 def test_lists_of_another_layout(folder, content, message):
@@ -122,7 +119,7 @@ def test_ids_paths_and_links_that_lead_out_of_the_folder_are_listed_and_not_read
     (folder.path / "link.npz").symlink_to(outside)
     folder.rows.append(["link", "A", "lab", "tap", "calm", "link.npz", ""])
     read_files: list[Path] = []
-    monkeypatch.setattr(manifest, "digest_file", lambda path: read_files.append(path) or "0" * 32)
+    monkeypatch.setattr(manifest, "read_regular", lambda path: read_files.append(path) or b"")
     table, problems = read(folder.write())
     assert table["id"].tolist() == ["good"] and read_files == [folder.path / "good.npz"]
     assert problems.counts() == {"unsafe_path": 3 * len(NAMES) + 1}

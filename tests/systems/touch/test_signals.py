@@ -1,6 +1,8 @@
 """Files of signals and frames: formats, gaps, and what is wrong with those that cannot be used."""
 
 import gzip
+import os
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,12 @@ def table(samples: int = 8, rate: float = 4.0) -> pd.DataFrame:
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.parquet"])
 def test_tables_by_column(table_file, name):
     read = read_signals(table_file(name, table()), ["y", "x"], None)
-    assert (read.rate, read.missing, read.starts.tolist(), read.seconds.tolist()) == (4.0, [], [0], [0.0])
+    assert (read.clock.rate, read.missing, read.clock.starts.tolist(), read.clock.seconds.tolist()) == (
+        4.0,
+        [],
+        [0],
+        [0.0],
+    )
     assert read.values.dtype == np.float32
     assert read.values.tolist() == [[-i / 4, i + 0.5] for i in range(8)]
 
@@ -26,7 +33,7 @@ def test_npz_by_channel(tmp_path):
     values = np.arange(6.0).reshape(3, 2)
     np.savez(tmp_path / "a.npz", signals=values, channels=np.array(["x", "y"]), rate=8)
     read = read_signals(tmp_path / "a.npz", ["y"], None)
-    assert (read.rate, read.values.tolist()) == (8.0, [[1], [3], [5]])
+    assert (read.clock.rate, read.values.tolist()) == (8.0, [[1], [3], [5]])
 
 
 def test_a_channel_that_lacks_and_values_that_were_not_measured_are_nan(table_file):
@@ -41,19 +48,66 @@ def test_a_channel_that_lacks_and_values_that_were_not_measured_are_nan(table_fi
 
 def test_a_jump_in_time_starts_a_stretch(table_file):
     read = read_signals(table_file("a.csv", table(12).drop(index=[4, 8, 9])), ["x"], None)
-    assert read.starts.tolist() == [0, 4, 7]
-    assert read.seconds.tolist() == [0, 1.25, 2.5]
+    assert read.clock.starts.tolist() == [0, 4, 7]
+    assert read.clock.seconds.tolist() == [0, 1.25, 2.5]
     jitter = table(12)
     jitter.loc[5, "t"] += 0.1
-    assert read_signals(table_file("b.csv", jitter), ["x"], None).starts.tolist() == [0]
+    assert read_signals(table_file("b.csv", jitter), ["x"], None).clock.starts.tolist() == [0]
 
 
 def test_files_without_time_take_the_given_rate(table_file, tmp_path):
     bare = table_file("a.csv", table().drop(columns="t"))
-    assert read_signals(bare, ["x"], 16.0).rate == 16.0
+    assert read_signals(bare, ["x"], 16.0).clock.rate == 16.0
     with pytest.raises(FileError, match=r"a\.csv: expected a column t in seconds, or else a rate: give data\.rate"):
         read_signals(bare, ["x"], None)
-    assert read_signals(table_file("b.csv", table()), ["x"], 16.0).rate == 4.0
+    assert read_signals(table_file("b.csv", table()), ["x"], 16.0).clock.rate == 4.0
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_rows_that_end_in_a_comma_under_a_header_that_does_not_are_refused(tmp_path, name):
+    raw = b"t,x,y\n0,1,2,\n0.25,3,4,\n0.5,5,6,\n"
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith("gz") else raw)
+    with pytest.raises(FileError, match=rf"{name}, line 2: expected 3 fields \(t, x, y\); found 4"):
+        read_signals(tmp_path / name, ["x", "y"], None)
+
+
+def test_a_pipe_or_a_folder_is_no_file_of_signals(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    (tmp_path / "b.npz").mkdir()
+    for name in ("a.csv", "b.npz"):
+        with pytest.raises(FileError, match=name):
+            read_signals(tmp_path / name, ["x"], None)
+        with pytest.raises(FileError, match=name):
+            read_frames(tmp_path / name)
+
+
+def _files() -> dict[str, bytes]:
+    files = {"a.csv": table().to_csv(index=False).encode()}
+    for name, write in {
+        "a.npz": lambda file: np.savez(file, signals=np.zeros((8, 1)), channels=np.array(["x"]), rate=4.0),
+        "b.npz": lambda file: np.savez_compressed(file, frames=np.zeros((4, 2, 2), np.uint8), rate=4.0),
+        "a.parquet": lambda file: table().to_parquet(file, index=False),
+    }.items():
+        with BytesIO() as file:
+            write(file)
+            files[name] = file.getvalue()
+    return {**files, "a.csv.gz": gzip.compress(files["a.csv"], mtime=0)}
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.npz", "b.npz", "a.parquet"])
+def test_any_damage_is_a_fault_of_the_file(tmp_path, name):
+    rng, whole, path = np.random.default_rng(0), np.frombuffer(_files()[name], np.uint8), tmp_path / name
+    refused = 0
+    for _ in range(60):
+        damaged = whole.copy()
+        damaged[rng.integers(len(whole), size=rng.integers(1, 6))] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, len(whole) + 1)] if rng.random() < 0.3 else damaged)
+        try:
+            read_frames(path) if name == "b.npz" else read_signals(path, ["x"], None)
+        except FileError as error:
+            refused += 1
+            assert str(error).startswith(str(path))
+    assert refused > 10
 
 
 def test_semicolons_spaces_and_byte_order_marks(tmp_path):

@@ -16,7 +16,9 @@ import pandas as pd
 
 from hallmark.checks import require
 from hallmark.storage.files import write_csv, write_parquet
+from hallmark.storage.tables import read_table
 from hallmark.systems.touch.manifest import MANIFEST
+from hallmark.systems.touch.signals import read_numeric_table
 
 CHANNELS = ["bvp", "bvp_std", "eda", "temp", "hr", "acc_x", "acc_y", "acc_z"]
 COLUMNS = ["t", *CHANNELS, "task", "stress", "segment"]
@@ -87,10 +89,7 @@ def _segments(subject: str, path: Path) -> Iterator[tuple[dict[str, str], pd.Dat
 
 
 def _read(path: Path) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path)
-    except (OSError, EOFError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    table = read_numeric_table(path)
     missing = [name for name in COLUMNS if name not in table]
     found = f"the columns {', '.join(COLUMNS)}; found {', '.join(map(str, table.columns))}"
     require(not missing, "source", str(path), found)
@@ -103,8 +102,8 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _refuse_others(path: Path, manifest: pd.DataFrame) -> None:
     if path.is_file():
-        held = pd.read_csv(path, dtype=str, keep_default_na=False)
-        require(held.equals(manifest.astype(held.dtypes.iloc[0])), "target", str(path.parent),
+        held = read_table(path).cells
+        require(held.equals(manifest.astype(object)), "target", str(path.parent),
                 f"a new folder, or one with these {len(manifest)} recordings; it holds {len(held)} others")  # fmt: skip
 
 

@@ -18,18 +18,21 @@ from hallmark.systems.touch.recordings import Parsed, Recordings, load_recording
 from hallmark.systems.touch.windows import lay_windows, observed_shares
 
 # Kinds of problems, and those for which `keep` has a meaning: nan for a channel, no frames, no label, and the
-# recording itself in place of its unknown subject.
+# recording itself in place of its unknown subject, the mean rate, the most plausible reading.
 REPAIRABLE = (
     "missing_channel", "missing_frames", "unreadable_frames", "unknown_action", "unknown_state", "empty_subject",
+    "irregular_clock", "uncertain_encoding",
 )  # fmt: skip
 KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_file", "wrong_rate", "too_short", "unobserved", "duplicate_id", "empty_id",
     "unsafe_path",
 )  # fmt: skip
-LATER_KINDS = {"unsafe_path": "skip"}  # policies of kinds that the stored configurations of earlier runs do not name
+# Policies of kinds that the stored configurations of earlier runs do not name.
+LATER_KINDS = {"irregular_clock": "keep", "uncertain_encoding": "keep", "unsafe_path": "skip"}
 
 MISSING = ["none missing", "under 10 %", "10 to 25 %", "over 25 %"]
 _RATE_TOLERANCE = 0.01  # what clocks of one kind of device may differ by
+_UNITS = {"milliseconds": 1e3, "microseconds": 1e6, "nanoseconds": 1e9}
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,8 @@ class Cutting:
         """Size and step of the windows at `rate` Hz; raises SettingError where there is no such step."""
         size = round(self.window * rate)
         step = size - round(self.overlap * rate)
-        require(size >= 2, "window", self.window, f"two samples or more; the signals have {rate:g} Hz")
+        advice = " (t has to be in seconds)" if rate < 1 else ""
+        require(size >= 2, "window", self.window, f"two samples or more; the signals have {rate:g} Hz{advice}")
         require(step >= 1, "overlap", self.overlap, f"a sample or more below data.window, at {rate:g} Hz")
         return size, step
 
@@ -105,7 +109,7 @@ def read_windows(
     table = table[np.array(usable, bool)].reset_index(drop=True)
     parsed = [entry for entry, good in zip(recordings.parsed, usable, strict=True) if good]
     size, step = cutting.samples(common) if parsed else (0, 0)
-    windows = _windows(parsed, size, step)
+    windows = _windows(parsed, size, step, common)
     windows["observed"] = observed_shares(recordings.values, windows["offset"].to_numpy(), size)
     enough = windows["observed"] >= cutting.min_observed
     _note_empty(table, windows["position"], enough, problems)
@@ -127,9 +131,14 @@ def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Proble
     if entry.error:
         return problems.add(row_id, "unreadable_file", entry.error)
     kept = []
-    if abs(entry.rate / rate - 1) > _RATE_TOLERANCE:
-        detail = f"{path}: {entry.rate:g} Hz, where the others or data.rate have {rate:g} Hz"
+    if abs(entry.rate / rate - 1) > max(_RATE_TOLERANCE, entry.rate_tolerance):
+        units = [unit for unit, factor in _UNITS.items() if abs(entry.rate * factor / rate - 1) <= _RATE_TOLERANCE]
+        advice = f"; t looks like {units[0]}, and has to be in seconds" if units else ""
+        detail = f"{path}: {entry.rate:g} Hz, where the others or data.rate have {rate:g} Hz{advice}"
         kept.append(problems.add(row_id, "wrong_rate", detail))
+    if entry.deviation > 1 / entry.rate:
+        detail = f"{path}: times are up to {entry.deviation:.3g} s from a clock of {entry.rate:g} Hz"
+        kept.append(problems.add(row_id, "irregular_clock", detail))
     if entry.missing:
         kept.append(problems.add(row_id, "missing_channel", f"{path}: without {', '.join(entry.missing)}"))
     if entry.frames_error:
@@ -137,7 +146,7 @@ def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Proble
     return all(kept)
 
 
-def _windows(parsed: Sequence[Parsed], size: int, step: int) -> pd.DataFrame:
+def _windows(parsed: Sequence[Parsed], size: int, step: int, rate: float) -> pd.DataFrame:
     """position (of the recording), number (within it), offset and start (s) of every window."""
     owner = np.repeat(np.arange(len(parsed)), [len(entry.starts) for entry in parsed])
     starts, lengths, seconds = (
@@ -145,7 +154,11 @@ def _windows(parsed: Sequence[Parsed], size: int, step: int) -> pd.DataFrame:
         for own in (attrgetter("starts"), Parsed.lengths, attrgetter("seconds"))
     )
     offsets, stretch = lay_windows(starts, lengths, size, step)
-    rates = np.array([entry.rate for entry in parsed])
+    # A rate that rounded times leave open is the one that all have.
+    own, open_by = (
+        np.array([get(entry) for entry in parsed]) for get in (attrgetter("rate"), attrgetter("rate_tolerance"))
+    )
+    rates = np.where(np.abs(own - rate) <= open_by * rate, rate, own)
     into = (offsets - starts[stretch]) / rates[owner[stretch]]
     windows = pd.DataFrame({"position": owner[stretch], "offset": offsets, "start": seconds[stretch] + into})
     return windows.assign(number=windows.groupby("position").cumcount())

@@ -1,8 +1,6 @@
 """The list of recordings: `recordings.csv` beside the files that it names."""
 
-import csv
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,22 @@ import pandas as pd
 from hallmark.checks import SettingError, require
 from hallmark.data.problems import Problems
 from hallmark.data.splits import target_column
-from hallmark.data.text import decode_text
-from hallmark.storage.hashing import digest_file
-from hallmark.storage.regular import UnsafePathError, check_name, path_below
+from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.regular import (
+    MissingFileError,
+    UnreadableFileError,
+    UnsafePathError,
+    check_name,
+    path_below,
+    read_regular,
+)
+from hallmark.storage.tables import DELIMITERS, TableError, read_table
 
 MANIFEST = "recordings.csv"
 TASKS = ("action", "state")
-DELIMITERS = ",;\t|"
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_FILES = {  # columns of paths, with the kinds of problems of a file that is missing or cannot be read
+    "signals": ("missing_file", "unreadable_file"), "frames": ("missing_frames", "unreadable_frames"),
+}  # fmt: skip
 
 
 def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: Problems) -> pd.DataFrame:
@@ -31,55 +37,39 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
     Raises:
         SettingError: no such folder or file, no rows, or not these columns.
     """
-    rows = _table(folder, list(classes))
+    rows = _table(folder, list(classes), problems)
     rows = rows[[_has_an_id(row, problems) for row in rows.itertuples()]]
     rows = rows[[_is_safe(row, folder, problems) for row in rows.to_dict("records")]]
     repeated = rows["id"].duplicated()
     for row_id in rows.loc[repeated, "id"]:
         problems.add(row_id, "duplicate_id", f"{MANIFEST}: {row_id} is listed more than once")
     rows = rows[~repeated].reset_index(drop=True)
-    kept = [_is_usable(row, folder, classes, problems) for row in rows.to_dict("records")]
-    rows = rows[pd.Series(kept, dtype=bool)].reset_index(drop=True)
+    records: list[dict[Any, Any]] = rows.to_dict("records")
+    kept = [all((_has_known_labels(row, classes, problems), _has_files(row, folder, problems))) for row in records]
+    columns = [*rows.columns, *(f"{column}_digest" for column in _FILES)]
+    rows = pd.DataFrame(records, columns=columns, dtype=object)[pd.Series(kept, dtype=bool)].reset_index(drop=True)
     for task, names in classes.items():
         rows[target_column(task)] = rows[task].where(rows[task].isin(names), None).astype(object)
-    for column in ("signals", "frames"):
-        paths = [_path(folder, name) if name else None for name in rows[column]]
-        present = [path is not None and path.is_file() for path in paths]
-        rows[column] = [str(path) if here else "" for path, here in zip(paths, present, strict=True)]
-        rows[f"{column}_digest"] = [digest_file(Path(path)) if path else "" for path in rows[column]]
     return rows
 
 
-def read_table(raw: bytes) -> pd.DataFrame:
-    """Text cells of a CSV file in UTF-8, UTF-16 or GB18030, split at whichever delimiter its first line has most of."""
-    text = raw.decode("utf-16") if raw.startswith(_UTF16) else decode_text(raw)
-    rows = [row for row in csv.reader(StringIO(text), delimiter=delimiter_of(text)) if any(map(str.strip, row))]
-    head, *body = [[cell.strip() for cell in row] for row in rows] or [[]]
-    width = len(head)
-    return pd.DataFrame([(row + [""] * width)[:width] for row in body], columns=head, dtype=object)
-
-
-def delimiter_of(text: str) -> str:
-    return max(DELIMITERS, key=text.partition("\n")[0].count)
-
-
-def _table(folder: Path, tasks: list[str]) -> pd.DataFrame:
+def _table(folder: Path, tasks: list[str], problems: Problems) -> pd.DataFrame:
     path = folder / MANIFEST
-    require(path.is_file(), "folder", str(folder), f"{_layout()}; {path} is missing")
-    table = read_table(path.read_bytes())
-    table.columns = table.columns.str.lower()
+    try:
+        read = read_table(path, delimiters=DELIMITERS, tidy=True)
+    except (UnreadableFileError, TableError) as error:
+        cause = f"{path} is missing" if isinstance(error, MissingFileError) else str(error)
+        raise SettingError("folder", str(folder), f"{_layout()}; {cause}") from error
+    if read.doubt:
+        problems.add("", "uncertain_encoding", read.doubt)
+    table = read.cells
     needed = ["id", "subject", *tasks, "signals"]
     if not set(needed) <= set(table):
         found = f"{path} has the columns {', '.join(table.columns)} and needs {', '.join(needed)}"
         raise SettingError("folder", str(folder), f"{_layout()}; {found}")
-    require(
-        table.columns.is_unique,
-        "folder",
-        str(folder),
-        f"each column once; {path} has {', '.join(table.columns)}",
-    )
     require(len(table) > 0, "folder", str(folder), f"{_layout()}; {path} lists no recording")
-    return table.reindex(columns=list(dict.fromkeys([*needed, "scene", "frames", *TASKS])), fill_value="")
+    columns = list(dict.fromkeys([*needed, "scene", "frames", *TASKS]))
+    return table.reindex(columns=columns, fill_value="").assign(line=read.lines)
 
 
 def _layout() -> str:
@@ -90,7 +80,7 @@ def _layout() -> str:
 
 
 def _has_an_id(row: tuple, problems: Problems) -> bool:
-    return bool(row.id) or problems.add("", "empty_id", f"{MANIFEST}: recording {row.Index + 1} has no id")  # type: ignore[attr-defined]
+    return bool(row.id) or problems.add("", "empty_id", f"{MANIFEST}, line {row.line}: no id")  # type: ignore[attr-defined]
 
 
 def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
@@ -104,7 +94,7 @@ def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
     return True
 
 
-def _is_usable(row: dict[Any, Any], folder: Path, classes: Mapping[str, Sequence[str]], problems: Problems) -> bool:
+def _has_known_labels(row: dict[Any, Any], classes: Mapping[str, Sequence[str]], problems: Problems) -> bool:
     row_id, kept = row["id"], []
     if not row["subject"]:
         kept.append(problems.add(row_id, "empty_subject", f"{MANIFEST}: {row_id} has no subject"))
@@ -112,15 +102,24 @@ def _is_usable(row: dict[Any, Any], folder: Path, classes: Mapping[str, Sequence
         if row[task] and row[task] not in names:
             detail = f"{MANIFEST}: {row_id} has the {task} {row[task]!r}; known: {', '.join(names)}"
             kept.append(problems.add(row_id, f"unknown_{task}", detail))
-    for column, kind in (("signals", "missing_file"), ("frames", "missing_frames")):
-        if (row[column] or column == "signals") and not _path(folder, row[column]).is_file():
-            found = _path(folder, row[column]) if row[column] else f"{MANIFEST}: {row_id} names no signals"
-            kept.append(problems.add(row_id, kind, f"{found}: no such file" if row[column] else str(found)))
     return all(kept)
 
 
-def _path(folder: Path, name: str) -> Path:
-    return folder / _portable(name)
+def _has_files(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
+    """Put paths and digests of its files into `row`, "" for those that are not there."""
+    row_id, kept = row["id"], []
+    for column, (missing, unreadable) in _FILES.items():
+        name, row[column], row[f"{column}_digest"] = row[column], "", ""
+        path = folder / _portable(name)
+        if not name and column == "signals":
+            kept.append(problems.add(row_id, missing, f"{MANIFEST}: {row_id} names no signals"))
+        elif name:
+            try:
+                row[f"{column}_digest"], row[column] = digest_bytes(read_regular(path)), str(path)
+            except UnreadableFileError as error:
+                kind = missing if isinstance(error, MissingFileError) else unreadable
+                kept.append(problems.add(row_id, kind, str(error)))
+    return all(kept)
 
 
 def _portable(name: str) -> str:

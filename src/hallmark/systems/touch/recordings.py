@@ -15,7 +15,7 @@ from hallmark.storage.files import atomic_path, read_json, write_json
 from hallmark.storage.hashing import digest
 from hallmark.systems.touch.signals import FileError, read_frames, read_signals
 
-_VERSION = 2
+_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Parsed:
 
     Attributes:
         error: why its signals cannot be used; "" if they can.
-        rate: of the signals, in Hz.
+        rate: of the signals, in Hz; `rate_tolerance`: share of it that rounded times leave open.
+        deviation: largest distance in seconds of a sample's time from a clock of that rate.
         missing: configured channels of which it has no value while it has some of others.
         first, samples: its rows of `Recordings.values`.
         starts: first row in `values` of each of its stretches without a gap.
@@ -36,6 +37,8 @@ class Parsed:
 
     error: str = ""
     rate: float = 0.0
+    rate_tolerance: float = 0.0
+    deviation: float = 0.0
     missing: list[str] = field(default_factory=list)
     first: int = 0
     samples: int = 0
@@ -109,8 +112,9 @@ def _read_all_signals(
             entries.append({"error": str(error)})
             continue
         entries.append({
-            "rate": read.rate, "missing": read.missing, "first": first, "samples": len(read.values),
-            "starts": (first + read.starts).tolist(), "seconds": read.seconds.tolist(),
+            "rate": read.clock.rate, "rate_tolerance": read.clock.tolerance, "deviation": read.clock.deviation,
+            "missing": read.missing, "first": first, "samples": len(read.values),
+            "starts": (first + read.clock.starts).tolist(), "seconds": read.clock.seconds.tolist(),
         })  # fmt: skip
         values.append(read.values)
         first += len(read.values)

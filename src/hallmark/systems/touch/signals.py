@@ -1,20 +1,21 @@
 """Files of signals and of pressure frames as they come: CSV, Parquet, NPZ."""
 
 import gzip
-import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hallmark.systems.touch.manifest import delimiter_of
+from hallmark.storage.regular import UnreadableFileError, read_regular
+from hallmark.storage.tables import DELIMITERS, TableError, read_numbers
+from hallmark.systems.touch.clock import Clock, read_clock
 
-_GAP = 1.5  # periods between two samples from which on something is missing between them
-_BROKEN = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, gzip.BadGzipFile)
+T = TypeVar("T")
 
 
 class FileError(ValueError):
@@ -27,21 +28,17 @@ class Signals:
 
     Attributes:
         values: float32 [samples, C] in physical units, nan where nothing was measured.
-        rate: in Hz.
         missing: configured channels of which the file has no value while it has some of others; all nan in `values`.
-        starts: int [stretches], first sample of each stretch without a gap, ascending from 0.
-        seconds: [stretches], when each of them starts, from the first sample of the recording.
+        clock: when the samples were taken.
     """
 
     values: NDArray
-    rate: float
     missing: list[str]
-    starts: NDArray
-    seconds: NDArray
+    clock: Clock
 
 
 def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Signals:
-    """Read the `channels` of one file; `rate` is for files that do not say theirs.
+    """Read the `channels` of one file; `rate` is for files that do not say theirs, or say it in rounded times.
 
     CSV (also .csv.gz) and Parquet have a column a channel and a column `t` in seconds; NPZ has `signals`
     [samples, channels], `channels` and `rate`. Where `t` jumps by more than 1.5 periods a new stretch starts: a gap
@@ -50,10 +47,7 @@ def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Sig
     Raises:
         FileError: it cannot be read, has none of the channels, or its time stands still or runs back.
     """
-    try:
-        table, own_rate = _npz(path) if path.suffix == ".npz" else (_frame(path), None)
-    except _BROKEN as error:
-        raise FileError(f"{path}: {error or type(error).__name__}") from error
+    table, own_rate = _parsed(path, _npz if path.suffix == ".npz" else _frame)
     _demand(
         any(name in table for name in channels),
         path,
@@ -70,8 +64,11 @@ def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Sig
         found = own_rate or rate
         _demand(found is not None, path, "a column t in seconds, or else a rate: give data.rate")
         assert found is not None
-        return Signals(values, float(found), missing, np.zeros(1, int), np.zeros(1))
-    return Signals(values, *_timing(_numbers(table["t"], path), path, missing))
+        return Signals(values, missing, Clock(float(found), 0.0, np.zeros(1, int), np.zeros(1), 0.0))
+    try:
+        return Signals(values, missing, read_clock(_numbers(table["t"], path), rate))
+    except ValueError as error:
+        raise FileError(str(error) if isinstance(error, FileError) else f"{path}: expected {error}") from error
 
 
 def read_frames(path: Path) -> tuple[NDArray, float]:
@@ -80,11 +77,7 @@ def read_frames(path: Path) -> tuple[NDArray, float]:
     Raises:
         FileError: it cannot be read or is not that.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            frames, rate = file["frames"], float(file["rate"])
-    except (*_BROKEN, TypeError) as error:
-        raise FileError(f"{path}: {error or type(error).__name__}") from error
+    frames, rate = _parsed(path, _npz_frames)
     _demand(frames.ndim == 3 and len(frames) > 0, path, f"frames of the shape [N, H, W]; found {frames.shape}")
     _demand(np.isfinite(rate) and rate > 0, path, f"a positive rate; found {rate}")
     if frames.dtype == np.uint8:
@@ -95,8 +88,27 @@ def read_frames(path: Path) -> tuple[NDArray, float]:
     return frames.astype(np.float32), rate
 
 
-def _npz(path: Path) -> tuple[pd.DataFrame, float | None]:
-    with np.load(path, allow_pickle=False) as file:
+def _parsed(path: Path, parse: Callable[[bytes, Path], T]) -> T:
+    """The content of a file as `parse` reads it; `FileError` whatever goes wrong.
+
+    A damaged or absurd file leads zip, gzip, Parquet and NumPy into errors of any kind, a lack of memory included.
+    """
+    try:
+        return parse(read_regular(path), path)
+    except (UnreadableFileError, TableError) as error:
+        raise FileError(str(error)) from error
+    except Exception as error:
+        kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
+        raise FileError(f"{path}: {kind}{str(error) or 'cannot be read'}") from error
+
+
+def _npz_frames(raw: bytes, path: Path) -> tuple[NDArray, float]:
+    with np.load(BytesIO(raw), allow_pickle=False) as file:
+        return np.asarray(file["frames"]), float(file["rate"])
+
+
+def _npz(raw: bytes, path: Path) -> tuple[pd.DataFrame, float | None]:
+    with np.load(BytesIO(raw), allow_pickle=False) as file:
         names, signals = [str(name) for name in file["channels"]], file["signals"]
         rate = float(file["rate"]) if "rate" in file else None
     if signals.ndim != 2 or signals.shape[1] != len(names):
@@ -106,15 +118,17 @@ def _npz(path: Path) -> tuple[pd.DataFrame, float | None]:
     return pd.DataFrame(signals, columns=names), rate
 
 
-def _frame(path: Path) -> pd.DataFrame:
-    raw = path.read_bytes()
+def read_numeric_table(path: Path) -> pd.DataFrame:
+    """All columns of a CSV (also .csv.gz) or Parquet file; raises `FileError` where it cannot be read."""
+    return _parsed(path, _frame)[0]
+
+
+def _frame(raw: bytes, path: Path) -> tuple[pd.DataFrame, None]:
     if path.suffix == ".parquet":
         table = pd.read_parquet(BytesIO(raw))
     else:
-        raw = gzip.decompress(raw) if path.suffix == ".gz" else raw
-        head = raw.partition(b"\n")[0].decode("utf-8-sig", errors="replace")
-        table = pd.read_csv(BytesIO(raw), sep=delimiter_of(head), encoding="utf-8-sig")
-    return table.set_axis(table.columns.astype(str).str.strip(), axis=1)
+        table = read_numbers(gzip.decompress(raw) if path.suffix == ".gz" else raw, path, delimiters=DELIMITERS)
+    return table.set_axis(table.columns.astype(str).str.strip(), axis=1), None
 
 
 def _numbers(column: pd.Series, path: Path) -> NDArray:
@@ -122,16 +136,6 @@ def _numbers(column: pd.Series, path: Path) -> NDArray:
     odd = column[numbers.isna() & column.notna()]
     _demand(odd.empty, path, f"numbers in the column {column.name}; found {odd.iloc[0] if len(odd) else ''!r}")
     return numbers.to_numpy(np.float64, na_value=np.nan)
-
-
-def _timing(t: NDArray, path: Path, missing: list[str]) -> tuple[float, list[str], NDArray, NDArray]:
-    _demand(len(t) > 1 and bool(np.isfinite(t).all()), path, "two or more samples, each with its time t")
-    steps = np.diff(t)
-    back = np.flatnonzero(steps <= 0)
-    _demand(not len(back), path, f"t that rises; sample {back[0] + 2 if len(back) else 0} does not")
-    period = float(np.median(steps))
-    starts = np.concatenate([[0], np.flatnonzero(steps > _GAP * period) + 1])
-    return 1 / period, missing, starts, t[starts] - t[0]
 
 
 def _demand(condition: bool, path: Path, expected: str) -> None:
