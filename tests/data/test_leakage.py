@@ -78,13 +78,14 @@ PLANTED = {
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_leak_is_found_and_listed(kind: str) -> None:
     others = [{"split": split} for split in ("train", "train", "val", "test")]
-    findings, verdicts = find_leaks(evidence([*others, *PLANTED[kind]]))
+    findings, verdicts, _ = find_leaks(evidence([*others, *PLANTED[kind]]))
     first, second = PLANTED[kind]
     assert findings.to_dict("records") == [{
         "kind": kind, "first_id": first.get("id", "row4"), "first_split": first["split"],
         "second_id": second.get("id", "row5"), "second_split": second["split"],
     }]  # fmt: skip
-    assert verdicts == {name: "found" if name == kind else "clean" for name in PLANTED}
+    checks = [*PLANTED, "near-duplicate text"]
+    assert verdicts == {name: "found" if name == kind else "clean" for name in checks}
 
 
 def test_a_reencoded_image_across_splits_is_found(tmp_path: Path, picture: Picture) -> None:
@@ -93,49 +94,49 @@ def test_a_reencoded_image_across_splits_is_found(tmp_path: Path, picture: Pictu
     images = [picture(1), picture(2), picture(3), Image.open(buffer)]
     shown = thumbnails(images, tmp_path)
     rows = [{"split": "train"}, {"split": "val"}, {"split": "val"}, {"split": "test"}]
-    findings, verdicts = find_leaks(evidence(rows, thumbnails=shown))
+    findings, verdicts, _ = find_leaks(evidence(rows, thumbnails=shown))
     assert verdicts["near-duplicate image"] == "found"
     assert findings[["kind", "first_id", "first_split", "second_id", "second_split"]].to_numpy().tolist() == [
         ["near-duplicate image", "row2", "val", "row3", "test"]
     ]
     shown[2:] = 0
-    _, verdicts = find_leaks(evidence(rows, thumbnails=shown, comparable=np.array([True, True, False, True])))
+    _, verdicts, _ = find_leaks(evidence(rows, thumbnails=shown, comparable=np.array([True, True, False, True])))
     assert verdicts["near-duplicate image"] == "clean"
 
 
 def test_sharing_within_a_split_is_no_leak() -> None:
     alike = {"split": "train", "group": "anna", "file": "f", "text": "same words"}
-    findings, verdicts = find_leaks(evidence([alike, alike, {"split": "val"}]))
+    findings, verdicts, _ = find_leaks(evidence([alike, alike, {"split": "val"}]))
     assert findings.empty and set(verdicts.values()) == {"clean"}
 
 
 def test_a_leak_is_found_behind_copies_within_its_split() -> None:
     rows = [{"split": split, "text": "same words"} for split in ("train", "train", "train", "test")]
-    findings, _ = find_leaks(evidence(rows))
+    findings, _, _ = find_leaks(evidence(rows))
     assert findings["second_id"].tolist() == ["row3"]
 
 
 def test_without_groups_the_group_check_is_unknown_not_clean() -> None:
-    findings, verdicts = find_leaks(evidence(PLANTED["group"], grouped=False))
+    findings, verdicts, _ = find_leaks(evidence(PLANTED["group"], grouped=False))
     assert findings.empty and verdicts["group"] == "unknown"
 
 
 def test_unlabelled_rows_and_empty_texts_are_left_out() -> None:
     shared = {"id": "x", "group": "anna", "file": "f", "text": "same words"}
-    findings, _ = find_leaks(evidence([{"split": "train", **shared}, {"split": "predict", **shared}]))
+    findings, _, _ = find_leaks(evidence([{"split": "train", **shared}, {"split": "predict", **shared}]))
     assert findings.empty
-    findings, _ = find_leaks(evidence([{"split": "train", "text": "😀"}, {"split": "test", "text": "!!"}]))
+    findings, _, _ = find_leaks(evidence([{"split": "train", "text": "😀"}, {"split": "test", "text": "!!"}]))
     assert findings.empty
 
 
 def test_kinds_that_a_system_lacks_are_not_called_clean() -> None:
-    _, verdicts = find_leaks(evidence([{"split": "train"}, {"split": "val"}], files={}, texts=None))
+    _, verdicts, _ = find_leaks(evidence([{"split": "train"}, {"split": "val"}], files={}, texts=None))
     assert verdicts == {"id": "clean", "group": "clean"}
 
 
 def test_the_error_counts_lists_and_advises() -> None:
     rows = [{"split": split, "file": f"f{number}"} for split in ("train", "test") for number in range(25)]
-    findings, _ = find_leaks(evidence([*rows, *PLANTED["id"]]))
+    findings, _, _ = find_leaks(evidence([*rows, *PLANTED["id"]]))
     error = LeakageError(findings)
     assert error.findings is findings
     lines = str(error).splitlines()
@@ -157,3 +158,46 @@ def test_the_message_lists_some_pairs_of_each_kind() -> None:
     assert sum("identical signals:" in line for line in lines) == 17
     assert sum("identical subject:" in line for line in lines) == 3
     assert "283 more in leakage.csv" in lines[-2]
+
+
+LONG = "february winter rainy stormy windy tuesday night love happy calm"
+
+
+def test_texts_in_nearly_the_same_words_are_found() -> None:
+    rows = [{"split": "train", "text": LONG}, {"split": "val", "text": f"RT @a: {LONG} coffee!"}, {"split": "test"}]
+    findings, verdicts, _ = find_leaks(evidence(rows))
+    assert findings[["kind", "first_id", "second_id"]].to_numpy().tolist() == [["near-duplicate text", "row0", "row1"]]
+    assert verdicts["duplicate text"] == "clean"
+
+
+def test_what_rows_to_predict_share_is_counted_and_stops_nothing() -> None:
+    rows = [
+        {"split": "predict", "text": f"{LONG} tea", "group": "anna"},
+        {"split": "train", "text": LONG, "group": "anna"},
+        {"split": "val", "text": "five other words for validation", "file": "f"},
+        {"split": "predict", "file": "f"},
+        {"split": "predict"},
+    ]
+    findings, verdicts, predict = find_leaks(evidence(rows))
+    assert findings.empty and set(verdicts.values()) == {"clean"}
+    assert predict == {
+        "rows": 3,
+        "shared": 2,
+        "kinds": {"group": {"train": 1}, "identical image": {"val": 1}, "near-duplicate text": {"train": 1}},
+    }
+
+
+def test_a_row_to_predict_hides_no_leak_between_those_like_it() -> None:
+    rows = [{"split": split, "text": "same words"} for split in ("predict", "train", "test")]
+    findings, _, predict = find_leaks(evidence(rows))
+    assert findings[["first_id", "second_id"]].to_numpy().tolist() == [["row1", "row2"]]
+    assert predict["kinds"] == {"duplicate text": {"test": 1, "train": 1}}
+
+
+def test_the_entry_of_the_record_says_what_each_check_looks_for(picture: Picture) -> None:
+    shown = np.stack([np.asarray(picture(seed).resize((32, 32))) for seed in range(2)])
+    leaks = find_leaks(evidence([{"split": "train"}, {"split": "val"}], thumbnails=shown))
+    entry = leaks.entry()
+    assert set(entry["looked_for"]) == set(entry["checks"]) >= {"near-duplicate image", "near-duplicate text"}
+    assert "mirrored" in entry["looked_for"]["near-duplicate image"]
+    assert "rotated" in entry["not_reached"]["near-duplicate image"]

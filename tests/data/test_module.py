@@ -123,9 +123,10 @@ def test_check_writes_splits_and_problems_and_reports_verdicts(tmp_path: Path) -
     frame = table()
     frame.loc[7, "problem"] = "odd"
     data = prepared(frame)
-    assert data.check(tmp_path) == {
-        "action": "stop", "findings": 0, "checks": {"id": "clean", "group": "clean", "identical signal": "clean"},
-    }  # fmt: skip
+    entry = data.check(tmp_path)
+    assert (entry["action"], entry["findings"]) == ("stop", 0)
+    assert entry["checks"] == {"id": "clean", "group": "clean", "identical signal": "clean"}
+    assert entry["predict"] == {"rows": 5, "shared": 0, "kinds": {}}
     written = pd.read_csv(tmp_path / "splits.csv")
     assert written["split"].tolist() == data.samples["split"].tolist()
     assert pd.read_csv(tmp_path / "problems.csv")["id"].tolist() == ["r7"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from hallmark.data.leakage import Leaks
     from hallmark.data.module import DataModule
 
 
@@ -27,12 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
     """
     from hallmark.checks import setting
+    from hallmark.data.leakage import find_leaks
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
 
     data: DataModule = build(Job.of(composed("train", arguments.overrides)).config.data)
-    refusal = None
+    refusal, leaks = None, None
     try:
         with setting("data"):
             data.prepare()
@@ -42,9 +44,10 @@ def run(arguments: argparse.Namespace) -> int:
         refusal = str(error).splitlines()[0].removesuffix(":")
     _show_problems(data)
     if refusal is None:
-        refusal = _check_splits(data)
+        leaks = find_leaks(data.evidence())
+        refusal = _check_splits(data, leaks)
     if arguments.output is not None:
-        _write(data, arguments.output)
+        _write(data, leaks, arguments.output)
     print(f"A fit would be refused: {refusal}" if refusal else "A fit would start.")
     return int(refusal is not None)
 
@@ -59,18 +62,22 @@ def _show_problems(data: "DataModule") -> None:
         print("No problems.")
 
 
-def _check_splits(data: "DataModule") -> str | None:
+def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
     """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
     from hallmark.analysis.tables import show
-    from hallmark.data.leakage import find_leaks
+    from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
 
     show(f"Splits of {data.facts()['source']}", _splits(data))
-    findings, verdicts = find_leaks(data.evidence())
-    print("Leakage: " + ", ".join(f"{check} {verdict}" for check, verdict in verdicts.items()))
-    if findings.empty:
+    entry = leaks.entry()
+    print(f"Leakage: {verdict_line(entry)}")
+    for line in reach_lines(entry):
+        print(f"  {line}")
+    for line in predict_lines(entry):
+        print(f"Rows to predict: {line}")
+    if leaks.findings.empty:
         return None
-    show("Shared between splits", findings)
-    return f"{len(findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None
+    show("Shared between splits", leaks.findings)
+    return f"{len(leaks.findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None
 
 
 def _splits(data: "DataModule") -> "pd.DataFrame":
@@ -90,11 +97,11 @@ def _splits(data: "DataModule") -> "pd.DataFrame":
     return pd.DataFrame(records)
 
 
-def _write(data: "DataModule", folder: Path) -> None:
-    from hallmark.data.leakage import find_leaks
+def _write(data: "DataModule", leaks: "Leaks | None", folder: Path) -> None:
     from hallmark.storage.files import write_csv
 
     write_csv(folder / "problems.csv", data.problems.table())
     if not data.samples.empty:
         data.write_splits(folder)
-        write_csv(folder / "leakage.csv", find_leaks(data.evidence())[0])
+    if leaks is not None:
+        write_csv(folder / "leakage.csv", leaks.findings)

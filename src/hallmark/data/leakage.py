@@ -1,20 +1,40 @@
 """The leakage gate: what one split knows of another, found before any fit."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from hallmark.checks import Portable
-from hallmark.data.groups import shared_key_pairs
-from hallmark.data.images import perceptual_hashes
-
-# Two decodings of one picture stay within these; see tests/data/test_leakage.py for re-encodings.
-_HAMMING = 6
-_RMS = 8.0
+from hallmark.data.duplicate_images import Selection, Thumbnails, near_duplicates
+from hallmark.data.duplicate_texts import JACCARD, MIN_WORDS, near_duplicate_texts
+from hallmark.data.groups import connected_groups, shared_key_pairs
 
 _LISTED = 20  # pairs in a message, some of each kind
+
+_IMAGE, _TEXT = "near-duplicate image", "near-duplicate text"
+
+# By kind: what a finding is, and what remains unseen.
+_REACH = {
+    "id": ("equal ids", ""),
+    "group": ("equal groups", "relations that the groups do not state"),
+    "duplicate text": (
+        "texts that are equal but for retweet marks, links, handles, punctuation, case and spacing", ""
+    ),
+    _TEXT: (
+        f"texts of {MIN_WORDS} different words or more with a Jaccard index of their words of {JACCARD} or more",
+        "paraphrases, translations, quotations in longer texts, and shorter texts that differ in a word",
+    ),
+    _IMAGE: (
+        "pictures re-encoded, resized, made brighter, darker or gray, mirrored, or cropped by about 2 % at each edge",
+        "pictures rotated, cropped by more, framed, written upon, inverted or put together with others, "
+        "and other photographs of the same thing",
+    ),
+}  # fmt: skip
+_IDENTICAL = ("equal content, byte for byte", "content that was cut, resampled or stored anew")
 
 
 class LeakageError(Portable, ValueError):
@@ -52,56 +72,67 @@ class Evidence:
     grouped: bool
     files: dict[str, list[str]]
     texts: list[str] | None = None
-    thumbnails: NDArray | None = None
+    thumbnails: Thumbnails | None = None
     comparable: NDArray | None = None
 
 
-def find_leaks(evidence: Evidence) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Findings (kind, first_id, first_split, second_id, second_split) and a verdict for each check.
+class Leaks(NamedTuple):
+    """What the gate found.
 
-    A verdict is `clean`, `found` or `unknown`. Unlabelled rows (`predict`) are left out: nothing is
-    measured on them.
+    Attributes:
+        findings: pairs of rows of different splits: kind, first_id, first_split, second_id, second_split.
+        verdicts: by check `clean`, `found` or `unknown`.
+        predict: what unlabelled rows share with labelled ones: `rows`, `shared` (rows that share anything), and
+            `kinds`, by check and split how many. Nothing is measured on them, so that it stops nothing.
     """
-    rows = np.flatnonzero(evidence.samples["split"].to_numpy() != "predict")
-    pairs: dict[str, NDArray | None] = {"id": _same(evidence.samples["id"].tolist(), rows)}
-    pairs["group"] = _same(evidence.samples["group"].astype(str).tolist(), rows) if evidence.grouped else None
-    for kind, digests in evidence.files.items():
-        pairs[f"identical {kind}"] = _same(digests, rows)
-    if evidence.texts is not None:
-        pairs["duplicate text"] = _same(evidence.texts, rows)
-    if evidence.thumbnails is not None:
-        shown = rows if evidence.comparable is None else rows[evidence.comparable[rows]]
-        pairs["near-duplicate image"] = shown[near_duplicates(evidence.thumbnails[shown])]
-    found = [_crossing(kind, found, evidence.samples) for kind, found in pairs.items() if found is not None]
-    findings = pd.concat(found, ignore_index=True)
+
+    findings: pd.DataFrame
+    verdicts: dict[str, str]
+    predict: dict[str, Any]
+
+    def entry(self) -> dict[str, Any]:
+        """All but the pairs in plain containers, with what each check looks for and what it does not reach."""
+        reach = {kind: _REACH.get(kind, _IDENTICAL) for kind in self.verdicts}
+        return {
+            "findings": len(self.findings),
+            "checks": self.verdicts,
+            "looked_for": {kind: looked_for for kind, (looked_for, _) in reach.items()},
+            "not_reached": {kind: unseen for kind, (_, unseen) in reach.items() if unseen},
+            "predict": self.predict,
+        }
+
+
+def find_leaks(evidence: Evidence) -> Leaks:
+    """Compare all rows with all by every check that `evidence` allows."""
+    split = evidence.samples["split"].to_numpy()
+    # Where one row stands for many that are alike, it is a labelled one if there is any.
+    order = np.argsort(split == "predict", kind="stable")
+    pairs = {kind: None if found is None else order[found] for kind, found in _pairs(evidence, order).items()}
+    crossing = [_crossing(kind, found, evidence.samples) for kind, found in pairs.items() if found is not None]
+    findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
     verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
-    return findings, verdicts
+    return Leaks(findings, verdicts, _shared_by_predict({k: p for k, p in pairs.items() if p is not None}, split))
 
 
-def near_duplicates(thumbnails: NDArray) -> NDArray:
-    """Pairs [M, 2] of uint8 thumbnails [N, 32, 32, 3] that show the same picture re-encoded or resized.
-
-    Candidates by Hamming distance of pHash, confirmed by the RMS difference of the thumbnails,
-    because flat pictures share a pHash without being alike.
-    """
-    if not len(thumbnails):
-        return np.empty((0, 2), int)
-    bits = perceptual_hashes(thumbnails).astype(np.float32) * 2 - 1
-    flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
-    pairs = []
-    for start in range(0, len(bits), 1024):
-        distance = (64 - bits[start : start + 1024] @ bits.T) / 2
-        first, second = np.nonzero(distance <= _HAMMING)
-        first += start
-        first, second = first[first < second], second[first < second]
-        alike = np.sqrt(np.mean((flat[first] - flat[second]) ** 2, axis=1)) <= _RMS
-        pairs.append(np.stack([first[alike], second[alike]], axis=1))
-    return np.concatenate(pairs)
-
-
-def _same(keys: list[str], rows: NDArray) -> NDArray:
-    return rows[shared_key_pairs([keys[row] for row in rows])]
+def _pairs(evidence: Evidence, order: NDArray) -> dict[str, NDArray | None]:
+    """By check, pairs of positions in `order`; None where nothing is known."""
+    samples = evidence.samples.iloc[order]
+    pairs: dict[str, NDArray | None] = {"id": shared_key_pairs(samples["id"].tolist())}
+    pairs["group"] = shared_key_pairs(samples["group"].astype(str).tolist()) if evidence.grouped else None
+    for kind, digests in evidence.files.items():
+        pairs[f"identical {kind}"] = shared_key_pairs([digests[row] for row in order])
+    if evidence.texts is not None:
+        texts = [evidence.texts[row] for row in order]
+        pairs["duplicate text"] = shared_key_pairs(texts)
+        different: dict[str, int] = {}  # equal texts are found above; the first of them stands for all
+        for place, text in enumerate(texts):
+            different.setdefault(text, place)
+        pairs[_TEXT] = np.array(list(different.values()), int)[near_duplicate_texts(list(different))]
+    if evidence.thumbnails is not None:
+        shown = np.arange(len(order)) if evidence.comparable is None else np.flatnonzero(evidence.comparable[order])
+        pairs[_IMAGE] = shown[near_duplicates(Selection(evidence.thumbnails, order[shown]))]
+    return pairs
 
 
 def _crossing(kind: str, pairs: NDArray, samples: pd.DataFrame) -> pd.DataFrame:
@@ -110,4 +141,51 @@ def _crossing(kind: str, pairs: NDArray, samples: pd.DataFrame) -> pd.DataFrame:
         "kind": kind, "first_id": first["id"], "first_split": first["split"],
         "second_id": second["id"], "second_split": second["split"],
     })  # fmt: skip
-    return table[table["first_split"] != table["second_split"]]
+    measured = (table["first_split"] != "predict") & (table["second_split"] != "predict")
+    return table[measured & (table["first_split"] != table["second_split"])]
+
+
+def _shared_by_predict(pairs: dict[str, NDArray], split: NDArray) -> dict[str, Any]:
+    rows = np.flatnonzero(split == "predict")
+    shared = np.zeros(len(rows), bool)
+    kinds: dict[str, dict[str, int]] = {}
+    for kind, found in pairs.items() if len(rows) else ():
+        cluster = connected_groups(len(split), [found])
+        for name in sorted(set(split) - {"predict"}):
+            like = np.isin(cluster[rows], cluster[split == name])
+            shared |= like
+            if like.any():
+                kinds.setdefault(kind, {})[str(name)] = int(like.sum())
+    return {"rows": len(rows), "shared": int(shared.sum()), "kinds": kinds}
+
+
+def verdict_line(entry: Mapping[str, Any]) -> str:
+    """`id clean, group unknown, …` of a record's entry."""
+    return ", ".join(f"{check} {verdict}" for check, verdict in entry["checks"].items())
+
+
+def reach_lines(entry: Mapping[str, Any]) -> list[str]:
+    """For each check whose `clean` leaves something open, what it looks for and what it does not reach."""
+    looked_for = entry.get("looked_for", {})
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for kind, unseen in entry.get("not_reached", {}).items():
+        kinds.setdefault((looked_for[kind], unseen), []).append(kind)
+    return [f"{', '.join(names)}: looks for {looks}; not for {unseen}" for (looks, unseen), names in kinds.items()]
+
+
+def predict_lines(entry: Mapping[str, Any]) -> list[str]:
+    """What the rows to predict share with labelled rows; empty where there are no such rows."""
+    predict = entry.get("predict") or {"rows": 0}
+    if not predict["rows"]:
+        return []
+    if not predict["shared"]:
+        return [f"none of the {predict['rows']} rows to predict shares anything with labelled rows"]
+    kinds = [
+        f"{kind} ({', '.join(f'{n} with {split}' for split, n in splits.items())})"
+        for kind, splits in predict["kinds"].items()
+    ]
+    return [
+        f"{predict['shared']} of {predict['rows']} rows to predict share content with labelled rows: "
+        f"{', '.join(kinds)}. "
+        "This stops no fit, since nothing is measured on them; predictions of them may be better than those of new rows"
+    ]

@@ -146,12 +146,12 @@ class DataModule(LightningDataModule, ABC):
         self.write_splits(directory)
         if self.problems.found:
             write_csv(directory / "problems.csv", self.problems.table())
-        findings, verdicts = find_leaks(self.evidence())
-        if len(findings):
-            write_csv(directory / "leakage.csv", findings)
+        leaks = find_leaks(self.evidence())
+        if len(leaks.findings):
+            write_csv(directory / "leakage.csv", leaks.findings)
             if self.leakage_action == "stop":
-                raise LeakageError(findings)
-        return {"action": self.leakage_action, "findings": len(findings), "checks": verdicts}
+                raise LeakageError(leaks.findings)
+        return {"action": self.leakage_action, **leaks.entry()}
 
     def write_splits(self, directory: Path) -> None:
         """Write `splits.csv`: id, group, target, split and the content by which the test seal knows each row."""

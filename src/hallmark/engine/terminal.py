@@ -10,6 +10,7 @@ from rich.table import Table
 
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import always_the_commonest, labelled_tasks
+from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
 from hallmark.report.wording import estimate, kinds_of, plural
@@ -43,7 +44,18 @@ def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
         )
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
-        say(f"{len(data.samples)} rows in {groups} groups that belong together; each group stays in one split")
+        labelled = " with its labelled rows" if "predict" in counts else ""
+        say(f"{len(data.samples)} rows in {groups} groups that belong together; each stays in one split{labelled}")
+
+
+def report_gate(entry: Mapping[str, Any]) -> None:
+    """What the leakage gate found, what its verdict leaves open, and what the rows to predict share."""
+    say(f"leakage between splits: {verdict_line(entry)}")
+    unseen = [entry["not_reached"][kind] for kind in entry["not_reached"] if kind.startswith("near-duplicate")]
+    if unseen:
+        say(f"not looked for: {'; '.join(unseen)}")
+    for line in predict_lines(entry):
+        say(line)
 
 
 def report(run: Run) -> None:

@@ -28,7 +28,7 @@ from hallmark.engine.loggers.tracking import tracked
 from hallmark.engine.monitor import check_monitor
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
-from hallmark.engine.terminal import announce, report, say, say_failed_calls
+from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
@@ -85,6 +85,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             with run.recorded(record), tracked(job, run) as loggers:
                 record.leakage = data.check(run.directory)
                 record.write(run.directory)
+                report_gate(record.leakage)
                 module = build_module(job, data)
                 record.parameters = parameter_counts(module)
                 if isinstance(module, ReadyModule):

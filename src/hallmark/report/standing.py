@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.analysis.figures import readable
+from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.wording import (
@@ -147,6 +148,8 @@ def _leaks(result: Result) -> list[Block]:
     rows = [[kind, _verdict_words(result, kind)] for kind in kinds]
     if rows:
         blocks.append(Table(["what two splits could share", "verdict"], rows))
+    entry = result.record.leakage
+    blocks += [Paragraph(f"{line[:1].upper()}{line[1:]}.") for line in [*reach_lines(entry), *predict_lines(entry)]]
     if any(one.leakage.get("findings") for one in result.records):
         count = sum(one.leakage.get("findings") or 0 for one in result.records)
         sentence = (

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from hallmark.checks import SettingError
+from hallmark.data.duplicate_images import near_duplicates
+from hallmark.data.duplicate_texts import near_duplicate_texts
 from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.images import read_image, scan_images
-from hallmark.data.leakage import near_duplicates
 from hallmark.data.problems import Problems
 from hallmark.data.text import normalise_text
 from hallmark.storage.decoding import DecodedText, decode, doubt_beside
@@ -217,7 +218,9 @@ def _why(path: str) -> str:
 
 
 def _groups(rows: pd.DataFrame, scans: np.ndarray) -> np.ndarray:
+    """Rows belong together that the leakage gate would call alike."""
     pairs = [shared_key_pairs(rows[key].tolist()) for key in ("normalised", "image_digest")]
+    pairs.append(near_duplicate_texts(rows["normalised"].tolist()))
     readable = np.flatnonzero(scans["readable"])
     pairs.append(readable[near_duplicates(scans["thumbnail"][readable])])
     return connected_groups(len(rows), pairs)
