@@ -71,9 +71,9 @@ def test_the_rows_of_all_members_of_a_set_count(make_run: Maker, run: Run) -> No
 
 @pytest.mark.parametrize("place", ["elsewhere/clip_final", "outputs/old/clip_final", "outputs/clip_final/old"])
 @pytest.mark.parametrize("looked", ["its own copy", "another run that was copied", "another run that was not copied"])
-def test_a_copied_experiment_is_sealed(
-    make_run: Maker, run: Run, again: Run, tmp_path: Path, place: str, looked: str
-) -> None:
+@pytest.mark.parametrize("version", ["now", "before rows were stored"])
+def test_a_copied_experiment_is_sealed(make_run: Maker, tmp_path: Path, place: str, looked: str, version: str) -> None:
+    run, again = (make_run(run_id, test=ROWS[:20] if version == "now" else None) for run_id in ("aaaa", "bbbb"))
     look_at(run)
     target = tmp_path / place
     if looked == "another run that was not copied":

@@ -196,8 +196,9 @@ def seal_of(run: Run, *more: Run) -> Seal:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")
     config = OmegaConf.load(run.directory / "config.yaml")
     folder = _folder(run, config)
+    made_under = run.record.seals or str(absolute_folder(Path(config.paths.outputs), config.paths.get("seals")))
     folders = ReceiptFolders.of(
-        [each.directory for each in runs], run.record.name, configured=folder, recorded=run.record.seals
+        [each.directory for each in runs], run.record.name, configured=folder, recorded=made_under
     )
     rows = [LabelledRows.read(each.directory) for each in runs]
     return Seal(
