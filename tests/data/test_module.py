@@ -129,6 +129,10 @@ def test_check_writes_splits_and_problems_and_reports_verdicts(tmp_path: Path) -
     assert entry["predict"] == {"rows": 5, "shared": 0, "kinds": {}}
     written = pd.read_csv(tmp_path / "splits.csv")
     assert written["split"].tolist() == data.samples["split"].tolist()
+    assert written["content"].tolist() == data.samples["content"].tolist()
+    data.samples["source"] = [f"source of {row}" for row in data.samples["id"]]  # what does not depend on settings
+    data.write_splits(tmp_path)
+    assert pd.read_csv(tmp_path / "splits.csv")["content"].tolist() == data.samples["source"].tolist()
     assert pd.read_csv(tmp_path / "problems.csv")["id"].tolist() == ["r7"]
     assert not (tmp_path / "leakage.csv").exists()
 

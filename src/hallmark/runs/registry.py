@@ -88,10 +88,12 @@ def in_use(directory: Path) -> bool:
 
 
 class _Receipts:
-    """Whether test splits were looked at, each folder of receipts read once."""
+    """Whether test splits were looked at; what the runs of one folder have in common is read once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ReceiptFolders], list[Look] | None] = {}
+        self._folders: dict[tuple[Path, str, str | None], ReceiptFolders] = {}
+        self._looks: dict[tuple[ReceiptFolders, str], list[Look] | None] = {}
+        self._contents: dict[tuple[ReceiptFolders, str, str], bool] = {}
 
     def state(self, directory: Path, record: dict[str, Any], metrics: dict[str, Any]) -> str | None:
         """`opened`, `sealed`, or None where the data has no test split."""
@@ -104,15 +106,21 @@ class _Receipts:
         name, content = record["name"], record.get("data", {}).get("content")
         if content is None:
             return False
-        folders = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
-        if any(file.exists() for file in folders.files_of(name, content)):
+        place = (directory.parent, name, record.get("seals"))
+        if place not in self._folders:
+            self._folders[place] = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
+        folders = self._folders[place]
+        if (folders, name, content) not in self._contents:
+            there = any(file.exists() for file in folders.files_of(name, content))
+            self._contents[folders, name, content] = there
+        if self._contents[folders, name, content]:
             return True
-        if (name, folders) not in self._known:
+        if (folders, name) not in self._looks:
             try:
-                self._known[name, folders] = folders.looks(name, of_others=False)
+                self._looks[folders, name] = folders.looks(name, of_others=False)
             except (ValueError, OSError):
-                self._known[name, folders] = None
-        looks = self._known[name, folders]
+                self._looks[folders, name] = None
+        looks = self._looks[folders, name]
         if not looks:
             return looks is None
         rows = LabelledRows.read(directory)

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.perturb import Blur, Noise
 from hallmark.data.splits import Evaluation
+from hallmark.runs.looks import LabelledRows
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.sample import generate
 
@@ -50,6 +52,17 @@ def test_splits_record_and_gate(data_of, tmp_path):
     entry = data.check(tmp_path / "run")
     assert entry["findings"] == 0 and set(entry["checks"].values()) == {"clean"}
     assert pd.read_csv(tmp_path / "run" / "splits.csv")["id"].tolist() == data.samples["id"].tolist()
+
+
+def test_the_seal_knows_a_row_by_image_and_words_and_not_by_its_mask(data_of, tmp_path):
+    rows = []
+    for name, box in (("before", RED), ("after", GREEN)):
+        data = data_of([Picture("a", "test", {"red": box}), Picture("b", "val", {"red": RED})])
+        data.write_splits(tmp_path / name)
+        rows.append((data.content, LabelledRows.read(tmp_path / name)))
+        shutil.rmtree(tmp_path / "world")
+    assert rows[0][0] != rows[1][0]
+    assert rows[0][1] == rows[1][1] and (len(rows[0][1].test), len(rows[0][1].rest)) == (1, 1)
 
 
 def test_equal_words_of_several_images_are_no_leak_but_one_image_in_two_splits_is(data_of, tmp_path):

@@ -8,6 +8,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.sampling import Draw
 from hallmark.data.splits import InnerFold, KFold
+from hallmark.runs.looks import LabelledRows
 from hallmark.systems.touch.augment import SignalAugment
 from systems.touch.conftest import POLICY
 
@@ -207,6 +208,18 @@ def test_the_seal_knows_the_recordings_and_the_fingerprint_the_windows(module_of
     assert plain.fingerprint != longer.fingerprint
     folder.rows[0][3] = "press"
     assert module_of(folder.write()).content != plain.content
+
+
+def test_the_seal_knows_a_window_by_its_recording(module_of, folder, tmp_path):
+    path = folder.fill()
+    known = []
+    for number, settings in enumerate([{}, {"window": 3.0}, {"unit": "window", "leakage": "report"}]):
+        data = module_of(path, **settings)
+        data.write_splits(tmp_path / str(number))
+        rows = LabelledRows.read(tmp_path / str(number))
+        known.append(rows.test | rows.rest)
+    assert known[0] == known[1] == known[2]
+    assert len(known[0]) == data.samples.loc[data.samples["target"].notna(), "recording"].nunique()
 
 
 def test_facts_are_short_and_of_plain_values(module_of):
