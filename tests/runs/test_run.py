@@ -189,7 +189,7 @@ def test_open_run_takes_a_finished_run_or_the_only_one_below(tmp_path: Path, mak
     assert open_run(str(done.directory)).directory == done.directory
     assert open_run(tmp_path / "clip").directory == done.directory
     run_in(tmp_path / "clip" / "cccc", make_record(state=RunState.DONE))
-    with pytest.raises(ValueError, match=r"give one finished run.*aaaa.*cccc") as caught:
+    with pytest.raises(ValueError, match=r"(?s)give one finished run.*aaaa.*cccc") as caught:
         open_run(tmp_path / "clip")
     assert "bbbb" not in str(caught.value)
 

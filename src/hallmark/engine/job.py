@@ -9,7 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
 from hallmark.runs.identity import run_id
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, open_run
+from hallmark.runs.selection import LATEST
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Job:
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         refuse_configured_secrets(config)
+        config = _pinned(config)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
         symbolic = config.copy()
@@ -71,6 +73,16 @@ class Job:
     def plain(self) -> dict[str, Any]:
         """`stored` in plain containers, for what is shown elsewhere."""
         return _plain(self.stored, resolve=False)
+
+
+def _pinned(config: DictConfig) -> DictConfig:
+    """`config` with the run that `init_from=<folder>/latest` means now, which another run will be tomorrow."""
+    start = config.get("init_from")
+    if not start or Path(start).name != LATEST:
+        return config
+    pinned = config.copy()
+    pinned.init_from = str(open_run(start).directory)
+    return pinned
 
 
 def in_group(config: DictConfig, name: str) -> None:

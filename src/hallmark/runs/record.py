@@ -69,6 +69,7 @@ class Record:
     selected: dict[str, Any] | None = None
     seals: str | None = None
     error: str | None = None
+    finished: str | None = None
 
     @property
     def main_split(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.run import Run, open_run
+from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, write_csv, write_json
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ class RepeatRecord:
     second: str | None
     command: list[str]
     members: list[dict[str, Any]]
+    finished: str | None = None
 
 
 class RepeatSet:
@@ -77,6 +80,8 @@ class RepeatSet:
 
     def become(self, state: RunState) -> None:
         self.record.state = state
+        if state is RunState.DONE:
+            self.record.finished = datetime.now(UTC).isoformat()
         write_json(self.directory / FILE, asdict(self.record))
 
     @cached_property
@@ -172,7 +177,8 @@ def record_of(result: Result) -> Record | RepeatRecord:
 
 
 def open_result(path: str | Path) -> Result:
-    """The finished run or set of repeats at `path`, or the only finished one directly below it.
+    """The finished run or set of repeats at `path`, the only finished one directly below it, or of `<folder>/latest`
+    the last one there. The runs of a set count as that set.
 
     Raises:
         ValueError: there is none, several, or it is not done.
@@ -180,10 +186,9 @@ def open_result(path: str | Path) -> Result:
     path = Path(path)
     if (path / FILE).exists():
         return _done(RepeatSet(path))
-    sets = [RepeatSet(file.parent) for file in sorted(path.glob(f"*/{FILE}"))]
-    if len(sets) == 1 and not (path / "record.json").exists():
-        return _done(sets[0])
-    return open_run(path)
+    if not (path / "record.json").exists():
+        path = select(path, sets=True)
+    return _done(RepeatSet(path)) if (path / FILE).exists() else open_run(path)
 
 
 def _done(repeats: RepeatSet) -> RepeatSet:

@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hallmark.checks import Interrupted
 from hallmark.runs.locks import holding
 from hallmark.runs.receipts import COPY
 from hallmark.runs.record import Provenance, Record, RunState
+from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, remove_stale, write_json, zip_damage
 from hallmark.storage.secrets import redacted
 
@@ -138,6 +140,7 @@ class Run:
                 record.write(self.directory)
             raise
         record.state, record.wall_seconds = RunState.DONE, round(spent + time.monotonic() - began, 2)
+        record.finished = datetime.now(UTC).isoformat()
         record.write(self.directory)
 
 
@@ -154,24 +157,16 @@ def held(directory: Path) -> Iterator[None]:
 
 
 def open_run(path: str | Path) -> Run:
-    """The finished run at `path`, or the only finished one directly below it.
+    """The finished run at `path`, the only finished one directly below it, or of `<folder>/latest` the last one there.
 
     Raises:
         ValueError: there is no run, several, or it is not done.
     """
     run = Run(Path(path))
     if run.record is None:
-        return _only_run_below(Path(path))
+        run = Run(select(Path(path), sets=False))
+    assert run.record is not None
     if run.record.state is not RunState.DONE:
         again = " ".join(run.record.command)
-        raise ValueError(f"run={path}: the run is {run.record.state}; repeat its command to finish it: {again}")
+        raise ValueError(f"run={run.directory}: the run is {run.record.state}; repeat its command to finish it: {again}")
     return run
-
-
-def _only_run_below(path: Path) -> Run:
-    below = [Run(record.parent) for record in sorted(path.glob("*/record.json"))]
-    done = [run for run in below if run.record is not None and run.record.state is RunState.DONE]
-    if len(done) == 1:
-        return done[0]
-    found = ", ".join(str(run.directory) for run in done) or "none"
-    raise ValueError(f"run={path}: give one finished run, outputs/<experiment>/<run id>; found {found}")

@@ -1,0 +1,109 @@
+"""Which result of a folder is meant: the only finished one, or `<folder>/latest`, the one that finished last."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from hallmark.runs.identity import relevant_settings
+from hallmark.runs.registry import Entry, find_entries
+from hallmark.storage.files import read_json
+
+LATEST = "latest"
+_MARKERS = {"set": "repeats.json", "run": "record.json"}
+_MOST = 6  # settings of a candidate that are listed
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A run or a set of repeats, with when it finished or, as long as it has not, was last known to be at work."""
+
+    directory: Path
+    entry: Entry
+    finished: datetime
+
+
+def select(path: Path, *, sets: bool) -> Path:
+    """The directory of the result that `path` means: the only finished one directly below it, or with the last part
+    `latest` the one that finished last. Where none is finished it is the only unfinished one.
+
+    Args:
+        sets: whether a set of repeats is a result, whose runs then are none of their own.
+
+    Raises:
+        ValueError: there is none, or several; the message lists how they differ.
+    """
+    latest = path.name == LATEST and not path.exists()
+    candidates = _candidates(path.parent if latest else path, sets=sets)
+    done = [candidate for candidate in candidates if candidate.entry.state == "done"]
+    if latest and done:
+        return max(done, key=lambda candidate: (candidate.finished, candidate.directory)).directory
+    if len(done or candidates) == 1:
+        return (done or candidates)[0].directory
+    kinds = "run or set of repeats" if sets else "run"
+    hint = "" if latest or not done else f", or {path / LATEST} for the one that finished last"
+    listed = "".join(f"\n  {line}" for line in _lines(done or candidates)) or " none"
+    raise ValueError(f"run={path}: give one finished {kinds}, outputs/<experiment>/<id>{hint}; found{listed}")
+
+
+def _candidates(folder: Path, *, sets: bool) -> list[_Candidate]:
+    candidates, members = [], set()
+    for kind in _MARKERS if sets else ("run",):
+        for file in sorted(folder.glob(f"*/{_MARKERS[kind]}")):
+            directory = file.parent
+            if directory.resolve() in members:
+                continue
+            (entry,) = [one for one in find_entries([directory]) if one.kind == kind and one.directory == str(directory)]
+            raw = read_json(file) if entry.state != "unreadable" else {}
+            members |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
+            candidates.append(_Candidate(directory, entry, _finished(entry, raw)))
+    return candidates
+
+
+def _finished(entry: Entry, raw: dict[str, Any]) -> datetime:
+    if raw.get("finished"):
+        return datetime.fromisoformat(raw["finished"])
+    started = datetime.fromisoformat(entry.started) if entry.started else datetime.min.replace(tzinfo=UTC)
+    return (started if started.tzinfo else started.replace(tzinfo=UTC)) + timedelta(seconds=entry.seconds or 0)
+
+
+def _lines(candidates: Sequence[_Candidate]) -> list[str]:
+    """One line a candidate: directory, state, start, value, and the settings in which they differ."""
+    settings = [_settings(candidate.directory) for candidate in candidates]
+    keys = sorted({key for values in settings for key in values})
+    differing = [key for key in keys if len({str(values.get(key)) for values in settings}) > 1]
+    return [
+        f"{candidate.directory}: {', '.join([*_facts(candidate.entry), *_differences(values, differing)])}"
+        for candidate, values in zip(candidates, settings, strict=True)
+    ]
+
+
+def _facts(entry: Entry) -> list[str]:
+    started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
+    value = f"{entry.metric} {entry.value:.4f}" if entry.value is not None else ""
+    return [fact for fact in (entry.repeat or "", entry.state, started, value) if fact]
+
+
+def _differences(values: dict[str, Any], keys: Sequence[str]) -> list[str]:
+    own = [f"{key}={values[key]}" for key in keys if key in values and key != "repeat"]
+    return own if len(own) <= _MOST else [*own[:_MOST], f"{len(own) - _MOST} more settings"]
+
+
+def _settings(directory: Path) -> dict[str, Any]:
+    """Settings that can change the result, by dotted key, as they are stored; {} where there are none."""
+    from omegaconf import OmegaConf  # not needed where the folder holds one result
+
+    path = directory / "config.yaml"
+    if not path.exists():
+        return {}
+    stored = OmegaConf.to_container(OmegaConf.load(path))
+    assert isinstance(stored, dict)
+    return _flat(relevant_settings({str(key): value for key, value in stored.items()}), "")
+
+
+def _flat(value: Any, path: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        return {path: value}
+    parts = [_flat(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()]
+    return {key: item for part in parts for key, item in part.items()}
