@@ -97,3 +97,15 @@ def test_a_mistake_is_a_sentence(hallmark, overrides, message):
     assert code == 2
     assert printed.startswith("error: ")
     assert message in printed
+
+
+def test_settings_without_effect_on_the_data_are_named(hallmark):
+    code, printed, _ = hallmark("check-data", *SMALL, "model.ngrams=1", "seed=3", "trainer.max_epochs=2")
+    assert code == 0
+    assert "Without effect on the data: model.ngrams=1, trainer.max_epochs=2\n" in printed
+
+
+def test_repeats_are_not_checked_as_one_split(hallmark):
+    code, _, printed = hallmark("check-data", *SMALL, "repeat=folds:3")
+    assert code == 2
+    assert printed.startswith("error: repeat='folds:3': expected null; one split is checked at a time")

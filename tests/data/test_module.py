@@ -211,9 +211,17 @@ def test_training_rows_are_augmented() -> None:
 
 
 def test_labels_are_written_for_unlabelled_rows(tmp_path: Path) -> None:
-    predictions = pd.DataFrame({"id": ["r0", "r1"], "prediction": ["a", "b"], "confidence": [1.0, 0.5]})
+    predictions = pd.DataFrame({"id": ["r0", "r1"], "task": "main", "prediction": ["a", "b"], "confidence": [1.0, 0.5]})
     path = prepared().write_labels(predictions, tmp_path)
     assert path.read_text() == "id,prediction\nr0,a\nr1,b\n"
+
+
+def test_labels_of_several_tasks_are_a_column_each(tmp_path: Path) -> None:
+    predictions = pd.DataFrame({
+        "id": ["r1", "r0", "r0", "r1"], "task": ["state", "state", "action", "action"], "prediction": list("abcd"),
+    })  # fmt: skip
+    path = prepared().write_labels(predictions, tmp_path)
+    assert path.read_text() == "id,state,action\nr1,a,d\nr0,b,c\n"
 
 
 class Reader(LightningModule):

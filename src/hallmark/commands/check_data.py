@@ -1,10 +1,13 @@
 """List everything that is wrong with the data of a preset, before any fit.
 
 OVERRIDE is what train.py takes: experiment=touch_balanced data.folder=FOLDER. The data is read, split and passed
-through the leakage gate as for a fit; nothing is trained, and nothing written unless --output says where.
+through the leakage gate as for a fit; nothing is trained, and nothing written unless --output says where. Settings
+that have no effect on the data are named.
 """
 
 import argparse
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,13 +30,18 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
     """
-    from hallmark.checks import setting
+    from hallmark.checks import require, setting
     from hallmark.data.leakage import find_leaks
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
 
-    data: DataModule = build(Job.of(composed("train", arguments.overrides)).config.data)
+    config = composed("train", arguments.overrides)
+    expected = "null; one split is checked at a time: give its seed, or data/split=kfold data.split.fold=N"
+    require(config.repeat is None, "repeat", config.repeat, expected)
+    data: DataModule = build(Job.of(config).config.data)
+    if ignored := _without_effect(arguments.overrides):
+        print(f"Without effect on the data: {', '.join(ignored)}")
     refusal, leaks = None, None
     try:
         with setting("data"):
@@ -50,6 +58,22 @@ def run(arguments: argparse.Namespace) -> int:
         _write(data, leaks, arguments.output)
     print(f"A fit would be refused: {refusal}" if refusal else "A fit would start.")
     return int(refusal is not None)
+
+
+def _without_effect(overrides: Sequence[str]) -> list[str]:
+    """Those of `overrides` without which the settings of the data are the same."""
+    from hallmark.engine.launch import composed
+    from hallmark.engine.symbolic import plain
+
+    whole = plain(composed("train", overrides).data)
+    ignored = []
+    for override in overrides:
+        if override.lstrip("+~").startswith(("data", "experiment", "profile")):
+            continue
+        with suppress(ValueError):  # others need this one to compose
+            if plain(composed("train", [one for one in overrides if one != override]).data) == whole:
+                ignored.append(override)
+    return ignored
 
 
 def _show_problems(data: "DataModule") -> None:

@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.result is None) == (arguments.verify is None):
         raise ValueError("give either a result to release, outputs/<experiment>/<id>, or --verify ARCHIVE")
+    if arguments.verify is not None:
+        options = {"--waive": arguments.waive, "--into": arguments.into, "--no-tag": arguments.no_tag}
+        ignored = [option for option, value in options.items() if value]
+        if ignored:
+            raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     if arguments.verify is None:
         from hallmark.engine.release import release  # torch loads here, and not for --help
 

@@ -31,6 +31,8 @@ Series = tuple[NDArray, Sequence[str], float]
 """Signals float [N, C, T] in physical units, nan where not measured; the channels' names; samples a second."""
 
 _VIEW_SEED = 20
+UNLABELLED = "predict"
+"""The split of rows without a label."""
 
 
 class DataModule(LightningDataModule, ABC):
@@ -120,7 +122,7 @@ class DataModule(LightningDataModule, ABC):
         if samples.empty:
             raise ValueError(f"{self.facts()['source']}: no usable rows")
         labelled = samples["target"].notna()
-        samples["split"] = "predict"
+        samples["split"] = UNLABELLED
         with setting("split"):
             samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
@@ -221,9 +223,17 @@ class DataModule(LightningDataModule, ABC):
         return {"num_workers": self.num_workers, "collate_fn": _as_is, "persistent_workers": self.num_workers > 0}
 
     def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
-        """Write the label file for unlabelled rows; gives its path."""
+        """Write the label file for unlabelled rows, one line an id; gives its path.
+
+        Its columns are `id` and `prediction`, or with several tasks `id` and one of each task's name.
+        """
         path = directory / "labels.csv"
-        write_csv(path, predictions[["id", "prediction"]])
+        tasks = predictions["task"].unique()
+        if len(tasks) == 1:
+            write_csv(path, predictions[["id", "prediction"]])
+            return path
+        by_task = predictions.pivot(index="id", columns="task", values="prediction")
+        write_csv(path, by_task.loc[predictions["id"].unique(), tasks].reset_index())
         return path
 
     def state_dict(self) -> dict[str, Any]:

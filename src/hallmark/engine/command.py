@@ -1,10 +1,30 @@
 """The command that a process was started for, as a user would repeat it."""
 
+import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+
+
+def typed_settings() -> list[str]:
+    """Keys of the overrides that this command was started with, without + and ~; [] where Hydra did not start it."""
+    if not HydraConfig.initialized():
+        return []
+    return [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+
+
+def root(key: str) -> str:
+    """The first part of a key: `data` of `data.folder`, `data/split` and `data/split@data.outer`."""
+    return re.split(r"[./@]", key, maxsplit=1)[0]
+
+
+def refuse_without_effect(keys: Sequence[str], why: str) -> None:
+    """Raise ValueError, where there are such `keys`: what was asked with them would not be done."""
+    if keys:
+        raise ValueError(f"{', '.join(dict.fromkeys(keys))}: no effect, because {why}")
 
 
 def command_line() -> list[str]:

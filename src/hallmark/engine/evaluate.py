@@ -12,9 +12,10 @@ from rich.console import Console
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
-from hallmark.data.module import DataModule, View
+from hallmark.data.module import UNLABELLED, DataModule, View
 from hallmark.engine.build import build
-from hallmark.engine.finished import Finished, opened
+from hallmark.engine.command import refuse_without_effect, root, typed_settings
+from hallmark.engine.finished import OUT_OF_FOLD, Finished, opened
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.predict import add_missing_metrics
@@ -24,8 +25,14 @@ from hallmark.engine.train import quieten
 from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held
+from hallmark.runs.seal import TEST
+from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
 _OWN = ("run", "split", "seal")  # what is not part of a run
+_EVALUATION = (*_OWN, "analysis", OUT_OF_FOLD)  # what an evaluation of a finished run reads
+_FIT = tuple(
+    f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
+)
 
 
 def evaluate(config: DictConfig) -> None:
@@ -34,10 +41,12 @@ def evaluate(config: DictConfig) -> None:
     Without a `run` it is that of the preset, which must be one in which nothing is fitted; it is made if need be.
 
     Raises:
-        ValueError: no such finished run, no such split, other data than the run was made on.
+        ValueError: no such finished run, no such split, other data than the run was made on, a typed setting that would
+            have no effect.
         SealedError: the test split was opened before, and `seal.reason` does not say why it is opened again.
     """
     quieten()
+    _refuse_ignored(config)
     directory = _made(config) if config.run is None else config.run
     told = config.run is None and config.split == "val"
     explain(directory, config.split, config, reason=config.seal.reason, told=told)
@@ -49,6 +58,8 @@ def train_and_explain(config: DictConfig) -> float:
     Returns:
         As `train_repeats`.
     """
+    _refuse_ignored_by_analyses(config)
+    _refuse_fit_of_nothing(config)
     value = train_repeats(config)
     if config.get("analysis"):
         directory = Job.of(config).directory
@@ -81,14 +92,60 @@ def explain(
             stack.enter_context(held(result.directory))
         finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason))
         if isinstance(result, RepeatSet):
-            _analyse(_state_of_set(result, finished, split), analyses, told=told)
+            state = _state_of_set(result, finished, split)
+            if split == UNLABELLED:
+                _write_labels_of_set(result, finished)
+            _analyse(state, analyses, told=told)
             return
         (one,) = finished
         state = _state_of_run(one, split)
-        if state.predictions["target"].isna().all():
-            written = one.data.write_labels(state.predictions, state.directory)
-            say(f"{state.predictions['id'].nunique()} unlabelled rows: {written}")
+        if split == UNLABELLED:
+            _write_labels(one, state.predictions, state.directory)
         track_evaluation(one.job, one.run, split, _analyse(state, analyses, told=told))
+
+
+def _write_labels(finished: Finished, predictions: pd.DataFrame, directory: Path, how: str = "") -> None:
+    written = finished.data.write_labels(predictions, directory)
+    say(f"{predictions['id'].nunique()} unlabelled rows{how}: {written}")
+
+
+def _write_labels_of_set(repeats: RepeatSet, finished: Sequence[Finished]) -> None:
+    """One label file of the whole set, by the mean of its runs' probabilities; of masks, which have none, one a run."""
+    tables = [one.predictions(UNLABELLED) for one in finished]
+    if has_probabilities(tables[0]):
+        how = f", by the mean of the probabilities of {len(tables)} runs"
+        _write_labels(finished[0], mean_predictions(tables), repeats.directory, how)
+        return
+    for member, one, table in zip(repeats.members, finished, tables, strict=True):
+        _write_labels(one, table, one.run.directory, f", {member.note}")
+
+
+def _refuse_ignored(config: DictConfig) -> None:
+    """Raise ValueError for what was typed and would have no effect on an evaluation."""
+    typed = typed_settings()
+    if config.run is not None:
+        foreign = [key for key in typed if root(key) not in (*_EVALUATION, "hydra")]
+        refuse_without_effect(
+            foreign, f"{config.run} keeps the settings that it was made with; train a run with others"
+        )
+    if config.split != TEST:
+        refuse_without_effect([key for key in typed if root(key) == "seal"], f"split={config.split} has no seal")
+    _refuse_ignored_by_analyses(config)
+    if config.run is None and config.get("model") is not None:
+        _refuse_fit_of_nothing(config)
+
+
+def _refuse_ignored_by_analyses(config: DictConfig) -> None:
+    analyses = OmegaConf.to_container(config.analysis, resolve=True) if config.get("analysis") else {}
+    if config.get("split") != OUT_OF_FOLD and OUT_OF_FOLD not in str(analyses):
+        folds = [key for key in typed_settings() if root(key) == OUT_OF_FOLD]
+        refuse_without_effect(folds, "nothing here reads predictions out of fold")
+
+
+def _refuse_fit_of_nothing(config: DictConfig) -> None:
+    """Raise ValueError for typed settings of a fit where nothing is fitted."""
+    if config.get("model") is not None and issubclass(get_class(config.model._target_), ReadyModule):
+        refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")
 
 
 def _made(config: DictConfig) -> Path:

@@ -10,6 +10,7 @@ import pandas as pd
 from lightning import Trainer
 from omegaconf import OmegaConf
 
+from hallmark.checks import require
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import view_name
 from hallmark.engine.job import Job
@@ -97,6 +98,8 @@ class Finished:
             return self._test()
         path = self.run.directory / "predictions" / f"{split}.parquet"
         if path.exists():
+            if split == OUT_OF_FOLD:
+                self._check_folds(path)
             return read_predictions(path)
         if split == OUT_OF_FOLD:
             return self._out_of_fold()
@@ -142,6 +145,14 @@ class Finished:
         write_predictions(self.run.directory / "predictions" / f"{OUT_OF_FOLD}.parquet", pooled)
         self.run.add_metrics(OUT_OF_FOLD, table_metrics(pooled))
         return pooled
+
+    def _check_folds(self, table: Path) -> None:
+        """Raise SettingError where the stored predictions out of fold are of another number of folds."""
+        made = {int(fold.name.partition("-of-")[2]) for fold in (self.run.directory / OUT_OF_FOLD).glob("*-of-*")}
+        expected = (
+            f"{' or '.join(map(str, sorted(made)))}, as {table} was made with; without that file it is made again"
+        )
+        require(not made or self.folds in made, "out_of_fold.folds", self.folds, expected)
 
     def _held_out(self, fold: int) -> pd.DataFrame:
         config = self.job.stored.copy()

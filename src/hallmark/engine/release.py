@@ -75,6 +75,9 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     quieten()
     result = open_result(path)
     checks = check_readiness(result, waived)
+    for check in checks:
+        if check.waived and check.problem is None:
+            say(f"--waive {check.name}: no effect, because this check passes")
     tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
     archive = result.directory.parent / f"{_label(result)}.zip"
     into = into or archive.parent / "RESULTS.md"

@@ -24,7 +24,7 @@ from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, device_facts
-from hallmark.engine.loggers.tracking import tracked
+from hallmark.engine.loggers.tracking import tracked, unused_loggers
 from hallmark.engine.monitor import check_monitor
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
@@ -72,6 +72,8 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         if standing is RunState.DONE:
             add_missing_metrics(run)
             say(f"{run.directory} is done (rerun=true would replace it)")
+            if unused := unused_loggers(job, run):
+                say(f"logger={','.join(unused)}: no effect on a run that was made without; rerun=true makes it again")
             assert run.record is not None
             for phase, calls in run.record.calls.items():
                 say_failed_calls(phase, calls)

@@ -168,5 +168,7 @@ def open_run(path: str | Path) -> Run:
     assert run.record is not None
     if run.record.state is not RunState.DONE:
         again = " ".join(run.record.command)
-        raise ValueError(f"run={run.directory}: the run is {run.record.state}; repeat its command to finish it: {again}")
+        raise ValueError(
+            f"run={run.directory}: the run is {run.record.state}; repeat its command to finish it: {again}"
+        )
     return run

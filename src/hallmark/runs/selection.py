@@ -54,7 +54,9 @@ def _candidates(folder: Path, *, sets: bool) -> list[_Candidate]:
             directory = file.parent
             if directory.resolve() in members:
                 continue
-            (entry,) = [one for one in find_entries([directory]) if one.kind == kind and one.directory == str(directory)]
+            (entry,) = [
+                one for one in find_entries([directory]) if one.kind == kind and one.directory == str(directory)
+            ]
             raw = read_json(file) if entry.state != "unreadable" else {}
             members |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
             candidates.append(_Candidate(directory, entry, _finished(entry, raw)))

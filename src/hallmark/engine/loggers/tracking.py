@@ -37,6 +37,12 @@ def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
         yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config)]
 
 
+def unused_loggers(job: Job, run: Run) -> list[str]:
+    """Loggers that `job` asks for and that the finished `run` was made without."""
+    made_with = OmegaConf.select(OmegaConf.load(run.directory / "config.yaml"), "logger") or {}
+    return [str(name) for name in job.config.logger or {} if name not in made_with]
+
+
 def track_evaluation(job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
     """Add an evaluation to what the loggers of the run's own configuration hold of it."""
     for tracker in _trackers(job.config):

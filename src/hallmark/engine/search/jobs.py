@@ -18,6 +18,7 @@ from optuna.pruners import BasePruner
 
 from hallmark.checks import SettingError, require
 from hallmark.engine.build import build, check_types
+from hallmark.engine.command import refuse_without_effect, root, typed_settings
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.launch import setting_names
 from hallmark.engine.overrides import refuse_typed_secrets
@@ -58,12 +59,14 @@ class Search:
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         require(isinstance(config.jobs, int) and config.jobs >= 1, "jobs", config.jobs, "at least one worker")
         refuse_configured_secrets(config)
+        _refuse_analyses()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)
         plan: Plan = build(config.sweep.plan)
         if listed is None:
             listed = composed(plan.jobs) if isinstance(plan, Points) else {}
         space = _space(config, base, plan)
+        _refuse_overruled(plan, space)
         objectives = _objectives(config)
         pruner = build(config.sweep.pruner) if config.sweep.pruner is not None else None
         _check_pruner(config, objectives)
@@ -177,6 +180,21 @@ def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
         expected = "values that do not depend on environment variables, because the study stores them"
         require("${" not in written, f"sweep.space.{key}", written, expected)
     return Space.of(space, setting_names(base))
+
+
+def _refuse_analyses() -> None:
+    ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
+    refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
+
+
+def _refuse_overruled(plan: Plan, space: Space) -> None:
+    """Raise ValueError for a typed setting that every trial or every listed job gives another value."""
+    overruled = set(space.distributions)
+    if isinstance(plan, Points):
+        jobs = [{text.partition("=")[0].lstrip("+~") for text in overrides} for overrides in plan.jobs.values()]
+        overruled = set.intersection(*jobs) if jobs else set()
+    ignored = [key for key in typed_settings() if key in overruled]
+    refuse_without_effect(ignored, "the sweep sets it in every trial")
 
 
 def _objectives(config: DictConfig) -> list[Objective]:

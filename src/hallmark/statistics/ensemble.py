@@ -1,0 +1,52 @@
+"""One answer from several models of the same rows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from hallmark.statistics.tables import class_order
+
+
+def has_probabilities(predictions: pd.DataFrame) -> bool:
+    """Whether every task of a predictions table has classes, so that tables of several models can be averaged."""
+    return all(class_order(predictions, str(task)) is not None for task in predictions["task"].unique())
+
+
+def mean_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """One predictions table of several models: the class of the highest mean probability, of equals the first.
+
+    Args:
+        tables: a predictions table of each model, all of the same ids and tasks in whatever order.
+
+    Returns:
+        The first table's rows and order with `probabilities`, `confidence` and `prediction` of the mean.
+
+    Raises:
+        ValueError: the tables hold different rows, or a task without classes.
+    """
+    first = tables[0].reset_index(drop=True)
+    if not has_probabilities(first):
+        raise ValueError("predictions of a task without classes have no mean")
+    keys = pd.MultiIndex.from_frame(first[["id", "task"]].astype(str))
+    means = np.empty(len(first), dtype=object)
+    aligned = [_by_row(table, keys) for table in tables]
+    for position, rows in enumerate(zip(*aligned, strict=True)):
+        means[position] = np.mean([np.asarray(row, dtype=float) for row in rows], axis=0)
+    tops = [int(np.argmax(mean)) for mean in means]
+    classes = {task: class_order(first, str(task)) or [] for task in first["task"].unique()}
+    mean = first.assign(
+        probabilities=means,
+        confidence=[float(mean[top]) for mean, top in zip(means, tops, strict=True)],
+        prediction=[classes[task][top] for task, top in zip(first["task"], tops, strict=True)],
+    )
+    mean.attrs = tables[0].attrs
+    return mean
+
+
+def _by_row(table: pd.DataFrame, keys: pd.MultiIndex) -> list[object]:
+    """Probabilities of each row of `keys`."""
+    own = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))
+    if len(own) != len(keys) or not own.is_unique or not own.sort_values().equals(keys.sort_values()):
+        raise ValueError("the models were asked about different rows, so their predictions have no mean")
+    return table["probabilities"].to_numpy()[own.get_indexer(keys)].tolist()
