@@ -34,17 +34,18 @@ class UnreadableImageError(OSError):
     """An image that cannot be decoded; the message names its file and says why."""
 
 
-def read_image(source: Path | bytes, *, draft: int | None = None) -> Image.Image:
+def read_image(source: Path | bytes, *, draft: int | None = None, name: str | None = None) -> Image.Image:
     """Decode to RGB, upright by its EXIF orientation, transparency on white; of an animation the first picture.
 
     Args:
         draft: let JPEG decode at the smallest scale that is no smaller than this many pixels a side.
+        name: of the file in messages; needed for bytes.
 
     Raises:
         UnreadableFileError: missing, or no regular file that can be read.
         UnreadableImageError: truncated, damaged, too large, or not an image.
     """
-    name = "<bytes>" if isinstance(source, bytes) else str(source)
+    name = name or ("<bytes>" if isinstance(source, bytes) else str(source))
     content = source if isinstance(source, bytes) else read_regular(source)
     try:
         with Image.open(BytesIO(content), formats=_formats()) as image:
@@ -120,16 +121,18 @@ def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool, bool]:
             small = read_image(content, draft=2 * _THUMBNAIL).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
             with Image.open(BytesIO(content), formats=_formats()) as image:
                 size, cmyk = image.size, image.mode == "CMYK"
-                damaged = _has_damaged_metadata(image)
+            damaged = has_damaged_metadata(content)
         damaged |= any(not issubclass(item.category, Image.DecompressionBombWarning) for item in caught)
         return np.asarray(small), size, cmyk, True, damaged
     except (UnreadableFileError, UnreadableImageError):
         return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False, False
 
 
-def _has_damaged_metadata(image: Image.Image) -> bool:
+def has_damaged_metadata(content: bytes) -> bool:
+    """Whether the EXIF data of a readable image cannot be written again, as programs that turn it would."""
     try:
-        image.getexif().tobytes()
+        with Image.open(BytesIO(content), formats=_formats()) as image:
+            image.getexif().tobytes()
     except Exception:
         return True
     return False

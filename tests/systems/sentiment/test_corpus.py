@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import struct
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import Image
 from hallmark.data.images import read_image
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.systems.sentiment.corpus import REPAIRABLE, read_corpus
-from hostile import NAMES, OUTSIDE
+from hostile import NAMES, OUTSIDE, with_exif_rational
 
 CLASSES = ["negative", "neutral", "positive"]
 
@@ -26,14 +25,6 @@ def read(corpus, cache):
         return *read_corpus(corpus.folder, CLASSES, problems, cache), problems
 
     return read
-
-
-def with_exif_rational(jpeg: bytes, numerator: int, denominator: int) -> bytes:
-    """A JPEG that lies on its side, and whose resolution is a fraction of the given (signed) numbers."""
-    entries = [struct.pack("<HHII", 0x0112, 3, 1, 6), struct.pack("<HHII", 0x011A, 10, 1, 38)]
-    directory = struct.pack("<H", 2) + b"".join(entries) + struct.pack("<I", 0)
-    exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory + struct.pack("<ii", numerator, denominator)
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
 
 def truncate(corpus) -> None:

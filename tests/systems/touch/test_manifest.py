@@ -122,5 +122,8 @@ def test_ids_paths_and_links_that_lead_out_of_the_folder_are_listed_and_not_read
     monkeypatch.setattr(manifest, "read_regular", lambda path: read_files.append(path) or b"")
     table, problems = read(folder.write())
     assert table["id"].tolist() == ["good"] and read_files == [folder.path / "good.npz"]
-    assert problems.counts() == {"unsafe_path": 3 * len(NAMES) + 1, "uncertain_encoding": 1}  # of the list, with its NUL
+    assert problems.counts() == {
+        "unsafe_path": 3 * len(NAMES) + 1,
+        "uncertain_encoding": 1,
+    }  # of the list, with its NUL
     assert all(text.isprintable() and len(text) < 300 for p in problems.found for text in (p.id, p.detail))

@@ -10,23 +10,31 @@ import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
-from hallmark.data.images import read_image
+from hallmark.data.images import has_damaged_metadata, read_image
 from hallmark.data.problems import Problems
 from hallmark.storage.arrays import ArrayStore
-from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.hashing import digest, digest_bytes
+from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, check_name
 from hallmark.systems.refseg.masks import Rle, areas, parse_rle, rle_text
 from hallmark.systems.refseg.sources import Pictures, open_source
 
 # Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.
-REPAIRABLE = ("empty_mask",)
-KINDS = (*REPAIRABLE, "unreadable_image", "mask_size", "damaged_mask", "empty_sentence", "duplicate_id", "unsafe_path")
-LATER_KINDS = {"unsafe_path": "skip"}  # policies of kinds that the stored configurations of earlier runs do not name
+# For damaged metadata the pixels are as they are stored; a text of uncertain encoding is as it most plausibly reads.
+REPAIRABLE = ("empty_mask", "damaged_metadata", "uncertain_encoding")
+KINDS = (
+    *REPAIRABLE, "unreadable_image", "mask_size", "damaged_mask", "damaged_record", "empty_sentence", "duplicate_id",
+    "unsafe_path",
+)  # fmt: skip
+# Policies of kinds that the stored configurations of earlier runs do not name.
+LATER_KINDS = {
+    "damaged_metadata": "keep", "uncertain_encoding": "keep", "damaged_record": "skip", "unsafe_path": "skip",
+}  # fmt: skip
 
 NO_TARGET, UNKNOWN = "no target", "unknown"
 SIZES = [NO_TARGET, "small", "medium", "large"]
 SMALL, LARGE = 0.05, 0.2  # of the image: below the one, above the other
-_SCAN = np.dtype([("thumbnail", "u1", (32, 32, 3)), ("size", "i4", (2,)), ("readable", "?")])
+_SCAN = np.dtype([("thumbnail", "u1", (32, 32, 3)), ("size", "i4", (2,)), ("readable", "?"), ("metadata", "?")])
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,7 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
         SettingError: no such source.
         ValueError: a list that cannot be read.
     """
-    records, pictures = open_source(source)
+    records, pictures = open_source(source, problems)
     assert len(records) == len(pictures), f"{len(records)} annotations of {len(pictures)} images"
     digests = ["" if content is None else digest_bytes(content) for content in pictures.contents()]
     scans = _scans(pictures, digests, cache)
@@ -83,9 +91,17 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
             kind, detail = problem
             problems.add(str(record["image_id"]), kind, f"{place}: {detail}")
             continue
+        if scan["metadata"] and not problems.add(
+            str(record["image_id"]), "damaged_metadata", f"{place}: metadata that cannot be read"
+        ):
+            continue
         width, height = scan["size"].tolist()
-        for sample in record["samples"] or ():
-            rows += _rows(sample, place, (height, width), seen, problems, image=position, record=record)
+        for number, sample in enumerate(record["samples"] or ()):
+            try:
+                rows += _rows(sample, place, (height, width), seen, problems, image=position, record=record)
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+                detail = f"{place}, sample {number} of its list: {shortened(repr(error))}"
+                problems.add(str(record["image_id"]), "damaged_record", detail)
     samples = pd.DataFrame(rows, columns=None if rows else ["id", "group", "target", "sentence", "image"])
     if rows:
         samples["image_digest"] = [digests[position] for position in samples["image"]]
@@ -120,6 +136,8 @@ def _rows(
     if known and mask is None:
         return []
     about = _about(sample, mask, record) | {"group": str(record["image_id"]), "image": image}
+    if not isinstance(sample["sentences"], list | None):
+        raise TypeError(f"expected a list of sentences; found {sample['sentences']!r}")
     sentences = [_text(sentence) for sentence in sample["sentences"] or [""]]
     more = sample.get("expressions") or [{}] * len(sentences)
     found = []
@@ -136,8 +154,8 @@ def _mask(
 ) -> Rle | None:  # fmt: skip
     try:
         mask = parse_rle(sample["mask"])
-    except (ValueError, TypeError, KeyError) as error:
-        problems.add(name, "damaged_mask", f"{place}: {error}")
+    except Exception as error:  # anything may stand there: infinities, words, numbers beyond any integer
+        problems.add(name, "damaged_mask", f"{place}: {shortened(str(error) or type(error).__name__)}")
         return None
     if tuple(mask["size"]) != size:
         detail = f"{place}: the mask has {mask['size'][0]}×{mask['size'][1]} pixels, the image {size[0]}×{size[1]}"
@@ -194,23 +212,28 @@ def size_bucket(share: float) -> str:
 
 
 def _scans(pictures: Pictures, digests: Sequence[str], cache: Path) -> NDArray:
-    """Structured array [N]: thumbnail, size (width, height) and whether the image can be read."""
+    """Structured array [N]: thumbnail, size (width, height), whether the image can be read, and whether its metadata
+    cannot. What could not be read is tried again, as after a shortage of memory."""
     found = np.zeros(len(digests), _SCAN)
     present = [position for position, digest in enumerate(digests) if digest]
     if present:
         keys = [digests[position] for position in present]
-        store = ArrayStore(cache / "refseg" / "scans")
+        store = ArrayStore(cache / "refseg" / "scans" / digest(_SCAN.descr))
         rows = store.rows(keys, lambda places: np.array([_scan(pictures, present[p]) for p in places], _SCAN))
         found[present] = rows.take(range(len(present)))
+        for position in present:
+            if not found[position]["readable"]:
+                found[position] = _scan(pictures, position)
     return found
 
 
-def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], bool]:
+def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], bool, bool]:
     try:
-        image = read_image(pictures.content(position))
+        content = pictures.content(position)
+        image = read_image(content, name=pictures.name(position))
     except OSError:
-        return np.zeros((32, 32, 3), np.uint8), (0, 0), False
-    return np.asarray(image.resize((32, 32), Image.Resampling.BOX)), image.size, True
+        return np.zeros((32, 32, 3), np.uint8), (0, 0), False, False
+    return np.asarray(image.resize((32, 32), Image.Resampling.BOX)), image.size, True, has_damaged_metadata(content)
 
 
 def _problem(

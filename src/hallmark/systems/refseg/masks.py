@@ -49,7 +49,8 @@ def parse_rle(value: Mapping[str, Any]) -> Rle:
     counts = value["counts"]
     text = counts.decode("ascii", "replace") if isinstance(counts, bytes) else counts
     runs = run_lengths(text) if isinstance(text, str) else np.asarray(text, np.int64)
-    if not len(runs) or (runs < 0).any() or runs.sum() != height * width:
+    # Each run first: sums of absurd ones wrap around.
+    if not len(runs) or ((runs < 0) | (runs > height * width)).any() or runs.sum() != height * width:
         raise ValueError(f"the runs of the mask add up to {runs.sum()} pixels, not to {height}×{width}")
     if isinstance(text, str):
         return {"size": [height, width], "counts": text}

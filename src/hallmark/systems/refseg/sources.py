@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from hallmark.checks import SettingError
 from hallmark.data.images import read_image
+from hallmark.data.problems import Problems
+from hallmark.storage.decoding import decode
+from hallmark.storage.printing import shortened
 from hallmark.storage.regular import path_below, read_regular
+from hallmark.storage.tables import read_table
 
 ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
 _COLUMNS = ("image", "image_id", "file_name", "samples")
 _EXTRA = ("split", "objects")  # of the sample world
+_DAMAGED = (OSError, ValueError, pa.ArrowException)  # what reading a damaged parquet file raises
 _STREAMED = 16  # images in memory at a time while all are read in order
 
 
@@ -31,6 +36,10 @@ class Pictures(ABC):
     def content(self, position: int) -> bytes:
         """The bytes of an image file; raises OSError where there is none."""
 
+    @abstractmethod
+    def name(self, position: int) -> str:
+        """Where an image stands, for messages."""
+
     def contents(self) -> Iterator[bytes | None]:
         """The bytes of all image files in order, None where there is none."""
         for position in range(len(self)):
@@ -41,7 +50,7 @@ class Pictures(ABC):
 
     def read(self, position: int) -> NDArray:
         """uint8 [H, W, 3], upright; raises OSError where it cannot be read."""
-        return np.asarray(read_image(self.content(position)))
+        return np.asarray(read_image(self.content(position), name=self.name(position)))
 
 
 class FilePictures(Pictures):
@@ -52,6 +61,9 @@ class FilePictures(Pictures):
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def name(self, position: int) -> str:
+        return str(self.folder / self.names[position])
 
     def content(self, position: int) -> bytes:
         name = self.names[position]
@@ -80,13 +92,19 @@ class ParquetPictures(Pictures):
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_held": None}
 
+    def name(self, position: int) -> str:
+        return f"{self._groups[int(np.searchsorted(self._ends, position, side='right'))][0]}, row {position}"
+
     def content(self, position: int) -> bytes:
         place = int(np.searchsorted(self._ends, position, side="right"))
         if self._held is None or self._held[0] != place:
             file, group = self._groups[place]
-            # No open file is kept: forked workers would share its position.
-            column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
-            self._held = place, column.to_pylist()
+            try:
+                # No open file is kept: forked workers would share its position.
+                column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
+                self._held = place, column.to_pylist()
+            except _DAMAGED as error:
+                raise OSError(f"{file}: row {position} cannot be read: {error}") from error
         file = self._groups[place][0]
         found = _image_bytes(self._held[1][position - int(self._ends[place])], file)
         if found is None:
@@ -95,12 +113,14 @@ class ParquetPictures(Pictures):
 
     def contents(self) -> Iterator[bytes | None]:
         for file in self.files:
-            for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
-                for value in batch.column("image").to_pylist():
-                    try:
-                        yield _image_bytes(value, file)
-                    except OSError:
-                        yield None
+            missing = pq.read_metadata(file).num_rows
+            try:
+                for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
+                    for value in batch.column("image").to_pylist():
+                        missing -= 1
+                        yield _image_bytes_or_none(value, file)
+            except _DAMAGED:  # the rows behind the damage; each says why when it is asked for
+                yield from [None] * missing
 
 
 def _image_bytes(value: Any, file: Path) -> bytes | None:
@@ -114,11 +134,22 @@ def _image_bytes(value: Any, file: Path) -> bytes | None:
             return value["bytes"]
         name = value.get("path")
         return read_regular(path_below(file.parent, name)) if name else None
+    if value is not None and not isinstance(value, bytes):
+        raise OSError(f"{file}: expected the bytes of an image; found {type(value).__name__}")
     return value
 
 
-def open_source(source: str) -> tuple[list[dict[str, Any]], Pictures]:
+def _image_bytes_or_none(value: Any, file: Path) -> bytes | None:
+    try:
+        return _image_bytes(value, file)
+    except OSError:
+        return None
+
+
+def open_source(source: str, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
     """Annotations, one record an image (image_id, file_name, samples, …), and the images in the same order.
+
+    Lines of `annotations.jsonl` that are no such record are noted in `problems` and left out.
 
     Args:
         source: a parquet file; a folder of parquet files, of `annotations.jsonl` and images, or of `expressions.csv`
@@ -126,6 +157,7 @@ def open_source(source: str) -> tuple[list[dict[str, Any]], Pictures]:
 
     Raises:
         SettingError: nothing there, or not this layout.
+        ValueError: an `expressions.csv` that is no table.
     """
     path = Path(source).expanduser()
     if path.is_file():
@@ -133,10 +165,10 @@ def open_source(source: str) -> tuple[list[dict[str, Any]], Pictures]:
     if not path.is_dir():
         path = _from_hub(source)
     if (path / ANNOTATIONS).is_file():
-        return _from_lines(path)
+        return _from_lines(path, problems)
     if (path / EXPRESSIONS).is_file():
-        return _from_expressions(path)
-    files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+        return _from_expressions(path, problems)
+    files = sorted(file for file in path.rglob("*.parquet") if not file.name.startswith(".") and file.is_file())
     if not files:
         raise SettingError("source", source, _layout("it has neither"))
     return _from_parquet(files)
@@ -173,7 +205,10 @@ def _from_hub(name: str) -> Path:
 def _from_parquet(files: Sequence[Path]) -> tuple[list[dict[str, Any]], Pictures]:
     records: list[dict[str, Any]] = []
     for file in files:
-        names = pq.read_schema(file).names
+        try:
+            names = pq.read_schema(file).names
+        except _DAMAGED as error:
+            raise SettingError("source", str(file), _layout(f"it is no parquet file: {error}")) from error
         if missing := [name for name in _COLUMNS if name not in names]:
             raise SettingError("source", str(file), _layout(f"it lacks the columns {', '.join(missing)}"))
         wanted = [name for name in (*_COLUMNS[1:], *_EXTRA) if name in names]
@@ -181,23 +216,32 @@ def _from_parquet(files: Sequence[Path]) -> tuple[list[dict[str, Any]], Pictures
     return records, ParquetPictures(files)
 
 
-def _from_lines(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
+def _from_lines(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
     path, records, names = folder / ANNOTATIONS, [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(_text_of(path, problems).split("\n"), 1):
         if not line.strip():
             continue
         try:
             record = _parsed(line)
             image = record.get("image") or record["file_name"]
             name = image["path"] if isinstance(image, dict) else image
-            records.append({"file_name": name, **record, "image_id": record["image_id"], "samples": record["samples"]})
-            if not isinstance(name, str):
-                raise TypeError(f"image {name!r}")
+            record = {"file_name": name, **record, "image_id": record["image_id"], "samples": record["samples"]}
+            if not isinstance(name, str) or not isinstance(record["samples"], list | None):
+                raise TypeError(f"image {name!r}, samples {str(record['samples'])[:40]}")
+            records.append(record)
             names.append(name)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             expected = "a JSON object with image_id, samples, and image or file_name"
-            raise ValueError(f"{path}, line {number}: expected {expected}; {error!r}") from error
+            detail = f"{path}, line {number}: expected {expected}; {shortened(repr(error))}"
+            problems.add(f"line {number}", "damaged_record", detail)
     return records, FilePictures(folder, names)
+
+
+def _text_of(path: Path, problems: Problems) -> str:
+    decoded = decode(read_regular(path))
+    if decoded.doubt:
+        problems.add("", "uncertain_encoding", f"{path}: {decoded.doubt}")
+    return decoded.text
 
 
 def _parsed(line: str) -> Any:
@@ -209,15 +253,13 @@ def _parsed(line: str) -> Any:
     return value
 
 
-def _from_expressions(folder: Path) -> tuple[list[dict[str, Any]], Pictures]:
+def _from_expressions(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
     """Own pictures: a record a picture, one sample an expression, without a mask."""
-    path = folder / EXPRESSIONS
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    table.columns = table.columns.str.strip().str.lower()
-    if not {"image", "expression"} <= set(table):
-        raise ValueError(f"{path}: needs the columns image and expression; found {', '.join(table.columns)}")
+    read = read_table(folder / EXPRESSIONS, required=("image", "expression"), tidy=True)
+    if read.doubt:
+        problems.add("", "uncertain_encoding", read.doubt)
     records, names = [], []
-    for name, rows in table.groupby("image", sort=False):
+    for name, rows in read.cells.groupby("image", sort=False):
         sample = {"id": name, "sentences": rows["expression"].tolist(), "mask": None}
         records.append({"image_id": name, "file_name": name, "samples": [sample]})
         names.append(str(name))
