@@ -39,6 +39,11 @@ def sample_folder(
         return generate(cache / "sample" / f"{system}-{digest(dict(arguments))[:8]}", **arguments)
 
 
+def origin_of(folder: Path | str, system: str) -> str | None:
+    """What the generated data of `system` in `folder` is called in records and weights; None for any other data."""
+    return f"the generated sample of {system}" if (Path(folder) / RECORD).is_file() else None
+
+
 def generated(
     folder: Path, arguments: Mapping[str, Any], version: int, build: Callable[[Path], Mapping[str, int]]
 ) -> Path:

@@ -99,6 +99,11 @@ class DataModule(LightningDataModule, ABC):
         With a `store`, outputs of frozen encoders take the place of their inputs.
         """
 
+    @property
+    def generated(self) -> str | None:
+        """What the data is called if this project has generated it; None for a user's own."""
+        return None
+
     def slice_categories(self) -> dict[str, list[str]]:
         """All categories of each `slice_*` column in order, those without a row included."""
         return {}

@@ -18,9 +18,10 @@ from hallmark.engine.command import refuse_without_effect, root, typed_settings
 from hallmark.engine.finished import OUT_OF_FOLD, Finished, opened
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import track_evaluation
+from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import repeats_table, train_repeats
-from hallmark.engine.terminal import print_metrics, say
+from hallmark.engine.terminal import print_metrics, say, say_warnings
 from hallmark.engine.train import quieten
 from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
@@ -88,6 +89,8 @@ def explain(
         for run in runs:
             stack.enter_context(run.locked())
             add_missing_metrics(run)
+            if config.get("run") is not None and run.record is not None:  # else it was made just now, which said so
+                say_warnings(run.record)
         if isinstance(result, RepeatSet):
             stack.enter_context(held(result.directory))
         finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason))
@@ -106,6 +109,8 @@ def explain(
 
 def _write_labels(finished: Finished, predictions: pd.DataFrame, directory: Path, how: str = "") -> None:
     written = finished.data.write_labels(predictions, directory)
+    assert finished.run.record is not None
+    write_warnings(written, finished.run.record.warnings)
     say(f"{predictions['id'].nunique()} unlabelled rows{how}: {written}")
 
 

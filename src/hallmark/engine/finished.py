@@ -14,7 +14,9 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import view_name
 from hallmark.engine.job import Job
+from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
+from hallmark.engine.terminal import say_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
@@ -69,6 +71,11 @@ class Finished:
                 f"{self.run.directory}: made with other code, whose settings do not fit any more ({error}); "
                 f"check out commit {record.git['commit']}, or train again with rerun=true"
             ) from error
+        record = self.run.record
+        assert record is not None
+        if not record.warnings:  # as in a run that was made before there were any
+            record.warnings = foreign_weights(self.job, module, data)
+            say_warnings(record)
         if isinstance(module, ReadyModule):
             module.settle(self.run.directory)
         else:

@@ -28,6 +28,8 @@ def predict_split(run: Run, trainer: Trainer, module: PredictingModule, data: Da
     """Predict every row of `split`, write its table and, where it has labels, its metrics."""
     with noting_calls(run, module, split):
         frame = predicted(trainer, module, data, split)
+    if run.record is not None and run.record.warnings:
+        frame["info_warning"] = "; ".join(run.record.warnings)
     write_predictions(run.directory / "predictions" / f"{split}.parquet", frame)
     metrics = table_metrics(frame)
     if metrics:

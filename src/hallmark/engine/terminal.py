@@ -16,6 +16,7 @@ from hallmark.engine.job import Job, device_name
 from hallmark.report.wording import estimate, kinds_of, plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
+from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.tables import metric_names, table_metrics
@@ -69,6 +70,12 @@ def report(run: Run) -> None:
         verb = "selected on " if selected["checkpoint"] else ""
         chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
+
+
+def say_warnings(record: Record) -> None:
+    """Print what everybody must know who uses the answers of a run."""
+    for sentence in record.warnings:
+        say(f"warning: {sentence}")
 
 
 def say_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:

@@ -26,9 +26,10 @@ from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, device_facts
 from hallmark.engine.loggers.tracking import tracked, unused_loggers
 from hallmark.engine.monitor import check_monitor
+from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
-from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls
+from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls, say_warnings
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
@@ -75,6 +76,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             if unused := unused_loggers(job, run):
                 say(f"logger={','.join(unused)}: no effect on a run that was made without; rerun=true makes it again")
             assert run.record is not None
+            say_warnings(run.record)
             for phase, calls in run.record.calls.items():
                 say_failed_calls(phase, calls)
         else:
@@ -90,6 +92,8 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 report_gate(record.leakage)
                 module = build_module(job, data)
                 record.parameters = parameter_counts(module)
+                record.warnings = foreign_weights(job, module, data)
+                say_warnings(record)
                 if isinstance(module, ReadyModule):
                     _measure(job, run, data, module)
                 else:
@@ -195,7 +199,7 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         splits=data.split_summary(),
         leakage={},
         problems=data.problems.counts(),
-        data={**data.facts(), "content": data.content},
+        data={**data.facts(), "content": data.content, **({"generated": data.generated} if data.generated else {})},
         parents=[job.config.init_from] if job.config.init_from else [],
         seals=str(absolute_folder(Path(job.config.paths.outputs), job.config.paths.get("seals"))),
     )

@@ -32,6 +32,11 @@ class PredictingModule(LightningModule, ABC):
     calls: Mapping[str, Any] = MappingProxyType({})
 
     @property
+    def trained_on(self) -> dict[str, str]:
+        """The generated data that weights were trained on before, by the setting that they are of."""
+        return {}
+
+    @property
     @abstractmethod
     def inputs(self) -> dict[str, Encoder | None]:
         """What the module wants to see of a sample: its encoder for each modality, or None for raw content."""
@@ -79,6 +84,11 @@ class TrainableModule(PredictingModule):
         self.encoders, self.head = nn.ModuleDict(encoders), head
         self.optimizer_recipe, self.freeze_epochs = optimizer, freeze_epochs
         self.train_loss = MeanMetric()
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        origins = {name: encoder.trained_on for name, encoder in self.encoders.items()}
+        return {f"model.encoders.{name}": str(origin) for name, origin in origins.items() if origin}
 
     @property
     @abstractmethod

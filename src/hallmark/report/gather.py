@@ -128,7 +128,7 @@ def _result_sentence(result: Result) -> str:
 
 
 def _grounds(result: Result) -> list[str]:
-    sentences = []
+    sentences = standing.warnings_of(result)
     for main in result.main_values.get("val", []):
         if main.classes is not None:
             top, baseline = measures.commonest(main.rows, main.classes)

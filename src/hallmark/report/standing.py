@@ -63,7 +63,12 @@ def what_was_run(result: Result) -> Section:
         pairs.append(("Started from", listed([str(parent) for parent in record.parents])))
     if resumed := sum(one.resumed for one in result.records):
         pairs.append(("Resumed", plural(resumed, "time")))
-    return Section("What was run", [Facts(pairs)])
+    return Section("What was run", [*(Paragraph(text, Tone.CAUTION) for text in warnings_of(result)), Facts(pairs)])
+
+
+def warnings_of(result: Result) -> list[str]:
+    """What everybody must know who uses the answers, each sentence once, as the records have it."""
+    return [f"{text}." for text in dict.fromkeys(text for record in result.records for text in record.warnings)]
 
 
 def _selected(selected: Sequence[dict[str, Any] | None]) -> str:

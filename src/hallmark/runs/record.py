@@ -43,6 +43,7 @@ class Record:
     """The record as it stands on disk; times are in seconds, `parameters` are counted in all and as far as trained.
 
     Attributes:
+        warnings: sentences that everybody must read who uses the answers.
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
         seals: absolute folder of the receipts of looks, so that a copy of the run elsewhere still knows of them.
     """
@@ -63,6 +64,7 @@ class Record:
     data: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
     parents: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     calls: dict[str, Any] = field(default_factory=dict)
     wall_seconds: float = 0.0
     resumed: int = 0

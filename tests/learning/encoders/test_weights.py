@@ -21,6 +21,7 @@ from hallmark.learning.encoders.weights import (
     published,
     read_state_dict,
     safe_load,
+    trained_on,
 )
 
 
@@ -212,3 +213,37 @@ def test_local_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert local_path("package:hallmark/checks.py").name == "checks.py"  # type: ignore[union-attr]
     with pytest.raises(MissingWeightsError, match="pip install no-such-package"):
         local_path("package:no_such_package/x")
+
+
+def test_weights_say_what_generated_data_they_know(tmp_path: Path) -> None:
+    assets = {"refseg/assets/small_sam.safetensors": "refseg", "refseg/assets/dual_encoder.safetensors": "refseg",
+              "sentiment/assets/tiny_clip": "sentiment"}  # fmt: skip
+    for name, system in assets.items():
+        assert trained_on(local_path(f"package:hallmark/systems/{name}")) == f"the generated sample of {system}"
+    plain, told = tmp_path / "plain.safetensors", tmp_path / "told" / "model.safetensors"
+    told.parent.mkdir()
+    save_file({"a": torch.zeros(1)}, plain)
+    save_file({"a": torch.zeros(1)}, told, {"trained_on": "a world"})
+    assert [trained_on(path) for path in (plain, told, told.parent, tmp_path, None)] == [
+        None, "a world", "a world", None, None,
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ('{"data": {"generated": "a world"}}', "a world"),
+        ('{"data": {}}', None),
+        ("{}", None),
+        ("[]", None),
+        ("{", None),
+        (None, None),
+    ],
+)
+def test_a_checkpoint_of_a_run_knows_what_its_record_says(tmp_path: Path, record: str | None, expected) -> None:
+    checkpoint = tmp_path / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"")
+    if record is not None:
+        (tmp_path / "record.json").write_text(record)
+    assert trained_on(checkpoint) == expected

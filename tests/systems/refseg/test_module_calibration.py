@@ -10,6 +10,7 @@ from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, SYNONYMS, Colou
 from hallmark.checks import SettingError
 from hallmark.systems.refseg.calibration import fit_temperature
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Thresholds
+from hallmark.systems.refseg.masks import Proposals, encode
 from hallmark.systems.refseg.vlm.policies import RuleNormaliser
 
 CALIBRATION = [
@@ -105,6 +106,33 @@ def test_a_budget_of_no_calls_never_rewrites(calibrated):
 def test_without_rows_to_calibrate_on(calibrated, given):
     with pytest.raises(SettingError, match=r"data\.split\.calibration=0: expected a share .*model\.temperature"):
         calibrated([one for one in CALIBRATION if one.split != "calibration"], **given)
+
+
+class Halves(ColourProposer):
+    """The upper quarter of each mask."""
+
+    trained_on = "the generated sample of shapes"
+
+    def propose(self, image):
+        found = super().propose(image)
+        masks = found.masks()
+        for mask in masks:
+            rows = np.flatnonzero(mask.any(axis=1))
+            mask[rows[len(rows) // 4] :] = False
+        return Proposals.of(encode(masks), found.scores, found.size)
+
+
+def test_without_a_proposal_near_an_object_the_cause_is_named(calibrated):
+    pictures = [
+        Picture("k", "calibration", {"red": RED, "blue": BLUE}),
+        Picture("v", "val", {"red": RED}),
+    ]
+    with pytest.raises(SettingError) as refused:
+        calibrated(pictures, proposer=Halves())
+    assert (refused.value.key, refused.value.value) == ("model.temperature", None)
+    # Two of eight rows of the red square, one of six of the blue.
+    for part in ("of 2 expressions", "IoU of 0.5", "has 0.25", "Halves", Halves.trained_on, "profile=full"):
+        assert part in refused.value.expected
 
 
 def test_a_damaged_calibration_is_named(module_of, run_directory):

@@ -14,11 +14,13 @@ class Encoder(nn.Module):
         embedding_dim: D.
         frozen: the weights never change and dropout is off for the whole fit, so that outputs may be cached.
         preprocessing: all that decides an embedding besides weights and content, as plain values.
+        trained_on: the generated data that its weights were trained on; None for all others.
     """
 
     embedding_dim: int
     frozen: bool
     preprocessing: dict[str, Any]
+    trained_on: str | None = None
 
     def freeze(self) -> None:
         """Freeze for good: no gradients, evaluation mode."""

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from hallmark.checks import require
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
-from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict
+from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
 from hallmark.storage.hashing import digest
 
 # OpenAI's four releases carry other names on the Hugging Face hub than in open_clip.
@@ -88,8 +88,11 @@ def clip_towers(
         towers["image"] = ClipImageEncoder(visual, image_size=size, mean=config["mean"], std=config["std"])
     if "text" in modalities:
         towers["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
-    for tower in towers.values() if frozen else ():
-        tower.freeze()
+    origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))
+    for tower in towers.values():
+        tower.trained_on = None if weights == "random" else origin
+        if frozen:
+            tower.freeze()
     return towers
 
 

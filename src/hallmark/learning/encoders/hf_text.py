@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import TextEncoder
-from hallmark.learning.encoders.weights import local_path, published
+from hallmark.learning.encoders.weights import local_path, published, trained_on
 from hallmark.storage.hashing import digest
 
 
@@ -42,6 +42,7 @@ class HFTextEncoder(TextEncoder):
         require(token_length <= positions, "token_length", token_length, f"at most the model's {positions} positions")
         rules = digest(self.tokenizer.backend_tokenizer.to_str())
         self.preprocessing = {"token_length": token_length, "pooling": pooling, "tokenizer": rules}
+        self.trained_on = trained_on(local_path(name)) if weights == "pretrained" else None
         self.frozen = False
         if frozen:
             self.freeze()

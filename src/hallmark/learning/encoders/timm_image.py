@@ -8,7 +8,7 @@ from torch import Tensor
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import ImageEncoder
-from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict
+from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
 
 
 class TimmImageEncoder(ImageEncoder):
@@ -50,6 +50,7 @@ class TimmImageEncoder(ImageEncoder):
         heads = self.model.pretrained_cfg.get("classifier") or "classifier"
         prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
         load_exactly(self.model.load_state_dict, read_state_dict(path), path, ignore=prefixes)
+        self.trained_on = trained_on(path)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalised(pixels))

@@ -15,14 +15,15 @@ from zipfile import ZipFile
 
 import torch
 from huggingface_hub import constants
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from hallmark.checks import Portable
-from hallmark.storage.files import zip_damage
+from hallmark.storage.files import read_json, zip_damage
 
 _PACKAGE = "package:"
+TRAINED_ON = "trained_on"
 _FOREIGN_CLASS = re.compile(r"(Unsupported global: GLOBAL \S+) was not an allowed global")
 _ALLOW_LISTS = re.compile(r" or (classes|types) allowlisted\s+via `add_safe_globals`,?")
 _ADVICE = (
@@ -102,6 +103,26 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not raw or not all(isinstance(value, Tensor) for value in raw.values()):
         raise ValueError(f"{path}: not a state dict; expected tensors by name, at the top or below state_dict")
     return {name: value.float() if value.is_floating_point() else value for name, value in raw.items()}
+
+
+def trained_on(path: Path | None) -> str | None:
+    """The generated data that weights were trained on, and nothing else, as they say themselves; None for all others.
+
+    Args:
+        path: a .safetensors file (`trained_on` of its metadata), a folder that holds some, or a checkpoint in the
+            directory of a run (`generated` of its record).
+    """
+    if path is None:
+        return None
+    if path.is_dir():
+        return next((origin for file in sorted(path.glob("*.safetensors")) if (origin := trained_on(file))), None)
+    try:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="pt") as file:
+                return (file.metadata() or {}).get(TRAINED_ON)
+        return read_json(path.parent.parent / "record.json")["data"].get("generated")
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError):
+        return None  # whoever reads the weights says what is wrong with them
 
 
 def safe_load(path: Path) -> Any:

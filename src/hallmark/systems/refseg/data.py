@@ -15,7 +15,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import sample_folder
+from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
@@ -126,6 +126,10 @@ class ExpressionDataModule(DataModule):
         if not self.samples["split"].isin(["val", "predict"]).any():
             raise ValueError("data.split: no rows in val; give it a larger share or more data")
 
+    @property
+    def generated(self) -> str | None:
+        return origin_of(self.source, "refseg")
+
     def facts(self) -> dict[str, Any]:
         found = {"source": self.source, "rows": len(self.samples)}
         return found if self.samples.empty else {**found, "images": int(self.samples["group"].nunique())}
@@ -182,6 +186,7 @@ class ExpressionDataModule(DataModule):
         """The answers to unlabelled expressions, a line each, with the mask as RLE."""
         path = directory / "answers.csv"
         columns = ["id", "info_image", "info_sentence", "info_queries", "confidence", "prediction"]
+        columns += [name for name in ("info_warning",) if name in predictions]
         write_csv(path, predictions.loc[predictions["task"] == MAIN, columns])
         return path
 

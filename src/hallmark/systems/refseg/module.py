@@ -87,6 +87,11 @@ class LoopModule(ReadyModule):
         )  # fmt: skip
 
     @property
+    def trained_on(self) -> dict[str, str]:
+        origins = {"model.proposer": self.proposer.trained_on, "model.encoder": self.encoder.trained_on}
+        return {name: origin for name, origin in origins.items() if origin}
+
+    @property
     def inputs(self) -> dict[str, Any]:
         return {"image": None, "sentence": None, "proposals": self.proposer}
 
@@ -142,7 +147,7 @@ class LoopModule(ReadyModule):
             raise SettingError("data.split.calibration", 0, wanted)
         temperature, thresholds = self._given
         if temperature is None:
-            temperature = self.temperature = self._fitted_temperature(predict)
+            temperature = self.temperature = self._fitted_temperature(predict, data.generated)
         expected: Expected | None = None
         n = int((data.samples["split"] == CALIBRATED).sum())
         if thresholds is None:
@@ -157,9 +162,25 @@ class LoopModule(ReadyModule):
         """Hash of all that a calibration depends on: the model, and the rows of its split as the model sees them."""
         return digest({"model": self._identity, "data": data.identity(CALIBRATED)})
 
-    def _fitted_temperature(self, predict: Callable[[str], list[Any]]) -> float:
-        found = self._passed(predict, self._best, 0)
-        return fit_temperature([np.array(one["logits"]) for one in found], [one["best"] for one in found])
+    def _fitted_temperature(self, predict: Callable[[str], list[Any]], origin: str | None) -> float:
+        """The temperature; `origin` names the data if it was generated.
+
+        Raises:
+            SettingError: no expression has a proposal that is near enough to its object.
+        """
+        rows = self._passed(predict, self._best, 0)
+        usable = [row for row in rows if row["iou"] >= _RIGHT and row["logits"]]
+        if not usable:
+            best = max(row["iou"] for row in rows)
+            known = self.trained_on.get("model.proposer")
+            cause = f" It knows {known} alone, and this is other data: profile=full proposes with published weights."
+            raise SettingError(
+                "model.temperature", None,
+                f"a number here, because none can be fitted: of {len(rows)} expressions to calibrate on none has a "
+                f"proposal with an IoU of {_RIGHT:g} or more (the best has {best:.2f}) from {self.proposer}."
+                f"{cause if known and known != origin else ' Another model.proposer may find the objects.'}",
+            )  # fmt: skip
+        return fit_temperature([np.array(row["logits"]) for row in usable], [row["best"] for row in usable])
 
     def _passed(self, predict: Callable[[str], list[Any]], answer: Answer, max_iter: int) -> list[dict[str, Any]]:
         """What `answer` says of the calibration split, with a loop of `max_iter`."""
@@ -284,11 +305,10 @@ class LoopModule(ReadyModule):
         return [asdict(trace(outcome, overlap_of(expression, seen.proposals)))]
 
     def _best(self, seen: Seen, expression: Expression, outcome: Outcome, _: float) -> list[dict[str, Any]]:
-        """The logits and the right candidate, where there is one among several."""
+        """The logits (none without proposals), the best candidate and its IoU."""
         place, iou = best_candidate(expression, seen.proposals, abstains=self._kind.abstains)
-        if iou < _RIGHT or not len(seen.proposals):
-            return []
-        return [{"logits": outcome.first.logits.tolist(), "best": place if place >= 0 else len(seen.proposals)}]
+        best = place if place >= 0 else len(seen.proposals)
+        return [{"logits": outcome.first.logits.tolist(), "best": best, "iou": iou}]
 
     def _work(self) -> dict[str, float]:
         counts = self.ranker.counts

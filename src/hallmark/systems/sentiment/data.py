@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
-from hallmark.data.generated import sample_folder
+from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.images import decoded_images
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
@@ -88,6 +88,10 @@ class PairDataModule(DataModule):
     def read(self) -> tuple[pd.DataFrame, Problems]:
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
         return samples, self.problems
+
+    @property
+    def generated(self) -> str | None:
+        return origin_of(self.folder, "sentiment")
 
     def facts(self) -> dict[str, Any]:
         rows = self.samples

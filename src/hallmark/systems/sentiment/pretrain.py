@@ -22,6 +22,7 @@ from transformers import BertConfig, PreTrainedTokenizerFast
 
 from hallmark.data.images import decoded_images
 from hallmark.data.text import decode_text
+from hallmark.learning.encoders.weights import TRAINED_ON
 from hallmark.storage.hashing import digest_file
 from hallmark.systems.sentiment.sample import generate
 
@@ -104,7 +105,8 @@ def write_tiny_clip(folder: Path, model: open_clip.CustomTextCLIP, tokenizer: Pr
     config = {"model_cfg": _CLIP, "preprocess_cfg": preprocess}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
     weights = folder / "open_clip_model.safetensors"
-    save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, weights)
+    metadata = {TRAINED_ON: "the generated sample of sentiment"}
+    save_file({name: tensor.half().contiguous() for name, tensor in model.state_dict().items()}, weights, metadata)
     print(f"{weights.name}: {weights.stat().st_size / 1e6:.1f} MB, BLAKE2b {digest_file(weights)}")
 
 

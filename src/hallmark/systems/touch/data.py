@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import sample_folder
+from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import Perturbation
@@ -108,6 +108,10 @@ class WindowDataModule(DataModule):
         does not make another data set, with an unopened test seal."""
         super().prepare()
         self.content, self._normaliser = self._corpus.content, None
+
+    @property
+    def generated(self) -> str | None:
+        return origin_of(self.folder, "touch")
 
     def facts(self) -> dict[str, Any]:
         rows, corpus = self.samples, self._corpus

@@ -7,6 +7,7 @@ from hallmark.checks import Interrupted
 from hallmark.data.sampling import Draw
 from hallmark.engine.build import build
 from hallmark.engine.train import train
+from hallmark.learning.encoders.weights import trained_on
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
@@ -150,6 +151,7 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
     assert set(frame["slice_kind"]) <= set(frame.attrs["slices"]["slice_kind"])
 
     export(str(run.directory), tmp_path / "weights.safetensors")
+    assert trained_on(tmp_path / "weights.safetensors") == "the generated sample of refseg"
     encoder = DualEncoder(weights=str(tmp_path / "weights.safetensors"), view=View(kind="crop", size=SIDE, alpha=True),
                           geometry=True, context=True)  # fmt: skip
     ranker = Ranker(encoder, position=0.0, batch_size=64, cache=None)

@@ -9,7 +9,13 @@ from hallmark.systems.refseg.masks import Proposals
 
 
 class Proposer(ABC):
-    """Gives the masks of an image that an expression may mean. It never sees the expression."""
+    """Gives the masks of an image that an expression may mean. It never sees the expression.
+
+    Attributes:
+        trained_on: the generated data that its weights were trained on; None for all others.
+    """
+
+    trained_on: str | None = None
 
     @abstractmethod
     def propose(self, image: NDArray) -> Proposals:

@@ -24,9 +24,12 @@ class CachedProposer(Proposer):
     """
 
     def __init__(self, proposer: Proposer, folder: Path) -> None:
-        self.proposer = proposer
+        self.proposer, self.trained_on = proposer, proposer.trained_on
         self.folder = folder / digest(proposer.settings())
         self.requested = self.computed = 0
+
+    def __str__(self) -> str:
+        return type(self.proposer).__name__
 
     def settings(self) -> dict[str, Any]:
         return self.proposer.settings()

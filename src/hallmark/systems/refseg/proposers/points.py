@@ -19,7 +19,12 @@ class PointModel(ABC, Generic[Embedded]):
     """SAM's interface: an image is embedded once, then points are decoded in batches.
 
     Logits above 0 are inside of a mask.
+
+    Attributes:
+        trained_on: the generated data that the weights were trained on; None for all others.
     """
+
+    trained_on: str | None = None
 
     @abstractmethod
     def embed(self, image: NDArray) -> Embedded:
@@ -65,6 +70,7 @@ class PointGrid(Proposer):
         self.model, self.points_per_side, self.points_per_batch = model, points_per_side, points_per_batch
         self.min_iou, self.min_stability, self.stability_offset = min_iou, min_stability, stability_offset
         self.max_overlap, self.min_area = max_overlap, min_area
+        self.trained_on = model.trained_on
 
     def settings(self) -> dict[str, Any]:
         names = ("points_per_side", "min_iou", "min_stability", "stability_offset", "max_overlap", "min_area")

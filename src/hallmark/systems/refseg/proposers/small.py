@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from hallmark.checks import SettingError
 from hallmark.features.store import weights_digest
 from hallmark.learning.device import chosen_device
-from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict
+from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict, trained_on
 from hallmark.systems.refseg.proposers.points import PointModel
 
 SIDE, LOW = 96, 48  # pixels of the input, and of the masks it decodes
@@ -119,6 +119,7 @@ class SmallModel(PointModel[SmallEmbedding]):
         if path is None:
             raise SettingError("weights", weights, "a safetensors file")
         self.path, self.device = path, chosen_device(device)
+        self.trained_on = trained_on(path)
 
     @cached_property
     def network(self) -> SmallSam:

@@ -43,6 +43,7 @@ class ClipRegionEncoder(RegionEncoder):
         own: int = self.image.image_size  # type: ignore[assignment]
         require(view.size == own, "view.size", view.size, f"{own}, the size of the images of {name}")
         self.view, self.templates, self.none = view, list(templates), None
+        self.trained_on = self.image.trained_on
         self.embedding_dim = self.image.embedding_dim
         self.eval()
 

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 
 from hallmark.checks import SettingError, require
 from hallmark.features.store import weights_digest
-from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict
+from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict, trained_on
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View
 
@@ -163,6 +163,7 @@ class DualEncoder(RegionEncoder):
         self.network = DualNetwork()
         load_exactly(self.network.load_state_dict, read_state_dict(path), path)
         self.view, self.geometry, self.joint = view, geometry, context
+        self.trained_on = trained_on(path)
         self.embedding_dim, self.scale = len(self.network.nothing), self.network.scale.item()
         self.none = self.network.embed_nothing().detach()
         self.requires_grad_(False).eval()

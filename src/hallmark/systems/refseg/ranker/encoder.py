@@ -23,7 +23,10 @@ class RegionEncoder(nn.Module, ABC):
         joint: whether the embedding of a region depends on the other regions of its image, so that they must come
             in one call.
         frozen: always; the weights never change.
+        trained_on: the generated data that the weights were trained on; None for all others.
     """
+
+    trained_on: str | None = None
 
     frozen = True
     joint = False

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from hallmark.data.generated import sample_folder
+from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import Evidence
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
@@ -98,6 +98,10 @@ class SceneDataModule(DataModule):
             "source": images["digest"], "image_digest": images["digest"], "info_image": images["file_name"],
         })  # fmt: skip
         return samples.reset_index(drop=True), problems
+
+    @property
+    def generated(self) -> str | None:
+        return origin_of(self.folder, "refseg")
 
     def facts(self) -> dict[str, Any]:
         return {"source": str(self.folder), "rows": len(self.samples)}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from hallmark.learning.encoders.weights import safe_load
+from hallmark.learning.encoders.weights import TRAINED_ON, safe_load, trained_on
 from hallmark.runs.run import open_run
 from hallmark.storage.hashing import digest_file
 
@@ -16,11 +16,13 @@ _NETWORKS = ("head.network.", "head.")
 
 
 def export(run: str, file: Path) -> None:
-    """Write the network of the checkpoint that `run`, a directory, selected."""
-    state = safe_load(open_run(run).best)["state_dict"]
+    """Write the network of the checkpoint that `run`, a directory, selected, and what generated data it knows."""
+    checkpoint = open_run(run).best
+    state, origin = safe_load(checkpoint)["state_dict"], trained_on(checkpoint)
     prefix = next(own for own in _NETWORKS if any(name.startswith(own) for name in state))
     tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
-    save_file({name: value.contiguous() for name, value in tensors.items()}, file)
+    metadata = {TRAINED_ON: origin} if origin else None
+    save_file({name: value.contiguous() for name, value in tensors.items()}, file, metadata)
 
 
 if __name__ == "__main__":

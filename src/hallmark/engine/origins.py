@@ -1,0 +1,36 @@
+"""Weights that were trained on generated data, where they meet other data."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from hallmark.data.module import DataModule
+from hallmark.engine.job import Job
+from hallmark.learning.encoders.weights import trained_on
+from hallmark.learning.module import PredictingModule
+from hallmark.report.wording import listed
+from hallmark.runs.run import open_run
+from hallmark.storage.files import write_text
+
+
+def foreign_weights(job: Job, module: PredictingModule, data: DataModule) -> list[str]:
+    """A sentence for each generated data set that weights of the model were trained on, unless `data` is that."""
+    origins: Mapping[str, str] = module.trained_on
+    if job.config.init_from and (origin := trained_on(open_run(job.config.init_from).best)):
+        origins = {**origins, "init_from": origin}
+    sentences = []
+    for origin in sorted({origin for origin in origins.values() if origin != data.generated}):
+        names = listed([name for name, own in origins.items() if own == origin])
+        sentences.append(
+            f"{names}: these weights were trained on {origin} alone, and {data.facts()['source']} is other data. "
+            "Answers there are guesses, however high their confidence; profile=full takes published weights"
+        )  # fmt: skip
+    return sentences
+
+
+def write_warnings(labels: Path, sentences: list[str]) -> None:
+    """Write `sentences` beside the file `labels`, whose format may be fixed; removes what stood there before."""
+    beside = labels.with_name(f"{labels.stem}.warning.txt")
+    if sentences:
+        write_text(beside, "".join(f"{sentence}\n" for sentence in sentences))
+    else:
+        beside.unlink(missing_ok=True)
