@@ -1,6 +1,7 @@
-"""What a corpus of a stranger may hold: names of files, and files."""
+"""What strangers may send: names of files and files of a corpus, and changed archives."""
 
 import struct
+from random import Random
 
 OUTSIDE = "outside"
 """A file beside the corpus, which no name may reach."""
@@ -25,3 +26,18 @@ def with_exif_rational(jpeg: bytes, numerator: int, denominator: int) -> bytes:
     directory = struct.pack("<H", 2) + b"".join(entries) + struct.pack("<I", 0)
     exif = b"Exif\0\0II*\0" + struct.pack("<I", 8) + directory + struct.pack("<ii", numerator, denominator)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def mutate(content: bytearray, draw: Random) -> None:
+    """One change somewhere, more often in the last third, where an archive has its directory of files."""
+    last = max(1, len(content) // 3)
+    at = draw.randrange(len(content) or 1) if draw.random() < 0.3 else len(content) - 1 - draw.randrange(last)
+    kind = draw.randrange(4)
+    if kind == 0:
+        content[at : at + 1] = [draw.randrange(256)]
+    elif kind == 1:
+        content[at : at + 4] = draw.choice([b"\xff" * 4, bytes(4), b"PK\5\6", b"PK\1\2", b"/../", b"\0\0\0\x80"])
+    elif kind == 2:
+        del content[at : at + draw.randint(1, 64)]
+    else:
+        content[at:at] = content[max(0, at - draw.randint(1, 200)) : at]

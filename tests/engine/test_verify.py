@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 from zipfile import ZipFile
 
 import pandas as pd
@@ -21,6 +22,7 @@ from hallmark.runs.archive import ArchiveError, damage, unpack, write_archive
 from hallmark.runs.predictions import COLUMNS, read_predictions, write_predictions
 from hallmark.runs.repeats import RepeatSet
 from hallmark.storage.files import write_json
+from hostile import mutate
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +108,15 @@ def other_members(root: Path) -> None:
     path.write_text(path.read_text().replace("../runs/", "../../../"))
 
 
+def members_elsewhere(root: Path) -> None:
+    """Members in a folder that is not the archive's, where nothing may be read."""
+    path, elsewhere = root / "set" / "repeats.json", root.parent.parent / "elsewhere"
+    for run in (root / "runs").iterdir():
+        (elsewhere / run.name).mkdir(parents=True)
+        (elsewhere / run.name / "record.json").write_text("{}")
+    path.write_text(path.read_text().replace("../runs/", f"{elsewhere}/"))
+
+
 def without_receipts(root: Path) -> None:
     (root / "receipts.json").unlink()
 
@@ -188,6 +199,7 @@ FORGED = {
     "a weight": (other_weights, r"weights\.safetensors: \S+ differs from the checkpoint"),
     "a checkpoint": (other_checkpoint, r"receipts\.json: no look at the test split was at these runs"),
     "a spread": (better_spread, r"set/metrics\.json: not the mean and standard deviation of its runs"),
+    "members elsewhere": (members_elsewhere, r"set/repeats\.json: names other runs than there are"),
     "members": (other_members, r"set/repeats\.json: names other runs than there are"),
     "missing predictions": (without_predictions, r"metrics\.json: val/main/accuracy is 0\.\d+, its .* give None"),
     "missing runs": (without_runs, "it holds no run"),
@@ -229,3 +241,68 @@ def test_a_pickle_in_place_of_the_checkpoint_is_not_run(archive, tmp_path):
     with pytest.raises(ValueError, match="refused, because it holds pickled objects"):
         verify(archive)
     assert not (tmp_path / "exploded").exists()
+
+
+VALUES = [None, [], {}, "", "x", -1, 1e308, True, [[]], {"main": None}, "../../x", "a\0b", 10**30]
+
+
+def change_json(path: Path, draw: Random) -> None:
+    """Put another value somewhere into a JSON file, or take one out."""
+    value = json.loads(path.read_text())
+    node = parent = value
+    while isinstance(node, dict | list) and node and draw.random() < 0.8:
+        parent, key = node, draw.choice(list(node) if isinstance(node, dict) else range(len(node)))
+        node = parent[key]
+    if node is value:
+        value = draw.choice(VALUES)
+    elif draw.random() < 0.3:
+        del parent[key]
+    else:
+        parent[key] = draw.choice(VALUES)
+    path.write_text(json.dumps(value))
+
+
+def change_table(path: Path, draw: Random) -> None:
+    """Take out a column, or fill it with something else."""
+    table = read_predictions(path)
+    name = draw.choice(list(table))
+    attrs = draw.choice([table.attrs, table.attrs, {}, {"classes": None}, {"classes": {"main": []}}])
+    table = table.drop(columns=name) if draw.random() < 0.3 else table.assign(**{name: draw.choice(VALUES[3:8])})
+    table.attrs = attrs
+    table.to_parquet(path)
+
+
+def change_bytes(path: Path, draw: Random) -> None:
+    content = bytearray(path.read_bytes()) or bytearray(1)
+    mutate(content, draw)
+    path.write_bytes(content)
+
+
+def exchange(path: Path, draw: Random) -> None:
+    """The content of another file, none, or nested as deep as no reader goes."""
+    others = sorted(other for other in path.parents[2].rglob("*") if other.is_file())
+    path.write_bytes(draw.choice([draw.choice(others).read_bytes(), b"", b"[" * 10**5, b'{"a":' * 10**5]))
+
+
+CHANGES = {".json": [change_json, change_json], ".parquet": [change_table]}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_is_changed_in_the_files_of_an_archive_verifies_or_is_a_sentence(archive, tmp_path, seed):
+    draw = Random(seed)
+    root = unpack(archive, tmp_path / "there")
+    files = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
+    files.pop("MANIFEST.sha256")
+    read = [name for name in files if name.endswith((".json", ".parquet", ".ckpt", ".safetensors"))]
+    for number in range(8):
+        name = draw.choice(read)
+        path = tmp_path / str(number) / "x" / Path(name).name
+        path.parent.mkdir(parents=True)
+        shutil.copy(files[name], path)
+        draw.choice([change_bytes, exchange, *CHANGES.get(path.suffix, [])])(path, draw)
+        write_archive(archive, {**files, name: path})
+        try:
+            verify(archive)
+        except ValueError as error:
+            assert str(error).startswith(f"{archive}: whole, but") and len(str(error)) < 15_000
+            assert all(line.isprintable() for line in str(error).splitlines())

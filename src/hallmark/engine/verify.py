@@ -167,7 +167,8 @@ def _spread(root: Path, runs: list[Run]) -> Iterator[str]:
     if not (root / "set" / FILE).exists():
         return
     repeats = RepeatSet(root / "set")
-    if sorted(member.run.directory for member in repeats.members) != [run.directory for run in runs]:
+    named = sorted((repeats.directory / member["directory"]).resolve() for member in repeats.record.members)
+    if named != [run.directory for run in runs]:  # before any of them is opened: it may be anywhere
         yield f"set/{FILE}: names other runs than there are"
     elif repeats.metrics() != read_json(root / "set" / "metrics.json"):
         yield "set/metrics.json: not the mean and standard deviation of its runs"

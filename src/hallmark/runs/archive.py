@@ -19,7 +19,7 @@ _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # no times: the same files give the same arc
 
 # What file systems can hold (names are joined to a folder of their own), and what no release comes near.
 _PART_BYTES, _NAME_BYTES, _LEVELS = 255, 1024, 32
-_DIRECTORY_BYTES = 64 << 20  # of the zip's own directory of files: half a million of them
+_DIRECTORY_BYTES = 16 << 20  # of the zip's own directory of files: more than a hundred thousand of them
 # An archive or file that unpacks to more than so many bytes, and to more than so many times itself, is a bomb. What a
 # release holds is packed to a half or a tenth; deflate reaches a thousandth.
 _UNPACKED_BYTES, _UNPACKED_RATIO = 256 << 20, 20
@@ -63,6 +63,8 @@ def damage(path: Path) -> list[str]:
     """
     with _opened(path) as archive:
         root, names = _checked(archive, path)
+        if MANIFEST not in names:
+            return [f"{MANIFEST} is damaged or missing"]
         found = {name: _checksum(archive, f"{root}/{name}") for name in names}
         expected = _manifest(archive, root) if found.pop(MANIFEST, None) else None
     if expected is None:
@@ -176,6 +178,8 @@ def _body_digest(file: IO[bytes]) -> bytes:
 
 def _opened(path: Path) -> ZipFile:
     try:
+        if path.exists() and not path.is_file():
+            raise ArchiveError(f"{path}: not an archive: expected a file")
         if (size := _directory_bytes(path)) > _DIRECTORY_BYTES:
             limit = f"at most {_DIRECTORY_BYTES:,}"
             raise ArchiveError(f"{path}: refused, because its directory of files has {size:,} bytes, expected {limit}")

@@ -109,7 +109,10 @@ def usable_extra_rows(
 
 
 def _read_list(folder: Path, name: str, classes: list[str], problems: Problems) -> pd.DataFrame:
-    path = folder / name
+    try:
+        path = path_below(folder, name)
+    except UnsafePathError as error:
+        raise SettingError("folder", str(folder), _layout(str(error))) from error
     if not path.is_file():
         if name == UNLABELLED and folder.is_dir():
             return pd.DataFrame({"id": [], "target": []}, dtype=object)
