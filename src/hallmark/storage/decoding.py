@@ -86,8 +86,15 @@ def _wide(raw: bytes) -> DecodedText | None:
     texts = {encoding: text for encoding in _WIDE if (text := _strict(raw, encoding))}
     if not texts:
         return None
-    encoding = max(texts, key=lambda encoding: _ordinary(texts[encoding]))
-    return DecodedText(texts[encoding], encoding) if _ordinary(texts[encoding]) >= _CERTAIN else None
+    # In the other order of bytes ASCII letters are hanzi, of which some are common.
+    plain = {encoding: sum(map(str.isascii, text)) >= _CERTAIN * len(text) for encoding, text in texts.items()}
+    shares = {encoding: plain[encoding] + share for encoding, text in texts.items()
+              if (share := _ordinary(text)) >= _CERTAIN}  # fmt: skip
+    if not shares:
+        return None
+    best, *others = sorted(shares, key=lambda encoding: -shares[encoding])
+    doubt = f"read as {best}; it is ordinary text in {others[0]} as well" if others and not plain[best] else ""
+    return DecodedText(texts[best], best, doubt)
 
 
 def _with_nuls(raw: bytes) -> DecodedText:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from hallmark.storage.spreadsheets import escaped, has_returns, unescaped
+from hallmark.storage.tables import read_frame
 
 try:
     import fcntl
@@ -139,8 +140,13 @@ def write_csv(path: Path, frame: pd.DataFrame, *, exact: bool = False) -> None:
 
 
 def read_csv(path: Path, **options: Any) -> pd.DataFrame:
-    """A table that `write_csv` wrote, with its cells as they were; `options` of `pandas.read_csv`."""
-    return unescaped(pd.read_csv(path, **options))
+    """A table that `write_csv` wrote, with its cells as they were; `options` of `pandas.read_csv`.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: a row has not as many fields as the header.
+    """
+    return unescaped(read_frame(path, **options))
 
 
 def write_parquet(path: Path, frame: pd.DataFrame) -> None:

@@ -1,10 +1,11 @@
 """Tables that people bring, as text with a header: every row has as many fields as the header, or is named."""
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -81,13 +82,27 @@ def read_numbers(raw: bytes, path: Path, *, delimiters: str) -> pd.DataFrame:
     text, doubt = _decoded(path, raw)
     if doubt:
         raise TableError(doubt)
-    delimiter = delimiter_of(text, delimiters)
+    return _frame(path, text, delimiter_of(text, delimiters), {})
+
+
+def read_frame(path: Path, **options: Any) -> pd.DataFrame:
+    """A table of commas with the types that pandas sees in its columns; `options` are of `pandas.read_csv`.
+
+    Raises:
+        OSError: the file cannot be read.
+        TableError: as `read_table`.
+    """
+    text, _ = _decoded(path, read_regular(path), tidy=True)
+    return _frame(path, text, ",", options)
+
+
+def _frame(path: Path, text: str, delimiter: str, options: Mapping[str, Any]) -> pd.DataFrame:
     rows = _rows(path, text, delimiter, tidy=False)
     head = _header(path, rows)
     _check_header(path, head, [], text, delimiter)
     count = sum(1 for _ in _body(path, rows, head))
     # Never by position: where rows end in a delimiter, pandas would take the first column for an index.
-    table = pd.read_csv(StringIO(text), sep=delimiter, index_col=False, nrows=count)
+    table = pd.read_csv(StringIO(text), sep=delimiter, index_col=False, nrows=count, **options)
     return table.set_axis(head, axis=1)
 
 
