@@ -5,11 +5,11 @@ import difflib
 import importlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from hallmark.storage.secrets import redacted
+from hallmark.storage.failures import printable, sentence
+from hallmark.storage.streams import make_streams_tolerant
 
 # The first line of each module's docstring, written here because importing a command can be heavy.
 COMMANDS = {
@@ -22,26 +22,29 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0 if all is well, 2 with a sentence for what a user did, 130 after Ctrl-C."""
+    """Run one command.
+
+    Returns:
+        0 if all is well, 2 after a sentence for what a user or the machine did, 130 after Ctrl-C, 1 after the
+        traceback of a mistake in code.
+    """
+    make_streams_tolerant()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = _run(given)
         sys.stdout.flush()
         return code
-    except ValueError as error:
-        print(f"error: {redacted(str(error))}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own last flush
         return 0
-    except Exception:
-        printed = traceback.format_exc()
-        if redacted(printed) == printed:
-            raise
-        print(redacted(printed), file=sys.stderr, end="")
+    except Exception as error:
+        if (said := sentence(error)) is not None:
+            print(f"error: {said}", file=sys.stderr)
+            return 2
+        print(printable(error), file=sys.stderr, end="")
         return 1
 
 

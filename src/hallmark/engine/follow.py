@@ -14,6 +14,7 @@ from hallmark.engine.launch import redacted_errors
 from hallmark.engine.lifeline import end_with_parent
 from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, quieten
 from hallmark.runs.run import Run
+from hallmark.storage.streams import make_streams_tolerant
 
 
 def follow(run: Run, checkpoint: Path | None) -> None:
@@ -33,6 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
     end_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
+    make_streams_tolerant()
     quieten()
     try:
         follow(Run(arguments.directory), arguments.checkpoint)

@@ -4,7 +4,6 @@ import difflib
 import os
 import re
 import sys
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,12 @@ from typing import Any, NoReturn
 
 from hydra import compose, initialize_config_dir
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import (
+    ConfigCompositionException,
+    HydraException,
+    InstantiationException,
+    MissingConfigException,
+)
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -22,7 +26,9 @@ from hallmark.checks import Interrupted
 from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.symbolic import refuse_configured_secrets
 from hallmark.engine.usage import show_usage_if_asked
+from hallmark.storage.failures import printable, sentence
 from hallmark.storage.secrets import SecretError, redacted
+from hallmark.storage.streams import make_streams_tolerant
 
 os.environ["HYDRA_FULL_ERROR"] = "1"  # hand exceptions to `readable_errors` and not to Hydra's own printer
 # Of the warnings that torch writes past Python, those that several devices bring are about unused parameters.
@@ -64,27 +70,26 @@ def _refuse_before_files(config: DictConfig) -> None:
 
 @contextmanager
 def readable_errors(config_name: str) -> Iterator[None]:
-    """End the process with a sentence and code 2 for what a user did; anything else keeps its traceback.
+    """End the process with a sentence and code 2 for what a user or the machine did, as on a full disk.
 
-    No secret of the environment is printed, nor one accepted as a setting.
-
-    `--help` is answered before anything is composed.
+    Anything else is a mistake in code and keeps its traceback, with code 1. No secret of the environment is printed,
+    nor one accepted as a setting. `--help` is answered before anything is composed.
     """
+    make_streams_tolerant()
     show_usage_if_asked(config_name)
     try:
         refuse_typed_secrets(sys.argv[1:])
         yield
-    except (HydraException, OmegaConfBaseException) as error:
-        _quit(explained(error, config_name, Path(sys.argv[0]).resolve().parent / "conf", sys.argv[1:]))
-    except ValueError as error:
-        _quit(str(error))
     except Interrupted as error:
         _quit(f"{error}; the same command goes on from there", code=143)
     except KeyboardInterrupt:
         _quit("interrupted", code=130)
-    except Exception:
-        _end_redacted()
-        raise
+    except Exception as error:
+        conf = Path(sys.argv[0]).resolve().parent / "conf"
+        if (said := _composition_error(error, config_name, conf, sys.argv[1:]) or sentence(error)) is not None:
+            _quit(said)
+        print(printable(error), file=sys.stderr, end="")
+        sys.exit(1)
 
 
 @contextmanager
@@ -92,22 +97,32 @@ def redacted_errors() -> Iterator[None]:
     """End a process that no user started with its traceback, secrets of the environment taken out."""
     try:
         yield
-    except Exception:
-        _end_redacted()
-        raise
-
-
-def _end_redacted() -> None:
-    """Print the traceback of the present error and exit with 1, if it holds a secret."""
-    printed = traceback.format_exc()
-    if redacted(printed) != printed:
-        print(redacted(printed), file=sys.stderr, end="")
+    except Exception as error:
+        print(printable(error), file=sys.stderr, end="")
         sys.exit(1)
 
 
 def _quit(message: str, code: int = 2) -> NoReturn:
     print(f"error: {redacted(message)}", file=sys.stderr)
     sys.exit(code)
+
+
+def _composition_error(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str | None:
+    """Why the configuration could not be composed; None where it could, or where the error says so itself."""
+    built = isinstance(error, InstantiationException) and error.__cause__ is not None  # a constructor raised
+    if not isinstance(error, HydraException | OmegaConfBaseException) or built or sentence(error) is not None:
+        return _undecodable(conf) if isinstance(error, UnicodeDecodeError) else None
+    return explained(error, config_name, conf, typed)
+
+
+def _undecodable(conf: Path) -> str | None:
+    """The first file below `conf` that is not text in UTF-8."""
+    for file in sorted(conf.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            return f"{file}: not UTF-8 text ({error.reason} at byte {error.start})"
+    return None
 
 
 def explained(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str:
@@ -132,8 +147,10 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
             return compose(config_name, list(typed))
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ValueError(explained(error, config_name, conf, typed)) from error
+    except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
+        if (said := _composition_error(error, config_name, conf, typed)) is None:
+            raise
+        raise ValueError(said) from error
 
 
 def project_conf() -> Path | None:

@@ -135,6 +135,8 @@ class Run:
             stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
             record.state = RunState.INTERRUPTED if stopped else RunState.FAILED
             record.error = None if stopped else redacted(traceback.format_exc())
+            if not stopped:
+                error.add_note(f"recorded in {self.directory / 'record.json'}")
             record.wall_seconds = round(spent + time.monotonic() - began, 2)
             with suppress(OSError):  # on a full disk `error` says it, and the record there still says running
                 record.write(self.directory)

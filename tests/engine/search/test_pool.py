@@ -45,8 +45,8 @@ def test_it_keeps_as_many_as_are_wanted_and_ends_them_with_the_block(worker, tmp
     assert workers.alive == 0
     assert workers.died() == []
     for number in (1, 2):
-        log = (tmp_path / "sweep" / "workers" / f"{number}.log").read_text()
-        assert log == f"started -m hallmark.engine.search.worker {tmp_path / 'sweep'}\nended\n"
+        log = tmp_path / "sweep" / "workers" / f"{number}.log"
+        assert log.read_text() == f"started -m hallmark.engine.search.worker {tmp_path / 'sweep'} {log}\nended\n"
 
 
 def test_one_that_dies_is_told_once_by_its_log_and_can_be_replaced(worker, tmp_path):

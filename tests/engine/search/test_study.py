@@ -11,6 +11,7 @@ from filelock import FileLock
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
 
+from hallmark.checks import SettingError
 from hallmark.engine.search.plans import CoarseToFine, Grid, Plan, Random, Tpe
 from hallmark.engine.search.space import Space
 from hallmark.engine.search.study import ATTEMPTS, Objective, SweepStudy, open_storage, worker_lock
@@ -301,3 +302,20 @@ def test_what_a_sweep_was_is_known_wherever_its_study_is_read(study, tmp_path):
     there = study(Grid(), machine="there")
     assert there.manifest == {"name": "try", "space": {"a": [1, None, "x"]}}
     assert read_json(tmp_path / "here" / "manifest.json") == there.manifest
+
+
+ADDRESSES = {
+    "nothing listens": "postgresql+psycopg://me:hidden@127.0.0.1:1/sweeps",
+    "no address": "me:hidden",
+    "an unknown kind": "oracle+nothing://me:hidden@host/db",
+    "a driver that is not installed": "mysql://me:hidden@host/db",
+    "a file that cannot be": "sqlite:////no/such/folder/study.db",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES.values(), ids=ADDRESSES)
+def test_a_storage_that_cannot_be_opened_is_a_setting(address):
+    with pytest.raises(SettingError) as refusal:
+        open_storage(address)
+    assert refusal.value.key == "storage"
+    assert "hidden" not in str(refusal.value)

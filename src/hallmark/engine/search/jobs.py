@@ -25,7 +25,7 @@ from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.repeats import check_repeat
 from hallmark.engine.search.plans import Plan, Points
 from hallmark.engine.search.space import Point, Space
-from hallmark.engine.search.study import Objective, SweepStudy
+from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
 from hallmark.storage.files import write_text
 
@@ -108,10 +108,10 @@ class Search:
         )  # fmt: skip
 
     def _forget(self, name: str) -> None:
-        rmtree(self.directory, ignore_errors=True)
         if self.config.storage:
             with suppress(KeyError):
-                optuna.delete_study(study_name=name, storage=self.config.storage)
+                optuna.delete_study(study_name=name, storage=open_storage(self.config.storage))
+        rmtree(self.directory, ignore_errors=True)
 
     def description(self) -> dict[str, Any]:
         """What may not change while a sweep goes on; the number of trials may."""

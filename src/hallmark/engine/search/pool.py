@@ -41,7 +41,7 @@ class Pool:
         with self._log(number).open("ab") as log:
             # A group of its own: Ctrl-C reaches the parent alone, which then closes the pipe.
             self._processes[number] = subprocess.Popen(
-                [sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory)],
+                [sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(self._log(number))],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0,
             )  # fmt: skip
 

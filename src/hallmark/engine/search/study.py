@@ -14,13 +14,15 @@ from typing import Any, Literal
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import UpdateFinishedTrialError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage, get_storage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import DatabaseError, IntegrityError
+from sqlalchemy import make_url
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
+from hallmark.checks import SettingError
 from hallmark.engine.search.plans import Plan
 from hallmark.engine.search.space import Space
 from hallmark.runs.locks import is_held
@@ -31,6 +33,7 @@ BEAT_SECONDS, SILENT_SECONDS = 10.0, 60.0
 ATTEMPTS = 3
 """Workers that may die over one trial before it counts as failed."""
 
+_CONNECT_SECONDS = 20
 _OPENINGS = 20  # each one that fails finds more tables than the one before
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
@@ -51,14 +54,38 @@ def open_storage(url: str) -> BaseStorage:
 
     One of them makes a table, and the others fail over it, whatever was checked before; they find it when they try
     again.
+
+    Raises:
+        SettingError: no database answers there, or its driver is not installed.
     """
-    for _ in range(_OPENINGS):
-        try:
-            return get_storage(RDBStorage(url))
-        except DatabaseError as error:
-            if not isinstance(error, IntegrityError) and "already exists" not in str(error):
-                raise
-    return get_storage(RDBStorage(url))
+    try:
+        settings = _connection(url)
+        for _ in range(_OPENINGS):
+            try:
+                return get_storage(RDBStorage(url, settings))
+            except DatabaseError as error:
+                if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                    raise
+        return get_storage(RDBStorage(url, settings))
+    except (SQLAlchemyError, ImportError, StorageInternalError) as error:
+        cause = getattr(error, "orig", None) or error.__cause__ or error
+        reason = " ".join(str(cause).split())
+        raise SettingError("storage", _without_password(url), f"a database that answers: {reason}") from error
+
+
+def _connection(url: str) -> dict[str, Any] | None:
+    """Arguments of SQLAlchemy's engine: a server that does not answer is not waited for as long as its driver would."""
+    address = make_url(url)
+    if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
+        return None
+    return {"connect_args": {"connect_timeout": _CONNECT_SECONDS}}
+
+
+def _without_password(url: str) -> str:
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except SQLAlchemyError:
+        return "***"  # not an address, so it is unknown where a password is in it
 
 
 class SweepStudy:
@@ -74,8 +101,10 @@ class SweepStudy:
         pruner: BasePruner | None = None,
     ) -> None:  # fmt: skip
         self.directory, self.plan, self.space, self.objectives = directory, plan, space, list(objectives)
-        directory.mkdir(parents=True, exist_ok=True)
+        if str(directory) in url:  # a file there
+            directory.mkdir(parents=True, exist_ok=True)
         self.storage = open_storage(url)
+        directory.mkdir(parents=True, exist_ok=True)
         self.study: Study = optuna.create_study(
             study_name=name, storage=self.storage, sampler=plan.sampler, pruner=pruner or NopPruner(),
             directions=[one.direction for one in objectives], load_if_exists=True,

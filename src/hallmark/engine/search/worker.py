@@ -1,4 +1,4 @@
-"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder>
+"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log that its output goes to>
 
 Trains waiting trials until none waits. Ends as for SIGTERM when the process that started it ends.
 """
@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import threading
-import traceback
 import uuid
 import warnings
 from collections.abc import Iterator
@@ -34,12 +33,14 @@ from hallmark.engine.train import Hopeless
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
+from hallmark.storage.failures import printable, sentence
+from hallmark.storage.streams import make_streams_tolerant
 
 
-def work(search: Search, study: SweepStudy) -> None:
+def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
     """Train waiting trials, one after another, until none waits.
 
-    A trial that raises is told as failed, and the next one begins.
+    A trial that raises is failed, with what it raised and the `log` that has the traceback; the next one begins.
 
     Raises:
         Interrupted: asked to stop; the trial waits again and its run goes on from its checkpoint.
@@ -51,11 +52,11 @@ def work(search: Search, study: SweepStudy) -> None:
     with FileLock(lock):
         while (trial := study.claim(name)) is not None:
             with _beating(trial):
-                _carry_out(search, study, trial)
+                _carry_out(search, study, trial, log)
     lock.unlink(missing_ok=True)
 
 
-def _carry_out(search: Search, study: SweepStudy, trial: Trial) -> None:
+def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None) -> None:
     pruned: list[int] = []
 
     def hopeless(step: int, value: float) -> bool:
@@ -79,8 +80,10 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial) -> None:
             raise
         study.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
-        say(traceback.format_exc())
-        study.fail(trial.number, f"{type(error).__name__}: {error}")
+        say(printable(error))
+        notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
+        said = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
+        study.fail(trial.number, said)
 
 
 def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopeless | None) -> list[float]:
@@ -135,7 +138,8 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    directory = Path(sys.argv[1])
+    directory, log = map(Path, sys.argv[1:3])
+    make_streams_tolerant()
     signal.signal(signal.SIGTERM, _stop)
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     search = Search.load(directory)
@@ -143,7 +147,7 @@ def main() -> None:
     assert study.manifest is not None
     sys.argv = study.manifest["command"]  # what a record shows as the command that makes the run again
     try:
-        work(search, study)
+        work(search, study, log)
     except Interrupted as error:
         say(str(error))
 

@@ -1,0 +1,104 @@
+"""Which errors are answered by a sentence: those of a user's settings and data, and those of the machine.
+
+Everything else is a mistake in code, of this package or of a user's own classes, and keeps its traceback.
+"""
+
+import dis
+import errno
+import re
+import traceback
+from collections.abc import Iterator
+from types import TracebackType
+
+from hallmark.storage.secrets import redacted
+
+_MACHINE = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOTDIR,
+    errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE, errno.ESTALE,
+}  # fmt: skip
+# Writers in C++ and NumPy's `tofile` do not say why a write fell short.
+_SHORT_WRITE = re.compile(r"PytorchStreamWriter failed writing file|requested and \d+ written|file write failed")
+_LOOPS = "lightning.pytorch.trainer.call"  # stands in every traceback from within a fit or a prediction
+
+
+def sentence(error: BaseException) -> str | None:
+    """What `error` says to a user, secrets taken out; None for a mistake in code.
+
+    A ValueError is for what a user did if its class is Hallmark's own, or if a statement of Hallmark's own raised it
+    outside of a fit and of a prediction. So a module's own training step, a library, and a user's class keep their
+    tracebacks.
+    """
+    said = _of_settings(error) or next(filter(None, map(_of_the_machine, _chain(error))), None)
+    return None if said is None else redacted("\n".join([said, *getattr(error, "__notes__", [])]))
+
+
+def printable(error: BaseException) -> str:
+    """The whole traceback of `error`, with its notes, secrets taken out."""
+    return redacted("".join(traceback.format_exception(error)))
+
+
+def _of_settings(error: BaseException) -> str | None:
+    if not isinstance(error, ValueError):
+        return None
+    typed = _is_hallmark(type(error).__module__)
+    return str(error) if typed or (type(error) is ValueError and _is_stated(error.__traceback__)) else None
+
+
+def _is_stated(trace: TracebackType | None) -> bool:
+    """Whether the innermost frame is a `raise` of Hallmark's own, outside of a fit and of a prediction."""
+    modules, raised = [], False
+    while trace is not None:
+        modules.append(trace.tb_frame.f_globals.get("__name__", ""))
+        raised = trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
+        trace = trace.tb_next
+    return raised and _is_hallmark(modules[-1]) and _LOOPS not in modules
+
+
+def _is_hallmark(module: str) -> bool:
+    return module.partition(".")[0] == "hallmark"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """`error` and what it was raised from or while handling."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+
+
+def _of_the_machine(error: BaseException) -> str | None:
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return _of_a_file(error)
+    library = type(error).__module__.partition(".")[0]
+    if library == "yaml":
+        return _of_yaml(error)
+    if library == "sqlalchemy" and hasattr(error, "orig"):
+        return f"storage: the database does not answer as it should: {_first_lines(error.orig)}"
+    if isinstance(error, OSError | RuntimeError) and _SHORT_WRITE.search(str(error)):
+        return f"a file could not be written whole, as on a full disk ({_first_lines(error)})"
+    return None
+
+
+def _of_a_file(error: OSError) -> str | None:
+    if error.errno in (errno.EPERM, errno.EACCES) and error.filename is None:
+        return None  # of a process or a socket, which code asked for
+    where = f"{error.filename}: " if error.filename is not None else ""
+    return f"{where}{error.strerror}"
+
+
+def _of_yaml(error: BaseException) -> str:
+    """File, line and column of a syntax error."""
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is not None:
+        problem = getattr(error, "problem", None) or getattr(error, "context", None) or "not valid YAML"
+        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: not valid YAML ({problem})"
+    name = getattr(error, "name", None)
+    return f"{name}: not valid YAML ({_first_lines(error)})" if name else f"not valid YAML: {_first_lines(error)}"
+
+
+def _first_lines(error: object) -> str:
+    """At most two lines of a library's message, as one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:2]) or type(error).__name__
