@@ -26,7 +26,14 @@ def _brought_back(kind: type[Portable], args: tuple[Any, ...], attributes: dict[
     return error
 
 
-class SettingError(Portable, ValueError):
+class UserError(ValueError):
+    """What a user did, or a file that they gave.
+
+    A sentence answers it wherever it is raised. A plain ValueError is one of code within a fit and a prediction.
+    """
+
+
+class SettingError(Portable, UserError):
     """A value that the user can change.
 
     `key` is relative to the object that rejects it; `under` prefixes the config path of that object

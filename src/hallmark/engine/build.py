@@ -9,7 +9,11 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from hallmark.checks import SettingError, check_type
+from hallmark.checks import SettingError, UserError, check_type
+from hallmark.engine.foreign import check_foreign
+from hallmark.storage.failures import is_stated
+
+_LIBRARIES = {"lightning", "optuna", "timm", "torch", "torchmetrics", "torchvision"}
 
 
 def build(node: DictConfig, **arguments: Any) -> Any:
@@ -23,12 +27,15 @@ def build(node: DictConfig, **arguments: Any) -> Any:
     try:
         return instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
-        raise _named(error) from error
+        raise _named(error, node) from error
 
 
 def check_types(node: DictConfig) -> None:
     """Compare every plain value below `node` with the annotation of the constructor it goes to."""
     for child in _targets(node):
+        built = get_object(child["_target_"])
+        if inspect.isclass(built) and not built.__module__.startswith("hallmark."):
+            check_foreign(built, child)
         hints = _hints(child["_target_"])
         for name, value in child.items():
             if name in hints and not _builds_something(value):
@@ -58,15 +65,35 @@ def _builds_something(value: Any) -> bool:
     return bool(_targets(value)) if OmegaConf.is_config(value) else False
 
 
-def _named(error: InstantiationException) -> Exception:
-    found = re.search(r"full_key: (\S+)", str(error))
-    cause = error.__cause__
+def _named(error: InstantiationException, node: DictConfig) -> Exception:
+    """What a constructor raised, as an error of its setting where settings are all that it was given.
+
+    A class of one's own raises what it raises: that is code, but for the errors of Hallmark's own kinds.
+    """
+    matched = re.search(r"full_key: (\S+)", str(error))
+    key, cause = matched.group(1) if matched else "", error.__cause__
+    target = re.search(r"target '([^']+)'", str(error))
+    name = target.group(1) if target else ""
     if isinstance(cause, SettingError):
-        return cause.under(found.group(1) if found else "")
+        return cause.under(key)
+    if not isinstance(cause, Exception) or isinstance(cause, UserError):
+        return cause if isinstance(cause, UserError) else error
     if isinstance(cause, MissingMandatoryValue):
         return ValueError(str(cause))
-    if isinstance(cause, ValueError):
-        return cause
     if isinstance(cause, TypeError) and " argument" in str(cause):  # a key too many or too few
-        return ValueError(f"{found.group(1) if found else 'configuration'}: {cause}")
-    return error
+        return ValueError(f"{key or 'configuration'}: {cause}")
+    if name.partition(".")[0] in _LIBRARIES:
+        return _of_library(name, key, node, cause)
+    if name.startswith("hallmark.") and isinstance(cause, ValueError):
+        return cause if is_stated(cause) else UserError(f"{key}: {cause}")
+    return cause
+
+
+def _of_library(target: str, key: str, node: DictConfig, cause: Exception) -> SettingError:
+    """Whatever the constructor of a library raises is about a setting, which is all that it was given."""
+    message = " ".join(str(cause).split())
+    whole = OmegaConf.select(node._get_root(), key) if key else node
+    settings = whole if isinstance(whole, DictConfig) else node
+    name = next((str(name) for name in settings if re.search(rf"\b{re.escape(str(name))}\b", message)), None)
+    path, value = (f"{key}.{name}", settings[name]) if name is not None else (key, target)
+    return SettingError(path, value, f"what {target} takes ({message})")

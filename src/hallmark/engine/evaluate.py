@@ -21,6 +21,7 @@ from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import repeats_table, train_repeats
+from hallmark.engine.settings import check_collection, check_evaluation_settings
 from hallmark.engine.terminal import print_metrics, say, say_warnings
 from hallmark.engine.train import quieten
 from hallmark.learning.module import ReadyModule
@@ -47,6 +48,7 @@ def evaluate(config: DictConfig) -> None:
         SealedError: the test split was opened before, and `seal.reason` does not say why it is opened again.
     """
     quieten()
+    check_evaluation_settings(config)
     _refuse_ignored(config)
     directory = _made(config) if config.run is None else config.run
     told = config.run is None and config.split == "val"
@@ -61,6 +63,7 @@ def train_and_explain(config: DictConfig) -> float:
     """
     _refuse_ignored_by_analyses(config)
     _refuse_fit_of_nothing(config)
+    _analyses(config)  # one that cannot be built is no surprise after a fit
     value = train_repeats(config)
     if config.get("analysis"):
         directory = Job.of(config).directory
@@ -82,7 +85,7 @@ def explain(
         reason: why the test split is opened again.
         told: the metrics were printed already.
     """
-    analyses = {name: build(node) for name, node in config.get("analysis", {}).items()}
+    analyses = _analyses(config)
     result = open_result(directory)
     runs = [member.run for member in result.members] if isinstance(result, RepeatSet) else [result]
     with ExitStack() as stack:
@@ -151,6 +154,10 @@ def _refuse_fit_of_nothing(config: DictConfig) -> None:
     """Raise ValueError for typed settings of a fit where nothing is fitted."""
     if config.get("model") is not None and issubclass(get_class(config.model._target_), ReadyModule):
         refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")
+
+
+def _analyses(config: DictConfig) -> dict[str, Analysis]:
+    return {name: build(node) for name, node in check_collection(config, "analysis").items() if node is not None}
 
 
 def _made(config: DictConfig) -> Path:

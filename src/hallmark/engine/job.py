@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from hallmark.engine.settings import check_run_settings
 from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run, open_run
@@ -32,20 +33,22 @@ class Job:
         """Resolve and name `config`.
 
         Raises:
+            SettingError: a value of the run's own is of another type or out of range.
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         refuse_configured_secrets(config)
         config = _pinned(config)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
+        resolved = config.copy()
+        OmegaConf.resolve(resolved)
+        check_run_settings(resolved)
         symbolic = config.copy()
         OmegaConf.set_struct(symbolic, False)
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
         number = run_id(_plain(symbolic))
-        fixed = config.paths.run_dir
-        directory = Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
-        resolved = config.copy()
-        OmegaConf.resolve(resolved)
+        fixed = resolved.paths.run_dir
+        directory = Path(fixed) if fixed else Path(resolved.paths.outputs) / resolved.name / number
         return cls(resolved, number, directory, stored_form(config))
 
     @classmethod

@@ -7,7 +7,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from hallmark.checks import require
-from hallmark.learning.module import TrainableModule
+from hallmark.data.module import DataModule
+from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
+from hallmark.runs.metrics import MAIN
+from hallmark.statistics.classification import CLASSIFICATION_METRICS
 
 
 def check_monitor(config: DictConfig, module: TrainableModule) -> None:
@@ -20,6 +23,29 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     for key, metric in _watched(config):
         require(metric in known, key, metric, _expected(str(metric), known))
     require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")
+
+
+def check_measured(key: str, metric: str, module: PredictingModule, data: DataModule) -> None:
+    """See that `metric` will stand among the measurements of the validation rows, as far as that is known before.
+
+    Raises:
+        SettingError: it will not; `key` is where it is named.
+    """
+    known = measured_metrics(module, data)
+    require(not known or metric in known, key, metric, _expected(metric, sorted(known)))
+
+
+def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
+    """Names of the metrics of the validation rows; empty where only the predictions will tell."""
+    if isinstance(module, ReadyModule):
+        tasks = {task: list(names) for task, names in module.measured.items()}
+    elif type(module).table is PredictingModule.table:
+        tasks = {task: list(CLASSIFICATION_METRICS) for task in data.classes}
+    else:
+        return set()
+    means = set.intersection(*map(set, tasks.values())) if tasks and MAIN not in tasks else set(tasks.get(MAIN, []))
+    each = {f"val/{task}/{name}" for task, names in tasks.items() for name in names}
+    return each | {f"val/{name}" for name in means}
 
 
 def _watched(config: DictConfig) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from hallmark.engine.build import check_types
 from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.terminal import say
-from hallmark.engine.train import Hopeless, train
+from hallmark.engine.train import Hopeless, check, train
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import held
@@ -50,6 +50,8 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
     jobs = [Job.of(member) for _, _, member in members]
     for one in jobs:
         check_types(one.config)
+    if not job.directory.exists():
+        check(jobs[0])
     with held(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))

@@ -14,6 +14,7 @@ from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
+from hallmark.engine.monitor import check_measured
 from hallmark.engine.search.board import Board
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.pool import pool
@@ -21,7 +22,7 @@ from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarise
 from hallmark.engine.search.tables import job_table, write_job_table
 from hallmark.engine.terminal import say
-from hallmark.engine.train import prepare_data, quieten
+from hallmark.engine.train import check, quieten
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance
 
@@ -42,7 +43,10 @@ def sweep(config: DictConfig) -> None:
     search = Search.of(config)
     table = job_table(search)
     job = Job.of(search.base)
-    data = prepare_data(job)
+    data, module = check(job)
+    for place, objective in enumerate(search.objectives):
+        if objective.metric != job.config.monitor.metric:
+            check_measured(f"sweep.objectives[{place}].metric", objective.metric, module, data)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     study = search.study(anew=config.rerun)
     _describe(study, search, provenance)

@@ -23,9 +23,10 @@ from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import command_line
+from hallmark.engine.devices import check_devices, check_limits
 from hallmark.engine.job import Job, device_facts
 from hallmark.engine.loggers.tracking import tracked, unused_loggers
-from hallmark.engine.monitor import check_monitor
+from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
@@ -39,7 +40,7 @@ from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
-from hallmark.runs.metrics import find_metric
+from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
@@ -64,11 +65,12 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
     quieten()
     refuse_foreign_ranks()
     job = Job.of(config)
-    check_types(job.config)
-    run = job.run
+    run, data = job.run, checked_data(job)
+    provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
+    # A first look without the lock, so that what cannot be fitted leaves no folder; the second one decides.
+    done = run.standing(job.id, provenance, rerun=job.config.rerun) is RunState.DONE
+    module = None if done else checked_module(job, data)
     with run.locked():
-        data = prepare_data(job)
-        provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
         standing = run.standing(job.id, provenance, rerun=job.config.rerun)
         if standing is RunState.DONE:
             add_missing_metrics(run)
@@ -90,7 +92,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 record.leakage = data.check(run.directory)
                 record.write(run.directory)
                 report_gate(record.leakage)
-                module = build_module(job, data)
+                module = module or checked_module(job, data)
                 record.parameters = parameter_counts(module)
                 record.warnings = foreign_weights(job, module, data)
                 say_warnings(record)
@@ -102,6 +104,50 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         report(run)
     assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
+
+
+def check(job: Job) -> tuple[DataModule, PredictingModule]:
+    """See that a fit of `job` can start: its settings, its data, and how model, data and devices go together.
+
+    Nothing is written but caches.
+
+    Returns:
+        The data module, read and split, and the module bound to it.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    data = checked_data(job)
+    return data, checked_module(job, data)
+
+
+def checked_data(job: Job) -> DataModule:
+    """The data module, read and split, once every setting is known to be of its type."""
+    check_types(job.config)
+    check_devices(job.config.trainer)
+    for node in job.config.callbacks.values():
+        if node is not None:
+            build(node)
+    return prepare_data(job)
+
+
+def checked_module(job: Job, data: DataModule) -> PredictingModule:
+    """The module bound to `data`, once it is known that the trainer can fit or measure it."""
+    module = build_module(job, data)
+    classes = getattr(module, "classes", None)
+    if isinstance(classes, list):
+        of_data = data.classes.get(MAIN, classes)
+        require(classes == of_data, "model.classes", classes, f"{of_data}, in the order of data.classes")
+    if isinstance(module, TrainableModule):
+        check_monitor(job.config, module)
+        trainer = build_trainer(job, [], [])
+        check_strategy(trainer, module)
+        data.check_share(trainer.world_size)
+        check_limits(job.config.trainer, data, trainer.world_size)
+    else:
+        check_measured("monitor.metric", job.config.monitor.metric, module, data)
+        build_trainer(job, [], [], alone=True)
+    return module
 
 
 def prepare_data(job: Job) -> DataModule:
@@ -228,11 +274,8 @@ def _fit(
     *, checkpoint: Path | None,
 ) -> None:  # fmt: skip
     assert run.record is not None
-    check_monitor(job.config, module)
     best, callbacks = fit_callbacks(job, run, hopeless)
     trainer = build_trainer(job, callbacks, loggers)
-    check_strategy(trainer, module)
-    data.check_share(trainer.world_size)
     run.record.device["world_size"] = trainer.world_size
     run.record.write(run.directory)
     with other_ranks(trainer, run.directory, checkpoint):

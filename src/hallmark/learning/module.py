@@ -12,7 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
-from hallmark.checks import require
+from hallmark.checks import UserError, require
 from hallmark.data.module import DataModule
 from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
@@ -52,6 +52,11 @@ class PredictingModule(LightningModule, ABC):
 
 class ReadyModule(PredictingModule):
     """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are."""
+
+    @property
+    def measured(self) -> Mapping[str, Sequence[str]]:
+        """Names of the metrics of each task of its predictions; {} where only these will tell."""
+        return {}
 
     @abstractmethod
     def settle(self, directory: Path) -> None:
@@ -132,7 +137,7 @@ class TrainableModule(PredictingModule):
         for name, encoder in self._frozen().items():
             expected = checkpoint["frozen_encoders"].get(name)
             if expected != weights_digest(encoder):
-                raise ValueError(f"model.encoders.{name}: its frozen weights are not those this run was trained on")
+                raise UserError(f"model.encoders.{name}: its frozen weights are not those this run was trained on")
             prefix = f"encoders.{name}."
             checkpoint["state_dict"] |= {prefix + key: value for key, value in encoder.state_dict().items()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hallmark.storage.files import write_parquet
+from hallmark.storage.files import read_parquet, write_parquet
 
 COLUMNS = ("id", "split", "task", "group", "target", "prediction", "confidence", "probabilities", "score")
 
@@ -25,7 +25,7 @@ def read_predictions(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise ValueError(f"{path}: no predictions there; evaluate that split of the run first")
-    frame = pd.read_parquet(path)
+    frame = read_parquet(path)
     if any(column not in frame for column in COLUMNS):
         raise ValueError(f"{path}: not a predictions table; it needs the columns {', '.join(COLUMNS)}")
     return frame

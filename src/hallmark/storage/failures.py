@@ -8,7 +8,6 @@ import errno
 import re
 import traceback
 from collections.abc import Iterator
-from types import TracebackType
 
 from hallmark.storage.secrets import redacted
 
@@ -40,18 +39,17 @@ def printable(error: BaseException) -> str:
 def _of_settings(error: BaseException) -> str | None:
     if not isinstance(error, ValueError):
         return None
-    typed = _is_hallmark(type(error).__module__)
-    return str(error) if typed or (type(error) is ValueError and _is_stated(error.__traceback__)) else None
+    return str(error) if _is_hallmark(type(error).__module__) or is_stated(error) else None
 
 
-def _is_stated(trace: TracebackType | None) -> bool:
-    """Whether the innermost frame is a `raise` of Hallmark's own, outside of a fit and of a prediction."""
-    modules, raised = [], False
+def is_stated(error: ValueError) -> bool:
+    """Whether `error` comes from a `raise` of Hallmark's own, outside of a fit and of a prediction."""
+    modules, raised, trace = [""], False, error.__traceback__
     while trace is not None:
         modules.append(trace.tb_frame.f_globals.get("__name__", ""))
         raised = trace.tb_frame.f_code.co_code[trace.tb_lasti] == dis.opmap["RAISE_VARARGS"]
         trace = trace.tb_next
-    return raised and _is_hallmark(modules[-1]) and _LOOPS not in modules
+    return type(error) is ValueError and raised and _is_hallmark(modules[-1]) and _LOOPS not in modules
 
 
 def _is_hallmark(module: str) -> bool:

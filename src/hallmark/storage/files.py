@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from hallmark.checks import UserError
 from hallmark.storage.spreadsheets import escaped, has_returns, unescaped
 from hallmark.storage.tables import read_frame
 
@@ -49,6 +50,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         temporary.replace(path)
         _flush(path.parent)
+    except OSError as error:
+        if error.errno is not None and error.filename is None:  # a full disk does not say which file it was
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)
@@ -125,7 +130,37 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The content of `path`.
+
+    Raises:
+        UserError: it is not JSON in UTF-8.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not valid JSON ({error})") from error
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """A table that a command has written.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    with _damage_named(path):
+        return pd.read_parquet(path)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:  # of the machine; pyarrow has an OSError without number for damage, too
+            raise
+        raise UserError(f"{path}: damaged ({error})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error})") from error
 
 
 def write_csv(path: Path, frame: pd.DataFrame, *, exact: bool = False) -> None:

@@ -26,6 +26,7 @@ from hallmark.engine.repeats import check_repeat
 from hallmark.engine.search.plans import Plan, Points
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
+from hallmark.engine.settings import check_search_settings
 from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
 from hallmark.storage.files import write_text
 
@@ -57,8 +58,8 @@ class Search:
             SettingError: a wrong key, value or combination, by its name.
         """
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
-        require(isinstance(config.jobs, int) and config.jobs >= 1, "jobs", config.jobs, "at least one worker")
         refuse_configured_secrets(config)
+        check_search_settings(config)
         _refuse_analyses()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)

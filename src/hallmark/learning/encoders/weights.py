@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from hallmark.checks import Portable
+from hallmark.checks import Portable, UserError
 from hallmark.storage.files import read_json, zip_damage
 
 _PACKAGE = "package:"
@@ -75,7 +75,7 @@ def published(what: str) -> Iterator[None]:
     try:
         yield
     except pickle.UnpicklingError as error:
-        raise ValueError(_refusal(what, error)) from None
+        raise UserError(_refusal(what, error)) from None
     except (OSError, RuntimeError, ValueError) as error:  # hub clients raise all three for a file that is not there
         raise MissingWeightsError(what, error) from error
 
@@ -93,15 +93,15 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors of a .safetensors file or a torch checkpoint, in float32; nothing in the file is executed.
 
     Raises:
-        ValueError: damaged, or it holds more than tensors in plain containers.
+        UserError: damaged, or it holds more than tensors in plain containers.
     """
     try:
         raw: Any = load_file(path) if path.suffix == ".safetensors" else safe_load(path)
     except (SafetensorError, EOFError) as error:
-        raise ValueError(f"{path}: damaged weights file ({_first_line(error)})") from error
+        raise UserError(f"{path}: damaged weights file ({_first_line(error)})") from error
     raw = raw.get("state_dict", raw) if isinstance(raw, dict) else {}
     if not raw or not all(isinstance(value, Tensor) for value in raw.values()):
-        raise ValueError(f"{path}: not a state dict; expected tensors by name, at the top or below state_dict")
+        raise UserError(f"{path}: not a state dict; expected tensors by name, at the top or below state_dict")
     return {name: value.float() if value.is_floating_point() else value for name, value in raw.items()}
 
 
@@ -129,16 +129,16 @@ def safe_load(path: Path) -> Any:
     """`torch.load` that can only build tensors and plain containers.
 
     Raises:
-        ValueError: the file holds another pickled object, unpacks to more than itself, or is damaged. torch's own
+        UserError: the file holds another pickled object, unpacks to more than itself, or is damaged. torch's own
             message, which gives advice to load the file unsafely, is no part of the error.
     """
     if zipfile.is_zipfile(path) and (damage := zip_damage(path)):
-        raise ValueError(f"{path}: damaged checkpoint ({damage})")
+        raise UserError(f"{path}: damaged checkpoint ({damage})")
     with path.open("rb") as file:
         pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
         file.seek(0)
         if (size := _unpacked_size(file)) > path.stat().st_size:
-            raise ValueError(
+            raise UserError(
                 f"{path}: refused, because it unpacks to {size:,} bytes; torch writes checkpoints uncompressed"
             )
         file.seek(0)
@@ -147,8 +147,8 @@ def safe_load(path: Path) -> Any:
         except Exception as error:  # a damaged pickle can fail in any way
             foreign = isinstance(error, pickle.UnpicklingError) and pickled
             if not foreign and "TorchScript" not in str(error):
-                raise ValueError(f"{path}: damaged checkpoint ({_first_line(error)})") from None
-            raise ValueError(_refusal(path, error)) from None
+                raise UserError(f"{path}: damaged checkpoint ({_first_line(error)})") from None
+            raise UserError(_refusal(path, error)) from None
 
 
 def load_exactly(
@@ -163,7 +163,7 @@ def load_exactly(
     try:
         load(kept, strict=True)
     except RuntimeError as error:
-        raise ValueError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
+        raise UserError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
 
 
 def _refusal(what: object, error: Exception) -> str:

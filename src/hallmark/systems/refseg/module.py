@@ -1,7 +1,7 @@
 """The closed loop as a module: what is proposed, embedded, ranked and asked, and what it costs."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -17,9 +17,11 @@ from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import ReadyModule
 from hallmark.learning.tables import carried_columns
+from hallmark.runs.metrics import MAIN
+from hallmark.statistics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
-from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, overlap_of
+from hallmark.systems.refseg.answers import ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
 from hallmark.systems.refseg.cost import Spent, total_calls, total_cost
 from hallmark.systems.refseg.data import Expression, ExpressionDataModule, Scene
@@ -94,6 +96,11 @@ class LoopModule(ReadyModule):
     @property
     def inputs(self) -> dict[str, Any]:
         return {"image": None, "sentence": None, "proposals": self.proposer}
+
+    @property
+    def measured(self) -> Mapping[str, Sequence[str]]:
+        tasks = (MAIN, ONE_SHOT, ORACLE) if self._kind.loops else (MAIN, ORACLE)
+        return dict.fromkeys(tasks, SEGMENTATION_METRICS)
 
     @property
     def _kind(self) -> Kind:
