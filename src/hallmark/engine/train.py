@@ -65,7 +65,11 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
     quieten()
     refuse_foreign_ranks()
     job = Job.of(config)
-    run, data = job.run, checked_data(job)
+    run = job.run
+    if run.directory.exists():
+        with run.locked():  # a process that works on it is no reason to read the data first
+            pass
+    data = checked_data(job)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     # A first look without the lock, so that what cannot be fitted leaves no folder; the second one decides.
     done = run.standing(job.id, provenance, rerun=job.config.rerun) is RunState.DONE
