@@ -219,9 +219,13 @@ def test_what_evaluate_cannot_make(compose, overrides, message, tmp_path):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_metric_that_the_model_does_not_have(ready, command):
-    with pytest.raises(SettingError, match=r"monitor\.metric='val/accuracy': expected one of val/miou, val/oiou"):
+def test_a_metric_that_the_model_does_not_have_is_refused_before_it_predicts(ready, command, tmp_path):
+    with pytest.raises(
+        SettingError, match=r"monitor\.metric='val/accuracy': expected .*val/miou.* val/oiou"
+    ) as refusal:
         command(*ready("monitor.metric=val/accuracy"))
+    assert refusal.value.key == "monitor.metric"
+    assert not list((tmp_path / "outputs").glob("refseg*"))
 
 
 def test_another_calibration_asks_for_another_run(ready, compose):
