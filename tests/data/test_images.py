@@ -1,4 +1,6 @@
 import io
+import os
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -115,6 +117,79 @@ def test_any_damage_is_an_os_error(suffix: str, edits: list[tuple[int, int]]) ->
         assert read_image(bytes(raw), draft=16).mode == "RGB"
     except OSError as error:
         assert str(error).startswith("<bytes>: ")
+
+
+def _seed_files() -> dict[str, bytes]:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "made for a test"
+    files = {}
+    for suffix, options in {
+        "JPEG": {"exif": exif}, "PNG": {"exif": exif}, "GIF": {"save_all": True, "append_images": [halves()]},
+        "WEBP": {"exif": exif}, "TIFF": {"compression": "tiff_lzw"}, "BMP": {}, "JPEG2000": {},
+    }.items():  # fmt: skip
+        with io.BytesIO() as file:
+            halves().save(file, suffix, **options)
+            files[suffix] = file.getvalue()
+    return files
+
+
+@pytest.mark.filterwarnings("ignore")  # Pillow warns of metadata
+@pytest.mark.parametrize("suffix", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000"])
+def test_mutants_are_read_or_refused_by_name(suffix: str, tmp_path: Path) -> None:
+    rng, whole = np.random.default_rng(7), np.frombuffer(_seed_files()[suffix], np.uint8)
+    path, refused = tmp_path / "mutant.jpg", 0
+    for number in range(80):
+        mutant = whole.copy()
+        places = rng.integers(len(whole) if number % 2 else min(len(whole), 120), size=rng.integers(1, 6))
+        mutant[places] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)], size=len(places))
+        path.write_bytes(mutant[: rng.integers(len(mutant))] if number % 5 == 0 else mutant)
+        try:
+            assert read_image(path, draft=16).mode == "RGB"
+        except OSError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ")
+    assert refused >= 16 - (suffix == "BMP") * 8
+    scans = scan_images([path], [digest_file(path)], tmp_path / "cache")
+    assert scans["size"].shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RecursionError("deep"), struct.error("argument out of range"), KeyError("x")]
+)
+def test_whatever_a_decoder_raises_names_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    halves().save(tmp_path / "a.png")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr("PIL.ImageFile.ImageFile.load", fail)
+        with pytest.raises(OSError, match=rf"a\.png: {type(error).__name__}"):
+            read_image(tmp_path / "a.png")
+        assert scanned([tmp_path / "a.png"], tmp_path / "cache")["readable"].tolist() == [False]
+    # A failure that was none of the file's is forgotten.
+    assert scanned([tmp_path / "a.png"], tmp_path / "cache")["readable"].tolist() == [True]
+
+
+def test_what_is_no_picture_of_pixels_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "folder.jpg").mkdir()
+    (tmp_path / "program.jpg").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EOF\n")
+    Image.new("RGB", (1200, 1)).save(tmp_path / "thread.png")
+    for name in ("pipe.jpg", "folder.jpg", "program.jpg", "thread.png"):
+        with pytest.raises(OSError, match=name):
+            read_image(tmp_path / name)
+
+
+@pytest.mark.parametrize(("mode", "dark", "bright"), [("I", 0, 65535), ("F", 0.0, 1.0), ("F", 0.0, 255.0)])
+def test_grey_of_many_bits_keeps_black_and_white(tmp_path: Path, mode: str, dark: float, bright: float) -> None:
+    image = Image.new(mode, (4, 4), dark)
+    image.putpixel((1, 1), bright)
+    image.save(tmp_path / "a.tif")
+    read = read_image(tmp_path / "a.tif")
+    assert (read.getpixel((0, 0)), read.getpixel((1, 1))) == ((0, 0, 0), (255, 255, 255))
 
 
 def scanned(paths: list[Path], cache: Path) -> np.ndarray:

@@ -54,6 +54,8 @@ def test_what_only_its_characters_suggest_is_read_and_doubted(encoding: str, tex
         ("今天很开心".encode("gb18030")[:-1], "今天很开\ufffd"),
         ("今天".encode("utf-16")[:-1], "今\ufffd"),
         (b"a\0b c", "a\ufffdb c"),
+        (b"bad\0text", "bad\ufffdtext"),
+        (b"a\0b\0\0c today", "a\ufffdb\ufffd\ufffdc today"),
         ("嵐 and 囧".encode("gb18030"), "嵐 and 囧"),
         (b"\x01\x02", "\x01\x02"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from scipy.fft import dctn
 
 from hallmark.storage.arrays import ArrayStore, Rows
@@ -57,7 +57,8 @@ def read_image(source: Path | bytes, *, draft: int | None = None, name: str | No
             return _rgb(_upright(image))
     except Exception as error:  # decoders raise whatever a damaged file leads them to, struct.error and the like
         kind = "" if isinstance(error, (OSError, ValueError, SyntaxError)) else f"{type(error).__name__}: "
-        raise UnreadableImageError(f"{name}: {kind}{str(error) or 'cannot be decoded'}") from error
+        cause = "cannot identify an image in it" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise UnreadableImageError(f"{name}: {kind}{cause or 'cannot be decoded'}") from error
 
 
 @functools.cache

@@ -53,7 +53,10 @@ def decode(raw: bytes) -> DecodedText:
         if raw.startswith(mark):
             return _marked(raw.removeprefix(mark), encoding)
     if b"\0" in raw:
-        return _wide(raw) or _with_nuls(raw)
+        rest = raw.replace(b"\0", b"")
+        # Half of the bytes of ASCII in UTF-16 are NULs; fewer among letters are damage, though they may read as hanzi.
+        damaged = len(rest) > 0.6 * len(raw) and rest.isascii() and not any(map(_is_odd, rest.decode()))
+        return (None if damaged else _wide(raw)) or _with_nuls(raw)
     text = _strict(raw, "utf-8")
     if text is None:
         return _guess(raw)

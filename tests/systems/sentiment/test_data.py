@@ -1,5 +1,7 @@
 """The data module: splits, fingerprint, batches, augmentation, extra rows."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from hallmark.data.problems import BadDataError
 from hallmark.data.sampling import Draw
 from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
+from hallmark.systems.sentiment.corpus import LATER_KINDS
 
 
 class Picture(ImageEncoder):
@@ -123,6 +126,44 @@ def test_fatal_rows_stop_with_their_list_and_others_are_written_down(module_of, 
         ["r4", "missing_text", "skip"], ["r3", "missing_image", "skip"],
     ]  # fmt: skip
     assert {"r3", "r4"}.isdisjoint(data.samples["id"])
+
+
+def test_the_stored_configuration_of_an_earlier_run_knows_fewer_kinds_and_still_reads(module_of, corpus, policy):
+    fill(corpus)
+    corpus.text("r0").write_bytes("naïve café".encode("cp1252"))
+    earlier = {kind: policy[kind] for kind in policy if kind not in LATER_KINDS}
+    data = module_of(corpus.folder, on_problem=earlier, batch_size=4)
+    assert [(problem.id, problem.kind) for problem in data.problems.found] == [("r0", "uncertain_encoding")]
+    assert len(data.samples) == 40
+
+
+def test_a_picture_that_vanishes_after_the_check_is_named(module_of, corpus, tmp_path):
+    fill(corpus)
+    data = module_of(corpus.folder, batch_size=4, cache=str(tmp_path / "cache"))
+    data.bind({"image": Picture()}, None)
+    gone = Path(data.rows("train")["info_path"].iloc[5])
+    gone.rename(gone.with_suffix(".away"))
+    with pytest.raises(OSError, match=f"^{gone}: no such file"):
+        data.dataset("train")
+    gone.with_suffix(".away").rename(gone)
+    assert len(data.dataset("train")) == len(data.rows("train"))
+
+
+def test_extra_rows_with_faults_are_listed_and_left_out(module_of, corpus, policy, tmp_path):
+    fill(corpus)
+    data = module_of(corpus.folder, batch_size=4)
+    source = data.rows("train")["id"].iloc[0]
+    good = {"id": "good", "source_id": source, "target": "positive", "image": str(corpus.picture(source)), "text": "x"}
+    faults = [{"id": "gone", "image": str(tmp_path / "gone.jpg")}, {"id": "odd", "target": "angry"}, {"id": source}]
+    pd.DataFrame([good, *({**good, **fault} for fault in faults)]).to_csv(tmp_path / "extra.csv", index=False)
+    data = module_of(corpus.folder, batch_size=4, extra=str(tmp_path / "extra.csv"))
+    assert sorted((problem.id, problem.kind) for problem in data.problems.found) == sorted(
+        [("gone", "missing_image"), ("odd", "unknown_tag"), (source, "duplicate_id")]
+    )
+    assert (len(data.samples), data.samples["id"].is_unique) == (41, True)
+    with pytest.raises(BadDataError, match="missing_image"):
+        module_of(corpus.folder, batch_size=4, extra=str(tmp_path / "extra.csv"),
+                  on_problem={**policy, "missing_image": "fatal"})  # fmt: skip
 
 
 def test_the_fingerprint_knows_content_labels_and_splits_but_not_places(module_of, corpus, tmp_path):
