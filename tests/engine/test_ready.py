@@ -27,7 +27,7 @@ KNOWN = ["~model.rewriter", f"+model.rewriter={NORMALISER}", "analysis=[]"]
 SAID = {"crimson": RED, "red": RED, "green": GREEN}
 WORLD = [
     Picture("k", "calibration", {**SAID, "azure": BLUE}),
-    Picture("l", "calibration", {"blue": BLUE, "azure": BLUE}, drawn={"red": RED, "blue": BLUE}),
+    Picture("l", "calibration", {"blue": BLUE, "azure": BLUE}, drawn={"red": (2, 18, 8, 8), "blue": BLUE}),
     Picture("v", "val", {**SAID, "azure": BLUE}, drawn={**LAYOUT, "yellow": (14, 24, 4, 4)}),
     Picture("w", "val", {"red": (0, 0, 4, 8), "blue": RED, "nothing": ()}, drawn={"red": RED}),
     Picture("t", "test", {"azure": BLUE}, drawn={"blue": BLUE, "red": (10, 18, 8, 8)}),
