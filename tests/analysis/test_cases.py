@@ -138,6 +138,15 @@ def test_the_query_history_is_told():
     assert len(words(long)) == 6 and "4 more queries" in words(long)[-1]
 
 
+def test_a_warning_stands_on_the_page_and_in_the_table(make_state, read_csv):
+    assert words(case_page([case(warning="only shapes are known")]))[1:2] == ["Warning: only shapes are known"]
+    scenes = Scenes(1, truth=False)
+    scenes.table["info_warning"] = "only shapes are known"
+    state = make_state(scenes.table, data=scenes)
+    cases(per_kind=1, own=2).run(state)
+    assert read_csv(state.directory, "cases")["warning"].tolist() == ["only shapes are known"] * 2
+
+
 @pytest.mark.parametrize(
     "text",
     [

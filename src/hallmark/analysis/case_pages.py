@@ -20,7 +20,7 @@ from hallmark.systems.refseg.masks import Rle, decode
 _SIDE = 420  # pixels of the longer side as drawn
 _TINT, _PALE = 0.65, 0.55
 _LINE, _GAP = 0.125, 0.1  # inches: of a line of words, and below the words
-_WORDS, _QUERY_LINES, _SENTENCE_LINES, _QUERIES = 112, 2, 3, 4
+_WORDS, _QUERY_LINES, _SENTENCE_LINES, _WARNING_LINES, _QUERIES = 112, 2, 3, 4, 4
 _DIRECTIONS = frozenset(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
 _COLOURS = {"one-shot": PALETTE[0], "loop": PALETTE[1], "ground truth": PALETTE[2]}
 
@@ -36,6 +36,7 @@ class Case:
         queries: as they were ranked, first to last.
         one_shot, loop, truth: masks; None where there is none.
         iou: of one_shot and loop; nan without a truth.
+        warning: what everybody must know of the answer; empty for nothing.
     """
 
     picture: NDArray
@@ -48,6 +49,7 @@ class Case:
     loop: Rle | None
     truth: Rle | None
     iou: tuple[float, float]
+    warning: str = ""
 
 
 @house_style()
@@ -151,7 +153,8 @@ def _words(case: Case) -> list[str]:
     hidden = f", {len(later) - _QUERIES} more queries" if len(later) > _QUERIES else ""
     kept = "" if later else "not rewritten, "
     about = f"{kept}stopped: {readable(case.stop)}{hidden}; {_plain(case.image)}"
-    return [*lines, *wrapped(about, _WORDS, 1)]
+    warning = wrapped(f"Warning: {_plain(case.warning)}", _WORDS, _WARNING_LINES) if case.warning else []
+    return [*lines, *warning, *wrapped(about, _WORDS, 1)]
 
 
 def _plain(text: str) -> str:

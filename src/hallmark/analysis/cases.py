@@ -17,7 +17,8 @@ from hallmark.systems.refseg.masks import Rle, rle_from_text
 
 KINDS = ("improved", "degraded", "unchanged")
 OWN = "own"
-_COLUMNS = ["kind", "id", "image", "sentence", "one_shot", "loop", "difference", "queries", "stop", "confidence"]
+_COLUMNS = ["kind", "id", "image", "sentence", "one_shot", "loop", "difference", "queries", "stop", "confidence",
+            "warning"]  # fmt: skip
 
 
 class Cases:
@@ -100,7 +101,7 @@ def paired_answers(predictions: pd.DataFrame) -> pd.DataFrame:
         "image": main["info_image"], "group": main["group"], "sentence": main["info_sentence"],
         "one_shot": first["score"].astype(float), "loop": main["score"].astype(float),
         "queries": main["info_queries"], "stop": main["info_stop"], "confidence": main["confidence"],
-        "size": main.get("slice_size"),
+        "size": main.get("slice_size"), "warning": main.get("info_warning", ""),
         "first_mask": first["prediction"], "last_mask": main["prediction"], "target": main["target"],
     })  # fmt: skip
     return table.assign(difference=table["loop"] - table["one_shot"]).reset_index(names="id")
@@ -131,7 +132,7 @@ def _case(state: State, row: dict[Any, Any]) -> Case:
         picture=data.picture(row["id"]), proposals=data.proposals(row["id"]).masks(), sentence=str(row["sentence"]),
         image=str(row["image"]), queries=[str(query) for query in json.loads(row["queries"])], stop=str(row["stop"]),
         one_shot=_mask(row["first_mask"]), loop=_mask(row["last_mask"]), truth=_mask(row["target"]),
-        iou=(float(row["one_shot"]), float(row["loop"])),
+        iou=(float(row["one_shot"]), float(row["loop"])), warning=row["warning"],
     )  # fmt: skip
 
 
