@@ -175,3 +175,15 @@ def test_frames_that_cannot_be_used(tmp_path, content, message):
     np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(FileError, match=message):
         read_frames(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy.npz"])
+def test_pickled_objects_are_refused_without_advice_to_read_them(tmp_path, suffix):
+    path, objects = tmp_path / f"a{suffix}", np.array([{}], dtype=object)
+    if suffix == ".npz":
+        np.savez(path, signals=objects, channels=objects, frames=objects, rate=1.0)
+    else:
+        path.write_bytes(b"\x80\x04K\x01.")  # no archive, but a pickle
+    for read in (lambda: read_signals(path, ["x"], None), lambda: read_frames(path)):
+        with pytest.raises(FileError, match=r"refused, because it holds pickled objects$"):
+            read()

@@ -98,6 +98,8 @@ def _parsed(path: Path, parse: Callable[[bytes, Path], T]) -> T:
     except (UnreadableFileError, TableError) as error:
         raise FileError(str(error)) from error
     except Exception as error:
+        if "pickle" in str(error):  # NumPy's own words are advice to load the file unsafely
+            raise FileError(f"{path}: refused, because it holds pickled objects") from None
         kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
         raise FileError(f"{path}: {kind}{str(error) or 'cannot be read'}") from error
 
