@@ -142,9 +142,7 @@ def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, arc
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": stats}))
     save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
     towers = build(tmp_path)
-    transform = {"library": "open_clip", "size": [32, 32], "interpolation": "bicubic", "resize_mode": "shortest",
-                 "fill_color": 0}  # fmt: skip
-    assert towers["image"].preprocessing == {"image_size": 32, **stats, "transform": transform}
+    assert towers["image"].preprocessing == {"image_size": 32, **stats}
     with torch.no_grad():
         expected = model.encode_image(towers["image"].normalised(pixels), True)
     torch.testing.assert_close(embeddings(towers, pixels)[0], expected, rtol=1e-4, atol=1e-5)
@@ -210,3 +208,23 @@ def test_absent_weights_and_those_of_another_architecture(tmp_path: Path, archit
         build(architecture, weights=str(tmp_path / "w.pt"))
     with pytest.raises(MissingWeightsError, match="Three ways to provide them"):
         build(architecture, weights="/no/clip.pt")
+
+
+def test_code_in_the_folder_of_a_text_model_is_neither_run_nor_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, text = tmp_path / "clip", tmp_path / "text"
+    for each in (folder, text):
+        each.mkdir()
+    (text / "evil.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\nclass Evil: pass\n")
+    classes = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+    for name in ("config.json", "tokenizer_config.json"):
+        (text / name).write_text(json.dumps({"model_type": "evil", "auto_map": classes}))
+    tower = {"hf_model_name": str(text), "hf_tokenizer_name": str(text)}
+    config = {"model_cfg": {**TINY, "text_cfg": tower}, "preprocess_cfg": {}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")
+    with pytest.raises(ValueError, match="custom code"):
+        build(folder, weights="random")
+    assert not asked and not (tmp_path / "mark").exists()

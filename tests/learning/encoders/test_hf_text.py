@@ -1,3 +1,5 @@
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,3 +98,21 @@ def test_absent_models_give_the_ways_to_provide_them(tmp_path: Path) -> None:
     for name in ("no-such-org/no-such-model", str(tmp_path / "none")):
         with pytest.raises(MissingWeightsError, match="Three ways to provide them"):
             build(Path(name))
+
+
+def test_code_in_the_folder_of_a_model_is_neither_run_nor_asked_for(
+    tmp_path: Path, bert_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(bert_folder(), tmp_path / "model"))
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\nclass Evil: pass\n")
+    classes = dict.fromkeys(("AutoConfig", "AutoModel"), "evil.Evil") | {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}
+    for name in ("config.json", "tokenizer_config.json"):
+        config = json.loads((folder / name).read_text())
+        config.pop("tokenizer_class", None)
+        (folder / name).write_text(json.dumps({**config, "model_type": "evil", "auto_map": classes}))
+    asked: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")
+    for weights in ("pretrained", "random"):
+        with pytest.raises(ValueError, match="custom code"):
+            build(folder, weights=weights)
+    assert not asked and not (tmp_path / "mark").exists()

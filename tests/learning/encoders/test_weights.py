@@ -247,3 +247,20 @@ def test_a_checkpoint_of_a_run_knows_what_its_record_says(tmp_path: Path, record
     if record is not None:
         (tmp_path / "record.json").write_text(record)
     assert trained_on(checkpoint) == expected
+
+
+def test_a_package_is_not_imported_for_a_file_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "weightspackage"
+    (folder / "inner").mkdir(parents=True)
+    for name in ("__init__.py", "inner/__init__.py"):
+        (folder / name).write_text(f"open({str(tmp_path / 'mark')!r}, 'w').close()\n")
+    (folder / "w.pt").write_text("x")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert local_path("package:weightspackage/w.pt") == folder / "w.pt"
+    for name in ("package:weightspackage.inner/w.pt", "package:nowhere/w.pt", "package:os/w.pt", "package:/etc/passwd"):
+        with pytest.raises(MissingWeightsError):
+            local_path(name)
+    for name in ("package:weightspackage/../w.pt", "package:weightspackage//etc/passwd"):
+        with pytest.raises(ValueError, match="inside of the package"):
+            local_path(name)
+    assert not (tmp_path / "mark").exists()

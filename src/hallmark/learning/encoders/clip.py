@@ -6,12 +6,11 @@ from typing import Any
 import open_clip
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+from transformers import dynamic_module_utils
 
 from hallmark.checks import require
-from hallmark.data.images import PixelTransform
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
-from hallmark.learning.encoders.pixels import open_clip_transform
 from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
 from hallmark.storage.hashing import digest
 
@@ -27,11 +26,8 @@ _HUGGING_FACE = {
 class ClipImageEncoder(ImageEncoder):
     """CLIP's image tower with its projection; embeddings are unit vectors."""
 
-    def __init__(
-        self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float],
-        transform: PixelTransform,
-    ) -> None:  # fmt: skip
-        super().__init__(image_size=image_size, mean=mean, std=std, transform=transform)
+    def __init__(self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__(image_size=image_size, mean=mean, std=std)
         self.visual = visual
         self.embedding_dim = int(visual.output_dim)  # type: ignore[arg-type]
 
@@ -89,12 +85,8 @@ def clip_towers(
     if "image" in modalities:
         visual = model.visual
         config = visual.preprocess_cfg
-        sides = set(config["size"]) if isinstance(config["size"], tuple | list) else {config["size"]}
-        require(len(sides) == 1, "name", name, f"a CLIP that looks at squares; this one looks at {config['size']}")
-        transform = getattr(visual, "folder_transform", None) or open_clip_transform(config)
-        towers["image"] = ClipImageEncoder(
-            visual, image_size=sides.pop(), mean=config["mean"], std=config["std"], transform=transform
-        )
+        size = config["size"][0] if isinstance(config["size"], tuple | list) else config["size"]
+        towers["image"] = ClipImageEncoder(visual, image_size=size, mean=config["mean"], std=config["std"])
     if "text" in modalities:
         towers["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
     origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))
@@ -105,9 +97,21 @@ def clip_towers(
     return towers
 
 
+class ClipEncoders(dict[str, Encoder]):
+    """`clip_towers` for configurations, which name classes."""
+
+    def __init__(
+        self, *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
+    ) -> None:  # fmt: skip
+        super().__init__(
+            clip_towers(name=name, weights=weights, token_length=token_length, frozen=frozen, modalities=modalities)
+        )
+
+
 def _load(name: str, weights: str) -> tuple[Any, Any]:
     folder = local_path(name)
     if folder is not None and (folder / "open_clip_config.json").is_file():
+        dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # or a text model of the folder could ask to run its own code
         source = f"local-dir:{folder}"
         return _create(source, None, load=weights != "random"), open_clip.get_tokenizer(source)
     if folder is not None:

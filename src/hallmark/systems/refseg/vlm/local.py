@@ -106,13 +106,13 @@ def _load(name: str, device: str) -> tuple[Any, Any, str]:
     """Processor, model, and what names the weights in caches."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from hallmark.learning.encoders.weights import local_path, published
+    from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published
 
     folder = local_path(name)
     source = str(folder or name)
     with published(f"vision-language model {name}"):
-        processor = AutoProcessor.from_pretrained(source)
-        model = AutoModelForImageTextToText.from_pretrained(source, dtype="auto")
+        processor = AutoProcessor.from_pretrained(source, **NO_REMOTE_CODE)
+        model = AutoModelForImageTextToText.from_pretrained(source, dtype="auto", **NO_REMOTE_CODE)
     version = _files(folder) if folder is not None else getattr(model.config, "_commit_hash", None)
     return processor, model.to(device).eval(), f"{name}@{version}"
 
