@@ -42,7 +42,8 @@ def test_secrets_stay_in_the_environment(command, start, sentinels, small, tmp_p
     printed += command("evaluate.py", f"run={folder}", "analysis=[bad_cases,slices]", "analysis.bad_cases.source=val")
     (tmp_path / "leaky.py").write_text(LEAKY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
-    process = start("train.py", *RUN, *small, "seed=1", "+callbacks.leaky={_target_: leaky.Leaky}")
+    process = start("train.py", *RUN, *small, "seed=1", "+callbacks.leaky={_target_: leaky.Leaky}",
+                    "trusted_packages=[leaky]")  # fmt: skip
     failed = process.communicate()[0]
     assert process.returncode == 1
     assert "RuntimeError: 401 for ***" in failed

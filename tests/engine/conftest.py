@@ -137,8 +137,8 @@ def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
     """A function from overrides to the study of their sweep, carried out in this process."""
 
     @contextmanager
-    def pool(directory, size):
-        yield InProcess(directory)
+    def pool(directory, size, options):
+        yield InProcess(directory, options)
 
     monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
     monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)

@@ -1,5 +1,6 @@
 """What the tests of sweeps share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from hallmark.engine.search.jobs import Search
@@ -16,15 +17,16 @@ class InProcess:
 
     alive = 0
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
         self.directory = directory
+        self.trusted = [text.removeprefix("--trusted=") for text in options if text.startswith("--trusted=")]
 
     def died(self) -> list[Path]:
         return []
 
     def keep(self, wanted: int) -> None:
         if wanted:
-            found = Search.load(self.directory)
+            found = Search.load(self.directory, self.trusted)
             work(found, found.study())
 
 

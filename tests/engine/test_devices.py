@@ -106,7 +106,13 @@ class TestOnCuda:
     @pytest.mark.parametrize("preset", ["ddp", "fsdp"])
     def test_a_fit_under_a_strategy_leaves_weights_that_one_device_reads(self, fit, preset):
         strategy = {"ddp": "{_target_: lightning.pytorch.strategies.DDPStrategy}", "fsdp": "fsdp"}[preset]
-        run = fit(*STEP, f"trainer={preset}", f"trainer.strategy={strategy}", "trainer.accelerator=cuda")
+        run = fit(
+            *STEP,
+            f"trainer={preset}",
+            f"trainer.strategy={strategy}",
+            "trusted_packages=[lightning]",
+            "trainer.accelerator=cuda",
+        )
         stored = read_predictions(run.directory / "predictions" / "val.parquet")
         (run.directory / "predictions" / "val.parquet").unlink()
         again = Finished(run, folds=0).predictions("val")

@@ -19,6 +19,7 @@ from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, receipts_of
 
 TFIDF = "experiment=sentiment_tfidf"
+TRUSTED = "trusted_packages=[tests]"
 ANALYSES = ["slices", "calibration", "curves", "bad_cases", "augment_text", "augment_images"]
 
 
@@ -31,7 +32,7 @@ def run(fitted) -> Run:
 def untouchable(project, monkeypatch) -> list[str]:
     """Overrides for a data set that raises when its test rows are touched, in this process and in others."""
     monkeypatch.setenv("PYTHONPATH", str(project))
-    return [TFIDF, "data._target_=tests.engine.untouchable.Untouchable"]
+    return [TFIDF, "data._target_=tests.engine.untouchable.Untouchable", TRUSTED]
 
 
 def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_test_split(
@@ -43,13 +44,13 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
     train_repeats(compose(*untouchable, *small, "repeat=seeds:2"))
     few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]
     baseline = f"analysis.compare.baseline={other.directory}"
-    evaluate(run, f"analysis=[{','.join([*ANALYSES, 'compare'])}]", baseline, "out_of_fold.folds=2", *few)
-    evaluate(run, "split=train")
-    evaluate(run, "split=predict")
+    evaluate(run, f"analysis=[{','.join([*ANALYSES, 'compare'])}]", baseline, "out_of_fold.folds=2", TRUSTED, *few)
+    evaluate(run, "split=train", TRUSTED)
+    evaluate(run, "split=predict", TRUSTED)
     assert main(["report", str(run.directory)]) == 0
     assert receipts_of(run) == []
     with pytest.raises(AssertionError, match="a test row was read"):
-        evaluate(run, "split=test")
+        evaluate(run, "split=test", TRUSTED)
 
 
 @pytest.mark.parametrize("stored", [True, False])
@@ -59,7 +60,7 @@ def test_an_analysis_does_not_get_the_test_split_from_another(fitted, evaluate, 
         val = run.directory / "predictions" / "val.parquet"
         shutil.copy(val, val.with_name("test.parquet"))
     with pytest.raises(SealedError, match=r"the test split is sealed; only evaluate\.py run=\.\.\. split=test opens"):
-        evaluate(run, "analysis=[bad_cases]", "analysis.bad_cases.source=test")
+        evaluate(run, "analysis=[bad_cases]", "analysis.bad_cases.source=test", TRUSTED)
     assert receipts_of(run) == []
 
 

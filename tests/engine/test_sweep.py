@@ -93,15 +93,15 @@ def test_a_trial_may_be_a_set_of_repeats(swept):
 
 
 def test_a_trial_of_repeats_is_judged_after_each_of_them(swept):
-    pruner = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}"
-    study = swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", pruner)
+    pruner = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
+    study = swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", *pruner)
     (trial,) = study.trials()
     repeats = RepeatSet(Path(trial.user_attrs["directory"]))
     assert (trial.state, repeats.record.state) == (TrialState.PRUNED, RunState.INTERRUPTED)
     done, *rest = [member.run.record for member in repeats.members]
     assert (done.state, rest) == (RunState.DONE, [None, None])
     assert trial.intermediate_values == {1: done.selected["value"]}
-    assert len(swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", pruner).study.trials) == 1
+    assert len(swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", *pruner).study.trials) == 1
 
 
 def test_the_study_is_an_ordinary_one(swept, trained):

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from hallmark.checks import require, setting
     from hallmark.data.leakage import find_leaks
+    from hallmark.data.module import DataModule
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
@@ -39,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     config = composed("train", arguments.overrides)
     expected = "null; one split is checked at a time: give its seed, or data/split=kfold data.split.fold=N"
     require(config.repeat is None, "repeat", config.repeat, expected)
-    data: DataModule = build(Job.of(config).config.data)
+    job = Job.of(config)
+    data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
     if ignored := _without_effect(arguments.overrides):
         print(f"Without effect on the data: {', '.join(ignored)}")
     refusal, leaks = None, None

@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="release although this check fails, which the archive says; a refusal names its checks")  # fmt: skip
     add("--into", type=Path, metavar="FILE", help="Markdown file for settings and results (RESULTS.md beside RESULT)")
     add("--no-tag", action="store_true", help="make no git tag hallmark/<name>/<id>")
+    add(
+        "--setting",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="trusted_packages=[mypackage] for a run with classes of your own; paths.cache=... for other places",
+    )
     add("--verify", type=Path, metavar="ARCHIVE", help="verify an archive instead")
 
 
@@ -27,9 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
         if ignored:
             raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     if arguments.verify is None:
+        from hallmark.engine.launch import composed
         from hallmark.engine.release import release  # torch loads here, and not for --help
+        from hallmark.engine.trust import Trust
 
-        release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag)
+        trust = Trust.of(composed("evaluate", arguments.setting))
+        release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
     from hallmark.engine.verify import verify
 

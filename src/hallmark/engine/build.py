@@ -1,46 +1,63 @@
 """Objects from config nodes, with errors that name the key as a user would type it."""
 
-import inspect
 import re
-from typing import Any, get_type_hints
+from collections.abc import Callable, Iterator, Sequence
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
-from hallmark.checks import SettingError, UserError, check_type
+from hallmark.checks import SettingError, UserError, check_type, require
 from hallmark.engine.foreign import check_foreign
+from hallmark.engine.targets import is_trusted, node_class
 from hallmark.storage.failures import is_stated
 
 _LIBRARIES = {"lightning", "optuna", "timm", "torch", "torchmetrics", "torchvision"}
+_UNKNOWN = object()  # the kind of an argument whose constructor does not say it
 
 
-def build(node: DictConfig, **arguments: Any) -> Any:
-    """Instantiate `node`.
+def build(node: DictConfig, kind: Any = object, *, trusted: Sequence[str] = (), **arguments: Any) -> Any:
+    """Instantiate `node`, whose classes `admitted_class` admits.
+
+    Args:
+        kind: the class or protocol of what is built.
+        trusted: packages whose classes are admitted beside Hallmark's.
 
     Raises:
-        SettingError: a value has the wrong type or range; the key is its whole path in the config.
+        SettingError: a class is not admitted or not of this kind; a value has the wrong type or range; the key is its
+            whole path in the config.
         ValueError: any other complaint of a constructor about its arguments, or about which there are.
     """
-    check_types(node)
+    check_types(node, trusted)
+    _check_kind(_class(node, trusted), node, kind, trusted)
     try:
         return instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
         raise _named(error, node) from error
 
 
-def check_types(node: DictConfig) -> None:
-    """Compare every plain value below `node` with the annotation of the constructor it goes to."""
+def check_types(node: DictConfig, trusted: Sequence[str] = ()) -> None:
+    """Compare every class and plain value below `node` with the annotation of the constructor it goes to.
+
+    Raises:
+        SettingError: a class that is not admitted or of another kind, a value of another type, or a missing one.
+    """
     for child in _targets(node):
-        built = get_object(child["_target_"])
-        if inspect.isclass(built) and not built.__module__.startswith("hallmark."):
-            check_foreign(built, child)
-        hints = _hints(child["_target_"])
+        built = _class(child, trusted)
+        hints = _hints(built)
+        # A package that is trusted knows what it does with the objects that it is given.
+        unknown = _UNKNOWN if is_trusted(child["_target_"], trusted) else None
         for name, value in child.items():
-            if name in hints and not _builds_something(value):
+            if _builds_something(value):
+                _check_nested(value, hints.get(str(name), unknown), trusted)
+            elif name in hints:
                 plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-                check_type(hints[name], f"{child._get_full_key('')}.{name}", plain)
+                check_type(hints[str(name)], _key(child, name), plain)
+        if not built.__module__.startswith("hallmark."):
+            check_foreign(built, child)
 
 
 def _targets(node: Any) -> list[DictConfig]:
@@ -48,17 +65,81 @@ def _targets(node: Any) -> list[DictConfig]:
         return [found for item in node for found in _targets(item)] if OmegaConf.is_list(node) else []
     missing = [str(key) for key in node if OmegaConf.is_missing(node, key)]
     if missing:
-        raise SettingError(f"{node._get_full_key('')}.{missing[0]}", "???", "a value; it has no default")
+        raise SettingError(_key(node, missing[0]), "???", "a value; it has no default")
     below = [found for key in node for found in _targets(node[key])]
     return [node, *below] if "_target_" in node else below
 
 
-def _hints(target: str) -> dict[str, Any]:
-    built = get_object(target)
-    function = built.__init__ if inspect.isclass(built) else built
-    if not target.startswith("hallmark."):
+def _class(node: DictConfig, trusted: Sequence[str]) -> type:
+    return node_class(node, _key(node), trusted)
+
+
+def _hints(built: type) -> dict[str, Any]:
+    """Annotations of the constructor of a Hallmark class, with those of the ones that it passes `**arguments` on to."""
+    if not built.__module__.startswith("hallmark."):
         return {}
-    return get_type_hints(function)
+    bases = [base for base in reversed(built.__mro__) if base.__module__.startswith("hallmark.")]
+    constructors = [vars(base)["__init__"] for base in bases if "__init__" in vars(base)]
+    return {name: hint for each in map(get_type_hints, constructors) for name, hint in each.items()}
+
+
+def _check_nested(value: Any, hint: Any, trusted: Sequence[str]) -> None:
+    """See that every node in `value` builds what `hint` asks for, itself or as a part of a list or mapping."""
+    if isinstance(value, DictConfig) and "_target_" in value:
+        _check_kind(_class(value, trusted), value, hint, trusted)
+        return
+    parts = list(_alternatives(hint)) if hint is not _UNKNOWN else []
+    inner = [get_args(part)[-1] for part in parts if get_origin(part) is not None and get_args(part)]
+    of_parts = _UNKNOWN if hint is _UNKNOWN else tuple(inner)
+    for item in value.values() if isinstance(value, DictConfig) else value:
+        if _builds_something(item):
+            _check_nested(item, of_parts, trusted)
+
+
+def _check_kind(built: type, node: DictConfig, kind: Any, trusted: Sequence[str]) -> None:
+    target = node["_target_"]
+    if kind is _UNKNOWN or is_trusted(target, trusted):
+        return
+    partial = bool(node.get("_partial_", False))
+    fits = any(_fits(built, part, partial=partial) for part in _alternatives(kind))
+    names = [_name_of(part) for part in _alternatives(kind) if part not in (type(None), None, Any)]
+    expected = f"a {' or '.join(names)}" if names else "a plain value, which no class stands for"
+    require(fits, _key(node, "_target_"), target, expected)
+
+
+def _key(node: DictConfig, name: Any = None) -> str:
+    """The path of a node, or of `name` in it, from the root of its configuration."""
+    path = str(node._get_full_key("-" if name is None else name))  # of a node in a list itself it would be wrong
+    return path.removesuffix("-").removesuffix(".") if name is None else path
+
+
+def _alternatives(hint: Any) -> Iterator[Any]:
+    parts = hint if isinstance(hint, tuple) else get_args(hint) if get_origin(hint) in (Union, UnionType) else None
+    if parts is not None:
+        for part in parts:
+            yield from _alternatives(part)
+    else:
+        yield hint
+
+
+def _fits(built: type, kind: Any, *, partial: bool) -> bool:
+    """Whether an object of `built`, or with `partial` a function that makes one, is of `kind`."""
+    origin = get_origin(kind) or kind
+    if origin is Callable:
+        result = get_args(kind)[-1] if get_args(kind) else Any
+        if partial:
+            return result is Any or any(_fits(built, part, partial=False) for part in _alternatives(result))
+        return any("__call__" in vars(base) for base in built.__mro__)
+    if partial or not isinstance(origin, type):
+        return False
+    if getattr(origin, "_is_protocol", False):
+        methods = [name for name, value in vars(origin).items() if callable(value) and not name.startswith("_")]
+        return all(callable(getattr(built, name, None)) for name in methods)
+    return issubclass(built, origin)
+
+
+def _name_of(kind: Any) -> str:
+    return str(getattr(kind, "__name__", kind))
 
 
 def _builds_something(value: Any) -> bool:

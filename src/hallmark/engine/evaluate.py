@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import pandas as pd
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -16,14 +15,17 @@ from hallmark.data.module import UNLABELLED, DataModule, View
 from hallmark.engine.build import build
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
 from hallmark.engine.finished import OUT_OF_FOLD, Finished, opened
-from hallmark.engine.job import Job
+from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import repeats_table, train_repeats
 from hallmark.engine.settings import check_collection, check_evaluation_settings
+from hallmark.engine.stored import refuse_links
+from hallmark.engine.targets import admitted_class, trusted_packages
 from hallmark.engine.terminal import print_metrics, say, say_warnings
 from hallmark.engine.train import quieten
+from hallmark.engine.trust import TRUST_KEYS, Trust
 from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held
@@ -31,7 +33,7 @@ from hallmark.runs.seal import TEST
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
 _OWN = ("run", "split", "seal")  # what is not part of a run
-_EVALUATION = (*_OWN, "analysis", OUT_OF_FOLD)  # what an evaluation of a finished run reads
+_EVALUATION = (*_OWN, "analysis", OUT_OF_FOLD, *TRUST_KEYS)  # what an evaluation of a finished run reads
 _FIT = tuple(
     f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
 )
@@ -85,9 +87,12 @@ def explain(
         reason: why the test split is opened again.
         told: the metrics were printed already.
     """
+    trust = Trust.of(config)
     analyses = _analyses(config)
     result = open_result(directory)
     runs = [member.run for member in result.members] if isinstance(result, RepeatSet) else [result]
+    for folder in (result.directory, *(run.directory for run in runs)):
+        refuse_links(folder, trust)
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.locked())
@@ -96,7 +101,7 @@ def explain(
                 say_warnings(run.record)
         if isinstance(result, RepeatSet):
             stack.enter_context(held(result.directory))
-        finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason))
+        finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason, trust=trust))
         if isinstance(result, RepeatSet):
             state = _state_of_set(result, finished, split)
             if split == UNLABELLED:
@@ -152,12 +157,15 @@ def _refuse_ignored_by_analyses(config: DictConfig) -> None:
 
 def _refuse_fit_of_nothing(config: DictConfig) -> None:
     """Raise ValueError for typed settings of a fit where nothing is fitted."""
-    if config.get("model") is not None and issubclass(get_class(config.model._target_), ReadyModule):
+    if config.get("model") is None:
+        return
+    if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), ReadyModule):
         refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")
 
 
 def _analyses(config: DictConfig) -> dict[str, Analysis]:
-    return {name: build(node) for name, node in check_collection(config, "analysis").items() if node is not None}
+    trusted, nodes = trusted_packages(config), check_collection(config, "analysis")
+    return {name: build(node, Analysis, trusted=trusted) for name, node in nodes.items() if node is not None}
 
 
 def _made(config: DictConfig) -> Path:
@@ -168,15 +176,12 @@ def _made(config: DictConfig) -> Path:
     """
     if config.get("model") is None:
         raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
-    if not issubclass(get_class(config.model._target_), ReadyModule):
+    if not issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), ReadyModule):
         again = f"python train.py experiment={config.name}"
         raise ValueError(
             f"experiment={config.name}: this model is fitted first: {again}; then give run=<its directory>"
         )
-    run = config.copy()
-    OmegaConf.set_struct(run, False)
-    for key in _OWN:
-        run.pop(key)
+    run = without(config, _OWN)
     train_repeats(run)
     return Job.of(run).directory
 

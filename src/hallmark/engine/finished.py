@@ -18,6 +18,7 @@ from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
 from hallmark.engine.terminal import say_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
+from hallmark.engine.trust import NO_TRUST, Trust
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.looks import TEST, LabelledRows
@@ -36,15 +37,17 @@ class Finished:
     Attributes:
         folds: of the training rows, for out-of-fold predictions.
         look: the right to read the test split, from `opened`; None for the sealed run that it is at first.
+        trust: what the run's configuration may use beside Hallmark's own classes and its own folder.
     """
 
     run: Run
     folds: int
     look: OpenLook | None = None
+    trust: Trust = NO_TRUST
 
     @cached_property
     def job(self) -> Job:
-        return Job.reopened(self.run)
+        return Job.reopened(self.run, self.trust)
 
     @cached_property
     def data(self) -> DataModule:
@@ -169,12 +172,15 @@ class Finished:
         config.paths.run_dir = str(self.run.directory / OUT_OF_FOLD / f"{fold + 1}-of-{self.folds}")
         config.rerun = False
         config.logger = None
+        config.trusted_packages = list(self.job.trusted)
         train(config)
-        return Finished(Run(Path(config.paths.run_dir)), self.folds).predictions("held_out")
+        return Finished(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust).predictions("held_out")
 
 
 @contextmanager
-def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = None) -> Iterator[list[Finished]]:
+def opened(
+    runs: Sequence[Run], split: str, *, folds: int, reason: str | None = None, trust: Trust = NO_TRUST
+) -> Iterator[list[Finished]]:
     """`runs` with the right to read `split`; for the test split that breaks the seal, once for all of them.
 
     The receipt is written before anything is read; what can go wrong without reading is found out before.
@@ -184,7 +190,7 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
         ValueError: other data or code than a run was made on, no rows in the test split, weights or a calibration that
             cannot be read.
     """
-    finished = [Finished(run, folds) for run in runs]
+    finished = [Finished(run, folds, trust=trust) for run in runs]
     if split != TEST:
         yield finished
         return
@@ -206,7 +212,9 @@ def opened(runs: Sequence[Run], split: str, *, folds: int, reason: str | None = 
                 one.look = None
 
 
-def sealed_tables(runs: Sequence[Run], *, reason: str | None = None) -> list[pd.DataFrame]:
+def sealed_tables(
+    runs: Sequence[Run], *, reason: str | None = None, trust: Trust = NO_TRUST
+) -> list[pd.DataFrame]:  # fmt: skip
     """Test predictions of `runs` for a script: those of an earlier look at these very runs, or of a new look.
 
     Raises:
@@ -218,5 +226,5 @@ def sealed_tables(runs: Sequence[Run], *, reason: str | None = None) -> list[pd.
     with ExitStack() as held:
         for run in runs:
             held.enter_context(run.locked())
-        finished = held.enter_context(opened(runs, TEST, folds=0, reason=reason))
+        finished = held.enter_context(opened(runs, TEST, folds=0, reason=reason, trust=trust))
         return [one.predictions(TEST) for one in finished]

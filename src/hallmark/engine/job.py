@@ -1,5 +1,6 @@
 """A configuration as one job: resolved, named, placed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.engine.settings import check_run_settings
+from hallmark.engine.stored import reopen
 from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
+from hallmark.engine.targets import trusted_packages
+from hallmark.engine.trust import TRUST_KEYS, Trust
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run, open_run
 from hallmark.runs.selection import LATEST
@@ -21,12 +25,14 @@ class Job:
     Attributes:
         config: resolved; `id`: hash of what can change the result.
         stored: as files hold it, with what is read from environment variables unresolved.
+        trusted: packages whose classes may be built, as the command says; no part of the run.
     """
 
     config: DictConfig
     id: str
     directory: Path
     stored: DictConfig
+    trusted: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
@@ -40,33 +46,29 @@ class Job:
         config = _pinned(config)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
+        trusted = trusted_packages(config)
+        config = without(config, TRUST_KEYS)
         resolved = config.copy()
         OmegaConf.resolve(resolved)
         check_run_settings(resolved)
         symbolic = config.copy()
-        OmegaConf.set_struct(symbolic, False)
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
         number = run_id(_plain(symbolic))
         fixed = resolved.paths.run_dir
         directory = Path(fixed) if fixed else Path(resolved.paths.outputs) / resolved.name / number
-        return cls(resolved, number, directory, stored_form(config))
+        return cls(resolved, number, directory, stored_form(config), trusted)
 
     @classmethod
-    def reopened(cls, run: Run) -> "Job":
-        """The job that made `run`, as its directory holds it.
+    def reopened(cls, run: Run, trust: Trust) -> "Job":
+        """The job that made `run`, as its directory holds it and as far as `trust` goes.
 
         Raises:
-            ValueError: a setting cannot be resolved, such as one of an environment variable that is not set.
+            ValueError: a setting that a stored configuration may not have, or that cannot be resolved; see
+                `hallmark.engine.stored`.
         """
-        stored = OmegaConf.load(run.directory / "config.yaml")
-        assert isinstance(stored, DictConfig) and run.record is not None
-        resolved = stored.copy()
-        try:
-            plain(stored)
-        except ValueError as error:
-            raise ValueError(f"{run.directory / 'config.yaml'}: {error}") from error
-        OmegaConf.resolve(resolved)
-        return cls(resolved, run.record.run_id, run.directory, stored)
+        assert run.record is not None
+        config, stored = reopen(run.directory, trust)
+        return cls(config, run.record.run_id, run.directory, stored, trust.packages)
 
     @property
     def run(self) -> Run:
@@ -86,6 +88,15 @@ def _pinned(config: DictConfig) -> DictConfig:
     pinned = config.copy()
     pinned.init_from = str(open_run(start).directory)
     return pinned
+
+
+def without(config: DictConfig, keys: Sequence[str]) -> DictConfig:
+    """A copy of `config` less `keys`, which may be absent."""
+    copied = config.copy()
+    OmegaConf.set_struct(copied, False)
+    for key in keys:
+        copied.pop(key, None)
+    return copied
 
 
 def in_group(config: DictConfig, name: str) -> None:

@@ -23,6 +23,8 @@ from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
 from omegaconf import OmegaConf
 
 from hallmark.checks import require
+from hallmark.engine.stored import text_digest
+from hallmark.runs.configuration import FILE, read_text
 
 _PATIENCE = 60  # seconds in which the loss of a rank reaches rank zero as an error; a hung collective never raises
 _FAREWELL = 5
@@ -72,8 +74,13 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
 
 
 @contextmanager
-def other_ranks(trainer: Trainer, directory: Path, checkpoint: Path | None) -> Iterator[None]:
+def other_ranks(
+    trainer: Trainer, directory: Path, checkpoint: Path | None, trusted: Sequence[str] = ()
+) -> Iterator[None]:  # fmt: skip
     """Ranks 1 to N-1 of the fit inside the block; none of them outlives the block or this process.
+
+    Args:
+        trusted: packages whose classes the configuration may name.
 
     Raises:
         RuntimeError: a rank failed; its traceback is on the error output.
@@ -83,7 +90,9 @@ def other_ranks(trainer: Trainer, directory: Path, checkpoint: Path | None) -> I
         return
     over = threading.Event()
     with _left_as_it_was():
-        processes = _started(trainer, directory, checkpoint)
+        resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
+        options = [*resumed, *(f"--trusted={name}" for name in trusted)]
+        processes = _started(trainer, directory, options)
         threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
         try:
             yield
@@ -96,11 +105,11 @@ def other_ranks(trainer: Trainer, directory: Path, checkpoint: Path | None) -> I
             _end(processes)
 
 
-def _started(trainer: Trainer, directory: Path, checkpoint: Path | None) -> list[subprocess.Popen]:
+def _started(trainer: Trainer, directory: Path, options: Sequence[str]) -> list[subprocess.Popen]:
     environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
     meeting = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
-    resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
-    command = [sys.executable, "-m", "hallmark.engine.follow", str(directory), *resumed]
+    composed = text_digest(read_text(directory / FILE))  # as this process has just stored it
+    command = [sys.executable, "-m", "hallmark.engine.follow", str(directory), composed, *options]
     return [
         # The pipe ends when this process does, however that happens. In a group of its own Ctrl-C does not reach it.
         subprocess.Popen(

@@ -16,8 +16,10 @@ from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.results import check_markers, results_block, write_between_markers
+from hallmark.engine.stored import read_config, refuse_links
 from hallmark.engine.terminal import say
 from hallmark.engine.train import quieten
+from hallmark.engine.trust import NO_TRUST, Trust
 from hallmark.engine.verify import WEIGHTS, contradictions, tensors_of, verify
 from hallmark.report.wording import command_text
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
@@ -57,7 +59,9 @@ Make it again: check the commit out, `pip install -r environment.txt`, `pip inst
 """
 
 
-def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: bool) -> Path:
+def release(
+    path: Path, *, waived: Sequence[str], into: Path | None, tagged: bool, trust: Trust = NO_TRUST
+) -> Path:  # fmt: skip
     """Release the finished run or set of repeats at `path`; gives the archive.
 
     Whatever can be refused is refused before the test split is looked at. The archive is verified before it takes its
@@ -67,6 +71,7 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
         waived: names of checks that may fail; the archive says so.
         into: Markdown file for the block of settings and results; RESULTS.md beside the archive if None.
         tagged: tag the commit `hallmark/<name>/<id>`.
+        trust: what the runs' configurations may use beside Hallmark's own classes and their own folders.
 
     Raises:
         ValueError: not a finished result, or not ready: all reasons are listed at once.
@@ -74,6 +79,9 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     """
     quieten()
     result = open_result(path)
+    for run in runs_of(result):
+        refuse_links(run.directory, trust)
+        read_config(run.directory, trust)
     checks = check_readiness(result, waived)
     for check in checks:
         if check.waived and check.problem is None:
@@ -83,7 +91,7 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     into = into or archive.parent / "RESULTS.md"
     check_markers(into, record_of(result).name)
     _check_files(result, archive, into)
-    _measure(result)
+    _measure(result, trust)
     looks = receipts_of(result)
     block = results_block(result, checks, looks)
     _pack(archive, result, checks, looks, block)
@@ -93,7 +101,7 @@ def release(path: Path, *, waived: Sequence[str], into: Path | None, tagged: boo
     if tag is not None:
         _tag(tag, archive)
     for run in runs_of(result):
-        track_release(run, archive)
+        track_release(run, archive, trust)
     return archive
 
 
@@ -128,10 +136,10 @@ def _lost_weights(run: Run) -> Iterator[str]:
         yield f"{selected} was selected and is missing: train again with rerun=true"
 
 
-def _measure(result: Result) -> None:
+def _measure(result: Result, trust: Trust) -> None:
     """The one look at the test split, unless these runs had it."""
     try:
-        sealed_tables(runs_of(result))
+        sealed_tables(runs_of(result), trust=trust)
     except SealedError as error:
         command = f'python evaluate.py run={result.directory} split=test seal.reason="..."'
         raise SealedError(f"{error}\n`{command}` does, and the release can follow it") from error

@@ -49,7 +49,7 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
         in_group(member, f"{config.name}-{job.id}")
     jobs = [Job.of(member) for _, _, member in members]
     for one in jobs:
-        check_types(one.config)
+        check_types(one.config, one.trusted)
     if not job.directory.exists():
         check(jobs[0])
     with held(job.directory):

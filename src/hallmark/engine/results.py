@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 from hallmark.engine.readiness import Check, repeats_of
 from hallmark.report.measures import run_table
 from hallmark.report.wording import SPLITS, command_text, estimate
+from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
@@ -142,7 +143,7 @@ def _spread(repeats: RepeatSet | None) -> Iterator[str]:
 
 
 def _settings(result: Result) -> Iterator[str]:
-    config = OmegaConf.to_container(OmegaConf.load(result.directory / "config.yaml"))
+    config = OmegaConf.to_container(load_config(result.directory / FILE))
     assert isinstance(config, dict)
     settings = OmegaConf.to_yaml(relevant_settings({str(key): value for key, value in config.items()}))
     yield from ("<details><summary>All settings that matter to the result</summary>", "", "```yaml")

@@ -67,7 +67,8 @@ def _carry_out(study: SweepStudy, search: Search) -> None:
     if study.unfinished:
         (search.directory / "summary.json").unlink(missing_ok=True)
     jobs, idle = search.config.jobs, 0
-    with Board(study, search.name, jobs) as board, pool(search.directory, jobs) as workers:
+    options = [*search.saved, *(f"--trusted={name}" for name in search.trusted)]
+    with Board(study, search.name, jobs) as board, pool(search.directory, jobs, options) as workers:
         while True:
             unfinished = study.unfinished
             if not unfinished and not workers.alive:

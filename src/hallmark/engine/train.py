@@ -13,7 +13,7 @@ from lightning import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from hallmark.analysis.figures import learning_curves
 from hallmark.analysis.loss_weights import TABLE as LOSS_WEIGHTS
@@ -30,6 +30,7 @@ from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
+from hallmark.engine.stored import store_config
 from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls, say_warnings
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
@@ -44,7 +45,7 @@ from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
-from hallmark.storage.files import read_csv, write_csv, write_text
+from hallmark.storage.files import read_csv, write_csv
 
 Hopeless = Callable[[int, float], bool]
 
@@ -127,11 +128,11 @@ def check(job: Job) -> tuple[DataModule, PredictingModule]:
 
 def checked_data(job: Job) -> DataModule:
     """The data module, read and split, once every setting is known to be of its type."""
-    check_types(job.config)
+    check_types(job.config, job.trusted)
     check_devices(job.config.trainer)
     for node in job.config.callbacks.values():
         if node is not None:
-            build(node)
+            build(node, Callback, trusted=job.trusted)
     return prepare_data(job)
 
 
@@ -156,7 +157,7 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
 
 def prepare_data(job: Job) -> DataModule:
     """The data module, read and split."""
-    data: DataModule = build(job.config.data)
+    data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
     with setting("data"):
         data.prepare()
     return data
@@ -165,7 +166,7 @@ def prepare_data(job: Job) -> DataModule:
 def build_module(job: Job, data: DataModule) -> PredictingModule:
     """The module with its initial weights (of the seed, or of `init_from`), and the data bound to its inputs."""
     seed_everything(job.config.seed, verbose=False)
-    module: PredictingModule = build(job.config.model)
+    module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
     if job.config.init_from:
         copied = initialise_from(module, open_run(job.config.init_from).best)
         say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
@@ -183,7 +184,8 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
         # A tower that stands still for some epochs, or a parameter without use, has no gradient to wait for.
         changes["strategy"] = "ddp_find_unused_parameters_true"
     trainer: Trainer = build(
-        node, callbacks=callbacks, logger=loggers or False, plugins=[Ranks(), AtomicCheckpointIO()],
+        node, Trainer, trusted=job.trusted, callbacks=callbacks, logger=loggers or False,
+        plugins=[Ranks(), AtomicCheckpointIO()],
         use_distributed_sampler=False,
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks), **changes,
     )  # fmt: skip
@@ -202,7 +204,7 @@ def parameter_counts(module: PredictingModule) -> dict[str, int]:
 def predictor(job: Job, *, shown: bool = True) -> Trainer:
     """A trainer that predicts in this process alone, so that each row is predicted once; `shown` with its progress."""
     progress = job.config.callbacks.get("progress") if shown else None
-    shows = [build(progress)] if progress is not None else []
+    shows = [build(progress, Callback, trusted=job.trusted)] if progress is not None else []
     return build_trainer(job, [*shows, PredictionStop()], [], alone=True)
 
 
@@ -232,9 +234,10 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
     if resumed:
         assert run.record is not None
         run.record.resumed += 1
+        store_config(run.directory, job.stored)  # places and loggers may be others by now
         return run.record
     run.clear()
-    write_text(run.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
+    store_config(run.directory, job.stored)
     return Record(
         name=job.config.name,
         run_id=job.id,
@@ -282,7 +285,7 @@ def _fit(
     trainer = build_trainer(job, callbacks, loggers)
     run.record.device["world_size"] = trainer.world_size
     run.record.write(run.directory)
-    with other_ranks(trainer, run.directory, checkpoint):
+    with other_ranks(trainer, run.directory, checkpoint, job.trusted):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
     run.record.selected = {
         "checkpoint": run.best.relative_to(run.directory).as_posix(),
@@ -317,7 +320,8 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
         enable_version_counter=False, save_on_train_epoch_end=True,
     )  # fmt: skip
     last = ModelCheckpoint(folder, run.last.stem, enable_version_counter=False, save_on_train_epoch_end=True)
-    configured = [build(node) for node in job.config.callbacks.values() if node is not None]
+    nodes = [node for node in job.config.callbacks.values() if node is not None]
+    configured = [build(node, Callback, trusted=job.trusted) for node in nodes]
     stop = GracefulStop(run.last)
     own = [
         StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),

@@ -13,6 +13,7 @@ from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.resampling import RESAMPLING
 from hallmark.report.wording import SPLITS, plural
+from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
@@ -90,8 +91,8 @@ class Result:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        path = self.members[0][1].directory / "config.yaml"
-        config = OmegaConf.to_container(OmegaConf.load(path)) if path.exists() else {}
+        path = self.members[0][1].directory / FILE
+        config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
         assert isinstance(config, dict)
         return {str(key): value for key, value in config.items()}
 

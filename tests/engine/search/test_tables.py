@@ -31,8 +31,8 @@ def carry_out(typed, small, monkeypatch):
     """A function from overrides to the search of their sweep, carried out in this process."""
 
     @contextmanager
-    def pool(directory, size):
-        yield InProcess(directory)
+    def pool(directory, size, options):
+        yield InProcess(directory, options)
 
     monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
     monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)

@@ -138,10 +138,9 @@ def preset(name: str, source: str, *overrides: str) -> list[str]:
     """Overrides that make the preset `name` one of the hand-made parts on the world at `source`."""
     target = f"_target_: {__name__}"
     return [
-        f"experiment={name}", f"data.source={source}", "data/split=from_file",
+        f"experiment={name}", "trusted_packages=[tests]", f"data.source={source}", "data/split=from_file",
         f"data.split.path={Path(source).with_name('splits.csv')}", "~model.proposer",
         f"+model.proposer={{{target}.ColourProposer}}", "~model.encoder",
         f"+model.encoder={{{target}.ColourEncoder, abstains: false}}", "model.position=0", "callbacks.progress=null",
-        "data.leakage=report",  # pictures of a few rectangles are near duplicates of each other
         *overrides,
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,12 @@ def _problem(node: Any) -> str | None:
     from huggingface_hub import constants
 
     from hallmark.engine.build import build
+    from hallmark.learning.encoders.base import Encoder
 
     before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
     logging.disable()  # open_clip logs what it also raises
     try:
-        build(node)
+        build(node, Encoder | Mapping)
     except ValueError as error:
         return str(error)
     finally:

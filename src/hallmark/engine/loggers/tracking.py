@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lightning.pytorch.loggers import Logger
-from omegaconf import OmegaConf
 
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
+from hallmark.engine.stored import read_config
+from hallmark.engine.trust import Trust
+from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.run import Run
 
 
@@ -34,30 +36,30 @@ def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
         ValueError: a logger is not installed, or its service does not answer.
     """
     with ExitStack() as stack:
-        yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config)]
+        yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config, job.trusted)]
 
 
 def unused_loggers(job: Job, run: Run) -> list[str]:
     """Loggers that `job` asks for and that the finished `run` was made without."""
-    made_with = OmegaConf.select(OmegaConf.load(run.directory / "config.yaml"), "logger") or {}
+    made_with = load_config(run.directory / FILE).get("logger") or {}
     return [str(name) for name in job.config.logger or {} if name not in made_with]
 
 
 def track_evaluation(job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
     """Add an evaluation to what the loggers of the run's own configuration hold of it."""
-    for tracker in _trackers(job.config):
+    for tracker in _trackers(job.config, job.trusted):
         tracker.evaluated(job, run, split, written)
 
 
-def track_release(run: Run, archive: Path) -> None:
+def track_release(run: Run, archive: Path, trust: Trust) -> None:
     """Tell the loggers of the run's own configuration of its release.
 
     Raises:
         ValueError: a logger is not installed, or its service does not answer.
     """
-    for tracker in _trackers(OmegaConf.load(run.directory / "config.yaml")):
+    for tracker in _trackers(read_config(run.directory, trust), trust.packages):
         tracker.released(run, archive)
 
 
-def _trackers(config: Any) -> list[Tracker]:
-    return [build(node) for node in (config.logger or {}).values()]
+def _trackers(config: Any, trusted: Sequence[str]) -> list[Tracker]:
+    return [build(node, Tracker, trusted=trusted) for node in (config.logger or {}).values()]

@@ -1,7 +1,7 @@
 """From a sweep's configuration to those of its trials, all checked before the first one starts."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner
 from hallmark.checks import SettingError, require
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
-from hallmark.engine.job import Job, in_group
+from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
 from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.repeats import check_repeat
@@ -27,10 +27,15 @@ from hallmark.engine.search.plans import Plan, Points
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.engine.settings import check_search_settings
+from hallmark.engine.stored import is_remembered, remembered, text_digest
 from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
+from hallmark.engine.targets import trusted_packages
+from hallmark.engine.trust import TRUST_KEYS
+from hallmark.runs.configuration import FILE, parse_config, read_text
 from hallmark.storage.files import write_text
 
 _OWN = ("sweep", "jobs", "storage")
+_JOBS = "jobs"  # folder of the configurations of listed jobs
 
 
 @dataclass
@@ -63,19 +68,21 @@ class Search:
         _refuse_analyses()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)
-        plan: Plan = build(config.sweep.plan)
+        trusted = trusted_packages(config)
+        plan: Plan = build(config.sweep.plan, Plan, trusted=trusted)
         if listed is None:
             listed = composed(plan.jobs) if isinstance(plan, Points) else {}
         space = _space(config, base, plan)
         _refuse_overruled(plan, space)
         objectives = _objectives(config)
-        pruner = build(config.sweep.pruner) if config.sweep.pruner is not None else None
+        node = config.sweep.pruner
+        pruner = build(node, BasePruner, trusted=trusted) if node is not None else None
         _check_pruner(config, objectives)
         search = cls(config, base, plan, space, objectives, pruner, listed)
         corners = space.corners()
         for point in [*corners, *(point for point in plan.points(space) if point not in corners)]:
             placed = search.at(point)
-            check_types(Job.of(placed).config)
+            check_types(Job.of(placed).config, trusted)
             check_repeat(placed)
         return search
 
@@ -125,26 +132,50 @@ class Search:
         }
 
     def save(self) -> None:
-        """Leave what a worker needs in the sweep's folder."""
-        write_text(self.directory / "config.yaml", OmegaConf.to_yaml(self.config))
+        """Leave what a worker needs in the sweep's folder, but for `trusted`, which no folder says."""
+        write_text(self.directory / FILE, remembered(without(self.config, TRUST_KEYS)))
         for name, config in self.listed.items():
-            write_text(self.directory / "jobs" / f"{name}.yaml", OmegaConf.to_yaml(config))
+            write_text(self.directory / _JOBS / f"{name}.yaml", remembered(without(config, TRUST_KEYS)))
+
+    @property
+    def saved(self) -> list[str]:
+        """Digests of what `save` leaves, by which a worker knows it again."""
+        return [text_digest(remembered(without(each, TRUST_KEYS))) for each in (self.config, *self.listed.values())]
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Packages whose classes the configurations may name."""
+        return trusted_packages(self.config)
 
     @classmethod
-    def load(cls, directory: Path) -> "Search":
-        """What `save` left."""
-        config = OmegaConf.load(directory / "config.yaml")
-        listed = {file.stem: OmegaConf.load(file) for file in sorted((directory / "jobs").glob("*.yaml"))}
-        return cls.of(config, listed)  # type: ignore[arg-type]
+    def load(cls, directory: Path, trusted: Sequence[str] = ()) -> "Search":
+        """What `save` left.
+
+        Args:
+            trusted: as the command of the sweep says.
+
+        Raises:
+            ValueError: the folder holds something else than this process, or the one that started it, has saved.
+        """
+        config = _saved_config(directory / FILE, trusted)
+        plan = config.sweep.plan
+        names = list(plan.jobs) if plan._target_ == f"{Points.__module__}.{Points.__name__}" else []
+        listed = {name: _saved_config(directory / _JOBS / f"{name}.yaml", trusted) for name in names}
+        return cls.of(config, listed)
+
+
+def _saved_config(path: Path, trusted: Sequence[str]) -> DictConfig:
+    text = read_text(path)
+    if not is_remembered(text):
+        raise ValueError(f"{path}: not what the command of this sweep has saved; start the sweep with sweep.py")
+    config = parse_config(path, text)
+    config.trusted_packages = list(trusted)
+    return config
 
 
 def without_sweep(config: DictConfig) -> DictConfig:
     """`config` less what is not part of a run."""
-    base = config.copy()
-    OmegaConf.set_struct(base, False)
-    for key in _OWN:
-        base.pop(key, None)
-    return base
+    return without(config, _OWN)
 
 
 def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -10,10 +10,14 @@ FAREWELL_SECONDS = 120
 
 
 class Pool:
-    """At most `size` workers on the sweep in `directory`; what they print goes to `workers/<number>.log`."""
+    """At most `size` workers on the sweep in `directory`; what they print goes to `workers/<number>.log`.
 
-    def __init__(self, directory: Path, size: int) -> None:
-        self.directory, self.size = directory, size
+    Args:
+        options: of each worker, after the folder.
+    """
+
+    def __init__(self, directory: Path, size: int, options: Sequence[str] = ()) -> None:
+        self.directory, self.size, self.options = directory, size, options
         self._processes: dict[int, subprocess.Popen] = {}
 
     def keep(self, wanted: int) -> None:
@@ -41,7 +45,10 @@ class Pool:
         with self._log(number).open("ab") as log:
             # A group of its own: Ctrl-C reaches the parent alone, which then closes the pipe.
             self._processes[number] = subprocess.Popen(
-                [sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(self._log(number))],
+                [
+                    sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(self._log(number)),
+                    *self.options,
+                ],
                 stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0,
             )  # fmt: skip
 
@@ -64,9 +71,9 @@ class Pool:
 
 
 @contextmanager
-def pool(directory: Path, size: int) -> Iterator[Pool]:
+def pool(directory: Path, size: int, options: Sequence[str] = ()) -> Iterator[Pool]:
     """A pool that is ended with the block."""
-    workers = Pool(directory, size)
+    workers = Pool(directory, size, options)
     try:
         yield workers
     finally:

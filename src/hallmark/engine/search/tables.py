@@ -12,6 +12,7 @@ from hallmark.engine.build import build
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.plans import Points
 from hallmark.engine.search.study import SweepStudy
+from hallmark.engine.targets import trusted_packages
 from hallmark.engine.terminal import say
 from hallmark.report.sources import open_results
 from hallmark.report.wording import duration
@@ -29,7 +30,7 @@ def job_table(search: Search) -> JobTable | None:
         return None
     points = isinstance(search.plan, Points)
     require(points, "sweep.table", str(node), "null, or a plan that lists its jobs")
-    table: JobTable = build(node)
+    table: JobTable = build(node, JobTable, trusted=trusted_packages(search.config))
     with setting("sweep.table"):
         table.check_jobs(list(search.listed))
     return table

@@ -1,8 +1,9 @@
-"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log that its output goes to>
+"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log that its output goes to> <digests>
 
 Trains waiting trials until none waits. Ends as for SIGTERM when the process that started it ends.
 """
 
+import argparse
 import math
 import os
 import signal
@@ -28,6 +29,7 @@ from hallmark.engine.lifeline import end_with_parent
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
+from hallmark.engine.stored import remember
 from hallmark.engine.terminal import say
 from hallmark.engine.train import Hopeless
 from hallmark.runs.metrics import MAIN, find_metric
@@ -138,16 +140,23 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 
 def main() -> None:
-    directory, log = map(Path, sys.argv[1:3])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("log", type=Path)
+    parser.add_argument("saved", nargs="+", help="digests of the configurations that the sweep has saved")
+    parser.add_argument("--trusted", action="append", default=[])
+    arguments = parser.parse_args()
     make_streams_tolerant()
     signal.signal(signal.SIGTERM, _stop)
     end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
-    search = Search.load(directory)
+    for digest in arguments.saved:
+        remember(digest)
+    search = Search.load(arguments.directory, arguments.trusted)
     study = search.study()
     assert study.manifest is not None
     sys.argv = study.manifest["command"]  # what a record shows as the command that makes the run again
     try:
-        work(search, study, log)
+        work(search, study, arguments.log)
     except Interrupted as error:
         say(str(error))
 

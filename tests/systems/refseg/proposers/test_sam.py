@@ -9,7 +9,7 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from hallmark.systems.refseg.masks import encode
 from hallmark.systems.refseg.proposers import sam
 from hallmark.systems.refseg.proposers.points import PointGrid, point_grid
-from hallmark.systems.refseg.proposers.sam import SegmentAnything, published_sam
+from hallmark.systems.refseg.proposers.sam import PublishedSam, SegmentAnything
 
 from .conftest import build_sam
 
@@ -81,11 +81,11 @@ def test_the_image_is_embedded_once(tiny_sam, image):
 def test_a_checkpoint_in_the_published_layout(tmp_path, tiny_sam, image):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(tiny_sam.state_dict(), path)
-    loaded = published_sam(model_type="vit_b", checkpoint=str(path), device="cpu")
+    loaded = PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu")
     here, there = (PointGrid(model, **LOOSE).propose(image) for model in (wrapped(tiny_sam), loaded))
     assert here.rles == there.rles
     torch.save(build_sam(1).state_dict(), path)
-    assert published_sam(model_type="vit_b", checkpoint=str(path), device="cpu").settings() != loaded.settings()
+    assert PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu").settings() != loaded.settings()
 
 
 @pytest.mark.usefixtures("registry")
@@ -95,10 +95,10 @@ def test_checkpoints_that_are_not_loaded(tmp_path, tiny_sam, image):
     state.pop("mask_decoder.iou_token.weight")
     torch.save(state, path)
     with pytest.raises(ValueError, match="weights do not fit this architecture"):
-        published_sam(model_type="vit_b", checkpoint=str(path), device="cpu").embed(image)
+        PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu").embed(image)
     path.write_bytes(pickle.dumps(Path("/")))
     with pytest.raises(ValueError, match="refused, because it holds pickled objects"):
-        published_sam(model_type="vit_b", checkpoint=str(path), device="cpu").embed(image)
+        PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu").embed(image)
 
 
 def test_where_to_get_the_weights_and_where_to_put_them(tmp_path, monkeypatch):
@@ -108,6 +108,6 @@ def test_where_to_get_the_weights_and_where_to_put_them(tmp_path, monkeypatch):
         r"https://dl.fbaipublicfiles.com/segment_anything/sam_vit_l_0b3195.pth and put it at checkpoints/"
     )
     with pytest.raises(ValueError, match=message):
-        published_sam(model_type="vit_l", checkpoint=None, device="cpu")
+        PublishedSam(model_type="vit_l", checkpoint=None, device="cpu")
     with pytest.raises(ValueError, match="model_type='vit_x': expected one of vit_b, vit_l, vit_h"):
-        published_sam(model_type="vit_x", checkpoint=None, device="cpu")
+        PublishedSam(model_type="vit_x", checkpoint=None, device="cpu")

@@ -60,23 +60,30 @@ class SegmentAnything(PointModel[SamPredictor]):
         return self.model.postprocess_masks(logits[None], embedded.input_size, embedded.original_size)[0]
 
 
-def published_sam(*, model_type: str, checkpoint: str | None, device: str) -> SegmentAnything:
-    """SAM by `model_type`: vit_b, vit_l or vit_h, from `checkpoint` or checkpoints/<the published name>.
+class PublishedSam(SegmentAnything):
+    """SAM with its published weights.
+
+    Args:
+        model_type: vit_b, vit_l or vit_h.
+        checkpoint: file of the weights; None for checkpoints/<the published name>.
+        device: where it runs; `auto` for a GPU if there is one.
 
     Raises:
         SettingError: no such type, or no such file.
     """
-    require(model_type in PUBLISHED, "model_type", model_type, f"one of {', '.join(PUBLISHED)}")
-    name = PUBLISHED[model_type]
-    path = Path(checkpoint or f"checkpoints/{name}").expanduser()
-    if not path.is_file():
-        advice = (
-            f"the published weights of SAM {model_type}: download {_ADDRESS}{name} and put it at checkpoints/{name}, "
-            "or give its place here; profile=sample needs none"
-        )
-        raise SettingError("checkpoint", str(path), advice)
-    identity = {"model_type": model_type, "weights": digest_file(path)}
-    return SegmentAnything(partial(_read, model_type, path), identity=identity, device=device)
+
+    def __init__(self, *, model_type: str, checkpoint: str | None, device: str) -> None:
+        require(model_type in PUBLISHED, "model_type", model_type, f"one of {', '.join(PUBLISHED)}")
+        name = PUBLISHED[model_type]
+        path = Path(checkpoint or f"checkpoints/{name}").expanduser()
+        if not path.is_file():
+            advice = (
+                f"the published weights of SAM {model_type}: download {_ADDRESS}{name} and put it at "
+                f"checkpoints/{name}, or give its place here; profile=sample needs none"
+            )
+            raise SettingError("checkpoint", str(path), advice)
+        identity = {"model_type": model_type, "weights": digest_file(path)}
+        super().__init__(partial(_read, model_type, path), identity=identity, device=device)
 
 
 def _read(model_type: str, path: Path) -> Sam:

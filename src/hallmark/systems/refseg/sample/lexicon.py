@@ -63,9 +63,11 @@ CANONICAL: Mapping[str, str] = {
 """Every other way to say a thing → its canonical one: what a normaliser of queries has to know."""
 
 
-def synonyms() -> dict[str, str]:
+class Synonyms(dict[str, str]):
     """`CANONICAL` as a plain table, for configurations."""
-    return dict(CANONICAL)
+
+    def __init__(self) -> None:
+        super().__init__(CANONICAL)
 
 
 HELD_OUT = frozenset(word for words in LEXICON.values() for word in words.held_out)
