@@ -172,3 +172,16 @@ def test_a_process_killed_while_it_clears_leaves_no_finished_run(fit, compose, s
     assert process.exitcode == 1
     assert run_of(tfidf).record is None
     assert fit(tfidf).record.state is RunState.DONE
+
+
+def test_a_run_that_left_no_checkpoint_says_that_it_starts_again(fit, run_of, monkeypatch, capsys) -> None:
+    def fail(*_) -> None:
+        raise RuntimeError("before the first epoch's end")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "on_train_batch_start", fail, raising=False)
+        with pytest.raises(RuntimeError):
+            fit(*TEXT)
+    capsys.readouterr()
+    assert fit(*TEXT).record.resumed == 0
+    assert f"{run_of(*TEXT).directory} is failed without a checkpoint" in capsys.readouterr().out

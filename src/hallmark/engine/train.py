@@ -91,6 +91,8 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
             checkpoint = run.checkpoint_to_resume() if resumed else None
             if checkpoint == run.best:
                 say(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
+            elif run.record is not None and not (resumed or job.config.rerun):
+                say(f"{run.directory} is {run.record.state} without a checkpoint: it starts from the beginning")
             record = _record(job, run, data, provenance, resumed=resumed)
             announce(job, data, resumed=resumed)
             with run.recorded(record), tracked(job, run) as loggers:
