@@ -1,6 +1,7 @@
 """Repeats of one setting as one result: a directory that lists its runs and holds their mean and spread."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -75,13 +76,17 @@ class RepeatSet:
 
     @classmethod
     def create(cls, directory: Path, record: RepeatRecord) -> "RepeatSet":
+        with suppress(ValueError):  # there is none, or none that can be read
+            record.finished = cls(directory).record.finished
         write_json(directory / FILE, asdict(record))
         return cls(directory)
 
     def become(self, state: RunState) -> None:
         self.record.state = state
         if state is RunState.DONE:
-            self.record.finished = datetime.now(UTC).isoformat()
+            runs = [member.run.record.finished or "" for member in self.members if member.run.record is not None]
+            if not self.record.finished or max(runs, default="") > self.record.finished:
+                self.record.finished = datetime.now(UTC).isoformat()
         write_json(self.directory / FILE, asdict(self.record))
 
     @cached_property
