@@ -48,8 +48,8 @@ def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Sc
     ]  # fmt: skip
     with initialize_config_dir(str(CONF), version_base="1.3"):
         job = Job.of(compose("train", settings))
-    job.config.model.rewriter = {"_target_": f"{Restless.__module__}.Restless"}
-    data, module = prepare_data(job), build(job.config.model)
+    job.config.model.rewriter = {"_target_": "benchmarks.refseg_loop.Restless"}
+    data, module = prepare_data(job), build(job.config.model, trusted=["benchmarks"])
     data.bind(module.inputs, None)
     batches = list(data.eval_dataloader("val"))
     return module, [scene for batch in batches for scene in batch]
