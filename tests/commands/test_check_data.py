@@ -109,3 +109,16 @@ def test_repeats_are_not_checked_as_one_split(hallmark):
     code, _, printed = hallmark("check-data", *SMALL, "repeat=folds:3")
     assert code == 2
     assert printed.startswith("error: repeat='folds:3': expected null; one split is checked at a time")
+
+
+def test_what_rows_to_predict_share_is_said_and_refuses_nothing(hallmark, corpus):
+    rows = pd.read_csv(corpus / "train.txt", dtype=str)
+    predict = pd.read_csv(corpus / "test_without_label.txt", dtype=str)
+    labelled, unlabelled = rows["guid"][0], predict["guid"][0]
+    text = (corpus / "data" / f"{labelled}.txt").read_bytes()
+    (corpus / "data" / f"{unlabelled}.txt").write_bytes(text)
+    code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}")
+    assert code == 0
+    (line,) = [line for line in printed.splitlines() if line.startswith("Rows to predict: ")]
+    assert " of 10 rows to predict share content with labelled rows: group (" in line
+    assert "duplicate text (" in line
