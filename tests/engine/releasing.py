@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 
 from hallmark.engine.release import release
+from hallmark.engine.trust import NO_TRUST, Trust
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -17,8 +18,10 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def released(result: RepeatSet | Run, *waived: str, into: Path | None = None, tagged: bool = True) -> Path:
-    return release(result.directory, waived=waived, into=into, tagged=tagged)
+def released(
+    result: RepeatSet | Run, *waived: str, into: Path | None = None, tagged: bool = True, trust: Trust = NO_TRUST
+) -> Path:
+    return release(result.directory, waived=waived, into=into, tagged=tagged, trust=trust)
 
 
 def count(*runs: Run) -> int:

@@ -8,6 +8,7 @@ from tests.systems.refseg.parts import preset, write_world
 from hallmark.engine.job import Job
 from hallmark.engine.readiness import CHECKS
 from hallmark.engine.repeats import train_repeats
+from hallmark.engine.trust import Trust
 from hallmark.engine.verify import verify
 from hallmark.runs.archive import unpack
 from hallmark.runs.repeats import RepeatSet
@@ -39,29 +40,35 @@ def trained(compose, small_of, tmp_path):
     return trained
 
 
+@pytest.fixture
+def trust(compose, tmp_path) -> Trust:
+    """In the classes of these tests, which the hand-made world of refseg needs."""
+    return Trust.of(compose("trusted_packages=[tests]", f"paths.cache={tmp_path / 'cache'}", command="evaluate"))
+
+
 def members(repeats: RepeatSet) -> list[Run]:
     return [member.run for member in repeats.members]
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-def test_a_system_is_released_and_verified(trained, system):
+def test_a_system_is_released_and_verified(trust, trained, system):
     repeats = trained(system)
     runs = members(repeats)
-    archive = released(repeats, *CHECKS, tagged=False)
+    archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     assert all(set(run.metrics) == {"val", "test"} for run in runs)
     found = verify(archive)
     assert found.metrics == count(*runs) > 0
     assert (found.tensors == 0) == (system == "refseg")
     (look,) = receipts_of(repeats)
     assert look.covers(runs)
-    one = released(runs[0], *CHECKS, tagged=False)
+    one = released(runs[0], *CHECKS, tagged=False, trust=trust)
     assert verify(one).metrics == count(runs[0]) and verify(one).tensors * 2 == found.tensors
     assert receipts_of(repeats) == [look]
 
 
-def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(trained, tmp_path):
+def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(trust, trained, tmp_path):
     repeats = trained("refseg")
-    archive = released(repeats, *CHECKS, tagged=False)
+    archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     root = unpack(archive, tmp_path / "there")
     for run in members(repeats):
         kept = root / "runs" / run.directory.name
@@ -69,9 +76,9 @@ def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(t
         assert not (kept / "weights.safetensors").exists() and not (kept / "checkpoints").exists()
 
 
-def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(trained):
+def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(trust, trained):
     repeats = trained("refseg")
     (members(repeats)[1].directory / "calibration.json").write_text("{}")
     with pytest.raises(ValueError, match=r"calibration\.json: not a calibration of the loop"):
-        released(repeats, *CHECKS, tagged=False)
+        released(repeats, *CHECKS, tagged=False, trust=trust)
     assert receipts_of(repeats) == []

@@ -188,8 +188,14 @@ FORGED = {
     "missing tensors": (without_tensors, r"weights\.safetensors is missing"),
     "missing weights": (without_weights, r"record\.json: checkpoints/best\.ckpt was selected and is missing"),
     "a fit": (without_a_fit, r"receipts\.json: no look at the test split was at these runs"),
-    "a record in a thousand brackets": (nested, "not a release .RecursionError"),
-    "metrics in a thousand brackets": (nested_metrics, "not a release .RecursionError"),
+    "a record in a thousand brackets": (
+        nested,
+        r"not a release .runs/\w+/record\.json: .*maximum recursion",
+    ),
+    "metrics in a thousand brackets": (
+        nested_metrics,
+        r"not a release .runs/\w+/metrics\.json: .*maximum recursion",
+    ),
     "a table of nothing": (no_table, "not a release "),
     "a table that declares too much": (many_values, r"val\.parquet: \S+ bytes that declare 2,000,000 values"),
     "a tensor that declares too much": (huge_tensor, r"weights\.safetensors: \S+ differs from the checkpoint"),

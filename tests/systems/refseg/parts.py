@@ -142,5 +142,6 @@ def preset(name: str, source: str, *overrides: str) -> list[str]:
         f"data.split.path={Path(source).with_name('splits.csv')}", "~model.proposer",
         f"+model.proposer={{{target}.ColourProposer}}", "~model.encoder",
         f"+model.encoder={{{target}.ColourEncoder, abstains: false}}", "model.position=0", "callbacks.progress=null",
+        "data.leakage=report",  # pictures of a few rectangles are near duplicates of each other
         *overrides,
     ]  # fmt: skip
