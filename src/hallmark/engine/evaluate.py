@@ -157,7 +157,7 @@ def _refuse_ignored_by_analyses(config: DictConfig) -> None:
 
 def _refuse_fit_of_nothing(config: DictConfig) -> None:
     """Raise ValueError for typed settings of a fit where nothing is fitted."""
-    if config.get("model") is None:
+    if not OmegaConf.is_dict(config.get("model")):
         return
     if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), ReadyModule):
         refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")

@@ -83,7 +83,7 @@ class Job:
 def _pinned(config: DictConfig) -> DictConfig:
     """`config` with the run that `init_from=<folder>/latest` means now, which another run will be tomorrow."""
     start = config.get("init_from")
-    if not start or Path(start).name != LATEST:
+    if not start or not isinstance(start, str) or Path(start).name != LATEST:
         return config
     pinned = config.copy()
     pinned.init_from = str(open_run(start).directory)
