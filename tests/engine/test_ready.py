@@ -114,7 +114,7 @@ def test_the_calibration_is_read_again_for_another_split(ready, command, compose
     assert fitted["split"] == "calibration" and fitted["n"] == 6
     assert answers(run).loc["v-0#0", "info_calls"] == 1 and answers(run).loc["v-1#0", "info_calls"] == 0
     path.write_text(json.dumps({**fitted, "thresholds": {"confidence": 0.0, "gap": 0.0}}))
-    evaluate(compose(f"run={run.directory}", "split=test", command="evaluate"))
+    evaluate(compose(f"run={run.directory}", "split=test", "trusted_packages=[tests]", command="evaluate"))
     assert answers(run, "test")["info_calls"].tolist() == [0]  # as the file says, though one call would be due
     assert json.loads(path.read_text())["thresholds"] == {"confidence": 0.0, "gap": 0.0}
 
