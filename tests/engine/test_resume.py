@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -172,6 +173,15 @@ def test_a_process_killed_while_it_clears_leaves_no_finished_run(fit, compose, s
     assert process.exitcode == 1
     assert run_of(tfidf).record is None
     assert fit(tfidf).record.state is RunState.DONE
+
+
+def test_a_fit_killed_between_its_only_two_checkpoints_ends_with_both(fit) -> None:
+    tfidf = "experiment=sentiment_tfidf"
+    run = fit(tfidf)
+    expected = weights(run.last)
+    run.last.unlink()
+    replace(run.record, state=RunState.RUNNING, selected=None).write(run.directory)
+    assert weights(fit(tfidf).last).keys() == expected.keys()
 
 
 def test_a_run_that_left_no_checkpoint_says_that_it_starts_again(fit, run_of, monkeypatch, capsys) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -45,7 +46,7 @@ from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
-from hallmark.storage.files import read_csv, write_csv
+from hallmark.storage.files import atomic_path, read_csv, write_csv
 
 Hopeless = Callable[[int, float], bool]
 
@@ -88,10 +89,8 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 say_failed_calls(phase, calls)
         else:
             resumed = standing is RunState.INTERRUPTED
-            checkpoint = run.checkpoint_to_resume() if resumed else None
-            if checkpoint == run.best:
-                say(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
-            elif run.record is not None and not (resumed or job.config.rerun):
+            checkpoint = _checkpoint_to_resume(run) if resumed else None
+            if run.record is not None and not (resumed or job.config.rerun):
                 say(f"{run.directory} is {run.record.state} without a checkpoint: it starts from the beginning")
             record = _record(job, run, data, provenance, resumed=resumed)
             announce(job, data, resumed=resumed)
@@ -111,6 +110,17 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         report(run)
     assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
+
+
+def _checkpoint_to_resume(run: Run) -> Path | None:
+    """`last.ckpt`, made from `best.ckpt` where it is damaged or missing; None where nothing is fitted by steps."""
+    checkpoint = run.checkpoint_to_resume()
+    if checkpoint == run.best:
+        say(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
+        with atomic_path(run.last) as temporary:  # a fit that has ended writes no other one
+            shutil.copyfile(run.best, temporary)
+        return run.last
+    return checkpoint
 
 
 def check(job: Job) -> tuple[DataModule, PredictingModule]:
