@@ -41,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the interpreter's own last flush
         return 0
     except Exception as error:
-        if (said := sentence(error)) is not None:
-            print(f"error: {said}", file=sys.stderr)
+        if (message := sentence(error)) is not None:
+            print(f"error: {message}", file=sys.stderr)
             return 2
         print(printable(error), file=sys.stderr, end="")
         return 1

@@ -67,13 +67,13 @@ def _without_effect(overrides: Sequence[str]) -> list[str]:
     from hallmark.engine.launch import composed
     from hallmark.engine.symbolic import plain
 
-    whole = plain(composed("train", overrides).data)
+    composed_data = plain(composed("train", overrides).data)
     ignored = []
     for override in overrides:
         if override.lstrip("+~").startswith(("data", "experiment", "profile")):
             continue
         with suppress(ValueError):  # others need this one to compose
-            if plain(composed("train", [one for one in overrides if one != override]).data) == whole:
+            if plain(composed("train", [each for each in overrides if each != override]).data) == composed_data:
                 ignored.append(override)
     return ignored
 

@@ -94,8 +94,8 @@ def near_duplicates(thumbnails: Thumbnails) -> NDArray:
     clusters.add(copies)
     clusters.add(_flat_pairs(signatures))
     codes = signatures.codes[textured]
-    for mirrored, others in ((False, None), (True, signatures.mirrored[textured])):
-        for i, j in _batches(pairs_within(codes, others, _HAMMING)):
+    for mirrored, mirror_codes in ((False, None), (True, signatures.mirrored[textured])):
+        for i, j in _batches(pairs_within(codes, mirror_codes, _HAMMING)):
             pairs = np.sort(textured[np.stack([i, j], axis=1)][i != j], axis=1)
             pairs = pairs[_plausible(signatures, pairs, mirrored=mirrored)]
             for start in range(0, len(pairs), _THUMBNAILS):  # what one part joins need not be compared in the next
@@ -125,12 +125,12 @@ def _without_crowds(thumbnails: Thumbnails, signatures: _Signatures) -> tuple[ND
     rows = np.flatnonzero(~signatures.flat)
     _, code, count = np.unique(signatures.codes[rows], return_inverse=True, return_counts=True)
     crowded = rows[count[code] > _CROWD]
-    seen: dict[bytes, list[int]] = {}
+    rows_by_pixels: dict[bytes, list[int]] = {}
     for start in range(0, len(crowded), _THUMBNAILS):
         part = crowded[start : start + _THUMBNAILS]
         for row, pixels in zip(part.tolist(), thumbnails[part], strict=True):
-            seen.setdefault(pixels.tobytes(), []).append(row)
-    crowds = [same for same in seen.values() if len(same) > _CROWD]
+            rows_by_pixels.setdefault(pixels.tobytes(), []).append(row)
+    crowds = [same for same in rows_by_pixels.values() if len(same) > _CROWD]
     left_out = [row for same in crowds for row in same[1:]]
     return np.setdiff1d(rows, left_out, assume_unique=True), _joined(crowds)
 

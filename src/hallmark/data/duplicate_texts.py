@@ -48,7 +48,7 @@ def _pairs(sets: Sequence[frozenset[str]]) -> Iterator[NDArray]:
     """Pairs [M, 2], i < j, of different sets with the least Jaccard index, in blocks."""
     frequency = Counter(word for words in sets for word in words)
     rarest_first = sorted(frequency, key=lambda word: (frequency[word], word))
-    rank = {word: place for place, word in enumerate(rarest_first)}
+    rank = {word: position for position, word in enumerate(rarest_first)}
     sizes = np.array([len(words) for words in sets], int)
     ranks = [np.sort([rank[word] for word in words]) for words in sets]
     # |A ∩ B| ≥ .8 |A ∪ B| ≥ .8 |A|: were all common words behind the first |A| − ⌈.8 |A|⌉ + 1, they were too few.

@@ -107,8 +107,8 @@ def find_leaks(evidence: Evidence) -> Leaks:
     split = evidence.samples["split"].to_numpy()
     # Where one row stands for many that are alike, it is a labelled one if there is any.
     order = np.argsort(split == "predict", kind="stable")
-    pairs = {kind: None if found is None else order[found] for kind, found in _pairs(evidence, order).items()}
-    crossing = [_crossing(kind, found, evidence.samples) for kind, found in pairs.items() if found is not None]
+    pairs = {kind: None if rows is None else order[rows] for kind, rows in _pairs(evidence, order).items()}
+    crossing = [_crossing(kind, rows, evidence.samples) for kind, rows in pairs.items() if rows is not None]
     findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
     verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
@@ -126,12 +126,12 @@ def _pairs(evidence: Evidence, order: NDArray) -> dict[str, NDArray | None]:
         texts = [evidence.texts[row] for row in order]
         pairs["duplicate text"] = shared_key_pairs(texts)
         different: dict[str, int] = {}  # equal texts are found above; the first of them stands for all
-        for place, text in enumerate(texts):
-            different.setdefault(text, place)
+        for position, text in enumerate(texts):
+            different.setdefault(text, position)
         pairs[_TEXT] = np.array(list(different.values()), int)[near_duplicate_texts(list(different))]
     if evidence.thumbnails is not None:
-        shown = np.arange(len(order)) if evidence.comparable is None else np.flatnonzero(evidence.comparable[order])
-        pairs[_IMAGE] = shown[near_duplicates(Selection(evidence.thumbnails, order[shown]))]
+        rows = np.arange(len(order)) if evidence.comparable is None else np.flatnonzero(evidence.comparable[order])
+        pairs[_IMAGE] = rows[near_duplicates(Selection(evidence.thumbnails, order[rows]))]
     return pairs
 
 
@@ -149,8 +149,8 @@ def _shared_by_predict(pairs: dict[str, NDArray], split: NDArray) -> dict[str, A
     rows = np.flatnonzero(split == "predict")
     shared = np.zeros(len(rows), bool)
     kinds: dict[str, dict[str, int]] = {}
-    for kind, found in pairs.items() if len(rows) else ():
-        cluster = connected_groups(len(split), [found])
+    for kind, similar in pairs.items() if len(rows) else ():
+        cluster = connected_groups(len(split), [similar])
         for name in sorted(set(split) - {"predict"}):
             like = np.isin(cluster[rows], cluster[split == name])
             shared |= like

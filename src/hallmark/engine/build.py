@@ -173,8 +173,8 @@ def _named(error: InstantiationException, node: DictConfig) -> Exception:
 def _of_library(target: str, key: str, node: DictConfig, cause: Exception) -> SettingError:
     """Whatever the constructor of a library raises is about a setting, which is all that it was given."""
     message = " ".join(str(cause).split())
-    whole = OmegaConf.select(node._get_root(), key) if key else node
-    settings = whole if isinstance(whole, DictConfig) else node
+    parent = OmegaConf.select(node._get_root(), key) if key else node
+    settings = parent if isinstance(parent, DictConfig) else node
     name = next((str(name) for name in settings if re.search(rf"\b{re.escape(str(name))}\b", message)), None)
     path, value = (f"{key}.{name}", settings[name]) if name is not None else (key, target)
     return SettingError(path, value, f"what {target} takes ({message})")

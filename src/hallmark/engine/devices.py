@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.checks import require
 from hallmark.data.module import DataModule
+from hallmark.engine.symbolic import plain
 
 _ANY = ("auto", "gpu")  # what Lightning chooses a kind of accelerator for
 
@@ -20,16 +21,16 @@ def check_devices(trainer: DictConfig) -> None:
     """
     accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", "auto")
     names = sorted(AcceleratorRegistry.available_accelerators())
-    here, known = [name for name in names if _is_here(name)], (*_ANY, *names)
-    expected = f"auto or one of {', '.join(here)}, which this machine has"
+    present, known = [name for name in names if _is_here(name)], (*_ANY, *names)
+    expected = f"auto or one of {', '.join(present)}, which this machine has"
     require(accelerator in known, "trainer.accelerator", accelerator, expected)
-    gpus = [name for name in here if name in ("cuda", "mps")]
-    available = accelerator == "auto" or (bool(gpus) if accelerator == "gpu" else accelerator in here)
+    gpus = [name for name in present if name in ("cuda", "mps")]
+    available = accelerator == "auto" or (bool(gpus) if accelerator == "gpu" else accelerator in present)
     require(available, "trainer.accelerator", accelerator, expected)
     chosen = accelerator if accelerator not in _ANY else next(iter(gpus), "cpu")
     if chosen == "cuda":
         count, wanted = torch.cuda.device_count(), _numbers(devices)
-        require(max(wanted, default=0) < count, "trainer.devices", _plain(devices), f"at most the {count} GPUs here")
+        require(max(wanted, default=0) < count, "trainer.devices", plain(devices), f"at most the {count} GPUs here")
 
 
 def check_limits(trainer: DictConfig, data: DataModule, world_size: int) -> None:
@@ -59,7 +60,3 @@ def _numbers(devices: Any) -> list[int]:
         return [int(number) for number in devices]
     text = str(devices)
     return list(range(int(text))) if text.isdecimal() else []
-
-
-def _plain(devices: Any) -> Any:
-    return OmegaConf.to_container(devices) if OmegaConf.is_config(devices) else devices

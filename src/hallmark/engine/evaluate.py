@@ -124,13 +124,13 @@ def _write_labels(finished: Finished, predictions: pd.DataFrame, directory: Path
 
 def _write_labels_of_set(repeats: RepeatSet, finished: Sequence[Finished]) -> None:
     """One label file of the whole set, by the mean of its runs' probabilities; of masks, which have none, one a run."""
-    tables = [one.predictions(UNLABELLED) for one in finished]
+    tables = [each.predictions(UNLABELLED) for each in finished]
     if has_probabilities(tables[0]):
         how = f", by the mean of the probabilities of {len(tables)} runs"
         _write_labels(finished[0], mean_predictions(tables), repeats.directory, how)
         return
-    for member, one, table in zip(repeats.members, finished, tables, strict=True):
-        _write_labels(one, table, one.run.directory, f", {member.note}")
+    for member, each, table in zip(repeats.members, finished, tables, strict=True):
+        _write_labels(each, table, each.run.directory, f", {member.note}")
 
 
 def _refuse_ignored(config: DictConfig) -> None:

@@ -158,11 +158,11 @@ class Finished:
 
     def _check_folds(self, table: Path) -> None:
         """Raise SettingError where the stored predictions out of fold are of another number of folds."""
-        made = {int(fold.name.partition("-of-")[2]) for fold in (self.run.directory / OUT_OF_FOLD).glob("*-of-*")}
+        counts = {int(fold.name.partition("-of-")[2]) for fold in (self.run.directory / OUT_OF_FOLD).glob("*-of-*")}
         expected = (
-            f"{' or '.join(map(str, sorted(made)))}, as {table} was made with; without that file it is made again"
+            f"{' or '.join(map(str, sorted(counts)))}, as {table} was made with; without that file it is made again"
         )
-        require(not made or self.folds in made, "out_of_fold.folds", self.folds, expected)
+        require(not counts or self.folds in counts, "out_of_fold.folds", self.folds, expected)
 
     def _held_out(self, fold: int) -> pd.DataFrame:
         config = self.job.stored.copy()

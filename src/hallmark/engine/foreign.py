@@ -29,7 +29,7 @@ _PROFILERS = (None, "simple", "advanced", "pytorch", "xla")
 
 
 def _only(value: Any, why: str) -> Range:
-    return (lambda given: given == value and type(given) is type(value)), f"{str(value).lower()}: {why}"
+    return (lambda candidate: candidate == value and type(candidate) is type(value)), f"{str(value).lower()}: {why}"
 
 
 _TRAINER: dict[str, Range] = {

@@ -86,8 +86,8 @@ def readable_errors(config_name: str) -> Iterator[None]:
         _quit("interrupted", code=130)
     except Exception as error:
         conf = Path(sys.argv[0]).resolve().parent / "conf"
-        if (said := _composition_error(error, config_name, conf, sys.argv[1:]) or sentence(error)) is not None:
-            _quit(said)
+        if (message := _composition_error(error, config_name, conf, sys.argv[1:]) or sentence(error)) is not None:
+            _quit(message)
         print(printable(error), file=sys.stderr, end="")
         sys.exit(1)
 
@@ -148,9 +148,9 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         with initialize_config_dir(str(conf), version_base="1.3"):
             return compose(config_name, list(typed))
     except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
-        if (said := _composition_error(error, config_name, conf, typed)) is None:
+        if (message := _composition_error(error, config_name, conf, typed)) is None:
             raise
-        raise ValueError(said) from error
+        raise ValueError(message) from error
 
 
 def project_conf() -> Path | None:

@@ -96,7 +96,7 @@ def _selection(result: Result) -> Iterable[str]:
     selected = [record.selected for record in _records(result)]
     if None in selected:
         yield "nothing was measured: no row of its data is labelled"
-    metrics = {str(one["metric"]) for one in selected if one is not None}
+    metrics = {str(choice["metric"]) for choice in selected if choice is not None}
     if other := sorted(metric for metric in metrics if not metric.startswith("val/")):
         yield f"weights were selected on {', '.join(other)}: select on validation, such as monitor.metric=val/macro_f1"
 

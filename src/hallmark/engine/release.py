@@ -110,8 +110,8 @@ def _check_files(result: Result, archive: Path, into: Path) -> None:
     problems = [f"{folder}: cannot be written to" for folder in {archive.parent, into.parent} if not _writable(folder)]
     runs = runs_of(result)
     for run in runs:
-        found = [*contradictions(run, run.metrics), *_lost_weights(run)]
-        problems += [f"{run.directory}: {problem}" for problem in found]
+        findings = [*contradictions(run, run.metrics), *_lost_weights(run)]
+        problems += [f"{run.directory}: {problem}" for problem in findings]
     if len({run.directory.name for run in runs}) < len(runs):
         problems.append(f"{result.directory}: two of its runs have directories of the same name")
     if problems:
@@ -124,8 +124,8 @@ def _check_files(result: Result, archive: Path, into: Path) -> None:
 
 
 def _writable(folder: Path) -> bool:
-    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    return there.is_dir() and os.access(there, os.W_OK)
+    existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def _lost_weights(run: Run) -> Iterator[str]:

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import SettingError, check_type, require
+from hallmark.engine.symbolic import plain
 from hallmark.runs.run import open_run
 
 _LARGEST_SEED = 2**32 - 1  # of NumPy's generators
@@ -82,7 +83,7 @@ def check_run_settings(config: DictConfig) -> None:
     _check(config, _RUN)
     for key in _NODES:
         node = config.get(key)
-        require(_is_node(node), key, _plain(node), f"a preset, such as {key}=...; it has no _target_")
+        require(_is_node(node), key, plain(node), f"a preset, such as {key}=...; it has no _target_")
     for key in _COLLECTIONS:
         check_collection(config, key)
     _check_stopping(config)
@@ -111,7 +112,7 @@ def check_search_settings(config: DictConfig) -> None:
 def _check(config: DictConfig, settings: Mapping[str, _Setting]) -> None:
     for key, (hint, is_right, expected) in settings.items():
         try:
-            value = _plain(OmegaConf.select(config, key))
+            value = plain(OmegaConf.select(config, key))
         except OmegaConfBaseException:  # a list stands where the section should be
             value = None
         check_type(hint, key, value)
@@ -127,10 +128,10 @@ def check_collection(config: DictConfig, key: str) -> Mapping[str, Any]:
     nodes = config.get(key)
     if nodes is None or (OmegaConf.is_list(nodes) and not nodes):
         return {}
-    require(OmegaConf.is_dict(nodes), key, _plain(nodes), f"presets by name, such as {key}=[...], or null")
+    require(OmegaConf.is_dict(nodes), key, plain(nodes), f"presets by name, such as {key}=[...], or null")
     for name, node in nodes.items():
         fits = node is None or _is_node(node)
-        require(fits, f"{key}.{name}", _plain(node), "null, or a mapping with a _target_")
+        require(fits, f"{key}.{name}", plain(node), "null, or a mapping with a _target_")
     return {str(name): nodes[name] for name in nodes}
 
 
@@ -138,16 +139,12 @@ def _is_node(value: Any) -> bool:
     return OmegaConf.is_dict(value) and isinstance(value.get("_target_"), str)
 
 
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
-
-
 def _check_stopping(config: DictConfig) -> None:
     """A callback that watches the monitored metric watches it the same way round."""
     for name, node in check_collection(config, "callbacks").items():
         if node is not None and node.get("monitor") == config.monitor.metric and "mode" in node:
             key, mode = f"callbacks.{name}.mode", config.monitor.mode
-            require(node.mode == mode, key, _plain(node.mode), f"{mode}, as monitor.mode for the same metric")
+            require(node.mode == mode, key, plain(node.mode), f"{mode}, as monitor.mode for the same metric")
 
 
 def _check_start(path: str) -> None:

@@ -178,8 +178,8 @@ def _check_record(record: Record) -> None:
     names = {"name": record.name, "run_id": record.run_id, "data.content": record.data.get("content")}
     for key, value in names.items():
         pattern = r"[^/\\\0]+(/[^/\\\0]+)*" if key == "name" else r"[\w.-]+"
-        plain = isinstance(value, str) and re.fullmatch(pattern, value) is not None and ".." not in value.split("/")
-        require(value is None or plain, f"record.json: {key}", value, "a name, which is no path to elsewhere")
+        is_plain = isinstance(value, str) and re.fullmatch(pattern, value) is not None and ".." not in value.split("/")
+        require(value is None or is_plain, f"record.json: {key}", value, "a name, which is no path to elsewhere")
 
 
 def _renamed(key: str, value: str) -> str:
@@ -243,11 +243,11 @@ def _mapped(value: Any, change: Callable[[str, str], str], key: str = "", *, ski
 
 def _texts(plain: Any) -> Iterator[tuple[str, str]]:
     """Every text with its key; keys are texts as well."""
-    found: list[tuple[str, str]] = []
+    texts: list[tuple[str, str]] = []
 
     def note(key: str, text: str) -> str:
-        found.append((key, text))
+        texts.append((key, text))
         return text
 
     _mapped(plain, note)
-    return iter(found)
+    return iter(texts)

@@ -44,9 +44,9 @@ def sweep(config: DictConfig) -> None:
     table = job_table(search)
     job = Job.of(search.base)
     data, module = check(job)
-    for place, objective in enumerate(search.objectives):
+    for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
-            check_measured(f"sweep.objectives[{place}].metric", objective.metric, module, data)
+            check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     study = search.study(anew=config.rerun)
     _describe(study, search, provenance)

@@ -100,21 +100,21 @@ def admitted_class(target: Any, key: str, trusted: Sequence[str] = ()) -> type:
     packages = [package for package in ("hallmark", *trusted) if target.startswith(f"{package}.")]
     if not packages:
         raise error
-    found = _class_at(target, error)
-    if not any(found.__module__ == package or found.__module__.startswith(f"{package}.") for package in packages):
+    built = _class_at(target, error)
+    if not any(built.__module__ == package or built.__module__.startswith(f"{package}.") for package in packages):
         raise error
-    return found
+    return built
 
 
 def _class_at(target: str, error: SettingError) -> type:
     module, _, name = target.rpartition(".")
     try:
-        found = getattr(import_module(module), name, None)
+        attribute = getattr(import_module(module), name, None)
     except ImportError as cause:
         raise SettingError(error.key, target, f"{error.expected}; it cannot be imported ({cause})") from cause
-    if not isinstance(found, type):
+    if not isinstance(attribute, type):
         raise error
-    return found
+    return attribute
 
 
 def _advice(target: Any) -> str:

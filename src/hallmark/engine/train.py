@@ -335,12 +335,12 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
     nodes = [node for node in job.config.callbacks.values() if node is not None]
     configured = [build(node, Callback, trusted=job.trusted) for node in nodes]
     stop = GracefulStop(run.last)
-    own = [
+    always = [
         StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),
         FiniteLoss(job.config.monitor.metric), StayStopped(), stop,
     ]  # fmt: skip
     judges = [Judge(job.config.monitor.metric, hopeless, stop)] if hopeless else []
-    return best, [*configured, *own, *judges, best, last]
+    return best, [*configured, *always, *judges, best, last]
 
 
 def read_history(run: Run) -> pd.DataFrame:

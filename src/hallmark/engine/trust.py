@@ -55,8 +55,8 @@ class Trust:
         """Raise `SettingError` where `value` is an address of neither this machine nor a trusted host."""
         if "://" not in value:
             return
-        found = _ADDRESS.fullmatch(value.strip())
-        host = found[1].lower() if found else None
+        match = _ADDRESS.fullmatch(value.strip())
+        host = match[1].lower() if match else None
         if host in _LOOPBACK or host in self.hosts:
             return
         advice = f": trusted_hosts=[{host}] on the command line, if you trust it" if host else ""

@@ -53,8 +53,8 @@ def verify(path: Path) -> Verified:
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             raise ValueError(f"{path}: whole, but not a release ({printable(kind + cause)})") from error
     if problems:
-        shown = "".join(f"\n  {problem}" for problem in problems)
-        raise ValueError(f"{path}: whole, but it does not agree with itself:{shown}")
+        lines = "".join(f"\n  {problem}" for problem in problems)
+        raise ValueError(f"{path}: whole, but it does not agree with itself:{lines}")
     return counts
 
 

@@ -244,10 +244,10 @@ def _unreadable(entry: ZipInfo) -> str | None:
 
 
 def _check_space(archive: ZipFile, path: Path, folder: Path) -> None:
-    there = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(there).free
+    existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+    size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(existing).free
     if size > free:
-        raise ArchiveError(f"{path}: refused, because it unpacks to {size:,} bytes; {free:,} are free in {there}")
+        raise ArchiveError(f"{path}: refused, because it unpacks to {size:,} bytes; {free:,} are free in {existing}")
 
 
 def _manifest(archive: ZipFile, root: str) -> dict[str, str]:

@@ -11,15 +11,15 @@ from filelock import FileLock, Timeout
 def holding(lock: Path, refusal: Callable[[], Exception], *, seconds: float = 0) -> Iterator[None]:
     """Hold `lock`; raise `refusal()` where another process holds it for more than `seconds`."""
     lock.parent.mkdir(parents=True, exist_ok=True)
-    own = FileLock(lock, timeout=seconds)
+    file_lock = FileLock(lock, timeout=seconds)
     try:
-        own.acquire()
+        file_lock.acquire()
     except Timeout:
         raise refusal() from None
     try:
         yield
     finally:
-        own.release()
+        file_lock.release()
 
 
 def is_held(lock: Path) -> bool:

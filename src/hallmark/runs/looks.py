@@ -44,12 +44,12 @@ class LabelledRows:
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str]]) -> Self:
         """From (content, split) of each row."""
-        test, rest = set[bytes](), set[bytes]()
+        test, remaining = set[bytes](), set[bytes]()
         for content, split in rows:
             if split != _UNLABELLED:
                 row = hashlib.blake2b(content.encode(), digest_size=_HASH_BYTES).digest()
-                (test if split == TEST else rest).add(row)
-        return cls(frozenset(test), frozenset(rest - test))
+                (test if split == TEST else remaining).add(row)
+        return cls(frozenset(test), frozenset(remaining - test))
 
     @classmethod
     def read(cls, directory: Path) -> Self | None:
@@ -147,7 +147,9 @@ class Look:
         known = [subject.metrics for subject in self.runs if subject.metrics]
         if self.completed is None or not known:
             return {}
-        return {task: {name: _mean([one[task][name] for one in known]) for name in known[0][task]} for task in known[0]}
+        return {
+            task: {name: _mean([each[task][name] for each in known]) for name in known[0][task]} for task in known[0]
+        }
 
     @property
     def rows(self) -> LabelledRows | None:
@@ -158,15 +160,15 @@ class Look:
 
     def covers(self, runs: Sequence["Run"]) -> bool:
         """Whether it was complete and at these very runs, whatever others it was at as well."""
-        seen = {subject.identity for subject in self.runs}
-        return self.completed is not None and all(Subject.of(run).identity in seen for run in runs)
+        identities = {subject.identity for subject in self.runs}
+        return self.completed is not None and all(Subject.of(run).identity in identities for run in runs)
 
     def __str__(self) -> str:
         first = self.runs[0]
         who = f"{first.directory} (run {first.run_id}, checkpoint {first.checkpoint[:12]})"
-        others = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
+        more = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
         reason = f", reason: {self.reason}" if self.reason else ""
-        return f"{self.opened} on {self.host} by {who}{others}: {_scores(self)}{reason}"
+        return f"{self.opened} on {self.host} by {who}{more}: {_scores(self)}{reason}"
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def earlier_looks(
     if rows is None or not rows.test:
         return Earlier(same)
     overlapping = []
-    seen, known = set[bytes](), set[bytes]()
+    tested, known = set[bytes](), set[bytes]()
     for look in family:
         if look.content == content or (theirs := look.rows) is None:
             continue
@@ -210,11 +212,11 @@ def earlier_looks(
         if known_here:
             overlapping.append(look)
             known |= known_here
-            seen |= rows.test & theirs.test
+            tested |= rows.test & theirs.test
     n = len(rows.test)
-    second = len(seen) >= SEEN_SHARE * n or len(known) >= SAME_SHARE * n
+    second = len(tested) >= SEEN_SHARE * n or len(known) >= SAME_SHARE * n
     counted = [look for look in family if look in same or look in overlapping] if second else same
-    return Earlier(counted, n, len(seen), len(known))
+    return Earlier(counted, n, len(tested), len(known))
 
 
 def read_looks(path: Path) -> list[Look]:

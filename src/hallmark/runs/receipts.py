@@ -111,5 +111,5 @@ def _files(folder: Path) -> list[Path]:
 
 def _writable(folder: Path) -> bool:
     """Whether receipts can be written there: the folder is there, or the outputs that it belongs to."""
-    there = folder if folder.is_dir() else folder.parent
-    return there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+    existing = folder if folder.is_dir() else folder.parent
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -106,13 +106,13 @@ class _Receipts:
         name, content = record["name"], record.get("data", {}).get("content")
         if content is None:
             return False
-        place = (directory.parent, name, record.get("seals"))
-        if place not in self._folders:
-            self._folders[place] = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
-        folders = self._folders[place]
+        key = (directory.parent, name, record.get("seals"))
+        if key not in self._folders:
+            self._folders[key] = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
+        folders = self._folders[key]
         if (folders, name, content) not in self._contents:
-            there = any(file.exists() for file in folders.files_of(name, content))
-            self._contents[folders, name, content] = there
+            exists = any(file.exists() for file in folders.files_of(name, content))
+            self._contents[folders, name, content] = exists
         if self._contents[folders, name, content]:
             return True
         if (folders, name) not in self._looks:
@@ -179,10 +179,10 @@ def _set(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     wanted = metric or repeats["metric"]
     places = [directory / member["directory"] for member in repeats["members"]]
     measured = places if (directory / "metrics.json").exists() else []
-    found = [_found(_read_if_there(place / "metrics.json"), wanted) for place in measured]
+    found = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
     values = [value for value in found if value is not None]
-    members = [(place, _read_if_there(place / "record.json")) for place in places]
-    tests = {receipts.state(place, record, {}) for place, record in members if record}
+    members = [(folder, _read_if_there(folder / "record.json")) for folder in places]
+    tests = {receipts.state(folder, record, {}) for folder, record in members if record}
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.locks import holding, is_held
 from hallmark.runs.looks import (
@@ -194,7 +195,7 @@ def seal_of(run: Run, *more: Run) -> Seal:
     content = run.record.data.get("content")
     if content is None:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")
-    config = OmegaConf.load(run.directory / "config.yaml")
+    config = load_config(run.directory / FILE)
     folder = _folder(run, config)
     made_under = run.record.seals or str(absolute_folder(Path(config.paths.outputs), config.paths.get("seals")))
     folders = ReceiptFolders.of(
@@ -245,8 +246,8 @@ def _listed(looks: Sequence[Look]) -> str:
     return "".join(f"\n  {look}" for look in looks)
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part} ({part / whole:.1%})"
+def _share(part: int, total: int) -> str:
+    return f"{part} ({part / total:.1%})"
 
 
 def _now() -> str:

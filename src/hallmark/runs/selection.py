@@ -55,7 +55,7 @@ def _candidates(folder: Path, *, sets: bool) -> list[_Candidate]:
             if directory.resolve() in members:
                 continue
             (entry,) = [
-                one for one in find_entries([directory]) if one.kind == kind and one.directory == str(directory)
+                each for each in find_entries([directory]) if each.kind == kind and each.directory == str(directory)
             ]
             raw = read_json(file) if entry.state != "unreadable" else {}
             members |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
@@ -88,18 +88,20 @@ def _facts(entry: Entry) -> list[str]:
 
 
 def _differences(values: dict[str, Any], keys: Sequence[str]) -> list[str]:
-    own = [f"{key}={values[key]}" for key in keys if key in values and key != "repeat"]
-    return own if len(own) <= _MOST else [*own[:_MOST], f"{len(own) - _MOST} more settings"]
+    settings = [f"{key}={values[key]}" for key in keys if key in values and key != "repeat"]
+    return settings if len(settings) <= _MOST else [*settings[:_MOST], f"{len(settings) - _MOST} more settings"]
 
 
 def _settings(directory: Path) -> dict[str, Any]:
     """Settings that can change the result, by dotted key, as they are stored; {} where there are none."""
     from omegaconf import OmegaConf  # not needed where the folder holds one result
 
-    path = directory / "config.yaml"
+    from hallmark.runs.configuration import FILE, load_config
+
+    path = directory / FILE
     if not path.exists():
         return {}
-    stored = OmegaConf.to_container(OmegaConf.load(path))
+    stored = OmegaConf.to_container(load_config(path))
     assert isinstance(stored, dict)
     return _flat(relevant_settings({str(key): value for key, value in stored.items()}), "")
 

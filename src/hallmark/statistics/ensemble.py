@@ -46,7 +46,7 @@ def mean_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def _by_row(table: pd.DataFrame, keys: pd.MultiIndex) -> list[object]:
     """Probabilities of each row of `keys`."""
-    own = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))
-    if len(own) != len(keys) or not own.is_unique or not own.sort_values().equals(keys.sort_values()):
+    row_keys = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))
+    if len(row_keys) != len(keys) or not row_keys.is_unique or not row_keys.sort_values().equals(keys.sort_values()):
         raise ValueError("the models were asked about different rows, so their predictions have no mean")
-    return table["probabilities"].to_numpy()[own.get_indexer(keys)].tolist()
+    return table["probabilities"].to_numpy()[row_keys.get_indexer(keys)].tolist()

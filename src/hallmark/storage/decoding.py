@@ -53,9 +53,13 @@ def decode(raw: bytes) -> DecodedText:
         if raw.startswith(mark):
             return _marked(raw.removeprefix(mark), encoding)
     if b"\0" in raw:
-        rest = raw.replace(b"\0", b"")
+        without_nuls = raw.replace(b"\0", b"")
         # Half of the bytes of ASCII in UTF-16 are NULs; fewer among letters are damage, though they may read as hanzi.
-        damaged = len(rest) > 0.6 * len(raw) and rest.isascii() and not any(map(_is_odd, rest.decode()))
+        damaged = (
+            len(without_nuls) > 0.6 * len(raw)
+            and without_nuls.isascii()
+            and not any(map(_is_odd, without_nuls.decode()))
+        )
         return (None if damaged else _wide(raw)) or _with_nuls(raw)
     text = _strict(raw, "utf-8")
     if text is None:
@@ -95,8 +99,10 @@ def _wide(raw: bytes) -> DecodedText | None:
               if (share := _ordinary(text)) >= _CERTAIN}  # fmt: skip
     if not shares:
         return None
-    best, *others = sorted(shares, key=lambda encoding: -shares[encoding])
-    doubt = f"read as {best}; it is ordinary text in {others[0]} as well" if others and not plain[best] else ""
+    best, *alternatives = sorted(shares, key=lambda encoding: -shares[encoding])
+    doubt = (
+        f"read as {best}; it is ordinary text in {alternatives[0]} as well" if alternatives and not plain[best] else ""
+    )
     return DecodedText(texts[best], best, doubt)
 
 
@@ -171,8 +177,8 @@ def _is_common(char: str) -> bool:
     return 0xB0 <= _lead(char, "gb2312") <= 0xD7 or 0xA4 <= _lead(char, "big5") <= 0xC6
 
 
-def _around(text: str, place: int) -> str:
-    return text[max(0, place - 1) : place] + text[place + 1 : place + 2]
+def _around(text: str, position: int) -> str:
+    return text[max(0, position - 1) : position] + text[position + 1 : position + 2]
 
 
 def _ordinary(text: str) -> float:
@@ -195,18 +201,18 @@ def _ordinary(text: str) -> float:
 
 def _share(text: str, is_expected: Callable[[str, int], bool]) -> float:
     """Share of the characters of `text` beyond ASCII that stand where they are expected."""
-    places = [place for place, char in enumerate(text) if char >= "\x80" or _is_odd(char)]
-    return sum(is_expected(text, place) for place in places) / len(places) if places else 0.0
+    positions = [position for position, char in enumerate(text) if char >= "\x80" or _is_odd(char)]
+    return sum(is_expected(text, position) for position in positions) / len(positions) if positions else 0.0
 
 
 def _chinese(text: str, encoding: str, common: range) -> float:
     """Most hanzi are of the first level of a set, and others stand beside hanzi or kana."""
 
-    def is_expected(text: str, place: int) -> bool:
-        char = text[place]
+    def is_expected(text: str, position: int) -> bool:
+        char = text[position]
         if char == "\ufffd" or _is_odd(char) or "\uff61" <= char <= "\uff9f":
             return False
-        return not _is_hanzi(char) or _lead(char, encoding) in common or any(map(_is_cjk, _around(text, place)))
+        return not _is_hanzi(char) or _lead(char, encoding) in common or any(map(_is_cjk, _around(text, position)))
 
     share = _share(text, is_expected)
     hanzi = list(filter(_is_hanzi, text))
@@ -226,29 +232,29 @@ def _big5(text: str) -> float:
 
 
 def _japanese(text: str) -> float:
-    share = _share(text, lambda text, place: _is_cjk(text[place]) and not "\uff61" <= text[place] <= "\uff9f")
+    share = _share(text, lambda text, position: _is_cjk(text[position]) and not "\uff61" <= text[position] <= "\uff9f")
     return share * any(map(_is_kana, text))
 
 
 def _korean(text: str) -> float:
-    share = _share(text, lambda text, place: _is_korean(text[place]) or "\u3000" <= text[place] <= "\u303f")
+    share = _share(text, lambda text, position: _is_korean(text[position]) or "\u3000" <= text[position] <= "\u303f")
     return share * (sum(map(_is_korean, text)) > 3)
 
 
 def _damaged_utf8(text: str) -> float:
-    return _share(text, lambda text, place: text[place] != "\ufffd" and not _is_odd(text[place]))
+    return _share(text, lambda text, position: text[position] != "\ufffd" and not _is_odd(text[position]))
 
 
 def _western(text: str) -> float:
     """Accented letters within words of ASCII letters, and signs that stand alone."""
 
-    def is_expected(text: str, place: int) -> bool:
-        char, around = text[place], _around(text, place)
+    def is_expected(text: str, position: int) -> bool:
+        char, around = text[position], _around(text, position)
         if char in _TYPOGRAPHIC:
-            return not any(other > "\x7f" and other not in _TYPOGRAPHIC for other in around)
-        if not char.isalpha() or (char.isupper() and place > 0 and text[place - 1].islower()):
+            return not any(neighbor > "\x7f" and neighbor not in _TYPOGRAPHIC for neighbor in around)
+        if not char.isalpha() or (char.isupper() and position > 0 and text[position - 1].islower()):
             return False
-        before, after = (takewhile(str.isalpha, part) for part in (text[:place][::-1], text[place + 1 :]))
+        before, after = (takewhile(str.isalpha, part) for part in (text[:position][::-1], text[position + 1 :]))
         word = [*before, *after]
         return any(map(str.isascii, word)) or (char in "àèéóôÀÉ" and not word)
 
@@ -261,12 +267,12 @@ def _cyrillic(text: str) -> float:
     def is_cyrillic(char: str) -> bool:
         return "\u0400" <= char <= "\u045f"
 
-    def is_expected(text: str, place: int) -> bool:
-        char, around = text[place], _around(text, place)
+    def is_expected(text: str, position: int) -> bool:
+        char, around = text[position], _around(text, position)
         if char in _TYPOGRAPHIC:
             return not any(map(is_cyrillic, around)) or not around[0].isspace()
-        in_case = char.islower() or not (place > 0 and text[place - 1].islower())
-        return is_cyrillic(char) and in_case and all(is_cyrillic(other) for other in around if other.isalpha())
+        in_case = char.islower() or not (position > 0 and text[position - 1].islower())
+        return is_cyrillic(char) and in_case and all(is_cyrillic(neighbor) for neighbor in around if neighbor.isalpha())
 
     words = "".join(char if is_cyrillic(char) else " " for char in text).split()
     return _share(text, is_expected) * any(len(word) > 2 for word in words)
@@ -290,6 +296,6 @@ def _alternative(raw: bytes, text: str) -> str:
     if raw.isascii() or max(text) > "\u07ff":  # three bytes of UTF-8 are hardly ever two of GB18030
         return ""
     chinese = _strict(raw, "gb18030")
-    foreign = [place for place, char in enumerate(text) if char > "\x7f"]
-    in_word = any(text[place].isalpha() and any(map(str.isalpha, _around(text, place))) for place in foreign)
+    foreign = [position for position, char in enumerate(text) if char > "\x7f"]
+    in_word = any(text[position].isalpha() and any(map(str.isalpha, _around(text, position))) for position in foreign)
     return "gb18030" if chinese is not None and not in_word and _gb18030(chinese) >= _CERTAIN else ""

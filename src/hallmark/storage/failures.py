@@ -27,8 +27,8 @@ def sentence(error: BaseException) -> str | None:
     outside of a fit and of a prediction. So a module's own training step, a library, and a user's class keep their
     tracebacks.
     """
-    said = _of_settings(error) or next(filter(None, map(_of_the_machine, _chain(error))), None)
-    return None if said is None else redacted("\n".join([said, *getattr(error, "__notes__", [])]))
+    message = _of_settings(error) or next(filter(None, map(_of_the_machine, _chain(error))), None)
+    return None if message is None else redacted("\n".join([message, *getattr(error, "__notes__", [])]))
 
 
 def printable(error: BaseException) -> str:
@@ -58,10 +58,10 @@ def _is_hallmark(module: str) -> bool:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """`error` and what it was raised from or while handling."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     link: BaseException | None = error
-    while link is not None and id(link) not in seen:
-        seen.add(id(link))
+    while link is not None and id(link) not in visited:
+        visited.add(id(link))
         yield link
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
 

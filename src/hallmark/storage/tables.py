@@ -172,7 +172,9 @@ def _body(path: Path, rows: Iterator[Row], head: list[str]) -> Iterator[Row]:
     if not wrong:
         return
     line, row = wrong[0]
-    found = f"{len(row)} ({', '.join(row)[:80]})" if any(map(str.strip, row)) else "a blank line"
+    content = f"{len(row)} ({', '.join(row)[:80]})" if any(map(str.strip, row)) else "a blank line"
     later = ", ".join(str(number) for number, _ in wrong[1 : _SHOWN + 1])
     more = f"; likewise in line {later}{' and others' if len(wrong) > _SHOWN + 1 else ''}" if later else ""
-    raise TableError(f"{path}, line {line}: expected {len(head)} fields ({', '.join(head)[:120]}); found {found}{more}")
+    raise TableError(
+        f"{path}, line {line}: expected {len(head)} fields ({', '.join(head)[:120]}); found {content}{more}"
+    )

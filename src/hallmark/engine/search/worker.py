@@ -84,8 +84,8 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
     except Exception as error:
         say(printable(error))
         notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
-        said = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
-        study.fail(trial.number, said)
+        message = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
+        study.fail(trial.number, message)
 
 
 def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopeless | None) -> list[float]:

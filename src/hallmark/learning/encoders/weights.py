@@ -207,4 +207,7 @@ def _first_line(error: object) -> str:
     if not any(word in text for word in _ADVICE):
         return lines[0][:200] if lines else type(error).__name__
     sentences = [sentence for line in lines for sentence in re.split(r"(?<=[.:])\s+", line)]
-    return next((one[:200] for one in sentences if not any(word in one for word in _ADVICE)), type(error).__name__)
+    return next(
+        (sentence[:200] for sentence in sentences if not any(word in sentence for word in _ADVICE)),
+        type(error).__name__,
+    )

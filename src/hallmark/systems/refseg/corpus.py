@@ -106,8 +106,8 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     if rows:
         samples["image_digest"] = [digests[position] for position in samples["image"]]
         samples["content"] = row_contents(samples)
-        said = zip(samples["image_digest"], samples["sentence"], strict=True)
-        samples["source"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in said]
+        keys = zip(samples["image_digest"], samples["sentence"], strict=True)
+        samples["source"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in keys]
     return Corpus(samples, images, pictures, scans["thumbnail"])
 
 

@@ -252,11 +252,11 @@ class LoopModule(ReadyModule):
         if self._directory is None or not all(scene.keeps for scene in batch):
             return None
         ids = [expression.id for scene in batch for expression in scene.expressions]
-        asked = {
+        key = {
             "ids": ids, "scenes": [scene.digest for scene in batch], "model": self._identity,
             "temperature": self.temperature, **asdict(self.thresholds), "for": self._answer.__name__,
         }  # fmt: skip
-        return self._directory / "partial" / f"{digest(asked)}.json"
+        return self._directory / "partial" / f"{digest(key)}.json"
 
     def _seen(self, batch: Sequence[Scene], spent: Spent) -> list[Seen]:
         with spent.on("propose"):

@@ -106,10 +106,10 @@ class ParquetPictures(Pictures):
             except _DAMAGED as error:
                 raise OSError(f"{file}: row {position} cannot be read: {error}") from error
         file = self._groups[place][0]
-        found = _image_bytes(self._held[1][position - int(self._ends[place])], file)
-        if found is None:
+        image = _image_bytes(self._held[1][position - int(self._ends[place])], file)
+        if image is None:
             raise OSError(f"{file}: row {position} has no image")
-        return found
+        return image
 
     def contents(self) -> Iterator[bytes | None]:
         for file in self.files:

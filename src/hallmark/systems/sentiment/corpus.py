@@ -90,17 +90,17 @@ def usable_extra_rows(
         file: its name, for `problems`.
         known_ids: of all other rows.
     """
-    kept = []
+    usable = []
     for row_id, target in zip(table["id"].tolist(), table["target"].tolist(), strict=True):
         if target not in classes:
             detail = f"{file}: {row_id} has the tag {target!r}; known: {', '.join(classes)}"
-            kept.append(problems.add(row_id, "unknown_tag", detail))
+            usable.append(problems.add(row_id, "unknown_tag", detail))
         elif row_id in known_ids:
-            kept.append(problems.add(row_id, "duplicate_id", f"{file}: {row_id} is listed more than once"))
+            usable.append(problems.add(row_id, "duplicate_id", f"{file}: {row_id} is listed more than once"))
         else:
-            kept.append(True)
+            usable.append(True)
         known_ids.add(row_id)
-    rows = _with_digests(table[np.array(kept, bool)], [Path(path) for path in table["image"][kept]], problems)
+    rows = _with_digests(table[np.array(usable, bool)], [Path(path) for path in table["image"][usable]], problems)
     scans = scan_images([Path(path) for path in rows["image"]], rows["image_digest"].tolist(), cache)
     readable = _readable(rows.assign(info_path=rows["image"]), scans, problems)
     rows, scans = rows[readable].reset_index(drop=True), scans[readable]
@@ -122,8 +122,8 @@ def _read_list(folder: Path, name: str, classes: list[str], problems: Problems) 
         problems.add("", "uncertain_encoding", listed.doubt)
     table = listed.cells
     named = table["guid"] != ""
-    for place in np.flatnonzero(~named):
-        problems.add("", "empty_id", f"{path}, line {listed.lines[place]}: no guid")
+    for position in np.flatnonzero(~named):
+        problems.add("", "empty_id", f"{path}, line {listed.lines[position]}: no guid")
     table = table[named]
     known = table["tag"].isin([*classes, "null", ""])
     for row_id, tag in table.loc[~known, ["guid", "tag"]].to_numpy().tolist():
@@ -186,16 +186,16 @@ def _with_images(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.Dat
 
 
 def _with_digests(rows: pd.DataFrame, paths: Sequence[Path], problems: Problems) -> pd.DataFrame:
-    digests, kept = [], []
+    digests, usable = [], []
     for row_id, path in zip(rows["id"], paths, strict=True):
         try:
             digests.append(digest_bytes(read_regular(path)))
-            kept.append(True)
+            usable.append(True)
         except UnreadableFileError as error:
             kind = "missing_image" if isinstance(error, MissingFileError) else "unreadable_image"
             digests.append(_NO_FILE)
-            kept.append(problems.add(row_id, kind, str(error)))
-    return rows.assign(image_digest=digests)[np.array(kept, bool)].reset_index(drop=True)
+            usable.append(problems.add(row_id, kind, str(error)))
+    return rows.assign(image_digest=digests)[np.array(usable, bool)].reset_index(drop=True)
 
 
 def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.ndarray:

@@ -112,13 +112,13 @@ def _rate(t: NDArray, period: float, rounding: float, tolerance: float, likely: 
             return rate
     near = np.arange(-_CANDIDATES, _CANDIDATES + 1)
     rates = [(round(parts / period) + near) / parts for parts in (1, 10)]
-    whole, tenths = (some[(some > 0) & (np.abs(some * period - 1) <= tolerance)].tolist() for some in rates)
+    integers, tenths = (some[(some > 0) & (np.abs(some * period - 1) <= tolerance)].tolist() for some in rates)
 
     def rank(rate: float) -> tuple[int, bool, bool, float]:
         # Fewest stretches first: another rate than the true one has to set its clock again and again.
-        return len(_stretches(t, 1 / rate, rounding)), rate not in whole, rate not in tenths, abs(rate * period - 1)
+        return len(_stretches(t, 1 / rate, rounding)), rate not in integers, rate not in tenths, abs(rate * period - 1)
 
-    return min([*whole, *tenths, 1 / period], key=rank)
+    return min([*integers, *tenths, 1 / period], key=rank)
 
 
 def _explains_ties(rate: float, resolution: float, declared: float | None) -> bool:

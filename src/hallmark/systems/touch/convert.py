@@ -102,9 +102,13 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _refuse_others(path: Path, manifest: pd.DataFrame) -> None:
     if path.is_file():
-        held = read_table(path).cells
-        require(held.equals(manifest.astype(object)), "target", str(path.parent),
-                f"a new folder, or one with these {len(manifest)} recordings; it holds {len(held)} others")  # fmt: skip
+        listed = read_table(path).cells
+        require(
+            listed.equals(manifest.astype(object)),
+            "target",
+            str(path.parent),
+            f"a new folder, or one with these {len(manifest)} recordings; it holds {len(listed)} others",
+        )
 
 
 if __name__ == "__main__":

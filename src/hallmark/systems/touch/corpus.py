@@ -150,15 +150,15 @@ def _windows(parsed: Sequence[Parsed], size: int, step: int, rate: float) -> pd.
     """position (of the recording), number (within it), offset and start (s) of every window."""
     owner = np.repeat(np.arange(len(parsed)), [len(entry.starts) for entry in parsed])
     starts, lengths, seconds = (
-        np.array([number for entry in parsed for number in own(entry)])
-        for own in (attrgetter("starts"), Parsed.lengths, attrgetter("seconds"))
+        np.array([number for entry in parsed for number in measured(entry)])
+        for measured in (attrgetter("starts"), Parsed.lengths, attrgetter("seconds"))
     )
     offsets, stretch = lay_windows(starts, lengths, size, step)
     # A rate that rounded times leave open is the one that all have.
-    own, open_by = (
+    measured, tolerances = (
         np.array([get(entry) for entry in parsed]) for get in (attrgetter("rate"), attrgetter("rate_tolerance"))
     )
-    rates = np.where(np.abs(own - rate) <= open_by * rate, rate, own)
+    rates = np.where(np.abs(measured - rate) <= tolerances * rate, rate, measured)
     into = (offsets - starts[stretch]) / rates[owner[stretch]]
     windows = pd.DataFrame({"position": owner[stretch], "offset": offsets, "start": seconds[stretch] + into})
     return windows.assign(number=windows.groupby("position").cumcount())

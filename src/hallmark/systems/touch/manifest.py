@@ -45,9 +45,9 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
         problems.add(row_id, "duplicate_id", f"{MANIFEST}: {row_id} is listed more than once")
     rows = rows[~repeated].reset_index(drop=True)
     records: list[dict[Any, Any]] = rows.to_dict("records")
-    kept = [all((_has_known_labels(row, classes, problems), _has_files(row, folder, problems))) for row in records]
+    usable = [all((_has_known_labels(row, classes, problems), _has_files(row, folder, problems))) for row in records]
     columns = [*rows.columns, *(f"{column}_digest" for column in _FILES)]
-    rows = pd.DataFrame(records, columns=columns, dtype=object)[pd.Series(kept, dtype=bool)].reset_index(drop=True)
+    rows = pd.DataFrame(records, columns=columns, dtype=object)[pd.Series(usable, dtype=bool)].reset_index(drop=True)
     for task, names in classes.items():
         rows[target_column(task)] = rows[task].where(rows[task].isin(names), None).astype(object)
     return rows
@@ -107,19 +107,19 @@ def _has_known_labels(row: dict[Any, Any], classes: Mapping[str, Sequence[str]],
 
 def _has_files(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
     """Put paths and digests of its files into `row`, "" for those that are not there."""
-    row_id, kept = row["id"], []
+    row_id, usable = row["id"], []
     for column, (missing, unreadable) in _FILES.items():
         name, row[column], row[f"{column}_digest"] = row[column], "", ""
         path = folder / _portable(name)
         if not name and column == "signals":
-            kept.append(problems.add(row_id, missing, f"{MANIFEST}: {row_id} names no signals"))
+            usable.append(problems.add(row_id, missing, f"{MANIFEST}: {row_id} names no signals"))
         elif name:
             try:
                 row[f"{column}_digest"], row[column] = digest_bytes(read_regular(path)), str(path)
             except UnreadableFileError as error:
                 kind = missing if isinstance(error, MissingFileError) else unreadable
-                kept.append(problems.add(row_id, kind, str(error)))
-    return all(kept)
+                usable.append(problems.add(row_id, kind, str(error)))
+    return all(usable)
 
 
 def _portable(name: str) -> str:

@@ -53,8 +53,8 @@ class AnswerCache:
         try:
             stored = read_json(self._path(key))
             answer = Answer.model_validate(stored["answer"])
-            whole = stored["digest"] == digest(answer.model_dump())
-            return answer if whole and parse_answer(answer).query is not None else None
+            intact = stored["digest"] == digest(answer.model_dump())
+            return answer if intact and parse_answer(answer).query is not None else None
         except (OSError, ValueError, TypeError, KeyError, RecursionError, ValidationError):
             return None
 

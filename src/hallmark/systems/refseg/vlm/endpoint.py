@@ -261,8 +261,8 @@ def _check_url(base_url: str) -> None:
     bare = parts.username is None and not parts.query and not parts.fragment
     # The other parts of an address are places where keys are put.
     require(bare, "base_url", "***", "an address without user, password, ? and #; the key comes from key_variable")
-    whole = parts.scheme in PORTS and bool(parts.hostname) and has_port(parts)
-    require(whole, "base_url", base_url, "an address such as https://api.siliconflow.cn/v1")
+    valid = parts.scheme in PORTS and bool(parts.hostname) and has_port(parts)
+    require(valid, "base_url", base_url, "an address such as https://api.siliconflow.cn/v1")
 
 
 def _most_tokens(parameters: Mapping[str, Any]) -> int:
