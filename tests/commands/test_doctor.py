@@ -214,7 +214,7 @@ def test_the_published_encoders_of_the_presets(project):
 
 
 def test_weights_are_there_or_the_ways_to_get_them_are_told_once(monkeypatch, project, tmp_path):
-    def load(node):
+    def load(node, _kind):
         if node.name != "resnet50":
             raise MissingWeightsError(f"model {node.name}", "not cached. At all")
 
