@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: env lock train test test-fast lint clean
+.PHONY: env lock train test test-fast kills lint clean
 
 # The environment, from the package index alone: about 3 minutes and 7 GB on a fresh Linux machine. Every byte is
 # compared with requirements.txt. What builds a package from source comes first, from the same file; nothing else is
@@ -39,7 +39,7 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"
 
-# Kill every command at each of its changes of files, and fill disks; writes docs/results/kills.md.
+# Kill commands at each of their changes of files (a sweep at some), and fill disks; writes docs/results/kills.md.
 kills: env
 	$(BIN)/python -m tests.kills
 

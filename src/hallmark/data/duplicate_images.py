@@ -82,9 +82,9 @@ def near_duplicates(thumbnails: Thumbnails) -> NDArray:
 
     Candidates are all pairs whose pHashes, one of them also of the mirror image, differ in at most 10 of 64 bits. Of
     these count the ones whose luma correlates by .97 (by .95 at 6 bits or less, and after a crop of up to 4 % at each
-    edge) and whose colors agree unless one is gray, and the ones whose pixels are all but equal. Flat pictures share a
-    hash whatever their color, and are compared by color alone. Of a crowd of more than 64 that are alike not all pairs
-    are listed, but all are linked.
+    edge; always by .97 for a mirror image) and whose colors agree unless one is gray, and the ones at 6 bits or less
+    whose pixels are all but equal. Flat pictures share a hash whatever their color, and are compared by color alone. Of
+    a crowd of more than 64 that are alike not all pairs are listed, but all are linked.
     """
     if not len(thumbnails):
         return np.empty((0, 2), int)

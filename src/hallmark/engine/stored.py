@@ -64,10 +64,12 @@ def remember(digest: str) -> None:
 
 
 def is_remembered(text: str) -> bool:
+    """Whether this process, or the one that started it, composed `text`."""
     return text_digest(text) in _composed
 
 
 def text_digest(text: str) -> str:
+    """Hash by which the text of a configuration is known again."""
     return digest_bytes(text.encode())
 
 

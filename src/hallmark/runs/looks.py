@@ -77,6 +77,7 @@ def hashes_to_text(hashes: Iterable[bytes]) -> str:
 
 
 def hashes_from_text(text: str) -> frozenset[bytes]:
+    """What `hashes_to_text` was given; raises ValueError where the text is damaged."""
     packed = b64decode(text, validate=True)
     if len(packed) % _HASH_BYTES:
         raise ValueError(f"{len(packed)} bytes are no whole number of row hashes")
@@ -101,6 +102,7 @@ class Subject:
 
     @classmethod
     def of(cls, run: "Run") -> "Subject":
+        """`run` as it lies on the disk, without metrics."""
         assert run.record is not None
         return cls(
             str(run.directory), run.record.run_id, checkpoint=_model_of(run),
@@ -153,7 +155,7 @@ class Look:
 
     @property
     def rows(self) -> LabelledRows | None:
-        """Raises ValueError where they are damaged."""
+        """Hashes of the data set's labelled rows, None where unknown; raises ValueError where they are damaged."""
         if self.test_rows is None or self.other_rows is None:
             return None
         return LabelledRows(hashes_from_text(self.test_rows), hashes_from_text(self.other_rows))

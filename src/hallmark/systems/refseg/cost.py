@@ -21,6 +21,7 @@ class Spent:
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
+        """Add the time that the block takes to `stage`."""
         begun = time.perf_counter()
         yield
         self.seconds[stage] += time.perf_counter() - begun

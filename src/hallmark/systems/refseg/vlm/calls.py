@@ -34,6 +34,7 @@ class CallCounts:
 
     @classmethod
     def of(cls, rewrites: Iterable[Rewrite]) -> "CallCounts":
+        """Those that led to `rewrites`."""
         answers = list(rewrites)
         return cls(
             requests=len(answers),
