@@ -15,7 +15,7 @@ from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
 from benchmarks.timing import alternate
-from hallmark.data.images import decoded_images
+from hallmark.data.images import SquareCrop, decoded_images
 from hallmark.storage.hashing import digest_file
 
 SIZE, BATCH, LIMIT = 224, 32, 600
@@ -42,7 +42,7 @@ def main() -> None:
         transform = v2.Compose([v2.PILToTensor(), v2.Resize(SIZE, antialias=True), v2.CenterCrop(SIZE)])
         plain = DataLoader(ImageFolder(str(root.parent), transform), BATCH)
         digests = [digest_file(path) for path in paths]
-        cached = decoded_images(paths, digests, SIZE, Path(scratch) / "cache")
+        cached = decoded_images(paths, digests, SquareCrop(SIZE), Path(scratch) / "cache")
 
         def read_cached() -> None:
             for start in range(0, len(paths), BATCH):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hallmark.data.images import decoded_images, perceptual_hashes, read_image, scan_images, square_pixels
+from hallmark.data.images import SquareCrop, decoded_images, perceptual_hashes, read_image, scan_images
 from hallmark.storage.hashing import digest_file
 
 Picture = Callable[..., Image.Image]
@@ -227,26 +227,28 @@ def test_scans_are_kept_by_content(tmp_path: Path, picture: Picture) -> None:
     assert len(scan_images([], [], tmp_path / "cache")) == 0
 
 
-def test_square_pixels_resize_the_shorter_side_and_crop_the_centre() -> None:
+def test_a_square_crop_resizes_the_shorter_side_and_crops_the_center() -> None:
     image = Image.new("RGB", (60, 20), RED)
     image.paste(GREEN, (20, 0, 40, 20))
-    pixels = square_pixels(image, 10)
+    pixels = SquareCrop(10)(image)
     assert pixels.shape == (3, 10, 10) and pixels.dtype == np.uint8
     assert (pixels[1, :, 2:8] > 240).all() and (pixels[0, :, 2:8] < 15).all()
 
 
-def test_decoded_images_equal_direct_decoding_and_are_cached_by_size(tmp_path: Path, picture: Picture) -> None:
+def test_decoded_images_equal_direct_decoding_and_are_cached_by_transform(tmp_path: Path, picture: Picture) -> None:
     paths = [tmp_path / f"{seed}.png" for seed in range(3)]
     for seed, path in enumerate(paths):
         picture(seed).save(path)
     keys = [digest_file(path) for path in paths]
-    expected = np.stack([square_pixels(read_image(path), 24) for path in paths])
-    small = decoded_images(paths, keys, 24, tmp_path / "cache")
+    expected = np.stack([SquareCrop(24)(read_image(path)) for path in paths])
+    small = decoded_images(paths, keys, SquareCrop(24), tmp_path / "cache")
     np.testing.assert_array_equal(small.take([2, 0, 1]), expected[[2, 0, 1]])
-    assert decoded_images(paths, keys, 32, tmp_path / "cache")[0].shape == (3, 32, 32)
+    assert decoded_images(paths, keys, SquareCrop(32), tmp_path / "cache")[0].shape == (3, 32, 32)
     for path in paths:
         path.unlink()
-    np.testing.assert_array_equal(decoded_images(paths, keys, 24, tmp_path / "cache").take([0]), expected[[0]])
+    np.testing.assert_array_equal(
+        decoded_images(paths, keys, SquareCrop(24), tmp_path / "cache").take([0]), expected[[0]]
+    )
 
 
 def test_perceptual_hash_is_64_bits_balanced_and_blind_to_brightness(picture: Picture) -> None:

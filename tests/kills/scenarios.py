@@ -29,7 +29,9 @@ PROJECT = Path(__file__).parents[2]
 _SMALL = ["data.sample.rows=120", "data.sample.unlabelled=20", "callbacks.progress=null"]
 _TEXT = [*_SMALL, "experiment=sentiment_text", "trainer.max_epochs=2", "callbacks.early_stopping=null"]
 _TFIDF = [*_SMALL, "experiment=sentiment_tfidf"]
-_OF_TIME = {"git", "finished", "wall_seconds", "resumed", "started", "opened", "completed", "seconds", "host"}
+_OF_TIME = {
+    "git", "finished", "wall_seconds", "resumed", "started", "command", "opened", "completed", "seconds", "host", "id",
+}  # fmt: skip
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\+\d{2}:\d{2}| UTC)?")
 _DRAWN = {".png", ".pdf", ".log", ".db"}  # compared by name alone
 

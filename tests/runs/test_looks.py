@@ -102,10 +102,10 @@ def test_damaged_hashes_are_refused(text: str) -> None:
         hashes_from_text(text)
 
 
-def test_of_copies_the_one_counts_that_came_furthest() -> None:
+def test_of_copies_the_first_counts() -> None:
     begun = look(None, id="x")
     done = look(None, id="x", completed="2026-01-01T00:01:00+00:00")
-    assert merged([begun, done, begun]) == [done]
+    assert merged([begun, done, begun]) == [begun]
     assert merged([look(None, id="y", second=9), begun]) == [begun, look(None, id="y", second=9)]
 
 

@@ -189,6 +189,20 @@ def test_a_copy_of_an_experiment_under_another_name_is_sealed(make_run: Maker, s
         assert [look.runs[0].run_id for look in receipts_of(renamed)] == ["bbbb"]
 
 
+def test_a_process_that_is_killed_between_two_receipts_is_gone_on_with(run: Run, again: Run) -> None:
+    seal = seal_of(run)
+    with seal.opened([run], reason=None) as look:
+        begun = seal.path.read_bytes()
+        look.record(run, METRICS)
+    seal.path.unlink()  # killed before the first one was written there
+    assert refused(again) == ["aaaa"]
+    seal.path.write_bytes(begun)  # killed before the last one was
+    assert refused(again) == ["aaaa"]
+    look_at(run)
+    assert [look.metrics for look in receipts_of(run)] == [METRICS]
+    assert refused(run) == ["aaaa"]
+
+
 def test_a_damaged_copy_does_not_open_the_seal(run: Run, again: Run) -> None:
     look_at(run)
     (run.directory / "looks.json").write_text('{"looks": [{"opened"')

@@ -2,13 +2,14 @@
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from scipy.fft import dctn
 
 from hallmark.storage.arrays import ArrayStore, Rows
@@ -147,18 +148,42 @@ def perceptual_hashes(thumbnails: NDArray) -> NDArray:
     return low > np.median(low, axis=1, keepdims=True)
 
 
-def decoded_images(paths: Sequence[Path], digests: Sequence[str], size: int, cache: Path) -> Rows:
-    """Pixels uint8 [3, size, size] of each image: shorter side resized (bicubic), centre crop.
+class PixelTransform(Protocol):
+    """From an RGB image to uint8 [3, H, W], the same for every image.
 
-    Decoded once for each content and size, then read from memory maps.
+    Attributes:
+        settings: all that decides the pixels of an image, in plain values.
+    """
+
+    settings: Mapping[str, Any]
+
+    def __call__(self, image: Image.Image, /) -> NDArray: ...
+
+
+class SquareCrop:
+    """The transform of networks that come without one: shorter side to `size` (bicubic), center crop."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.settings: Mapping[str, Any] = {"resize": "shorter side, bicubic", "crop": "center", "size": size}
+
+    def __call__(self, image: Image.Image, /) -> NDArray:
+        """uint8 [3, size, size]."""
+        # As torchvision counts: the longer side rounds down, the margin to the nearest even number of halves.
+        size = [max(self.size, self.size * side // min(image.size)) for side in image.size]
+        left, top = (round((side - self.size) / 2) for side in size)
+        resized = image.resize((size[0], size[1]), Image.Resampling.BICUBIC)
+        return np.asarray(resized.crop((left, top, left + self.size, top + self.size))).transpose(2, 0, 1)
+
+
+def decoded_images(paths: Sequence[Path], digests: Sequence[str], transform: PixelTransform, cache: Path) -> Rows:
+    """Pixels of each image as `transform` gives them.
+
+    Decoded once for each content and settings of the transform, then read from memory maps. Every image is decoded at
+    its full scale, because a JPEG decoded at a smaller one has other pixels.
     """
 
     def compute(positions: Sequence[int]) -> NDArray:
-        return np.stack([square_pixels(read_image(paths[position], draft=2 * size), size) for position in positions])
+        return np.stack([transform(read_image(paths[position])) for position in positions])
 
-    return ArrayStore(cache / "pixels" / digest({"size": size, "fit": "bicubic-centre"})).rows(digests, compute)
-
-
-def square_pixels(image: Image.Image, size: int) -> NDArray:
-    """uint8 [3, size, size]: shorter side to `size` (bicubic), centre crop, as CLIP and timm evaluate."""
-    return np.asarray(ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return ArrayStore(cache / "pixels" / digest({"transform": dict(transform.settings)})).rows(digests, compute)

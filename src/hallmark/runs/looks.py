@@ -247,16 +247,11 @@ def looks_from(raw: Sequence[Mapping[str, Any]]) -> list[Look]:
 
 
 def merged(looks: Iterable[Look]) -> list[Look]:
-    """Each look once, oldest first: of its copies the one that has come furthest."""
-    furthest: dict[str | None, Look] = {}
+    """Each look once, as the first of its copies has it; oldest first."""
+    first: dict[str | None, Look] = {}
     for look in looks:
-        if look.id not in furthest or _progress(look) > _progress(furthest[look.id]):
-            furthest[look.id] = look
-    return sorted(furthest.values(), key=lambda look: look.opened)
-
-
-def _progress(look: Look) -> tuple[bool, int]:
-    return look.completed is not None, sum(subject.metrics is not None for subject in look.runs)
+        first.setdefault(look.id, look)
+    return sorted(first.values(), key=lambda look: look.opened)
 
 
 def _model_of(run: "Run") -> str:

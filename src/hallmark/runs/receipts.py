@@ -76,7 +76,7 @@ class ReceiptFolders:
         )  # fmt: skip
 
     def looks(self, name: str, *, of_others: bool = True) -> list[Look]:
-        """All looks that are known in these folders, oldest first.
+        """All looks that are known in these folders, oldest first; where copies differ, the run's own folder counts.
 
         Args:
             of_others: also those of experiments with another name.
@@ -92,7 +92,7 @@ class ReceiptFolders:
                 except (ValueError, OSError):
                     if file.parent == folder / name:
                         raise
-        return merged([*looks, *self._copies()])  # of two that have come as far, the one in the seals folder counts
+        return merged([*looks, *self._copies()])
 
     def _copies(self) -> Iterator[Look]:
         """The looks that the runs themselves carry; raises ValueError where such a copy is damaged."""

@@ -98,9 +98,14 @@ class Seal:
                 if look is None:
                     if earlier.looks and not reason:
                         raise self._refusal(earlier)
-                    look = self._new_look(subjects, reason)
+                    look = Look(
+                        _now(), platform.node(), shlex.join(sys.argv), reason, subjects, id=uuid.uuid4().hex,
+                        name=self.name, recipe=self.recipe, content=self.content,
+                    )  # fmt: skip
                     earlier.looks.append(look)
                 look.reason = look.reason or reason
+                if self.rows is not None and look.test_rows is None:
+                    look.test_rows, look.other_rows = hashes_to_text(self.rows.test), hashes_to_text(self.rows.rest)
                 self._write(earlier.looks, runs)
             yield OpenLook(look, save=lambda: self._write(earlier.looks, runs))
 
@@ -108,15 +113,6 @@ class Seal:
         return earlier_looks(
             self.folders.looks(self.name), name=self.name, recipe=self.recipe, content=self.content, rows=self.rows
         )
-
-    def _new_look(self, subjects: list[Subject], reason: str | None) -> Look:
-        look = Look(
-            _now(), platform.node(), shlex.join(sys.argv), reason, subjects, id=uuid.uuid4().hex, name=self.name,
-            recipe=self.recipe, content=self.content,
-        )  # fmt: skip
-        if self.rows is not None:
-            look.test_rows, look.other_rows = hashes_to_text(self.rows.test), hashes_to_text(self.rows.rest)
-        return look
 
     def _written(self) -> list[Path]:
         """In an order in which every process locks them, so that one of those that want some of them gets all."""
@@ -158,12 +154,14 @@ class Seal:
         return any(is_held(folder / str(look.name) / f"{look.content}.lock") for folder in self.folders.written)
 
     def _write(self, looks: Sequence[Look], runs: Sequence[Run]) -> None:
+        """Write `looks` into all places, that which counts last: killed before it, the same command goes on."""
         raw = [asdict(look) for look in looks]
         same = [look for look in raw if (look["name"], look["content"]) == (self.name, self.content)]
-        for file in self._written():
-            write_json(file, {"name": self.name, "content": self.content, "looks": same})
         for run in runs:
             write_json(run.directory / COPY, {"looks": raw})
+        for folder in reversed(self.folders.written):
+            receipts = {"name": self.name, "content": self.content, "looks": same}
+            write_json(folder / self.name / self.path.name, receipts)
 
 
 class OpenLook:

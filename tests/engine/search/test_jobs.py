@@ -93,7 +93,7 @@ def test_the_objective_is_the_monitored_metric_unless_told(search):
 WRONG = {
     "no sweep at all": ([], "sweep=None: expected a search space, such as sweep=clip_grid"),
     "no workers": ([*GRID, "jobs=0"], "jobs=0: expected at least one worker"),
-    "workers by name": ([*GRID, "jobs=all"], "jobs='all': expected at least one worker"),
+    "workers by name": ([*GRID, "jobs=all"], "jobs='all': expected a valid integer"),
     "a key that does not exist": (
         ["sweep=grid", "sweep.space={model.ngrams: [1], model.ngram: [1]}"],
         "sweep.space.model.ngram=[1]: expected a key of this preset; did you mean model.ngrams?",
@@ -176,6 +176,6 @@ def test_a_storage_of_the_environment_is_written_nowhere(search, begin, monkeypa
 
 
 def test_settings_that_are_null_by_default_can_be_searched(search):
-    found = search("sweep=grid", "sweep.space={callbacks.early_stopping.patience: [1], init_from: [null, somewhere]}")
+    found = search("sweep=grid", "sweep.space={callbacks.early_stopping.patience: [1], data.extra: [null, somewhere]}")
     placed = [found.at(point) for point in found.plan.points(found.space)]
-    assert [OmegaConf.select(one, "init_from") for one in placed] == [None, "somewhere"]
+    assert [OmegaConf.select(one, "data.extra") for one in placed] == [None, "somewhere"]

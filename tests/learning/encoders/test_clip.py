@@ -142,7 +142,9 @@ def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, arc
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": stats}))
     save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
     towers = build(tmp_path)
-    assert towers["image"].preprocessing == {"image_size": 32, **stats}
+    transform = {"library": "open_clip", "size": [32, 32], "interpolation": "bicubic", "resize_mode": "shortest",
+                 "fill_color": 0}  # fmt: skip
+    assert towers["image"].preprocessing == {"image_size": 32, **stats, "transform": transform}
     with torch.no_grad():
         expected = model.encode_image(towers["image"].normalised(pixels), True)
     torch.testing.assert_close(embeddings(towers, pixels)[0], expected, rtol=1e-4, atol=1e-5)

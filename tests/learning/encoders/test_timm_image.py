@@ -13,7 +13,8 @@ from hallmark.learning.encoders.weights import MissingWeightsError
 
 
 def build(**changes: Any) -> TimmImageEncoder:
-    common = {"name": "test_resnet", "weights": "random", "image_size": 32, "mean": None, "std": None,
+    common = {"name": "test_resnet", "weights": "random", "image_size": 32, "crop_pct": None,
+              "interpolation": None, "mean": None, "std": None,
               "frozen": False, "options": {}}  # fmt: skip
     return TimmImageEncoder(**{**common, **changes})
 
@@ -40,7 +41,11 @@ def test_a_random_tower_embeds_in_its_declared_width_with_the_models_own_normali
     encoder = build().eval()
     config = timm.get_pretrained_cfg("test_resnet")
     assert encoder(pixels).shape == (3, encoder.embedding_dim)
-    assert encoder.preprocessing == {"image_size": 32, "mean": list(config.mean), "std": list(config.std)}
+    transform = {"library": "timm", "input_size": [3, 32, 32], "interpolation": "bilinear", "crop_pct": 0.95,
+                 "crop_mode": "center", "mean": list(config.mean)}  # fmt: skip
+    assert encoder.preprocessing == {
+        "image_size": 32, "mean": list(config.mean), "std": list(config.std), "transform": transform
+    }  # fmt: skip
     scaled = (pixels / 255 - torch.tensor(config.mean).view(3, 1, 1)) / torch.tensor(config.std).view(3, 1, 1)
     torch.testing.assert_close(encoder(pixels), encoder.model(scaled), rtol=1e-4, atol=1e-5)
 

@@ -445,3 +445,12 @@ def test_paths_in_a_parquet_file_that_lead_out_of_its_folder(tmp_path, read):
         entry["image"] |= {"bytes": None, "path": name}
     corpus, problems = read(write(tmp_path / "world" / "x.parquet", *records, rows=5))
     assert corpus.samples["group"].tolist() == [str(len(names) - 1)] and len(refused(problems)) == len(names) - 1
+
+
+@pytest.mark.parametrize("name", ["annotations.jsonl", "expressions.csv"])
+def test_a_list_that_is_a_link_out_of_the_folder_is_not_read(tmp_path, read, name):
+    (tmp_path / "world").mkdir()
+    (tmp_path / OUTSIDE).write_text("image,expression\na.png,the dog\n")
+    (tmp_path / "world" / name).symlink_to(tmp_path / OUTSIDE)
+    with pytest.raises(SettingError, match="a link that leads out of"):
+        read(tmp_path / "world")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hallmark.checks import SettingError
 from hallmark.data.images import read_image
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.systems.sentiment.corpus import REPAIRABLE, read_corpus
@@ -329,3 +330,14 @@ def test_ids_and_links_that_lead_out_of_the_corpus_are_listed_and_not_read(corpu
     details = [problem.detail for problem in problems.found]
     assert all(f"data/{name}: a link that leads out" in " ".join(details) for name in ("text.txt", "picture.jpg"))
     assert all(text.isprintable() and len(text) < 300 for p in problems.found for text in (p.id, p.detail))
+
+
+@pytest.mark.parametrize("name", ["train.txt", "test_without_label.txt"])
+def test_a_list_that_is_a_link_out_of_the_corpus_is_not_read(corpus, read, policy, name):
+    corpus.add("a")
+    corpus.write_list()
+    (corpus.folder.parent / OUTSIDE).write_text("guid,tag\na,positive\n")
+    (corpus.folder / name).unlink(missing_ok=True)
+    (corpus.folder / name).symlink_to(corpus.folder.parent / OUTSIDE)
+    with pytest.raises(SettingError, match="a link that leads out of"):
+        read(policy)

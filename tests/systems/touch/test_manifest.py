@@ -127,3 +127,12 @@ def test_ids_paths_and_links_that_lead_out_of_the_folder_are_listed_and_not_read
         "uncertain_encoding": 1,
     }  # of the list, with its NUL
     assert all(text.isprintable() and len(text) < 300 for p in problems.found for text in (p.id, p.detail))
+
+
+def test_a_list_that_is_a_link_out_of_the_folder_is_not_read(folder):
+    folder.add("a")
+    folder.write()
+    (folder.path / "recordings.csv").rename(folder.path.parent / OUTSIDE)
+    (folder.path / "recordings.csv").symlink_to(folder.path.parent / OUTSIDE)
+    with pytest.raises(SettingError, match="a link that leads out of"):
+        read(folder.path)

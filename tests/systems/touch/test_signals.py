@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from hallmark.systems.touch import signals
 from hallmark.systems.touch.signals import FileError, read_frames, read_signals
 
 
@@ -79,6 +80,17 @@ def test_a_pipe_or_a_folder_is_no_file_of_signals(tmp_path):
             read_signals(tmp_path / name, ["x"], None)
         with pytest.raises(FileError, match=name):
             read_frames(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.npz"])
+def test_a_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(signals, "_LARGEST", 10_000)
+    if name == "a.npz":
+        np.savez_compressed(tmp_path / name, signals=np.zeros((10_000, 1)), channels=np.array(["x"]), rate=4.0)
+    else:
+        (tmp_path / name).write_bytes(gzip.compress(b"t,x\n" + b"0,0\n" * 10_000))
+    with pytest.raises(FileError, match=f"{name}: expected at most 10,000 bytes"):
+        read_signals(tmp_path / name, ["x"], None)
 
 
 def _files() -> dict[str, bytes]:
@@ -175,3 +187,15 @@ def test_frames_that_cannot_be_used(tmp_path, content, message):
     np.savez(tmp_path / "a.npz", **content)
     with pytest.raises(FileError, match=message):
         read_frames(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("suffix", [".npz", ".npy.npz"])
+def test_pickled_objects_are_refused_without_advice_to_read_them(tmp_path, suffix):
+    path, objects = tmp_path / f"a{suffix}", np.array([{}], dtype=object)
+    if suffix == ".npz":
+        np.savez(path, signals=objects, channels=objects, frames=objects, rate=1.0)
+    else:
+        path.write_bytes(b"\x80\x04K\x01.")  # no archive, but a pickle
+    for read in (lambda: read_signals(path, ["x"], None), lambda: read_frames(path)):
+        with pytest.raises(FileError, match=r"refused, because it holds pickled objects$"):
+            read()

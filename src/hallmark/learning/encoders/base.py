@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from hallmark.data.images import PixelTransform, SquareCrop
+
 
 class Encoder(nn.Module):
     """Base of the towers.
@@ -39,13 +41,19 @@ class ImageEncoder(Encoder):
     Args:
         image_size: S in pixels.
         mean: by channel, for pixels scaled to [0, 1]; `std` likewise.
+        transform: from an image to its pixels [3, S, S]; None for `SquareCrop`.
     """
 
-    def __init__(self, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, *, image_size: int, mean: Sequence[float], std: Sequence[float], transform: PixelTransform | None = None
+    ) -> None:  # fmt: skip
         super().__init__()
         self.image_size = image_size
+        self.transform = transform or SquareCrop(image_size)
         self.frozen = False
-        self.preprocessing = {"image_size": image_size, "mean": list(mean), "std": list(std)}
+        self.preprocessing = {
+            "image_size": image_size, "mean": list(mean), "std": list(std), "transform": dict(self.transform.settings)
+        }  # fmt: skip
         self._mean: Tensor
         self._std: Tensor
         self.register_buffer("_mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)

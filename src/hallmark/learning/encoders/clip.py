@@ -9,8 +9,10 @@ from torch.nn.functional import normalize
 from transformers import dynamic_module_utils
 
 from hallmark.checks import require
+from hallmark.data.images import PixelTransform
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
+from hallmark.learning.encoders.pixels import open_clip_transform
 from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
 from hallmark.storage.hashing import digest
 
@@ -26,8 +28,11 @@ _HUGGING_FACE = {
 class ClipImageEncoder(ImageEncoder):
     """CLIP's image tower with its projection; embeddings are unit vectors."""
 
-    def __init__(self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__(image_size=image_size, mean=mean, std=std)
+    def __init__(
+        self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float],
+        transform: PixelTransform,
+    ) -> None:  # fmt: skip
+        super().__init__(image_size=image_size, mean=mean, std=std, transform=transform)
         self.visual = visual
         self.embedding_dim = int(visual.output_dim)  # type: ignore[arg-type]
 
@@ -85,8 +90,12 @@ def clip_towers(
     if "image" in modalities:
         visual = model.visual
         config = visual.preprocess_cfg
-        size = config["size"][0] if isinstance(config["size"], tuple | list) else config["size"]
-        towers["image"] = ClipImageEncoder(visual, image_size=size, mean=config["mean"], std=config["std"])
+        sides = set(config["size"]) if isinstance(config["size"], tuple | list) else {config["size"]}
+        require(len(sides) == 1, "name", name, f"a CLIP that looks at squares; this one looks at {config['size']}")
+        transform = getattr(visual, "folder_transform", None) or open_clip_transform(config)
+        towers["image"] = ClipImageEncoder(
+            visual, image_size=sides.pop(), mean=config["mean"], std=config["std"], transform=transform
+        )
     if "text" in modalities:
         towers["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
     origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))

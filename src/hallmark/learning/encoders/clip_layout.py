@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import CLIPConfig
 
 from hallmark.checks import require
+from hallmark.learning.encoders.pixels import clip_folder_transform
 from hallmark.learning.encoders.weights import load_exactly, read_state_dict
 
 # transformers' name → open_clip's, in order.
@@ -64,9 +65,9 @@ def read_transformers_folder(folder: Path) -> Any:
         quick_gelu=vision.hidden_act == "quick_gelu",
     )  # fmt: skip
     load_exactly(model.load_state_dict, to_open_clip(read_state_dict(weights)), weights)
-    model.visual.preprocess_cfg = {
-        "size": vision.image_size, "mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD,
-    }  # fmt: skip
+    transform, mean, std = clip_folder_transform(folder, vision.image_size)
+    model.visual.folder_transform = transform
+    model.visual.preprocess_cfg = {"size": vision.image_size, "mean": mean, "std": std}
     return model
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import ImageEncoder
+from hallmark.learning.encoders.pixels import timm_transform
 from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
 
 # Options of timm that name files, folders and addresses.
@@ -23,23 +24,40 @@ class TimmImageEncoder(ImageEncoder):
         name: timm's model name.
         weights: `pretrained` for timm's default weights, `random`, or a local file with timm's layout.
         image_size: pixels a side.
+        crop_pct: share of the resized image's side that the crop keeps; None takes the model's own. The crop mode
+            always is the model's own.
+        interpolation: `bilinear`, `bicubic` or another of timm's; None takes the model's own.
         mean: by channel; None takes the model's own. `std` likewise.
         frozen: keep the weights and cache the embeddings.
         options: further arguments of `timm.create_model`, such as pad_type.
     """
 
     def __init__(
-        self, *, name: str, weights: str, image_size: int, mean: Sequence[float] | None, std: Sequence[float] | None,
-        frozen: bool, options: Mapping[str, Any],
+        self, *, name: str, weights: str, image_size: int, crop_pct: float | None, interpolation: str | None,
+        mean: Sequence[float] | None, std: Sequence[float] | None, frozen: bool, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
         require(timm.is_model(name), "name", name, _nearest_models(name))
         sources = sorted(_SOURCES & set(options))
         require(not sources, "options", dict(options), f"no {', '.join(sources)}: `weights` says where they come from")
         require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
+        require(crop_pct is None or 0 < crop_pct <= 1, "crop_pct", crop_pct, "a share in (0, 1], or null")
+        known = (None, "nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
+        require(
+            interpolation in known, "interpolation", interpolation, f"one of {', '.join(map(str, known[1:]))}, or null"
+        )
         with published(f"timm model {name}"):
             model = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **options)
-        config = model.pretrained_cfg
-        super().__init__(image_size=image_size, mean=mean or config["mean"], std=std or config["std"])
+        chosen = {
+            "img_size": image_size,
+            "crop_pct": crop_pct,
+            "interpolation": interpolation,
+            "mean": mean,
+            "std": std,
+        }
+        config = timm.data.resolve_data_config(chosen, model=model)
+        super().__init__(
+            image_size=image_size, mean=config["mean"], std=config["std"], transform=timm_transform(config)
+        )
         self.model = model
         self.embedding_dim = model.num_features
         if hasattr(model, "head_hidden_size"):

@@ -16,7 +16,7 @@ from hallmark.data.images import read_image
 from hallmark.data.problems import Problems
 from hallmark.storage.decoding import decode
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import path_below, read_regular
+from hallmark.storage.regular import UnsafePathError, path_below, read_regular
 from hallmark.storage.tables import read_table
 
 ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
@@ -216,8 +216,15 @@ def _from_parquet(files: Sequence[Path]) -> tuple[list[dict[str, Any]], Pictures
     return records, ParquetPictures(files)
 
 
+def _list_in(folder: Path, name: str) -> Path:
+    try:
+        return path_below(folder, name)
+    except UnsafePathError as error:
+        raise SettingError("source", str(folder), _layout(str(error))) from error
+
+
 def _from_lines(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
-    path, records, names = folder / ANNOTATIONS, [], []
+    path, records, names = _list_in(folder, ANNOTATIONS), [], []
     for number, line in enumerate(_text_of(path, problems).split("\n"), 1):
         if not line.strip():
             continue
@@ -255,7 +262,7 @@ def _parsed(line: str) -> Any:
 
 def _from_expressions(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
     """Own pictures: a record a picture, one sample an expression, without a mask."""
-    read = read_table(folder / EXPRESSIONS, required=("image", "expression"), tidy=True)
+    read = read_table(_list_in(folder, EXPRESSIONS), required=("image", "expression"), tidy=True)
     if read.doubt:
         problems.add("", "uncertain_encoding", read.doubt)
     records, names = [], []

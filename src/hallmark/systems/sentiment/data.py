@@ -203,7 +203,7 @@ class PairDataModule(DataModule):
         if encoder is None:
             return texts
         if isinstance(encoder, ImageEncoder):
-            pixels = self._pixels(rows, encoder.image_size)
+            pixels = self._pixels(rows, encoder)
             if self._store is None or not encoder.frozen or viewed:
                 return pixels
             return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
@@ -213,15 +213,15 @@ class PairDataModule(DataModule):
         content = [digest_bytes(text.encode()) for text in texts]
         return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
 
-    def _pixels(self, rows: pd.DataFrame, size: int) -> "Pixels":
+    def _pixels(self, rows: pd.DataFrame, encoder: ImageEncoder) -> "Pixels":
         readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
         shown = rows.iloc[readable]
         decoded = decoded_images(
-            [Path(p) for p in shown["info_path"]], shown["image_digest"].tolist(), size, self.cache
+            [Path(p) for p in shown["info_path"]], shown["image_digest"].tolist(), encoder.transform, self.cache
         )
         place = np.full(len(rows), -1)
         place[readable] = np.arange(len(readable))
-        return Pixels(decoded, place, size)
+        return Pixels(decoded, place, encoder.image_size)
 
 
 class Pixels:

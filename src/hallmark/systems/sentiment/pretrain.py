@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from torch import Tensor
 from transformers import BertConfig, PreTrainedTokenizerFast
 
-from hallmark.data.images import decoded_images
+from hallmark.data.images import SquareCrop, decoded_images
 from hallmark.data.text import decode_text
 from hallmark.learning.encoders.weights import TRAINED_ON
 from hallmark.storage.hashing import digest_file
@@ -46,7 +46,7 @@ def main() -> None:
         texts = [decode_text(path.with_suffix(".txt").read_bytes()) for path in images]
         tokenizer = train_tokenizer(texts)
         digests = [digest_file(path) for path in images]
-        pixels = decoded_images(images, digests, IMAGE_SIZE, Path(scratch)).take(range(len(images)))
+        pixels = decoded_images(images, digests, SquareCrop(IMAGE_SIZE), Path(scratch)).take(range(len(images)))
     write_tiny_bert(ASSETS / "tiny_bert", tokenizer)
     tokens = tokenizer(texts, truncation=True, max_length=TOKENS, padding="max_length", return_tensors="pt")
     model = fit(torch.from_numpy(pixels), tokens["input_ids"])

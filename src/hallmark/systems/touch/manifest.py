@@ -56,7 +56,7 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
 def _table(folder: Path, tasks: list[str], problems: Problems) -> pd.DataFrame:
     path = folder / MANIFEST
     try:
-        read = read_table(path, delimiters=DELIMITERS, tidy=True)
+        read = read_table(path_below(folder, MANIFEST), delimiters=DELIMITERS, tidy=True)
     except (UnreadableFileError, TableError) as error:
         cause = f"{path} is missing" if isinstance(error, MissingFileError) else str(error)
         raise SettingError("folder", str(folder), f"{_layout()}; {cause}") from error

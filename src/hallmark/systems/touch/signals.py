@@ -1,6 +1,7 @@
 """Files of signals and of pressure frames as they come: CSV, Parquet, NPZ."""
 
 import gzip
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -16,6 +17,7 @@ from hallmark.storage.tables import DELIMITERS, TableError, read_numbers
 from hallmark.systems.touch.clock import Clock, read_clock
 
 T = TypeVar("T")
+_LARGEST = 4 << 30  # bytes of a file when unpacked; a small file can hold any number of zeros
 
 
 class FileError(ValueError):
@@ -98,16 +100,37 @@ def _parsed(path: Path, parse: Callable[[bytes, Path], T]) -> T:
     except (UnreadableFileError, TableError) as error:
         raise FileError(str(error)) from error
     except Exception as error:
+        if "pickle" in str(error):  # NumPy's own words are advice to load the file unsafely
+            raise FileError(f"{path}: refused, because it holds pickled objects") from None
         kind = "" if isinstance(error, (OSError, ValueError)) else f"{type(error).__name__}: "
         raise FileError(f"{path}: {kind}{str(error) or 'cannot be read'}") from error
 
 
+def _unzipped(raw: bytes) -> bytes:
+    with gzip.open(BytesIO(raw)) as file:
+        content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise ValueError(f"expected at most {_LARGEST:,} bytes when unpacked")
+    return content
+
+
+def _check_unpacked_size(raw: bytes) -> None:
+    if not zipfile.is_zipfile(BytesIO(raw)):
+        return  # NumPy says what it is
+    with zipfile.ZipFile(BytesIO(raw)) as archive:
+        size = sum(entry.file_size for entry in archive.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"expected at most {_LARGEST:,} bytes when unpacked; it declares {size:,}")
+
+
 def _npz_frames(raw: bytes, path: Path) -> tuple[NDArray, float]:
+    _check_unpacked_size(raw)
     with np.load(BytesIO(raw), allow_pickle=False) as file:
         return np.asarray(file["frames"]), float(file["rate"])
 
 
 def _npz(raw: bytes, path: Path) -> tuple[pd.DataFrame, float | None]:
+    _check_unpacked_size(raw)
     with np.load(BytesIO(raw), allow_pickle=False) as file:
         names, signals = [str(name) for name in file["channels"]], file["signals"]
         rate = float(file["rate"]) if "rate" in file else None
@@ -127,7 +150,7 @@ def _frame(raw: bytes, path: Path) -> tuple[pd.DataFrame, None]:
     if path.suffix == ".parquet":
         table = pd.read_parquet(BytesIO(raw))
     else:
-        table = read_numbers(gzip.decompress(raw) if path.suffix == ".gz" else raw, path, delimiters=DELIMITERS)
+        table = read_numbers(_unzipped(raw) if path.suffix == ".gz" else raw, path, delimiters=DELIMITERS)
     return table.set_axis(table.columns.astype(str).str.strip(), axis=1), None
 
 

@@ -6,13 +6,14 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel
 
 from hallmark.checks import SettingError
 from hallmark.learning.encoders.weights import MissingWeightsError
-from hallmark.systems.refseg.masks import Proposals
+from hallmark.systems.refseg.masks import Proposals, encode
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 from hallmark.systems.refseg.ranker.clip import ClipRegionEncoder
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
@@ -163,3 +164,27 @@ def test_a_clip_of_full_size_in_both_layouts(tmp_path, layout):
     again = Ranker(encoder, position=2.0, batch_size=64, cache=tmp_path / "cache")
     assert np.array_equal(again.logits(again.embed(images)[1], images[1].proposals, TEXTS), logits)
     assert again.counts.computed == 0
+
+
+def test_regions_are_shown_as_the_clip_transform_shows_the_square_around_them(folder):
+    encoder = build(folder, view={"padding": 0.0})
+    transform = open_clip.image_transform(32, is_train=False)
+    box = proposals(IMAGES[0]).boxes[0].astype(int)
+    side = min(box[2] - box[0], box[3] - box[1])
+    square = np.array([box[0], box[1], box[0] + side, box[1] + side])
+    mask = np.zeros((1, *IMAGES[0].shape[:2]), bool)
+    mask[0, square[1] : square[3], square[0] : square[2]] = True
+    shown = encoder.view.render(IMAGES[0], Proposals.of(encode(mask), [1.0], IMAGES[0].shape[:2])).pixels
+    window = IMAGES[0][square[1] : square[3], square[0] : square[2]]
+    normalized = encoder.image.normalised(torch.tensor(shown))[0]
+    torch.testing.assert_close(normalized, transform(Image.fromarray(window)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_clip_that_resizes_otherwise_is_refused(folder, tmp_path):
+    for path in folder.glob("*.safetensors"):
+        (tmp_path / path.name).symlink_to(path)
+    settings = {"model_cfg": TINY, "preprocess_cfg": {"interpolation": "bilinear"}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(settings))
+    with pytest.raises(SettingError) as caught:
+        build(tmp_path)
+    assert caught.value.key == "name"

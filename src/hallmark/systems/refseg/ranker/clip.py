@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -42,6 +44,8 @@ class ClipRegionEncoder(RegionEncoder):
         self.image, self.text = towers["image"], towers["text"]
         own: int = self.image.image_size  # type: ignore[assignment]
         require(view.size == own, "view.size", view.size, f"{own}, the size of the images of {name}")
+        needed = "a CLIP whose own transform makes a square smaller as the views do: bicubic, without a crop"
+        require(_resizes_as_views(self.image), "name", name, needed)
         self.view, self.templates, self.none = view, list(templates), None
         self.trained_on = self.image.trained_on
         self.embedding_dim = self.image.embedding_dim
@@ -67,3 +71,12 @@ class ClipRegionEncoder(RegionEncoder):
         tokens = {name: ids.to(self.device) for name, ids in self.text.tokenize(filled).items()}  # type: ignore[operator]
         embedded = self.text(tokens).float().unflatten(0, (len(texts), len(self.templates)))
         return normalize(embedded.mean(1), dim=-1)
+
+
+def _resizes_as_views(encoder: Any) -> bool:
+    """Whether `encoder` would see the same pixels of the square around a region as a `View` gives it."""
+    side = encoder.image_size
+    noise = np.random.default_rng(0).integers(0, 256, (3 * side, 3 * side, 3), dtype=np.uint8)
+    square = Image.fromarray(noise)
+    expected = np.asarray(square.resize((side, side), Image.Resampling.BICUBIC)).transpose(2, 0, 1)
+    return np.array_equal(encoder.transform(square), expected)
