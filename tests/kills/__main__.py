@@ -1,10 +1,12 @@
 """Kill every scenario at each of its points, on one file system and on another, and fill disks of twenty sizes.
 
 make kills
+python -m tests.kills --every 3   # a third of the points
 
 Writes `docs/results/kills.md`, and ends with status 1 where an end state differs from that of an undisturbed command.
 """
 
+import argparse
 import os
 import shutil
 import sys
@@ -42,8 +44,8 @@ class Row:
         print(f"{self.command}, {self.place}: point {point}, {'; '.join(found) or 'identical'}", flush=True)
 
 
-def enumerated(name: str, scenario: Scenario, root: Path, place: str) -> Iterator[Row]:
-    """Kill `scenario` at every point; of a sweep at every fourth of its own, and of its workers at every sixth."""
+def enumerated(name: str, scenario: Scenario, root: Path, place: str, every: int) -> Iterator[Row]:
+    """Kill `scenario` at each `every`-th point; of a sweep at a fourth of these of its own, and a sixth of a worker's."""
     outputs, start = root / "outputs", root / "start"
     outputs.mkdir()
     carried_out(scenario.prepare, outputs)
@@ -52,25 +54,25 @@ def enumerated(name: str, scenario: Scenario, root: Path, place: str) -> Iterato
     total = carried_out(scenario.work, outputs)
     expected = end_state(outputs)
     row = Row(name, place)
-    for point in range(1, total + 1, 4 if name == _SWEEP else 1):
+    for point in range(1, total + 1, 4 * every if name == _SWEEP else every):
         restore(start, outputs)
         killed_at(point, scenario.work, outputs)
         carried_out(scenario.again, outputs)
         row.count(str(point), expected, outputs)
     yield row
     if name == _SWEEP:
-        yield _workers(scenario, root, place, expected)
+        yield _workers(scenario, root, place, expected, 6 * every)
     shutil.rmtree(start)
     shutil.rmtree(outputs)
 
 
-def _workers(scenario: Scenario, root: Path, place: str, expected: dict[str, str]) -> Row:
+def _workers(scenario: Scenario, root: Path, place: str, expected: dict[str, str], every: int) -> Row:
     """Kill one of two workers at its N-th change, within its trials, while the sweep goes on."""
     row = Row("worker of a sweep", place)
     outputs, once = root / "outputs", root / "once"
     settings = {"KILL_IN": str(outputs), "KILL_ONCE": str(once)}
     paths = [str(Path(__file__).parent / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    for point in range(1, 1000, 6):
+    for point in range(1, 1000, every):
         restore(root / "start", outputs)
         once.unlink(missing_ok=True)
         before = dict(os.environ)
@@ -98,7 +100,7 @@ def full_disks(scenario: Scenario, root: Path) -> Row:
     return row
 
 
-def page(rows: Sequence[Row]) -> str:
+def page(rows: Sequence[Row], every: int) -> str:
     lines = [
         "# Killed and full disks", "",
         "Written by `make kills`. A command is killed (SIGKILL) before its N-th renaming or removal of a file, or in",
@@ -106,6 +108,7 @@ def page(rows: Sequence[Row]) -> str:
         "of day and durations; of figures, logs and databases that they are there. A full disk is a fit on a file",
         "system of one of twenty sizes from 24 to 3,000 kB, and again with room enough. Of a sweep with two workers",
         "every fourth point of its own process and every sixth of a worker's is taken.", "",
+        *([] if every == 1 else [f"This time every {every}th of these points was taken (`--every {every}`).", ""]),
         "| command | outputs on | points | end state differs |", "|---|---|---|---|",
         *(f"| {row.command} | {row.place} | {row.points} | {_told(row)} |" for row in rows),
     ]  # fmt: skip
@@ -116,7 +119,7 @@ def _told(row: Row) -> str:
     return "; ".join(f"{point}: {', '.join(names)}" for point, names in row.different.items()) or "at none"
 
 
-def main(names: Sequence[str]) -> int:
+def main(names: Sequence[str], every: int) -> int:
     PaperFigure.savefig = lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings)  # type: ignore[method-assign]
     rows: list[Row] = []
     places = {"the disk": None, **({"tmpfs, temporary files on the disk": _OTHER} if _OTHER.is_dir() else {})}
@@ -125,16 +128,20 @@ def main(names: Sequence[str]) -> int:
             os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
             for name, scenario in scenarios().items():
                 if not names or name in names:
-                    rows += enumerated(name, scenario, Path(root), place)
+                    rows += enumerated(name, scenario, Path(root), place, every)
     with tempfile.TemporaryDirectory() as root:
         os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
         if not names and small_disks_are_allowed():
             rows.append(full_disks(scenarios()["fit"], Path(root)))
     if not names:
-        _PAGE.write_text(page(rows), encoding="utf-8")
-    print(page(rows))
+        _PAGE.write_text(page(rows, every), encoding="utf-8")
+    print(page(rows, every))
     return int(any(row.different for row in rows))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", help="of scenarios; all, full disks too, if none is given")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every N-th point")
+    arguments = parser.parse_args()
+    sys.exit(main(arguments.names, arguments.every))
