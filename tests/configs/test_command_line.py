@@ -58,6 +58,12 @@ MISTAKES = {
     "a section": ("train.py", ["experiment=clip_final", "bath_size=4"], "Did you mean data.batch_size"),
     "a group": ("train.py", ["experimen=clip_final"], "experimen: no such setting. Did you mean experiment"),
     "a preset": ("train.py", ["experiment=clip_finel"], "no such preset. Did you mean experiment=clip_final?"),
+    "a number for a preset": (
+        "train.py",
+        ["experiment=clip_final", "trainer=1"],
+        "trainer=1: no such preset. There are: ddp",
+    ),
+    "a truth value for a preset": ("sweep.py", ["experiment=clip_final", "sweep=true"], "sweep=true: no such preset."),
     "an analysis": ("evaluate.py", ["run=x", "analysis=[slicse]"], "no such preset. Did you mean analysis=slices?"),
     "a key of evaluate": ("evaluate.py", ["run=x", "splits=test"], "splits: no such setting. Did you mean split"),
     "a key of an analysis": (

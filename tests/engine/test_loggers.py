@@ -15,6 +15,7 @@ from hallmark.checks import Interrupted
 from hallmark.data.images import read_image
 from hallmark.engine.loggers.content import PICTURES, bad_case_rows
 from hallmark.engine.loggers.tracking import track_release
+from hallmark.engine.trust import NO_TRUST
 from hallmark.learning.callbacks import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
@@ -187,7 +188,7 @@ def test_a_release_tags_the_run_and_keeps_the_archive_for_the_upload(fit, tmp_pa
     run = fit(*TFIDF, "logger.wandb.tags=[paper]")
     archive = tmp_path / "tfidf.tar.gz"
     archive.write_bytes(b"weights and papers")
-    track_release(run, archive)
+    track_release(run, archive, NO_TRUST)
     archive.unlink()
     logged = last(run)
     assert logged.run.run_id == Offline.of(folders(run.directory)[0]).run.run_id
@@ -205,7 +206,7 @@ def test_a_release_tags_the_run_and_keeps_the_archive_for_the_upload(fit, tmp_pa
 
 def test_a_run_without_wandb_is_released_without_it(fit, tmp_path):
     run = fit("experiment=sentiment_tfidf")
-    track_release(run, tmp_path / "absent.tar.gz")
+    track_release(run, tmp_path / "absent.tar.gz", NO_TRUST)
     assert not (run.directory / "wandb").exists()
 
 

@@ -45,7 +45,7 @@ class Row:
 
 
 def enumerated(name: str, scenario: Scenario, root: Path, place: str, every: int) -> Iterator[Row]:
-    """Kill `scenario` at each `every`-th point; of a sweep at a fourth of these of its own, and a sixth of a worker's."""
+    """Kill `scenario` at each `every`-th point; of a sweep at a fourth of these, and at a sixth of a worker's."""
     outputs, start = root / "outputs", root / "start"
     outputs.mkdir()
     carried_out(scenario.prepare, outputs)

@@ -81,7 +81,7 @@ def write_run(
     (directory / "checkpoints").mkdir(parents=True)
     (directory / "checkpoints" / "best.ckpt").write_bytes(run_id.encode())
     paths = f"{{outputs: {outputs}, seals: {outputs / 'seals'}, run_dir: null}}"
-    (directory / "config.yaml").write_text(f"name: {name}\nprofile: sample\npaths: {paths}\n")
+    (directory / "config.yaml").write_text(f"name: {name}\nprofile: sample\npaths: {paths}\nmodel: {{kind: {name}}}\n")
     metrics = {}
     for split in measured:
         own = table if table is not None else predictions(seed=seed, quality=quality, split=split)

@@ -110,9 +110,21 @@ def _quit(message: str, code: int = 2) -> NoReturn:
 def _composition_error(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str | None:
     """Why the configuration could not be composed; None where it could, or where the error says so itself."""
     built = isinstance(error, InstantiationException) and error.__cause__ is not None  # a constructor raised
+    if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
+        return _option_of_another_type(conf, typed)
     if not isinstance(error, HydraException | OmegaConfBaseException) or built or sentence(error) is not None:
         return _undecodable(conf) if isinstance(error, UnicodeDecodeError) else None
     return explained(error, config_name, conf, typed)
+
+
+def _option_of_another_type(conf: Path, typed: Sequence[str]) -> str | None:
+    """The first number or truth value typed where the name of a preset belongs; Hydra does not say which."""
+    for argument in typed:
+        key, _, value = argument.lstrip("+").partition("=")
+        options = sorted(file.stem for file in (conf / key).glob("*.yaml"))
+        if options and value not in options and not value.startswith("["):
+            return f"{key}={value}: no such preset. There are: {', '.join(options)}"
+    return None
 
 
 def _undecodable(conf: Path) -> str | None:
@@ -147,7 +159,7 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
     try:
         with initialize_config_dir(str(conf), version_base="1.3"):
             return compose(config_name, list(typed))
-    except (HydraException, OmegaConfBaseException, UnicodeDecodeError) as error:
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         if (message := _composition_error(error, config_name, conf, typed)) is None:
             raise
         raise ValueError(message) from error

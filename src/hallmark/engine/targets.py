@@ -118,7 +118,9 @@ def _class_at(target: str, error: SettingError) -> type:
 
 
 def _advice(target: Any) -> str:
-    top = _top(str(target))
+    if not isinstance(target, str):
+        return ""
+    top = _top(target)
     if top == "hallmark" or top in sys.stdlib_module_names or not _PACKAGE.fullmatch(top):
         return ""
     return f"; trusted_packages=[{top}] on the command line admits classes of {top}, if you trust it"
