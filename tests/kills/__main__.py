@@ -108,7 +108,7 @@ def page(rows: Sequence[Row], every: int) -> str:
         "of day and durations; of figures, logs and databases that they are there. A full disk is a fit on a file",
         "system of one of twenty sizes from 24 to 3,000 kB, and again with room enough. Of a sweep with two workers",
         "every fourth point of its own process and every sixth of a worker's is taken.", "",
-        *([] if every == 1 else [f"This time every {every}th of these points was taken (`--every {every}`).", ""]),
+        *([] if every == 1 else [f"This time one in {every} of these points was taken (`--every {every}`).", ""]),
         "| command | outputs on | points | end state differs |", "|---|---|---|---|",
         *(f"| {row.command} | {row.place} | {row.points} | {_told(row)} |" for row in rows),
     ]  # fmt: skip
