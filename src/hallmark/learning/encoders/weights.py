@@ -34,6 +34,8 @@ _ADVICE = (
     "trust", "arbitrary code", "file an issue", "options", "Please",
 )  # fmt: skip
 
+_COMPRESSED_CODE = 1 << 16  # bytes that the code of a TorchScript program may save, so that it is named as one
+
 
 class MissingWeightsError(Portable, ValueError):
     """Weights are not at hand; the message gives the ways to provide them."""
@@ -142,15 +144,15 @@ def safe_load(path: Path) -> Any:
         UserError: the file holds another pickled object, unpacks to more than itself, or is damaged. torch's own
             message, which gives advice to load the file unsafely, is no part of the error.
     """
-    if zipfile.is_zipfile(path) and (damage := zip_damage(path)):
-        raise UserError(f"{path}: damaged checkpoint ({damage})")
     with path.open("rb") as file:
         pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
         file.seek(0)
-        if (size := _unpacked_size(file)) > path.stat().st_size:
+        if (size := _unpacked_size(file)) > path.stat().st_size + _COMPRESSED_CODE:
             raise UserError(
                 f"{path}: refused, because it unpacks to {size:,} bytes; torch writes checkpoints uncompressed"
             )
+        if zipfile.is_zipfile(file) and (damage := zip_damage(path)):
+            raise UserError(f"{path}: damaged checkpoint ({damage})")
         file.seek(0)
         try:
             return torch.load(file, map_location="cpu", weights_only=True)
