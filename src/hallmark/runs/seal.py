@@ -249,4 +249,5 @@ def _share(part: int, total: int) -> str:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    """To the microsecond, since looks are put in the order of their times."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
