@@ -92,7 +92,7 @@ def test_rows_without_truth_do_not_count(masks):
 def test_a_set_of_repeats_has_the_mean_over_its_runs(masks):
     worse = overlaps({task: [(0, 4)] * 4 for task in PAIRS}, groups=["a", "a", "b", "c"])
     runs = [
-        part.assign(id=part["id"] + f"@seed {k}", repetition=k) for k, part in enumerate((masks, worse))
+        part.assign(id=part["id"] + f"@seed {k}", repetition=k, member=k) for k, part in enumerate((masks, worse))
     ]  # fmt: skip
     both = pd.concat(runs, ignore_index=True)
     both.attrs = masks.attrs

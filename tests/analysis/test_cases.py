@@ -71,7 +71,7 @@ def test_differences_are_loop_minus_one_shot(masks):
 
 
 def test_of_a_set_of_repeats_the_first_run_is_drawn(masks):
-    parts = [masks.assign(id=masks["id"] + f"@seed {k}", repetition=k) for k in (3, 1)]
+    parts = [masks.assign(id=masks["id"] + f"@seed {k}", repetition=k, member=k) for k in (3, 1)]
     both = pd.concat(parts, ignore_index=True)
     both.attrs = masks.attrs
     assert chosen_of(cases(), both) == chosen_of(cases(), masks)

@@ -20,7 +20,9 @@ def compare(baseline="base", metrics=("accuracy", "macro_f1"), **changes):
 def pool(tables, note="seed {}", repetition=None):
     """The table of a set of repeats, as `RepeatSet.predictions` gives it."""
     parts = [
-        table.assign(id=table["id"] + "@" + note.format(i), repetition=i if repetition is None else repetition)
+        table.assign(
+            id=table["id"] + "@" + note.format(i), repetition=i if repetition is None else repetition, member=i
+        )
         for i, table in enumerate(tables)
     ]
     pooled = pd.concat(parts, ignore_index=True)
@@ -187,7 +189,7 @@ def test_a_run_stands_in_for_every_member_of_a_set(random_table, single_first):
     assert (row["n"], row["n_groups"], row["members"]) == (180, 60, 1 if single_first else 3)
     copies = same_members(*pair)[0 if single_first else 1]
     assert copies["id"].tolist() == members["id"].tolist()
-    assert np.unique(copies["repetition"]).tolist() == [0, 1, 2]
+    assert np.unique(copies[["repetition", "member"]], axis=0).tolist() == [[0, 0], [1, 1], [2, 2]]
 
 
 def test_folds_are_compared_with_the_same_folds_only(random_table):

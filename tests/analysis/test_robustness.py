@@ -98,7 +98,9 @@ def test_rows_are_matched_by_id_whatever_their_order(predicted):
 def test_a_set_of_repeats_is_measured_over_its_repetitions(state, predicted):
     def pooled(*wrong):
         parts = [
-            predicted(n).assign(repetition=place, id=lambda rows, place=place: rows["id"] + f"@seed {place}")
+            predicted(n).assign(
+                repetition=place, member=place, id=lambda rows, place=place: rows["id"] + f"@seed {place}"
+            )
             for place, n in enumerate(wrong)
         ]
         both = pd.concat(parts, ignore_index=True)

@@ -65,7 +65,7 @@ def random_jobs(random_table):
     def seeds(first, quality, *names):
         parts = [
             task(name, 10 * first + 3 * place + t, quality).assign(
-                repetition=place, id=lambda own, place=place: own["id"] + f"@seed {place}"
+                repetition=place, member=place, id=lambda own, place=place: own["id"] + f"@seed {place}"
             )
             for t, name in enumerate(names)
             for place in range(3)

@@ -102,6 +102,7 @@ def test_pooled_predictions_say_which_repeat_a_row_is_of(repeats):
     pooled = made.predictions("val")
     assert pooled["id"].tolist() == [f"{row}@seed {n}" for n in range(3) for row in (1, 2)]
     assert pooled["repetition"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert pooled["member"].tolist() == [0, 0, 1, 1, 2, 2]
     assert pooled["score"].tolist() == [0.5, 0, 0.5, 1, 0.5, 2]
     assert pooled.attrs == read_predictions(made.members[0].run.directory / "predictions" / "val.parquet").attrs
 

@@ -188,12 +188,12 @@ def same_members(own: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, 
 
 
 def _for_every_member(run: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
-    members = repeats.assign(note=_notes(repeats))[["note", "repetition"]].drop_duplicates()
+    members = repeats.assign(note=_notes(repeats))[["note", "repetition", "member"]].drop_duplicates()
     if members["repetition"].duplicated().any():
         raise ValueError("a run cannot be compared with folds, which cover other rows: give a set over the same folds")
     copies = [
-        run.assign(id=run["id"].astype(str) + f"@{note}", repetition=repetition)
-        for note, repetition in members.itertuples(index=False)
+        run.assign(id=run["id"].astype(str) + f"@{note}", repetition=repetition, member=member)
+        for note, repetition, member in members.itertuples(index=False)
     ]
     table = pd.concat(copies, ignore_index=True)
     table.attrs = run.attrs

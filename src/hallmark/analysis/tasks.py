@@ -210,7 +210,7 @@ def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, RunSpre
     of_set = "repetition" in rows
     notes = np.array([str(name).rpartition("@")[2] if of_set else "" for name in rows["id"]], dtype=object)
     runs, names = pd.factorize(notes)
-    sample = task_sample(rows.drop(columns="repetition", errors="ignore"))
+    sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
     by_run = weighted_metrics(Sample(sample.rows, sample.classes, runs, len(names)), metrics)(np.eye(len(names)))
     found = {metric: spread(values) for metric, values in by_run.items()}
     return {

@@ -98,7 +98,8 @@ class RepeatSet:
         ]
 
     def predictions(self, split: str) -> "pd.DataFrame":
-        """All members' tables of `split` in one: ids are `<id>@<note>`, `repetition` says which pass a row is of.
+        """All members' tables of `split` in one: ids are `<id>@<note>`, `repetition` says which pass a row is of and
+        `member` which run, by its position in the set.
 
         Raises:
             ValueError: a member has no predictions of that split.
@@ -113,8 +114,8 @@ class RepeatSet:
         import pandas as pd
 
         own = [
-            table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition)
-            for member, table in zip(self.members, tables, strict=True)
+            table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition, member=position)
+            for position, (member, table) in enumerate(zip(self.members, tables, strict=True))
         ]
         pooled = pd.concat(own, ignore_index=True)
         pooled.attrs = tables[0].attrs
