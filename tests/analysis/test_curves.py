@@ -3,8 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from hallmark.analysis.curves import Curves, confusion_figure, pr_roc
+from hallmark.statistics import table_metrics
 
 CURVES = Curves(0.9, 100, 0)
 
@@ -23,8 +25,16 @@ def test_areas_by_hand(table):
     found = CURVES.table(table(["dog", "cat", "dog", "cat"], shares)).set_index("class")
     assert found.loc["dog", "auroc"] == pytest.approx(0.75)
     assert found.loc["dog", "average_precision"] == pytest.approx(5 / 6)
-    assert found["n"].tolist() == [4, 4] and found["n_positive"].tolist() == [2, 2]
+    assert found.index.tolist() == ["dog"] and found["n"].tolist() == [4] and found["n_positive"].tolist() == [2]
     assert (found["auroc_low"] <= found["auroc"]).all() and (found["auroc"] <= found["auroc_high"]).all()
+
+
+def test_of_two_classes_the_area_is_that_of_all_other_pages(table):
+    """float32 leaves the first class a probability of 1 in three of the rows."""
+    shares = np.array([[1.0, 1e-9], [1.0, 1e-8], [1.0, 2e-9], [0.5, 0.5]])
+    rows = table(["cat", "dog", "cat", "dog"], shares.tolist())
+    assert CURVES.table(rows)["auroc"].item() == table_metrics(rows)["main"]["auroc"] == 1
+    assert roc_auc_score([1, 0, 1, 0], shares[:, 0]) == 0.75
 
 
 def test_a_class_without_rows_has_no_areas(table):
@@ -39,7 +49,7 @@ def test_tables_and_figures(four, make_state, read_csv, assert_drawn):
     history = pd.DataFrame({"epoch": [0, 1], "train/loss": [2.0, 1.0], "val/loss": [2.0, 1.5]})
     state = make_state(four, history=history)
     CURVES.run(state)
-    assert read_csv(state.directory, "curves")["n"].tolist() == [4, 4]
+    assert read_csv(state.directory, "curves")["n"].tolist() == [4]
     for name in ("learning_curves", "pr_roc", "confusion"):
         assert_drawn(state.directory, name)
 
@@ -75,7 +85,7 @@ def test_curves_end_where_they_must(four):
     labelled = four[four["target"].notna()]
     shares = np.stack(labelled["probabilities"])
     left, right = pr_roc(np.array([0, 1, 0, 1]), shares, CURVES.table(four)).axes
-    assert left.get_lines()[0].get_label().startswith("cat 1.000")
+    assert [line.get_label() for line in left.get_lines()] == ["dog 1.000"]
     roc = right.get_lines()[0].get_xydata()
     assert roc[0].tolist() == [0, 0] and roc[-1].tolist() == [1, 1]
 

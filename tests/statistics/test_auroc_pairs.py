@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
+from hallmark.statistics import auc_variance, table_metrics
 from hallmark.statistics.sample import task_sample
 from hallmark.statistics.weighted import weighted_metrics
 
@@ -35,3 +37,24 @@ def test_a_class_that_a_resample_lacks_is_left_out_of_the_mean(make_predictions)
     assert first_only == pytest.approx(0.75)
     assert both == pytest.approx(np.mean([10 / 12, 10 / 12, 1.0]))
     assert np.isnan(none)
+
+
+@pytest.mark.parametrize("n_groups", [6, 200])
+def test_two_classes_have_one_area_everywhere_where_float32_saturates(make_predictions, n_groups):
+    """Of the first class's probability, 1 - p in float32, the rows below 6e-8 are all tied at 1."""
+    rng = np.random.default_rng(1)
+    target = rng.integers(2, size=200)
+    second = expit(rng.normal(-16 + 4 * target, 4, size=200)).astype(np.float32)
+    shares = np.stack([np.float32(1) - second, second], axis=1)
+    frame = make_predictions(
+        target, shares.argmax(1), groups=np.arange(200) % n_groups, probabilities=shares, classes=("no", "yes")
+    )
+    expected = roc_auc_score(target, second)
+    assert roc_auc_score(target == 0, shares[:, 0]) != pytest.approx(expected, abs=1e-3)
+    sample = task_sample(frame)
+    found = [
+        table_metrics(frame)["main"]["auroc"],
+        weighted_metrics(sample, ["auroc"])(np.ones((1, n_groups)))["auroc"][0],
+        auc_variance(target, second)[0],
+    ]
+    assert found == pytest.approx([expected] * 3, abs=1e-12)

@@ -51,17 +51,11 @@ def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) 
     assert ours["log_loss"] == pytest.approx(sk.log_loss(target, probabilities, labels=labels))
     onehot = np.eye(len(labels))[target]
     assert ours["brier"] == pytest.approx(len(labels) * sk.mean_squared_error(onehot, probabilities))
-    areas = [
-        sk.roc_auc_score(target == c, probabilities[:, c]) for c in labels if 0 < (target == c).sum() < len(target)
-    ]
-    assert ours["auroc"] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
     positives = [1] if len(labels) == 2 else labels
-    areas = [
-        sk.average_precision_score(target == c, probabilities[:, c])
-        for c in positives
-        if 0 < (target == c).sum() < len(target)
-    ]
-    assert ours["auprc"] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
+    ranked = [(target == c, probabilities[:, c]) for c in positives if 0 < (target == c).sum() < len(target)]
+    for name, reference in (("auroc", sk.roc_auc_score), ("auprc", sk.average_precision_score)):
+        areas = [reference(positive, score) for positive, score in ranked]
+        assert ours[name] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
 
 
 @given(labelled_probabilities(), st.randoms())

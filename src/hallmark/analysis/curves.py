@@ -23,6 +23,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, resampling, show, shown_task
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, metric_interval, prediction_array, probability_array, target_array
+from hallmark.statistics.classification import ranked_classes
 
 _COLUMNS = ["task", "class", "n", "n_positive", "average_precision", "auroc", "auroc_low", "auroc_high"]
 _NUMBERED = 15  # classes up to which the cells of a confusion matrix hold numbers
@@ -58,11 +59,14 @@ class Curves:
             state.save_figure(figure_name("confusion", task, state.predictions), figure)
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
-        """One row per task and class; areas are empty where all rows are in the class, or none is."""
+        """One row per task and class, of two classes the second; no areas where all rows are in the class, or none is.
+
+        The first of two has the same curve seen from the other side, but for the rounding of its probability.
+        """
         records = [
             {"task": task, **self._class_row(rows, classes, name)}
             for task, classes, rows in classified_tasks(predictions)
-            for name in classes
+            for name in (classes[index] for index in ranked_classes(len(classes)))
         ]
         return pd.DataFrame(records, columns=_COLUMNS)
 
@@ -99,19 +103,19 @@ def _against_rest(rows: pd.DataFrame, positive: NDArray[np.bool_], score: NDArra
 def pr_roc(
     target: NDArray[np.intp], probabilities: NDArray[np.float64], areas: pd.DataFrame, task: str | None = None
 ) -> Figure:
-    """Precision over recall and true over false positive rate, a line per class against the rest.
+    """Precision over recall and true over false positive rate, a line per class against the rest, of two the second.
 
     With more classes than colours the worst ones by average precision are coloured, the others grey.
 
     Args:
         target: [N] class indices.
         probabilities: [N, C].
-        areas: `curves.csv` of the task, one row per class in class order.
+        areas: `curves.csv` of the task, in class order.
         task: its name, where there are several.
     """
     figure = new_figure(4.1 + 0.12 * min(len(areas), len(PALETTE)))
     left, right = figure.subplots(1, 2)
-    areas = areas.reset_index(drop=True).dropna(subset="auroc")
+    areas = areas.set_axis(ranked_classes(probabilities.shape[1])).dropna(subset="auroc")
     coloured = areas["average_precision"].nsmallest(len(PALETTE)).index
     colours = dict(zip(sorted(coloured), PALETTE, strict=False))
     for row in areas.reset_index(names="number").to_dict("records"):

@@ -31,10 +31,11 @@ def classification_metrics(
         Count-based, as `confusion_metrics` defines them: accuracy, macro_f1, micro_f1, weighted_f1,
         macro_precision, macro_recall. From the probabilities:
 
-        auroc: area under the ROC curve of each class against the rest (tied pairs count one half), mean over
-            the classes with at least one row in and one row out of them; nan if there is none.
-        auprc: average precision, the sum over thresholds of precision times the recall gained there. With two
-            classes that of the second one; with more the mean over classes as for auroc; nan likewise.
+        auroc: area under the ROC curve, tied pairs count one half. With two classes the score is the probability
+            of the second one; with more the mean over each class against the rest, of the classes with at least
+            one row in and one row out of them; nan if there is none.
+        auprc: average precision, the sum over thresholds of precision times the recall gained there, of the same
+            classes as auroc.
         log_loss: mean over rows of -ln(probability of the target), probabilities clipped below at 2.2e-16.
         brier: mean over rows of the sum over classes of (probability - [class is the target])^2, so 0 to 2
             (Brier 1950), twice the binary form.
@@ -103,21 +104,25 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
 
 
 def macro_auroc(target: Integers, probabilities: Floats) -> float:
-    """One-versus-rest AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
-    present = _with_rest(target, np.arange(probabilities.shape[1]))
+    """AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
     areas = [roc_auc_score(target == c, probabilities[:, c]) for c in present]
     return float(np.mean(areas)) if areas else float("nan")
 
 
 def macro_auprc(target: Integers, probabilities: Floats) -> float:
     """Average precision as `classification_metrics` defines it; target [N], probabilities [N, C]."""
-    present = _with_rest(target, auprc_classes(probabilities.shape[1]))
+    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
     areas = [average_precision_score(target == c, probabilities[:, c]) for c in present]
     return float(np.mean(areas)) if areas else float("nan")
 
 
-def auprc_classes(n_classes: int) -> Integers:
-    """The classes that AUPRC averages over: each one, but of two only the second, which is the positive one."""
+def ranked_classes(n_classes: int) -> Integers:
+    """The classes that AUROC and AUPRC average over: each one, but of two only the second, the positive one.
+
+    Where probabilities saturate, the two columns of a binary task rank its rows differently: ties in one are none in
+    the other.
+    """
     return np.arange(1 if n_classes == 2 else 0, n_classes)
 
 

@@ -18,9 +18,9 @@ from hallmark.statistics.classification import (
     ECE_BINS,
     Floats,
     Integers,
-    auprc_classes,
     check_rows,
     count_metrics,
+    ranked_classes,
     row_brier,
     row_log_loss,
     top_confidence,
@@ -168,14 +168,15 @@ def _ece(sample: Sample) -> GroupMetrics:
 
 def _auroc(sample: Sample) -> GroupMetrics:
     target, probabilities = _targets(sample)
-    if sample.n_groups**2 <= len(target):
-        return _auroc_of_pairs(sample, target, probabilities)
-    return _one_versus_rest("auroc", _area_under_roc, np.unique(target), target, probabilities, sample.group)
+    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
+    if len(classes) and sample.n_groups**2 <= len(target):
+        return _auroc_of_pairs(sample, classes, target, probabilities)
+    return _one_versus_rest("auroc", _area_under_roc, classes, target, probabilities, sample.group)
 
 
 def _auprc(sample: Sample) -> GroupMetrics:
     target, probabilities = _targets(sample)
-    classes = np.intersect1d(auprc_classes(probabilities.shape[1]), target)
+    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
     return _one_versus_rest("auprc", _average_precision, classes, target, probabilities, sample.group)
 
 
@@ -206,9 +207,9 @@ def _mean_defined(areas: Floats) -> Floats:
     return mean
 
 
-def _auroc_of_pairs(sample: Sample, target: Integers, probabilities: Floats) -> GroupMetrics:
+def _auroc_of_pairs(sample: Sample, classes: Integers, target: Integers, probabilities: Floats) -> GroupMetrics:
     """The same from how many pairs of rows are in order for each pair of groups, for few groups of many rows."""
-    ordered = [_ordered_pairs(target == c, probabilities[:, c], sample) for c in np.unique(target)]
+    ordered = [_ordered_pairs(target == c, probabilities[:, c], sample) for c in classes]
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
         with np.errstate(invalid="ignore"):
