@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: env lock train test test-fast kills lint clean
+.PHONY: env lock train test test-fast kills pages lint clean
 
 # The environment, from the package index alone: about 3 minutes and 7 GB on a fresh Linux machine. Every byte is
 # compared with requirements.txt. What builds a package from source comes first, from the same file; nothing else is
@@ -43,11 +43,16 @@ test-fast: env
 kills: env
 	$(BIN)/python -m tests.kills
 
+# The tables and numbers of README and docs again, from the results that the benchmarks have stored in docs/results.
+pages: env
+	$(BIN)/python -m benchmarks.pages
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m benchmarks.pages --check
 
 clean:
 	rm -rf outputs/* .venv build

@@ -1,5 +1,6 @@
 """The final settings and results of a release, as a block in a Markdown file."""
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import Look
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names
 from hallmark.storage.files import write_text
+from hallmark.storage.markers import regions
 from hallmark.storage.secrets import redacted
 
 _LEVEL, _REPEATS = 0.95, 2000
@@ -57,11 +59,11 @@ def _around(path: Path, name: str) -> tuple[str, str]:
         raise ValueError(f"{path}: expected a Markdown file in UTF-8 ({error})") from error
     if start not in text and end not in text:
         text = f"{text.rstrip()}\n\n{start}\n{end}\n".lstrip()
-    head, opened, rest = text.partition(start)
-    _, closed, tail = rest.partition(end)
-    if not opened or not closed:
-        raise ValueError(f"{path}: needs both {start} and {end}, in this order, or neither")
-    return head, tail
+    try:
+        (region,) = regions(text, re.escape(start), end)
+    except ValueError as error:
+        raise ValueError(f"{path}: needs both {start} and {end} once, in this order, or neither") from error
+    return text[: region.start - len(start)], text[region.end + len(end) :]
 
 
 def _markers(name: str) -> tuple[str, str]:
