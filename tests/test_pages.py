@@ -2,9 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-
 from benchmarks.pages import ROOT, Pages
 from benchmarks.results import number_cell, value_cell, write_result
+
 from hallmark.statistics import Interval
 
 PAGE = """# Title
