@@ -18,6 +18,7 @@ from benchmarks.tables import write_block
 from hallmark.engine.finished import sealed_tables
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
+from hallmark.runs.configuration import default_resampling
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import paired_difference, spread, table_metrics
 
@@ -47,7 +48,7 @@ def difference(sets: dict[str, RepeatSet]) -> str:
     pooled = {name: one.predictions("test") for name, one in sets.items()}
     cells = []
     for metric in METRICS:
-        found = paired_difference(pooled[BASELINE], pooled[BEST], metric, level=0.95, repeats=2000, seed=0)
+        found = paired_difference(pooled[BASELINE], pooled[BEST], metric, resampling=default_resampling())
         low, high = found.difference.low, found.difference.high
         cells.append(f"{found.difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}], p = {found.p_value:.4f}")
     return f"| difference, paired, over groups and seeds | {' | '.join(cells)} |"

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from hallmark.runs.configuration import default_resampling
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.paired import paired_difference
@@ -22,7 +23,7 @@ def results(predictions: dict[str, pd.DataFrame], minutes: dict[str, float]) -> 
     """One line a model; `minutes` is what its fit took, where that is known."""
     lines = ["| model | accuracy | macro F1 | weighted F1 | minutes |", "|---|---|---|---|---|"]
     for name, frame in predictions.items():
-        intervals = all_intervals(frame, METRICS, level=0.95, repeats=2000, seed=0)
+        intervals = all_intervals(frame, METRICS, resampling=default_resampling())
         cells = [_cell(intervals[metric]) for metric in METRICS]
         spent = f"{minutes[name]:.1f}" if name in minutes else "–"
         lines.append(f"| {name} | {' | '.join(cells)} | {spent} |")
@@ -44,7 +45,7 @@ def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
         if name == best:
             continue
         found = [
-            paired_difference(predictions, pooled[best], metric, level=0.95, repeats=2000, seed=0)
+            paired_difference(predictions, pooled[best], metric, resampling=default_resampling())
             for metric in ("accuracy", "macro_f1")
         ]
         cells = [f"{item.difference.estimate:+.3f} [{item.difference.low:+.3f}, {item.difference.high:+.3f}], "

@@ -24,6 +24,7 @@ from hallmark.engine.finished import Finished, sealed_tables
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.train import quieten
+from hallmark.runs.configuration import default_resampling
 from hallmark.runs.repeats import Member, RepeatSet
 from hallmark.statistics import all_intervals, paired_difference
 from hallmark.systems.touch.convert import convert
@@ -42,7 +43,6 @@ REAL = [
     "data.split.val=0.25",
 ]  # fmt: skip
 METRICS = ("accuracy", "macro_f1", "micro_f1", "auroc", "auprc")
-INTERVALS = {"level": 0.95, "repeats": 1000, "seed": 0}
 
 
 def train_set(preset: str, recordings: Path, repeat: str) -> RepeatSet:
@@ -90,7 +90,7 @@ def metric_rows(tables: dict[str, pd.DataFrame]) -> list[str]:
     lines = [f"| task | model | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 2) + "|"]
     for task in SINGLE_TASK:
         for name, table in tables.items():
-            found = all_intervals(_of_task(table, task), METRICS, **INTERVALS)  # type: ignore[arg-type]
+            found = all_intervals(_of_task(table, task), METRICS, resampling=default_resampling())
             cells = [f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in found.values()]
             lines.append(f"| {task} | {name} | {' | '.join(cells)} |")
     return lines
@@ -101,7 +101,9 @@ def differences(model: pd.DataFrame, probe: pd.DataFrame) -> list[str]:
     for task in SINGLE_TASK:
         cells = []
         for metric in ("accuracy", "macro_f1"):
-            found = paired_difference(_of_task(probe, task), _of_task(model, task), metric, **INTERVALS)  # type: ignore[arg-type]
+            found = paired_difference(
+                _of_task(probe, task), _of_task(model, task), metric, resampling=default_resampling()
+            )
             one = found.difference
             cells.append(f"{one.estimate:+.3f} [{one.low:+.3f}, {one.high:+.3f}], p = {found.p_value:.4f}")
         lines.append(f"| {task} | {' | '.join(cells)} |")
@@ -115,7 +117,7 @@ def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
 
 
 def balances(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame]) -> list[str]:
-    analysis = TaskTable(SINGLE_TASK, ["accuracy", "macro_f1"], split="test", **INTERVALS)  # type: ignore[arg-type]
+    analysis = TaskTable(SINGLE_TASK, ["accuracy", "macro_f1"], split="test", statistics=default_resampling())
     found = analysis.table(tables)
     found = analysis.timed(found, {name: _seconds(one) for name, one in sets.items()})
     return analysis.markdown(found).splitlines()

@@ -4,9 +4,9 @@ import pytest
 from tests.analysis.segmented import overlaps
 
 from hallmark.analysis.bootstrap import Bootstrap, bootstrap_figure, summary
-from hallmark.statistics import all_intervals
+from hallmark.statistics import Resampling, all_intervals
 
-RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 1}
+RESAMPLING = Resampling(0.9, 200, 1)
 PAIRS = {
     "one_shot": [(2, 4), (1, 4), (0, 5), (0, 3)],
     "main": [(3, 4), (1, 4), (0, 5), (0, 0)],
@@ -20,7 +20,7 @@ def masks():
 
 
 def table_of(predictions):
-    table = Bootstrap(**RESAMPLING).table(predictions)
+    table = Bootstrap(statistics=RESAMPLING).table(predictions)
     return table, table.set_index(["task", "minus", "metric"])["value"]
 
 
@@ -51,7 +51,7 @@ def test_a_difference_is_that_of_the_values_in_the_direction_it_says(masks):
 def test_intervals_resample_images(masks):
     table, _ = table_of(masks)
     main = masks[masks["task"] == "main"]
-    expected = all_intervals(main, ["miou"], **RESAMPLING)["miou"]
+    expected = all_intervals(main, ["miou"], resampling=RESAMPLING)["miou"]
     found = table[(table["task"] == "main") & (table["minus"] == "") & (table["metric"] == "miou")].iloc[0]
     assert found[["value_low", "value_high"]].tolist() == [expected.low, expected.high]
     alone, _ = table_of(overlaps(PAIRS, groups=["a"] * 4))
@@ -119,9 +119,3 @@ def test_the_figure_has_a_dot_for_every_value(masks):
     assert gain.containers[0].lines[0].get_xdata()[0] == pytest.approx(0.3125)
     assert bound.get_title(loc="left") == "best proposal − loop"
     assert [label.get_text() for label in left.get_yticklabels()][:3] == ["mIoU", "oIoU", "P@0.5"]
-
-
-@pytest.mark.parametrize(("key", "value"), [("level", 1.0), ("repeats", 3)])
-def test_nonsense_is_refused_by_name(key, value):
-    with pytest.raises(ValueError, match=f"^{key}="):
-        Bootstrap(**{**RESAMPLING, key: value})

@@ -6,13 +6,13 @@ import pytest
 from scipy.optimize import minimize
 
 from hallmark.analysis.calibration import Calibration, fit_temperature, reliability_figure, scale
-from hallmark.statistics import metric_interval, reliability_bins
+from hallmark.statistics import Resampling, metric_interval, reliability_bins
 
-RESAMPLING = {"level": 0.9, "repeats": 100, "seed": 0}
+RESAMPLING = Resampling(0.9, 100, 0)
 
 
 def calibration(bins=5, folds=3, **changes):
-    return Calibration(bins, folds, **{**RESAMPLING, **changes})
+    return Calibration(bins, folds, **{"statistics": RESAMPLING, **changes})
 
 
 def summary(state):
@@ -54,7 +54,7 @@ def test_summary_holds_intervals_before_and_after(random_table, make_state, asse
     state = make_state(sharp)
     calibration().run(state)
     found = summary(state)["main"]
-    expected = metric_interval(sharp, "ece", **RESAMPLING)
+    expected = metric_interval(sharp, "ece", resampling=RESAMPLING)
     assert found["n"] == found["n_groups"] == 120
     assert found["ece"] == pytest.approx(vars(expected))
     assert found["brier"]["low"] < found["brier"]["estimate"] < found["brier"]["high"]
@@ -95,8 +95,8 @@ def test_single_class_and_unlabelled_rows(table, make_state):
 
 
 def test_the_figure_leaves_out_empty_bins_and_tells_the_error(table):
-    bins = reliability_bins([0.9, 0.95, 0.6], [1, 0, 1], 5)
-    ece = metric_interval(table(["cat", "dog"], [[0.9, 0.1], [0.8, 0.2]]), "ece", **RESAMPLING)
+    bins = reliability_bins([0.9, 0.95, 0.6], [1, 0, 1], 5, confidence_level=0.95)
+    ece = metric_interval(table(["cat", "dog"], [[0.9, 0.1], [0.8, 0.2]]), "ece", resampling=RESAMPLING)
     figure = reliability_figure({"as predicted": bins}, {"as predicted": ece})
     top, _ = figure.axes
     assert top.containers[0].lines[0].get_ydata().tolist() == [1.0, 0.5]
@@ -108,7 +108,7 @@ def test_nothing_labelled_is_refused(table, make_state):
         calibration().run(make_state(table([None], [[0.5, 0.5]])))
 
 
-@pytest.mark.parametrize(("key", "value"), [("bins", 0), ("folds", 1), ("level", 2), ("repeats", 1)])
+@pytest.mark.parametrize(("key", "value"), [("bins", 0), ("folds", 1)])
 def test_nonsense_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):
         calibration(**{key: value})

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,13 +9,21 @@ from hallmark.analysis.compare import Compare, compare_figure, markdown, run_nam
 from hallmark.runs.predictions import write_predictions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
-from hallmark.statistics import holm, metric_interval, paired_difference, rowwise_p_values, spread, table_metrics
+from hallmark.statistics import (
+    Resampling,
+    holm,
+    metric_interval,
+    paired_difference,
+    rowwise_p_values,
+    spread,
+    table_metrics,
+)
 
-RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 1}
+RESAMPLING = Resampling(0.9, 200, 1)
 
 
 def compare(baseline="base", metrics=("accuracy", "macro_f1"), **changes):
-    return Compare(baseline, list(metrics), **{**RESAMPLING, **changes})
+    return Compare(baseline, list(metrics), **{"statistics": RESAMPLING, **changes})
 
 
 def pool(tables, note="seed {}", repetition=None):
@@ -66,8 +75,8 @@ def test_values_are_those_of_the_statistics(runs, random_table):
     found = compare().table(this, {"old": other}).set_index("metric")
     assert found.index.tolist() == ["accuracy", "macro_f1"]
     row = found.loc["accuracy"]
-    own, theirs = (metric_interval(t, "accuracy", **RESAMPLING) for t in (this, other))
-    paired = paired_difference(other, this, "accuracy", **RESAMPLING)
+    own, theirs = (metric_interval(t, "accuracy", resampling=RESAMPLING) for t in (this, other))
+    paired = paired_difference(other, this, "accuracy", resampling=RESAMPLING)
     assert (row["value"], row["value_low"], row["value_high"]) == (own.estimate, own.low, own.high)
     assert row["baseline_value"] == theirs.estimate
     assert row["difference"] == pytest.approx(own.estimate - theirs.estimate) and row["difference"] > 0
@@ -80,8 +89,8 @@ def test_values_are_those_of_the_statistics(runs, random_table):
 
 def test_the_verdict_names_the_better_run_whichever_it_is(random_table):
     good, bad = random_table(80, seed=5, quality=3.0), random_table(80, seed=6, quality=0.2)
-    worse = paired_difference(good, bad, "accuracy", **RESAMPLING)
-    same = paired_difference(good, good, "accuracy", **RESAMPLING)
+    worse = paired_difference(good, bad, "accuracy", resampling=RESAMPLING)
+    same = paired_difference(good, good, "accuracy", resampling=RESAMPLING)
     assert verdict(worse, "clip/1").startswith("clip/1 is better")
     assert verdict(same, "clip/1").startswith("cannot be told apart")
 
@@ -144,14 +153,14 @@ def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):
     """Right on 5 of 40 rows more: p = 2 / 2^5 alone, and three times as much among three such comparisons."""
     right, wrong = [0.9, 0.1], [0.1, 0.9]
     this, other = table(["cat"] * 40, [right] * 40), table(["cat"] * 40, [wrong] * 5 + [right] * 35)
-    settings = {"metrics": ["accuracy"], "repeats": 4000}
+    settings = {"metrics": ["accuracy"], "statistics": replace(RESAMPLING, n_resamples=4000)}
     alone = compare(**settings).table(this, {"a": other})
     assert alone["p_holm"][0] == alone["p_value"][0] == pytest.approx(1 / 16, abs=0.02)
     assert alone["verdict"][0].startswith("this run is better")
     three = compare(**settings).table(this, dict.fromkeys("abc", other))
     assert three["p_holm"].tolist() == pytest.approx(3 * three["p_value"])
     assert (three["difference_low"] > 0).all() and three["verdict"].str.startswith("cannot be told apart").all()
-    assert "adjusted by Holm over all 3 comparisons" in markdown(three, 0.9, "val")
+    assert "adjusted by Holm over all 3 comparisons" in markdown(three, RESAMPLING, "val")
 
 
 def test_rowwise_tests_stand_beside_their_metrics(random_table):
@@ -173,7 +182,7 @@ def test_a_set_against_a_set(random_table):
         assert (row[f"{prefix}mean"], row[f"{prefix}std"]) == pytest.approx((expected.mean, expected.std))
         assert row[f"{prefix}members"] == 3
         assert row[value] == pytest.approx(expected.mean)
-    paired = paired_difference(pool(other), pool(this), "macro_f1", **RESAMPLING)
+    paired = paired_difference(pool(other), pool(this), "macro_f1", resampling=RESAMPLING)
     assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
     assert "180 rows in 60 groups and 3 repetitions" in row["verdict"]
 
@@ -232,7 +241,7 @@ def test_names_are_short_where_that_tells_the_runs_apart(tmp_path):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("baseline", []), ("metrics", []), ("metrics", ["acc"]), ("level", 0), ("repeats", 3)],
+    [("baseline", []), ("metrics", []), ("metrics", ["acc"])],
 )
 def test_nonsense_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):

@@ -5,6 +5,7 @@ from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 FOLDER = Path(__file__).parents[2] / "conf" / "analysis"
+STATISTICS = OmegaConf.load(FOLDER.parent / "statistics" / "default.yaml")
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
@@ -14,4 +15,5 @@ def test_every_analysis_builds_from_its_file_under_its_own_name(name):
         assert OmegaConf.is_missing(config.compare, "baseline")
         config.compare.baseline = "outputs/somewhere"
     assert list(config) == [name]
+    config.statistics = STATISTICS
     assert callable(instantiate(config)[name].run)

@@ -3,9 +3,10 @@ import pytest
 from tests.analysis.segmented import cost_of, overlaps
 
 from hallmark.analysis.cost import Cost, cost_figure, later_iterations, main_rows, stage_table, stop_counts, totals
+from hallmark.statistics import Resampling
 from hallmark.storage.files import write_json
 
-RESAMPLING = {"level": 0.9, "repeats": 100, "seed": 0}
+RESAMPLING = Resampling(0.9, 100, 0)
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_later_iterations_against_the_first_by_hand(table, spent):
 
 
 def test_expressions_by_hand_with_those_without_truth(table):
-    found = Cost(**RESAMPLING).expressions(main_rows(table)).set_index("quantity")
+    found = Cost(statistics=RESAMPLING).expressions(main_rows(table)).set_index("quantity")
     assert (found["n"] == 4).all() and (found["n_groups"] == 2).all()
     assert found["mean"].tolist() == pytest.approx([1, 1.25, 0.5, 0.5, 0.2, 2.0])
     assert found.loc["VLM requests", "total"] == 5
@@ -94,8 +95,8 @@ def test_a_run_without_a_vlm_and_without_later_queries(table):
 def test_a_run_without_its_cost_is_refused(table, make_state):
     state = make_state(table)
     with pytest.raises(ValueError, match=r"run=.*cost/val\.json"):
-        Cost(**RESAMPLING).run(state)
+        Cost(statistics=RESAMPLING).run(state)
     write_json(state.directory / "cost" / "val.json", cost_of(table))
-    Cost(**RESAMPLING).run(state)
+    Cost(statistics=RESAMPLING).run(state)
     with pytest.raises(ValueError, match=r"^cost: needs the columns info_calls"):
         main_rows(table.drop(columns="info_calls"))

@@ -6,9 +6,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from hallmark.analysis.curves import Curves, confusion_figure, pr_roc
-from hallmark.statistics import table_metrics
+from hallmark.statistics import Resampling, table_metrics
 
-CURVES = Curves(0.9, 100, 0)
+CURVES = Curves(statistics=Resampling(0.9, 100, 0))
 
 
 @pytest.fixture
@@ -105,9 +105,3 @@ def test_the_confusion_figure_writes_counts_and_shares_of_rows():
     assert [text.get_text() for text in left.texts] == ["3", "1", "0", "0"]
     assert [text.get_text() for text in right.texts] == ["0.75", "0.25", "–", "–"]
     assert left.get_ylabel() == "target" and left.get_xlabel() == "prediction"
-
-
-@pytest.mark.parametrize(("level", "repeats"), [(1.5, 100), (0.95, 10)])
-def test_nonsense_is_refused_by_name(level, repeats):
-    with pytest.raises(ValueError, match=r"^(level|repeats)="):
-        Curves(level, repeats, 0)

@@ -4,8 +4,9 @@ from tests.analysis.segmented import overlaps
 
 from hallmark.analysis.mask_table import MaskTable
 from hallmark.checks import SettingError
+from hallmark.statistics import Resampling
 
-SETTINGS = {"level": 0.9, "repeats": 60, "seed": 3}
+SETTINGS = Resampling(0.9, 60, 3)
 # IoU 0.5, 1, 0, 0.25 of two images, and a job that is right on the second image.
 PLAIN, BETTER = [(1, 2), (4, 4), (0, 3), (1, 4)], [(1, 2), (4, 4), (3, 3), (4, 4)]
 IMAGES = ["a", "a", "b", "b"]
@@ -21,7 +22,7 @@ def jobs():
 
 
 def test_answers_stand_beside_each_other_and_against_the_baseline(jobs):
-    table = MaskTable("one_shot", **SETTINGS).table(jobs).set_index("job")
+    table = MaskTable("one_shot", statistics=SETTINGS).table(jobs).set_index("job")
     assert table["miou"].tolist() == pytest.approx([1.75 / 4, 3.5 / 4, 1.75 / 4])
     assert table["oiou"].tolist() == pytest.approx([6 / 13, 12 / 13, 6 / 13])
     assert table.loc[["loop", "same"], "difference"].tolist() == pytest.approx([1.75 / 4, 0])
@@ -31,7 +32,7 @@ def test_answers_stand_beside_each_other_and_against_the_baseline(jobs):
 
 
 def test_readers_get_text_and_a_figure(jobs, tmp_path):
-    analysis = MaskTable("one_shot", **SETTINGS)
+    analysis = MaskTable("one_shot", statistics=SETTINGS)
     table = analysis.timed(analysis.table(jobs), {"one_shot": 3.0, "loop": 5.0, "same": 4.0})
     lines = analysis.markdown(table).splitlines()
     assert lines[0].startswith("Split `val`; value [90 % interval].")
@@ -43,11 +44,11 @@ def test_readers_get_text_and_a_figure(jobs, tmp_path):
 
 def test_a_baseline_that_is_no_job_is_refused(jobs):
     with pytest.raises(SettingError, match=r"baseline.*one of the jobs one_shot, loop, same"):
-        MaskTable("other", **SETTINGS).check_jobs(list(jobs))
+        MaskTable("other", statistics=SETTINGS).check_jobs(list(jobs))
 
 
 def test_jobs_of_other_expressions_are_refused(jobs):
     jobs["loop"] = jobs["loop"].iloc[1:].reset_index(drop=True)
     jobs["loop"].attrs = jobs["same"].attrs
     with pytest.raises(ValueError, match="same labelled ids"):
-        MaskTable("one_shot", **SETTINGS).table(jobs)
+        MaskTable("one_shot", statistics=SETTINGS).table(jobs)

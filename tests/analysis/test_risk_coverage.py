@@ -8,10 +8,10 @@ from sklearn.metrics import roc_auc_score
 from tests.analysis.segmented import Scenes, overlaps
 
 from hallmark.analysis.risk_coverage import RiskCoverage, aurc, curve, risk_figure
-from hallmark.statistics import expected_calibration_error
+from hallmark.statistics import Resampling, expected_calibration_error
 from hallmark.storage.files import read_json
 
-RESAMPLING = {"level": 0.9, "repeats": 100, "seed": 0}
+RESAMPLING = Resampling(0.9, 100, 0)
 # IoU 0.8, 0, 1 and 0.5; the second and the third are equally sure
 PAIRS, SURE = [(4, 5), (0, 4), (3, 3), (1, 2)], [0.9, 0.7, 0.7, 0.2]
 
@@ -24,7 +24,7 @@ def rows():
 def test_areas_by_hand(rows):
     # 1 - IoU in order: 0.2, then 1 and 0 in random order, then 0.5
     expected = (0.2 + 0.7 / 2 + 1.2 / 3 + 1.7 / 4) / 4
-    found = RiskCoverage(10, **RESAMPLING).summary(rows)
+    found = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
     assert found["aurc"].estimate == pytest.approx(expected)
     assert found["aurc_failure"].estimate == pytest.approx((0 + 0.5 / 2 + 1 / 3 + 1 / 4) / 4)
     assert found["auroc"].estimate == pytest.approx(1.5 / 3)  # above it one of the right ones, at it one, below one
@@ -60,14 +60,14 @@ def test_the_area_of_weighted_rows_is_the_mean_over_orders_of_repeated_rows(foun
 
 
 def test_a_confidence_that_says_nothing_has_the_risk_for_area_and_one_half_for_auroc():
-    found = RiskCoverage(5, **RESAMPLING).summary(overlaps({"main": PAIRS}, confidence=[0.4] * 4))
+    found = RiskCoverage(5, statistics=RESAMPLING).summary(overlaps({"main": PAIRS}, confidence=[0.4] * 4))
     assert found["aurc"].estimate == pytest.approx(0.425) and found["auroc"].estimate == 0.5
 
 
 def test_areas_agree_with_the_usual_implementations():
     rows = Scenes(20).table.query("task == 'main'")
     right, sure = rows["score"] >= 0.5, rows["confidence"]
-    found = RiskCoverage(10, **RESAMPLING).summary(rows)
+    found = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
     assert found["auroc"].estimate == pytest.approx(roc_auc_score(right, sure))
     assert found["ece"].estimate == pytest.approx(expected_calibration_error(sure, right, 10))
     for interval in found.values():
@@ -75,14 +75,16 @@ def test_areas_agree_with_the_usual_implementations():
 
 
 def test_answers_that_are_all_right_have_no_auroc():
-    found = RiskCoverage(10, **RESAMPLING).summary(overlaps({"main": [(3, 4)] * 3}, confidence=[0.2, 0.5, 0.8]))
+    found = RiskCoverage(10, statistics=RESAMPLING).summary(
+        overlaps({"main": [(3, 4)] * 3}, confidence=[0.2, 0.5, 0.8])
+    )
     assert np.isnan(found["auroc"].estimate) and found["aurc_failure"].estimate == 0
 
 
 def test_the_oracle_has_no_confidence_to_judge(make_state, read_csv):
     table = overlaps({"main": PAIRS, "one_shot": PAIRS, "oracle": PAIRS}, confidence=SURE)
     state = make_state(table)
-    RiskCoverage(10, **RESAMPLING).run(state)
+    RiskCoverage(10, statistics=RESAMPLING).run(state)
     written = read_json(state.directory / "analysis" / "risk_coverage.json")
     assert list(written) == ["one_shot", "main"]
     assert written["main"]["risk"] == pytest.approx(0.425) and written["main"]["n"] == 4
@@ -90,7 +92,7 @@ def test_the_oracle_has_no_confidence_to_judge(make_state, read_csv):
 
 
 def test_the_figure_draws_the_curves_and_the_bins(rows):
-    analysis = RiskCoverage(10, **RESAMPLING)
+    analysis = RiskCoverage(10, statistics=RESAMPLING)
     figure = risk_figure(
         curve(rows).assign(task="main"), {"main": analysis.summary(rows)}, {"main": analysis.bins_of(rows)}
     )
@@ -100,7 +102,7 @@ def test_the_figure_draws_the_curves_and_the_bins(rows):
     assert diagram.containers[0].lines[0].get_ydata().tolist() == pytest.approx([1, 0.5, 1])
 
 
-@pytest.mark.parametrize(("key", "value"), [("bins", 0), ("level", 0), ("repeats", 3)])
+@pytest.mark.parametrize(("key", "value"), [("bins", 0)])
 def test_nonsense_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):
-        RiskCoverage(**{"bins": 10, **RESAMPLING, key: value})
+        RiskCoverage(**{"bins": 10, "statistics": RESAMPLING, key: value})

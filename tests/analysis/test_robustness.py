@@ -9,9 +9,9 @@ from matplotlib.colors import to_hex
 
 from hallmark.analysis.figures import PALETTE
 from hallmark.analysis.robustness import Robustness, robustness_figure, value_and_drop
-from hallmark.statistics import all_intervals, paired_difference
+from hallmark.statistics import Resampling, all_intervals, paired_difference
 
-SETTINGS = {"level": 0.9, "repeats": 60, "seed": 3}
+SETTINGS = Resampling(0.9, 60, 3)
 N = 20
 
 
@@ -26,7 +26,9 @@ class Fake:
 
 
 def robustness(**changes):
-    return Robustness(**{"perturbations": None, "strengths": [1, 2, 5], "metrics": ["accuracy"], **SETTINGS, **changes})
+    return Robustness(
+        **{"perturbations": None, "strengths": [1, 2, 5], "metrics": ["accuracy"], "statistics": SETTINGS, **changes}
+    )
 
 
 @pytest.fixture
@@ -79,11 +81,11 @@ def test_a_perturbation_without_effect_is_certain_to_have_none(state):
 
 def test_intervals_are_those_of_the_value_and_of_the_paired_difference(predicted):
     clean, changed = predicted(4), predicted(9)
-    found = value_and_drop(clean, changed, ["accuracy", "log_loss"], **SETTINGS)
+    found = value_and_drop(clean, changed, ["accuracy", "log_loss"], resampling=SETTINGS)
     for metric, sign in (("accuracy", -1), ("log_loss", 1)):
         value, drop = found[metric]
-        assert value == all_intervals(changed, [metric], **SETTINGS)[metric]
-        expected = paired_difference(clean, changed, metric, **SETTINGS).difference
+        assert value == all_intervals(changed, [metric], resampling=SETTINGS)[metric]
+        expected = paired_difference(clean, changed, metric, resampling=SETTINGS).difference
         ends = sorted([sign * expected.low, sign * expected.high])
         assert (drop.estimate, drop.low, drop.high) == pytest.approx((sign * expected.estimate, *ends))
         assert drop.estimate > 0
@@ -91,8 +93,8 @@ def test_intervals_are_those_of_the_value_and_of_the_paired_difference(predicted
 
 def test_rows_are_matched_by_id_whatever_their_order(predicted):
     clean, changed = predicted(4), predicted(9)
-    expected = value_and_drop(clean, changed, ["accuracy"], **SETTINGS)
-    assert value_and_drop(clean, changed.sample(frac=1, random_state=0), ["accuracy"], **SETTINGS) == expected
+    expected = value_and_drop(clean, changed, ["accuracy"], resampling=SETTINGS)
+    assert value_and_drop(clean, changed.sample(frac=1, random_state=0), ["accuracy"], resampling=SETTINGS) == expected
 
 
 def test_a_set_of_repeats_is_measured_over_its_repetitions(state, predicted):

@@ -11,13 +11,14 @@ from hallmark.analysis.oracle import Oracle
 from hallmark.analysis.risk_coverage import RiskCoverage
 from hallmark.analysis.segmented import answers, parts, slice_columns, task_name
 from hallmark.analysis.size_buckets import SizeBuckets
+from hallmark.statistics import Resampling
 from hallmark.storage.files import write_json
 
-RESAMPLING = {"level": 0.9, "repeats": 50, "seed": 0}
+RESAMPLING = Resampling(0.9, 50, 0)
 ANALYSES = {
-    "bootstrap": Bootstrap(**RESAMPLING), "size_buckets": SizeBuckets(["size"], **RESAMPLING),
-    "oracle": Oracle(["size"], **RESAMPLING), "risk_coverage": RiskCoverage(10, **RESAMPLING),
-    "cost": Cost(**RESAMPLING), "cases": Cases(1, 1, least=0.02),
+    "bootstrap": Bootstrap(statistics=RESAMPLING), "size_buckets": SizeBuckets(["size"], statistics=RESAMPLING),
+    "oracle": Oracle(["size"], statistics=RESAMPLING), "risk_coverage": RiskCoverage(10, statistics=RESAMPLING),
+    "cost": Cost(statistics=RESAMPLING), "cases": Cases(1, 1, least=0.02),
 }  # fmt: skip
 WITH_TRUTH = [name for name in ANALYSES if name not in ("cost", "cases")]
 
@@ -109,7 +110,9 @@ def test_tasks_come_in_the_order_of_the_loop():
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("analysis", [BadCases("val", 0.5, limit=None, label_errors=False), Curves(**RESAMPLING)])
+@pytest.mark.parametrize(
+    "analysis", [BadCases("val", 0.5, limit=None, label_errors=False), Curves(statistics=RESAMPLING)]
+)
 def test_analyses_of_classes_refuse_scores(analysis, make_state):
     with pytest.raises(ValueError, match=r"needs a task with classes; these predictions have scores only \(main\)"):
         analysis.run(make_state(overlaps({"main": [(1, 2)]})))

@@ -2,6 +2,7 @@ import pytest
 from tests.analysis.segmented import overlaps
 
 from hallmark.analysis.size_buckets import SizeBuckets, size_figure
+from hallmark.statistics import Resampling
 
 SIZES = ["no target", "small", "medium", "large"]
 
@@ -13,7 +14,7 @@ def table():
         pairs, groups=["a", "a", "b", "c"], slice_size=["small", "small", "large", "no target"],
         slice_kind=["x", "y", "x", "y"], slices={"slice_size": SIZES},
     )  # fmt: skip
-    return SizeBuckets(["size"], level=0.9, repeats=100, seed=0).table(masks)
+    return SizeBuckets(["size"], statistics=Resampling(0.9, 100, 0)).table(masks)
 
 
 def test_values_by_hand(table):
@@ -46,5 +47,5 @@ def test_the_figure_says_n_of_every_category(table):
 
 def test_null_takes_every_slice_column():
     masks = overlaps({"main": [(1, 2)]}, slice_size=["small"], slice_kind=["x"])
-    found = SizeBuckets(None, level=0.9, repeats=100, seed=0).table(masks)
+    found = SizeBuckets(None, statistics=Resampling(0.9, 100, 0)).table(masks)
     assert found["slice"].tolist() == ["all", "size", "kind"]

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,16 +9,16 @@ from sklearn.metrics import f1_score
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.task_views import SINGLE, summary, task_figure
 from hallmark.analysis.tasks import TaskTable, mean_rank, relative_gain
-from hallmark.statistics import all_intervals
+from hallmark.statistics import Resampling, all_intervals
 from hallmark.statistics.bootstrap import Units, resample_weights
 
-SETTINGS = {"level": 0.9, "repeats": 80, "seed": 5}
+SETTINGS = Resampling(0.9, 80, 5)
 CLASSES = ["cat", "dog"]
 JOBS = {"action": "only_action", "state": "only_state"}
 
 
 def compared(**changes):
-    return TaskTable(**{"single": JOBS, "metrics": ["accuracy"], **SETTINGS, **changes})
+    return TaskTable(**{"single": JOBS, "metrics": ["accuracy"], "statistics": SETTINGS, **changes})
 
 
 def joined(*parts):
@@ -109,15 +110,16 @@ def test_every_interval_is_that_of_the_metric_alone(random_jobs):
     for method, job in ((SINGLE, "only_action"), ("joint", "joint"), ("other", "other")):
         own = random_jobs[job]
         for metric in ("macro_f1", "auroc"):
-            expected = all_intervals(own[own["task"] == "action"], [metric], **SETTINGS)[metric]
+            expected = all_intervals(own[own["task"] == "action"], [metric], resampling=SETTINGS)[metric]
             found = table.loc[method, [f"action/{metric}{end}" for end in ("", "_low", "_high")]]
             assert found.tolist() == pytest.approx([expected.estimate, expected.low, expected.high])
 
 
 def test_delta_m_and_rank_are_computed_anew_in_every_resample(random_jobs):
     """Against repeated rows, resample by resample."""
-    table = compared(metrics=["macro_f1"], repeats=20).table(random_jobs).set_index("method")
-    ((groups, repetitions),) = resample_weights(Units(6, 3, 6), 20, SETTINGS["seed"])
+    few = replace(SETTINGS, n_resamples=20)
+    table = compared(metrics=["macro_f1"], statistics=few).table(random_jobs).set_index("method")
+    ((groups, repetitions),) = resample_weights(Units(6, 3, 6), 20, SETTINGS.seed)
     methods = {SINGLE: ["only_action", "only_state"], "joint": ["joint"] * 2, "other": ["other"] * 2}
     names = [f"g{i}" for i in range(6)]
 
@@ -202,7 +204,7 @@ def test_a_single_task_job_must_be_there_with_its_task(jobs, single, message):
         compared(single=single).table(jobs)
 
 
-@pytest.mark.parametrize(("key", "value"), [("single", {}), ("metrics", []), ("level", 1.0), ("repeats", 3)])
+@pytest.mark.parametrize(("key", "value"), [("single", {}), ("metrics", [])])
 def test_nonsense_is_refused_by_name(key, value):
     with pytest.raises(ValueError, match=f"^{key}="):
         compared(**{key: value})

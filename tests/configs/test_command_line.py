@@ -68,8 +68,8 @@ MISTAKES = {
     "a key of evaluate": ("evaluate.py", ["run=x", "splits=test"], "splits: no such setting. Did you mean split"),
     "a key of an analysis": (
         "evaluate.py",
-        ["run=x", "analysis=[slices]", "analysis.slices.level_=0.9"],
-        "Did you mean analysis.slices.level",
+        ["run=x", "analysis=[slices]", "analysis.slices.colums=[emoji]"],
+        "Did you mean analysis.slices.columns",
     ),
     "a sweep": ("sweep.py", ["experiment=clip_optimize", "sweep=clip_gird"], "Did you mean sweep=clip_grid?"),
     "a group within a group": (

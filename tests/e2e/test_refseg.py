@@ -52,7 +52,7 @@ def asking(endpoint, tmp_path, monkeypatch) -> list[str]:
     return [
         *preset("refseg_vlm", write_world(tmp_path / "world", pictures)), "analysis=[cost]", "data.batch_size=1",
         "model.max_iter=1", "model.temperature=1", "model.thresholds={_target_: "
-        "hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}", "analysis.cost.repeats=100",
+        "hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}", "statistics.n_resamples=100",
         f"model.rewriter.base_url={endpoint.base_url}", f"model.rewriter.key_variable={VARIABLE}",
         "model.rewriter.cache=null", "model.rewriter.bucket.per_second=1000", "data.leakage=report",
     ]  # fmt: skip

@@ -33,7 +33,7 @@ def run(fitted) -> Run:
 
 def test_all_analyses_of_a_run_beside_another(fitted, evaluate, run, capsys):
     other = fitted(TFIDF, "model.ngrams=1", "model.inverse_regularisation=0.1")
-    few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]
+    few = ["statistics.n_resamples=50"]
     baseline = f"analysis.compare.baseline={other.directory}"
     evaluate(run, f"analysis=[{','.join(ANALYSES)}]", baseline, TWO_FOLDS, "analysis.bad_cases.limit=5", *few)
     printed = capsys.readouterr().out

@@ -20,6 +20,7 @@ from hallmark.learning.callbacks import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
+from hallmark.statistics import Resampling
 from hallmark.statistics.bootstrap import metric_interval
 
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=2", "trainer.limit_train_batches=2", "logger=wandb"]
@@ -82,7 +83,7 @@ def test_results_stand_with_their_intervals_in_the_summary_and_figures_are_pictu
     for name, value in run.metrics["val"]["main"].items():
         assert summary[f"final/val/main/{name}"] == value
     rows = read_predictions(run.directory / "predictions" / "val.parquet")
-    interval = metric_interval(rows, "macro_f1", level=0.95, repeats=1000, seed=0)
+    interval = metric_interval(rows, "macro_f1", resampling=Resampling(0.95, 2000, 0))
     ends = [summary[f"final/val/main/macro_f1/{end}"] for end in ("low", "high")]
     assert ends == pytest.approx([interval.low, interval.high])
     assert summary["selected/value"] == run.record.selected["value"]

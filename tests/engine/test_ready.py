@@ -234,7 +234,7 @@ def test_another_calibration_asks_for_another_run(ready, compose):
 
 
 def test_training_is_followed_by_the_analyses_it_names(fit, compose, small, capsys):
-    typed = compose("experiment=sentiment_tfidf", *small, "analysis=[slices]", "analysis.slices.repeats=50")
+    typed = compose("experiment=sentiment_tfidf", *small, "analysis=[slices]", "statistics.n_resamples=50")
     train_and_explain(typed)
     run = Job.of(typed).run
     assert (run.directory / "analysis" / "slices.csv").exists()
@@ -279,5 +279,5 @@ def test_own_pictures_are_not_answered_twice(own, command, files, compose):
 
 
 def test_train_analyses_own_pictures(own, compose):
-    train_and_explain(compose(*own, "analysis=[cost]", "analysis.cost.repeats=50"))
+    train_and_explain(compose(*own, "analysis=[cost]", "statistics.n_resamples=50"))
     assert (Job.of(compose(*own)).directory / "analysis" / "cost.csv").exists()

@@ -6,7 +6,7 @@ import pytest
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 
-ASKED = ["analysis=[robustness]", "analysis.robustness.repeats=40", "analysis.robustness.strengths=[5]"]
+ASKED = ["analysis=[robustness]", "statistics.n_resamples=40", "analysis.robustness.strengths=[5]"]
 NOISE_AND_CROP = [*ASKED, "analysis.robustness.perturbations=[noise,crop]"]
 PICTURES = ["experiment=sentiment_image", "debug=fast"]
 

@@ -42,7 +42,7 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
     grid = ["sweep=grid", "sweep.space={model.ngrams: [1, 2]}"]
     sweep(compose(*untouchable, *small, *grid, command="sweep"))
     train_repeats(compose(*untouchable, *small, "repeat=seeds:2"))
-    few = [f"analysis.{name}.repeats=50" for name in ("slices", "calibration", "curves", "compare")]
+    few = ["statistics.n_resamples=50"]
     baseline = f"analysis.compare.baseline={other.directory}"
     evaluate(run, f"analysis=[{','.join([*ANALYSES, 'compare'])}]", baseline, "out_of_fold.folds=2", TRUSTED, *few)
     evaluate(run, "split=train", TRUSTED)

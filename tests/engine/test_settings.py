@@ -115,7 +115,11 @@ callbacks.early_stopping.mode=up
 callbacks.early_stopping.mode=min
 callbacks.early_stopping.patient=3
 callbacks.early_stopping.stopping_threshold=high
-analysis.slices.level=much
+statistics.confidence_level=much
+statistics.confidence_level=1.0
+statistics.n_resamples=39
+statistics.seed=-1
+statistics._target_=hallmark.statistics.Interval
 model.optimizer.lr=fast
 """
 WITH_THE_DATA = """

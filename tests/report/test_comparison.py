@@ -4,14 +4,14 @@ from tests.report.reading import sections, table
 
 from hallmark.report.gather import gather
 from hallmark.report.wording import change
-from hallmark.statistics import paired_difference
+from hallmark.statistics import Resampling, paired_difference
 
 
 def test_two_results_are_compared_on_the_same_rows(make_run):
     first, second = make_run("clip_final", quality=3.0), make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3)
     report = gather([first.directory, second.directory])
     found = paired_difference(
-        predictions(seed=1, quality=0.3), predictions(quality=3.0), "macro_f1", level=0.95, repeats=2000, seed=0
+        predictions(seed=1, quality=0.3), predictions(quality=3.0), "macro_f1", resampling=Resampling(0.95, 2000, 0)
     )
     row = table(sections(report)["Comparison on validation"]).rows[0]
     assert row[0] == "clip_final − sentiment_text" and row[2] == change(found.difference)

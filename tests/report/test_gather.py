@@ -10,11 +10,11 @@ from hallmark.console import main
 from hallmark.report.content import Commands
 from hallmark.report.gather import gather
 from hallmark.report.wording import estimate
-from hallmark.statistics import all_intervals
+from hallmark.statistics import Resampling, all_intervals
 
 
 def test_the_first_sentence_is_the_result_and_how_sure_it_is(plain):
-    interval = all_intervals(predictions(), ["macro_f1"], level=0.95, repeats=1000, seed=0)["macro_f1"]
+    interval = all_intervals(predictions(), ["macro_f1"], resampling=Resampling(0.95, 2000, 0))["macro_f1"]
     assert plain.summary[0] == (
         f"clip_final reaches a validation macro F1 of {estimate(interval)} (95 % interval, 24 groups)."
     )

@@ -9,14 +9,14 @@ from tests.report.reading import sections, table
 from hallmark.report.content import Cases
 from hallmark.report.gather import gather
 from hallmark.report.wording import estimate
-from hallmark.statistics import all_intervals, table_metrics
+from hallmark.statistics import Resampling, all_intervals, table_metrics
 
 
 def test_metrics_are_those_of_the_predictions(plain):
     frame = predictions()
     shown = {row[0]: row[1] for row in table(sections(plain)["Metrics on validation"]).rows}
     metrics = table_metrics(frame)["main"]
-    intervals = all_intervals(frame, ["macro_f1", "log_loss"], level=0.95, repeats=1000, seed=0)
+    intervals = all_intervals(frame, ["macro_f1", "log_loss"], resampling=Resampling(0.95, 2000, 0))
     assert shown["macro F1"] == estimate(intervals["macro_f1"])
     assert shown["macro F1"].startswith(f"{metrics['macro_f1']:.3f} [")
     assert shown["log loss (lower is better)"] == estimate(intervals["log_loss"])

@@ -31,7 +31,7 @@ def measured():
             "task": "main", "metric": "macro_f1", "perturbation": ["clean", "noise"], "strength": [0, 3],
             "value": [0.8, 0.6], "value_low": [0.7, 0.5], "value_high": [0.9, 0.7], "drop": [np.nan, 0.2],
             "drop_low": [np.nan, 0.1], "drop_high": [np.nan, 0.3], "n": 48, "n_groups": 24, "split": split,
-            "level": 0.95,
+            "confidence_level": 0.95,
         })  # fmt: skip
 
     return measured

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
-    Interval,
+    Resampling,
     all_intervals,
     classification_metrics,
     mean_interval,
@@ -22,7 +23,7 @@ from hallmark.statistics.sample import task_sample
 from hallmark.statistics.weighted import weighted_metrics
 
 Maker = Callable[..., pd.DataFrame]
-SETTINGS = {"level": 0.95, "repeats": 400, "seed": 7}
+SETTINGS = Resampling(0.95, 400, 7)
 
 
 def noisy_table(make: Maker, n: int = 120, groups: int = 30, seed: int = 0) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def test_equals_a_plain_loop_over_resampled_tables(make_guesses: Maker) -> None:
     members = [part for _, part in frame.groupby("group", sort=False)]
     draws = np.random.default_rng(7).integers(len(members), size=(60, len(members)), dtype=np.int32)
     looped = [table_metrics(pd.concat([members[g] for g in draw]))["main"] for draw in draws]
-    fast = all_intervals(frame, ["macro_f1", "log_loss", "auroc"], level=0.9, repeats=60, seed=7)
+    fast = all_intervals(frame, ["macro_f1", "log_loss", "auroc"], resampling=Resampling(0.9, 60, 7))
     for name, interval in fast.items():
         low, high = np.quantile([values[name] for values in looped], [0.05, 0.95])
         assert (interval.low, interval.high) == pytest.approx((low, high)), name
@@ -76,7 +77,7 @@ def test_equals_a_plain_loop_over_resampled_tables(make_guesses: Maker) -> None:
 
 def test_estimates_are_the_plain_metrics(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    found = all_intervals(frame, CLASSIFICATION_METRICS, **SETTINGS)
+    found = all_intervals(frame, CLASSIFICATION_METRICS, resampling=SETTINGS)
     expected = table_metrics(frame)["main"]
     for name in CLASSIFICATION_METRICS:
         assert found[name].estimate == pytest.approx(expected[name])
@@ -86,36 +87,39 @@ def test_estimates_are_the_plain_metrics(make_guesses: Maker) -> None:
 
 def test_all_intervals_equal_single_ones(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    together = all_intervals(frame, ["accuracy", "auroc", "score"], **SETTINGS)
+    together = all_intervals(frame, ["accuracy", "auroc", "score"], resampling=SETTINGS)
     assert list(together) == ["accuracy", "auroc", "score"]
-    assert together == {name: metric_interval(frame, name, **SETTINGS) for name in together}
+    assert together == {name: metric_interval(frame, name, resampling=SETTINGS) for name in together}
 
 
 def test_accuracy_interval_matches_the_binomial(make_predictions: Maker) -> None:
     frame = make_predictions([0] * 200, [0] * 140 + [1] * 60)
-    interval = metric_interval(frame, "accuracy", level=0.9, repeats=20000, seed=0)
+    interval = metric_interval(frame, "accuracy", resampling=Resampling(0.9, 20000, 0))
     low, high = binom(200, 0.7).ppf([0.05, 0.95]) / 200
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.0051)
 
 
 def test_same_seed_same_interval_other_seed_other_interval(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    first = metric_interval(frame, "log_loss", **SETTINGS)
-    assert metric_interval(frame, "log_loss", **SETTINGS) == first
-    assert metric_interval(frame, "log_loss", **SETTINGS | {"seed": 8}) != first
+    first = metric_interval(frame, "log_loss", resampling=SETTINGS)
+    assert metric_interval(frame, "log_loss", resampling=SETTINGS) == first
+    assert metric_interval(frame, "log_loss", resampling=replace(SETTINGS, seed=8)) != first
 
 
 def test_a_higher_level_is_wider(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    narrow, wide = (metric_interval(frame, "log_loss", **SETTINGS | {"level": level}) for level in (0.8, 0.95))
+    narrow, wide = (
+        metric_interval(frame, "log_loss", resampling=replace(SETTINGS, confidence_level=level))
+        for level in (0.8, 0.95)
+    )
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
 def test_groups_of_one_row_equal_no_clustering(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
     frame["group"] = frame["id"]
-    assert metric_interval(frame, "macro_f1", **SETTINGS) == metric_interval(
-        frame, "macro_f1", **SETTINGS, clustered=False
+    assert metric_interval(frame, "macro_f1", resampling=SETTINGS) == metric_interval(
+        frame, "macro_f1", resampling=SETTINGS, clustered=False
     )
 
 
@@ -123,9 +127,11 @@ def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_guesse
     frame = noisy_table(make_guesses)
     frame["group"] = frame["id"]
     copies = pd.concat([frame] * 4)
-    assert metric_interval(copies, "macro_f1", **SETTINGS) == metric_interval(frame, "macro_f1", **SETTINGS)
+    assert metric_interval(copies, "macro_f1", resampling=SETTINGS) == metric_interval(
+        frame, "macro_f1", resampling=SETTINGS
+    )
     width, naive = (
-        (lambda i: i.high - i.low)(metric_interval(copies, "macro_f1", **SETTINGS, clustered=clustered))
+        (lambda i: i.high - i.low)(metric_interval(copies, "macro_f1", resampling=SETTINGS, clustered=clustered))
         for clustered in (True, False)
     )
     assert 0.4 < naive / width < 0.6
@@ -136,7 +142,7 @@ def test_relabelled_classes_give_the_same_interval(make_guesses: Maker) -> None:
     renamed = frame.assign(probabilities=[row[::-1] for row in frame["probabilities"]])
     renamed.attrs["classes"] = {"main": frame.attrs["classes"]["main"][::-1]}
     for name in ("macro_f1", "log_loss", "auroc", "auprc"):
-        before, after = (metric_interval(table, name, **SETTINGS) for table in (frame, renamed))
+        before, after = (metric_interval(table, name, resampling=SETTINGS) for table in (frame, renamed))
         assert (after.low, after.high) == pytest.approx((before.low, before.high))
 
 
@@ -145,28 +151,32 @@ def test_order_of_rows_within_groups_does_not_matter(make_guesses: Maker) -> Non
     reversed_rows = frame.groupby("group", group_keys=False, sort=False)[list(frame.columns)].apply(lambda g: g[::-1])
     reversed_rows.attrs = frame.attrs
     assert reversed_rows["id"].tolist() != frame["id"].tolist()
-    assert metric_interval(reversed_rows, "macro_f1", **SETTINGS) == metric_interval(frame, "macro_f1", **SETTINGS)
+    assert metric_interval(reversed_rows, "macro_f1", resampling=SETTINGS) == metric_interval(
+        frame, "macro_f1", resampling=SETTINGS
+    )
 
 
 def test_unlabelled_rows_are_ignored(make_predictions: Maker) -> None:
     labelled = make_predictions([0, 1, 2, 1], [0, 1, 1, 0])
     mixed = make_predictions([0, 1, None, 2, 1, None], [0, 1, 0, 1, 0, 2])
-    assert metric_interval(mixed, "accuracy", **SETTINGS) == metric_interval(labelled, "accuracy", **SETTINGS)
+    assert metric_interval(mixed, "accuracy", resampling=SETTINGS) == metric_interval(
+        labelled, "accuracy", resampling=SETTINGS
+    )
 
 
 @pytest.mark.parametrize("clustered", [True, False])
 def test_a_single_row_has_no_spread(make_predictions: Maker, clustered: bool) -> None:
-    interval = metric_interval(make_predictions([1], [1]), "accuracy", **SETTINGS, clustered=clustered)
+    interval = metric_interval(make_predictions([1], [1]), "accuracy", resampling=SETTINGS, clustered=clustered)
     assert interval.estimate == 1 and math.isnan(interval.low) and math.isnan(interval.high)
 
 
 def test_a_single_group_has_no_spread(make_predictions: Maker) -> None:
-    interval = metric_interval(make_predictions([1, 0], [1, 1], groups=[5, 5]), "accuracy", **SETTINGS)
+    interval = metric_interval(make_predictions([1, 0], [1, 1], groups=[5, 5]), "accuracy", resampling=SETTINGS)
     assert interval.estimate == 0.5 and math.isnan(interval.low)
 
 
 def test_all_wrong_is_zero_without_width(make_predictions: Maker) -> None:
-    interval = metric_interval(make_predictions([0, 1, 2], [1, 2, 0]), "macro_f1", **SETTINGS)
+    interval = metric_interval(make_predictions([0, 1, 2], [1, 2, 0]), "macro_f1", resampling=SETTINGS)
     assert (interval.estimate, interval.low, interval.high) == (0, 0, 0)
 
 
@@ -175,14 +185,14 @@ def test_all_wrong_is_zero_without_width(make_predictions: Maker) -> None:
 def test_a_single_class_leaves_the_areas_undefined(
     make_predictions: Maker, metric: str, classes: tuple[str, ...]
 ) -> None:
-    interval = metric_interval(make_predictions([1, 1], [1, 0], classes=classes), metric, **SETTINGS)
+    interval = metric_interval(make_predictions([1, 1], [1, 0], classes=classes), metric, resampling=SETTINGS)
     assert all(math.isnan(value) for value in (interval.estimate, interval.low, interval.high))
 
 
 def test_resamples_that_miss_a_class_still_count(make_predictions: Maker) -> None:
     probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8]])
     frame = make_predictions([0, 0, 1], [0, 1, 1], probabilities=probabilities, classes=("real", "fake"))
-    found = all_intervals(frame, ["auroc", "macro_recall"], **SETTINGS)
+    found = all_intervals(frame, ["auroc", "macro_recall"], resampling=SETTINGS)
     assert (found["auroc"].low, found["auroc"].high) == (1, 1)
     assert found["macro_recall"].estimate == 0.75
     assert (found["macro_recall"].low, found["macro_recall"].high) == (0, 1)
@@ -190,13 +200,17 @@ def test_resamples_that_miss_a_class_still_count(make_predictions: Maker) -> Non
 
 def test_mean_interval_of_rows_equals_accuracy(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    assert mean_interval(frame["score"], frame["group"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS)
-    assert mean_interval(frame["score"], **SETTINGS) == metric_interval(frame, "accuracy", **SETTINGS, clustered=False)
+    assert mean_interval(frame["score"], frame["group"], resampling=SETTINGS) == metric_interval(
+        frame, "accuracy", resampling=SETTINGS
+    )
+    assert mean_interval(frame["score"], resampling=SETTINGS) == metric_interval(
+        frame, "accuracy", resampling=SETTINGS, clustered=False
+    )
 
 
 def test_mean_interval_matches_the_normal_approximation() -> None:
     values = np.random.default_rng(0).normal(3, 2, size=400)
-    interval = mean_interval(values, level=0.95, repeats=4000, seed=1)
+    interval = mean_interval(values, resampling=Resampling(0.95, 4000, 1))
     error = 1.96 * values.std() / 20
     assert interval.estimate == pytest.approx(values.mean())
     assert (interval.low, interval.high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
@@ -205,46 +219,33 @@ def test_mean_interval_matches_the_normal_approximation() -> None:
 def test_score_of_a_task_without_classes(make_predictions: Maker) -> None:
     frame = make_predictions([0, 0, 0], [0, 0, 0], groups=["a", "a", "b"]).assign(score=[0.2, 0.4, 0.9])
     frame.attrs["classes"] = {}
-    interval = metric_interval(frame, "score", **SETTINGS)
+    interval = metric_interval(frame, "score", resampling=SETTINGS)
     assert interval.estimate == pytest.approx(0.5)
     assert (interval.low, interval.high) == pytest.approx((0.3, 0.9))
     with pytest.raises(ValueError, match="metric accuracy: this task has score"):
-        metric_interval(frame, "accuracy", **SETTINGS)
+        metric_interval(frame, "accuracy", resampling=SETTINGS)
 
 
-@pytest.mark.parametrize(
-    ("changed", "message"),
-    [
-        ({"level": 1.0}, "level=1.0"),
-        ({"repeats": 39}, "repeats=39 cannot resolve level=0.95: give at least 40"),
-        ({"metric": "f2"}, "metric f2: this task has score, accuracy"),
-    ],
-)
-def test_refuses_settings(make_predictions: Maker, changed: dict[str, object], message: str) -> None:
-    arguments = {"metric": "accuracy", **SETTINGS, **changed}
-    with pytest.raises(ValueError, match=message):
-        metric_interval(make_predictions([0, 1], [0, 1]), **arguments)
-
-
-def test_the_least_number_of_repeats_is_accepted() -> None:
-    assert isinstance(mean_interval([0.0, 1.0], level=0.95, repeats=40, seed=0), Interval)
+def test_refuses_an_unknown_metric(make_predictions: Maker) -> None:
+    with pytest.raises(ValueError, match="metric f2: this task has score, accuracy"):
+        metric_interval(make_predictions([0, 1], [0, 1]), "f2", resampling=SETTINGS)
 
 
 def test_refuses_tables_that_are_not_of_one_labelled_task(make_predictions: Maker) -> None:
     with pytest.raises(ValueError, match="no row is labelled"):
-        metric_interval(make_predictions([None], [0]), "accuracy", **SETTINGS)
+        metric_interval(make_predictions([None], [0]), "accuracy", resampling=SETTINGS)
     both = make_predictions([0, 0], [0, 0]).assign(task=["action", "state"])
     both.attrs["classes"] = {task: ["negative", "neutral"] for task in ("action", "state")}
     with pytest.raises(ValueError, match=r"2 tasks \(action, state\)"):
-        metric_interval(both, "accuracy", **SETTINGS)
+        metric_interval(both, "accuracy", resampling=SETTINGS)
 
 
 def test_refuses_rows_without_group_or_score(make_predictions: Maker) -> None:
     frame = make_predictions([0, 1], [0, 1])
     with pytest.raises(ValueError, match="1 of 2 rows have no group"):
-        metric_interval(frame.assign(group=["a", None]), "accuracy", **SETTINGS)
+        metric_interval(frame.assign(group=["a", None]), "accuracy", resampling=SETTINGS)
     with pytest.raises(ValueError, match="1 of 2 rows have no finite score"):
-        metric_interval(frame.assign(score=[1.0, np.nan]), "score", **SETTINGS)
+        metric_interval(frame.assign(score=[1.0, np.nan]), "score", resampling=SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -258,12 +259,12 @@ def test_refuses_rows_without_group_or_score(make_predictions: Maker) -> None:
 )
 def test_mean_interval_refuses(values: list[float], groups: list[object] | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        mean_interval(values, groups, **SETTINGS)
+        mean_interval(values, groups, resampling=SETTINGS)
 
 
 def test_probability_metrics_see_what_classification_metrics_sees(make_predictions: Maker) -> None:
     frame = make_predictions([0], [0], probabilities=np.array([[0.5, 0.4, 0.3]]))
     with pytest.raises(ValueError, match="not distributions"):
-        metric_interval(frame, "log_loss", **SETTINGS)
+        metric_interval(frame, "log_loss", resampling=SETTINGS)
     with pytest.raises(ValueError, match="not distributions"):
         classification_metrics(np.array([0]), np.array([[0.5, 0.4, 0.3]]))

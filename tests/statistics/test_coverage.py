@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics import Interval, confusion_metrics, metric_interval, paired_difference
+from hallmark.statistics import Interval, Resampling, confusion_metrics, metric_interval, paired_difference
 
 Maker = Callable[..., pd.DataFrame]
 DATA_SETS = 250
 BAND = 2 * (0.95 * 0.05 / DATA_SETS) ** 0.5  # two standard deviations of the share that is found
-SETTINGS = {"level": 0.95, "repeats": 400, "seed": 0}
+SETTINGS = Resampling(0.95, 400, 0)
 CLASSES = np.array(["negative", "neutral", "positive"])
 
 
@@ -33,7 +33,7 @@ def test_plain_intervals_of_macro_f1(make_predictions: Maker) -> None:
             target = rng.choice(3, size=400, p=shares)
             prediction = (rng.random(400)[:, None] > confusion[target].cumsum(axis=1)).sum(axis=1)
             frame["target"], frame["prediction"] = CLASSES[target], CLASSES[prediction]
-            yield metric_interval(frame, "macro_f1", **SETTINGS)
+            yield metric_interval(frame, "macro_f1", resampling=SETTINGS)
 
     assert abs(coverage(intervals(), truth) - 0.95) <= BAND
 
@@ -48,7 +48,7 @@ def test_clustered_intervals_of_accuracy_and_what_ignoring_clusters_does(make_pr
         for _ in range(DATA_SETS):
             right = rng.random(groups.size) < rng.beta(1.4, 0.6, size=100)[groups]
             frame["prediction"] = np.where(right, "negative", "neutral")
-            yield metric_interval(frame, "accuracy", **SETTINGS, clustered=clustered)
+            yield metric_interval(frame, "accuracy", resampling=SETTINGS, clustered=clustered)
 
     assert abs(coverage(intervals(True), 0.7) - 0.95) <= BAND
     assert coverage(intervals(False), 0.7) <= 0.85
@@ -67,7 +67,7 @@ def test_paired_intervals_of_a_difference_in_accuracy(make_predictions: Maker) -
             for table, probability in ((first, chance), (second, chance + gain)):
                 mixed = np.where(rng.random(groups.size) < 0.5, luck, rng.random(groups.size))
                 table["prediction"] = np.where(mixed < probability[groups], "negative", "neutral")
-            yield paired_difference(first, second, "accuracy", **SETTINGS).difference
+            yield paired_difference(first, second, "accuracy", resampling=SETTINGS).difference
 
     assert abs(coverage(intervals(), 0.05) - 0.95) <= BAND
 
@@ -86,7 +86,7 @@ def test_intervals_of_repeats_hold_the_truth_over_rows_and_seeds(make_prediction
         for _ in range(DATA_SETS):
             score = rng.normal(0.5, 0.2, size=60)[groups] + rng.normal(0, 0.05, size=8)[repetitions]
             table = frame.assign(score=score + rng.normal(0, 0.1, size=groups.size), **columns)
-            yield metric_interval(table, "score", **SETTINGS)
+            yield metric_interval(table, "score", resampling=SETTINGS)
 
     assert abs(coverage(intervals({"repetition": repetitions}), 0.5) - 0.95) <= BAND
     assert coverage(intervals({}), 0.5) <= 0.9

@@ -29,7 +29,7 @@ def test_equals_mlstatkit(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> No
     z, p_value, first_ends, second_ends, first_area, second_area, info = Delong_test(target, first, second)
     if info["method"] != "delong":  # no variance to divide by
         return
-    found = delong_test(target, first, second, level=0.95)
+    found = delong_test(target, first, second, confidence_level=0.95)
     assert (found.z, found.p_value) == pytest.approx((z, p_value), abs=1e-6)
     assert (found.first.estimate, found.second.estimate) == pytest.approx((first_area, second_area), abs=1e-6)
     assert (found.first.low, found.first.high) == pytest.approx(first_ends, abs=1e-6)
@@ -56,21 +56,24 @@ def test_swapping_the_scores_mirrors_the_result() -> None:
     rng = np.random.default_rng(0)
     target, first = np.arange(50) % 2, rng.normal(size=50)
     second = first + target + rng.normal(size=50)
-    forward, backward = delong_test(target, first, second, level=0.9), delong_test(target, second, first, level=0.9)
+    forward, backward = (
+        delong_test(target, first, second, confidence_level=0.9),
+        delong_test(target, second, first, confidence_level=0.9),
+    )
     assert forward.z == -backward.z > 0 and forward.p_value == backward.p_value
     assert forward.difference.low == pytest.approx(-backward.difference.high)
-    assert forward.first == backward.second == auc_interval(target, first, level=0.9)
+    assert forward.first == backward.second == auc_interval(target, first, confidence_level=0.9)
 
 
 def test_a_score_against_a_monotone_transform_of_itself_differs_in_nothing() -> None:
     target, score = np.array([0, 1, 0, 1, 1, 0]), np.array([0.1, 0.4, 0.5, 0.6, 0.9, 0.2])
-    found = delong_test(target, score, np.exp(score), level=0.95)
+    found = delong_test(target, score, np.exp(score), confidence_level=0.95)
     assert (found.difference.estimate, found.z, found.p_value) == (0, 0, 1)
 
 
 def test_opposite_certainty_has_no_p_value() -> None:
     target = np.array([0, 0, 1, 1])
-    found = delong_test(target, 1 - target, target, level=0.95)
+    found = delong_test(target, 1 - target, target, confidence_level=0.95)
     assert (found.first.low, found.first.high, found.second.low, found.second.high) == (0, 0, 1, 1)
     assert found.difference.estimate == 1
     assert math.isnan(found.z) and math.isnan(found.p_value)
@@ -78,7 +81,7 @@ def test_opposite_certainty_has_no_p_value() -> None:
 
 def test_the_interval_stays_between_0_and_1_and_widens_with_the_level() -> None:
     target, score = np.array([0, 0, 0, 1, 1]), np.array([0.1, 0.2, 0.7, 0.6, 0.9])
-    narrow, wide = (auc_interval(target, score, level=level) for level in (0.5, 0.99))
+    narrow, wide = (auc_interval(target, score, confidence_level=level) for level in (0.5, 0.99))
     assert wide.low < narrow.low < narrow.estimate < narrow.high < wide.high == 1
 
 
@@ -93,6 +96,6 @@ def test_the_interval_stays_between_0_and_1_and_widens_with_the_level() -> None:
 )
 def test_refuses(target: list[int], score: list[float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        auc_interval(target, score, level=0.95)
-    with pytest.raises(ValueError, match="level=95"):
-        auc_interval([0, 0, 1, 1], [1, 2, 3, 4], level=95)
+        auc_interval(target, score, confidence_level=0.95)
+    with pytest.raises(ValueError, match="confidence_level=95"):
+        auc_interval([0, 0, 1, 1], [1, 2, 3, 4], confidence_level=95)

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -11,19 +12,20 @@ from sklearn.metrics import f1_score, log_loss, roc_auc_score
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     Interval,
+    Resampling,
     paired_difference,
     table_metrics,
 )
 
 Maker = Callable[..., pd.DataFrame]
 Systems = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]
-SETTINGS = {"level": 0.95, "repeats": 999, "seed": 3}
+SETTINGS = Resampling(0.95, 999, 3)
 
 
 @pytest.mark.parametrize("metric", CLASSIFICATION_METRICS)
 def test_difference_is_second_minus_first(two_systems: Systems, metric: str) -> None:
     first, second = two_systems()
-    found = paired_difference(first, second, metric, **SETTINGS)
+    found = paired_difference(first, second, metric, resampling=SETTINGS)
     expected = table_metrics(second)["main"][metric] - table_metrics(first)["main"][metric]
     assert found.difference.estimate == pytest.approx(expected)
     assert found.difference.low < expected < found.difference.high
@@ -33,7 +35,7 @@ def test_difference_is_second_minus_first(two_systems: Systems, metric: str) -> 
 def test_swapping_the_tables_mirrors_the_result(two_systems: Systems) -> None:
     first, second = two_systems()
     forward, backward = (
-        paired_difference(*tables, "macro_f1", **SETTINGS) for tables in ((first, second), (second, first))
+        paired_difference(*tables, "macro_f1", resampling=SETTINGS) for tables in ((first, second), (second, first))
     )
     assert backward.difference.estimate == pytest.approx(-forward.difference.estimate)
     assert backward.difference.low == pytest.approx(-forward.difference.high)
@@ -44,14 +46,14 @@ def test_swapping_the_tables_mirrors_the_result(two_systems: Systems) -> None:
 def test_rows_are_matched_by_id_not_by_place(two_systems: Systems) -> None:
     first, second = two_systems()
     shuffled = second.sample(frac=1, random_state=0)
-    assert paired_difference(first, shuffled, "macro_f1", **SETTINGS) == paired_difference(
-        first, second, "macro_f1", **SETTINGS
+    assert paired_difference(first, shuffled, "macro_f1", resampling=SETTINGS) == paired_difference(
+        first, second, "macro_f1", resampling=SETTINGS
     )
 
 
 def test_a_table_against_itself(two_systems: Systems) -> None:
     first, _ = two_systems()
-    found = paired_difference(first, first, "macro_f1", **SETTINGS)
+    found = paired_difference(first, first, "macro_f1", resampling=SETTINGS)
     assert found.difference == Interval(0.0, 0.0, 0.0, 0.95)
     assert found.p_value == 1
     assert not found.told_apart
@@ -62,7 +64,7 @@ def test_p_value_of_accuracy_is_that_of_the_exact_sign_test(make_predictions: Ma
     target = [0] * 60
     first = make_predictions(target, [0] * 34 + [1] * 6 + [0] * 16 + [1] * 4)
     second = make_predictions(target, [0] * 34 + [0] * 6 + [1] * 16 + [1] * 4)
-    found = paired_difference(first, second, "accuracy", level=0.95, repeats=20000, seed=0)
+    found = paired_difference(first, second, "accuracy", resampling=Resampling(0.95, 20000, 0))
     assert found.difference.estimate == pytest.approx(-10 / 60)
     assert found.p_value == pytest.approx(binomtest(6, 22).pvalue, abs=0.006)
 
@@ -87,7 +89,7 @@ def test_p_value_matches_full_enumeration_of_group_swaps(
         swapped = np.array(swap)[unit][:, None]
         one_swapped, other_swapped = np.where(swapped, other, one), np.where(swapped, one, other)
         changes.append(reference(target, other_swapped) - reference(target, one_swapped))
-    found = paired_difference(first, second, metric, level=0.95, repeats=8000, seed=0)
+    found = paired_difference(first, second, metric, resampling=Resampling(0.95, 8000, 0))
     assert found.difference.estimate == pytest.approx(changes[0])
     assert found.p_value == pytest.approx(np.mean(np.abs(changes) >= abs(changes[0]) - 1e-12), abs=0.02)
 
@@ -95,7 +97,7 @@ def test_p_value_matches_full_enumeration_of_group_swaps(
 def test_p_value_is_never_zero_and_counts_the_observed(make_predictions: Maker) -> None:
     n = 60
     found = paired_difference(
-        make_predictions([0] * n, [1] * n), make_predictions([0] * n, [0] * n), "accuracy", **SETTINGS
+        make_predictions([0] * n, [1] * n), make_predictions([0] * n, [0] * n), "accuracy", resampling=SETTINGS
     )
     assert found.p_value == 1 / 1000
     assert found.told_apart
@@ -111,22 +113,22 @@ def test_false_alarms_stay_at_their_rate(make_predictions: Maker) -> None:
         for table in (first, second):
             right = rng.random(groups.size) < rng.beta(0.7, 0.3, size=20)[groups]
             table["prediction"] = np.where(right, "negative", "neutral")
-        p_values.append(paired_difference(first, second, "accuracy", level=0.95, repeats=59, seed=0).p_value)
+        p_values.append(paired_difference(first, second, "accuracy", resampling=Resampling(0.95, 59, 0)).p_value)
     assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.09
     assert 0.4 <= np.mean(p_values) <= 0.6
 
 
 def test_same_seed_same_result(two_systems: Systems) -> None:
     tables = two_systems()
-    first = paired_difference(*tables, "log_loss", **SETTINGS)
-    assert paired_difference(*tables, "log_loss", **SETTINGS) == first
-    assert paired_difference(*tables, "log_loss", **SETTINGS | {"seed": 4}) != first
+    first = paired_difference(*tables, "log_loss", resampling=SETTINGS)
+    assert paired_difference(*tables, "log_loss", resampling=SETTINGS) == first
+    assert paired_difference(*tables, "log_loss", resampling=replace(SETTINGS, seed=4)) != first
 
 
 def test_scores_of_a_task_without_classes(make_predictions: Maker) -> None:
     first, second = (make_predictions([None] * 20, [0] * 20).assign(score=iou) for iou in (0.4, 0.5))
     first.attrs["classes"] = second.attrs["classes"] = {}
-    found = paired_difference(first, second, "score", **SETTINGS)
+    found = paired_difference(first, second, "score", resampling=SETTINGS)
     assert found.difference.estimate == pytest.approx(0.1)
     assert found.verdict.startswith("the second is better at the 95 % level: score +10.0 points")
 
@@ -136,7 +138,7 @@ def test_one_group_tells_nothing(make_predictions: Maker) -> None:
         make_predictions([0, 1], [0, 0], groups=[1, 1]),
         make_predictions([0, 1], [0, 1], groups=[1, 1]),
         "accuracy",
-        **SETTINGS,
+        resampling=SETTINGS,
     )
     assert found.difference.estimate == 0.5 and math.isnan(found.difference.low)
     assert found.p_value == 1
@@ -144,7 +146,9 @@ def test_one_group_tells_nothing(make_predictions: Maker) -> None:
 
 
 def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
-    found = paired_difference(make_predictions([1, 1], [1, 0]), make_predictions([1, 1], [1, 1]), "auroc", **SETTINGS)
+    found = paired_difference(
+        make_predictions([1, 1], [1, 0]), make_predictions([1, 1], [1, 1]), "auroc", resampling=SETTINGS
+    )
     assert math.isnan(found.p_value)
     assert not found.told_apart
     assert "auroc n/a points [n/a, n/a], p = n/a" in found.verdict
@@ -153,10 +157,10 @@ def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
 def test_refuses_different_rows(make_predictions: Maker) -> None:
     three, two = make_predictions([0, 1, 2], [0, 1, 2]), make_predictions([0, 1], [0, 1])
     with pytest.raises(ValueError, match="1 of 3 are only in the first, 0 of 2 only in the second"):
-        paired_difference(three, two, "accuracy", **SETTINGS)
+        paired_difference(three, two, "accuracy", resampling=SETTINGS)
     unlabelled = make_predictions([0, 1, None], [0, 1, 2])
     with pytest.raises(ValueError, match="1 of 3 are only in the first"):
-        paired_difference(three, unlabelled, "accuracy", **SETTINGS)
+        paired_difference(three, unlabelled, "accuracy", resampling=SETTINGS)
 
 
 @pytest.mark.parametrize(("column", "value"), [("target", "positive"), ("group", "elsewhere")])
@@ -164,13 +168,13 @@ def test_refuses_rows_that_disagree(make_predictions: Maker, column: str, value:
     first, second = make_predictions([0, 1], [0, 1]), make_predictions([0, 1], [0, 1])
     second.loc[0, column] = value
     with pytest.raises(ValueError, match=f"1 of 2 rows differ in {column}"):
-        paired_difference(first, second, "accuracy", **SETTINGS)
+        paired_difference(first, second, "accuracy", resampling=SETTINGS)
 
 
 def test_refuses_repeated_ids(make_predictions: Maker) -> None:
     first = make_predictions([0, 1], [0, 1])
     with pytest.raises(ValueError, match="1 rows of the second table repeat an id"):
-        paired_difference(first, first.assign(id="row0"), "accuracy", **SETTINGS)
+        paired_difference(first, first.assign(id="row0"), "accuracy", resampling=SETTINGS)
 
 
 def test_refuses_another_task_or_class_order(make_predictions: Maker) -> None:
@@ -180,4 +184,4 @@ def test_refuses_another_task_or_class_order(make_predictions: Maker) -> None:
         make_predictions([2, 1], [2, 1], classes=("positive", "neutral", "negative")),
     ):
         with pytest.raises(ValueError, match="differ in task or class order"):
-            paired_difference(first, other, "accuracy", **SETTINGS)
+            paired_difference(first, other, "accuracy", resampling=SETTINGS)

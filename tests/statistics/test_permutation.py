@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import permutation_test as reference
 
-from hallmark.statistics import paired_difference, permutation_test
+from hallmark.statistics import Resampling, paired_difference, permutation_test
 
 Maker = Callable[..., pd.DataFrame]
 
@@ -39,7 +39,7 @@ def test_equals_the_paired_comparison_of_the_same_scores(make_predictions: Maker
     rng = np.random.default_rng(4)
     groups = rng.integers(15, size=60)
     tables = [make_predictions([0] * 60, (rng.random(60) < wrong).astype(int), groups=groups) for wrong in (0.5, 0.3)]
-    paired = paired_difference(*tables, "accuracy", level=0.95, repeats=4000, seed=0)
+    paired = paired_difference(*tables, "accuracy", resampling=Resampling(0.95, 4000, 0))
     scores = [table["score"].to_numpy() for table in tables]
     assert permutation_test(*scores, groups, permutations=4000, seed=0) == pytest.approx(paired.p_value, abs=0.02)
 

@@ -35,7 +35,7 @@ def test_extremes_keep_a_width() -> None:
 def test_no_rows() -> None:
     interval = wilson(0, 0, 0.9)
     assert math.isnan(interval.estimate)
-    assert (interval.low, interval.high, interval.level) == (0.0, 1.0, 0.9)
+    assert (interval.low, interval.high, interval.confidence_level) == (0.0, 1.0, 0.9)
 
 
 @pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 5), (0, -1)])
@@ -46,7 +46,7 @@ def test_refuses_impossible_counts(successes: int, n: int) -> None:
 
 @pytest.mark.parametrize("level", [0.0, 1.0, 95.0, math.nan])
 def test_refuses_a_level_that_is_not_a_coverage(level: float) -> None:
-    with pytest.raises(ValueError, match="level="):
+    with pytest.raises(ValueError, match="confidence_level="):
         wilson(1, 2, level)
 
 

@@ -9,7 +9,7 @@ ROWS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=
 
 
 def test_bins_of_a_hand_made_table() -> None:
-    table = reliability_bins([0.1, 0.3, 0.6, 0.7, 0.9], [0, 1, 1, 0, 1], 4)
+    table = reliability_bins([0.1, 0.3, 0.6, 0.7, 0.9], [0, 1, 1, 0, 1], 4, confidence_level=0.95)
     assert table["low"].tolist() == [0.0, 0.25, 0.5, 0.75]
     assert table["high"].tolist() == [0.25, 0.5, 0.75, 1.0]
     assert table["n"].tolist() == [1, 1, 2, 1]
@@ -20,11 +20,16 @@ def test_bins_of_a_hand_made_table() -> None:
 
 
 def test_edges_belong_to_the_bin_below_and_zero_to_the_first() -> None:
-    assert reliability_bins([0.0, 0.25, 0.5, 0.75, 1.0], [1] * 5, 4)["n"].tolist() == [2, 1, 1, 1]
+    assert reliability_bins([0.0, 0.25, 0.5, 0.75, 1.0], [1] * 5, 4, confidence_level=0.95)["n"].tolist() == [
+        2,
+        1,
+        1,
+        1,
+    ]
 
 
 def test_empty_bins_say_so() -> None:
-    table = reliability_bins([0.9], [1], 2, level=0.9)
+    table = reliability_bins([0.9], [1], 2, confidence_level=0.9)
     assert table["n"].tolist() == [0, 1]
     assert np.isnan(table.loc[0, ["confidence", "accuracy"]].to_numpy(dtype=float)).all()
     assert table.loc[0, ["accuracy_low", "accuracy_high"]].tolist() == [0.0, 1.0]
@@ -32,7 +37,7 @@ def test_empty_bins_say_so() -> None:
 
 
 def test_no_rows_leave_every_bin_empty() -> None:
-    assert reliability_bins([], [], 3)["n"].tolist() == [0, 0, 0]
+    assert reliability_bins([], [], 3, confidence_level=0.95)["n"].tolist() == [0, 0, 0]
 
 
 def test_error_of_a_hand_made_table() -> None:
@@ -49,7 +54,7 @@ def test_error_of_calibrated_and_of_overconfident_rows() -> None:
 @given(ROWS, st.integers(1, 20))
 def test_error_is_the_weighted_gap_of_the_diagram(rows: list[tuple[float, bool]], bins: int) -> None:
     confidence, correct = zip(*rows, strict=True)
-    table = reliability_bins(confidence, correct, bins).query("n > 0")
+    table = reliability_bins(confidence, correct, bins, confidence_level=0.95).query("n > 0")
     gaps = (table["accuracy"] - table["confidence"]).abs()
     assert table["n"].sum() == len(rows)
     assert table["confidence"].between(table["low"] - 1e-12, table["high"] + 1e-12).all()

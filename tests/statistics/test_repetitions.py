@@ -10,6 +10,7 @@ import pytest
 
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
+    Resampling,
     all_intervals,
     metric_interval,
     paired_difference,
@@ -17,7 +18,7 @@ from hallmark.statistics import (
 )
 
 Maker = Callable[..., pd.DataFrame]
-SETTINGS = {"level": 0.9, "repeats": 300, "seed": 7}
+SETTINGS = Resampling(0.9, 300, 7)
 
 
 def seeds(make: Maker, n_seeds: int, *, skill: float = 0.5, n: int = 60, groups: int = 12) -> pd.DataFrame:
@@ -41,7 +42,7 @@ def test_a_metric_is_the_mean_over_repetitions(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 3)
     alone = [table_metrics(once(table, repetition))["main"] for repetition in range(3)]
     together = table_metrics(table)["main"]
-    intervals = all_intervals(table, CLASSIFICATION_METRICS, **SETTINGS)
+    intervals = all_intervals(table, CLASSIFICATION_METRICS, resampling=SETTINGS)
     assert together["n"] == 180
     for name in CLASSIFICATION_METRICS:
         mean = np.mean([values[name] for values in alone])
@@ -57,9 +58,11 @@ def test_one_repetition_equals_a_table_without_the_column(make_guesses: Maker) -
     plain = [table.drop(columns="repetition") for table in (first, second)]
     assert table_metrics(first) == table_metrics(plain[0])
     names = [*CLASSIFICATION_METRICS, "score"]
-    assert all_intervals(first, names, **SETTINGS) == all_intervals(plain[0], names, **SETTINGS)
+    assert all_intervals(first, names, resampling=SETTINGS) == all_intervals(plain[0], names, resampling=SETTINGS)
     for name in names:
-        assert paired_difference(first, second, name, **SETTINGS) == paired_difference(*plain, name, **SETTINGS)
+        assert paired_difference(first, second, name, resampling=SETTINGS) == paired_difference(
+            *plain, name, resampling=SETTINGS
+        )
 
 
 def test_equals_a_plain_loop_over_rows_weighted_by_group_and_repetition(make_guesses: Maker) -> None:
@@ -75,21 +78,21 @@ def test_equals_a_plain_loop_over_rows_weighted_by_group_and_repetition(make_gue
         ])
         for groups, repetitions in zip(group_draws, pass_draws, strict=True)
     ]  # fmt: skip
-    found = metric_interval(table, "macro_f1", level=0.9, repeats=40, seed=7)
+    found = metric_interval(table, "macro_f1", resampling=Resampling(0.9, 40, 7))
     assert (found.low, found.high) == pytest.approx(tuple(np.quantile(values, [0.05, 0.95])))
 
 
 def test_seeds_that_agree_add_nothing(make_guesses: Maker) -> None:
     one = seeds(make_guesses, 1)
     copies = pd.concat([one.assign(id=one["id"] + str(t), repetition=t) for t in range(4)])
-    found, expected = (metric_interval(table, "macro_f1", **SETTINGS) for table in (copies, one))
+    found, expected = (metric_interval(table, "macro_f1", resampling=SETTINGS) for table in (copies, one))
     assert vars(found) == pytest.approx(vars(expected))
 
 
 def test_seeds_that_differ_widen_the_interval(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 4)
     shifted = table.assign(score=table["score"] + table["repetition"])
-    narrow, wide = (metric_interval(one, "score", **SETTINGS) for one in (table, shifted))
+    narrow, wide = (metric_interval(one, "score", resampling=SETTINGS) for one in (table, shifted))
     assert narrow.high - narrow.low < 0.4 and wide.high - wide.low > 1
     assert wide.estimate == pytest.approx(narrow.estimate + 1.5)
 
@@ -98,13 +101,15 @@ def test_the_order_of_rows_does_not_matter(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 3).sort_values("group", kind="stable")
     backwards = table.sort_values("repetition", ascending=False, kind="stable")
     assert table["group"].unique().tolist() == backwards["group"].unique().tolist()
-    assert metric_interval(backwards, "macro_f1", **SETTINGS) == metric_interval(table, "macro_f1", **SETTINGS)
+    assert metric_interval(backwards, "macro_f1", resampling=SETTINGS) == metric_interval(
+        table, "macro_f1", resampling=SETTINGS
+    )
 
 
 def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
     first, second = seeds(make_guesses, 3), seeds(make_guesses, 3, skill=0.9)
     for name in ("macro_f1", "auroc", "ece"):
-        found = paired_difference(first, second, name, **SETTINGS)
+        found = paired_difference(first, second, name, resampling=SETTINGS)
         expected = table_metrics(second)["main"][name] - table_metrics(first)["main"][name]
         assert found.difference.estimate == pytest.approx(expected)
         assert found.difference.low < expected < found.difference.high
@@ -115,9 +120,9 @@ def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
 def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> None:
     """A luck of the seed that both share leaves no trace in their difference."""
     first, second = seeds(make_guesses, 4), seeds(make_guesses, 4, skill=0.9)
-    plain = paired_difference(first, second, "score", **SETTINGS)
+    plain = paired_difference(first, second, "score", resampling=SETTINGS)
     lucky = [table.assign(score=table["score"] + table["repetition"]) for table in (first, second)]
-    found = paired_difference(*lucky, "score", **SETTINGS)
+    found = paired_difference(*lucky, "score", resampling=SETTINGS)
     assert vars(found.difference) == pytest.approx(vars(plain.difference))
     assert found.p_value == plain.p_value
 
@@ -136,7 +141,7 @@ def test_p_value_matches_full_enumeration_of_swaps_of_groups_over_all_repetition
         ]
         low, high = (table_metrics(table)["main"]["macro_f1"] for table in mixed)
         changes.append(high - low)
-    found = paired_difference(first, second, "macro_f1", level=0.95, repeats=4000, seed=0)
+    found = paired_difference(first, second, "macro_f1", resampling=Resampling(0.95, 4000, 0))
     assert found.difference.estimate == pytest.approx(changes[0])
     assert 0.05 < found.p_value < 0.95
     assert found.p_value == pytest.approx(np.mean(np.abs(changes) >= abs(changes[0]) - 1e-12), abs=0.02)
@@ -146,14 +151,14 @@ def test_a_metric_undefined_in_a_repetition_is_undefined(make_guesses: Maker) ->
     table = seeds(make_guesses, 2)
     one_class = table.assign(target=table["target"].where(table["repetition"] == 0, "neutral"))
     assert table_metrics(one_class)["main"]["auroc"] is None
-    assert math.isnan(metric_interval(one_class, "auroc", **SETTINGS).estimate)
-    assert not math.isnan(metric_interval(one_class, "macro_f1", **SETTINGS).low)
+    assert math.isnan(metric_interval(one_class, "auroc", resampling=SETTINGS).estimate)
+    assert not math.isnan(metric_interval(one_class, "macro_f1", resampling=SETTINGS).low)
 
 
 def test_groups_may_be_missing_in_a_repetition(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 2)
     uneven = table[(table["repetition"] == 0) | (table["group"] != "3")]
-    found = all_intervals(uneven, CLASSIFICATION_METRICS, **SETTINGS)
+    found = all_intervals(uneven, CLASSIFICATION_METRICS, resampling=SETTINGS)
     expected = table_metrics(uneven)["main"]
     for name, interval in found.items():
         assert interval.estimate == pytest.approx(expected[name]) and interval.low < interval.high
@@ -164,6 +169,6 @@ def test_refuses_a_row_without_repetition_and_tables_that_disagree(make_guesses:
     with pytest.raises(ValueError, match="60 of 120 rows have no repetition"):
         table_metrics(table.assign(repetition=table["repetition"].where(table["repetition"] > 0)))
     with pytest.raises(ValueError, match="60 of 120 rows differ in repetition"):
-        paired_difference(table, table.assign(repetition=1), "accuracy", **SETTINGS)
+        paired_difference(table, table.assign(repetition=1), "accuracy", resampling=SETTINGS)
     with pytest.raises(ValueError, match="120 of 120 rows differ in repetition"):
-        paired_difference(table, table.drop(columns="repetition"), "accuracy", **SETTINGS)
+        paired_difference(table, table.drop(columns="repetition"), "accuracy", resampling=SETTINGS)

@@ -29,7 +29,7 @@ def test_rowwise_tests_are_those_of_correctness_and_of_the_second_class(make_pre
     found = rowwise_p_values(first, second.sample(frac=1, random_state=0))
     assert found["mcnemar"] == mcnemar(first["score"], second["score"]).p_value < 1
     scores = [np.array(table["probabilities"].tolist())[:, 1] for table in (first, second)]
-    assert found["delong"] == delong_test(first["target"] == "fake", *scores, level=0.9).p_value < 1
+    assert found["delong"] == delong_test(first["target"] == "fake", *scores, confidence_level=0.9).p_value < 1
 
 
 def test_rowwise_tests_do_not_apply_to_rows_that_are_not_independent(

@@ -8,6 +8,7 @@ import pytest
 
 from hallmark.statistics import (
     SEGMENTATION_METRICS,
+    Resampling,
     all_intervals,
     metric_names,
     paired_difference,
@@ -22,7 +23,7 @@ EXPECTED = {
     "miou": (1 / 3 + 1 + 0 + 1 + 0.5) / 5, "oiou": 12 / 26,
     "p@0.5": 0.6, "p@0.6": 0.4, "p@0.7": 0.4, "p@0.8": 0.4, "p@0.9": 0.4,
 }  # fmt: skip
-RESAMPLING = {"level": 0.9, "repeats": 200, "seed": 0}
+RESAMPLING = Resampling(0.9, 200, 0)
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_rows_without_truth_do_not_count(table):
 
 
 def test_intervals_resample_images_and_oiou_is_the_ratio_of_sums(table):
-    found = all_intervals(table, SEGMENTATION_METRICS, **RESAMPLING)
+    found = all_intervals(table, SEGMENTATION_METRICS, resampling=RESAMPLING)
     assert {name: one.estimate for name, one in found.items()} == pytest.approx(EXPECTED)
     images = [(4 / 3, 6, 10, 2), (0.0, 0, 4, 1), (1.5, 6, 12, 2)]
     possible = {
@@ -77,12 +78,12 @@ def test_intervals_resample_images_and_oiou_is_the_ratio_of_sums(table):
 def test_two_answers_are_compared_by_image(table):
     better = table.assign(score=[1.0, 1, 1, 1, 1], intersection=table["union"])
     better.attrs = table.attrs
-    found = paired_difference(table, better, "miou", **RESAMPLING)
+    found = paired_difference(table, better, "miou", resampling=RESAMPLING)
     assert found.difference.estimate == pytest.approx(1 - EXPECTED["miou"])
     assert (found.n_rows, found.n_groups) == (5, 3)
-    assert paired_difference(table, better, "oiou", **RESAMPLING).difference.estimate == pytest.approx(14 / 26)
+    assert paired_difference(table, better, "oiou", resampling=RESAMPLING).difference.estimate == pytest.approx(14 / 26)
 
 
 def test_a_metric_that_masks_do_not_have_is_refused(table):
     with pytest.raises(ValueError, match=r"accuracy: this task has score, miou, oiou, p@0\.5"):
-        all_intervals(table, ["accuracy"], **RESAMPLING)
+        all_intervals(table, ["accuracy"], resampling=RESAMPLING)

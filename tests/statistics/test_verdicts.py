@@ -9,6 +9,7 @@ import pytest
 from hallmark.statistics import (
     Interval,
     PairedDifference,
+    Resampling,
     adjust,
     paired_difference,
 )
@@ -70,7 +71,7 @@ def test_told_apart_asks_for_test_and_interval(p_value: float, low: float, apart
 def test_six_groups_can_reach_significance_and_five_cannot(make_predictions: Maker) -> None:
     for n, apart in ((6, True), (5, False)):
         wrong, right = (make_predictions([0] * n, [column] * n) for column in (1, 0))
-        found = paired_difference(wrong, right, "accuracy", level=0.95, repeats=4000, seed=0)
+        found = paired_difference(wrong, right, "accuracy", resampling=Resampling(0.95, 4000, 0))
         assert found.told_apart is apart
         assert ("too few groups" in found.verdict) is not apart
 

@@ -12,9 +12,16 @@ from matplotlib.ticker import MaxNLocator
 from hallmark.analysis.figures import INK, MUTED, house_style, interval_dots, new_figure, readable
 from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, ends, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import interval_texts, resampling, show
+from hallmark.analysis.tables import interval_texts, show
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import SEGMENTATION_METRICS, PairedDifference, adjust, all_intervals, paired_difference
+from hallmark.statistics import (
+    SEGMENTATION_METRICS,
+    PairedDifference,
+    Resampling,
+    adjust,
+    all_intervals,
+    paired_difference,
+)
 
 _DIFFERENCES = ((MAIN, ONE_SHOT), (ORACLE, MAIN))
 
@@ -26,13 +33,11 @@ class Bootstrap:
     over the metrics; best proposal minus loop is a bound, which no test asks for.
 
     Args:
-        level: coverage of the intervals.
-        repeats: resamples, and permutations of the paired test.
-        seed: of both.
+        statistics: confidence level, resamples and seed of the intervals and tests.
     """
 
-    def __init__(self, *, level: float, repeats: int, seed: int) -> None:
-        self.resampling = resampling(level, repeats, seed)
+    def __init__(self, *, statistics: Resampling) -> None:
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)
@@ -50,7 +55,7 @@ class Bootstrap:
         tasks = answers(predictions, "bootstrap")
         records = []
         for task, rows in tasks.items():
-            found = all_intervals(rows, SEGMENTATION_METRICS, **self.resampling)
+            found = all_intervals(rows, SEGMENTATION_METRICS, resampling=self.resampling)
             about = {"n": len(rows), "n_groups": rows["group"].nunique()}
             records += [{**_keys(task, None, name), **ends("value", one), **about} for name, one in found.items()]
         for task, minus in _DIFFERENCES:
@@ -61,7 +66,7 @@ class Bootstrap:
     def _differences(self, rows: pd.DataFrame, others: pd.DataFrame, task: str, minus: str) -> list[dict[str, Any]]:
         first, second = (part.assign(task=MAIN) for part in (others, rows))
         found = adjust([
-            paired_difference(first, second, metric, **self.resampling) for metric in SEGMENTATION_METRICS
+            paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
         ])  # fmt: skip
         return [
             {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task), "n": one.n_rows,

@@ -14,9 +14,9 @@ from sklearn.model_selection import GroupKFold
 
 from hallmark.analysis.figures import DASHES, MUTED, PALETTE, headed, house_style, new_figure
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, figure_name, resampling, show, shown_task
+from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require
-from hallmark.statistics import Interval, all_intervals, probability_array, reliability_bins, target_array
+from hallmark.statistics import Interval, Resampling, all_intervals, probability_array, reliability_bins, target_array
 
 log = logging.getLogger(__name__)
 
@@ -35,16 +35,14 @@ class Calibration:
     Args:
         bins: bins of the diagram (the reported ECE has the bins of `hallmark.statistics`).
         folds: folds of the cross-fit, at least 2; a task with fewer groups uses one fold a group.
-        level: coverage of the clustered bootstrap intervals, and of the Wilson intervals of the bins.
-        repeats: resamples of the bootstrap.
-        seed: seed of the bootstrap and of the folds.
+        statistics: confidence level, resamples and seed of the intervals; its seed also draws the folds.
     """
 
-    def __init__(self, bins: int, folds: int, *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, bins: int, folds: int, *, statistics: Resampling) -> None:
         require(bins >= 1, "bins", bins, "at least 1")
         require(folds >= 2, "folds", folds, "at least 2")
-        self.bins, self.folds, self.seed = bins, folds, seed
-        self.resampling = resampling(level, repeats, seed)
+        self.bins, self.folds = bins, folds
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         tasks = classified_tasks(state.predictions)
@@ -74,7 +72,7 @@ class Calibration:
             log.warning("a temperature cannot be cross-fitted on one group")
             return None, []
         target, probabilities = target_array(rows, classes), probability_array(rows, classes)
-        folds = GroupKFold(min(self.folds, n_groups), shuffle=True, random_state=self.seed)
+        folds = GroupKFold(min(self.folds, n_groups), shuffle=True, random_state=self.resampling.seed)
         temperatures = []
         scaled = np.empty_like(probabilities)
         for fit, held_out in folds.split(probabilities, groups=rows["group"].astype(str)):
@@ -97,13 +95,13 @@ class Calibration:
         return {"n": len(rows), "n_groups": rows["group"].nunique(), **before, "scaled": after}
 
     def _intervals(self, rows: pd.DataFrame) -> dict[str, Interval]:
-        return all_intervals(rows, _METRICS, **self.resampling)
+        return all_intervals(rows, _METRICS, resampling=self.resampling)
 
     def _bins(self, rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         probabilities = probability_array(rows, classes)
         correct = probabilities.argmax(axis=1) == target_array(rows, classes)
         return reliability_bins(
-            probabilities.max(axis=1).clip(max=1), correct, self.bins, level=self.resampling["level"]
+            probabilities.max(axis=1).clip(max=1), correct, self.bins, confidence_level=self.resampling.confidence_level
         )
 
 

@@ -4,7 +4,6 @@ import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,6 @@ from hallmark.analysis.tables import (
     figure_name,
     interval_texts,
     labelled_tasks,
-    resampling,
     show,
     shown_task,
 )
@@ -28,6 +26,7 @@ from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.statistics import (
     Interval,
     PairedDifference,
+    Resampling,
     Spread,
     adjust,
     all_intervals,
@@ -50,18 +49,16 @@ class Compare:
     Args:
         baseline: one or more directories of finished runs or sets of repeats, with predictions of the same split.
         metrics: of classification tasks; a task without classes is compared by `score`.
-        level: coverage of the clustered bootstrap intervals.
-        repeats: resamples, and permutations of the paired test.
-        seed: of both.
+        statistics: confidence level, resamples and seed of the intervals and tests.
     """
 
-    def __init__(self, baseline: str | list[str], metrics: list[str], *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, baseline: str | list[str], metrics: list[str], *, statistics: Resampling) -> None:
         directories = [baseline] if isinstance(baseline, str) else list(baseline or [])
         require(len(directories) > 0, "baseline", baseline, "one or more directories of runs or sets of repeats")
         check_metrics(metrics)
         self.baselines = [Path(directory) for directory in directories]
         self.metrics = list(metrics)
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         results = [open_result(directory) for directory in self.baselines]
@@ -75,7 +72,7 @@ class Compare:
         table = self.table(state.predictions, others)
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
         state.save_table("compare", table)
-        text = markdown(table, self.resampling["level"], state.split)
+        text = markdown(table, self.resampling, state.split)
         state.save_text("compare.md", text)
         for task, rows in table.groupby("task", sort=False):
             figure = compare_figure(rows, shown_task(str(task), state.predictions))
@@ -119,7 +116,7 @@ class Compare:
         rowwise = rowwise_p_values(first, second)
         compared = []
         for metric in own.intervals:
-            paired = paired_difference(first, second, metric, **self.resampling)
+            paired = paired_difference(first, second, metric, resampling=self.resampling)
             record = {
                 "metric": metric,
                 **own.columns(metric, "value", ""),
@@ -153,9 +150,9 @@ def check_tasks(predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> N
 class _Values:
     """The metrics of one task of one result: intervals, and spreads over its members."""
 
-    def __init__(self, rows: pd.DataFrame, task: str, metrics: list[str], resampling: dict[str, Any]) -> None:
+    def __init__(self, rows: pd.DataFrame, task: str, metrics: list[str], resampling: Resampling) -> None:
         self.rows = rows
-        self.intervals = all_intervals(rows, metrics, **resampling)
+        self.intervals = all_intervals(rows, metrics, resampling=resampling)
         self.spreads = member_spreads(rows, task, metrics)
 
     def columns(self, metric: str, name: str, prefix: str) -> dict[str, float]:
@@ -251,15 +248,15 @@ def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
     ]
 
 
-def markdown(table: pd.DataFrame, level: float, split: str) -> str:
+def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     """A Markdown table of the comparison, below a line that says what its numbers are."""
     texts = summary(table)
     rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
     lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     head = (
-        f"Split `{split}`; intervals and verdicts at the {100 * level:g} % level, clustered bootstrap; the difference "
-        f"is paired ({THIS} minus the baseline); verdicts go by the p-values adjusted by Holm over all {len(table)} "
-        f"comparisons of this table."
+        f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, clustered bootstrap; the "
+        f"difference is paired ({THIS} minus the baseline); verdicts go by the p-values adjusted by Holm over "
+        f"all {len(table)} comparisons of this table."
     )
     if (table[["members", "baseline_members"]] > 1).any(axis=None):
         head += (

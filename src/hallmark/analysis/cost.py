@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from hallmark.analysis.figures import INK, MUTED, colour, house_style, new_figure, printable, readable
 from hallmark.analysis.segmented import check_masks, mean_score
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import resampling, show
+from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics import Resampling
 from hallmark.storage.files import read_json
 
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
@@ -34,12 +35,11 @@ class Cost:
     figure, from `cost/<split>.json` of the run and the `info_` columns of its answers.
 
     Args:
-        level: coverage of the intervals of means over expressions, which resample images.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, *, level: float, repeats: int, seed: int) -> None:
-        self.resampling = resampling(level, repeats, seed)
+    def __init__(self, *, statistics: Resampling) -> None:
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         check_masks(state.predictions, "cost")

@@ -20,9 +20,9 @@ from hallmark.analysis.figures import (
     printable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, resampling, show, shown_task
+from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, show, shown_task
 from hallmark.runs.record import Record
-from hallmark.statistics import Interval, metric_interval, prediction_array, probability_array, target_array
+from hallmark.statistics import Interval, Resampling, metric_interval, prediction_array, probability_array, target_array
 from hallmark.statistics.classification import ranked_classes
 
 _COLUMNS = ["task", "class", "n", "n_positive", "average_precision", "auroc", "auroc_low", "auroc_high"]
@@ -33,12 +33,11 @@ class Curves:
     """Write `curves.csv` and the figures `learning_curves`, `pr_roc` and `confusion`.
 
     Args:
-        level: coverage of the clustered bootstrap intervals of the AUROC.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, level: float, repeats: int, seed: int) -> None:
-        self.resampling = resampling(level, repeats, seed)
+    def __init__(self, *, statistics: Resampling) -> None:
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         if not state.history.empty:
@@ -75,9 +74,9 @@ class Curves:
         score = probability_array(rows, classes)[:, classes.index(name)]
         undefined = positive.all() or not positive.any()
         area = (
-            Interval(math.nan, math.nan, math.nan, self.resampling["level"])
+            Interval(math.nan, math.nan, math.nan, self.resampling.confidence_level)
             if undefined
-            else (metric_interval(_against_rest(rows, positive, score), "auroc", **self.resampling))
+            else (metric_interval(_against_rest(rows, positive, score), "auroc", resampling=self.resampling))
         )
         return {
             "class": name,

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.segmented import answers, ends, scores
-from hallmark.analysis.tables import interval_texts, markdown_table, resampling
+from hallmark.analysis.tables import interval_texts, markdown_table
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import SEGMENTATION_METRICS, adjust, paired_difference
+from hallmark.statistics import SEGMENTATION_METRICS, Resampling, adjust, paired_difference
 
 _GAIN = "difference"
 _SHOWN = ("miou", "oiou", "p@0.5")
@@ -24,16 +24,15 @@ class MaskTable:
     Args:
         baseline: the job that all others are compared with on the same expressions; by mean IoU, paired, the p-values
             adjusted by Holm over the jobs.
-        level: coverage of the intervals, which resample images.
-        repeats, seed: of the bootstrap, and of the permutations.
+        statistics: confidence level, resamples and seed of the intervals and tests.
         split: whose predictions are compared; those of the test split only where its seal was opened for them.
     """
 
     stem = "answers"
 
-    def __init__(self, baseline: str, *, level: float, repeats: int, seed: int, split: str = "val") -> None:
+    def __init__(self, baseline: str, *, statistics: Resampling, split: str = "val") -> None:
         self.baseline, self.split = baseline, split
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def check_jobs(self, names: Sequence[str]) -> None:
         require(self.baseline in names, "baseline", self.baseline, f"one of the jobs {', '.join(names)}")
@@ -49,7 +48,7 @@ class MaskTable:
         main = {name: answers(table, name)[MAIN] for name, table in predictions.items()}
         others = [name for name in main if name != self.baseline]
         found = adjust([
-            paired_difference(main[self.baseline], main[name], "miou", **self.resampling) for name in others
+            paired_difference(main[self.baseline], main[name], "miou", resampling=self.resampling) for name in others
         ])  # fmt: skip
         gains = dict(zip(others, found, strict=True))
         return pd.DataFrame([self._row(name, rows, gains.get(name)) for name, rows in main.items()])
@@ -78,11 +77,10 @@ class MaskTable:
         return "\n".join([self.note(), "", *markdown_table(self.summary(table)), ""])
 
     def note(self) -> str:
-        level, repeats, seed = (self.resampling[name] for name in ("level", "repeats", "seed"))
         return (
-            f"Split `{self.split}`; value [{100 * level:g} % interval]. Intervals and paired differences resample "
-            f"images {repeats} times (seed {seed}); p of a permutation test, adjusted by Holm over the jobs. Calls of "
-            "the rewriter are per expression."
+            f"Split `{self.split}`; value [{self.resampling.percent} interval]. Intervals and paired differences "
+            f"resample images {self.resampling.times}; p of a permutation test, adjusted by Holm over the jobs. Calls "
+            "of the rewriter are per expression."
         )
 
     @house_style()

@@ -19,8 +19,9 @@ from hallmark.analysis.segmented import (
     slice_columns,
 )  # fmt: skip
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import resampling, show
+from hallmark.analysis.tables import show
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics import Resampling
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.segmentation import PRECISION
 
@@ -38,13 +39,12 @@ class Oracle:
 
     Args:
         columns: slice columns (`slice_size` or `size`); None takes all of the table.
-        level: coverage of the intervals, which resample images.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, columns: list[str] | None, *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
         self.columns = columns
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)

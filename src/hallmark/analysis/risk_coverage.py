@@ -18,9 +18,9 @@ from scipy.sparse import csr_array
 from hallmark.analysis.figures import DASHES, MUTED, PALETTE, house_style, new_figure
 from hallmark.analysis.segmented import ORACLE, answers, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import resampling, show
+from hallmark.analysis.tables import show
 from hallmark.checks import require
-from hallmark.statistics import Interval, metric_interval, reliability_bins
+from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import Units, intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.reliability import bin_index
@@ -37,14 +37,13 @@ class RiskCoverage:
 
     Args:
         bins: equal-width bins of the reliability diagram and of its calibration error.
-        level: coverage of the bootstrap intervals, which resample images, and of the Wilson intervals of the bins.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, bins: int, *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, bins: int, *, statistics: Resampling) -> None:
         require(bins >= 1, "bins", bins, "at least 1")
         self.bins = bins
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         tasks = answers(state.predictions, "risk_coverage")
@@ -62,11 +61,17 @@ class RiskCoverage:
         sample = task_sample(rows)
         units = Units(sample.n_groups, len(sample.repetitions()), len(rows))
         evaluate = _over_repetitions(sample, lambda part: _areas_and_error(part, self.bins))
-        found = intervals(evaluate, units, **self.resampling)
-        return {**found, "auroc": metric_interval(_classified(rows), "auroc", **self.resampling), "ece": found["ece"]}
+        found = intervals(evaluate, units, resampling=self.resampling)
+        return {
+            **found,
+            "auroc": metric_interval(_classified(rows), "auroc", resampling=self.resampling),
+            "ece": found["ece"],
+        }
 
     def bins_of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return reliability_bins(rows["confidence"], right(rows), self.bins, level=self.resampling["level"])
+        return reliability_bins(
+            rows["confidence"], right(rows), self.bins, confidence_level=self.resampling.confidence_level
+        )
 
 
 def right(rows: pd.DataFrame) -> "pd.Series[bool]":

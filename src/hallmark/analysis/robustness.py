@@ -27,10 +27,10 @@ from hallmark.analysis.figures import (
     readable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, resampling, show, shown_task
+from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
-from hallmark.statistics import LOWER_IS_BETTER, Interval, all_intervals, metric_names
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.bootstrap import Units, intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import paired_samples
@@ -53,13 +53,12 @@ class Robustness:
         perturbations: names of what the data module offers; None takes all of it.
         strengths: out of 1 to 5; what each of them means is with the perturbation.
         metrics: of classification tasks; a task without classes has `score`.
-        level: coverage of the clustered bootstrap intervals.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
     def __init__(
-        self, perturbations: list[str] | None, strengths: list[int], metrics: list[str], *, level: float, repeats: int,
-        seed: int,
+        self, perturbations: list[str] | None, strengths: list[int], metrics: list[str], *,
+        statistics: Resampling,
     ) -> None:  # fmt: skip
         some = perturbations is None or len(set(perturbations)) == len(perturbations) > 0
         require(some, "perturbations", perturbations, "one or more different names, or null for all")
@@ -67,7 +66,7 @@ class Robustness:
         require(fits, "strengths", list(strengths), f"one or more of {', '.join(map(str, STRENGTHS))}, each once")
         check_metrics(metrics)
         self.perturbations, self.strengths, self.metrics = perturbations, sorted(strengths), list(metrics)
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         require(any(labelled_tasks(state.predictions)), "split", state.split, "a split with labelled rows")
@@ -75,7 +74,7 @@ class Robustness:
         if not chosen:
             log.warning("nothing that this model reads has a perturbation: robustness is left with the clean scores")
         table = self.table(state, chosen)
-        state.save_table(TABLE, table.assign(split=state.split, level=self.resampling["level"]))
+        state.save_table(TABLE, table.assign(split=state.split, confidence_level=self.resampling.confidence_level))
         for keys, rows in table.groupby(["task", "metric"], sort=False):
             task, metric = map(str, keys)
             title = headed(f"{readable(metric)} on {state.split}, by strength", shown_task(task, table))
@@ -113,9 +112,9 @@ class Robustness:
         )
 
     def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        undefined = Interval(np.nan, np.nan, np.nan, self.resampling["level"])
+        undefined = Interval(np.nan, np.nan, np.nan, self.resampling.confidence_level)
         for task, classes, rows in labelled_tasks(clean):
-            found = all_intervals(rows, self._metrics(rows, classes), **self.resampling)
+            found = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
             for metric, value in found.items():
                 keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
                 yield {**keys, **_values(rows, value, undefined)}
@@ -126,7 +125,7 @@ class Robustness:
         after = {task: rows for task, _, rows in labelled_tasks(changed)}
         for task, classes, rows in labelled_tasks(clean):
             metrics = self._metrics(rows, classes)
-            found = value_and_drop(rows, after[task], metrics, **self.resampling)
+            found = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
             for metric in metrics:
                 keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
                 yield {**keys, **_values(rows, *found[metric])}
@@ -136,7 +135,7 @@ class Robustness:
 
 
 def value_and_drop(
-    clean: pd.DataFrame, changed: pd.DataFrame, metrics: Sequence[str], *, level: float, repeats: int, seed: int
+    clean: pd.DataFrame, changed: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling
 ) -> dict[str, tuple[Interval, Interval]]:
     """Of each metric: its value on `changed`, and by how much that is worse than on `clean`, in paired resamples.
 
@@ -152,7 +151,7 @@ def value_and_drop(
         drops = {f"drop/{name}": _sign(name) * (old[name] - new[name]) for name in metrics}
         return {**new, **drops}
 
-    found = intervals(evaluate, units, level=level, repeats=repeats, seed=seed)
+    found = intervals(evaluate, units, resampling=resampling)
     return {name: (found[name], found[f"drop/{name}"]) for name in metrics}
 
 

@@ -10,7 +10,7 @@ from hallmark.analysis.slices import MISSING, PREFIX
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import Interval, all_intervals, is_segmentation, metric_interval
+from hallmark.statistics import Interval, Resampling, all_intervals, is_segmentation, metric_interval
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
 ALL = "all"
@@ -80,18 +80,18 @@ def parts(predictions: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[s
             yield column.removeprefix(PREFIX), category, values == category
 
 
-def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: dict[str, Any]) -> dict[str, float]:
+def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -> dict[str, float]:
     """Metrics of the rows of one task with the ends of their intervals; all nan without a row."""
-    found = all_intervals(rows, metrics, **resampling) if len(rows) else {}
-    undefined = Interval(math.nan, math.nan, math.nan, resampling["level"])
+    found = all_intervals(rows, metrics, resampling=resampling) if len(rows) else {}
+    undefined = Interval(math.nan, math.nan, math.nan, resampling.confidence_level)
     return {key: value for name in metrics for key, value in ends(name, found.get(name, undefined)).items()}
 
 
-def mean_score(rows: pd.DataFrame, name: str, values: Any, resampling: dict[str, Any]) -> dict[str, float]:
+def mean_score(rows: pd.DataFrame, name: str, values: Any, resampling: Resampling) -> dict[str, float]:
     """The mean of values [N] of the rows of one task with the ends of its interval; all nan without a row."""
-    found = Interval(math.nan, math.nan, math.nan, resampling["level"])
+    found = Interval(math.nan, math.nan, math.nan, resampling.confidence_level)
     if len(rows):
-        found = metric_interval(rows.assign(score=values), "score", **resampling)
+        found = metric_interval(rows.assign(score=values), "score", resampling=resampling)
     return ends(name, found)
 
 

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.segmented import ALL, answers, parts, scores, slice_columns, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import resampling, show
-from hallmark.statistics import SEGMENTATION_METRICS
+from hallmark.analysis.tables import show
+from hallmark.statistics import SEGMENTATION_METRICS, Resampling
 
 _DRAWN = ("miou", "oiou", "p@0.5")
 
@@ -21,13 +21,12 @@ class SizeBuckets:
 
     Args:
         columns: slice columns (`slice_size` or `size`); None takes all of the table.
-        level: coverage of the intervals, which resample images.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, columns: list[str] | None, *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
         self.columns = columns
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)

@@ -17,9 +17,9 @@ from hallmark.analysis.figures import (
     readable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import figure_name, labelled_tasks, resampling, show, shown_task
+from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
-from hallmark.statistics import Interval, all_intervals, metric_names, wilson
+from hallmark.statistics import Interval, Resampling, all_intervals, metric_names, wilson
 
 PREFIX = "slice_"
 MISSING = "(missing)"
@@ -35,11 +35,10 @@ class Slices:
 
     Args:
         columns: slice columns (`slice_emoji` or `emoji`); None takes all of the table.
-        level: coverage of the intervals.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
     """
 
-    def __init__(self, columns: list[str] | None, *, level: float, repeats: int, seed: int) -> None:
+    def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
         require(
             columns is None or len(columns) > 0,
             "columns",
@@ -47,7 +46,7 @@ class Slices:
             "one or more slice columns, or null for all",
         )
         self.columns = columns
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)
@@ -87,11 +86,13 @@ class Slices:
     def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
         metrics = [name for name in _METRICS if name in metric_names(rows, classes)]
         n_groups = rows["group"].nunique()
-        undefined = Interval(math.nan, math.nan, math.nan, self.resampling["level"])
-        found = all_intervals(rows, metrics, **self.resampling) if len(rows) else dict.fromkeys(metrics, undefined)
+        undefined = Interval(math.nan, math.nan, math.nan, self.resampling.confidence_level)
+        found = (
+            all_intervals(rows, metrics, resampling=self.resampling) if len(rows) else dict.fromkeys(metrics, undefined)
+        )
         if "accuracy" in found and 0 < len(rows) == n_groups:
             right = int((rows["prediction"].astype(str) == rows["target"].astype(str)).sum())
-            found["accuracy"] = wilson(right, len(rows), self.resampling["level"])
+            found["accuracy"] = wilson(right, len(rows), self.resampling.confidence_level)
         scores: dict[str, float] = {"n": len(rows), "n_groups": n_groups}
         for metric, interval in found.items():
             scores |= {

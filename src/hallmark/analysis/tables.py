@@ -53,18 +53,6 @@ def check_metrics(metrics: Sequence[str]) -> None:
     require(fits, "metrics", list(metrics), f"one or more of {', '.join(CLASSIFICATION_METRICS)}")
 
 
-def resampling(level: float, repeats: int, seed: int) -> dict[str, Any]:
-    """The keyword arguments of a bootstrap interval.
-
-    Raises:
-        SettingError: so few resamples cannot resolve an interval of this coverage.
-    """
-    require(0 < level < 1, "level", level, "a coverage strictly between 0 and 1, such as 0.95")
-    enough = repeats * (1 - level) >= 2 - 1e-9
-    require(enough, "repeats", repeats, f"at least 2 / (1 - level), for level {level:g}")
-    return {"level": level, "repeats": repeats, "seed": seed}
-
-
 def markdown_table(texts: pd.DataFrame) -> list[str]:
     """The lines of a Markdown table."""
     rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]

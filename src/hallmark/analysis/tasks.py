@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from hallmark.analysis.tables import check_metrics, classified_tasks, markdown_table, resampling
+from hallmark.analysis.tables import check_metrics, classified_tasks, markdown_table
 from hallmark.analysis.task_views import DELTA, RANK, SINGLE, summary, task_figure
 from hallmark.checks import require
-from hallmark.statistics import LOWER_IS_BETTER, Interval, spread
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, spread
 from hallmark.statistics.bootstrap import Units, intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import Sample, paired_samples, task_sample
@@ -40,8 +40,7 @@ class TaskTable:
     Args:
         single: by task, the name of the job that learns it alone; together they are the method `single-task`.
         metrics: of classification tasks.
-        level: coverage of the intervals.
-        repeats, seed: of the bootstrap.
+        statistics: confidence level, resamples and seed of the intervals.
         split: whose predictions are compared; those of the test split only where its seal was opened for them.
     """
 
@@ -52,15 +51,13 @@ class TaskTable:
         single: Mapping[str, str],
         metrics: list[str],
         *,
-        level: float,
-        repeats: int,
-        seed: int,
+        statistics: Resampling,
         split: str = "val",
     ) -> None:
         require(bool(single), "single", dict(single), "a job by task, such as {action: single_action}")
         check_metrics(metrics)
         self.single, self.metrics, self.split = dict(single), list(metrics), split
-        self.resampling = resampling(level, repeats, seed)
+        self.resampling = statistics
 
     def check_jobs(self, names: Sequence[str]) -> None:
         """Raise `SettingError` unless the single-task jobs are among `names`."""
@@ -81,7 +78,7 @@ class TaskTable:
         self.check_jobs(list(predictions))
         methods = self._methods(predictions)
         samples, units = self._aligned(methods)
-        found = intervals(self._evaluate(samples), units, **self.resampling)
+        found = intervals(self._evaluate(samples), units, resampling=self.resampling)
         rows = [self._row(method, methods[method], found) for method in methods]
         return pd.DataFrame(rows)
 
@@ -138,7 +135,7 @@ class TaskTable:
         return evaluate
 
     def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], found: Mapping[str, Interval]) -> dict[str, Any]:
-        undefined = Interval(np.nan, np.nan, np.nan, self.resampling["level"])
+        undefined = Interval(np.nan, np.nan, np.nan, self.resampling.confidence_level)
         row: dict[str, Any] = {"method": method, "runs": 0}
         for kind in (DELTA, RANK):
             row |= _ends(kind, found.get(_name(method, kind), undefined))
@@ -169,12 +166,11 @@ class TaskTable:
 
     def note(self) -> str:
         """What the numbers of `summary` are."""
-        level, repeats, seed = (self.resampling[name] for name in ("level", "repeats", "seed"))
         return (
-            f"Split `{self.split}`; value ± standard deviation over the runs [{100 * level:g} % interval]. Δm is the "
-            "mean relative gain over the single-task models in percent, the mean rank is over all tasks and metrics "
-            f"(1 is the best). All intervals resample groups, and repetitions, {repeats} times (seed {seed}) for all "
-            "methods at once."
+            f"Split `{self.split}`; value ± standard deviation over the runs [{self.resampling.percent} interval]. "
+            "Δm is the mean relative gain over the single-task models in percent, the mean rank is over all tasks and "
+            f"metrics (1 is the best). All intervals resample groups, and repetitions, {self.resampling.times} for "
+            "all methods at once."
         )
 
 

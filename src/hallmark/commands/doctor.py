@@ -46,7 +46,7 @@ def _line(text: str) -> str:
 def _checks(outputs: Path, data_folder: Path | None) -> dict[str, Check]:
     from hallmark.commands.diagnosis import machine, packages, places
     from hallmark.commands.diagnosis.weights import weights
-    from hallmark.engine.launch import project_conf
+    from hallmark.runs.configuration import project_conf
 
     checks: dict[str, Check] = {
         "python": packages.python,

@@ -20,7 +20,7 @@ from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import repeats_table, train_repeats
-from hallmark.engine.settings import check_collection, check_evaluation_settings
+from hallmark.engine.settings import check_collection, check_evaluation_settings, check_resampling
 from hallmark.engine.stored import refuse_links
 from hallmark.engine.targets import admitted_class, trusted_packages
 from hallmark.engine.terminal import print_metrics, say, say_warnings
@@ -30,10 +30,11 @@ from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held
 from hallmark.runs.seal import TEST
+from hallmark.statistics import Resampling
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
 _OWN = ("run", "split", "seal")  # what is not part of a run
-_EVALUATION = (*_OWN, "analysis", OUT_OF_FOLD, *TRUST_KEYS)  # what an evaluation of a finished run reads
+_EVALUATION = (*_OWN, "analysis", "statistics", OUT_OF_FOLD, *TRUST_KEYS)  # what an evaluation of a finished run reads
 _FIT = tuple(
     f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
 )
@@ -63,6 +64,7 @@ def train_and_explain(config: DictConfig) -> float:
     Returns:
         As `train_repeats`.
     """
+    check_resampling(config)
     _refuse_ignored_by_analyses(config)
     _refuse_fit_of_nothing(config)
     _analyses(config)  # one that cannot be built is no surprise after a fit
@@ -88,7 +90,7 @@ def explain(
         told: the metrics were printed already.
     """
     trust = Trust.of(config)
-    analyses = _analyses(config)
+    resampling, analyses = check_resampling(config), _analyses(config)
     result = open_result(directory)
     runs = [member.run for member in result.members] if isinstance(result, RepeatSet) else [result]
     for folder in (result.directory, *(run.directory for run in runs)):
@@ -106,13 +108,13 @@ def explain(
             state = _state_of_set(result, finished, split)
             if split == UNLABELLED:
                 _write_labels_of_set(result, finished)
-            _analyse(state, analyses, told=told)
+            _analyse(state, analyses, resampling, told=told)
             return
         (one,) = finished
         state = _state_of_run(one, split)
         if split == UNLABELLED:
             _write_labels(one, state.predictions, state.directory)
-        track_evaluation(one.job, one.run, split, _analyse(state, analyses, told=told))
+        track_evaluation(one.job, one.run, split, _analyse(state, analyses, resampling, told=told))
 
 
 def _write_labels(finished: Finished, predictions: pd.DataFrame, directory: Path, how: str = "") -> None:
@@ -221,10 +223,10 @@ def _bound(finished: Finished) -> DataModule:
     return finished.data
 
 
-def _analyse(state: State, analyses: dict[str, Analysis], *, told: bool) -> list[Path]:
+def _analyse(state: State, analyses: dict[str, Analysis], resampling: Resampling, *, told: bool) -> list[Path]:
     """Print the metrics, unless that was done, and run the analyses; gives what they wrote."""
     if not told:
-        print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}")
+        print_metrics(state.predictions, f"{state.directory.parent.name} · {state.split}", resampling)
     for name, analysis in analyses.items():
         before = len(state.written)
         with setting(f"analysis.{name}"):

@@ -21,11 +21,11 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-import hallmark
 from hallmark.checks import Interrupted
 from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.symbolic import refuse_configured_secrets
 from hallmark.engine.usage import show_usage_if_asked
+from hallmark.runs.configuration import project_conf
 from hallmark.storage.failures import printable, sentence
 from hallmark.storage.secrets import SecretError, redacted
 from hallmark.storage.streams import make_streams_tolerant
@@ -163,12 +163,6 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         if (message := _composition_error(error, config_name, conf, typed)) is None:
             raise
         raise ValueError(message) from error
-
-
-def project_conf() -> Path | None:
-    """`conf/` of the working folder, or beside the sources that are installed."""
-    places = (Path.cwd(), Path(hallmark.__file__).parents[2])
-    return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
 
 
 _LAUNCHERS = {"submitit": "slurm", "ray": "ray"}  # the extra of pyproject.toml that brings a launcher

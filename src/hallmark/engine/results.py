@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from hallmark.engine.readiness import Check, repeats_of
 from hallmark.report.measures import run_table
 from hallmark.report.wording import SPLITS, command_text, estimate
-from hallmark.runs.configuration import FILE, load_config
+from hallmark.runs.configuration import FILE, load_config, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
@@ -19,8 +19,6 @@ from hallmark.statistics import Spread, all_intervals, class_order, metric_names
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
 from hallmark.storage.secrets import redacted
-
-_LEVEL, _REPEATS = 0.95, 2000
 
 
 def results_block(result: Result, checks: Sequence[Check], looks: Sequence[Look]) -> str:
@@ -93,7 +91,8 @@ def _facts(result: Result) -> Iterator[str]:
 def _metrics(result: Result) -> Iterator[str]:
     tables = {split: _table(result, split) for split in SPLITS}
     tasks = list(tables["test"]["task"].unique())
-    yield f"Values with {_LEVEL:.0%} intervals that resample groups{_pooled(result)}."
+    resampling = stored_resampling(runs_of(result)[0].directory)
+    yield f"Values with {resampling.percent} intervals that resample groups{_pooled(result)}."
     for task in tasks:
         yield ""
         counts = {split: int((table["task"] == task).sum()) for split, table in tables.items()}
@@ -101,7 +100,7 @@ def _metrics(result: Result) -> Iterator[str]:
         yield "|---|" + "---|" * len(tables)
         metrics = metric_names(tables["test"], class_order(tables["test"], task))
         intervals = {
-            split: all_intervals(table[table["task"] == task], metrics, level=_LEVEL, repeats=_REPEATS, seed=0)
+            split: all_intervals(table[table["task"] == task], metrics, resampling=resampling)
             for split, table in tables.items()
         }
         for metric in metrics:

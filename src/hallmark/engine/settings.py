@@ -9,7 +9,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import SettingError, check_type, require
 from hallmark.engine.symbolic import plain
+from hallmark.runs.configuration import resampling_of
 from hallmark.runs.run import open_run
+from hallmark.statistics import Resampling
 
 _LARGEST_SEED = 2**32 - 1  # of NumPy's generators
 _LONGEST_NAME = 200  # bytes, of a folder
@@ -81,6 +83,7 @@ def check_run_settings(config: DictConfig) -> None:
         SettingError: a value of another type, or out of range; a run to start from that is not there.
     """
     _check(config, _RUN)
+    check_resampling(config)
     for key in _NODES:
         node = config.get(key)
         require(_is_node(node), key, plain(node), f"a preset, such as {key}=...; it has no _target_")
@@ -98,6 +101,7 @@ def check_evaluation_settings(config: DictConfig) -> None:
         SettingError: a value of another type, or empty.
     """
     _check(config, _EVALUATION)
+    check_resampling(config)
 
 
 def check_search_settings(config: DictConfig) -> None:
@@ -107,6 +111,15 @@ def check_search_settings(config: DictConfig) -> None:
         SettingError: a value of another type, or out of range.
     """
     _check(config, _SEARCH)
+
+
+def check_resampling(config: DictConfig) -> Resampling:
+    """`statistics` of a configuration.
+
+    Raises:
+        SettingError: see `resampling_of`.
+    """
+    return resampling_of({"statistics": plain(config, "statistics") if config.get("statistics") is not None else None})
 
 
 def _check(config: DictConfig, settings: Mapping[str, _Setting]) -> None:

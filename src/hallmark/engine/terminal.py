@@ -19,11 +19,11 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
+from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
 from hallmark.storage.secrets import redacted
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
-LEVEL, REPEATS = 0.95, 1000  # of every interval that a command reports
 
 
 def say(text: str) -> None:
@@ -59,12 +59,12 @@ def report_gate(entry: Mapping[str, Any]) -> None:
         say(line)
 
 
-def report(run: Run) -> None:
+def report(run: Run, resampling: Resampling) -> None:
     """The validation metrics with intervals, beside always predicting the most frequent class."""
     assert run.record is not None
     split, selected = run.record.main_split, run.record.selected
     predictions = read_predictions(run.directory / "predictions" / f"{split}.parquet")
-    print_metrics(predictions, f"{run.record.name} · {split}")
+    print_metrics(predictions, f"{run.record.name} · {split}", resampling)
     chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"
     if selected is not None:
         verb = "selected on " if selected["checkpoint"] else ""
@@ -85,7 +85,7 @@ def say_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
         say(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({kinds_of(calls)})")
 
 
-def print_metrics(predictions: pd.DataFrame, title: str) -> None:
+def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling) -> None:
     """A table for each classification task with labelled rows, and one for all tasks without classes."""
     masked = []
     for task, classes, rows in labelled_tasks(predictions):
@@ -93,17 +93,17 @@ def print_metrics(predictions: pd.DataFrame, title: str) -> None:
             masked.append((task, rows))
             continue
         of_task = "" if task == MAIN else f" · {task}"
-        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}"))
+        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}", resampling))
     if masked:
-        Console().print(_scores_table(masked, f"{title} · {_size(masked[0][1])}"))
+        Console().print(_scores_table(masked, f"{title} · {_size(masked[0][1])}", resampling))
 
 
-def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str) -> Table:
+def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampling: Resampling) -> Table:
     """A rich table: metric, and for each task its value with a clustered bootstrap interval."""
     names = metric_names(tasks[0][1], None)
-    columns = [all_intervals(rows, names, level=LEVEL, repeats=REPEATS, seed=0) for _, rows in tasks]
+    columns = [all_intervals(rows, names, resampling=resampling) for _, rows in tasks]
     heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
-    table = Table("metric", *heads, title=title, caption=f"with {LEVEL:.0%} intervals")
+    table = Table("metric", *heads, title=title, caption=f"with {resampling.percent} intervals")
     for name in names:
         table.add_row(name, *(estimate(found[name]) for found in columns))
     return table
@@ -115,11 +115,11 @@ def _size(rows: pd.DataFrame) -> str:
     return f"n = {len(rows)}" + (f" in {plural(n_groups, 'group')}" if n_groups < len(rows) else "")
 
 
-def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str) -> Table:
+def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resampling: Resampling) -> Table:
     """A rich table: metric, value with clustered bootstrap interval, majority class."""
     (majority,) = table_metrics(always_the_commonest(rows, classes)).values()
-    intervals = all_intervals(rows, _SHOWN, level=LEVEL, repeats=REPEATS, seed=0)
-    table = Table("metric", "value", f"{LEVEL:.0%} interval", "majority class", title=title)
+    intervals = all_intervals(rows, _SHOWN, resampling=resampling)
+    table = Table("metric", "value", f"{resampling.percent} interval", "majority class", title=title)
     for name in _SHOWN:
         interval = intervals[name]
         spread = "–" if math.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"

@@ -31,6 +31,7 @@ from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
+from hallmark.engine.settings import check_resampling
 from hallmark.engine.stored import store_config
 from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls, say_warnings
 from hallmark.features.store import FeatureStore
@@ -107,7 +108,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 else:
                     assert isinstance(module, TrainableModule)
                     _fit(job, run, data, module, loggers, hopeless, checkpoint=checkpoint)
-        report(run)
+        report(run, check_resampling(job.config))
     assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
 

@@ -10,11 +10,10 @@ from hallmark.analysis.compare import same_members
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
-from hallmark.report.resampling import LEVEL, PERCENT, PERMUTATIONS, SEED
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
 from hallmark.report.wording import NOTHING, SPLITS, change, duration, estimate, p_text, plural
-from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, adjust, metric_names, paired_difference
+from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, Resampling, adjust, metric_names, paired_difference
 
 _SECOND = "accuracy"
 
@@ -39,7 +38,8 @@ def overview(results: Sequence[Result]) -> Section:
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]
         rows.append([result.label, result.unit, value, n, *words, duration(seconds)])
-    columns = ["result", "runs", f"validation [{PERCENT} interval]", "predictions", "leak checks", "test split", "time"]
+    value = f"validation [{results[0].resampling.percent} interval]"
+    columns = ["result", "runs", value, "predictions", "leak checks", "test split", "time"]
     return Section("Results", [Table(columns, rows, frozenset({2, 3, 6}))])
 
 
@@ -48,6 +48,7 @@ class Compared:
     """All pairs of results on a split, p-values adjusted over all of them, and sentences on what has no pair."""
 
     split: str
+    resampling: Resampling
     pairs: list[Pair]
     problems: list[str]
 
@@ -55,21 +56,22 @@ class Compared:
 def compare(results: Sequence[Result], split: str) -> Compared:
     """Every pair of results on every task."""
     tables = {result.label: result.predictions(split) for result in results}
+    resampling = results[0].resampling
     pairs: list[Pair] = []
     problems = [f"{label} has no predictions of {SPLITS[split]}." for label, table in tables.items() if table is None]
     shown = [result for result in results if tables[result.label] is not None]
     for first, second in combinations(shown, 2):
         try:
-            pairs += _pairs(first, second, split)
+            pairs += _pairs(first, second, split, resampling)
             problems += _alone(first, second, split)
         except ValueError as error:
             problems.append(f"{first.label} and {second.label} cannot be compared: {error}.")
     adjusted = adjust([pair.found for pair in pairs])
     named = [Pair(pair.task, pair.first, pair.second, found) for pair, found in zip(pairs, adjusted, strict=True)]
-    return Compared(split, named, problems)
+    return Compared(split, resampling, named, problems)
 
 
-def _pairs(first: Result, second: Result, split: str) -> list[Pair]:
+def _pairs(first: Result, second: Result, split: str, resampling: Resampling) -> list[Pair]:
     tables = [result.predictions(split) for result in (first, second)]
     assert tables[0] is not None and tables[1] is not None
     others = {task: rows for task, _, rows in labelled_tasks(tables[1])}
@@ -79,7 +81,7 @@ def _pairs(first: Result, second: Result, split: str) -> list[Pair]:
             continue
         own, other = same_members(rows, others[task])
         for metric in _metrics(first, rows, classes):
-            found = paired_difference(other, own, metric, level=LEVEL, repeats=PERMUTATIONS, seed=SEED)
+            found = paired_difference(other, own, metric, resampling=resampling)
             pairs.append(Pair(task, first.label, second.label, found))
     return pairs
 
@@ -118,7 +120,7 @@ def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:
             name = f"{readable(metric)} of {task}" if several else readable(metric)
             blocks.append(_matrix([p for p in pairs if (p.task, p.found.metric) == (task, metric)], labels, name))
     if pairs:
-        blocks.append(_list(pairs, several_tasks=len({task for task, _ in keys}) > 1))
+        blocks.append(_list(compared, several_tasks=len({task for task, _ in keys}) > 1))
     return Section(f"Comparison on {SPLITS[compared.split]}", blocks) if blocks else None
 
 
@@ -140,15 +142,15 @@ def _cell(found: PairedDifference | None, mirrored: PairedDifference | None) -> 
     return f"{sign * one.difference.estimate:+.3f}{'*' if one.told_apart else ''}"
 
 
-def _list(pairs: Sequence[Pair], *, several_tasks: bool) -> Table:
-    rows = []
+def _list(compared: Compared, *, several_tasks: bool) -> Table:
+    rows, pairs, resampling = [], compared.pairs, compared.resampling
     for pair in pairs:
         found = pair.found
         p_holm = found.p_value if found.p_holm is None else found.p_holm
         task = [pair.task] if several_tasks else []
         names = [f"{pair.first} − {pair.second}", readable(found.metric)]
         rows.append([*task, *names, change(found.difference), p_text(found.p_value), p_text(p_holm), words(pair)])
-    head = ["difference", "metric", f"value [{PERCENT} interval]", "p", "p (Holm)", "in words"]
+    head = ["difference", "metric", f"value [{resampling.percent} interval]", "p", "p (Holm)", "in words"]
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4
     some = pairs[0].found
@@ -156,7 +158,7 @@ def _list(pairs: Sequence[Pair], *, several_tasks: bool) -> Table:
     grounds += f" and {some.n_repetitions} repetitions" if some.n_repetitions > 1 else ""
     note = (
         f"Paired on the same {grounds}; intervals by the paired bootstrap, p by a permutation test that swaps whole "
-        f"groups ({PERMUTATIONS} each, seed {SEED}), adjusted by Holm for {plural(len(pairs), 'comparison')}."
+        f"groups {resampling.times}, adjusted by Holm for {plural(len(pairs), 'comparison')}."
     )
     return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)
 

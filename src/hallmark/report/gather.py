@@ -8,7 +8,6 @@ from hallmark.report import measures, standing, stored
 from hallmark.report.charts import chart_name
 from hallmark.report.comparison import Compared, Pair, compare, comparison, overview, words
 from hallmark.report.content import Highlight, Report, Section, Tone
-from hallmark.report.resampling import PERCENT
 from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
 from hallmark.report.wording import NOTHING, SPLITS, change, estimate, listed, number, p_text, plural
@@ -124,7 +123,7 @@ def _result_sentence(result: Result) -> str:
     over = f" over {result.unit}" if result.repeats is not None else ""
     groups = plural(main[0].rows["group"].nunique(), "group")
     values = listed([f"a validation {one.name} of {estimate(one.interval)}" for one in main])
-    return f"{result.label} reaches {values}{over} ({PERCENT} interval, {groups})."
+    return f"{result.label} reaches {values}{over} ({result.resampling.percent} interval, {groups})."
 
 
 def _grounds(result: Result) -> list[str]:

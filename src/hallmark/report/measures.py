@@ -16,7 +16,6 @@ from hallmark.analysis.tables import always_the_commonest, classified_tasks, lab
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
-from hallmark.report.resampling import LEVEL, PERCENT, REPEATS, RESAMPLING, SEED
 from hallmark.report.sources import OUT_OF_FOLD, Result
 from hallmark.report.wording import NOTHING, SPLITS, estimate, number, plural
 from hallmark.runs.repeats import RepeatSet
@@ -57,9 +56,9 @@ def commonest(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, fl
 
 def _metric_table(result: Result, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame) -> Table:
     names = list(metric_names(rows, classes))
-    intervals = all_intervals(rows, names, **RESAMPLING)
+    intervals = all_intervals(rows, names, resampling=result.resampling)
     columns = {"metric": [_metric_title(name) for name in names]}
-    columns[f"value [{PERCENT} interval]"] = [estimate(intervals[name]) for name in names]
+    columns[f"value [{result.resampling.percent} interval]"] = [estimate(intervals[name]) for name in names]
     if result.repeats is not None:
         spreads = member_spreads(rows, task, names)
         columns[f"mean ± std of {len(result.members)} runs"] = [
@@ -85,7 +84,7 @@ def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
         units += " and the repetitions" if rows["repetition"].nunique() > 1 else ""
     flattered = split == "val" and result.fitted
     selected = " These rows also selected the weights, which makes their scores a little too good." * flattered
-    return f"From {n}; intervals resample the {units} ({REPEATS} times, seed {SEED}).{selected}"
+    return f"From {n}; intervals resample the {units} {result.resampling.times}.{selected}"
 
 
 def _confusion(rows: pd.DataFrame, classes: list[str]) -> Table:
@@ -145,7 +144,7 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
         return None
     blocks: list[Block] = []
     for task, classes, rows in classified_tasks(predictions):
-        analysis = Calibration(_BINS, _FOLDS, **RESAMPLING)
+        analysis = Calibration(_BINS, _FOLDS, statistics=result.resampling)
         summary, figure = analysis.diagram(rows, classes)
         alt = f"accuracy by confidence, in {_BINS} bins; the expected calibration error is in the table"
         blocks += _task_heading(task, predictions)
@@ -160,7 +159,12 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
             for name, version in versions.items()
         ]
         note = "The temperature is fitted on other groups than those it is judged on." if summary["scaled"] else ""
-        columns = ["probabilities", "temperature", f"ECE [{PERCENT} interval]", f"Brier [{PERCENT} interval]"]
+        columns = [
+            "probabilities",
+            "temperature",
+            f"ECE [{result.resampling.percent} interval]",
+            f"Brier [{result.resampling.percent} interval]",
+        ]
         blocks.append(Table(columns, table, frozenset({1, 2, 3}), note=note))
     return Section(f"Calibration on {SPLITS[split]}", blocks) if blocks else None
 
@@ -169,32 +173,44 @@ def slices(result: Result, split: str, prefix: str) -> Section | None:
     predictions = result.predictions(split)
     if predictions is None or not any(str(name).startswith(PREFIX) for name in predictions):
         return None
-    table = Slices(None, **RESAMPLING).table(predictions)
+    table = Slices(None, statistics=result.resampling).table(predictions)
+    level = result.resampling.confidence_level
     blocks: list[Block] = []
     for task, rows in table.groupby("task", sort=False):
         rows = rows.dropna(axis="columns", how="all")
         names = [name for name in map(str, rows) if f"{name}_low" in rows]
         cells = [
-            [readable(str(row["slice"])), str(row["category"]), f"{row['n']:,}", *_scores(row, names)]
+            [
+                readable(str(row["slice"])),
+                str(row["category"]),
+                f"{row['n']:,}",
+                *_scores(row, names, level),
+            ]
             for row in rows.to_dict("records")
         ]
         alt = f"{' and '.join(map(readable, names))} of every category with intervals; the numbers are in the table"
         blocks += _task_heading(str(task), predictions)
         blocks.append(Charts([Chart(chart_name(prefix, "slices", str(task)), slice_figure(rows), alt)]))
-        columns = ["slice", "category", "n", *(f"{readable(name)} [{PERCENT} interval]" for name in names)]
+        columns = [
+            "slice",
+            "category",
+            "n",
+            *(f"{readable(name)} [{result.resampling.percent} interval]" for name in names),
+        ]
         blocks.append(Table(columns, cells, frozenset(range(2, len(columns))), note=_slice_note(result)))
     return Section(f"Slices of {SPLITS[split]}", blocks) if blocks else None
 
 
-def _scores(row: Mapping[Any, Any], names: Sequence[str]) -> list[str]:
+def _scores(row: Mapping[Any, Any], names: Sequence[str], level: float) -> list[str]:
     if row["n"] == 0:
         return ["no rows (n = 0)"] * len(names)
-    return [_category_estimate(*(row[f"{name}{end}"] for end in ("", "_low", "_high"))) for name in names]
+    intervals = (Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], level) for name in names)
+    return [_category_estimate(interval) for interval in intervals]
 
 
-def _category_estimate(value: float, low: float, high: float) -> str:
+def _category_estimate(interval: Interval) -> str:
     # Resamples of groups that all score the same have no spread, which is no certainty.
-    return number(value) if low == high else estimate(Interval(value, low, high, LEVEL))
+    return number(interval.estimate) if interval.low == interval.high else estimate(interval)
 
 
 def _slice_note(result: Result) -> str:

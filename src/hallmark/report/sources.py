@@ -11,16 +11,15 @@ from omegaconf import OmegaConf
 
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
-from hallmark.report.resampling import RESAMPLING
 from hallmark.report.wording import SPLITS, plural
-from hallmark.runs.configuration import FILE, load_config
+from hallmark.runs.configuration import FILE, load_config, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet, open_result, record_of
 from hallmark.runs.run import Run
 from hallmark.runs.seal import Look, receipts_of
-from hallmark.statistics import CLASSIFICATION_METRICS, Interval, all_intervals, metric_names
+from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
 from hallmark.storage.files import read_csv
 
 OUT_OF_FOLD = "out_of_fold"
@@ -97,6 +96,11 @@ class Result:
         return {str(key): value for key, value in config.items()}
 
     @cached_property
+    def resampling(self) -> Resampling:
+        """Of every interval that a report gives of this result: as it was configured."""
+        return resampling_of(self.config)
+
+    @cached_property
     def looks(self) -> list[Look] | None:
         """Receipts of the test split, oldest first; None where the record does not tell which seal it is under."""
         return receipts_of(self.source) if self.record.data.get("content") else None
@@ -157,7 +161,8 @@ class Result:
         values = []
         for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
             metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
-            values.append(MainValue(metric, task, all_intervals(rows, [metric], **RESAMPLING)[metric], rows, classes))
+            interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
+            values.append(MainValue(metric, task, interval, rows, classes))
         return values
 
     @property

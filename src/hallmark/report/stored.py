@@ -6,7 +6,6 @@ from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
-from hallmark.report.resampling import PERCENT
 from hallmark.report.sources import Result
 from hallmark.report.wording import SPLITS, change, estimate
 from hallmark.statistics import Interval
@@ -35,15 +34,18 @@ def robustness(result: Result, prefix: str) -> Section | None:
         return None
     alt = "each metric by strength of the perturbations; the numbers are in the table"
     chart = Chart(chart_name(prefix, ROBUSTNESS), robustness_figure(table), alt)
-    columns = ["perturbation", "strength", f"value [{PERCENT} interval]", f"drop [{PERCENT} interval]"]
+    level = float(
+        table["confidence_level" if "confidence_level" in table else "level"].iloc[0]
+    )  # "level": older tables
+    columns = ["perturbation", "strength", *(f"{name} [{100 * level:g} % interval]" for name in ("value", "drop"))]
     several = table[["task", "metric"]].drop_duplicates().shape[0] > 1
     rows = [
         [
             *([str(row["task"]), readable(str(row["metric"]))] if several else []),
             readable(str(row["perturbation"])),
             str(row["strength"]),
-            estimate(Interval(row["value"], row["value_low"], row["value_high"], row["level"])),
-            change(Interval(row["drop"], row["drop_low"], row["drop_high"], row["level"])),
+            estimate(Interval(row["value"], row["value_low"], row["value_high"], level)),
+            change(Interval(row["drop"], row["drop_low"], row["drop_high"], level)),
         ]
         for row in table.to_dict("records")
     ]

@@ -1,12 +1,21 @@
 """The configuration that a run folder holds, read as data: nothing in it is resolved or built."""
 
+from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+import hallmark
+from hallmark.checks import check_type, require, setting
+from hallmark.statistics.resampling import Resampling
+
 FILE = "config.yaml"
+_STATISTICS = Path("statistics", "default.yaml")
+_TARGET = "hallmark.statistics.Resampling"
 _DEEPEST = 50
 _MOST_BYTES = 4 << 20  # a thousand times what a run has
 
@@ -46,6 +55,53 @@ def parse_config(path: Path, text: str) -> DictConfig:
     if not isinstance(config, DictConfig):
         raise ValueError(f"{path}: not a configuration; expected keys with values, at most {_DEEPEST} levels of them")
     return config
+
+
+def project_conf() -> Path | None:
+    """`conf/` of the working folder, or beside the sources that are installed."""
+    places = (Path.cwd(), Path(hallmark.__file__).parents[2])
+    return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
+
+
+def resampling_of(config: Mapping[str, Any]) -> Resampling:
+    """`statistics` of a configuration in plain containers; the project's where it was stored without it.
+
+    Raises:
+        SettingError: another class, a key that is missing or unknown, a value of another type or out of range.
+        ValueError: there is none, and the project's is not found.
+    """
+    values = config.get("statistics")
+    if values is None:
+        return default_resampling()
+    require(isinstance(values, Mapping), "statistics", values, "a preset, such as statistics=default")
+    given = {str(key): value for key, value in values.items() if key != "_target_"}
+    with setting("statistics"):
+        require(values.get("_target_", _TARGET) == _TARGET, "_target_", values.get("_target_"), _TARGET)
+        hints = {field.name: field.type for field in fields(Resampling)}
+        for name in {**hints, **given}:
+            require(name in hints, name, given.get(name), f"no such key; there are {', '.join(hints)}")
+            check_type(hints[name], name, given.get(name))
+        return Resampling(**given)
+
+
+def stored_resampling(directory: Path) -> Resampling:
+    """`resampling_of` the configuration in a run folder; the project's where the folder has none."""
+    path = directory / FILE
+    config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
+    assert isinstance(config, dict)
+    return resampling_of({str(key): value for key, value in config.items()})
+
+
+def default_resampling() -> Resampling:
+    """The project's own setting, in `conf/statistics/default.yaml`.
+
+    Raises:
+        ValueError: that file is not found.
+    """
+    conf = project_conf()
+    if conf is None or not (conf / _STATISTICS).is_file():
+        raise ValueError(f"no conf/{_STATISTICS} in {Path.cwd()}: start this command in the project's folder")
+    return resampling_of({"statistics": OmegaConf.to_container(load_config(conf / _STATISTICS))})
 
 
 def _is_plain(text: str) -> bool:

@@ -18,6 +18,7 @@ _IRRELEVANT = (
     "profile",
     "features",
     "analysis",
+    "statistics",
     "out_of_fold",
     "callbacks.progress",
     "monitor.second",

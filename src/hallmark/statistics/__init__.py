@@ -1,4 +1,4 @@
-"""Metrics of predictions, their intervals, and paired comparisons. Imports nothing else of hallmark."""
+"""Metrics of predictions, their intervals, and paired comparisons. Imports nothing of hallmark but `checks`."""
 
 from hallmark.statistics.bootstrap import all_intervals, mean_interval, metric_interval
 from hallmark.statistics.classification import (
@@ -17,6 +17,7 @@ from hallmark.statistics.paired import PairedDifference, adjust, paired_differen
 from hallmark.statistics.permutation import permutation_test
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.reliability import expected_calibration_error, reliability_bins
+from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 from hallmark.statistics.spread import Spread, spread
 from hallmark.statistics.tables import (
@@ -40,6 +41,7 @@ __all__ = [
     "Interval",
     "McNemar",
     "PairedDifference",
+    "Resampling",
     "Spread",
     "adjust",
     "all_intervals",

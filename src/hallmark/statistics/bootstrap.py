@@ -1,7 +1,7 @@
 """Percentile bootstrap that resamples whole groups (Efron & Tibshirani 1993, chapter 13; Field & Welsh 2007).
 
 Rows of one group (a subject, a video, an image) are not independent, so each resample draws G of the G
-groups with replacement and takes all rows of each. The interval holds the middle `level` of the metric's
+groups with replacement and takes all rows of each. The interval holds the middle `confidence_level` of the metric's
 values. It runs a little narrow below some 30 groups, and has zero width where every group scores the same:
 `wilson` is the better choice for a proportion at 0 or 1. One group says nothing about the spread: low and
 high are then nan.
@@ -21,15 +21,16 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hallmark.statistics.classification import Floats
-from hallmark.statistics.interval import Interval, check_level
+from hallmark.statistics.interval import Interval
+from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import task_sample, value_groups
 from hallmark.statistics.weighted import WeightedMetrics, weighted_mean, weighted_metrics
 
-BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the repeats
+BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
 
 
 def metric_interval(
-    predictions: pd.DataFrame, metric: str, *, level: float, repeats: int, seed: int, clustered: bool = True
+    predictions: pd.DataFrame, metric: str, *, resampling: Resampling, clustered: bool = True
 ) -> Interval:
     """Bootstrap interval of one metric of one task, from its labelled rows.
 
@@ -37,51 +38,41 @@ def metric_interval(
         predictions: table of one task (see `tables`).
         metric: one of `metric_names`, or `score` (mean of that column). In a resample the macro
             averages run over the classes that occur in it; one where the metric is undefined is left out.
-        level: coverage, such as 0.95.
-        repeats: number of resamples, at least 2 / (1 - level).
-        seed: seed of the resamples; equal seeds give equal intervals.
+        resampling: confidence level, number of resamples and their seed; equal ones give equal intervals.
         clustered: resample whole values of `group`; False resamples rows, which is too narrow where the rows
             of a group are alike.
 
     Raises:
-        ValueError: not exactly one task with labelled rows, an unknown metric, a row without group, or
-            `level` or `repeats` out of range.
+        ValueError: not exactly one task with labelled rows, an unknown metric, or a row without group.
     """
-    return all_intervals(predictions, [metric], level=level, repeats=repeats, seed=seed, clustered=clustered)[metric]
+    return all_intervals(predictions, [metric], resampling=resampling, clustered=clustered)[metric]
 
 
 def all_intervals(
     predictions: pd.DataFrame,
     metrics: Sequence[str],
     *,
-    level: float,
-    repeats: int,
-    seed: int,
+    resampling: Resampling,
     clustered: bool = True,
 ) -> dict[str, Interval]:
     """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
-    check_resampling(level, repeats)
     sample = task_sample(predictions, clustered=clustered)
     evaluate = weighted_metrics(sample, metrics)
     units = Units(sample.n_groups, len(sample.repetitions()), len(sample.rows))
-    return intervals(evaluate, units, level=level, repeats=repeats, seed=seed)
+    return intervals(evaluate, units, resampling=resampling)
 
 
-def mean_interval(
-    values: ArrayLike, groups: ArrayLike | None = None, *, level: float, repeats: int, seed: int
-) -> Interval:
+def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, resampling: Resampling) -> Interval:
     """Bootstrap interval of the mean of any score per row (IoU, correctness, seconds).
 
     Args:
         values: [N] finite numbers.
         groups: [N] labels of the unit that is resampled; None resamples rows.
-        level, repeats, seed: as in `metric_interval`.
+        resampling: as in `metric_interval`.
 
     Raises:
-        ValueError: no values, one that is not finite, unequal lengths, a row without group, or `level` or
-            `repeats` out of range.
+        ValueError: no values, one that is not finite, unequal lengths, or a row without group.
     """
-    check_resampling(level, repeats)
     column = np.asarray(values, dtype=np.float64)
     if column.ndim != 1 or column.size == 0 or not np.isfinite(column).all():
         raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
@@ -91,7 +82,7 @@ def mean_interval(
     def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
         return {"mean": mean(groups)}
 
-    return intervals(evaluate, Units(n_groups, 1, column.size), level=level, repeats=repeats, seed=seed)["mean"]
+    return intervals(evaluate, Units(n_groups, 1, column.size), resampling=resampling)["mean"]
 
 
 class Units(NamedTuple):
@@ -102,10 +93,11 @@ class Units(NamedTuple):
     n_rows: int
 
 
-def intervals(evaluate: WeightedMetrics, units: Units, *, level: float, repeats: int, seed: int) -> dict[str, Interval]:
+def intervals(evaluate: WeightedMetrics, units: Units, *, resampling: Resampling) -> dict[str, Interval]:
     """Intervals of whatever `evaluate` computes from the weights of groups and repetitions."""
     estimate = evaluate(np.ones((1, units.n_groups)))
-    values = evaluate_blocks(evaluate, resample_weights(units, repeats, seed))
+    level = resampling.confidence_level
+    values = evaluate_blocks(evaluate, resample_weights(units, resampling.n_resamples, resampling.seed))
     return {
         name: Interval(float(estimate[name][0]), *_percentiles(values[name], level, units.n_groups), level)
         for name in estimate
@@ -120,13 +112,13 @@ def evaluate_blocks(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def resample_weights(units: Units, repeats: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
-    """Blocks ([r, G], [r, T]) of multinomial weights, `repeats` rows in all: how often each unit is drawn.
+def resample_weights(units: Units, n_resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
+    """Blocks ([r, G], [r, T]) of multinomial weights, `n_resamples` rows in all: how often each unit is drawn.
 
     The two come from streams of their own, so that the draws of groups do not depend on the repetitions.
     """
     groups, repetitions = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    for size in block_sizes(units.n_rows, repeats):
+    for size in block_sizes(units.n_rows, n_resamples):
         yield _draw_counts(groups, size, units.n_groups), _draw_counts(repetitions, size, units.n_repetitions)
 
 
@@ -137,18 +129,10 @@ def _draw_counts(rng: np.random.Generator, size: int, n: int) -> Floats:
     return counts.reshape(size, n).astype(np.float64)
 
 
-def block_sizes(n_rows: int, repeats: int) -> list[int]:
-    """Sizes of blocks, `repeats` in all, of which each touches about BLOCK weights of rows."""
+def block_sizes(n_rows: int, n_resamples: int) -> list[int]:
+    """Sizes of blocks, `n_resamples` in all, of which each touches about BLOCK weights of rows."""
     size = max(1, BLOCK // n_rows)
-    return [min(size, repeats - start) for start in range(0, repeats, size)]
-
-
-def check_resampling(level: float, repeats: int) -> None:
-    """Raise ValueError unless `repeats` resamples can resolve the tails of `level`."""
-    check_level(level)
-    if repeats * (1 - level) < 2 - 1e-9:
-        needed = int(np.ceil(2 / (1 - level) - 1e-6))
-        raise ValueError(f"repeats={repeats} cannot resolve level={level}: give at least {needed}")
+    return [min(size, n_resamples - start) for start in range(0, n_resamples, size)]
 
 
 def _percentiles(values: Floats, level: float, n_groups: int) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, rankdata
 
 from hallmark.statistics.classification import Floats
-from hallmark.statistics.interval import Interval, check_level
+from hallmark.statistics.interval import Interval, check_confidence_level
 
 
 @dataclass(frozen=True)
@@ -49,25 +49,25 @@ def auc_variance(target: ArrayLike, score: ArrayLike) -> tuple[float, float]:
     return float(positives.mean()), _variance(positives, negatives)
 
 
-def auc_interval(target: ArrayLike, score: ArrayLike, *, level: float) -> Interval:
+def auc_interval(target: ArrayLike, score: ArrayLike, *, confidence_level: float) -> Interval:
     """Area under the ROC curve with its normal interval, cut off at 0 and 1; arguments as in `auc_variance`.
 
     An area of 0 or 1 has no variance and an interval of no width.
     """
-    check_level(level)
-    return _interval(*auc_variance(target, score), level, 0.0)
+    check_confidence_level(confidence_level)
+    return _interval(*auc_variance(target, score), confidence_level, 0.0)
 
 
-def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike, *, level: float) -> DeLong:
+def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike, *, confidence_level: float) -> DeLong:
     """Compare the areas of two scores on the same rows; arguments as in `auc_variance`."""
-    check_level(level)
+    check_confidence_level(confidence_level)
     components = [_components(*_columns(target, score)) for score in (first, second)]
-    areas = [_interval(float(part[0].mean()), _variance(*part), level, 0.0) for part in components]
+    areas = [_interval(float(part[0].mean()), _variance(*part), confidence_level, 0.0) for part in components]
     change = areas[1].estimate - areas[0].estimate
     variance = _variance(*(after - before for before, after in zip(*components, strict=True)))
     z = _z(change, variance)
     p_value = float(2 * norm.sf(abs(z)))
-    return DeLong(areas[0], areas[1], _interval(change, variance, level, -1.0), z, p_value)
+    return DeLong(areas[0], areas[1], _interval(change, variance, confidence_level, -1.0), z, p_value)
 
 
 def _components(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
@@ -89,9 +89,9 @@ def _z(change: float, variance: float) -> float:
     return 0.0 if change == 0 else math.nan
 
 
-def _interval(estimate: float, variance: float, level: float, least: float) -> Interval:
-    half = float(norm.ppf((1 + level) / 2)) * math.sqrt(variance)
-    return Interval(estimate, max(least, estimate - half), min(1.0, estimate + half), level)
+def _interval(estimate: float, variance: float, confidence_level: float, least: float) -> Interval:
+    half = float(norm.ppf((1 + confidence_level) / 2)) * math.sqrt(variance)
+    return Interval(estimate, max(least, estimate - half), min(1.0, estimate + half), confidence_level)
 
 
 def _columns(target: ArrayLike, score: ArrayLike) -> tuple[NDArray[np.bool_], Floats]:

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from hallmark.checks import require
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -12,13 +14,13 @@ class Interval:
         estimate: value on the data as it is; nan where there is no data.
         low: lower end; nan where the data say nothing about the spread (one group, undefined metric).
         high: upper end; nan where `low` is.
-        level: nominal coverage, strictly between 0 and 1.
+        confidence_level: nominal coverage, strictly between 0 and 1.
     """
 
     estimate: float
     low: float
     high: float
-    level: float
+    confidence_level: float
 
     def format(self, *, percent: bool = True, digits: int = 1) -> str:
         """`71.2 % [68.9, 73.4]`, or with `percent=False, digits=3` `0.712 [0.689, 0.734]`; nan reads n/a."""
@@ -33,7 +35,7 @@ class Interval:
         return self.format()
 
 
-def check_level(level: float) -> None:
-    """Raise ValueError unless `level` is strictly between 0 and 1."""
-    if not 0 < level < 1:
-        raise ValueError(f"level={level} is not a coverage: give a number between 0 and 1, such as 0.95")
+def check_confidence_level(confidence_level: float) -> None:
+    """Raise `SettingError` unless `confidence_level` is strictly between 0 and 1."""
+    expected = "a coverage strictly between 0 and 1, such as 0.95"
+    require(0 < confidence_level < 1, "confidence_level", confidence_level, expected)

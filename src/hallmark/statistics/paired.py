@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics.bootstrap import Units, check_resampling, evaluate_blocks, intervals
+from hallmark.statistics.bootstrap import Units, evaluate_blocks, intervals
 from hallmark.statistics.classification import LOWER_IS_BETTER, Floats
 from hallmark.statistics.delong import delong_test
 from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.mcnemar import mcnemar
 from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
+from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
 from hallmark.statistics.weighted import WeightedMetrics, weighted_metrics
@@ -43,17 +44,19 @@ class PairedDifference:
 
     @property
     def told_apart(self) -> bool:
-        """Whether p (after Holm if there is one) <= 1 - level and the interval excludes 0.
+        """Whether p (after Holm if there is one) <= 1 - confidence level and the interval excludes 0.
 
         Both are asked for, as they may disagree.
         """
-        significant = (self.p_value if self.p_holm is None else self.p_holm) <= 1 - self.difference.level + TOLERANCE
+        significant = (
+            self.p_value if self.p_holm is None else self.p_holm
+        ) <= 1 - self.difference.confidence_level + TOLERANCE
         return significant and (self.difference.low > 0 or self.difference.high < 0)
 
     @property
     def verdict(self) -> str:
         """One sentence: which of the two is better, or that they cannot be told apart, and the grounds."""
-        level = f"{100 * self.difference.level:g} %"
+        level = f"{100 * self.difference.confidence_level:g} %"
         if self.told_apart:
             better = (self.difference.estimate > 0) != (self.metric in LOWER_IS_BETTER)
             finding = f"the {'second' if better else 'first'} is better at the {level} level"
@@ -62,7 +65,7 @@ class PairedDifference:
         grounds = f"{self.n_rows} rows in {self.n_groups} groups"
         if self.n_repetitions > 1:
             grounds += f" and {self.n_repetitions} repetitions"
-        if 2.0 ** (1 - self.n_groups) > 1 - self.difference.level + TOLERANCE:
+        if 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE:
             grounds += ", too few groups for any difference to show"
         return f"{finding}: {self.metric} {self._change()}, p = {self._p()} ({grounds})"
 
@@ -83,7 +86,7 @@ class PairedDifference:
 
 
 def paired_difference(
-    first: pd.DataFrame, second: pd.DataFrame, metric: str, *, level: float, repeats: int, seed: int
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, *, resampling: Resampling
 ) -> PairedDifference:
     """Compare two prediction tables of one task, row by row, in units of groups.
 
@@ -96,12 +99,11 @@ def paired_difference(
 
     Args:
         first, second: tables with the same labelled rows in any order, matched by (id, task).
-        metric, level, repeats, seed: as in `metric_interval`; `repeats` also is the number of permutations.
+        metric, resampling: as in `metric_interval`; there are as many permutations as resamples.
 
     Raises:
         ValueError: what `paired_samples` or `metric_interval` refuses.
     """
-    check_resampling(level, repeats)
     samples = paired_samples(first, second)
     units = Units(samples[0].n_groups, len(samples[0].repetitions()), len(samples[0].rows))
     evaluate_first, evaluate_second = (weighted_metrics(sample, [metric]) for sample in samples)
@@ -109,9 +111,9 @@ def paired_difference(
     def difference(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
         return {metric: evaluate_second(groups, repetitions)[metric] - evaluate_first(groups, repetitions)[metric]}
 
-    interval = intervals(difference, units, level=level, repeats=repeats, seed=seed)[metric]
+    interval = intervals(difference, units, resampling=resampling)[metric]
     evaluate_both = weighted_metrics(_stacked(*samples), [metric])
-    null = _swapped_differences(evaluate_both, metric, samples[0], repeats, seed)
+    null = _swapped_differences(evaluate_both, metric, samples[0], resampling.n_resamples, resampling.seed)
     p_value = permutation_p(interval.estimate, null)
     return PairedDifference(metric, interval, p_value, units.n_rows, units.n_groups, units.n_repetitions)
 
@@ -142,7 +144,7 @@ def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, flo
     found["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
     if len(classes) == 2 and np.bincount(target, minlength=2).min() >= 2:
         scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
-        found["delong"] = delong_test(target, scores[0], scores[1], level=0.95).p_value
+        found["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
     return found
 
 

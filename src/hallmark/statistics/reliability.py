@@ -45,14 +45,14 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
     return float(np.abs(gaps).sum() / scores.size)
 
 
-def reliability_bins(confidence: ArrayLike, correct: ArrayLike, bins: int, *, level: float = 0.95) -> pd.DataFrame:
+def reliability_bins(confidence: ArrayLike, correct: ArrayLike, bins: int, *, confidence_level: float) -> pd.DataFrame:
     """The rows of a reliability diagram, one per bin, empty bins included.
 
     Args:
         confidence: [N] in [0, 1].
         correct: [N], 1 (True) where the prediction is right and 0 where not.
         bins: number of equal-width bins.
-        level: coverage of the Wilson interval of the accuracy.
+        confidence_level: coverage of the Wilson interval of the accuracy.
 
     Returns:
         Columns `low`, `high` (bin edges), `n`, `confidence` (mean), `accuracy`, `accuracy_low`,
@@ -66,7 +66,7 @@ def reliability_bins(confidence: ArrayLike, correct: ArrayLike, bins: int, *, le
     n = np.bincount(index, minlength=bins)
     right = np.bincount(index, weights=hits, minlength=bins)
     total = np.bincount(index, weights=scores, minlength=bins)
-    accuracy = [wilson(int(hit), int(count), level) for hit, count in zip(right, n, strict=True)]
+    accuracy = [wilson(int(hit), int(count), confidence_level) for hit, count in zip(right, n, strict=True)]
     edges = _edges(bins)
     return pd.DataFrame(
         {

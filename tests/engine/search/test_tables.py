@@ -18,7 +18,7 @@ LISTED = f"{{_target_: hallmark.engine.search.plans.Points, jobs: {JOBS}}}"
 GRID = "{_target_: hallmark.engine.search.plans.Grid}, space: {model.ngrams: [1]}"
 TABLE = (
     "{_target_: hallmark.analysis.tasks.TaskTable, single: {main: plain}, metrics: [macro_f1], "
-    "level: 0.9, repeats: 40, seed: 0}"
+    "statistics: {_target_: hallmark.statistics.Resampling, confidence_level: 0.9, n_resamples: 40, seed: 0}}"
 )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 
 from hallmark.data.images import read_image
-from hallmark.engine.terminal import LEVEL, REPEATS
+from hallmark.runs.configuration import stored_resampling
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
@@ -30,11 +30,12 @@ def final_metrics(run: Run, split: str) -> dict[str, float]:
 
 
 def _ends(run: Run, split: str) -> Iterator[tuple[str, float]]:
+    resampling = stored_resampling(run.directory)
     for task, metrics in run.metrics.get(split, {}).items():
         table = read_predictions(run.directory / "predictions" / f"{split}.parquet")
         rows = table[table["task"] == task]
         names = [name for name, value in metrics.items() if value is not None and name != "n"]
-        for name, interval in all_intervals(rows, names, level=LEVEL, repeats=REPEATS, seed=0).items():
+        for name, interval in all_intervals(rows, names, resampling=resampling).items():
             yield f"final/{split}/{task}/{name}/low", interval.low
             yield f"final/{split}/{task}/{name}/high", interval.high
 

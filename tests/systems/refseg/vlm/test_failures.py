@@ -130,8 +130,7 @@ def test_fallbacks_are_counted_and_shown_in_every_phase(run, endpoint, compose, 
     done = run((), *FITTED, "model.budget=5", pictures=PHASES)
     evaluate(compose(f"run={done.directory}", "split=test", "trusted_packages=[tests]", command="evaluate"))
     robustness = ["analysis=[robustness,cost]", "analysis.robustness.perturbations=[noise]",
-                  "analysis.robustness.strengths=[1]", "analysis.robustness.repeats=50",
-                  "analysis.cost.repeats=50"]  # fmt: skip
+                  "analysis.robustness.strengths=[1]", "statistics.n_resamples=50"]  # fmt: skip
     endpoint.answer = down
     evaluate(compose(f"run={done.directory}", *robustness, "trusted_packages=[tests]", command="evaluate"))
     calls = Run(done.directory).record.calls
