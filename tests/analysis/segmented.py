@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 
+from hallmark.systems.refseg.answers import MEASURED
 from hallmark.systems.refseg.corpus import SIZES, size_bucket
-from hallmark.systems.refseg.masks import Proposals, encode, overlap, rle_text
+from hallmark.systems.refseg.masks import Proposals, encode, measured, rle_text
 from hallmark.systems.refseg.sample.scenes import draw_scene
 
 INFO = {
@@ -17,7 +18,8 @@ INFO = {
 
 
 def overlaps(tasks, *, groups=None, slices=None, confidence=None, **columns):
-    """A table from `{task: [(intersection, union), ...]}`; ids are e0, e1, ...; (None, None) is without truth.
+    """A table from `{task: [(intersection, union), ...]}`; ids are e0, e1, ...; (None, None) is without truth, and
+    (0, 0) without a target, rightly answered; `target_area` may say so of others.
 
     `confidence` is of all tasks, or `{task: [...]}`.
     """
@@ -33,7 +35,7 @@ def overlaps(tasks, *, groups=None, slices=None, confidence=None, **columns):
             "id": ids, "split": "val", "task": task, "group": groups or ids,
             "target": pd.Series(["{}" if one else None for one in known], dtype=object), "prediction": "{}",
             "confidence": own or [0.5] * n, "probabilities": [[0.5, 0.5]] * n,
-            "score": iou, "intersection": first, "union": second, **INFO, **columns,
+            "score": iou, "intersection": first, "union": second, "target_area": second, **INFO, **columns,
         }))  # fmt: skip
     table = pd.concat(frames, ignore_index=True)
     table.attrs = {"classes": {}, "slices": slices or {}}
@@ -98,12 +100,8 @@ class Scenes:
 
 def _measured(prediction, target):
     if target is None:
-        return {"target": None, "score": np.nan, "intersection": np.nan, "union": np.nan}
-    found = overlap(prediction, target)
-    return {
-        "target": rle_text(target), "score": found.iou, "intersection": float(found.intersection),
-        "union": float(found.union),
-    }  # fmt: skip
+        return {"target": None, **dict.fromkeys(MEASURED, np.nan)}
+    return {"target": rle_text(target), **measured(prediction, target)}
 
 
 def proposals_of(scene, rng):

@@ -12,11 +12,12 @@ PAIRS = {
     "main": [(3, 4), (1, 4), (0, 5), (0, 0)],
     "oracle": [(4, 4), (2, 4), (4, 5), (0, 0)],
 }
+TARGETS = [4, 4, 4, 0]  # the last has none
 
 
 @pytest.fixture
 def masks():
-    return overlaps(PAIRS, groups=["a", "a", "b", "c"])
+    return overlaps(PAIRS, groups=["a", "a", "b", "c"], target_area=TARGETS)
 
 
 def table_of(predictions):
@@ -27,6 +28,8 @@ def table_of(predictions):
 def test_values_by_hand(masks):
     table, value = table_of(masks)
     assert value["main", "", "miou"] == pytest.approx((0.75 + 0.25 + 0 + 1) / 4)
+    assert value["main", "", "target_miou"] == pytest.approx((0.75 + 0.25 + 0) / 3)
+    assert [value[task, "", "no_target_accuracy"] for task in PAIRS] == [0, 1, 1]
     assert value["main", "", "oiou"] == pytest.approx(4 / 13)
     assert [value["main", "", f"p@{t}"] for t in (0.5, 0.7, 0.8, 0.9)] == [0.5, 0.5, 0.25, 0.25]
     assert value["one_shot", "", "miou"] == pytest.approx(0.1875)
@@ -62,7 +65,7 @@ def test_only_loop_against_one_shot_is_tested(masks):
     table, _ = table_of(masks)
     tested = table["p_value"].notna()
     assert set(zip(table[tested]["task"], table[tested]["minus"], strict=True)) == {("main", "one_shot")}
-    assert tested.sum() == 7 and (table[tested]["p_holm"] >= table[tested]["p_value"]).all()
+    assert tested.sum() == 9 and (table[tested]["p_holm"] >= table[tested]["p_value"]).all()
 
 
 def test_a_gain_in_every_image_is_found():
@@ -84,9 +87,15 @@ def test_equal_answers_differ_by_nothing():
 
 def test_rows_without_truth_do_not_count(masks):
     more = {task: [*pairs, (None, None)] for task, pairs in PAIRS.items()}
-    table, value = table_of(overlaps(more, groups=["a", "a", "b", "c", "d"]))
+    table, value = table_of(overlaps(more, groups=["a", "a", "b", "c", "d"], target_area=[*TARGETS, None]))
     pd.testing.assert_series_equal(value, table_of(masks)[1])
     assert (table["n"] == 4).all()
+
+
+def test_a_metric_that_no_answer_has_is_left_out():
+    table, _ = table_of(overlaps({"main": [(1, 2), (2, 4)], "one_shot": [(1, 2), (1, 4)]}))
+    assert "target_miou" in set(table["metric"]) and "no_target_accuracy" not in set(table["metric"])
+    assert table.index.tolist() == list(range(3 * 8))
 
 
 def test_a_set_of_repeats_has_the_mean_over_its_runs(masks):

@@ -40,7 +40,7 @@ def test_a_table_of_classes_is_refused_by_the_name_of_the_analysis(name, table, 
 def test_a_table_of_other_scores_is_refused(name, make_state):
     other = overlaps({"main": [(1, 2)]}).drop(columns=["intersection", "union"])
     other.attrs = {"classes": {}, "slices": {}}
-    with pytest.raises(ValueError, match=f"^{name}: needs predicted masks.*columns intersection and union"):
+    with pytest.raises(ValueError, match=f"^{name}: needs predicted masks.*columns intersection, union, target_area"):
         ANALYSES[name].run(make_state(other))
 
 

@@ -18,9 +18,11 @@ from hallmark.statistics import (
 
 # IoU 1/3, 1, 0, 1 (both empty), 1/2
 INTERSECTION, UNION = np.array([2.0, 4, 0, 0, 6]), np.array([6.0, 4, 4, 0, 12])
+TARGET_AREA = np.array([4.0, 4, 0, 0, 8])  # the third and fourth have no target; the fourth is answered so
 IOU = np.array([1 / 3, 1, 0, 1, 0.5])
 EXPECTED = {
-    "miou": (1 / 3 + 1 + 0 + 1 + 0.5) / 5, "oiou": 12 / 26,
+    "miou": (1 / 3 + 1 + 0 + 1 + 0.5) / 5, "target_miou": (1 / 3 + 1 + 0.5) / 3, "no_target_accuracy": 0.5,
+    "oiou": 12 / 26,
     "p@0.5": 0.6, "p@0.6": 0.4, "p@0.7": 0.4, "p@0.8": 0.4, "p@0.9": 0.4,
 }  # fmt: skip
 RESAMPLING = Resampling(0.9, 200, 0)
@@ -32,20 +34,20 @@ def table():
     frame = pd.DataFrame({
         "id": list("abcde"), "split": "val", "task": "main", "group": [1, 1, 2, 3, 3], "target": "{}",
         "prediction": "{}", "confidence": 0.5, "probabilities": [[1.0]] * 5, "score": IOU,
-        "intersection": INTERSECTION, "union": UNION,
+        "intersection": INTERSECTION, "union": UNION, "target_area": TARGET_AREA,
     })  # fmt: skip
     frame.attrs = {"classes": {}}
     return frame
 
 
 def test_metrics_by_hand():
-    assert segmentation_metrics(IOU, INTERSECTION, UNION) == pytest.approx(EXPECTED)
+    assert segmentation_metrics(IOU, INTERSECTION, UNION, TARGET_AREA) == pytest.approx(EXPECTED)
 
 
 def test_metrics_of_nothing_and_of_empty_masks():
     nothing = np.zeros(0)
-    assert all(math.isnan(value) for value in segmentation_metrics(nothing, nothing, nothing).values())
-    assert segmentation_metrics(np.ones(1), np.zeros(1), np.zeros(1))["oiou"] == 1
+    assert all(math.isnan(value) for value in segmentation_metrics(*[nothing] * 4).values())
+    assert segmentation_metrics(np.ones(1), *[np.zeros(1)] * 3)["oiou"] == 1
 
 
 def test_the_metrics_of_a_table_with_overlaps(table):
@@ -75,6 +77,17 @@ def test_intervals_resample_images_and_oiou_is_the_ratio_of_sums(table):
     assert found["oiou"].low < 12 / 26 < found["oiou"].high
 
 
+def test_metrics_of_rows_with_a_target_and_of_rows_without_are_those_of_a_table_of_such_rows(table):
+    found = all_intervals(table, SEGMENTATION_METRICS, resampling=RESAMPLING)
+    has = table["target_area"] > 0
+    for rows, name, missing in ((table[has], "target_miou", "no_target_accuracy"),
+                                (table[~has], "no_target_accuracy", "target_miou")):  # fmt: skip
+        rows.attrs = table.attrs
+        alone = all_intervals(rows, ["miou", name, missing], resampling=RESAMPLING)
+        assert alone[name] == alone["miou"] and alone["miou"].estimate == pytest.approx(found[name].estimate)
+        assert math.isnan(alone[missing].estimate) and table_metrics(rows)["main"][missing] is None
+
+
 def test_two_answers_are_compared_by_image(table):
     better = table.assign(score=[1.0, 1, 1, 1, 1], intersection=table["union"])
     better.attrs = table.attrs
@@ -85,5 +98,5 @@ def test_two_answers_are_compared_by_image(table):
 
 
 def test_a_metric_that_masks_do_not_have_is_refused(table):
-    with pytest.raises(ValueError, match=r"accuracy: this task has score, miou, oiou, p@0\.5"):
+    with pytest.raises(ValueError, match=r"accuracy: this task has score, miou, target_miou, no_target"):
         all_intervals(table, ["accuracy"], resampling=RESAMPLING)

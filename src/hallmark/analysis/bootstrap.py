@@ -49,6 +49,8 @@ class Bootstrap:
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row a task and metric, then one a difference and metric: `value` is that of `task`, less that of `minus`.
 
+        A metric that no answer has, as that of rows without a target where all have one, is left out.
+
         Raises:
             ValueError: not a table of masks with truth.
         """
@@ -61,7 +63,9 @@ class Bootstrap:
         for task, minus in _DIFFERENCES:
             if task in tasks and minus in tasks:
                 records += self._differences(tasks[task], tasks[minus], task, minus)
-        return pd.DataFrame(records)
+        table = pd.DataFrame(records)
+        undefined = table.groupby("metric")["value"].transform(lambda values: values.isna().all())
+        return table[~undefined].reset_index(drop=True)
 
     def _differences(self, rows: pd.DataFrame, others: pd.DataFrame, task: str, minus: str) -> list[dict[str, Any]]:
         first, second = (part.assign(task=MAIN) for part in (others, rows))

@@ -11,6 +11,7 @@ from hallmark.analysis.tables import labelled_tasks
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Interval, Resampling, all_intervals, is_segmentation, metric_interval
+from hallmark.statistics.tables import OVERLAP
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
 ALL = "all"
@@ -24,7 +25,7 @@ def check_masks(predictions: pd.DataFrame, analysis: str) -> None:
         return
     found = ", ".join(f"{name} ({'classes' if name in classes else 'scores'})" for name in predictions["task"].unique())
     raise ValueError(
-        f"{analysis}: needs predicted masks, a task {MAIN} without classes and the columns intersection and union; "
+        f"{analysis}: needs predicted masks, a task {MAIN} without classes and the columns {', '.join(OVERLAP)}; "
         f"this table has {found or 'no rows'}"
     )
 

@@ -4,8 +4,8 @@ The table has one schema for all systems. Read by statistics: `id`, `task`, `gro
 resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
 floats in class order), `score` (higher is better), and in a table of repeats `repetition` (int: which whole pass
 over the data a row belongs to). `attrs["classes"]` maps each classification task to its class names in order; a
-task that it does not name has scores only; with the columns `intersection` and
-`union` (pixels) it is a segmentation, whose score is the IoU.
+task that it does not name has scores only; with the columns `intersection`, `union` and `target_area` (pixels) it is a
+segmentation, whose score is the IoU.
 """
 
 import math
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hallmark.statistics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 
-_OVERLAP = ("intersection", "union")
+OVERLAP = ("intersection", "union", "target_area")
 
 
 def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None]]:
@@ -56,7 +56,7 @@ def class_order(predictions: pd.DataFrame, task: str) -> list[str] | None:
 
 def is_segmentation(rows: pd.DataFrame) -> bool:
     """Whether rows of a task without classes say how masks overlap."""
-    return all(name in rows for name in _OVERLAP)
+    return all(name in rows for name in OVERLAP)
 
 
 def metric_names(rows: pd.DataFrame, classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, fl
     if classes is None:
         if not is_segmentation(rows):
             return {"score": float(rows["score"].mean())}
-        return segmentation_metrics(*(rows[name].to_numpy(np.float64) for name in ("score", *_OVERLAP)))
+        return segmentation_metrics(*(rows[name].to_numpy(np.float64) for name in ("score", *OVERLAP)))
     return classification_metrics(
         target_array(rows, classes), probability_array(rows, classes), prediction_array(rows, classes)
     )

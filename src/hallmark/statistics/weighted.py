@@ -27,7 +27,7 @@ from hallmark.statistics.classification import (
 )
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample
-from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, overall_iou
+from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, by_target, overall_iou
 
 GroupMetrics = Callable[[Floats], dict[str, Floats]]
 """Weights [R, G] in, one value per resample [R] out for each metric's name."""
@@ -115,14 +115,18 @@ def _counts(sample: Sample) -> GroupMetrics:
 
 
 def _overlaps(sample: Sample) -> GroupMetrics:
-    columns = [_finite(sample, name) for name in ("score", "intersection", "union")]
-    iou = columns[0]
-    columns += [(iou >= threshold).astype(np.float64) for threshold in PRECISION.values()]
-    means = [weighted_mean(values, sample.group, sample.n_groups) for values in columns]
+    iou, intersection, union, target_area = (_finite(sample, name) for name in ("score", *tables.OVERLAP))
+    columns = {"miou": iou, "intersection": intersection, "union": union}
+    columns |= {name: (iou >= threshold).astype(np.float64) for name, threshold in PRECISION.items()}
+    means = {name: weighted_mean(values, sample.group, sample.n_groups) for name, values in columns.items()}
+    parts = zip(by_target(iou, target_area), by_target(sample.group, target_area), strict=True)
+    for name, (values, group) in zip(("target_miou", "no_target_accuracy"), parts, strict=True):
+        means[name] = weighted_mean(values, group, sample.n_groups)
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
-        miou, intersection, union, *shares = (mean(weights) for mean in means)
-        return {"miou": miou, "oiou": overall_iou(intersection, union), **dict(zip(PRECISION, shares, strict=True))}
+        values = {name: mean(weights) for name, mean in means.items()}
+        values["oiou"] = overall_iou(values.pop("intersection"), values.pop("union"))
+        return values
 
     return evaluate
 

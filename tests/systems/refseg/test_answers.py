@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tests.systems.refseg.parts import BLUE, GREEN, RED, SIZE, rle_of
 
-from hallmark.systems.refseg.answers import Kind, answer_rows, best_candidate, overlap_of
+from hallmark.systems.refseg.answers import MEASURED, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.data import Expression
 from hallmark.systems.refseg.loop import Outcome, Step
 from hallmark.systems.refseg.masks import Proposals, rle_from_text
@@ -59,7 +59,7 @@ def test_rows_that_there_are_not(loops, box):
     expected = {"main", *(["one_shot"] if loops else []), *(["oracle"] if box is not None else [])}
     assert set(found) == expected
     if box is None:
-        assert {row[name] for row in found.values() for name in ("score", "intersection", "union")} == {None}
+        assert {row[name] for row in found.values() for name in MEASURED} == {None}
 
 
 def test_what_the_rewriter_did_stands_in_every_row():
@@ -76,20 +76,20 @@ def test_what_the_rewriter_did_stands_in_every_row():
 @pytest.mark.parametrize(
     ("box", "top", "proposals", "expected"),
     [
-        (RED, 0, TWO, (1.0, 64, 64)),
-        (RED, 1, TWO, (0.0, 0, 80)),
-        (RED, -1, TWO, (0.0, 0, 64)),  # an empty prediction
-        (RED, -1, NOTHING, (0.0, 0, 64)),
-        ((), 0, TWO, (0.0, 0, 64)),  # an empty truth
-        ((), -1, TWO, (1.0, 0, 0)),
-        ((), -1, NOTHING, (1.0, 0, 0)),
-        ((0, 0, 4, 4), 0, TWO, (0.25, 16, 64)),
-        ((4, 4, 8, 8), 0, TWO, (16 / 112, 16, 112)),
+        (RED, 0, TWO, (1.0, 64, 64, 64)),
+        (RED, 1, TWO, (0.0, 0, 80, 64)),
+        (RED, -1, TWO, (0.0, 0, 64, 64)),  # an empty prediction
+        (RED, -1, NOTHING, (0.0, 0, 64, 64)),
+        ((), 0, TWO, (0.0, 0, 64, 0)),  # an empty truth
+        ((), -1, TWO, (1.0, 0, 0, 0)),
+        ((), -1, NOTHING, (1.0, 0, 0, 0)),
+        ((0, 0, 4, 4), 0, TWO, (0.25, 16, 64, 16)),
+        ((4, 4, 8, 8), 0, TWO, (16 / 112, 16, 112, 64)),
     ],
 )
 def test_overlaps_at_their_edges(box, top, proposals, expected):
     row = rows(expression(box), outcome(step("a", top)), proposals)["main"]
-    assert (row["score"], row["intersection"], row["union"]) == expected
+    assert tuple(row[name] for name in MEASURED) == expected
     assert overlap_of(expression(box), proposals)(top) == expected[0]
 
 

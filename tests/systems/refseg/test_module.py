@@ -112,7 +112,8 @@ def test_metrics_by_hand(data_of, module_of, table_of):
     data = data_of(MIXED)
     metrics = table_metrics(table_of(module_of(**REWRITTEN), data))
     # IoU: crimson, red one, green, azure 1; without proposals 0, and 1 for what is not there; nothing 0; half 0.5.
-    found = {"miou": 5.5 / 8, "oiou": 212 / 324, "p@0.5": 6 / 8, "p@0.6": 5 / 8, "p@0.9": 5 / 8, "n": 8}
+    # Two have no target; one of them is answered so, for want of proposals.
+    found = {"miou": 5.5 / 8, "target_miou": 4.5 / 6, "no_target_accuracy": 0.5, "oiou": 212 / 324, "p@0.5": 6 / 8, "p@0.6": 5 / 8, "p@0.9": 5 / 8, "n": 8}
     assert {name: metrics["main"][name] for name in found} == pytest.approx(found)
     first = {"miou": 3.5 / 8, "oiou": 112 / 424, "p@0.5": 4 / 8, "p@0.6": 3 / 8, "n": 8}  # crimson, azure are wrong
     assert {name: metrics["one_shot"][name] for name in first} == pytest.approx(first)
@@ -128,6 +129,7 @@ def test_a_model_that_abstains_can_say_that_there_is_no_such_object(data_of, mod
     metrics = table_metrics(table)
     assert metrics["main"]["miou"] == metrics["oracle"]["miou"] == pytest.approx(6.5 / 8)
     assert metrics["main"]["oiou"] == pytest.approx(212 / 260)
+    assert metrics["main"]["target_miou"] == pytest.approx(4.5 / 6) and metrics["main"]["no_target_accuracy"] == 1
 
 
 def test_every_sentence_is_a_row_with_what_became_of_it(data_of, module_of, table_of):
@@ -158,7 +160,7 @@ def test_every_sentence_is_a_row_with_what_became_of_it(data_of, module_of, tabl
 def test_expressions_without_a_truth_are_answered_and_not_scored(data_of, module_of, table_of):
     table = table_of(module_of(**REWRITTEN), data_of([Picture("a", "", {"azure": None, "green": None})]), "predict")
     assert table["task"].tolist() == ["main", "main", "one_shot", "one_shot"]
-    assert table[["score", "intersection", "union"]].isna().all(axis=None) and table["target"].isna().all()
+    assert table[["score", "intersection", "union", "target_area"]].isna().all(axis=None) and table["target"].isna().all()
     assert [rle_from_text(text) for text in answers(table)["prediction"]] == [rle_of(BLUE), rle_of(GREEN)]
     assert table_metrics(table) == {}
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.tables import OVERLAP
 from hallmark.systems.refseg.data import Expression
 from hallmark.systems.refseg.loop import Outcome, Step
-from hallmark.systems.refseg.masks import Overlap, Proposals, Rle, empty, overlap, rle_text
+from hallmark.systems.refseg.masks import Proposals, Rle, empty, measured, overlap, rle_text
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
+MEASURED = ("score", *OVERLAP)
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,9 @@ def _of_oracle(expression: Expression, proposals: Proposals, *, abstains: bool) 
 
 
 def _masked(expression: Expression, proposals: Proposals, place: int) -> dict[str, Any]:
-    found: Overlap | None = None
-    if expression.truth is not None:
-        found = overlap(_mask(proposals, place), expression.truth)
-    return {
-        "prediction": rle_text(_mask(proposals, place) or empty(proposals.size)), "info_chosen": place,
-        "score": found and found.iou, "intersection": found and float(found.intersection),
-        "union": found and float(found.union),
-    }  # fmt: skip
+    mask, truth = _mask(proposals, place), expression.truth
+    columns = dict.fromkeys(MEASURED) if truth is None else measured(mask, truth)
+    return {"prediction": rle_text(mask or empty(proposals.size)), "info_chosen": place, **columns}
 
 
 def _mask(proposals: Proposals, place: int) -> Rle | None:

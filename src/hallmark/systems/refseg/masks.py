@@ -149,6 +149,15 @@ def overlap(prediction: Rle | None, truth: Rle) -> Overlap:
     return Overlap(int(coco.area(coco.merge(pair, intersect=True))), int(coco.area(coco.merge(pair))))
 
 
+def measured(prediction: Rle | None, truth: Rle) -> dict[str, float]:
+    """The columns of a predictions table that statistics read of a mask: IoU, and pixels."""
+    shared = overlap(prediction, truth)
+    return {
+        "score": shared.iou, "intersection": float(shared.intersection), "union": float(shared.union),
+        "target_area": float(areas([truth])[0]),
+    }  # fmt: skip
+
+
 def nms(boxes: NDArray, scores: NDArray, threshold: float) -> NDArray:
     """Positions int64 [K] of the boxes [N, 4] kept, best first: each overlaps those before it by an IoU of
     `threshold` at most. Of equal scores the first wins."""

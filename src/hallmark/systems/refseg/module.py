@@ -21,7 +21,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
-from hallmark.systems.refseg.answers import ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
+from hallmark.systems.refseg.answers import MEASURED, ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
 from hallmark.systems.refseg.cost import Spent, total_calls, total_cost
 from hallmark.systems.refseg.data import Expression, ExpressionDataModule, Scene
@@ -332,7 +332,7 @@ class LoopModule(ReadyModule):
         rows = pd.DataFrame([row for output in outputs for row in output["rows"]])
         own = samples.loc[rows["id"]].reset_index(drop=True)
         frame = rows.assign(split=split, group=own["group"], target=own["target"], **carried_columns(own))
-        frame = frame.astype(dict.fromkeys(("score", "intersection", "union"), float))
+        frame = frame.astype(dict.fromkeys(MEASURED, float))
         order = pd.Categorical(frame["task"], list(dict.fromkeys(frame["task"])), ordered=True)
         frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
         frame.attrs = {"classes": {}, "slices": data.slice_categories()}

@@ -17,7 +17,7 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
-from hallmark.systems.refseg.masks import Proposals, empty, overlap, rle_text
+from hallmark.systems.refseg.masks import Proposals, empty, measured, rle_text
 from hallmark.systems.refseg.ranker.dual import DualNetwork, forget
 from hallmark.systems.refseg.training.data import NAMES, Annotated
 from hallmark.systems.refseg.training.regions import NAMELESS, RegionDataModule
@@ -171,10 +171,8 @@ def _rows(scene: Annotated, proposals: Proposals, found: Iterator[list[float]]) 
         probabilities = next(found)
         chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
         mask = proposals.rles[chosen] if chosen < len(proposals) else None
-        shared = overlap(mask, truth)
         yield {
             "prediction": rle_text(mask or empty(proposals.size)), "confidence": probabilities[chosen],
-            "probabilities": probabilities, "score": shared.iou, "intersection": float(shared.intersection),
-            "union": float(shared.union), "info_chosen": chosen if chosen < len(proposals) else -1,
-            "info_proposals": len(proposals),
+            "probabilities": probabilities, **measured(mask, truth),
+            "info_chosen": chosen if chosen < len(proposals) else -1, "info_proposals": len(proposals),
         }  # fmt: skip

@@ -20,7 +20,7 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.refseg.corpus import size_bucket
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, empty, encode, overlap, rle_text
+from hallmark.systems.refseg.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel, SmallSam
 from hallmark.systems.refseg.proposers.training import Prompts, draw_prompts, label_map, small_sam_loss
@@ -155,14 +155,12 @@ class _Trained(SmallModel):
 
 def _rows(index: int, proposals: Proposals, truths: Sequence[Rle]) -> Iterator[dict[str, Any]]:
     for number, (truth, area) in enumerate(zip(truths, areas(truths), strict=True), 1):
-        place, iou = proposals.best(truth)
+        place, _ = proposals.best(truth)
         chosen = None if place is None else proposals.rles[place]
-        shared = overlap(chosen, truth)
         yield {
             "index": index, "number": number, "target": rle_text(truth),
-            "prediction": rle_text(chosen or empty(proposals.size)), "score": iou,
+            "prediction": rle_text(chosen or empty(proposals.size)), **measured(chosen, truth),
             "confidence": 0.0 if place is None else float(proposals.scores[place]), "probabilities": [],
-            "intersection": float(shared.intersection), "union": float(shared.union),
             "slice_size": size_bucket(area / (proposals.size[0] * proposals.size[1])),
             "info_proposals": len(proposals),
         }  # fmt: skip
