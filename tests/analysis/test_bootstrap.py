@@ -127,4 +127,4 @@ def test_the_figure_has_a_dot_for_every_value(masks):
     assert gain.get_title(loc="left") == "loop − one-shot"
     assert gain.containers[0].lines[0].get_xdata()[0] == pytest.approx(0.3125)
     assert bound.get_title(loc="left") == "best proposal − loop"
-    assert [label.get_text() for label in left.get_yticklabels()][:3] == ["mIoU", "oIoU", "P@0.5"]
+    assert [label.get_text() for label in left.get_yticklabels()][:3] == ["mIoU", "target mIoU", "no target accuracy"]

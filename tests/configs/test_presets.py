@@ -35,6 +35,14 @@ def test_a_preset_composes_under_the_name_of_its_file(compose, name, profile):
 
 
 @pytest.mark.parametrize("name", options("experiment"))
+def test_no_preset_gives_a_model_what_only_the_generator_of_its_data_knows(compose, name):
+    model = OmegaConf.to_yaml(compose(f"experiment={name}").model, resolve=True)
+    assert ".sample." not in model
+    if name.startswith("refseg_loop"):
+        assert compose(f"experiment={name}").model.rewriter.synonyms is None  # the package's own table
+
+
+@pytest.mark.parametrize("name", options("experiment"))
 def test_a_preset_opens_with_its_command_and_what_to_expect(name):
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
     header = text.partition("defaults:")[0]

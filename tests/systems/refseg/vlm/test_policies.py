@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.systems.refseg.vlm.conftest import ask
 
+from hallmark.engine.build import build
+from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, normalise
 from hallmark.systems.refseg.vlm.base import Rewrite
 from hallmark.systems.refseg.vlm.policies import (
     HOSTILE,
@@ -85,14 +89,33 @@ def test_common_words_are_nobodys_synonyms():
     assert not set(table) & set(table.values())
 
 
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"), [("normaliser", 25, 0), ("wordnet", 14, 1), ("oracle_dictionary", 39, 0)]
+)
+def test_how_many_words_that_training_never_saw_a_table_says_in_words_that_it_saw(compose, name, right, wrong):
+    rewriter = build(compose("experiment=refseg_loop", f"model/rewriter={name}").model.rewriter)
+    found = {word: rewriter.rewrite(ask(word)).query for word in HELD_OUT}
+    changed = {word: query for word, query in found.items() if query != word}
+    hits = sum(normalise(query) == CANONICAL[word] for word, query in changed.items())
+    assert len(HELD_OUT) == 39 and (hits, len(changed) - hits) == (right, wrong)
+
+
+def test_rewriters_know_nothing_of_the_sample_world():
+    code = (
+        "import sys; from hallmark.systems.refseg.vlm.policies import RuleNormaliser; RuleNormaliser(); "
+        "print([name for name in sys.modules if name.startswith('hallmark.systems.refseg.sample')])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
 @pytest.mark.parametrize("content", [None, "{", "[1]", '{"a": 1}', "[" * 50_000])
 def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content):
     path = tmp_path / "table.json"
     if content is not None:
         path.write_text(content)
-    for build, key in ((RuleNormaliser, "synonyms"), (Oracle, "expressions")):
+    for policy, key in ((RuleNormaliser, "synonyms"), (Oracle, "expressions")):
         with pytest.raises(ValueError, match=rf"^{key}=.*table\.json.*expected"):
-            build(path)
+            policy(path)
 
 
 def test_the_oracle_knows_its_samples():
