@@ -7,7 +7,9 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from benchmarks.step_overhead import CONF, hallmark_epoch, prepared
+from benchmarks.fits import CONF
+from benchmarks.results import Cell, number_cell, write_result
+from benchmarks.step_overhead import hallmark_epoch, prepared
 from benchmarks.timing import alternate
 from hallmark.engine.train import quieten
 
@@ -26,9 +28,20 @@ def main() -> None:
             sides[method] = partial(hallmark_epoch, module, data, job, Path(scratch))
         alternate(sides, repeats=1)
         medians = alternate(sides, repeats=REPEATS)
-    for method in methods:
-        ratio = medians[method] / medians[REFERENCE]
-        print(f"{method:12} {medians[method] / steps * 1e3:7.2f} ms/step, {ratio:.2f} of {REFERENCE}", flush=True)
+    rows: list[dict[str, Cell]] = [
+        {
+            "balance": method,
+            "a step": number_cell(medians[method] / steps * 1e3, 2, " ms"),
+            f"against {REFERENCE}": number_cell(medians[method] / medians[REFERENCE], 2, "×"),
+        }
+        for method in methods
+    ]
+    write_result(
+        "balancing",
+        rows=f"A training step of the joint touch preset: median of {REPEATS} epochs, all methods by turns.",
+        intervals="",
+        tables={"methods": rows},
+    )
 
 
 if __name__ == "__main__":

@@ -14,11 +14,12 @@ from torch.utils.data import DataLoader
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
+from benchmarks.results import count_cell, number_cell, write_result
 from benchmarks.timing import alternate
 from hallmark.data.images import SquareCrop, decoded_images
 from hallmark.storage.hashing import digest_file
 
-SIZE, BATCH, LIMIT = 224, 32, 600
+SIZE, BATCH, LIMIT, REPEATS = 224, 32, 600, 5
 
 
 def write_pictures(folder: Path) -> None:
@@ -48,10 +49,21 @@ def main() -> None:
             for start in range(0, len(paths), BATCH):
                 torch.from_numpy(cached.take(range(start, min(start + BATCH, len(paths)))))
 
-        medians = alternate({"ImageFolder": lambda: sum(len(batch) for batch, _ in plain), "cached": read_cached}, 5)
+        medians = alternate(
+            {"ImageFolder": lambda: sum(len(batch) for batch, _ in plain), "cached": read_cached}, REPEATS
+        )
     rates = {name: len(paths) / spent for name, spent in medians.items()}
-    print(f"ImageFolder {rates['ImageFolder']:.0f} images/s, cached {rates['cached']:.0f} images/s, "
-          f"ratio {rates['cached'] / rates['ImageFolder']:.1f}")  # fmt: skip
+    kind = "photographs of a folder" if len(sys.argv) > 1 else "generated pictures of 640×480"
+    write_result(
+        "decode_cache",
+        rows=f"An epoch of {len(paths)} {kind}, read at {SIZE} pixels: median of {REPEATS}, both sides by turns.",
+        intervals="",
+        values={
+            "image_folder": count_cell(round(rates["ImageFolder"])),
+            "cached": count_cell(round(rates["cached"])),
+            "ratio": number_cell(rates["cached"] / rates["ImageFolder"], 0, "×"),
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A million pictures through the search for near-duplicates: python -m benchmarks.leakage_scale FOLDER
 
 Thumbnails of random squares of the photographs in FOLDER; one in twenty is a copy of another with other brightness
-and noise, and one in a hundred is flat. The table goes to docs/results/leakage.md, or where --output says.
+and noise, and one in a hundred is flat.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks.tables import write_block
+from benchmarks.results import Cell, count_cell, number_cell, write_result
 from hallmark.data.duplicate_images import near_duplicates
 from hallmark.data.groups import connected_groups
 from hallmark.data.hamming import pairs_within
@@ -29,13 +29,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--output", type=Path, default=Path("docs/results/leakage.md"))
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         thumbnails, sources = draw(arguments.folder, arguments.rows, Path(scratch) / "thumbnails.npy")
-        lines = [*recall(thumbnails), "", *search(thumbnails, sources)]
-    write_block(arguments.output, lines)
-    print("\n".join(lines))
+        tables = {"recall": recall(thumbnails), "search": search(thumbnails, sources)}
+    write_result(
+        "leakage_scale",
+        rows=f"{arguments.rows:,} thumbnails of squares of photographs: {COPIES:.0%} are altered copies of others, "
+        f"{FLAT:.0%} are flat. The peak of memory holds the mapped file of thumbnails, whose pages the system may take "
+        "back.",
+        intervals="",
+        tables=tables,
+    )
 
 
 def draw(folder: Path, n: int, path: Path) -> tuple[NDArray, NDArray]:
@@ -63,32 +68,34 @@ def draw(folder: Path, n: int, path: Path) -> tuple[NDArray, NDArray]:
     return thumbnails, sources
 
 
-def recall(thumbnails: NDArray) -> list[str]:
+def recall(thumbnails: NDArray) -> list[dict[str, Cell]]:
     """Pairs of hashes within 10 bits that the search and the comparison of all with all find."""
-    rows = np.linspace(0, len(thumbnails) - 1, CHECKED).astype(int)
+    taken = np.linspace(0, len(thumbnails) - 1, CHECKED).astype(int)
     codes, mirrored = (
         np.packbits(perceptual_hashes(view), axis=1).view(np.uint64).ravel()
-        for view in (thumbnails[rows], thumbnails[rows][:, :, ::-1])
+        for view in (thumbnails[taken], thumbnails[taken][:, :, ::-1])
     )
-    lines = [
-        "| hashes of real thumbnails | pairs within 10 bits, all with all | found by the search |",
-        "|---|---|---|",
-    ]
+    rows: list[dict[str, Cell]] = []
     for name, others in (("with themselves", None), ("with their mirror images", mirrored)):
-        found = np.sort(np.concatenate([i * CHECKED + j for i, j in pairs_within(codes, others, 10)]))
+        listed = np.sort(np.concatenate([i * CHECKED + j for i, j in pairs_within(codes, others, 10)]))
         table, expected = codes if others is None else others, []
         for start in range(0, CHECKED, 500):
             i, j = np.nonzero(np.bitwise_count(codes[start : start + 500, None] ^ table) <= 10)
             expected.append((i + start) * CHECKED + j)
         keys = np.concatenate(expected)
         keys = keys if others is not None else keys[keys // CHECKED < keys % CHECKED]
-        common = len(np.intersect1d(keys, found))
-        assert len(found) == len(set(found.tolist()))
-        lines.append(f"| {CHECKED:,} {name} | {len(keys):,} | {common:,} of them, {len(found) - common:,} others |")
-    return lines
+        common = len(np.intersect1d(keys, listed))
+        assert len(listed) == len(set(listed.tolist()))
+        rows.append({
+            f"hashes of {CHECKED:,} thumbnails": name,
+            "pairs within 10 bits": count_cell(len(keys)),
+            "found by the search": count_cell(common),
+            "others listed": count_cell(len(listed) - common),
+        })  # fmt: skip
+    return rows
 
 
-def search(thumbnails: NDArray, sources: NDArray) -> list[str]:
+def search(thumbnails: NDArray, sources: NDArray) -> list[dict[str, Cell]]:
     wall, processor = time.perf_counter(), time.process_time()
     pairs = near_duplicates(thumbnails)
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
@@ -97,10 +104,15 @@ def search(thumbnails: NDArray, sources: NDArray) -> list[str]:
     joined = np.mean(groups[copies] == groups[sources[copies]])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return [
-        "| thumbnails | copies found | pairs listed | processor time | wall time | peak memory, mapped file included |",
-        "|---|---|---|---|---|---|",
-        f"| {len(thumbnails):,} | {joined:.1%} of {len(copies):,} | {len(pairs):,} | {processor / 60:.1f} min "
-        f"| {wall / 60:.1f} min | {peak:.1f} GiB |",
+        {
+            "thumbnails": count_cell(len(thumbnails)),
+            "copies": count_cell(len(copies)),
+            "found": number_cell(100 * float(joined), 1, " %"),
+            "pairs listed": count_cell(len(pairs)),
+            "processor time": number_cell(processor / 60, 1, " min"),
+            "wall time": number_cell(wall / 60, 1, " min"),
+            "peak memory": number_cell(peak, 1, " GiB"),
+        }
     ]
 
 

@@ -11,8 +11,8 @@ In README.md and docs/**/*.md stand, each replaced by what the stored result hol
 
 A page with a table of a result says what the result is about. `--check` writes nothing and fails where a page is not as
 its results are, and where a decimal number, a ratio or a ± stands outside code blocks and these regions, unless a line
-of `docs/results/exceptions.txt` allows it: `page | words around the number | why it is no result`. Notebooks' text is
-checked likewise.
+of `docs/results/exceptions.txt` allows it: `page | words around the number | why it is no result`. Text of notebooks
+and the comments above the presets are checked likewise.
 """
 
 import argparse
@@ -21,6 +21,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ class Exemption:
     """A number that is no result.
 
     Attributes:
-        page: path from the root, or `*` for every page.
+        page: path from the root, in which `*` stands for anything.
         words: as they stand on the page, with the number among them; `*` for a page that is not checked.
     """
 
@@ -142,6 +143,10 @@ class Pages:
             for number, cell in enumerate(json.loads(path.read_text(encoding="utf-8"))["cells"], start=1):
                 if cell["cell_type"] == "markdown":
                     yield from _unstored(name, "".join(cell["source"]), exemptions, used, f"cell {number}, line ")
+        for path in sorted((self.root / "conf" / "experiment").glob("*.yaml")):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            comments = [line if line.startswith("# ") and "python " not in line else "" for line in lines]
+            yield from _unstored(str(path.relative_to(self.root)), "\n".join(comments), exemptions, used)
         for exemption in exemptions:
             if exemption not in used:
                 yield f"{EXCEPTIONS}:{exemption.line}: {exemption.page} has no number in the words {exemption.words!r}"
@@ -217,7 +222,7 @@ def _unstored(
         for match in pattern.finditer(text):
             text = _blank(text, match.start(), match.end())
     for exemption in exemptions:
-        if exemption.page not in (page, "*"):
+        if not fnmatch(page, exemption.page):
             continue
         if exemption.words == "*":
             used.add(exemption)

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
 
-from benchmarks.step_overhead import CONF
+from benchmarks.fits import composed
+from benchmarks.results import count_cell, number_cell, write_result
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
 from hallmark.engine.train import prepare_data, quieten
@@ -46,8 +46,7 @@ def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Sc
         "model.temperature=1.0", "data.split.calibration=0", "data.split.test=0",
         "+model.thresholds={_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}",
     ]  # fmt: skip
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        job = Job.of(compose("train", settings))
+    job = Job.of(composed(settings))
     job.config.model.rewriter = {"_target_": "benchmarks.refseg_loop.Restless"}
     data, module = prepare_data(job), build(job.config.model, trusted=["benchmarks"])
     data.bind(module.inputs, None)
@@ -111,13 +110,25 @@ def main() -> None:
     answers = {row["id"]: row["info_chosen"] for row in rows if row["task"] == "main"}
     ranked = sum(row["info_iterations"] for row in rows if row["task"] == "main")
     same = sum(answers[name] == place for name, place in chosen.items())
-    print(f"{images} images, {len(answers)} expressions, {ranked} rewritten queries ranked, one thread")
-    print(f"one pass an image: {images / full:6.2f} images/s; naive: {images / slow:6.2f} images/s; "
-          f"{slow / full:.0f}x, same proposal for {same} of {len(answers)}")  # fmt: skip
-    print(f"proposer {module.proposer.computed} passes, regions {module.ranker.counts.computed} embedded, "
-          f"{module.ranker.counts.scores} scores asked for")  # fmt: skip
-    print(f"every query rewritten twice costs {100 * (two / first - 1):.1f} % of one shot, {ITERATIONS} times "
-          f"{100 * (full / first - 1):.1f} %; a run on what is stored takes {again / full:.2f} of it")  # fmt: skip
+    write_result(
+        "refseg_loop",
+        rows=f"{images} generated scenes with {len(answers)} expressions, {ranked} rewritten queries ranked: processor "
+        f"time, median of {REPEATS} rounds; the naive side once.",
+        intervals="",
+        values={
+            "images": count_cell(images),
+            "expressions": count_cell(len(answers)),
+            "loop": number_cell(images / full, 1),
+            "naive": number_cell(images / slow, 1),
+            "ratio": number_cell(slow / full, 0, "×"),
+            "same": count_cell(same),
+            "two_rewritings": number_cell(100 * (two / first - 1), 1, " %"),
+            "three_rewritings": number_cell(100 * (full / first - 1), 1, " %"),
+            "from_cache": number_cell(again / full, 2),
+            "proposer_passes": count_cell(module.proposer.computed),
+            "regions": count_cell(module.ranker.counts.computed),
+        },
+    )
 
 
 if __name__ == "__main__":

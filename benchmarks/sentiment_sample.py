@@ -1,19 +1,17 @@
-"""All presets in the sample profile as a Markdown table: python -m benchmarks.sentiment_sample
+"""All presets of the sample profile on its test split: python -m benchmarks.sentiment_sample [--outputs FOLDER]
 
-Runs that are done are read, not made again.
+Each preset looks at the test split once. With --outputs finished runs of another commit are read instead of fitted.
 """
 
+import argparse
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
+from benchmarks.fits import fitted, looked_at
+from benchmarks.results import write_result
+from benchmarks.tables import against, difference_table, holm_sentence, majority, metric_table
+from hallmark.runs.repeats import runs_of
 
-from benchmarks.tables import differences, majority, results
-from hallmark.engine.job import Job
-from hallmark.engine.train import train
-from hallmark.runs.predictions import read_predictions
-from hallmark.runs.run import open_run
-
-CONF = Path(__file__).parents[1] / "conf"
+REFERENCE = "clip_final"
 PRESETS = (
     "sentiment_tfidf",
     "sentiment_image",
@@ -24,22 +22,29 @@ PRESETS = (
     "clip_lora",
     "clip_baseline",
     "clip_optimize",
-    "clip_final",
+    REFERENCE,
 )
 
 
 def main() -> None:
-    predictions, minutes = {}, {}
-    for preset in PRESETS:
-        with initialize_config_dir(str(CONF), version_base="1.3"):
-            config = compose("train", [f"experiment={preset}", "callbacks.progress=null"])
-        train(config)
-        run = open_run(Job.of(config).directory)
-        assert run.record is not None
-        predictions[preset] = read_predictions(run.directory / "predictions" / "val.parquet")
-        minutes[preset] = run.record.wall_seconds / 60
-    every = {"majority class": majority(predictions["clip_final"]), **predictions}
-    print("\n".join([*results(every, minutes), "", *differences(predictions, "clip_final")]))
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
+    outputs = parser.parse_args().outputs
+    results = {preset: fitted([f"experiment={preset}"], outputs) for preset in PRESETS}
+    predictions = {preset: looked_at(runs_of(result), outputs)[0] for preset, result in results.items()}
+    reference = predictions[REFERENCE]
+    differences = difference_table(against(REFERENCE, predictions, [name for name in PRESETS if name != REFERENCE]))
+    write_result(
+        "sentiment_sample",
+        rows=f"{len(reference)} test rows in {reference['group'].nunique()} groups of the generated corpus; validation "
+        "rows selected the epoch.",
+        intervals=f"One seed each, so the intervals know the luck of rows only. {holm_sentence(differences)}",
+        tables={
+            "models": metric_table({"majority class": majority(reference), **predictions}),
+            "differences": differences,
+        },
+        runs=[run for result in results.values() for run in runs_of(result)],
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Five seeds of the best preset against five seeds of text alone on a real corpus, on its sealed test split.
 
     python -m benchmarks.sentiment_seeds --folder ../shared/data/sentiment \
-        --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt --output README.md
+        --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt
 
 Each fit is an ordinary run and each preset one set of repeats, which looks at the test split once.
 """
@@ -9,64 +9,49 @@ Each fit is an ordinary run and each preset one set of repeats, which looks at t
 import argparse
 from pathlib import Path
 
-import pandas as pd
-import torch
-from hydra import compose, initialize_config_dir
-
-from benchmarks.sentiment_real import CONF, models
-from benchmarks.tables import write_block
-from hallmark.engine.finished import sealed_tables
-from hallmark.engine.job import Job
-from hallmark.engine.repeats import train_repeats
-from hallmark.runs.configuration import default_resampling
-from hallmark.runs.repeats import RepeatSet
-from hallmark.statistics import paired_difference, spread, table_metrics
-
-BEST, BASELINE = "gated fusion, MiniLM fine-tuned", "text: MiniLM fine-tuned"
-METRICS = {"accuracy": "accuracy", "macro_f1": "macro F1"}
-
-
-def train_set(overrides: list[str], folder: str, seeds: int) -> RepeatSet:
-    common = ["profile=full", f"data.folder={folder}", "data.split.test=0.2", "callbacks.progress=null"]
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [*overrides, *common, f"repeat=seeds:{seeds}"])
-    train_repeats(config)
-    return RepeatSet(Job.of(config).directory)
-
-
-def rows(tables: dict[str, list[pd.DataFrame]]) -> list[str]:
-    """One line a set: mean ± standard deviation over its seeds of each metric."""
-    lines = [f"| test rows, {len(tables[BEST])} seeds | {' | '.join(METRICS.values())} |", "|---|---|---|"]
-    for name, found in tables.items():
-        measured = [table_metrics(table)["main"] for table in found]
-        cells = [str(spread([float(one[metric] or 0.0) for one in measured])) for metric in METRICS]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def difference(sets: dict[str, RepeatSet]) -> str:
-    pooled = {name: one.predictions("test") for name, one in sets.items()}
-    cells = []
-    for metric in METRICS:
-        found = paired_difference(pooled[BASELINE], pooled[BEST], metric, resampling=default_resampling())
-        low, high = found.difference.low, found.difference.high
-        cells.append(f"{found.difference.estimate:+.3f} [{low:+.3f}, {high:+.3f}], p = {found.p_value:.4f}")
-    return f"| difference, paired, over groups and seeds | {' | '.join(cells)} |"
+from benchmarks.fits import fitted, looked_at
+from benchmarks.results import Cell, spread_cell, write_result
+from benchmarks.sentiment_real import FUSED, TEXT, models
+from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
+from hallmark.runs.repeats import RepeatSet, runs_of
+from hallmark.statistics import spread, table_metrics
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", required=True)
     parser.add_argument("--image-weights", required=True)
-    parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
-    chosen = {name: models(arguments.image_weights)[name] for name in (BEST, BASELINE)}
-    sets = {name: train_set(overrides, arguments.folder, arguments.seeds) for name, overrides in chosen.items()}
-    looks = {name: sealed_tables([member.run for member in one.members]) for name, one in sets.items()}
-    table = looks[BEST][0]
-    size = f"{len(table)} test rows in {table['group'].nunique()} groups, {torch.get_num_threads()} thread(s)."
-    write_block(arguments.output, [size, "", *rows(looks), difference(sets)], "seeds")
+    common = [
+        "profile=full",
+        f"data.folder={arguments.folder}",
+        "data.split.test=0.2",
+        f"repeat=seeds:{arguments.seeds}",
+    ]
+    sets: dict[str, RepeatSet] = {}
+    spreads: list[dict[str, Cell]] = []
+    for name in (FUSED, TEXT):
+        repeats = fitted([*models(arguments.image_weights)[name], *common], arguments.outputs)
+        assert isinstance(repeats, RepeatSet)
+        measured = [table_metrics(table)["main"] for table in looked_at(runs_of(repeats), arguments.outputs)]
+        cells = {
+            TITLES[metric]: spread_cell(spread(float(of[metric] or 0.0) for of in measured)) for metric in COMPARED
+        }
+        spreads.append({"mean ± standard deviation over seeds": name, **cells})
+        sets[name] = repeats
+    tables = {name: repeats.predictions("test") for name, repeats in sets.items()}
+    rows = tables[FUSED]
+    differences = difference_table({f"{FUSED} − {TEXT}": (rows, tables[TEXT])})
+    write_result(
+        "sentiment_seeds",
+        rows=f"{rows['id'].str.rpartition('@')[0].nunique()} test rows in {rows['group'].nunique()} groups, "
+        f"{arguments.seeds} seeds; validation rows selected the epoch.",
+        intervals=f"The intervals know groups of rows and seeds. {holm_sentence(differences)}",
+        tables={"models": metric_table(tables, COMPARED), "spreads": spreads, "differences": differences},
+        runs=[run for repeats in sets.values() for run in runs_of(repeats)],
+    )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 import subprocess
 import sys
 
+from benchmarks.results import number_cell, write_result
 from benchmarks.timing import alternate
 
+REPEATS = 9
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "import hydra": ["-c", "import hydra"],
@@ -21,9 +23,13 @@ def main() -> None:
     def start(arguments: list[str]) -> None:
         subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
 
-    medians = alternate({name: lambda a=arguments: start(a) for name, arguments in COMMANDS.items()}, repeats=9)  # type: ignore[misc]
-    for name, spent in medians.items():
-        print(f"{name:20} {spent:.2f} s")
+    medians = alternate({name: lambda a=arguments: start(a) for name, arguments in COMMANDS.items()}, repeats=REPEATS)  # type: ignore[misc]
+    write_result(
+        "startup",
+        rows=f"Median of {REPEATS} starts, the commands by turns.",
+        intervals="",
+        tables={"commands": [{"command": name, "seconds": number_cell(s, 2)} for name, s in medians.items()]},
+    )
 
 
 if __name__ == "__main__":

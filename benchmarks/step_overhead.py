@@ -8,10 +8,11 @@ import tempfile
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from benchmarks.fits import composed
+from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.timing import alternate
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
@@ -22,7 +23,6 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.multiterm import MultiTermModule
 from hallmark.runs.run import Run
 
-CONF = Path(__file__).parents[1] / "conf"
 REPEATS = 5
 CASES = {
     "MobileNetV2, batch 16": [
@@ -38,11 +38,9 @@ CASES = {
 
 
 def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
-    common = ["model.freeze_epochs=0", "callbacks.progress=null", "trainer.max_epochs=1"]
+    common = ["model.freeze_epochs=0", "trainer.max_epochs=1"]
     common.append("+trainer.enable_checkpointing=false")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose("train", [*overrides, *common])
-    job = Job.of(config)
+    job = Job.of(composed([*overrides, *common]))
     data = prepare_data(job)
     module = build_module(job, data)
     assert isinstance(module, TrainableModule)
@@ -79,6 +77,7 @@ def hallmark_epoch(module: TrainableModule, data: DataModule, job: Job, folder: 
 
 def main() -> None:
     quieten()
+    steps_by_case: list[dict[str, Cell]] = []
     for name, overrides in CASES.items():
         job, data, module = prepared(overrides)
         loader = data.train_dataloader()
@@ -89,9 +88,21 @@ def main() -> None:
             }
             alternate(sides, repeats=1)
             medians = alternate(sides, repeats=REPEATS)
-        steps = len(loader)
-        plain, own = medians["plain"] / steps * 1e3, medians["hallmark"] / steps * 1e3
-        print(f"{name:32} plain {plain:8.2f} ms/step, hallmark {own:8.2f} ms/step, ratio {own / plain:.3f}", flush=True)
+        plain, framework = (medians[side] / len(loader) * 1e3 for side in ("plain", "hallmark"))
+        steps_by_case.append({
+            "model": name,
+            "plain loop": number_cell(plain, 2, " ms"),
+            "Hallmark": number_cell(framework, 2, " ms"),
+            "ratio": number_cell(framework / plain, 2, "×"),
+            "more": number_cell(framework - plain, 1, " ms"),
+        })  # fmt: skip
+        print(steps_by_case[-1], flush=True)
+    write_result(
+        "step_overhead",
+        rows=f"A training step: median of {REPEATS} epochs, both sides by turns, on the same batches.",
+        intervals="",
+        tables={"steps": steps_by_case},
+    )
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial
 
+from benchmarks.results import Cell, number_cell, write_result
 from hallmark.runs.run import Run
 
 PROJECT = Path(__file__).parents[1]
@@ -51,6 +52,7 @@ def gaps(trials: list[FrozenTrial]) -> list[float]:
 
 
 def main() -> None:
+    rows: list[dict[str, Cell]] = []
     for jobs in (1, 2):
         with tempfile.TemporaryDirectory() as outputs:
             wall, trials = run_sweep(Path(outputs), jobs)
@@ -59,11 +61,19 @@ def main() -> None:
             worked = np.array([trial.user_attrs["seconds"] for trial in trials])
         beyond = float((worked - fitted).mean() + np.mean(gaps(trials)))
         busy = worked.sum() / jobs + np.mean(gaps(trials)) * (TRIALS / jobs - 1)
-        print(
-            f"{jobs} worker(s), {TRIALS} trials: {fitted.mean():.2f} s of training a trial, {beyond:.2f} s beyond it "
-            f"({beyond / fitted.mean():.0%}); start and end of the sweep {wall - busy:.1f} s, {wall:.1f} s in all",
-            flush=True,
-        )
+        rows.append({
+            "workers": str(jobs),
+            "training a trial": number_cell(float(fitted.mean()), 2, " s"),
+            "beyond it": number_cell(beyond, 2, " s"),
+            "share": number_cell(100 * beyond / float(fitted.mean()), 0, " %"),
+            "start and end of the sweep": number_cell(float(wall - busy), 0, " s"),
+        })  # fmt: skip
+    write_result(
+        "sweep_overhead",
+        rows=f"A sweep of {TRIALS} trials of a small text model, means over the trials.",
+        intervals="",
+        tables={"sweeps": rows},
+    )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,24 @@
-"""Markdown tables of results with intervals."""
+"""Tables of metrics with intervals and of paired differences, as `benchmarks.results` stores them."""
 
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from benchmarks.results import Cell, difference_cell, value_cell
 from hallmark.runs.configuration import default_resampling
-from hallmark.statistics.bootstrap import all_intervals
-from hallmark.statistics.interval import Interval
-from hallmark.statistics.paired import paired_difference
-from hallmark.statistics.tables import table_metrics
-from hallmark.storage.files import write_text
+from hallmark.statistics import PairedDifference, adjust, all_intervals, paired_difference, table_metrics
 
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "weighted_f1": "weighted F1",
+    "auroc": "AUROC",
+    "auprc": "AUPRC",
+}
 METRICS = ("accuracy", "macro_f1", "weighted_f1")
+COMPARED = ("accuracy", "macro_f1")
+
+Pair = tuple[pd.DataFrame, pd.DataFrame]
 
 
 def majority(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -19,45 +26,42 @@ def majority(predictions: pd.DataFrame) -> pd.DataFrame:
     return predictions.assign(prediction=top, score=(predictions["target"] == top).astype(float))
 
 
-def results(predictions: dict[str, pd.DataFrame], minutes: dict[str, float]) -> list[str]:
-    """One line a model; `minutes` is what its fit took, where that is known."""
-    lines = ["| model | accuracy | macro F1 | weighted F1 | minutes |", "|---|---|---|---|---|"]
-    for name, frame in predictions.items():
-        intervals = all_intervals(frame, METRICS, resampling=default_resampling())
-        cells = [_cell(intervals[metric]) for metric in METRICS]
-        spent = f"{minutes[name]:.1f}" if name in minutes else "–"
-        lines.append(f"| {name} | {' | '.join(cells)} | {spent} |")
-    return lines
+def metric_table(
+    predictions: Mapping[str, pd.DataFrame], metrics: Sequence[str] = METRICS, *, title: str = "model"
+) -> list[dict[str, Cell]]:
+    """One row a model, one column a metric."""
+    table = []
+    for name, rows in predictions.items():
+        intervals = all_intervals(rows, metrics, resampling=default_resampling())
+        table.append({title: name, **{TITLES[metric]: value_cell(intervals[metric]) for metric in metrics}})
+    return table
 
 
-def best_of(predictions: dict[str, pd.DataFrame]) -> str:
+def difference_table(pairs: Mapping[str, Pair], metrics: Sequence[str] = COMPARED) -> list[dict[str, Cell]]:
+    """One row a pair `A − B` of (A, B); p is adjusted by Holm over all rows and metrics of the table."""
+    keys = [(name, metric) for name in pairs for metric in metrics]
+    differences = []
+    for name, metric in keys:
+        a, b = pairs[name]
+        differences.append(paired_difference(b, a, metric, resampling=default_resampling()))
+    adjusted: dict[tuple[str, str], PairedDifference] = dict(zip(keys, adjust(differences), strict=True))
+    return [
+        {"A − B": name, **{TITLES[metric]: difference_cell(adjusted[name, metric]) for metric in metrics}}
+        for name in pairs
+    ]
+
+
+def against(a: str, tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> dict[str, Pair]:
+    """Pairs of `a` with each of `others`, named for `difference_table`."""
+    return {f"{a} − {b}": (tables[a], tables[b]) for b in others}
+
+
+def best_of(predictions: Mapping[str, pd.DataFrame]) -> str:
     """The model with the highest macro F1."""
     return max(predictions, key=lambda name: table_metrics(predictions[name])["main"]["macro_f1"] or 0.0)
 
 
-def _cell(interval: Interval) -> str:
-    return f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-
-
-def differences(pooled: dict[str, pd.DataFrame], best: str) -> list[str]:
-    lines = [f"| {best} against | accuracy | macro F1 |", "|---|---|---|"]
-    for name, predictions in pooled.items():
-        if name == best:
-            continue
-        found = [
-            paired_difference(predictions, pooled[best], metric, resampling=default_resampling())
-            for metric in ("accuracy", "macro_f1")
-        ]
-        cells = [f"{item.difference.estimate:+.3f} [{item.difference.low:+.3f}, {item.difference.high:+.3f}], "
-                 f"p = {item.p_value:.4f}" for item in found]  # fmt: skip
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def write_block(path: Path, lines: list[str], name: str = "results") -> None:
-    """Replace what stands between the two marker comments of a Markdown file; a file without them is made."""
-    start, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
-    text = path.read_text(encoding="utf-8") if path.exists() else f"{start}\n{end}\n"
-    head, _, rest = text.partition(start)
-    _, _, tail = rest.partition(end)
-    write_text(path, "\n".join([head + start, "", *lines, "", end + tail]))
+def holm_sentence(table: Sequence[Mapping[str, Cell]]) -> str:
+    """For readers of `difference_table`."""
+    n = len(table) * (len(table[0]) - 1)
+    return f"Differences are paired, A minus B, with p adjusted by Holm over the {n} of the table."

@@ -1,9 +1,10 @@
 """The joint model on real wrist recordings, subject-disjoint folds, against a linear probe and other loss balances.
 
-    python -m benchmarks.touch_stress --folder ../shared/data/stress --output docs/results/touch.md
+    python -m benchmarks.touch_stress --folder ../shared/data/stress
 
 Every preset is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
-looks at the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped.
+looks at the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
+--outputs finished runs of another commit are read instead of fitted.
 """
 
 import argparse
@@ -12,25 +13,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from hydra import compose, initialize_config_dir
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.tables import write_block
+from benchmarks.fits import composed, fitted, looked_at
+from benchmarks.results import Cell, number_cell, value_cell, write_result
+from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
 from hallmark.analysis.tasks import TaskTable
-from hallmark.engine.finished import Finished, sealed_tables
 from hallmark.engine.job import Job
-from hallmark.engine.repeats import train_repeats
-from hallmark.engine.train import quieten
-from hallmark.runs.configuration import default_resampling
-from hallmark.runs.repeats import Member, RepeatSet
-from hallmark.statistics import all_intervals, paired_difference
+from hallmark.engine.train import prepare_data, quieten
+from hallmark.runs.configuration import FILE, default_resampling, load_config
+from hallmark.runs.repeats import Member, RepeatSet, runs_of
+from hallmark.statistics import Interval
 from hallmark.systems.touch.convert import convert
 from hallmark.systems.touch.data import WindowDataModule
 
-CONF = Path(__file__).parents[1] / "conf"
 MAIN = "touch_balanced"
 SINGLE_TASK = {"action": "touch_action", "state": "touch_state"}
 PRESETS = [
@@ -39,29 +38,25 @@ PRESETS = [
 ]  # fmt: skip
 REAL = [
     "profile=full", "data.normalise=subject", "model.frame_encoder=null", "callbacks.early_stopping=null",
-    "callbacks.progress=null", "trainer.max_epochs=5", "data.batch_size=64",
-    "data.split.val=0.25",
+    "trainer.max_epochs=5", "data.batch_size=64", "data.split.val=0.25",
 ]  # fmt: skip
-METRICS = ("accuracy", "macro_f1", "micro_f1", "auroc", "auprc")
+PROBE = "linear probe"
+METRICS = ("accuracy", "macro_f1", "auroc", "auprc")
 
 
-def train_set(preset: str, recordings: Path, repeat: str) -> RepeatSet:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [f"experiment={preset}", *REAL, f"data.folder={recordings}", f"repeat={repeat}"]
-        config = compose("train", overrides)
-    train_repeats(config)
-    return RepeatSet(Job.of(config).directory)
-
-
-def probe_table(repeats: RepeatSet) -> pd.DataFrame:
+def probe_table(preset: str, repeats: RepeatSet, settings: list[str]) -> pd.DataFrame:
     """Logistic regression on each window's statistics, fitted on the training subjects of the same folds."""
-    return repeats.pooled([_probed(member) for member in repeats.members])
+    return repeats.pooled([_probed(preset, member, settings) for member in repeats.members])
 
 
-def _probed(member: Member) -> pd.DataFrame:
+def _probed(preset: str, member: Member, settings: list[str]) -> pd.DataFrame:
     stored = pd.read_parquet(member.run.directory / "predictions" / "test.parquet")
-    data = Finished(member.run, folds=0).data
-    assert isinstance(data, WindowDataModule)
+    config = composed([f"experiment={preset}", *settings])
+    config.data.split = load_config(member.run.directory / FILE).data.split
+    data = prepare_data(Job.of(config))
+    assert isinstance(data, WindowDataModule) and member.run.record is not None
+    if data.fingerprint != member.run.record.provenance.data:
+        raise ValueError(f"{member.run.directory}: the recordings or their folds are not those of the run")
     train, test = _statistics(data, "train"), _statistics(data, "test")
     parts = []
     for task, classes in data.classes.items():
@@ -86,45 +81,27 @@ def _statistics(data: WindowDataModule, split: str) -> NDArray:
     return np.concatenate([x.mean(axis=2), x.std(axis=2), np.ptp(x, axis=2), slope], axis=1)
 
 
-def metric_rows(tables: dict[str, pd.DataFrame]) -> list[str]:
-    lines = [f"| task | model | {' | '.join(METRICS)} |", "|---" * (len(METRICS) + 2) + "|"]
-    for task in SINGLE_TASK:
-        for name, table in tables.items():
-            found = all_intervals(_of_task(table, task), METRICS, resampling=default_resampling())
-            cells = [f"{one.estimate:.3f} [{one.low:.3f}, {one.high:.3f}]" for one in found.values()]
-            lines.append(f"| {task} | {name} | {' | '.join(cells)} |")
-    return lines
-
-
-def differences(model: pd.DataFrame, probe: pd.DataFrame) -> list[str]:
-    lines = [f"| {MAIN} less the linear probe | accuracy | macro F1 |", "|---|---|---|"]
-    for task in SINGLE_TASK:
-        cells = []
-        for metric in ("accuracy", "macro_f1"):
-            found = paired_difference(
-                _of_task(probe, task), _of_task(model, task), metric, resampling=default_resampling()
-            )
-            one = found.difference
-            cells.append(f"{one.estimate:+.3f} [{one.low:+.3f}, {one.high:+.3f}], p = {found.p_value:.4f}")
-        lines.append(f"| {task} | {' | '.join(cells)} |")
-    return lines
-
-
-def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
+def of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
     rows = table[table["task"] == task]
     rows.attrs = table.attrs
     return rows
 
 
-def balances(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame]) -> list[str]:
-    analysis = TaskTable(SINGLE_TASK, ["accuracy", "macro_f1"], split="test", statistics=default_resampling())
-    found = analysis.table(tables)
-    found = analysis.timed(found, {name: _seconds(one) for name, one in sets.items()})
-    return analysis.markdown(found).splitlines()
+def balance_table(tables: dict[str, pd.DataFrame]) -> list[dict[str, Cell]]:
+    """Δm and metrics of every method, the single-task models first."""
+    analysis = TaskTable(SINGLE_TASK, list(COMPARED), split="test", statistics=default_resampling())
+    rows = analysis.table(tables)
+    cells = []
+    for row in rows.to_dict("records"):
+        named = {f"{task}: {TITLES[metric]}": f"{task}/{metric}" for task in SINGLE_TASK for metric in COMPARED}
+        metrics = {title: value_cell(_interval(row, column)) for title, column in named.items()}
+        cells.append({"method": str(row["method"]), "Δm %": value_cell(_interval(row, "delta_m")), **metrics})
+    return cells
 
 
-def _seconds(repeats: RepeatSet) -> float:
-    return sum(member.run.record.wall_seconds for member in repeats.members if member.run.record)
+def _interval(row: dict, column: str) -> Interval:
+    level = default_resampling().confidence_level
+    return Interval(row[column], row[f"{column}_low"], row[f"{column}_high"], level)
 
 
 def main() -> None:
@@ -133,29 +110,50 @@ def main() -> None:
     parser.add_argument("--recordings", type=Path, default=Path("outputs/recordings/stress"))
     parser.add_argument("--repeat", default="folds:5x3")
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS, help="the main one among them")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
     quieten()
     convert(arguments.folder, arguments.recordings)
-    sets = {preset: train_set(preset, arguments.recordings, arguments.repeat) for preset in arguments.presets}
-    for one in sets.values():
-        sealed_tables([member.run for member in one.members])
-    tables = {name: one.predictions("test") for name, one in sets.items()}
-    probe = probe_table(sets[MAIN])
-    rows = _of_task(tables[MAIN], "action")
-    windows, subjects = len(rows) // rows["repetition"].nunique(), rows["group"].nunique()
-    size = f"{windows} windows of {subjects} subjects, `repeat={arguments.repeat}`"
-    lines = [
-        f"{size}, {torch.get_num_threads()} thread(s).",
-        "",
-        *metric_rows({MAIN: tables[MAIN], "linear probe": probe}),
-        "",
-    ]
-    lines += [*differences(tables[MAIN], probe), ""]
-    if set(SINGLE_TASK.values()) <= set(sets):
-        lines += [*balances(sets, tables), ""]
-    minutes = sum(map(_seconds, sets.values())) / 60
-    write_block(arguments.output, [*lines, f"{minutes:.0f} minutes of training in all."], "stress")
+    common = [*REAL, f"data.folder={arguments.recordings}"]
+    sets: dict[str, RepeatSet] = {}
+    for preset in arguments.presets:
+        repeats = fitted([f"experiment={preset}", *common, f"repeat={arguments.repeat}"], arguments.outputs)
+        assert isinstance(repeats, RepeatSet)
+        looked_at(runs_of(repeats), arguments.outputs)
+        sets[preset] = repeats
+    tables = {name: repeats.predictions("test") for name, repeats in sets.items()}
+    write(sets, {**tables, PROBE: probe_table(MAIN, sets[MAIN], common)}, arguments.repeat)
+
+
+def write(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame], repeat: str) -> None:
+    by_task = {(name, task): of_task(table, task) for name, table in tables.items() for task in SINGLE_TASK}
+    models: list[dict[str, Cell]] = []
+    for task in SINGLE_TASK:
+        found = metric_table({name: by_task[name, task] for name in (MAIN, PROBE)}, METRICS)
+        models += [{"model": f"{task}: {row['model']}", **{key: row[key] for key in list(row)[1:]}} for row in found]
+    pairs = {f"{task}: {MAIN} − {PROBE}": (by_task[MAIN, task], by_task[PROBE, task]) for task in SINGLE_TASK}
+    for task, single in SINGLE_TASK.items():
+        if single in sets:
+            pairs[f"{task}: {MAIN} − {single}"] = (by_task[MAIN, task], by_task[single, task])
+    differences = difference_table(pairs)
+    rows = by_task[MAIN, "action"]
+    windows = rows["id"].str.rpartition("@")[0].nunique()
+    compared = {name: table for name, table in tables.items() if name != PROBE}
+    runs = [run for repeats in sets.values() for run in runs_of(repeats)]
+    minutes = sum(run.record.wall_seconds for run in runs if run.record) / 60
+    write_result(
+        "touch_stress",
+        rows=f"{windows} windows of {rows['group'].nunique()} people, `repeat={repeat}`: each window is predicted once "
+        "a repetition, by a model that saw no window of the person; validation people selected the epoch.",
+        intervals=f"The intervals know people and trained models. {holm_sentence(differences)}",
+        tables={
+            "models": models,
+            "differences": differences,
+            **({"balances": balance_table(compared)} if set(SINGLE_TASK.values()) <= set(sets) else {}),
+        },
+        values={"minutes": number_cell(minutes, 0)},
+        runs=runs,
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 make kills
 python -m tests.kills --every 3   # a third of the points
 
-Writes `docs/results/kills.md`, and ends with status 1 where an end state differs from that of an undisturbed command.
+Writes `docs/results/kills.json`, and ends with status 1 where an end state differs from that of an undisturbed command.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from benchmarks.results import Cell, count_cell, write_result
 from matplotlib.figure import Figure
 from tests.kills.killing import carried_out, differences, killed_at, on_small_disk, small_disks_are_allowed
-from tests.kills.scenarios import PROJECT, Scenario, end_state, restore, scenarios
+from tests.kills.scenarios import Scenario, end_state, restore, scenarios
 
 from hallmark.analysis.figures import PaperFigure
 
-_PAGE = PROJECT / "docs" / "results" / "kills.md"
 _OTHER = Path("/dev/shm")
 _SWEEP = "sweep"
 _SIZES = np.unique(np.geomspace(24, 3000, 20).round().astype(int)).tolist()  # kB; a finished fit takes about 2,000
@@ -100,23 +100,17 @@ def full_disks(scenario: Scenario, root: Path) -> Row:
     return row
 
 
-def page(rows: Sequence[Row], every: int) -> str:
-    lines = [
-        "# Killed and full disks", "",
-        "Written by `make kills`. A command is killed (SIGKILL) before its N-th renaming or removal of a file, or in",
-        "the middle of a checkpoint's writing, and typed again. The end state is every file of the outputs, less times",
-        "of day and durations; of figures, logs and databases that they are there. A full disk is a fit on a file",
-        "system of one of twenty sizes from 24 to 3,000 kB, and again with room enough. Of a sweep with two workers",
-        "every fourth point of its own process and every sixth of a worker's is taken.", "",
-        *([] if every == 1 else [f"This time one in {every} of these points was taken (`--every {every}`).", ""]),
-        "| command | outputs on | points | end state differs |", "|---|---|---|---|",
-        *(f"| {row.command} | {row.place} | {row.points} | {_told(row)} |" for row in rows),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _told(row: Row) -> str:
-    return "; ".join(f"{point}: {', '.join(names)}" for point, names in row.different.items()) or "at none"
+def table(rows: Sequence[Row]) -> list[dict[str, Cell]]:
+    return [
+        {
+            "command": row.command,
+            "outputs on": row.place,
+            "points": count_cell(row.points),
+            "end state differs": "; ".join(f"{point}: {', '.join(names)}" for point, names in row.different.items())
+            or "at none",
+        }
+        for row in rows
+    ]
 
 
 def main(names: Sequence[str], every: int) -> int:
@@ -134,8 +128,8 @@ def main(names: Sequence[str], every: int) -> int:
         if not names and small_disks_are_allowed():
             rows.append(full_disks(scenarios()["fit"], Path(root)))
     if not names:
-        _PAGE.write_text(page(rows, every), encoding="utf-8")
-    print(page(rows, every))
+        taken = "all of these points" if every == 1 else f"one in {every} of these points, `--every {every}`"
+        write_result("kills", rows=f"Taken: {taken}.", intervals="", tables={"points": table(rows)})
     return int(any(row.different for row in rows))
 
 
