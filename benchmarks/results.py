@@ -6,13 +6,14 @@ A cell of a table is a text, or a dict whose `text` is what pages show and whose
 import math
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.pages import RESULTS
+from benchmarks.pages import RESULTS, ROOT
 from hallmark.report.wording import NOTHING, change, estimate, number, p_text
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.run import Run
@@ -48,7 +49,7 @@ def write_result(
     records = [run.record for run in runs if run.record is not None]
     content = {
         "command": _command(sys.argv),
-        "commit": _commit(git_state()),
+        "commit": _commit(_code_state()),
         "fitted": sorted({_commit(record.git) for record in records}),
         "device": device or processor(),
         "threads": sorted({record.device["threads"] for record in records}) or [_threads()],
@@ -102,6 +103,13 @@ def processor() -> str:
 def _threads() -> int:
     torch = sys.modules.get("torch")
     return torch.get_num_threads() if torch is not None else 1
+
+
+def _code_state() -> dict[str, Any]:
+    """As `git_state`; pages and results, which benchmarks themselves write, are no change of code."""
+    command = ["git", "status", "--porcelain", "--", ".", ":!docs", ":!*.md"]
+    changes = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    return {"commit": git_state()["commit"], "dirty": bool(changes.strip())}
 
 
 def _commit(git: Mapping[str, Any]) -> str:
