@@ -81,6 +81,8 @@ def confusion_metrics(confusion: NDArray[np.number]) -> dict[str, Floats]:
         weighted_f1: mean of F1 over classes, weighted by their share of the target.
 
         Precision of a class that is never predicted is 0, and so is F1 where precision and recall are 0.
+        Where one class alone occurs in the target, nothing can be taken for it wrongly: its precision is 1 or 0 and its
+        F1 a function of its recall, so that macro_f1, weighted_f1 and macro_precision are nan.
         All are nan for a matrix without rows.
     """
     matrix = np.asarray(confusion, dtype=np.float64)
@@ -92,13 +94,14 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
     f1 = _ratio(2 * true_positive, support + predicted)
     total = support.sum(-1)
     classes = (support > 0).sum(-1)  # the others have no true positives, hence add 0 to every sum below
+    several = np.where(classes > 1, classes, np.nan)
     with np.errstate(invalid="ignore"):
         return {
             "accuracy": true_positive.sum(-1) / total,
-            "macro_f1": f1.sum(-1) / classes,
+            "macro_f1": f1.sum(-1) / several,
             "micro_f1": 2 * true_positive.sum(-1) / (total + predicted.sum(-1)),
-            "weighted_f1": (f1 * support).sum(-1) / total,
-            "macro_precision": _ratio(true_positive, predicted).sum(-1) / classes,
+            "weighted_f1": np.where(classes > 1, (f1 * support).sum(-1) / total, np.nan),
+            "macro_precision": _ratio(true_positive, predicted).sum(-1) / several,
             "macro_recall": _ratio(true_positive, support).sum(-1) / classes,
         }
 
