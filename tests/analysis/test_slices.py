@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from hallmark.analysis.slices import Slices, slice_figure
-from hallmark.statistics import Resampling, metric_interval, wilson
+from hallmark.statistics import Resampling, all_intervals
 
 RESAMPLING = Resampling(0.9, 200, 3)
 
@@ -29,22 +29,32 @@ def test_values_by_hand(pets):
     assert found.index.tolist() == ["all", "short", "long", "huge"]
     assert found["n"].tolist() == [4, 2, 2, 0]
     assert found["accuracy"].tolist()[:3] == [0.75, 0.5, 1.0]
-    # all: F1 of cat 6 / 7, of dog 0. short: F1 of cat 2 / 3, of dog 0. long: cat alone, 1.
-    assert found["macro_f1"].tolist()[:3] == pytest.approx([3 / 7, 1 / 3, 1.0])
-    interval = wilson(1, 2, 0.9)
-    ends = found.loc["short", ["accuracy_low", "accuracy_high"]].tolist()
-    assert ends == [interval.low, interval.high]
+    # all: F1 of cat 6 / 7, of dog 0. short: F1 of cat 2 / 3, of dog 0. long: cat alone.
+    assert found["macro_f1"].tolist()[:2] == pytest.approx([3 / 7, 1 / 3])
     assert found.loc["huge"].drop(["task", "slice", "n", "n_groups"]).isna().all()
 
 
-def test_grouped_rows_have_the_clustered_interval(pets):
-    grouped = pets.assign(group=["g", "g", "h", "i", "j"])
-    found = slices(["length"]).table(grouped).set_index("category")
-    clustered = metric_interval(grouped, "accuracy", resampling=RESAMPLING)
-    ends = found.loc["all", ["accuracy_low", "accuracy_high"]].tolist()
-    assert ends == [clustered.low, clustered.high]
-    assert np.isnan(found.loc["short", "accuracy_low"]) and found.loc["short", "accuracy"] == 0.5
-    assert found.loc["long", "accuracy_low"] == wilson(2, 2, 0.9).low
+def test_a_category_of_one_class_has_its_recall_and_no_macro_f1(table):
+    """F1 of the one class would be 2 r / (1 + r) of its recall r = 2 / 3, as nothing can be taken for it wrongly."""
+    dogs = ["dog"] * 3
+    shares = [[0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.9, 0.1]]
+    rows = table([*dogs, "cat", "cat"], shares, slice_a=["x", "x", "x", "y", "y"])
+    found = slices().table(rows).set_index("category")
+    assert found["macro_f1"].isna().tolist() == [False, True, True]
+    assert found["recall"].tolist()[1:] == pytest.approx([2 / 3, 1 / 2]) and np.isnan(found.loc["all", "recall"])
+    assert found["only_class"].tolist()[1:] == ["dog", "cat"] and pd.isna(found.loc["all", "only_class"])
+    assert found["recall_low"].tolist()[1:] == pytest.approx(found["accuracy_low"].tolist()[1:], nan_ok=True)
+
+
+@pytest.mark.parametrize("groups", [range(40), [i // 4 for i in range(40)]])
+def test_the_slice_of_all_rows_has_the_interval_of_every_other_page(table, groups):
+    """Also where every row is a group of its own."""
+    rows = table(["cat", "dog"] * 20, [[0.9, 0.1]] * 30 + [[0.2, 0.8]] * 10, slice_a=["x", "y"] * 20)
+    rows["group"] = [str(name) for name in groups]
+    found = slices().table(rows).set_index("category").loc["all"]
+    for metric, interval in all_intervals(rows, ["accuracy", "macro_f1"], resampling=RESAMPLING).items():
+        ends = found[[metric, f"{metric}_low", f"{metric}_high"]].tolist()
+        assert ends == [interval.estimate, interval.low, interval.high]
 
 
 def test_all_slice_columns_by_default_with_or_without_prefix(pets):
@@ -98,9 +108,14 @@ def test_the_figure_says_n_of_empty_categories_and_draws_no_dot_there(pets):
     assert np.isnan(dots).tolist() == [False, False, True]
 
 
-def test_single_class(table):
-    found = slices().table(table(["cat"] * 3, [[0.9, 0.1]] * 3, slice_a=["x", "x", "y"]))
-    assert found["accuracy"].tolist() == found["macro_f1"].tolist() == [1.0] * 3
+def test_single_class_and_intervals_that_are_empty_everywhere(table, make_state, assert_drawn):
+    rows = table(["cat"] * 3, [[0.9, 0.1]] * 3, slice_a=["x", "x", "y"], group=["g"] * 3)
+    found = slices().table(rows)
+    assert found["accuracy"].tolist() == found["recall"].tolist() == [1.0] * 3
+    assert found["accuracy_low"].isna().all()
+    state = make_state(rows)
+    slices().run(state)
+    assert_drawn(state.directory, "slices")
 
 
 def test_nothing_labelled_is_refused(table, make_state):

@@ -41,8 +41,18 @@ def test_repeats_have_a_row_a_run_then_mean_and_std(make_set):
 def test_an_empty_slice_says_so(plain):
     shown = table(sections(plain)["Slices of validation"])
     rows = {row[1]: row[2:] for row in shown.rows}
-    assert rows["2+ emoji"] == ["0", "no rows (n = 0)", "no rows (n = 0)"]
+    assert rows["2+ emoji"] == ["0", *["no rows (n = 0)"] * 3]  # accuracy, macro F1, recall of categories of one class
     assert rows["no emoji"][0] == "32"
+
+
+def test_a_slice_of_one_class_says_so_and_shows_its_recall(make_run):
+    frame = predictions()
+    frame["slice_emoji"] = frame["target"].map({"positive": "2+ emoji"}).fillna("no emoji")
+    shown = table(sections(gather([make_run(table=frame, rich=True).directory]))["Slices of validation"])
+    rows = {row[1]: row[2:] for row in shown.rows}
+    _, accuracy, macro_f1, recall = rows["2+ emoji (all positive: no macro F1)"]
+    assert accuracy == recall != macro_f1 == "–"
+    assert rows["no emoji"][3] == "–"
 
 
 def test_the_worst_cases_come_first_with_text_and_a_small_picture(make_run, picture):

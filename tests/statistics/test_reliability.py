@@ -3,24 +3,37 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.statistics import expected_calibration_error, reliability_bins, wilson
+from hallmark.statistics import Resampling, expected_calibration_error, mean_interval, reliability_bins
 
+RESAMPLING = Resampling(confidence_level=0.95, n_resamples=100, seed=0)
 ROWS = st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60)
 
 
 def test_bins_of_a_hand_made_table() -> None:
-    table = reliability_bins([0.1, 0.3, 0.6, 0.7, 0.9], [0, 1, 1, 0, 1], 4, confidence_level=0.95)
+    table = reliability_bins([0.1, 0.3, 0.6, 0.7, 0.9], [0, 1, 1, 0, 1], 4, resampling=RESAMPLING)
     assert table["low"].tolist() == [0.0, 0.25, 0.5, 0.75]
     assert table["high"].tolist() == [0.25, 0.5, 0.75, 1.0]
     assert table["n"].tolist() == [1, 1, 2, 1]
     assert table["confidence"].tolist() == pytest.approx([0.1, 0.3, 0.65, 0.9])
     assert table["accuracy"].tolist() == [0.0, 1.0, 0.5, 1.0]
-    half = wilson(1, 2, 0.95)
-    assert table.loc[2, ["accuracy_low", "accuracy_high"]].tolist() == [half.low, half.high]
+
+
+def test_intervals_resample_the_groups_of_a_bin() -> None:
+    """Rows of one group are right or wrong together; 30 rows of 6 groups lie in the second bin."""
+    groups = np.concatenate([np.arange(30) % 6, np.full(4, 9)])
+    correct = np.concatenate([np.arange(30) % 6 < 4, np.ones(4)])
+    confidence = np.concatenate([np.full(30, 0.7), np.full(4, 0.2)])
+    table = reliability_bins(confidence, correct, 2, groups, resampling=RESAMPLING)
+    expected = mean_interval(correct[:30], groups[:30], resampling=RESAMPLING)
+    assert table.loc[1, ["accuracy_low", "accuracy_high"]].tolist() == [expected.low, expected.high]
+    of_rows = mean_interval(correct[:30], resampling=RESAMPLING)
+    assert expected.high - expected.low > 1.5 * (of_rows.high - of_rows.low)
+    assert table["n_groups"].tolist() == [1, 6]
+    assert np.isnan(table.loc[0, ["accuracy_low", "accuracy_high"]].to_numpy(dtype=float)).all()
 
 
 def test_edges_belong_to_the_bin_below_and_zero_to_the_first() -> None:
-    assert reliability_bins([0.0, 0.25, 0.5, 0.75, 1.0], [1] * 5, 4, confidence_level=0.95)["n"].tolist() == [
+    assert reliability_bins([0.0, 0.25, 0.5, 0.75, 1.0], [1] * 5, 4, resampling=RESAMPLING)["n"].tolist() == [
         2,
         1,
         1,
@@ -29,15 +42,14 @@ def test_edges_belong_to_the_bin_below_and_zero_to_the_first() -> None:
 
 
 def test_empty_bins_say_so() -> None:
-    table = reliability_bins([0.9], [1], 2, confidence_level=0.9)
+    table = reliability_bins([0.9], [1], 2, resampling=RESAMPLING)
     assert table["n"].tolist() == [0, 1]
-    assert np.isnan(table.loc[0, ["confidence", "accuracy"]].to_numpy(dtype=float)).all()
-    assert table.loc[0, ["accuracy_low", "accuracy_high"]].tolist() == [0.0, 1.0]
-    assert table.loc[1, "accuracy_low"] == wilson(1, 1, 0.9).low
+    values = table.loc[0, ["confidence", "accuracy", "accuracy_low", "accuracy_high"]]
+    assert np.isnan(values.to_numpy(dtype=float)).all()
 
 
 def test_no_rows_leave_every_bin_empty() -> None:
-    assert reliability_bins([], [], 3, confidence_level=0.95)["n"].tolist() == [0, 0, 0]
+    assert reliability_bins([], [], 3, resampling=RESAMPLING)["n"].tolist() == [0, 0, 0]
 
 
 def test_error_of_a_hand_made_table() -> None:
@@ -54,7 +66,7 @@ def test_error_of_calibrated_and_of_overconfident_rows() -> None:
 @given(ROWS, st.integers(1, 20))
 def test_error_is_the_weighted_gap_of_the_diagram(rows: list[tuple[float, bool]], bins: int) -> None:
     confidence, correct = zip(*rows, strict=True)
-    table = reliability_bins(confidence, correct, bins, confidence_level=0.95).query("n > 0")
+    table = reliability_bins(confidence, correct, bins, resampling=RESAMPLING).query("n > 0")
     gaps = (table["accuracy"] - table["confidence"]).abs()
     assert table["n"].sum() == len(rows)
     assert table["confidence"].between(table["low"] - 1e-12, table["high"] + 1e-12).all()
@@ -83,3 +95,8 @@ def test_error_does_not_depend_on_row_order(rows: list[tuple[float, bool]], bins
 def test_refuses(confidence: list[float], correct: list[float], bins: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         expected_calibration_error(confidence, correct, bins)
+
+
+def test_groups_of_another_number_are_refused() -> None:
+    with pytest.raises(ValueError, match="1 groups for 2 rows"):
+        reliability_bins([0.5, 0.6], [1, 0], 2, ["a"], resampling=RESAMPLING)

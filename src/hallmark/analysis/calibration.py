@@ -100,9 +100,8 @@ class Calibration:
     def _bins(self, rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         probabilities = probability_array(rows, classes)
         correct = probabilities.argmax(axis=1) == target_array(rows, classes)
-        return reliability_bins(
-            probabilities.max(axis=1).clip(max=1), correct, self.bins, confidence_level=self.resampling.confidence_level
-        )
+        confidence = probabilities.max(axis=1).clip(max=1)
+        return reliability_bins(confidence, correct, self.bins, rows["group"], resampling=self.resampling)
 
 
 def fit_temperature(target: NDArray[np.intp], probabilities: Floats) -> float:

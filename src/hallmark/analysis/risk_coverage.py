@@ -69,9 +69,7 @@ class RiskCoverage:
         }
 
     def bins_of(self, rows: pd.DataFrame) -> pd.DataFrame:
-        return reliability_bins(
-            rows["confidence"], right(rows), self.bins, confidence_level=self.resampling.confidence_level
-        )
+        return reliability_bins(rows["confidence"], right(rows), self.bins, rows["group"], resampling=self.resampling)
 
 
 def right(rows: pd.DataFrame) -> "pd.Series[bool]":

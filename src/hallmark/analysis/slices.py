@@ -1,6 +1,8 @@
 """How the score differs between parts of the data."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -19,19 +21,21 @@ from hallmark.analysis.figures import (
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
-from hallmark.statistics import Interval, Resampling, all_intervals, metric_names, wilson
+from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
 
 PREFIX = "slice_"
 MISSING = "(missing)"
+ONLY_CLASS = "only_class"
+RECALL = "recall"
 _METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "score")
 
 
 class Slices:
     """Write `slices.csv` and a figure: the scores of every category of every slice column.
 
-    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Intervals are the
-    clustered bootstrap's, empty for a category of one group; that of the accuracy is Wilson's where every row
-    of the category is a group of its own. Categories without rows stay in the table with n = 0.
+    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Where all rows of a category have
+    one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
+    name. Intervals resample groups, as everywhere. Categories without rows stay in the table with n = 0.
 
     Args:
         columns: slice columns (`slice_emoji` or `emoji`); None takes all of the table.
@@ -53,7 +57,7 @@ class Slices:
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
         state.save_table("slices", table)
         for task, rows in table.groupby("task", sort=False):
-            rows = rows.dropna(axis="columns", how="all")
+            rows = with_values(rows)
             named = shown_task(str(task), state.predictions)
             show(headed(f"slices of {state.split}", named), rows.drop(columns=["task", "n_groups"]))
             figure = slice_figure(rows, named)
@@ -83,24 +87,31 @@ class Slices:
         require(bool(wanted) and set(wanted) <= set(present), "columns", self.columns, f"out of {known}")
         return wanted
 
-    def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
+    def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, Any]:
         metrics = [name for name in _METRICS if name in metric_names(rows, classes)]
-        n_groups = rows["group"].nunique()
         undefined = Interval(math.nan, math.nan, math.nan, self.resampling.confidence_level)
-        found = (
-            all_intervals(rows, metrics, resampling=self.resampling) if len(rows) else dict.fromkeys(metrics, undefined)
-        )
-        if "accuracy" in found and 0 < len(rows) == n_groups:
-            right = int((rows["prediction"].astype(str) == rows["target"].astype(str)).sum())
-            found["accuracy"] = wilson(right, len(rows), self.resampling.confidence_level)
-        scores: dict[str, float] = {"n": len(rows), "n_groups": n_groups}
-        for metric, interval in found.items():
-            scores |= {
-                metric: interval.estimate,
-                f"{metric}_low": interval.low,
-                f"{metric}_high": interval.high,
-            }
-        return scores
+        scores = dict.fromkeys(metrics, undefined)
+        if len(rows):
+            scores = all_intervals(rows, metrics, resampling=self.resampling)
+        sizes = {"n": len(rows), "n_groups": rows["group"].nunique()}
+        if classes is None:
+            return {**sizes, **_columns(scores)}
+        present = rows["target"].astype(str).unique()
+        single = len(present) == 1
+        # The recall of the only class is the share of its rows that are predicted as it.
+        recall = scores["accuracy"] if single else undefined
+        return {**sizes, **_columns(scores | {RECALL: recall}), ONLY_CLASS: present[0] if single else None}
+
+
+def _columns(scores: Mapping[str, Interval]) -> dict[str, float]:
+    ends = {"": "estimate", "_low": "low", "_high": "high"}
+    return {f"{name}{end}": getattr(score, key) for name, score in scores.items() for end, key in ends.items()}
+
+
+def with_values(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the metrics that are empty everywhere, such as those of other tasks; an empty interval alone stays."""
+    names = {str(name): str(name).removesuffix("_low").removesuffix("_high") for name in table}
+    return table[[column for column, name in names.items() if table[name].notna().any()]]
 
 
 def _categories(predictions: pd.DataFrame, column: str) -> list[str]:
@@ -114,7 +125,7 @@ def _categories(predictions: pd.DataFrame, column: str) -> list[str]:
 @house_style()
 def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     """One panel a slice column, from `Slices.table` of one task; its row `all` is the reference line."""
-    metrics = [name for name in _METRICS if name in table]
+    metrics = [name for name in (*_METRICS, RECALL) if name in table and table[name].notna().any()]
     overall = table[table["slice"] == "all"].iloc[0]
     panels = list(table[table["slice"] != "all"].groupby("slice", sort=False))
     heights = [len(rows) + 0.6 for _, rows in panels]
@@ -137,10 +148,12 @@ def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
 
 
 def _slice_panel(ax: Axes, name: str, rows: pd.DataFrame, metrics: list[str]) -> None:
-    shifts = [0.0] if len(metrics) == 1 else [-0.16, 0.16]
-    for index, (metric, shift) in enumerate(zip(metrics, shifts, strict=True)):
+    several = len(metrics) > 1
+    for index, metric in enumerate(metrics):
+        shift = 0.16 * (min(index, 1) * 2 - 1) * several  # the recall of an only class stands where macro F1 would
         heights = [y + shift for y in range(len(rows))]
-        interval_dots(ax, heights, rows, metric, index=index, label=readable(metric))
+        label = "recall of the only class" if metric == RECALL else readable(metric)
+        interval_dots(ax, heights, rows, metric, index=index, label=label)
     ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

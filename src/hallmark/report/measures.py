@@ -11,7 +11,7 @@ from hallmark.analysis.bad_cases import WRONG, BadCases, by_turns
 from hallmark.analysis.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.figures import readable
-from hallmark.analysis.slices import PREFIX, Slices, slice_figure
+from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
 from hallmark.analysis.tables import always_the_commonest, classified_tasks, labelled_tasks
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
@@ -177,12 +177,12 @@ def slices(result: Result, split: str, prefix: str) -> Section | None:
     level = result.resampling.confidence_level
     blocks: list[Block] = []
     for task, rows in table.groupby("task", sort=False):
-        rows = rows.dropna(axis="columns", how="all")
+        rows = with_values(rows)
         names = [name for name in map(str, rows) if f"{name}_low" in rows]
         cells = [
             [
                 readable(str(row["slice"])),
-                str(row["category"]),
+                _category(row),
                 f"{row['n']:,}",
                 *_scores(row, names, level),
             ]
@@ -206,6 +206,11 @@ def _scores(row: Mapping[Any, Any], names: Sequence[str], level: float) -> list[
         return ["no rows (n = 0)"] * len(names)
     intervals = (Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], level) for name in names)
     return [_category_estimate(interval) for interval in intervals]
+
+
+def _category(row: Mapping[Any, Any]) -> str:
+    name = row.get(ONLY_CLASS)
+    return f"{row['category']} (all {name}: no macro F1)" if isinstance(name, str) else str(row["category"])
 
 
 def _category_estimate(interval: Interval) -> str:

@@ -16,7 +16,8 @@ from hallmark.statistics.mcnemar import McNemar, mcnemar
 from hallmark.statistics.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
 from hallmark.statistics.permutation import permutation_test
 from hallmark.statistics.proportions import wilson
-from hallmark.statistics.reliability import expected_calibration_error, reliability_bins
+from hallmark.statistics.reliability import expected_calibration_error
+from hallmark.statistics.reliability_diagram import reliability_bins
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 from hallmark.statistics.spread import Spread, spread

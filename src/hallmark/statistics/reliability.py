@@ -5,10 +5,7 @@ on both sides (Guo et al. 2017, arXiv:1706.04599, section 2).
 """
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-
-from hallmark.statistics.proportions import wilson
 
 
 def bin_index(confidence: ArrayLike, bins: int) -> NDArray[np.intp]:
@@ -24,7 +21,7 @@ def bin_index(confidence: ArrayLike, bins: int) -> NDArray[np.intp]:
     if outside.any():
         found = f"{outside.sum()} of {values.size} confidences"
         raise ValueError(f"{found} are outside [0, 1], first {values[outside][0]}")
-    return np.searchsorted(_edges(bins)[1:-1], values, side="left")
+    return np.searchsorted(bin_edges(bins)[1:-1], values, side="left")
 
 
 def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: int) -> float:
@@ -38,54 +35,20 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
     Raises:
         ValueError: no rows, unequal lengths, or what `bin_index` refuses.
     """
-    scores, hits = _paired_columns(confidence, correct)
+    scores, hits = paired_columns(confidence, correct)
     if scores.size == 0:
         raise ValueError("expected calibration error of 0 rows is undefined: give at least one row")
     gaps = np.bincount(bin_index(scores, bins), weights=hits - scores, minlength=bins)
     return float(np.abs(gaps).sum() / scores.size)
 
 
-def reliability_bins(confidence: ArrayLike, correct: ArrayLike, bins: int, *, confidence_level: float) -> pd.DataFrame:
-    """The rows of a reliability diagram, one per bin, empty bins included.
-
-    Args:
-        confidence: [N] in [0, 1].
-        correct: [N], 1 (True) where the prediction is right and 0 where not.
-        bins: number of equal-width bins.
-        confidence_level: coverage of the Wilson interval of the accuracy.
-
-    Returns:
-        Columns `low`, `high` (bin edges), `n`, `confidence` (mean), `accuracy`, `accuracy_low`,
-        `accuracy_high`. An empty bin has n = 0, means nan and the Wilson interval [0, 1].
-
-    Raises:
-        ValueError: unequal lengths, or what `bin_index` and `wilson` refuse.
-    """
-    scores, hits = _paired_columns(confidence, correct)
-    index = bin_index(scores, bins)
-    n = np.bincount(index, minlength=bins)
-    right = np.bincount(index, weights=hits, minlength=bins)
-    total = np.bincount(index, weights=scores, minlength=bins)
-    accuracy = [wilson(int(hit), int(count), confidence_level) for hit, count in zip(right, n, strict=True)]
-    edges = _edges(bins)
-    return pd.DataFrame(
-        {
-            "low": edges[:-1],
-            "high": edges[1:],
-            "n": n,
-            "confidence": np.divide(total, n, out=np.full(bins, np.nan), where=n > 0),
-            "accuracy": [interval.estimate for interval in accuracy],
-            "accuracy_low": [interval.low for interval in accuracy],
-            "accuracy_high": [interval.high for interval in accuracy],
-        }
-    )
-
-
-def _edges(bins: int) -> NDArray[np.float64]:
+def bin_edges(bins: int) -> NDArray[np.float64]:
+    """[bins + 1]."""
     return np.linspace(0.0, 1.0, bins + 1)
 
 
-def _paired_columns(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def paired_columns(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Both as numbers [N]. ValueError where they differ in length, or `correct` holds others than 0 and 1."""
     scores = np.asarray(confidence, dtype=np.float64)
     hits = np.asarray(correct, dtype=np.float64)
     if scores.ndim != 1 or scores.shape != hits.shape:
