@@ -19,7 +19,7 @@ def test_equals_scikit_learn_on_the_repeated_rows(make_guesses, tied):
     assert sample.n_groups**2 <= len(target)
     weights = rng.integers(0, 3, size=(20, 6)).astype(float)
     weights[:, 0] += 1
-    found = weighted_metrics(sample, ["auroc"])(weights)["auroc"]
+    found = weighted_metrics(sample, ["auroc"])(weights[:, :, None])["auroc"]
     shares = np.array(frame["probabilities"].tolist())
     for row, value in zip(weights, found, strict=True):
         times = row[sample.group].astype(int)
@@ -33,7 +33,7 @@ def test_a_class_that_a_resample_lacks_is_left_out_of_the_mean(make_predictions)
     target = [0, 1, 1, 0, 2] * 2
     frame = make_predictions(target, shares.argmax(1), groups=([0] * 4 + [1]) * 2, probabilities=shares)
     evaluate = weighted_metrics(task_sample(frame), ["auroc"])
-    first_only, both, none = evaluate(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]]))["auroc"]
+    first_only, both, none = evaluate(np.array([[1.0, 0.0], [1.0, 1.0], [0.0, 0.0]])[:, :, None])["auroc"]
     assert first_only == pytest.approx(0.75)
     assert both == pytest.approx(np.mean([10 / 12, 10 / 12, 1.0]))
     assert np.isnan(none)
@@ -54,7 +54,7 @@ def test_two_classes_have_one_area_everywhere_where_float32_saturates(make_predi
     sample = task_sample(frame)
     found = [
         table_metrics(frame)["main"]["auroc"],
-        weighted_metrics(sample, ["auroc"])(np.ones((1, n_groups)))["auroc"][0],
+        weighted_metrics(sample, ["auroc"])(np.ones((1, n_groups, 1)))["auroc"][0],
         auc_variance(target, second)[0],
     ]
     assert found == pytest.approx([expected] * 3, abs=1e-12)

@@ -21,11 +21,12 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
-from hallmark.statistics.bootstrap import Units, intervals
+from hallmark.statistics.bootstrap import intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample, task_sample
-from hallmark.statistics.weighted import WeightedMetrics
+from hallmark.statistics.uncertainty import UNIT, Units
+from hallmark.statistics.weighted import over_repetitions
 
 RIGHT = 0.5
 _RISKS = {"risk": "1 − IoU", "failure": "P(IoU < 0.5)"}
@@ -59,9 +60,9 @@ class RiskCoverage:
     def summary(self, rows: pd.DataFrame) -> dict[str, Interval]:
         """`aurc` (of 1 - IoU), `aurc_failure` (of IoU < 0.5), `auroc` and `ece` of the rows of one task."""
         sample = task_sample(rows)
-        units = Units(sample.n_groups, len(sample.repetitions()), len(rows))
-        evaluate = _over_repetitions(sample, lambda part: _areas_and_error(part, self.bins))
-        found = intervals(evaluate, units, resampling=self.resampling)
+        evaluate = over_repetitions(sample, lambda part: _areas_and_error(part, self.bins))
+        ranges = dict.fromkeys(("aurc", "aurc_failure", "ece"), UNIT)
+        found = intervals(evaluate, Units.of(sample), ranges, resampling=self.resampling)
         return {
             **found,
             "auroc": metric_interval(_classified(rows), "auroc", resampling=self.resampling),
@@ -134,23 +135,6 @@ def _areas_and_error(sample: Sample, bins: int) -> Callable[[Floats], dict[str, 
         with np.errstate(invalid="ignore"):
             error = np.abs(gaps @ weights.T).sum(axis=0) / taken.sum(axis=1)
         return {"aurc": areas[:, 0], "aurc_failure": areas[:, 1], "ece": error}
-
-    return evaluate
-
-
-def _over_repetitions(
-    sample: Sample, build: Callable[[Sample], Callable[[Floats], dict[str, Floats]]]
-) -> WeightedMetrics:
-    """The mean over repetitions of what is computed in each, as `hallmark.statistics.weighted` has it."""
-    evaluates = [build(part) for part in sample.repetitions()]
-
-    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-        weights = np.ones((len(groups), len(evaluates))) if repetitions is None else repetitions
-        values = [one(groups) for one in evaluates]
-        return {
-            name: np.average(np.stack([value[name] for value in values], axis=1), axis=1, weights=weights)
-            for name in values[0]
-        }
 
     return evaluate
 

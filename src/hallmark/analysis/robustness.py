@@ -31,9 +31,10 @@ from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tas
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
-from hallmark.statistics.bootstrap import Units, intervals
+from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import paired_samples
+from hallmark.statistics.uncertainty import Units
 from hallmark.statistics.weighted import weighted_metrics
 
 log = logging.getLogger(__name__)
@@ -143,15 +144,16 @@ def value_and_drop(
         clean, changed: tables of one task with the same labelled rows.
     """
     before, after = paired_samples(clean, changed)
-    units = Units(before.n_groups, len(before.repetitions()), len(before.rows))
     evaluate_before, evaluate_after = (weighted_metrics(sample, metrics) for sample in (before, after))
 
-    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-        old, new = evaluate_before(groups, repetitions), evaluate_after(groups, repetitions)
+    def evaluate(weights: Floats, /) -> dict[str, Floats]:
+        old, new = evaluate_before(weights), evaluate_after(weights)
         drops = {f"drop/{name}": _sign(name) * (old[name] - new[name]) for name in metrics}
         return {**new, **drops}
 
-    found = intervals(evaluate, units, resampling=resampling)
+    ranges = {name: metric_range(name, after) for name in metrics}
+    ranges |= {f"drop/{name}": values.of_differences for name, values in ranges.items()}
+    found = intervals(evaluate, Units.of(before), ranges, resampling=resampling)
     return {name: (found[name], found[f"drop/{name}"]) for name in metrics}
 
 

@@ -1,7 +1,7 @@
 """Methods that learn several tasks at once, side by side: every metric, Δm against single-task models, mean rank."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from hallmark.analysis.tables import check_metrics, classified_tasks, markdown_t
 from hallmark.analysis.task_views import DELTA, RANK, SINGLE, summary, task_figure
 from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, spread
-from hallmark.statistics.bootstrap import Units, intervals
+from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import Sample, paired_samples, task_sample
-from hallmark.statistics.weighted import WeightedMetrics, weighted_metrics
+from hallmark.statistics.uncertainty import Range, Units, WeightedMetrics
+from hallmark.statistics.weighted import weighted_metrics
 
 _BY_ROW = frozenset({"auroc", "auprc"})  # these need the weights of all rows, hence blocks that fit the cache
 
@@ -78,7 +79,7 @@ class TaskTable:
         self.check_jobs(list(predictions))
         methods = self._methods(predictions)
         samples, units = self._aligned(methods)
-        found = intervals(self._evaluate(samples), units, resampling=self.resampling)
+        found = intervals(self._evaluate(samples), units, self._ranges(samples), resampling=self.resampling)
         rows = [self._row(method, methods[method], found) for method in methods]
         return pd.DataFrame(rows)
 
@@ -103,14 +104,24 @@ class TaskTable:
                 pair = f"{self.single[task]} (the first table) and {method} (the second)"
                 raise ValueError(f"{pair}: {error}") from error
             codes = names.get_indexer(pd.Index(own.rows["group"]))
-            samples[method, task] = Sample(own.rows, own.classes, codes, len(names))
-        counts = {self.single[task]: len(samples[SINGLE, task].repetitions()) for task in self.single}
+            samples[method, task] = replace(own, group=codes, n_groups=len(names))
+        counts = {self.single[task]: samples[SINGLE, task].n_models for task in self.single}
         if len(set(counts.values())) > 1:
             found = ", ".join(f"{n} of {job}" for job, n in counts.items())
-            raise ValueError(f"the single-task jobs must have equally many repetitions to be resampled: {found}")
-        n_repetitions = next(iter(counts.values()))
-        n_rows = max(len(sample.rows) for sample in samples.values()) // n_repetitions
-        return samples, Units(len(names), n_repetitions, n_rows if _BY_ROW & set(self.metrics) else len(names))
+            raise ValueError(f"the single-task jobs must have equally many models to be resampled: {found}")
+        units = Units.of(*samples.values())
+        return samples, units if _BY_ROW & set(self.metrics) else units._replace(n_rows=len(names))
+
+    def _ranges(self, samples: Mapping[Key, Sample]) -> dict[str, Range]:
+        """The values that each of the numbers of `_evaluate` can take."""
+        ranges = {
+            _name(method, f"{task}/{metric}"): metric_range(metric, sample)
+            for (method, task), sample in samples.items()
+            for metric in self.metrics
+        }
+        methods = {method for method, _ in samples}
+        ranks = Range(1.0, max(2.0, len(methods)))
+        return ranges | {_name(m, kind): values for m in methods for kind, values in ((DELTA, Range()), (RANK, ranks))}
 
     def _evaluate(self, samples: Mapping[Key, Sample]) -> WeightedMetrics:
         parts = {key: weighted_metrics(sample, self.metrics) for key, sample in samples.items()}
@@ -118,8 +129,8 @@ class TaskTable:
         complete = [method for method in methods if all((method, task) in samples for task in self.single)]
         lower = np.array([metric in LOWER_IS_BETTER for _ in self.single for metric in self.metrics])
 
-        def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-            values = {key: part(groups, repetitions) for key, part in parts.items()}
+        def evaluate(weights: Floats, /) -> dict[str, Floats]:
+            values = {key: part(weights) for key, part in parts.items()}
             found = {
                 _name(method, f"{task}/{metric}"): value
                 for (method, task), of_task in values.items()
@@ -207,7 +218,7 @@ def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, RunSpre
     notes = np.array([str(name).rpartition("@")[2] if of_set else "" for name in rows["id"]], dtype=object)
     runs, names = pd.factorize(notes)
     sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
-    by_run = weighted_metrics(Sample(sample.rows, sample.classes, runs, len(names)), metrics)(np.eye(len(names)))
+    by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
     found = {metric: spread(values) for metric, values in by_run.items()}
     return {
         metric: RunSpread(one.mean, np.nan if one.std is None else one.std, len(names)) for metric, one in found.items()

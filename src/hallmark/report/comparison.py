@@ -155,7 +155,7 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
     first = len(columns) - 4
     some = pairs[0].found
     grounds = f"{plural(some.n_rows, 'prediction')} in {plural(some.n_groups, 'group')}"
-    grounds += f" and {some.n_repetitions} repetitions" if some.n_repetitions > 1 else ""
+    grounds += f", {some.n_models} models each" if some.n_models > 1 else ""
     note = (
         f"Paired on the same {grounds}; intervals by the paired bootstrap, p by a permutation test that swaps whole "
         f"groups {resampling.times}, adjusted by Holm for {plural(len(pairs), 'comparison')}."

@@ -1,20 +1,12 @@
-"""Percentile bootstrap that resamples whole groups (Efron & Tibshirani 1993, chapter 13; Field & Welsh 2007).
+"""Intervals of metrics: bootstrap standard errors with a t quantile, on the scale of the metric (see `uncertainty`).
 
-Rows of one group (a subject, a video, an image) are not independent, so each resample draws G of the G
-groups with replacement and takes all rows of each. The interval holds the middle `confidence_level` of the metric's
-values. It runs a little narrow below some 30 groups, and has zero width where every group scores the same:
-`wilson` is the better choice for a proportion at 0 or 1. One group says nothing about the spread: low and
-high are then nan.
-
-In a table of repeats (a column `repetition` with more than one value) groups and repetitions are drawn
-independently, and a row weighs the product of how often both were drawn: the two-way ("pigeonhole") bootstrap of
-McCullagh (2000, Bernoulli 6) and Owen (2007, arXiv:0712.1111). The interval then holds the luck of the seed or of
-the folds as well as that of the rows. It errs on the wide side where rows scatter within groups and repetitions
-alike, and on the narrow side for the part of T repetitions, which it takes (T - 1) / T of.
+Each resample draws whole groups (a subject, a video, an image), whose rows are not independent, and in a table of
+repeats whole models, since rows of one model share the luck of its training. From four groups on, such an interval
+holds its level where the plain percentile bootstrap is too narrow below some 30; `docs/results/coverage.md` has the
+simulation that chose it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -23,22 +15,23 @@ from numpy.typing import ArrayLike
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.sample import task_sample, value_groups
-from hallmark.statistics.weighted import WeightedMetrics, weighted_mean, weighted_metrics
+from hallmark.statistics.sample import Sample, task_sample, value_groups
+from hallmark.statistics.uncertainty import UNIT, Range, Units, WeightedMetrics, estimates
+from hallmark.statistics.weighted import weighted_mean, weighted_metrics
 
-BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
+_RANGES = {"log_loss": Range(0.0), "brier": Range(0.0, 2.0)}
 
 
 def metric_interval(
     predictions: pd.DataFrame, metric: str, *, resampling: Resampling, clustered: bool = True
 ) -> Interval:
-    """Bootstrap interval of one metric of one task, from its labelled rows.
+    """Interval of one metric of one task, from its labelled rows.
 
     Args:
         predictions: table of one task (see `tables`).
         metric: one of `metric_names`, or `score` (mean of that column). In a resample the macro
             averages run over the classes that occur in it; one where the metric is undefined is left out.
-        resampling: confidence level, number of resamples and their seed; equal ones give equal intervals.
+        resampling: confidence level, number of resamples and their seed; equal seeds give equal intervals.
         clustered: resample whole values of `group`; False resamples rows, which is too narrow where the rows
             of a group are alike.
 
@@ -49,24 +42,19 @@ def metric_interval(
 
 
 def all_intervals(
-    predictions: pd.DataFrame,
-    metrics: Sequence[str],
-    *,
-    resampling: Resampling,
-    clustered: bool = True,
+    predictions: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling, clustered: bool = True
 ) -> dict[str, Interval]:
     """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
     sample = task_sample(predictions, clustered=clustered)
-    evaluate = weighted_metrics(sample, metrics)
-    units = Units(sample.n_groups, len(sample.repetitions()), len(sample.rows))
-    return intervals(evaluate, units, resampling=resampling)
+    ranges = {name: metric_range(name, sample) for name in metrics}
+    return intervals(weighted_metrics(sample, metrics), Units.of(sample), ranges, resampling=resampling)
 
 
 def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, resampling: Resampling) -> Interval:
-    """Bootstrap interval of the mean of any score per row (IoU, correctness, seconds).
+    """Interval of the mean of any score per row (IoU, correctness, seconds).
 
     Args:
-        values: [N] finite numbers.
+        values: [N] finite numbers. Where all are within [0, 1], so is the interval.
         groups: [N] labels of the unit that is resampled; None resamples rows.
         resampling: as in `metric_interval`.
 
@@ -78,66 +66,32 @@ def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, resampl
         raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
     codes, n_groups = value_groups(groups, column.size)
     mean = weighted_mean(column, codes, n_groups)
+    one_model = np.zeros(n_groups, dtype=np.intp)
+    units = Units(n_groups, 1, np.arange(n_groups), one_model, column.size)
 
-    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-        return {"mean": mean(groups)}
+    def evaluate(weights: Floats, /) -> dict[str, Floats]:
+        return {"mean": mean(weights[:, :, 0])}
 
-    return intervals(evaluate, Units(n_groups, 1, column.size), resampling=resampling)["mean"]
-
-
-class Units(NamedTuple):
-    """What there is to resample, and the rows that bound the memory of a block."""
-
-    n_groups: int
-    n_repetitions: int
-    n_rows: int
+    return intervals(evaluate, units, {"mean": range_of(column)}, resampling=resampling)["mean"]
 
 
-def intervals(evaluate: WeightedMetrics, units: Units, *, resampling: Resampling) -> dict[str, Interval]:
-    """Intervals of whatever `evaluate` computes from the weights of groups and repetitions."""
-    estimate = evaluate(np.ones((1, units.n_groups)))
-    level = resampling.confidence_level
-    values = evaluate_blocks(evaluate, resample_weights(units, resampling.n_resamples, resampling.seed))
+def intervals(
+    evaluate: WeightedMetrics, units: Units, ranges: Mapping[str, Range], *, resampling: Resampling
+) -> dict[str, Interval]:
+    """Intervals of whatever `evaluate` computes from weights of cells; `ranges` says what values each can take."""
     return {
-        name: Interval(float(estimate[name][0]), *_percentiles(values[name], level, units.n_groups), level)
-        for name in estimate
+        name: estimate.interval(ranges[name], resampling.confidence_level)
+        for name, estimate in estimates(evaluate, units, resampling).items()
     }
 
 
-def evaluate_blocks(
-    evaluate: Callable[..., dict[str, Floats]], blocks: Iterable[tuple[Floats, ...]]
-) -> dict[str, Floats]:
-    """Values [R] of every metric over blocks of weights."""
-    parts = [evaluate(*weights) for weights in blocks]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+def metric_range(metric: str, sample: Sample) -> Range:
+    """The values that a metric can take; of the column `score`, [0, 1] where all scores are within."""
+    if metric == "score":
+        return range_of(sample.rows["score"].to_numpy(dtype=np.float64))
+    return _RANGES.get(metric, UNIT)
 
 
-def resample_weights(units: Units, n_resamples: int, seed: int) -> Iterator[tuple[Floats, Floats]]:
-    """Blocks ([r, G], [r, T]) of multinomial weights, `n_resamples` rows in all: how often each unit is drawn.
-
-    The two come from streams of their own, so that the draws of groups do not depend on the repetitions.
-    """
-    groups, repetitions = np.random.default_rng(seed), np.random.default_rng([seed, 1])
-    for size in block_sizes(units.n_rows, n_resamples):
-        yield _draw_counts(groups, size, units.n_groups), _draw_counts(repetitions, size, units.n_repetitions)
-
-
-def _draw_counts(rng: np.random.Generator, size: int, n: int) -> Floats:
-    draws = rng.integers(n, size=(size, n), dtype=np.int32)
-    cells = draws + np.arange(size)[:, None] * n
-    counts = np.bincount(cells.ravel(), minlength=size * n)
-    return counts.reshape(size, n).astype(np.float64)
-
-
-def block_sizes(n_rows: int, n_resamples: int) -> list[int]:
-    """Sizes of blocks, `n_resamples` in all, of which each touches about BLOCK weights of rows."""
-    size = max(1, BLOCK // n_rows)
-    return [min(size, n_resamples - start) for start in range(0, n_resamples, size)]
-
-
-def _percentiles(values: Floats, level: float, n_groups: int) -> tuple[float, float]:
-    defined = values[~np.isnan(values)]
-    if n_groups < 2 or defined.size == 0:
-        return float("nan"), float("nan")
-    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+def range_of(values: Floats) -> Range:
+    """[0, 1] where all values are within, else unbounded."""
+    return UNIT if values.size and values.min() >= 0 and values.max() <= 1 else Range()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics.bootstrap import Units, evaluate_blocks, intervals
+from hallmark.statistics.bootstrap import metric_range
 from hallmark.statistics.classification import LOWER_IS_BETTER, Floats
 from hallmark.statistics.delong import delong_test
 from hallmark.statistics.holm import holm
@@ -17,7 +17,8 @@ from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
-from hallmark.statistics.weighted import WeightedMetrics, weighted_metrics
+from hallmark.statistics.uncertainty import MIN_GROUPS, Units, WeightedMetrics, estimates, evaluate_blocks
+from hallmark.statistics.weighted import weighted_metrics
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,12 @@ class PairedDifference:
 
     Attributes:
         metric: the metric's name.
-        difference: second minus first, with its paired clustered bootstrap interval.
-        p_value: two-sided, of the sign-flip permutation test over groups; nan where the metric is undefined.
+        difference: second minus first, with its paired interval.
+        p_value: two-sided; nan where the metric is undefined.
         n_rows: number of rows compared.
         n_groups: number of groups they belong to.
-        n_repetitions: number of repetitions they belong to; 1 but for tables of repeats.
+        n_models: number of models of each system; 1 but for tables of repeats.
+        p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1).
         p_holm: p_value after `adjust`; None before it.
     """
 
@@ -39,19 +41,19 @@ class PairedDifference:
     p_value: float
     n_rows: int
     n_groups: int
-    n_repetitions: int = 1
+    n_models: int = 1
+    p_floor: float = 0.0
     p_holm: float | None = None
 
     @property
     def told_apart(self) -> bool:
-        """Whether p (after Holm if there is one) <= 1 - confidence level and the interval excludes 0.
+        """Whether p (after Holm if there is one) <= 1 - level and the interval excludes 0.
 
         Both are asked for, as they may disagree.
         """
-        significant = (
-            self.p_value if self.p_holm is None else self.p_holm
-        ) <= 1 - self.difference.confidence_level + TOLERANCE
-        return significant and (self.difference.low > 0 or self.difference.high < 0)
+        p = self.p_value if self.p_holm is None else self.p_holm
+        excluded = self.difference.low > 0 or self.difference.high < 0
+        return p <= 1 - self.difference.confidence_level + TOLERANCE and excluded
 
     @property
     def verdict(self) -> str:
@@ -63,11 +65,17 @@ class PairedDifference:
         else:
             finding = f"cannot be told apart at the {level} level"
         grounds = f"{self.n_rows} rows in {self.n_groups} groups"
-        if self.n_repetitions > 1:
-            grounds += f" and {self.n_repetitions} repetitions"
-        if 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE:
+        if self.n_models > 1:
+            grounds += f", {self.n_models} models each"
+        if self._too_few_groups:
             grounds += ", too few groups for any difference to show"
         return f"{finding}: {self.metric} {self._change()}, p = {self._p()} ({grounds})"
+
+    @property
+    def _too_few_groups(self) -> bool:
+        if self.n_models > 1:
+            return self.n_groups < MIN_GROUPS
+        return 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE
 
     def _change(self) -> str:
         in_points = self.metric not in ("log_loss", "brier")
@@ -88,34 +96,41 @@ class PairedDifference:
 def paired_difference(
     first: pd.DataFrame, second: pd.DataFrame, metric: str, *, resampling: Resampling
 ) -> PairedDifference:
-    """Compare two prediction tables of one task, row by row, in units of groups.
+    """Compare two prediction tables of one task, row by row, in units of groups and, in tables of repeats, of models.
 
-    The interval is the percentile bootstrap of the difference, both systems on the same resampled groups. The
-    test swaps the two systems' predictions of whole groups by fair coins, as `permutation` explains.
+    The interval is that of the difference, both systems on the same resampled groups and models (see `uncertainty`).
 
-    In tables of repeats the metric is the mean over repetitions, the interval resamples groups and repetitions
-    (see `bootstrap`), and the test swaps all repetitions of a group at once: its p speaks of the models that were
-    trained, whereas the interval also holds the luck of training others.
+    The p of one run against another is that of the test that swaps the two systems' predictions of whole groups by fair
+    coins, as `permutation` explains: it speaks of these two models. In tables of repeats the p is that of the t test
+    with the standard error of the interval, which holds the luck of training too, and speaks of the two settings; as
+    its standard error comes from m resamples, it is taken to be at least 1 / (m + 1).
 
     Args:
         first, second: tables with the same labelled rows in any order, matched by (id, task).
-        metric, resampling: as in `metric_interval`; there are as many permutations as resamples.
+        metric, resampling: as in `metric_interval`; `n_resamples` also is the number of permutations.
 
     Raises:
         ValueError: what `paired_samples` or `metric_interval` refuses.
     """
     samples = paired_samples(first, second)
-    units = Units(samples[0].n_groups, len(samples[0].repetitions()), len(samples[0].rows))
+    units = Units.of(samples[0])
     evaluate_first, evaluate_second = (weighted_metrics(sample, [metric]) for sample in samples)
 
-    def difference(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-        return {metric: evaluate_second(groups, repetitions)[metric] - evaluate_first(groups, repetitions)[metric]}
+    def difference(weights: Floats, /) -> dict[str, Floats]:
+        return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
 
-    interval = intervals(difference, units, resampling=resampling)[metric]
-    evaluate_both = weighted_metrics(_stacked(*samples), [metric])
-    null = _swapped_differences(evaluate_both, metric, samples[0], resampling.n_resamples, resampling.seed)
-    p_value = permutation_p(interval.estimate, null)
-    return PairedDifference(metric, interval, p_value, units.n_rows, units.n_groups, units.n_repetitions)
+    estimate = estimates(difference, units, resampling)[metric]
+    values = metric_range(metric, _stacked(*samples)).of_differences
+    floor = 1 / (resampling.n_resamples + 1)
+    if units.n_models == 1:
+        null = _swapped_differences(weighted_metrics(_stacked(*samples), [metric]), metric, samples[0], resampling)
+        p_value = permutation_p(estimate.value, null)
+    else:
+        p_value = max(estimate.p_value(), floor)  # of nan, nan
+    return PairedDifference(
+        metric, estimate.interval(values, resampling.confidence_level), p_value, units.n_rows, units.n_groups,
+        n_models=units.n_models, p_floor=floor,
+    )  # fmt: skip
 
 
 def adjust(found: Sequence[PairedDifference]) -> list[PairedDifference]:
@@ -151,15 +166,15 @@ def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, flo
 def _stacked(first: Sample, second: Sample) -> Sample:
     """Both systems in one sample of 2 G groups, so that weights choose whose predictions of a group count."""
     group = np.concatenate([first.group, second.group + first.n_groups])
-    return Sample(pd.concat([first.rows, second.rows]), first.classes, group, 2 * first.n_groups)
+    model = np.concatenate([first.model, second.model])
+    rows = pd.concat([first.rows, second.rows])
+    return replace(first, rows=rows, group=group, n_groups=2 * first.n_groups, model=model)
 
 
-def _swapped_differences(
-    evaluate: WeightedMetrics, metric: str, sample: Sample, permutations: int, seed: int
-) -> Floats:
+def _swapped_differences(evaluate: WeightedMetrics, metric: str, sample: Sample, resampling: Resampling) -> Floats:
     def difference(swap: Floats) -> dict[str, Floats]:
-        swapped_first = evaluate(np.hstack([1 - swap, swap]))[metric]
-        return {metric: evaluate(np.hstack([swap, 1 - swap]))[metric] - swapped_first}
+        swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
+        return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
 
-    coins = fair_coins(sample.n_groups, 2 * len(sample.rows), permutations, seed)
-    return evaluate_blocks(difference, ((swap,) for swap in coins))[metric]
+    coins = fair_coins(sample.n_groups, 2 * len(sample.rows), resampling.n_resamples, resampling.seed)
+    return evaluate_blocks(difference, coins)[metric]

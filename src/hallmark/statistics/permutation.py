@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hallmark.statistics.bootstrap import block_sizes
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.sample import value_groups
+from hallmark.statistics.uncertainty import block_sizes
 
 TOLERANCE = 1e-12  # differences closer than rounding are ties, and ties count against the observed difference
 

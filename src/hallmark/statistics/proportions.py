@@ -2,16 +2,17 @@
 
 import math
 
-from scipy.stats import binomtest
+from scipy.stats import norm
 
 from hallmark.statistics.interval import Interval, check_confidence_level
 
 
-def wilson(successes: int, n: int, confidence_level: float) -> Interval:
+def wilson(successes: float, n: int, confidence_level: float) -> Interval:
     """Wilson score interval of a proportion (Wilson 1927, without continuity correction).
 
-    The rows must be independent; for grouped rows use the clustered bootstrap. Unlike that one it keeps a
-    width where every row is a success or none is. `n = 0` gives estimate nan and the interval [0, 1].
+    The trials must be independent. Unlike a standard error it keeps a width where every trial is a success or none is.
+    `successes` need not be a whole number: a score between 0 and 1 of each trial counts for its part. `n = 0` gives
+    estimate nan and the interval [0, 1].
 
     Raises:
         ValueError: `successes` is not within 0..n, or `confidence_level` not within (0, 1).
@@ -21,5 +22,9 @@ def wilson(successes: int, n: int, confidence_level: float) -> Interval:
         raise ValueError(f"successes={successes} is not between 0 and n={n}")
     if n == 0:
         return Interval(math.nan, 0.0, 1.0, confidence_level)
-    bounds = binomtest(int(successes), int(n)).proportion_ci(confidence_level, method="wilson")
-    return Interval(successes / n, float(bounds.low), float(bounds.high), confidence_level)
+    share, z2 = successes / n, float(norm.ppf((1 + confidence_level) / 2)) ** 2
+    center = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    low = 0.0 if successes == 0 else center - half
+    high = 1.0 if successes == n else center + half
+    return Interval(share, low, high, confidence_level)

@@ -1,10 +1,11 @@
 """The rows that a statistic is computed from, and the units that it resamples.
 
-The unit is the group. A table of repeats has a column `repetition` (int) besides: which whole pass over the data
-a row belongs to. Groups then recur in every repetition, and each repetition has a luck of its own.
+The unit is the group. A table of repeats has two columns besides: `repetition` (int), which whole pass over the data a
+row belongs to, and `member` (int), which trained model predicted it: a seed, a fold, or a fold of a repetition. Where
+`member` is missing, each repetition is a model. Groups recur in every repetition, and each model has a luck of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -16,22 +17,24 @@ from hallmark.statistics.classification import Integers
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Labelled rows of one task, and the group 0 .. n_groups - 1 of each."""
+    """Labelled rows of one task, and of each the group 0 .. n_groups - 1 and the model 0 .. n_models - 1."""
 
     rows: pd.DataFrame
     classes: list[str] | None
     group: Integers
     n_groups: int
+    model: Integers
+    n_models: int
 
     def repetitions(self) -> list["Sample"]:
-        """One sample a repetition in ascending order, all with the groups of the whole; itself where there is one.
+        """One sample a repetition in ascending order, all with the codes of the whole table; itself where there is one.
 
         Raises:
             ValueError: a row of a table of repeats has no repetition.
         """
         parts = [
-            Sample(self.rows[member], self.classes, self.group[member], self.n_groups)
-            for member in tables.repetition_masks(self.rows)
+            replace(self, rows=self.rows[mask], group=self.group[mask], model=self.model[mask])
+            for mask in tables.repetition_masks(self.rows)
         ]
         return [self] if len(parts) == 1 else parts
 
@@ -53,7 +56,18 @@ def task_sample(predictions: pd.DataFrame, *, clustered: bool = True) -> Sample:
         group, n_groups = group_codes(rows["group"])
     else:
         group, n_groups = np.arange(len(rows)), len(rows)
-    return Sample(rows, tables.class_order(predictions, task), group, n_groups)
+    return Sample(rows, tables.class_order(predictions, task), group, n_groups, *model_codes(rows))
+
+
+def model_codes(rows: pd.DataFrame) -> tuple[Integers, int]:
+    """Models as codes 0 .. M - 1 [N], and M; one where the table is not of repeats. ValueError where a row has none."""
+    column = next((name for name in ("member", "repetition") if name in rows), None)
+    if column is None:
+        return np.zeros(len(rows), dtype=np.intp), 1
+    codes, names = pd.factorize(rows[column], sort=True)
+    if (codes < 0).any():
+        raise ValueError(f"{(codes < 0).sum()} of {len(codes)} rows have no {column}: give each an integer")
+    return codes, len(names)
 
 
 def group_codes(groups: pd.Series) -> tuple[Integers, int]:
@@ -96,10 +110,11 @@ def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, S
             f"only in the first, {only_second} of {len(others)} only in the second"
         )
     others = others.loc[rows.index]
-    for column in ("target", "group", "repetition"):
+    for column in ("target", "group", "repetition", "member"):
         _check_equal(rows, others, column)
     group, n_groups = group_codes(rows["group"])
-    return Sample(rows, classes, group, n_groups), Sample(others, classes, group, n_groups)
+    first_sample = Sample(rows, classes, group, n_groups, *model_codes(rows))
+    return first_sample, replace(first_sample, rows=others)
 
 
 def _check_equal(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> None:

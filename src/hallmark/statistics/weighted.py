@@ -1,13 +1,13 @@
-"""Metrics of one task as functions of group weights, the common core of bootstrap and permutation.
+"""Metrics of one task as functions of weights, the common core of bootstrap and permutation.
 
-R resamples, G groups, T repetitions, N rows, C classes. A resample is a row of weights [R, G]: how often each
-group is taken. Metrics that depend on sums over rows need one product of weights [R, G] and sums [G, K]; only
-AUROC and AUPRC go back to the rows. In a table of repeats a metric is the mean over repetitions of the metric in
-each, and a resample has a row of weights [R, T] besides: how often each repetition is taken.
+R resamples, G groups, M models, N rows, C classes. A cell holds the rows of one group by one model, and a resample is
+a weight for each cell [R, G, M]: how often its rows are taken. Metrics that depend on sums over rows need one product
+of weights and sums; only AUROC and AUPRC go back to the rows. In a table of repeats a metric is the mean over
+repetitions of the metric in each, and a repetition counts by the mean weight of its cells.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,23 +28,17 @@ from hallmark.statistics.classification import (
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample
 from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, by_target, overall_iou
+from hallmark.statistics.uncertainty import WeightedMetrics
 
 GroupMetrics = Callable[[Floats], dict[str, Floats]]
 """Weights [R, G] in, one value per resample [R] out for each metric's name."""
 
 
-class WeightedMetrics(Protocol):
-    """`GroupMetrics` that also take weights of repetitions [R, T]; left out, every repetition counts once."""
-
-    def __call__(self, groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]: ...
-
-
 def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
-    """The function that evaluates `metrics` on weighted groups; weights of 1 give the plain metric.
+    """The function that evaluates `metrics` on weighted cells; weights of 1 give the plain metric.
 
-    A row of group g in repetition t weighs w_g * v_t. The value is nan where a repetition of some weight has none.
-
-    `metrics` are those of `metric_names`, or `score` (mean of that column).
+    The value is nan where a repetition of some weight has none. `metrics` are those of `metric_names`, or `score` (mean
+    of that column).
 
     Raises:
         ValueError: a metric that the task does not have, or columns that do not fit the task's classes.
@@ -53,14 +47,25 @@ def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ValueError(f"metric {', '.join(unknown) or '(none)'}: this task has {', '.join(known)}")
-    parts = [_one_repetition(part, metrics) for part in sample.repetitions()]
-    if len(parts) == 1:
-        return lambda groups, repetitions=None: parts[0](groups)
+    return over_repetitions(sample, lambda part: _one_repetition(part, metrics))
 
-    def evaluate(groups: Floats, repetitions: Floats | None = None, /) -> dict[str, Floats]:
-        values = [part(groups) for part in parts]
-        weights = np.ones((len(groups), len(parts))) if repetitions is None else repetitions
-        return {name: _mean_of(np.stack([value[name] for value in values], axis=1), weights) for name in metrics}
+
+def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) -> WeightedMetrics:
+    """The mean over repetitions of what `build` makes of the rows of each, whose `group` are the cells."""
+    if sample.n_models == 1:
+        plain = build(sample)
+        return lambda weights, /: plain(weights[:, :, 0])
+    parts = []
+    for part in sample.repetitions():
+        cells, codes = np.unique(part.group * part.n_models + part.model, return_inverse=True)
+        groups, models = np.divmod(cells, part.n_models)
+        parts.append((build(replace(part, group=codes, n_groups=len(cells))), groups, models))
+
+    def evaluate(weights: Floats, /) -> dict[str, Floats]:
+        of_cells = [weights[:, groups, models] for _, groups, models in parts]
+        values = [function(cells) for (function, _, _), cells in zip(parts, of_cells, strict=True)]
+        shares = np.stack([cells.mean(axis=1) for cells in of_cells], axis=1)
+        return {name: _mean_of(np.stack([value[name] for value in values], axis=1), shares) for name in values[0]}
 
     return evaluate
 

@@ -1,0 +1,239 @@
+"""How uncertain a number of a predictions table is: standard error and degrees of freedom from resamples.
+
+Rows depend on each other in two ways: rows of one group (a subject, a video, an image) are alike, and rows that one
+trained model predicted share the luck of its training. A *cell* holds the rows of one group by one model.
+
+One model: G of the G groups are drawn with replacement (Field & Welsh 2007). The standard error is the standard
+deviation of the resampled values times sqrt(G / (G - 1)), which makes it unbiased for a mean, with G - 1 degrees of
+freedom.
+
+Several models (a set of repeats): variances of three bootstraps, of groups, of models and of cells, each drawn for
+itself, are joined as V = V_groups + V_models - V_cells, at least the larger of the first two (two-way clustering:
+Cameron, Gelbach & Miller 2011, Journal of Business & Economic Statistics 29, equation 2.11). It needs no balanced
+design: seeds cross groups with models, folds nest groups in models, and repetitions of folds do both. The degrees of
+freedom are Satterthwaite's (1946), V^2 / (V_groups^2 / (G - 1) + V_models^2 / (M - 1)), times d / (d + 2) with d the
+smaller of G - 1 and M - 1, and at least d: from a handful of models the plain ones reject too often.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from scipy.stats import t as student
+
+from hallmark.statistics.classification import Floats, Integers
+from hallmark.statistics.interval import Interval
+from hallmark.statistics.proportions import wilson
+from hallmark.statistics.resampling import Resampling
+from hallmark.statistics.sample import Sample
+
+MIN_GROUPS = 4  # fewer say too little about their spread for an interval
+
+BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
+
+_TINY = 1e-12  # a standard error below is rounding
+
+
+class WeightedMetrics(Protocol):
+    """Weights [R, G, M] of the cells of each group and model in, one value a resample [R] out for each name."""
+
+    def __call__(self, weights: Floats, /) -> dict[str, Floats]: ...
+
+
+class Units(NamedTuple):
+    """What there is to resample.
+
+    Attributes:
+        n_groups, n_models: G and M.
+        cell_group, cell_model: [C], the group and the model of each cell that has rows.
+        n_rows: rows that a resample touches, which bounds the memory of a block.
+    """
+
+    n_groups: int
+    n_models: int
+    cell_group: Integers
+    cell_model: Integers
+    n_rows: int
+
+    @classmethod
+    def of(cls, *samples: Sample) -> "Units":
+        """Those of samples that share their codes of groups and models."""
+        first = samples[0]
+        pairs = np.concatenate([sample.group * first.n_models + sample.model for sample in samples])
+        cells = np.unique(pairs)
+        return cls(first.n_groups, first.n_models, *np.divmod(cells, first.n_models), max(len(s.rows) for s in samples))
+
+
+class Range(NamedTuple):
+    """The values that a number can take, and whether it is a difference, whose interval is symmetric."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    is_difference: bool = False
+
+    @property
+    def of_differences(self) -> "Range":
+        """The range of differences between two numbers of this one."""
+        return Range(self.low - self.high, self.high - self.low, is_difference=True)
+
+
+UNIT = Range(0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its uncertainty.
+
+    Attributes:
+        value: on the data as they are; nan where undefined.
+        standard_error: nan where the data say nothing about it.
+        df: degrees of freedom of the standard error.
+        n_groups: G.
+    """
+
+    value: float
+    standard_error: float
+    df: float
+    n_groups: int
+
+    def interval(self, values: Range, confidence_level: float) -> Interval:
+        """Two-sided t interval.
+
+        Between two bounds it is computed on the logit scale, above one bound on the log scale, and for a difference on
+        the scale of the number, cut off at the bounds. A standard error of 0 says that all groups are alike, not that
+        the next one will be: the interval then is Wilson's for as many independent trials as there are groups (of a
+        difference, the part of the range that this leaves around it), and undefined where the range is unbounded. It
+        is undefined too below `MIN_GROUPS` groups.
+        """
+        if math.isnan(self.value) or math.isnan(self.standard_error):
+            return Interval(self.value, math.nan, math.nan, confidence_level)
+        width = values.high - values.low
+        at_edge = not values.is_difference and self.value in (values.low, values.high)
+        if self.standard_error <= _TINY or at_edge:
+            low, high = self._bound_by_groups(values, confidence_level)
+            return Interval(self.value, low, high, confidence_level)
+        half = float(student.ppf((1 + confidence_level) / 2, self.df)) * self.standard_error
+        if values.is_difference or math.isinf(values.low):
+            low, high = self.value - half, self.value + half
+        elif math.isinf(values.high):
+            above = self.value - values.low
+            low, high = (values.low + above * math.exp(sign * half / above) for sign in (-1, 1))
+        else:
+            share = (self.value - values.low) / width
+            logit, steps = math.log(share / (1 - share)), half / width / (share * (1 - share))
+            low, high = (values.low + width * _expit(logit + sign * steps) for sign in (-1, 1))
+        return Interval(self.value, max(low, values.low), min(high, values.high), confidence_level)
+
+    def _bound_by_groups(self, values: Range, confidence_level: float) -> tuple[float, float]:
+        width = values.high - values.low
+        if math.isinf(width):
+            return math.nan, math.nan
+        if values.is_difference:
+            half = wilson(0, self.n_groups, confidence_level).high * width / 2
+            return max(self.value - half, values.low), min(self.value + half, values.high)
+        share = (self.value - values.low) / width
+        bounds = wilson(share * self.n_groups, self.n_groups, confidence_level)
+        return values.low + width * bounds.low, values.low + width * bounds.high
+
+    def p_value(self) -> float:
+        """Two-sided p of the hypothesis that the number is 0, by the t distribution; nan where undefined.
+
+        Without a standard error it is 1 for 0, and else that of as many fair coins as groups that all agree.
+        """
+        if math.isnan(self.value) or math.isnan(self.standard_error):
+            return math.nan
+        if self.standard_error <= _TINY:
+            return 1.0 if abs(self.value) <= _TINY else 2.0 ** (1 - self.n_groups)
+        return float(2 * student.sf(abs(self.value) / self.standard_error, self.df))
+
+
+def estimates(evaluate: WeightedMetrics, units: Units, resampling: Resampling) -> dict[str, Estimate]:
+    """Estimates of whatever `evaluate` computes from weights of cells; without standard errors below `MIN_GROUPS`.
+
+    A resample in which a number is undefined is left out.
+    """
+    plain = evaluate(np.ones((1, units.n_groups, units.n_models)))
+    if units.n_groups < MIN_GROUPS:
+        return {name: Estimate(float(value[0]), math.nan, math.nan, units.n_groups) for name, value in plain.items()}
+    groups = _variances(evaluate, _group_weights(units, resampling), units.n_groups)
+    if units.n_models == 1:
+        joined = {name: (variance, units.n_groups - 1.0) for name, variance in groups.items()}
+    else:
+        models = _variances(evaluate, _model_weights(units, resampling), units.n_models)
+        n_cells = len(units.cell_group)
+        if n_cells == units.n_groups:  # each group has one model: resampling cells is resampling groups
+            cells: Mapping[str, float] = groups
+        else:
+            cells = _variances(evaluate, _cell_weights(units, resampling), n_cells)
+        joined = {name: _two_way(groups[name], models[name], cells[name], units) for name in plain}
+    return {
+        name: Estimate(float(plain[name][0]), math.sqrt(variance), df, units.n_groups)
+        for name, (variance, df) in joined.items()
+    }
+
+
+def _two_way(groups: float, models: float, cells: float, units: Units) -> tuple[float, float]:
+    """Variance and degrees of freedom of a set of repeats; all nan where one of the variances is."""
+    g, m = units.n_groups - 1, units.n_models - 1
+    if models == 0:  # the models agree in everything that is measured, as one
+        return groups, float(g)
+    variance = max(groups + models - cells, groups, models)
+    fewest = min(g, m)
+    satterthwaite = variance**2 / (groups**2 / g + models**2 / m)
+    return variance, max(float(fewest), satterthwaite * fewest / (fewest + 2))
+
+
+def _variances(evaluate: WeightedMetrics, blocks: Iterator[Floats], n_units: int) -> dict[str, float]:
+    """Variance of each number over resamples of `n_units` units, times n / (n - 1)."""
+    values = evaluate_blocks(evaluate, blocks)
+    return {name: _variance(value[~np.isnan(value)]) * n_units / (n_units - 1) for name, value in values.items()}
+
+
+def _variance(values: Floats) -> float:
+    if values.size < 2:
+        return math.nan
+    variance = float(values.var(ddof=1))
+    return 0.0 if variance <= _TINY**2 else variance
+
+
+def evaluate_blocks(evaluate: WeightedMetrics, blocks: Iterator[Floats]) -> dict[str, Floats]:
+    """Values [R] of every number over blocks of weights."""
+    parts = [evaluate(weights) for weights in blocks]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _group_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:
+    for counts in _counts(units, units.n_groups, resampling, stream=0):
+        yield np.broadcast_to(counts[:, :, None], (len(counts), units.n_groups, units.n_models))
+
+
+def _model_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:
+    for counts in _counts(units, units.n_models, resampling, stream=1):
+        yield np.broadcast_to(counts[:, None, :], (len(counts), units.n_groups, units.n_models))
+
+
+def _cell_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:
+    for counts in _counts(units, len(units.cell_group), resampling, stream=2):
+        weights = np.zeros((len(counts), units.n_groups, units.n_models))
+        weights[:, units.cell_group, units.cell_model] = counts
+        yield weights
+
+
+def _counts(units: Units, n: int, resampling: Resampling, *, stream: int) -> Iterator[Floats]:
+    """Blocks [r, n] of how often each of n units is drawn, in n draws with replacement, from a stream of their own."""
+    rng = np.random.default_rng([resampling.seed, stream])
+    for size in block_sizes(max(units.n_rows, units.n_groups * units.n_models), resampling.n_resamples):
+        draws = rng.integers(n, size=(size, n), dtype=np.int32) + np.arange(size)[:, None] * n
+        yield np.bincount(draws.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+
+
+def block_sizes(n_weights: int, n_resamples: int) -> list[int]:
+    """Sizes of blocks, `n_resamples` in all, of which each touches about BLOCK weights."""
+    size = max(1, BLOCK // n_weights)
+    return [min(size, n_resamples - start) for start in range(0, n_resamples, size)]
+
+
+def _expit(x: float) -> float:
+    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
