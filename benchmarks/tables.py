@@ -14,6 +14,9 @@ TITLES = {
     "weighted_f1": "weighted F1",
     "auroc": "AUROC",
     "auprc": "AUPRC",
+    "miou": "mIoU",
+    "target_miou": "mIoU with a target",
+    "no_target_accuracy": "no target: answered so",
 }
 METRICS = ("accuracy", "macro_f1", "weighted_f1")
 COMPARED = ("accuracy", "macro_f1")

@@ -1,4 +1,3 @@
-import numpy as np
 import pytest
 from tests.analysis.segmented import overlaps
 
@@ -8,27 +7,33 @@ from hallmark.statistics import Resampling
 
 SETTINGS = Resampling(0.9, 60, 3)
 # IoU 0.5, 1, 0, 0.25 of two images, and a job that is right on the second image.
-PLAIN, BETTER = [(1, 2), (4, 4), (0, 3), (1, 4)], [(1, 2), (4, 4), (3, 3), (4, 4)]
+PLAIN, BETTER = [(1, 2), (4, 4), (0, 3), (1, 4)], [(1, 2), (4, 4), (0, 0), (4, 4)]
+TARGETS = [2, 4, 0, 4]  # the third has none
 IMAGES = ["a", "a", "b", "b"]
 
 
 @pytest.fixture
 def jobs():
     return {
-        "one_shot": overlaps({"main": PLAIN, "oracle": BETTER}, groups=IMAGES),
-        "loop": overlaps({"main": BETTER, "one_shot": PLAIN}, groups=IMAGES, info_calls=2, info_iterations=1),
-        "same": overlaps({"main": PLAIN}, groups=IMAGES),
+        "one_shot": overlaps({"main": PLAIN, "oracle": BETTER}, groups=IMAGES, target_area=TARGETS),
+        "loop": overlaps(
+            {"main": BETTER, "one_shot": PLAIN}, groups=IMAGES, target_area=TARGETS, info_calls=2, info_iterations=1
+        ),
+        "same": overlaps({"main": PLAIN}, groups=IMAGES, target_area=TARGETS),
     }
 
 
 def test_answers_stand_beside_each_other_and_against_the_baseline(jobs):
     table = MaskTable("one_shot", statistics=SETTINGS).table(jobs).set_index("job")
     assert table["miou"].tolist() == pytest.approx([1.75 / 4, 3.5 / 4, 1.75 / 4])
-    assert table["oiou"].tolist() == pytest.approx([6 / 13, 12 / 13, 6 / 13])
+    assert table["oiou"].tolist() == pytest.approx([6 / 13, 9 / 10, 6 / 13])
+    assert table["target_miou"].tolist() == pytest.approx([1.75 / 3, 2.5 / 3, 1.75 / 3])
+    assert table["no_target_accuracy"].tolist() == [0, 1, 0]
     assert table.loc[["loop", "same"], "difference"].tolist() == pytest.approx([1.75 / 4, 0])
-    assert np.isnan(table.loc["one_shot", "difference"])
-    assert table.loc["loop", ["calls", "iterations", "n", "n_groups"]].tolist() == [2, 1, 4, 2]
-    assert (table["p_holm"].dropna() == 1).all()  # of two images no difference shows
+    assert table.loc[["loop", "same"], "target_difference"].tolist() == pytest.approx([0.75 / 3, 0])
+    assert table.loc["one_shot", ["difference", "target_difference", "target_difference_p_holm"]].isna().all()
+    assert table.loc["loop", ["calls", "iterations", "n", "n_no_target", "n_groups"]].tolist() == [2, 1, 4, 1, 2]
+    assert (table["difference_p_holm"].dropna() == 1).all()  # of two images no difference shows
 
 
 def test_readers_get_text_and_a_figure(jobs, tmp_path):
@@ -36,7 +41,9 @@ def test_readers_get_text_and_a_figure(jobs, tmp_path):
     table = analysis.timed(analysis.table(jobs), {"one_shot": 3.0, "loop": 5.0, "same": 4.0})
     lines = analysis.markdown(table).splitlines()
     assert lines[0].startswith("Split `val`; value [90 % interval].")
-    assert lines[2] == "| job | mIoU | oIoU | P@0.5 | mIoU − one_shot | p (Holm) | calls | seconds |"
+    assert lines[2] == (
+        "| job | mIoU | mIoU − one_shot | p (Holm) | target mIoU | no target accuracy | calls | seconds |"
+    )
     assert lines[5].startswith("| loop | 0.875 [") and "+0.438 [" in lines[5] and lines[5].endswith("| 2.00 | 5 |")
     figure = analysis.figure(table)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one_shot", "loop", "same"]

@@ -12,7 +12,7 @@ def table():
     pairs = {"one_shot": [(0, 4), (2, 4), (0, 5), (0, 0)], "main": [(4, 4), (2, 4), (1, 5), (0, 2)]}
     masks = overlaps(
         pairs, groups=["a", "a", "b", "c"], slice_size=["small", "small", "large", "no target"],
-        slice_kind=["x", "y", "x", "y"], slices={"slice_size": SIZES},
+        slice_kind=["x", "y", "x", "y"], target_area=[4, 4, 5, 0], slices={"slice_size": SIZES},
     )  # fmt: skip
     return SizeBuckets(["size"], statistics=Resampling(0.9, 100, 0)).table(masks)
 
@@ -22,6 +22,10 @@ def test_values_by_hand(table):
     assert found.index.tolist() == ["all", *SIZES]
     assert found["n"].tolist() == [4, 1, 2, 0, 1]
     assert found["n_groups"].tolist() == [3, 1, 1, 0, 1]
+    assert found["n_no_target"].tolist() == [1, 1, 0, 0, 0]
+    assert found.loc["all", ["miou", "target_miou", "no_target_accuracy"]].tolist() == pytest.approx(
+        [0.425, 1.7 / 3, 0]
+    )
     assert found.loc["small", ["miou", "oiou", "p@0.5", "p@0.6"]].tolist() == pytest.approx([0.75, 6 / 8, 1.0, 0.5])
     assert found.loc["large", ["miou", "oiou", "p@0.5"]].tolist() == pytest.approx([0.2, 0.2, 0])
     assert found.loc["no target", "miou"] == 0
@@ -32,7 +36,7 @@ def test_values_by_hand(table):
 
 def test_an_empty_category_has_no_values_and_one_image_no_interval(table):
     empty = table[table["category"] == "medium"]
-    assert empty.drop(columns=["task", "slice", "category", "n", "n_groups"]).isna().all(axis=None)
+    assert empty.drop(columns=["task", "slice", "category", "n", "n_no_target", "n_groups"]).isna().all(axis=None)
     assert table[table["category"] == "small"]["miou_low"].isna().all()
     overall = table[table["category"] == "all"].iloc[0]
     assert overall["miou_low"] <= overall["miou"] <= overall["miou_high"]

@@ -43,12 +43,11 @@ def test_no_preset_gives_a_model_what_only_the_generator_of_its_data_knows(compo
 
 
 @pytest.mark.parametrize("name", options("experiment"))
-def test_a_preset_opens_with_its_command_and_what_to_expect(name):
+def test_a_preset_opens_with_its_command(name):
     text = (CONF / "experiment" / f"{name}.yaml").read_text()
     header = text.partition("defaults:")[0]
     commands = ("train.py", "train.py -m", "evaluate.py")
     assert any(f"# python {command} experiment={name}" in header for command in commands)
-    assert "Expect: " in header
 
 
 @pytest.mark.usefixtures("blank_figures")

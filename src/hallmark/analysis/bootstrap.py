@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hallmark.analysis.figures import INK, MUTED, house_style, interval_dots, new_figure, readable
-from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, ends, task_name
+from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, counts, ends, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import interval_texts, show
 from hallmark.runs.metrics import MAIN
@@ -44,7 +44,8 @@ class Bootstrap:
         state.save_table("bootstrap", table)
         state.save_figure("bootstrap", bootstrap_figure(table))
         first = table.iloc[0]
-        show(f"{state.split}: {first['n']} expressions of {first['n_groups']} images", summary(table))
+        rows = f"{first['n']} expressions of {first['n_groups']} images, {first['n_no_target']} without a target"
+        show(f"{state.split}: {rows}", summary(table))
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row a task and metric, then one a difference and metric: `value` is that of `task`, less that of `minus`.
@@ -58,8 +59,9 @@ class Bootstrap:
         records = []
         for task, rows in tasks.items():
             found = all_intervals(rows, SEGMENTATION_METRICS, resampling=self.resampling)
-            about = {"n": len(rows), "n_groups": rows["group"].nunique()}
-            records += [{**_keys(task, None, name), **ends("value", one), **about} for name, one in found.items()]
+            records += [
+                {**_keys(task, None, name), **ends("value", one), **counts(rows)} for name, one in found.items()
+            ]  # fmt: skip
         for task, minus in _DIFFERENCES:
             if task in tasks and minus in tasks:
                 records += self._differences(tasks[task], tasks[minus], task, minus)
@@ -73,8 +75,7 @@ class Bootstrap:
             paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
         ])  # fmt: skip
         return [
-            {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task), "n": one.n_rows,
-             "n_groups": one.n_groups}
+            {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task), **counts(rows)}
             for one in found
         ]  # fmt: skip
 

@@ -8,22 +8,22 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
-from hallmark.analysis.segmented import answers, ends, scores
+from hallmark.analysis.segmented import answers, counts, ends, scores
 from hallmark.analysis.tables import interval_texts, markdown_table
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import SEGMENTATION_METRICS, Resampling, adjust, paired_difference
+from hallmark.statistics import SEGMENTATION_METRICS, PairedDifference, Resampling, adjust, paired_difference
 
 _GAIN = "difference"
-_SHOWN = ("miou", "oiou", "p@0.5")
+_COMPARED = {"miou": _GAIN, "target_miou": f"target_{_GAIN}"}
 
 
 class MaskTable:
     """Compare jobs by the masks that they answered with.
 
     Args:
-        baseline: the job that all others are compared with on the same expressions; by mean IoU, paired, the p-values
-            adjusted by Holm over the jobs.
+        baseline: the job that all others are compared with on the same expressions; by mean IoU of all and of those
+            with a target, paired, the p-values adjusted by Holm over jobs and both.
         statistics: confidence level, resamples and seed of the intervals and tests.
         split: whose predictions are compared; those of the test split only where its seal was opened for them.
     """
@@ -38,36 +38,40 @@ class MaskTable:
         require(self.baseline in names, "baseline", self.baseline, f"one of the jobs {', '.join(names)}")
 
     def table(self, predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-        """One row a job: every metric of its answers, what it differs by from the baseline in mean IoU, calls of the
-        rewriter and rewritings ranked an expression.
+        """One row a job: every metric of its answers, what it differs by from the baseline, calls of the rewriter and
+        rewritings ranked an expression.
 
         Raises:
             ValueError: a job has no masks, or other expressions than the baseline.
         """
         self.check_jobs(list(predictions))
         main = {name: answers(table, name)[MAIN] for name, table in predictions.items()}
-        others = [name for name in main if name != self.baseline]
+        compared = [(name, metric) for name in main if name != self.baseline for metric in _COMPARED]
         found = adjust([
-            paired_difference(main[self.baseline], main[name], "miou", resampling=self.resampling) for name in others
+            paired_difference(main[self.baseline], main[name], metric, resampling=self.resampling)
+            for name, metric in compared
         ])  # fmt: skip
-        gains = dict(zip(others, found, strict=True))
-        return pd.DataFrame([self._row(name, rows, gains.get(name)) for name, rows in main.items()])
+        gains = dict(zip(compared, found, strict=True))
+        return pd.DataFrame([self._row(name, rows, gains) for name, rows in main.items()])
 
-    def _row(self, name: str, rows: pd.DataFrame, gain: Any) -> dict[str, Any]:
+    def _row(self, name: str, rows: pd.DataFrame, gains: Mapping[tuple[str, str], PairedDifference]) -> dict[str, Any]:
         row = {"job": name, **scores(rows, SEGMENTATION_METRICS, self.resampling)}
-        row |= ends(_GAIN, gain.difference) if gain else dict.fromkeys((_GAIN, f"{_GAIN}_low", f"{_GAIN}_high"), np.nan)
+        for metric, column in _COMPARED.items():
+            gain = gains.get((name, metric))
+            row |= ends(column, gain.difference if gain else None)
+            row[f"{column}_p_holm"] = gain.p_holm if gain else np.nan
         calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
-        return {**row, "p_holm": gain.p_holm if gain else np.nan, **calls, "n": len(rows),
-                "n_groups": rows["group"].nunique()}  # fmt: skip
+        return {**row, **calls, **counts(rows)}
 
     def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
         return table.assign(seconds=table["job"].map(seconds))
 
     def summary(self, table: pd.DataFrame) -> pd.DataFrame:
         texts: dict[str, Any] = {"job": table["job"]}
-        texts |= {readable(name): interval_texts(table, name) for name in _SHOWN}
+        texts["mIoU"] = interval_texts(table, "miou")
         texts[f"mIoU − {self.baseline}"] = interval_texts(table, _GAIN, "+")
-        texts["p (Holm)"] = ["" if np.isnan(p) else f"{p:.2g}" for p in table["p_holm"]]
+        texts["p (Holm)"] = ["" if np.isnan(p) else f"{p:.2g}" for p in table[f"{_GAIN}_p_holm"]]
+        texts |= {readable(name): interval_texts(table, name) for name in ("target_miou", "no_target_accuracy")}
         texts["calls"] = [f"{calls:.2f}" for calls in table["calls"]]
         if "seconds" in table:
             texts["seconds"] = [f"{seconds:.0f}" for seconds in table["seconds"]]
@@ -79,8 +83,8 @@ class MaskTable:
     def note(self) -> str:
         return (
             f"Split `{self.split}`; value [{self.resampling.percent} interval]. Intervals and paired differences "
-            f"resample images {self.resampling.times}; p of a permutation test, adjusted by Holm over the jobs. Calls "
-            "of the rewriter are per expression."
+            f"resample images {self.resampling.times}; p adjusted by Holm over jobs and both kinds of mean IoU. "
+            "Calls of the rewriter are per expression."
         )
 
     @house_style()

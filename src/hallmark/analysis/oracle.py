@@ -13,6 +13,7 @@ from hallmark.analysis.segmented import (
     ALL,
     ORACLE,
     answers,
+    counts,
     mean_score,
     parts,
     scores,
@@ -75,8 +76,7 @@ class Oracle:
         reached = main["score"].to_numpy(float), best["score"].to_numpy(float)
         recall, precision = (scores(rows, list(PRECISION), self.resampling) for rows in (best, main))
         return {
-            "n": len(main),
-            "n_groups": main["group"].nunique(),
+            **counts(main),
             **mean_score(main, _REACHED, reached[0], self.resampling),
             **mean_score(main, _RANKING, reached[1] - reached[0], self.resampling),
             **mean_score(main, _PROPOSAL, 1 - reached[1], self.resampling),

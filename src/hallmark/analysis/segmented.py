@@ -84,17 +84,21 @@ def parts(predictions: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[s
 def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -> dict[str, float]:
     """Metrics of the rows of one task with the ends of their intervals; all nan without a row."""
     found = all_intervals(rows, metrics, resampling=resampling) if len(rows) else {}
-    undefined = Interval(math.nan, math.nan, math.nan, resampling.confidence_level)
-    return {key: value for name in metrics for key, value in ends(name, found.get(name, undefined)).items()}
+    return {key: value for name in metrics for key, value in ends(name, found.get(name)).items()}
+
+
+def counts(rows: pd.DataFrame) -> dict[str, int]:
+    """How many expressions, those of them without a target, and images."""
+    return {"n": len(rows), "n_no_target": int((rows["target_area"] == 0).sum()), "n_groups": rows["group"].nunique()}
 
 
 def mean_score(rows: pd.DataFrame, name: str, values: Any, resampling: Resampling) -> dict[str, float]:
     """The mean of values [N] of the rows of one task with the ends of its interval; all nan without a row."""
-    found = Interval(math.nan, math.nan, math.nan, resampling.confidence_level)
-    if len(rows):
-        found = metric_interval(rows.assign(score=values), "score", resampling=resampling)
+    found = metric_interval(rows.assign(score=values), "score", resampling=resampling) if len(rows) else None
     return ends(name, found)
 
 
-def ends(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}
+def ends(name: str, interval: Interval | None) -> dict[str, float]:
+    """The columns of an interval; nan without one."""
+    values = (math.nan,) * 3 if interval is None else (interval.estimate, interval.low, interval.high)
+    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))

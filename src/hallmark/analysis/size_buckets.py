@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
-from hallmark.analysis.segmented import ALL, answers, parts, scores, slice_columns, task_name
+from hallmark.analysis.segmented import ALL, answers, counts, parts, scores, slice_columns, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.statistics import SEGMENTATION_METRICS, Resampling
@@ -50,8 +50,7 @@ class SizeBuckets:
             for name, category, member in parts(rows, columns):
                 part = rows[member]
                 found = scores(part, SEGMENTATION_METRICS, self.resampling)
-                about = {"n": len(part), "n_groups": part["group"].nunique()}
-                records.append({"task": task, "slice": name, "category": category, **about, **found})
+                records.append({"task": task, "slice": name, "category": category, **counts(part), **found})
         return pd.DataFrame(records)
 
 
