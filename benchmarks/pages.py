@@ -17,6 +17,7 @@ and the comments above the presets are checked likewise.
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ class Pages:
             parts, last = [], 0
             for region in regions(text, opening, closing):
                 try:
-                    shown = self.shown(region.name, table=bool(margin))
+                    shown = self.shown(region.name, path, table=bool(margin))
                 except ValueError as error:
                     raise ValueError(f"line {line_of(text, region.start)}: {error}") from error
                 parts += [text[last : region.start], margin, shown, margin]
@@ -97,14 +98,15 @@ class Pages:
             raise ValueError(f"line 1: says nothing of rows and command of its tables: needs {names}")
         return text
 
-    def shown(self, reference: str, *, table: bool) -> str:
-        """What a marker stands for."""
+    def shown(self, reference: str, page: Path, *, table: bool) -> str:
+        """What a marker on `page` stands for."""
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise ValueError(f"{reference}: expected result.table, result.value or result.table[row].column")
         result = self.result(match["result"])
         if table and match["key"] == ABOUT:
-            return about_text(match["result"], result)
+            stored = self.root / "docs" / "results" / f"{match['result']}.json"
+            return about_text(result, f"[{stored.name}]({os.path.relpath(stored, page.parent)})")
         if table or match["row"]:
             rows = result["tables"].get(match["key"])
             if rows is None:
@@ -168,13 +170,13 @@ class Pages:
         return next((line for line, (stands, expected) in enumerate(pairs, start=1) if stands != expected), 1)
 
 
-def about_text(name: str, result: dict[str, Any]) -> str:
+def about_text(result: dict[str, Any], link: str) -> str:
     """On which rows, with which intervals, and how it was measured."""
     fitted = [commit for commit in result.get("fitted", ()) if commit != result["commit"]]
     made = f"commit {result['commit']}" + (f" (fits: commit {', '.join(fitted)})" if fitted else "")
     threads = " or ".join(str(n) for n in result.get("threads", ()))
     where = f"{result['device']}, {threads} thread{'' if threads == '1' else 's'} a process"
-    measured = f"`{result['command']}`, {made}, {where}, {result['date']}; `{name}.json`."
+    measured = f"`{result['command']}`, {made}, {where}, {result['date']}: {link}."
     return " ".join(filter(None, [result["rows"], result["intervals"], measured]))
 
 

@@ -49,7 +49,7 @@ def write_result(
     records = [run.record for run in runs if run.record is not None]
     content = {
         "command": _command(sys.argv),
-        "commit": _commit(_code_state()),
+        "commit": _commit(_CODE),
         "fitted": sorted({_commit(record.git) for record in records}),
         "device": device or processor(),
         "threads": sorted({record.device["threads"] for record in records}) or [_threads()],
@@ -110,6 +110,9 @@ def _code_state() -> dict[str, Any]:
     command = ["git", "status", "--porcelain", "--", ".", ":!docs", ":!*.md"]
     changes = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     return {"commit": git_state()["commit"], "dirty": bool(changes.strip())}
+
+
+_CODE = _code_state()  # at the start of a benchmark: what it has loaded, whatever is checked out while it runs
 
 
 def _commit(git: Mapping[str, Any]) -> str:

@@ -90,10 +90,13 @@ def main() -> None:
     parser.add_argument("--folder", required=True)
     parser.add_argument("--image-weights", required=True)
     parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
+    parser.add_argument("--only", nargs="+", default=[""], help="rows of the table to make, by their first words")
     arguments = parser.parse_args()
+    chosen = tuple(arguments.only)
+    rows = {name: row for name, row in models(arguments.image_weights).items() if name.startswith(chosen)}
     runs: dict[str, list[Run]] = {}
     folds: dict[str, list[pd.DataFrame]] = {}
-    for name, overrides in models(arguments.image_weights).items():
+    for name, overrides in rows.items():
         settings = [[*overrides, *fold_settings(arguments.folder, fold)] for fold in range(FOLDS)]
         runs[name] = [_run(overrides, arguments.outputs) for overrides in settings]
         reason = f"row of the benchmark's table: {name}"
@@ -123,7 +126,7 @@ def write(runs: dict[str, list[Run]], folds: dict[str, list[pd.DataFrame]]) -> N
     clean = difference_table(against(CHOSEN, tables, list(runs)))
     write_result(
         "sentiment_real",
-        rows=f"{len(rows)} rows in {rows['group'].nunique()} groups, each predicted once, pooled over {FOLDS} test "
+        rows=f"{len(rows):,} rows in {rows['group'].nunique():,} groups, each predicted once, pooled over {FOLDS} test "
         "folds; in each fold validation rows selected the epoch.",
         intervals=f"One fit a fold; the intervals know groups of rows and the folds' models. {holm_sentence(clean)}",
         tables={

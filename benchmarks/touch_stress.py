@@ -143,8 +143,8 @@ def write(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame], repeat: s
     minutes = sum(run.record.wall_seconds for run in runs if run.record) / 60
     write_result(
         "touch_stress",
-        rows=f"{windows} windows of {rows['group'].nunique()} people, `repeat={repeat}`: each window is predicted once "
-        "a repetition, by a model that saw no window of the person; validation people selected the epoch.",
+        rows=f"{windows:,} windows of {rows['group'].nunique()} people, `repeat={repeat}`: each window is predicted "
+        "once a repetition, by a model that saw no window of the person; validation people selected the epoch.",
         intervals=f"The intervals know people and trained models. {holm_sentence(differences)}",
         tables={
             "models": models,
