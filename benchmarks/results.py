@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.pages import RESULTS, ROOT
-from hallmark.report.wording import NOTHING, change, estimate, number, p_text
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.run import Run
 from hallmark.statistics import Interval, PairedDifference, Spread
+from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_text
 from hallmark.storage.files import write_json
 
 Cell = str | dict[str, Any]
@@ -67,13 +67,13 @@ def write_result(
 
 def value_cell(interval: Interval) -> Cell:
     """A value with its interval."""
-    return {"text": estimate(interval), **_ends(interval)}
+    return {"text": interval_text(interval), **_ends(interval)}
 
 
 def difference_cell(paired: PairedDifference) -> Cell:
     """A paired difference, A − B with A the second system, with its interval and p adjusted by Holm."""
     numbers = {"p": _rounded(paired.p_value), "p_holm": _rounded(paired.p_holm)}
-    text = f"{change(paired.difference)}, p = {p_text(math.nan if paired.p_holm is None else paired.p_holm)}"
+    text = f"{difference_text(paired.difference)}, p = {p_text(math.nan if paired.p_holm is None else paired.p_holm)}"
     return {"text": text, **_ends(paired.difference), **numbers, "verdict": paired.verdict}
 
 
@@ -84,7 +84,7 @@ def spread_cell(spread: Spread) -> Cell:
 
 def number_cell(value: float | None, digits: int, unit: str = "") -> Cell:
     """A measured number, such as seconds: `1.33 s`."""
-    return {"text": f"{number(value, digits)}{unit}" if value is not None else NOTHING, "value": _rounded(value)}
+    return {"text": f"{number_text(value, digits)}{unit}" if value is not None else NOTHING, "value": _rounded(value)}
 
 
 def count_cell(value: int) -> Cell:

@@ -27,4 +27,4 @@ def test_of_two_evaluations_one_wins_and_its_receipt_outlives_its_run(command, s
     text = late.communicate()[0]
     assert late.returncode == 2
     assert str(runs[winner]) in text and 'seal.reason="..."' in text
-    assert f"accuracy {look.metrics['main']['accuracy']:.4f}" in text
+    assert f"accuracy {look.metrics['main']['accuracy']:.3f}" in text

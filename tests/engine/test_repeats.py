@@ -114,7 +114,7 @@ def test_the_value_is_the_mean_and_the_files_tell_mean_std_and_each_run(compose,
     assert accuracy == {"mean": pytest.approx(0.25), "std": pytest.approx(0.125), "n": 3}
     printed = capsys.readouterr().out
     assert "sentiment_tfidf: repeat 2 of 3, seed 2" in printed
-    assert "seeds:3 · n = 3" in printed and "0.5000" in printed and "0.2500" in printed
+    assert "seeds:3 · n = 3" in printed and "0.500" in printed and "0.250" in printed
     assert OmegaConf.load(made.directory / "config.yaml").repeat == "seeds:3"
 
 

@@ -75,7 +75,7 @@ def test_the_first_look_gives_metrics_analyses_and_a_receipt(evaluate, run):
 
 def test_the_same_run_is_refused_a_second_time(evaluate, run):
     evaluate(run, "split=test")
-    accuracy = f"accuracy {run.metrics['test']['main']['accuracy']:.4f}"
+    accuracy = f"accuracy {run.metrics['test']['main']['accuracy']:.3f}"
     with pytest.raises(SealedError, match=re.escape(accuracy)):
         evaluate(run, "split=test")
     evaluate(run, "split=test", "seal.reason=a figure was missing", "analysis=[slices]")

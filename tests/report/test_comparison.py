@@ -3,8 +3,8 @@ from tests.report.conftest import predictions
 from tests.report.reading import sections, table
 
 from hallmark.report.gather import gather
-from hallmark.report.wording import change
 from hallmark.statistics import Resampling, paired_difference
+from hallmark.statistics.text import difference_text
 
 
 def test_two_results_are_compared_on_the_same_rows(make_run):
@@ -14,7 +14,7 @@ def test_two_results_are_compared_on_the_same_rows(make_run):
         predictions(seed=1, quality=0.3), predictions(quality=3.0), "macro_f1", resampling=Resampling(0.95, 2000, 0)
     )
     row = table(sections(report)["Comparison on validation"]).rows[0]
-    assert row[0] == "clip_final − sentiment_text" and row[2] == change(found.difference)
+    assert row[0] == "clip_final − sentiment_text" and row[2] == difference_text(found.difference)
     assert row[5] == "clip_final is better"
     assert report.summary[0].startswith("clip_final is better than sentiment_text on validation: macro F1 +")
 

@@ -9,14 +9,14 @@ from hallmark.commands.report import default_folder
 from hallmark.console import main
 from hallmark.report.content import Commands
 from hallmark.report.gather import gather
-from hallmark.report.wording import estimate
 from hallmark.statistics import Resampling, all_intervals
+from hallmark.statistics.text import interval_text
 
 
 def test_the_first_sentence_is_the_result_and_how_sure_it_is(plain):
     interval = all_intervals(predictions(), ["macro_f1"], resampling=Resampling(0.95, 2000, 0))["macro_f1"]
     assert plain.summary[0] == (
-        f"clip_final reaches a validation macro F1 of {estimate(interval)} (95 % interval, 24 groups)."
+        f"clip_final reaches a validation macro F1 of {interval_text(interval)} (95 % interval, 24 groups)."
     )
     assert plain.highlights[0].value == f"{interval.estimate:.3f}"
 

@@ -8,8 +8,8 @@ from tests.report.reading import sections, table
 
 from hallmark.report.content import Cases
 from hallmark.report.gather import gather
-from hallmark.report.wording import estimate
 from hallmark.statistics import Resampling, all_intervals, table_metrics
+from hallmark.statistics.text import interval_text
 
 
 def test_metrics_are_those_of_the_predictions(plain):
@@ -17,9 +17,9 @@ def test_metrics_are_those_of_the_predictions(plain):
     shown = {row[0]: row[1] for row in table(sections(plain)["Metrics on validation"]).rows}
     metrics = table_metrics(frame)["main"]
     intervals = all_intervals(frame, ["macro_f1", "log_loss"], resampling=Resampling(0.95, 2000, 0))
-    assert shown["macro F1"] == estimate(intervals["macro_f1"])
+    assert shown["macro F1"] == interval_text(intervals["macro_f1"])
     assert shown["macro F1"].startswith(f"{metrics['macro_f1']:.3f} [")
-    assert shown["log loss (lower is better)"] == estimate(intervals["log_loss"])
+    assert shown["log loss (lower is better)"] == interval_text(intervals["log_loss"])
 
 
 def test_the_confusion_matrix_counts_the_rows(plain):
@@ -34,7 +34,7 @@ def test_repeats_have_a_row_a_run_then_mean_and_std(make_set):
     values = [table_metrics(predictions(seed=seed))["main"]["macro_f1"] for seed in range(3)]
     assert [row[1] for row in shown.rows[:3]] == ["seed 0", "seed 1", "seed 2"]
     expected = [*values, pd.Series(values).mean(), pd.Series(values).std(ddof=1)]
-    assert [row[2] for row in shown.rows] == [f"{value:.4f}" for value in expected]
+    assert [row[2] for row in shown.rows] == [f"{value:.3f}" for value in expected]
     assert shown.footer == 2 and [row[0] for row in shown.rows[3:]] == ["mean", "std"]
 
 

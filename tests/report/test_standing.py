@@ -107,7 +107,7 @@ def test_only_weights_that_were_selected_flatter_the_validation_rows(make_run, c
     selected = {"checkpoint": checkpoint, "metric": "val/macro_f1", "value": 0.5}
     report = gather([make_run(selected=selected).directory])
     shown = sections(report)
-    assert facts(shown["What was run"])[name] == "val/macro_f1 = 0.5000"
+    assert facts(shown["What was run"])[name] == "val/macro_f1 = 0.500"
     told = table(shown["Metrics on validation"]).note
     assert ("also selected the weights" in told) == (checkpoint is not None)
 

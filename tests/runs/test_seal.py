@@ -51,7 +51,7 @@ def test_a_second_look_is_refused_with_the_receipt(make_run: Maker, second: str)
         look_at(again)
     (look,) = receipts_of(run)
     for part in (look.opened, look.host, str(run.directory), "run aaaa", look.runs[0].checkpoint[:12],
-                 "accuracy 0.7500", "macro_f1 0.5000", "n 8", 'seal.reason="..."'):  # fmt: skip
+                 "accuracy 0.750", "macro_f1 0.500", "n 8", 'seal.reason="..."'):  # fmt: skip
         assert part in str(caught.value)
     assert receipts_of(run) == [look]
 
@@ -116,7 +116,7 @@ def test_numbers_that_were_seen_before_a_crash_are_a_look(make_run: Maker) -> No
     with pytest.raises(RuntimeError), seal_of(run).opened([run], reason=None) as look:
         look.record(run, METRICS)
         raise RuntimeError("an analysis failed")
-    with pytest.raises(SealedError, match=r"accuracy 0\.7500"):
+    with pytest.raises(SealedError, match=r"accuracy 0\.750"):
         look_at(run)
 
 
@@ -240,4 +240,4 @@ def test_a_receipt_reads_back_as_it_was_written(make_run: Maker) -> None:
     look_at(run, metrics={"main": {"accuracy": 1 / 3, "n": 3}, "text": {"score": None, "n": 0}})
     (look,) = receipts_of(run)
     assert isinstance(look, Look) and look.metrics["main"]["accuracy"] == 1 / 3
-    assert "main accuracy 0.3333, n 3; text n 0" in str(look)
+    assert "main accuracy 0.333, n 3; text n 0" in str(look)

@@ -117,7 +117,7 @@ def test_the_question_shows_what_tells_them_apart(made, outputs):
     lines = str(question.value).splitlines()
     assert f"{outputs / 'latest'} for the one that finished last" in lines[0]
     assert lines[1:] == [
-        f"  {outputs / name}: done, started 2026-01-01 00:00, val/macro_f1 0.5000, model.width={width}"
+        f"  {outputs / name}: done, started 2026-01-01 00:00, val/macro_f1 0.500, model.width={width}"
         for name, width in (("aaaa", 1), ("bbbb", 2))
     ]
 

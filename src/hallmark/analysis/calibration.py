@@ -17,6 +17,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, probability_array, reliability_bins, target_array
+from hallmark.statistics.text import interval_text
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,7 @@ def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval], 
     top.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="perfect calibration")
     for index, (name, table) in enumerate(bins.items()):
         interval = ece[name]
-        label = f"{name}: ECE {interval.format(percent=False, digits=3)}"
+        label = f"{name}: ECE {interval_text(interval)}"
         _reliability(top, table[table["n"] > 0], index, label)
         bottom.stairs(
             table["n"],

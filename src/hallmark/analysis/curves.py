@@ -24,6 +24,7 @@ from hallmark.analysis.tables import check_classes, classified_tasks, figure_nam
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, Resampling, metric_interval, prediction_array, probability_array, target_array
 from hallmark.statistics.classification import ranked_classes
+from hallmark.statistics.text import number_text
 
 _COLUMNS = ["task", "class", "n", "n_positive", "average_precision", "auroc", "auroc_low", "auroc_high"]
 _NUMBERED = 15  # classes up to which the cells of a confusion matrix hold numbers
@@ -132,7 +133,7 @@ def pr_roc(
 
 
 def _label(name: str, area: float) -> str:
-    return name if name == "_" else f"{name} {area:.3f}"
+    return name if name == "_" else f"{name} {number_text(area)}"
 
 
 def _finish(ax: Axes, title: str, labels: tuple[str, str], legend: str) -> None:

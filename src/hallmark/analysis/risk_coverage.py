@@ -25,6 +25,7 @@ from hallmark.statistics.bootstrap import intervals
 from hallmark.statistics.classification import Floats
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample, task_sample
+from hallmark.statistics.text import interval_text
 from hallmark.statistics.uncertainty import UNIT, Units
 from hallmark.statistics.weighted import over_repetitions
 
@@ -157,7 +158,7 @@ def _entry(rows: pd.DataFrame, found: dict[str, Interval]) -> dict[str, Any]:
 
 def _overview(found: dict[str, dict[str, Interval]]) -> pd.DataFrame:
     return pd.DataFrame([
-        {"task": task_name(task, found), **{_NAMES[n]: one[n].format(percent=False, digits=3) for n in _NAMES}}
+        {"task": task_name(task, found), **{_NAMES[n]: interval_text(one[n]) for n in _NAMES}}
         for task, one in found.items()
     ])  # fmt: skip
 
@@ -195,7 +196,7 @@ def risk_figure(curves: pd.DataFrame, found: dict[str, dict[str, Interval]], bin
 
 
 def _text(name: str, interval: Interval) -> str:
-    return f"{name} {interval.format(percent=False, digits=3)}"
+    return f"{name} {interval_text(interval)}"
 
 
 def _curve(ax: Axes, own: pd.DataFrame, kind: str, index: int, area: Interval, name: str) -> None:

@@ -22,6 +22,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
+from hallmark.statistics.text import number_text
 
 PREFIX = "slice_"
 MISSING = "(missing)"
@@ -139,7 +140,7 @@ def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
             linewidth=0.9,
             linestyle=DASHES,
             zorder=1,
-            label=f"{readable(metrics[0])} of all {overall['n']}: {overall[metrics[0]]:.3f}",
+            label=f"{readable(metrics[0])} of all {overall['n']}: {number_text(overall[metrics[0]])}",
         )
     axes[-1].set_xlabel(headed(" and ".join(readable(name) for name in metrics), task))
     handles, labels = axes[0].get_legend_handles_labels()

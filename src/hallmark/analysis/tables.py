@@ -1,6 +1,5 @@
 """What several analyses do with the predictions table and with their own tables."""
 
-import math
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from rich.text import Text
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, class_order, labelled_rows
+from hallmark.statistics.text import NO_INTERVAL, NOTHING, number_text, with_ends
 
 _WIDTH = 160
 
@@ -60,19 +60,14 @@ def markdown_table(texts: pd.DataFrame) -> list[str]:
 
 
 def interval_texts(table: pd.DataFrame, name: str, sign: str = "", digits: int = 3) -> list[str]:
-    """The columns `name`, `<name>_low` and `<name>_high` as 0.712 [0.689, 0.734].
-
-    A dash stands for an undefined value; a value without an interval stands alone.
-    """
-    form = f"{sign}.{digits}f"
-    ends = zip(*(table[f"{name}{end}"] for end in ("", "_low", "_high")), strict=True)
-    return [_with_interval(form, *cell) for cell in ends]
+    """The columns `name`, `<name>_low` and `<name>_high` as one text a row (see `with_ends`)."""
+    columns = (table[f"{name}{end}"] for end in ("", "_low", "_high"))
+    return [with_ends(*cell, sign=sign, digits=digits) for cell in zip(*columns, strict=True)]
 
 
-def _with_interval(form: str, value: float, low: float, high: float) -> str:
-    if math.isnan(value):
-        return "–"
-    return f"{value:{form}}" if math.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
+def has_value_alone(table: pd.DataFrame, name: str) -> bool:
+    """Whether some value of the column `name` has no interval."""
+    return bool((table[name].notna() & table[f"{name}_low"].isna()).any())
 
 
 def wide_console() -> Console:
@@ -96,12 +91,14 @@ def show(title: str, frame: pd.DataFrame) -> None:
     console = wide_console()
     console.print(Text(title, style="bold"))
     console.print(table)
+    if any(has_value_alone(frame, name) for name in ends):
+        console.print(Text(NO_INTERVAL))
 
 
 def _cell(value: Any) -> str:
     if pd.isna(value):
-        return "–"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+        return NOTHING
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def always_the_commonest(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:

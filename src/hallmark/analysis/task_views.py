@@ -12,11 +12,11 @@ from matplotlib.ticker import MaxNLocator
 from hallmark.analysis.figures import DASHES, MUTED, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.tables import interval_texts
 from hallmark.statistics import LOWER_IS_BETTER
+from hallmark.statistics.text import number_text
 
 SINGLE = "single-task"
 DELTA, RANK = "delta_m", "mean_rank"
 _PANELS = 4
-_UNDEFINED = "–"
 
 
 def task_columns(table: pd.DataFrame) -> list[str]:
@@ -39,7 +39,7 @@ def summary(table: pd.DataFrame, *, intervals: bool = True) -> pd.DataFrame:
     if intervals:
         texts["runs"] = table["runs"]
     if "seconds" in table:
-        texts["minutes"] = [_UNDEFINED if math.isnan(value) else f"{value / 60:.1f}" for value in table["seconds"]]
+        texts["minutes"] = [number_text(value / 60, 1) for value in table["seconds"]]
     return pd.DataFrame(texts)
 
 
@@ -48,7 +48,7 @@ def _texts(values: Sequence[str], deviations: "pd.Series[float]", *, intervals: 
     found = []
     for text, deviation in zip(values, deviations, strict=True):
         value, _, interval = text.partition(" ")
-        std = "" if math.isnan(deviation) else f"± {deviation:.3f}"
+        std = "" if math.isnan(deviation) else f"± {number_text(deviation)}"
         found.append(" ".join(filter(None, [value, std, interval if intervals else ""])))
     return found
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.runs.registry import KINDS, STATES, Entry, find_entries
+from hallmark.statistics.text import number_text
 
 _SORT: dict[str, Callable[[Entry], Any]] = {
     "started": lambda entry: _time(entry.started),
@@ -158,7 +159,7 @@ def _narrow(entries: list[Entry]) -> dict[str, Iterable[str]]:
 def _value(entry: Entry) -> str:
     if entry.value is None:
         return ""
-    return f"{entry.value:.3f}" + (f"±{entry.std:.3f}" if entry.std is not None else "")
+    return number_text(entry.value) + (f"±{number_text(entry.std)}" if entry.std is not None else "")
 
 
 def _seed(entry: Entry) -> str:

@@ -20,6 +20,7 @@ from hallmark.engine.train import Hopeless, check, train
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import held
+from hallmark.statistics.text import NOTHING, number_text
 from hallmark.storage.files import write_text
 
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
@@ -104,8 +105,8 @@ def repeats_table(repeats: RepeatSet) -> Table:
 
 def _cell(value: Any) -> str:
     if pd.isna(value):
-        return "–"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+        return NOTHING
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def _members(config: DictConfig) -> Iterator[tuple[str, int, DictConfig]]:

@@ -9,13 +9,14 @@ from omegaconf import OmegaConf
 
 from hallmark.engine.readiness import Check, repeats_of
 from hallmark.report.measures import run_table
-from hallmark.report.wording import SPLITS, command_text, estimate
+from hallmark.report.wording import SPLITS, command_text
 from hallmark.runs.configuration import FILE, load_config, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import Look
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names
+from hallmark.statistics.text import NOTHING, interval_text, number_text
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
 from hallmark.storage.secrets import redacted
@@ -85,7 +86,7 @@ def _facts(result: Result) -> Iterator[str]:
     for run in runs:
         if run.record is not None and run.record.selected is not None:
             selected = run.record.selected
-            yield f"- {run.directory.name}: selected on {selected['metric']} = {selected['value']:.4f}"
+            yield f"- {run.directory.name}: selected on {selected['metric']} = {number_text(selected['value'])}"
 
 
 def _metrics(result: Result) -> Iterator[str]:
@@ -104,7 +105,7 @@ def _metrics(result: Result) -> Iterator[str]:
             for split, table in tables.items()
         }
         for metric in metrics:
-            yield f"| {metric} | " + " | ".join(estimate(found[metric]) for found in intervals.values()) + " |"
+            yield f"| {metric} | " + " | ".join(interval_text(found[metric]) for found in intervals.values()) + " |"
 
 
 def _pooled(result: Result) -> str:
@@ -138,7 +139,7 @@ def _spread(repeats: RepeatSet | None) -> Iterator[str]:
     for task, metrics in measured["val"].items():
         for metric in metrics:
             found = [measured.get(split, {}).get(task, {}).get(metric) for split in SPLITS]
-            cells = [str(Spread(**one)) if one is not None else "–" for one in found]  # type: ignore[arg-type]
+            cells = [str(Spread(**one)) if one is not None else NOTHING for one in found]  # type: ignore[arg-type]
             yield f"| {metric if task == 'main' else f'{task} {metric}'} | {' | '.join(cells)} |"
     yield ""
 

@@ -1,6 +1,5 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ from hallmark.analysis.tables import always_the_commonest, labelled_tasks
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
-from hallmark.report.wording import estimate, kinds_of, plural
+from hallmark.report.wording import kinds_of, plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
@@ -21,6 +20,7 @@ from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
+from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.storage.secrets import redacted
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
@@ -68,7 +68,7 @@ def report(run: Run, resampling: Resampling) -> None:
     chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"
     if selected is not None:
         verb = "selected on " if selected["checkpoint"] else ""
-        chosen = f"{verb}{selected['metric']} = {selected['value']:.4f}"
+        chosen = f"{verb}{selected['metric']} = {number_text(selected['value'])}"
     say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
 
 
@@ -103,9 +103,13 @@ def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampl
     names = metric_names(tasks[0][1], None)
     columns = [all_intervals(rows, names, resampling=resampling) for _, rows in tasks]
     heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
-    table = Table("metric", *heads, title=title, caption=f"with {resampling.percent} intervals")
+    captions = [
+        f"with {resampling.percent} intervals",
+        no_interval_note(found[name] for found in columns for name in names),
+    ]
+    table = Table("metric", *heads, title=title, caption=" ".join(filter(None, captions)))
     for name in names:
-        table.add_row(name, *(estimate(found[name]) for found in columns))
+        table.add_row(name, *(interval_text(found[name]) for found in columns))
     return table
 
 
@@ -119,13 +123,8 @@ def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resamplin
     """A rich table: metric, value with clustered bootstrap interval, majority class."""
     (majority,) = table_metrics(always_the_commonest(rows, classes)).values()
     intervals = all_intervals(rows, _SHOWN, resampling=resampling)
-    table = Table("metric", "value", f"{resampling.percent} interval", "majority class", title=title)
+    head = f"value [{resampling.percent} interval]"
+    table = Table("metric", head, "majority class", title=title, caption=no_interval_note(intervals.values()) or None)
     for name in _SHOWN:
-        interval = intervals[name]
-        spread = "–" if math.isnan(interval.low) else f"[{interval.low:.3f}, {interval.high:.3f}]"
-        table.add_row(name, _number(interval.estimate), spread, _number(majority[name]))
+        table.add_row(name, interval_text(intervals[name]), number_text(majority[name]))
     return table
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.3f}"

@@ -12,8 +12,9 @@ from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
-from hallmark.report.wording import NOTHING, SPLITS, change, duration, estimate, p_text, plural
+from hallmark.report.wording import SPLITS, duration, plural
 from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, Resampling, adjust, metric_names, paired_difference
+from hallmark.statistics.text import NOTHING, difference_text, interval_text, p_text
 
 _SECOND = "accuracy"
 
@@ -33,7 +34,7 @@ def overview(results: Sequence[Result]) -> Section:
     rows = []
     for result in results:
         main = result.main_values.get("val", [])
-        value = ", ".join(f"{one.name} {estimate(one.interval)}" for one in main) or NOTHING
+        value = ", ".join(f"{one.name} {interval_text(one.interval)}" for one in main) or NOTHING
         n = ", ".join(f"{len(one.rows):,}" for one in main) or NOTHING
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]
@@ -149,7 +150,9 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
         p_holm = found.p_value if found.p_holm is None else found.p_holm
         task = [pair.task] if several_tasks else []
         names = [f"{pair.first} − {pair.second}", readable(found.metric)]
-        rows.append([*task, *names, change(found.difference), p_text(found.p_value), p_text(p_holm), words(pair)])
+        rows.append(
+            [*task, *names, difference_text(found.difference), p_text(found.p_value), p_text(p_holm), words(pair)]
+        )
     head = ["difference", "metric", f"value [{resampling.percent} interval]", "p", "p (Holm)", "in words"]
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4

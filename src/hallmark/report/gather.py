@@ -10,8 +10,9 @@ from hallmark.report.comparison import Compared, Pair, compare, comparison, over
 from hallmark.report.content import Highlight, Report, Section, Tone
 from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
-from hallmark.report.wording import NOTHING, SPLITS, change, estimate, listed, number, p_text, plural
+from hallmark.report.wording import SPLITS, listed, plural
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_text
 
 _FEW = 3
 _FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
@@ -108,7 +109,9 @@ def _best(results: Sequence[Result]) -> Result:
 def _pair_sentence(pair: Pair, split: str) -> str:
     found = pair.found
     p_holm = found.p_value if found.p_holm is None else found.p_holm
-    numbers = f"{value_name(found.metric, pair.task)} {change(found.difference)}, p = {p_text(p_holm)} after Holm"
+    numbers = (
+        f"{value_name(found.metric, pair.task)} {difference_text(found.difference)}, p = {p_text(p_holm)} after Holm"
+    )
     finding = words(pair)
     if not found.told_apart:
         return f"{pair.first} and {pair.second} {finding} on {split}: {numbers}."
@@ -122,7 +125,7 @@ def _result_sentence(result: Result) -> str:
         return f"{result.label} has no labelled validation predictions."
     over = f" over {result.unit}" if result.repeats is not None else ""
     groups = plural(main[0].rows["group"].nunique(), "group")
-    values = listed([f"a validation {one.name} of {estimate(one.interval)}" for one in main])
+    values = listed([f"a validation {one.name} of {interval_text(one.interval)}" for one in main])
     return f"{result.label} reaches {values}{over} ({result.resampling.percent} interval, {groups})."
 
 
@@ -131,9 +134,9 @@ def _grounds(result: Result) -> list[str]:
     for main in result.main_values.get("val", []):
         if main.classes is not None:
             top, baseline = measures.commonest(main.rows, main.classes)
-            sentences.append(f"Always answering {top} would give {number(baseline[main.metric])}.")
+            sentences.append(f"Always answering {top} would give {number_text(baseline[main.metric])}.")
     if "test" in result.main_values:
-        values = [_of_task(estimate(one.interval), one.task) for one in result.main_values["test"]]
+        values = [_of_task(interval_text(one.interval), one.task) for one in result.main_values["test"]]
         sentences.append(f"On the test split it is {listed(values)}.")
     seal = standing.seal_words(result)[0]
     return [*sentences, f"Leak checks: {standing.leak_verdict(result)[0]}. Test split: {seal}."]
@@ -154,7 +157,7 @@ def _values(result: Result) -> Iterator[Highlight]:
     if "val" not in result.main_values:
         yield Highlight(result.label, NOTHING, "no labelled validation predictions", Tone.CAUTION)
     for main in result.main_values.get("val", []):
-        value, _, interval = estimate(main.interval).partition(" ")
+        value, _, interval = interval_text(main.interval).partition(" ")
         note = ", ".join(filter(None, [interval, result.unit]))
         yield Highlight(f"{result.label}: validation {main.name}", value, note)
 

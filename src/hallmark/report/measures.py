@@ -17,7 +17,7 @@ from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
 from hallmark.report.sources import OUT_OF_FOLD, Result
-from hallmark.report.wording import NOTHING, SPLITS, estimate, number, plural
+from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
     LOWER_IS_BETTER,
@@ -28,6 +28,7 @@ from hallmark.statistics import (
     table_metrics,
     target_array,
 )
+from hallmark.statistics.text import NOTHING, interval_text, number_text
 
 _BINS, _FOLDS = 10, 5
 _UNSURE = 0.5
@@ -58,7 +59,7 @@ def _metric_table(result: Result, split: str, task: str, classes: list[str] | No
     names = list(metric_names(rows, classes))
     intervals = all_intervals(rows, names, resampling=result.resampling)
     columns = {"metric": [_metric_title(name) for name in names]}
-    columns[f"value [{result.resampling.percent} interval]"] = [estimate(intervals[name]) for name in names]
+    columns[f"value [{result.resampling.percent} interval]"] = [interval_text(intervals[name]) for name in names]
     if result.repeats is not None:
         spreads = member_spreads(rows, task, names)
         columns[f"mean ± std of {len(result.members)} runs"] = [
@@ -66,7 +67,7 @@ def _metric_table(result: Result, split: str, task: str, classes: list[str] | No
         ]
     if classes is not None:
         top, baseline = commonest(rows, classes)
-        columns[f"always {top}"] = [number(baseline[name]) for name in names]
+        columns[f"always {top}"] = [number_text(baseline[name]) for name in names]
     table = list(zip(*columns.values(), strict=True))
     return Table(list(columns), table, frozenset(range(1, len(columns))), note=_how(result, split, rows))
 
@@ -127,7 +128,7 @@ def _cell(name: str, value: object) -> str:
         return "" if name in ("note", "checkpoint") else NOTHING
     if name == "seconds":
         return f"{value:.1f}"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def curves(result: Result, prefix: str) -> Section | None:
@@ -153,8 +154,8 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
         table = [
             [
                 name,
-                number(version.get("temperature", 1.0)),
-                *(estimate(Interval(**version[m])) for m in ("ece", "brier")),
+                number_text(version.get("temperature", 1.0)),
+                *(interval_text(Interval(**version[m])) for m in ("ece", "brier")),
             ]
             for name, version in versions.items()
         ]
@@ -215,7 +216,7 @@ def _category(row: Mapping[Any, Any]) -> str:
 
 def _category_estimate(interval: Interval) -> str:
     # Resamples of groups that all score the same have no spread, which is no certainty.
-    return number(interval.estimate) if interval.low == interval.high else estimate(interval)
+    return number_text(interval.estimate) if interval.low == interval.high else interval_text(interval)
 
 
 def _slice_note(result: Result) -> str:

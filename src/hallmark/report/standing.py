@@ -9,20 +9,11 @@ from hallmark.analysis.figures import readable
 from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
-from hallmark.report.wording import (
-    NOTHING,
-    command_text,
-    duration,
-    kinds_of,
-    listed,
-    moment,
-    number,
-    plural,
-    without_secrets,
-)
+from hallmark.report.wording import command_text, duration, kinds_of, listed, moment, plural, without_secrets
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import Look
+from hallmark.statistics.text import NOTHING, number_text
 from hallmark.storage.files import read_csv
 
 _CLASSES = 30  # columns of a table
@@ -76,7 +67,7 @@ def _selected(selected: Sequence[dict[str, Any] | None]) -> str:
     metrics = listed(sorted({str(one["metric"]) for one in selected if one is not None}))
     if not values:
         return "nothing"
-    ends = sorted({number(value, 4) for value in (min(values), max(values))})
+    ends = sorted({number_text(value) for value in (min(values), max(values))})
     return f"{metrics} = {' to '.join(ends)}"
 
 
@@ -231,7 +222,7 @@ def _begun(result: Result) -> bool:
 
 def _look_row(position: int, look: Look, metric: str) -> list[str]:
     found = {task: metrics[metric] for task, metrics in look.metrics.items() if metrics.get(metric) is not None}
-    scores = [number(value) if task == MAIN else f"{task} {number(value)}" for task, value in found.items()]
+    scores = [number_text(value) if task == MAIN else f"{task} {number_text(value)}" for task, value in found.items()]
     runs = listed([subject.run_id for subject in look.runs])
     value = ", ".join(scores) or ("cut off" if look.completed is None else NOTHING)
     reason = look.reason or ("the first look" if position == 1 else "none given")

@@ -7,8 +7,9 @@ from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import Result
-from hallmark.report.wording import SPLITS, change, estimate
+from hallmark.report.wording import SPLITS
 from hallmark.statistics import Interval
+from hallmark.statistics.text import difference_text, interval_text
 from hallmark.storage.files import read_csv
 
 
@@ -44,8 +45,8 @@ def robustness(result: Result, prefix: str) -> Section | None:
             *([str(row["task"]), readable(str(row["metric"]))] if several else []),
             readable(str(row["perturbation"])),
             str(row["strength"]),
-            estimate(Interval(row["value"], row["value_low"], row["value_high"], level)),
-            change(Interval(row["drop"], row["drop_low"], row["drop_high"], level)),
+            interval_text(Interval(row["value"], row["value_low"], row["value_high"], level)),
+            difference_text(Interval(row["drop"], row["drop_low"], row["drop_high"], level)),
         ]
         for row in table.to_dict("records")
     ]

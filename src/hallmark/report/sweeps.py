@@ -14,7 +14,8 @@ from hallmark.analysis.studies import optimisation_history, short_names, trade_o
 from hallmark.analysis.task_views import summary, task_figure
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
-from hallmark.report.wording import command_text, duration, listed, number, plural, value_text
+from hallmark.report.wording import command_text, duration, listed, plural, value_text
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv, read_json
 
 MANIFEST = "manifest.json"
@@ -72,9 +73,9 @@ class Sweep:
 
     @property
     def best_values(self) -> str:
-        """`val/macro_f1 = 0.7123`."""
+        """`val/macro_f1 = 0.712`."""
         assert self.best is not None
-        return listed([f"{name} = {number(value, 4)}" for name, value in self.best["values"].items()])
+        return listed([f"{name} = {number_text(value)}" for name, value in self.best["values"].items()])
 
     @property
     def best_run(self) -> Path | None:
@@ -158,7 +159,9 @@ def _trials(sweep: Sweep) -> Table:
     metrics = [one["metric"] for one in sweep.objectives]
     names = short_names(sweep.keys)
     columns = ["number", "state", *metrics, "seconds", *sweep.keys]
-    rows = [[value_text(value) for value in row] for row in shown[columns].astype(object).itertuples(index=False)]
+    forms = [number_text if name in metrics else value_text for name in columns]
+    cells = shown[columns].astype(object).itertuples(index=False)
+    rows = [[form(value) for form, value in zip(forms, row, strict=True)] for row in cells]
     numeric = [pd.api.types.is_numeric_dtype(sweep.trials[name]) for name in columns]
     places = frozenset(place for place, is_number in enumerate(numeric) if is_number)
     more = f"The best {_SHOWN} of {len(sweep.trials)}; all are in trials.csv." if len(sweep.trials) > _SHOWN else ""

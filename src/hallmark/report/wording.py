@@ -1,44 +1,18 @@
 """Numbers, times and commands as a reader wants them; nothing secret among them."""
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hallmark.statistics import Interval
+from hallmark.statistics.text import NOTHING
 from hallmark.storage.secrets import is_secret_name, redacted
 
-NOTHING = "–"
 SPLITS = {"val": "validation", "test": "test"}  # those with numbers of their own
 
 _SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
 _USER = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
 _HIDDEN = "***"
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def estimate(interval: Interval) -> str:
-    """`0.712 [0.689, 0.734]`; a dash where there is no value, the value alone where there is no interval."""
-    if math.isnan(interval.estimate):
-        return NOTHING
-    return number(interval.estimate) if math.isnan(interval.low) else interval.format(percent=False, digits=3)
-
-
-def change(interval: Interval) -> str:
-    """`+0.012 [-0.004, +0.030]`."""
-    values = (interval.estimate, interval.low, interval.high)
-    if math.isnan(interval.estimate):
-        return NOTHING
-    value, low, high = (NOTHING if math.isnan(item) else f"{item:+.3f}" for item in values)
-    return f"{value} [{low}, {high}]"
-
-
-def p_text(value: float) -> str:
-    return NOTHING if math.isnan(value) else f"{value:.2g}" if value >= 0.001 else f"{value:.1e}"
 
 
 def duration(seconds: float) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
+from hallmark.statistics.text import number_text
 from hallmark.storage.hashing import digest, digest_file
 
 if TYPE_CHECKING:
@@ -273,5 +274,7 @@ def _scores(look: Look) -> str:
     for task, metrics in tasks.items():
         shown = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
         prefix = f"{task} " if len(tasks) > 1 else ""
-        texts.append(prefix + ", ".join([*(f"{name} {value:.4f}" for name, value in shown), f"n {metrics['n']:g}"]))
+        texts.append(
+            prefix + ", ".join([*(f"{name} {number_text(value)}" for name, value in shown), f"n {metrics['n']:g}"])
+        )
     return "; ".join(texts)

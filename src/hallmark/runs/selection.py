@@ -8,6 +8,7 @@ from typing import Any
 
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.registry import Entry, find_entries
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_json
 
 LATEST = "latest"
@@ -83,7 +84,7 @@ def _lines(candidates: Sequence[_Candidate]) -> list[str]:
 
 def _facts(entry: Entry) -> list[str]:
     started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
-    value = f"{entry.metric} {entry.value:.4f}" if entry.value is not None else ""
+    value = f"{entry.metric} {number_text(entry.value)}" if entry.value is not None else ""
     return [fact for fact in (entry.repeat or "", entry.state, started, value) if fact]
 
 

@@ -1,6 +1,5 @@
 """An estimate with its interval."""
 
-import math
 from dataclasses import dataclass
 
 from hallmark.checks import require
@@ -21,18 +20,6 @@ class Interval:
     low: float
     high: float
     confidence_level: float
-
-    def format(self, *, percent: bool = True, digits: int = 1) -> str:
-        """`71.2 % [68.9, 73.4]`, or with `percent=False, digits=3` `0.712 [0.689, 0.734]`; nan reads n/a."""
-        scale, unit = (100.0, " %") if percent else (1.0, "")
-        estimate, low, high = (
-            "n/a" if math.isnan(value) else f"{scale * value:.{digits}f}"
-            for value in (self.estimate, self.low, self.high)
-        )
-        return f"{estimate}{unit} [{low}, {high}]"
-
-    def __str__(self) -> str:
-        return self.format()
 
 
 def check_confidence_level(confidence_level: float) -> None:

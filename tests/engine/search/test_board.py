@@ -56,7 +56,7 @@ def test_the_table_has_running_and_ended_trials_and_marks_the_best(study):
     running.report(0.25, 0)
     running.report(0.125, 1)
     found, caption = rows(study)
-    assert found[:2] == [["0", "complete", "0.5", "10", "0.1", "a"], ["1 *", "complete", "0.75", "20", "0.1", "b"]]
+    assert found[:2] == [["0", "complete", "0.500", "10", "0.1", "a"], ["1 *", "complete", "0.750", "20", "0.1", "b"]]
     assert found[2][:3] + found[2][4:] == ["2", "running", "0.125", "0.25", "a"]
     assert int(found[2][3]) >= 0
     assert len(found) == 3
@@ -72,7 +72,7 @@ def test_what_remains_is_shared_by_the_workers(study, jobs, left):
 def test_before_the_first_trial_has_ended_nothing_is_guessed(study):
     study.claim("w")
     found, caption = rows(study)
-    assert (found[0][:3], caption) == (["0", "running", ""], "1 running, 3 waiting")
+    assert (found[0][:3], caption) == (["0", "running", "–"], "1 running, 3 waiting")
 
 
 def test_only_the_latest_trials_and_the_best_are_shown(tmp_path):
@@ -95,7 +95,7 @@ def test_where_there_is_no_terminal_each_trial_that_ends_is_a_line(study, capsys
         tell(study, None, state=TrialState.PRUNED)
         board.refresh()
     assert capsys.readouterr().out.splitlines() == [
-        "trial 1 complete 0.5 (model.lr=0.1, model.head=b) · 2 complete, 2 waiting · about 0:00:20 left",
+        "trial 1 complete 0.500 (model.lr=0.1, model.head=b) · 2 complete, 2 waiting · about 0:00:20 left",
         "trial 2 failed (model.lr=0.25, model.head=a) RuntimeError: out of memory · 2 complete, 1 failed, 1 pruned",
         "trial 3 pruned (model.lr=0.25, model.head=b) · 2 complete, 1 failed, 1 pruned",
     ]

@@ -12,6 +12,7 @@ from rich.table import Table
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import say
 from hallmark.report.wording import value_text
+from hallmark.statistics.text import number_text
 
 _ROWS = 16
 
@@ -59,7 +60,7 @@ class Board:
             values = trial.values if trial.state is TrialState.COMPLETE else [_last(trial)] * len(objectives)
             number = f"{trial.number}{' *' if trial.number == best else ''}"
             shown = [value_text(trial.params.get(key, "")) for key in keys]
-            table.add_row(number, state_name(trial), *map(value_text, values), _seconds(trial), *shown)
+            table.add_row(number, state_name(trial), *map(number_text, values), _seconds(trial), *shown)
         table.title, table.caption = self.title, self._remaining(trials)
         return table
 
@@ -70,7 +71,7 @@ class Board:
 
     def _outcome(self, trial: FrozenTrial) -> str:
         point = ", ".join(f"{key}={value_text(value)}" for key, value in trial.params.items())
-        value = " ".join(value_text(value) for value in trial.values or [])
+        value = " ".join(number_text(value) for value in trial.values or [])
         reason = trial.user_attrs.get("error", "")
         return " ".join(part for part in (state_name(trial), value, f"({point})", reason) if part)
 
@@ -86,7 +87,7 @@ class Board:
 
 
 def _last(trial: FrozenTrial) -> Any:
-    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else ""
+    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
 
 
 def _seconds(trial: FrozenTrial) -> str:

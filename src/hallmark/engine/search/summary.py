@@ -16,6 +16,7 @@ from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import say
 from hallmark.report.sweeps import figures, ranked
 from hallmark.report.wording import value_text
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_csv, write_json
 
 _SHOWN = 20
@@ -75,8 +76,10 @@ def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
     more = f", {_SHOWN} of {len(trials)}" if len(trials) > _SHOWN else ""
     heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, shown)]
     table = Table(*heads, title=f"{title}: best first{more}")
+    metrics = [objective.metric for objective in study.objectives]
+    forms = [number_text if name in metrics else value_text for name in map(str, shown)]
     for row in shown.itertuples(index=False):
-        table.add_row(*map(value_text, row))
+        table.add_row(*(form(value) for form, value in zip(forms, row, strict=True)))
     return table
 
 
