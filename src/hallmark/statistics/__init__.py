@@ -20,6 +20,7 @@ from hallmark.statistics.reliability import expected_calibration_error
 from hallmark.statistics.reliability_diagram import reliability_bins
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+from hallmark.statistics.sets import FrechetDistance, KernelDistance, RowSet, SetMetric, set_interval
 from hallmark.statistics.spread import Spread, spread
 from hallmark.statistics.tables import (
     class_order,
@@ -39,10 +40,14 @@ __all__ = [
     "PROBABILITY_METRICS",
     "SEGMENTATION_METRICS",
     "DeLong",
+    "FrechetDistance",
     "Interval",
+    "KernelDistance",
     "McNemar",
     "PairedDifference",
     "Resampling",
+    "RowSet",
+    "SetMetric",
     "Spread",
     "adjust",
     "all_intervals",
@@ -67,6 +72,7 @@ __all__ = [
     "reliability_bins",
     "rowwise_p_values",
     "segmentation_metrics",
+    "set_interval",
     "spread",
     "table_metrics",
     "target_array",
