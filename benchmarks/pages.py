@@ -201,9 +201,11 @@ def _of_row(rows: list[dict[str, Any]], name: str, column: str) -> Any:
 
 
 def _part(cell: Any, part: str | None) -> str:
-    """The text of a cell, or one of its numbers with three digits."""
+    """The text of a cell, or another of its texts, or one of its numbers with three digits."""
     if part is None:
         return cell_text(cell)
+    if isinstance(cell, dict) and isinstance(cell.get(part), str):
+        return str(cell[part])
     if not isinstance(cell, dict) or not isinstance(cell.get(part), int | float):
         raise ValueError(f"{part}: the cell {cell!r} has no such number")
     return str(cell[part]) if isinstance(cell[part], int) else f"{cell[part]:.3f}"

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from typing import Any
 from benchmarks.pages import RESULTS, ROOT
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.run import Run
-from hallmark.statistics import Interval, PairedDifference, Spread
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_text
+from hallmark.statistics import LOWER_IS_BETTER, Interval, PairedDifference, Spread
+from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_texts
 from hallmark.storage.files import write_json
 
 Cell = str | dict[str, Any]
@@ -67,14 +68,29 @@ def write_result(
 
 def value_cell(interval: Interval) -> Cell:
     """A value with its interval."""
-    return {"text": interval_text(interval), **_ends(interval)}
+    stored = _stored(interval)
+    return {"text": interval_text(stored), **_ends(stored)}
 
 
 def difference_cell(paired: PairedDifference) -> Cell:
-    """A paired difference, A − B with A the second system, with its interval and p adjusted by Holm."""
-    numbers = {"p": _rounded(paired.p_value), "p_holm": _rounded(paired.p_holm)}
-    text = f"{difference_text(paired.difference)}, p = {p_text(math.nan if paired.p_holm is None else paired.p_holm)}"
-    return {"text": text, **_ends(paired.difference), **numbers, "verdict": paired.verdict}
+    """A paired difference A − B, with A the second system: interval, p adjusted by Holm, and which one is better.
+
+    The part `short` is the difference with its interval alone, for prose.
+    """
+    stored = _stored(paired.difference)
+    _, adjusted = p_texts(paired.p_value, paired.p_holm, paired.p_floor)
+    p = f"p {adjusted}" if adjusted.startswith("<") else f"p = {adjusted}"
+    higher = stored.estimate > 0
+    better = "A" if higher != (paired.metric in LOWER_IS_BETTER) else "B"
+    verdict = f"{better} better" if paired.told_apart else "not told apart"
+    return {
+        "text": f"{difference_text(stored)}, {p}, {verdict}",
+        "short": difference_text(stored),
+        **_ends(stored),
+        "p": _rounded(paired.p_value),
+        "p_holm": _rounded(paired.p_holm),
+        "verdict": verdict,
+    }
 
 
 def spread_cell(spread: Spread) -> Cell:
@@ -127,6 +143,12 @@ def _command(arguments: Sequence[str]) -> str:
     start = ["python", "-m", f"{module.parent.name}.{module.stem}"]
     shown = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in arguments[1:]]
     return shlex.join([*start, *shown])
+
+
+def _stored(interval: Interval) -> Interval:
+    """`interval` with the numbers that are stored, so that the text of a cell is that of its numbers."""
+    ends = {name: math.nan if value is None else value for name, value in _ends(interval).items()}
+    return replace(interval, **ends)
 
 
 def _ends(interval: Interval) -> dict[str, float | None]:

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from benchmarks.pages import ROOT, Pages
 from benchmarks.results import number_cell, value_cell, write_result
 
 from hallmark.statistics import Interval
+from hallmark.statistics.text import difference_text, interval_text
 
 PAGE = """# Title
 
@@ -153,6 +155,19 @@ def test_an_exception_that_allows_nothing_is_named(pages):
     assert list(pages.problems()) == [
         "docs/results/exceptions.txt:1: README.md has no number in the words 'in 0.5 of them'"
     ]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
+def test_stored_texts_are_those_of_the_stored_numbers(path):
+    result = json.loads(path.read_text())
+    cells = [cell for table in result["tables"].values() for row in table for cell in row.values()]
+    for cell in [*cells, *result["values"].values()]:
+        if isinstance(cell, str) or "estimate" not in cell:
+            continue
+        ends = [math.nan if cell[name] is None else cell[name] for name in ("estimate", "low", "high")]
+        text = difference_text if "p_holm" in cell else interval_text
+        expected = text(Interval(*ends, confidence_level=0.95))
+        assert cell["text"].startswith(expected) and cell.get("short", expected) == expected
 
 
 def test_the_pages_of_the_project_are_as_the_stored_results():
