@@ -56,7 +56,8 @@ def test_intervals_resample_images(masks):
     main = masks[masks["task"] == "main"]
     expected = all_intervals(main, ["miou"], resampling=RESAMPLING)["miou"]
     found = table[(table["task"] == "main") & (table["minus"] == "") & (table["metric"] == "miou")].iloc[0]
-    assert found[["value_low", "value_high"]].tolist() == [expected.low, expected.high]
+    assert found["value"] == expected.estimate
+    assert found[["value_low", "value_high"]].tolist() == pytest.approx([expected.low, expected.high], nan_ok=True)
     alone, _ = table_of(overlaps(PAIRS, groups=["a"] * 4))
     assert alone["value_low"].isna().all()
 
@@ -69,19 +70,19 @@ def test_only_loop_against_one_shot_is_tested(masks):
 
 
 def test_a_gain_in_every_image_is_found():
-    one_shot, main = [[(k, 10)] * 12 for k in (3, 6)]
+    one_shot, main = [(3, 10)] * 12, [(5, 10), (7, 10)] * 6
     groups = [f"g{i}" for i in range(12)]
     table, _ = table_of(overlaps({"main": main, "one_shot": one_shot}, groups=groups))
     row = table[table["minus"] == "one_shot"].iloc[0]
-    assert row[["value", "value_low", "value_high"]].tolist() == pytest.approx([0.3] * 3)
+    assert row["value"] == pytest.approx(0.3) and 0.2 < row["value_low"] < 0.3 < row["value_high"] < 0.4
     assert row["p_value"] < 0.02
-    assert summary(table).loc[0, "loop − one-shot"] == "+0.300 [+0.300, +0.300]"
+    assert summary(table).loc[0, "loop − one-shot"].startswith("+0.300 [+0.2")
 
 
 def test_equal_answers_differ_by_nothing():
     table, _ = table_of(overlaps({"main": PAIRS["main"], "one_shot": PAIRS["main"]}))
     found = table[table["minus"] == "one_shot"]
-    assert (found[["value", "value_low", "value_high"]] == 0).all(axis=None)
+    assert (found["value"] == 0).all() and not (found["value_low"] == 0).any()
     assert (found["p_value"] == 1).all()
 
 

@@ -184,7 +184,7 @@ def test_a_set_against_a_set(random_table):
         assert row[value] == pytest.approx(expected.mean)
     paired = paired_difference(pool(other), pool(this), "macro_f1", resampling=RESAMPLING)
     assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
-    assert "180 rows in 60 groups and 3 repetitions" in row["verdict"]
+    assert "in 60 groups, 3 models each" in row["verdict"]
 
 
 @pytest.mark.parametrize("single_first", [True, False])

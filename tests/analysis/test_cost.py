@@ -57,7 +57,7 @@ def test_expressions_by_hand_with_those_without_truth(table):
     assert (found["n"] == 4).all() and (found["n_groups"] == 2).all()
     assert found["mean"].tolist() == pytest.approx([1, 1.25, 0.5, 0.5, 0.2, 2.0])
     assert found.loc["VLM requests", "total"] == 5
-    assert found.loc["share with a fallback", ["mean_low", "mean_high"]].tolist() == [0, 1]
+    assert found[["mean_low", "mean_high"]].isna().all(axis=None)  # two images say nothing of their spread
 
 
 def test_stops_are_counted_by_iterations(table):

@@ -44,7 +44,7 @@ def test_readers_get_text_and_a_figure(jobs, tmp_path):
     assert lines[2] == (
         "| job | mIoU | mIoU − one_shot | p (Holm) | target mIoU | no target accuracy | calls | seconds |"
     )
-    assert lines[5].startswith("| loop | 0.875 [") and "+0.438 [" in lines[5] and lines[5].endswith("| 2.00 | 5 |")
+    assert lines[5].startswith("| loop | 0.875 ") and "| +0.438 " in lines[5] and lines[5].endswith("| 2.00 | 5 |")
     figure = analysis.figure(table)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one_shot", "loop", "same"]
 
