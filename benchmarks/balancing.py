@@ -38,7 +38,7 @@ def main() -> None:
     ]
     write_result(
         "balancing",
-        rows=f"A training step of the joint touch preset: median of {REPEATS} epochs, all methods by turns.",
+        rows=f"Processor time of a training step of the joint touch preset: median of {REPEATS} epochs, all methods by turns.",
         intervals="",
         tables={"methods": rows},
     )

@@ -26,7 +26,7 @@ def main() -> None:
     medians = alternate({name: lambda a=arguments: start(a) for name, arguments in COMMANDS.items()}, repeats=REPEATS)  # type: ignore[misc]
     write_result(
         "startup",
-        rows=f"Median of {REPEATS} starts, the commands by turns.",
+        rows=f"Processor time, median of {REPEATS} starts, the commands by turns.",
         intervals="",
         tables={"commands": [{"command": name, "seconds": number_cell(s, 2)} for name, s in medians.items()]},
     )
