@@ -38,7 +38,8 @@ def main() -> None:
     ]
     write_result(
         "balancing",
-        rows=f"Processor time of a training step of the joint touch preset: median of {REPEATS} epochs, all methods by turns.",
+        rows="Processor time of a training step of the joint touch preset: "
+        f"median of {REPEATS} epochs, all methods by turns.",
         intervals="",
         tables={"methods": rows},
     )

@@ -56,7 +56,7 @@ def main() -> None:
     kind = "photographs of a folder" if len(sys.argv) > 1 else "generated pictures of 640×480"
     write_result(
         "decode_cache",
-        rows=f"An epoch of {len(paths)} {kind}, read at {SIZE} pixels: processor time, median of {REPEATS}, both sides by turns.",
+        rows=f"Processor time of {len(paths)} {kind}, read at {SIZE} pixels, median of {REPEATS}, by turns.",
         intervals="",
         values={
             "image_folder": count_cell(round(rates["ImageFolder"])),

@@ -99,7 +99,7 @@ def main() -> None:
         print(steps_by_case[-1], flush=True)
     write_result(
         "step_overhead",
-        rows=f"Processor time of a training step: median of {REPEATS} epochs, both sides by turns, on the same batches.",
+        rows=f"Processor time of a training step: median of {REPEATS} epochs on the same batches, both sides by turns.",
         intervals="",
         tables={"steps": steps_by_case},
     )
