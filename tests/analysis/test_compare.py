@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hallmark.analysis.compare import Compare, compare_figure, markdown, run_names, same_members, verdict
+from hallmark.analysis.compare import Compare, compare_figure, markdown, run_names, verdict
 from hallmark.runs.predictions import write_predictions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
@@ -15,6 +15,7 @@ from hallmark.statistics import (
     metric_interval,
     paired_difference,
     rowwise_p_values,
+    same_members,
     spread,
     table_metrics,
 )
@@ -184,7 +185,7 @@ def test_a_set_against_a_set(random_table):
         assert row[value] == pytest.approx(expected.mean)
     paired = paired_difference(pool(other), pool(this), "macro_f1", resampling=RESAMPLING)
     assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
-    assert "in 60 groups, 3 models each" in row["verdict"]
+    assert "60 rows in 60 groups, 3 models each" in row["verdict"]
 
 
 @pytest.mark.parametrize("single_first", [True, False])
@@ -195,7 +196,7 @@ def test_a_run_stands_in_for_every_member_of_a_set(random_table, single_first):
     row = compare(metrics=["accuracy"]).table(pair[0], {"old": pair[1]}).iloc[0]
     values = [table_metrics(table)["main"]["accuracy"] for table in pair]
     assert row["difference"] == pytest.approx(values[0] - values[1])
-    assert (row["n"], row["n_groups"], row["members"]) == (180, 60, 1 if single_first else 3)
+    assert (row["n"], row["n_groups"], row["members"]) == (60, 60, 1 if single_first else 3)
     copies = same_members(*pair)[0 if single_first else 1]
     assert copies["id"].tolist() == members["id"].tolist()
     assert np.unique(copies[["repetition", "member"]], axis=0).tolist() == [[0, 0], [1, 1], [2, 2]]
@@ -224,7 +225,7 @@ def test_files_of_a_set(seeds, runs, random_table, make_state, read_csv, tmp_pat
     assert table["baseline_members"].tolist() == [3, 3, 1, 1]
     text = (state.directory / "analysis" / "compare.md").read_text()
     over = spread([table_metrics(random_table(80, seed=i, quality=2.5))["main"]["accuracy"] for i in range(3)])
-    assert str(over) in text and "± is the standard deviation over its n members" in text
+    assert str(over) in text and "± is the standard deviation over 3 seeds of this run, 3 seeds of weak/set." in text
     compare(str(tmp_path / "weak" / "set")).run(state)
 
 

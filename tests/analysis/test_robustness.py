@@ -116,7 +116,7 @@ def test_a_set_of_repeats_is_measured_over_its_repetitions(state, predicted):
     table = robustness(perturbations=["noise"], strengths=[3]).table(one, [Fake("noise")])
     assert table["value"].tolist() == pytest.approx([0.75, 0.6])
     assert table["drop"].iloc[1] == pytest.approx(0.15)
-    assert table["n"].tolist() == [2 * N] * 2
+    assert table["n"].tolist() == [N] * 2
 
 
 def test_every_task_has_its_rows(state, predicted):

@@ -216,7 +216,7 @@ def test_the_markdown_has_a_line_a_method(random_jobs):
     lines = task_table.markdown(table).splitlines()
     assert "Split `val`" in lines[0] and "80 times (seed 5)" in lines[0]
     assert lines[2] == "| method | Δm % | mean rank | action: accuracy | state: accuracy | runs | minutes |"
-    assert lines[4].startswith(f"| {SINGLE} | +0.0 | ") and lines[4].endswith("| 3 | 1.5 |")
+    assert lines[4].startswith(f"| {SINGLE} | +0.0 | ") and lines[4].endswith("| 3 seeds | 1.5 |")
     assert re.search(r"\| 0\.\d{3} ± 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] \|", lines[5])
 
 

@@ -24,14 +24,14 @@ def test_train_then_evaluate(command, small, tmp_path):
 
 def test_from_repeats_to_a_verified_release(command, small, tmp_path):
     outputs = tmp_path / "outputs"
-    printed = command("train.py", "experiment=sentiment_tfidf", "repeat=seeds:2", *small)
+    printed = command("train.py", "experiment=sentiment_tfidf", "repeat=folds:2", *small)
     folder = next(line for line in reversed(printed.splitlines()) if line.startswith(str(outputs)))
     printed = command("evaluate.py", f"run={folder}", "analysis=[slices]")
     assert "slices: analysis/slices.csv" in printed
     assert f"sentiment_tfidf  {folder[-8:]}  done" in hallmark("runs", outputs)
     page = tmp_path / "page"
     hallmark("report", folder, "--output", page)
-    assert "seed 1" in (page / "report.html").read_text()
+    assert "fold 1" in (page / "report.html").read_text()
     printed = hallmark("release", folder, "--waive", "git", "--no-tag", "--into", tmp_path / "RESULTS.md")
     archive = next(word for word in printed.split() if word.endswith(".zip"))
     assert "final settings and results" in (tmp_path / "RESULTS.md").read_text()

@@ -97,7 +97,7 @@ def files() -> Callable[[Run], dict[str, tuple[int, bytes]]]:
 
 @pytest.fixture(scope="session")
 def _trained_set(compose, small, cache, tmp_path_factory) -> Path:
-    """A clone with one commit, and a set of two seeds trained in it."""
+    """A clone with one commit, and a set of two folds trained in it."""
     folder = tmp_path_factory.mktemp("trained_set")
     (folder / "clone").mkdir()
     git(folder / "clone", "init", "-q")
@@ -105,13 +105,13 @@ def _trained_set(compose, small, cache, tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder / "clone")
         places = [f"paths.outputs={folder / 'outputs'}", f"paths.cache={cache}"]
-        train_repeats(compose(f"experiment={NAME}", *small, *places, "repeat=seeds:2"))
+        train_repeats(compose(f"experiment={NAME}", *small, *places, "repeat=folds:2"))
     return folder
 
 
 @pytest.fixture
 def place(_trained_set, tmp_path, monkeypatch) -> Path:
-    """A clone, which is the working folder, and outputs with a set of two seeds that is ready to be released."""
+    """A clone, which is the working folder, and outputs with a set of two folds that is ready to be released."""
     shutil.copytree(_trained_set, tmp_path, dirs_exist_ok=True)
     for run in (tmp_path / "outputs" / NAME).glob("*/record.json"):
         seal_under(run.parent, tmp_path / "outputs" / "seals")

@@ -169,14 +169,15 @@ def test_a_release_is_tagged_and_written_between_markers(repeats, place):
     assert archive.name in git(place / "clone", "tag", "-n1", "-l", tag)
     text = readme.read_text()
     test = repeats.metrics()["test"]["main"]["accuracy"]
-    pooled = table_metrics(repeats.predictions("test").drop(columns="repetition"))["main"]
+    pooled = repeats.predictions("test")
     assert text.startswith("# Notes\n\nbefore\n\n<!-- hallmark release: sentiment_tfidf -->\n")
     assert f"{test['mean']:.3f} ± {test['std']:.3f} (n = 2)" in text
-    assert f"| accuracy | {repeats.metrics()['val']['main']['accuracy']['mean']:.3f} [" in text
-    assert f"test (n = {pooled['n']})" in text and "2 runs, seeds:2; seed 0, 1" in text
+    assert "Mean ± standard deviation over 2 folds:" in text
+    assert f"| accuracy | {table_metrics(repeats.predictions('val'))['main']['accuracy']:.3f} [" in text
+    assert f"test (n = {len(pooled)})" in text and "2 runs, folds:2; seed 0, 0" in text
     assert all(f"- {name}: passed" in text for name in CHECKS)
     assert "ngrams: " in text and "cache:" not in text
-    for name, member in zip(("seed 0", "seed 1"), repeats.members, strict=True):
+    for name, member in zip(("fold 0", "fold 1"), repeats.members, strict=True):
         assert re.search(rf"\| {member.run.directory.name} \| {name} \| 0\.\d+ .*checkpoints/best", text)
     assert "| mean |  | " in text and "| std |  | " in text
     assert str(receipts_of(repeats)[0]) in text

@@ -36,7 +36,7 @@ def test_sets_are_compared_over_their_repetitions(make_set):
     first, second = make_set("clip_final", quality=3.0), make_set("sentiment_text", quality=0.3, first=5)
     report = gather([first.directory, second.directory])
     shown = table(sections(report)["Comparison on validation"])
-    assert "in 24 groups and 3 repetitions" in shown.note
+    assert "rows in 24 groups, 3 models each" in shown.note
     assert shown.rows[0][5] == "clip_final is better"
     assert "over 3 runs (seeds:3)" in report.summary[1]
 

@@ -44,7 +44,7 @@ def test_a_metric_is_the_mean_over_repetitions(make_guesses: Maker) -> None:
     alone = [table_metrics(once(table, repetition))["main"] for repetition in range(3)]
     together = table_metrics(table)["main"]
     intervals = all_intervals(table, CLASSIFICATION_METRICS, resampling=SETTINGS)
-    assert together["n"] == 180
+    assert together["n"] == 60
     for name in CLASSIFICATION_METRICS:
         mean = np.mean([values[name] for values in alone])
         assert together[name] == pytest.approx(mean)
@@ -109,8 +109,8 @@ def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
         expected = table_metrics(second)["main"][name] - table_metrics(first)["main"][name]
         assert found.difference.estimate == pytest.approx(expected)
         assert found.difference.low < expected < found.difference.high
-        assert (found.n_groups, found.n_models) == (12, 3)
-        assert "in 12 groups, 3 models each" in found.verdict
+        assert (found.n_rows, found.n_groups, found.n_models) == (60, 12, 3)
+        assert "60 rows in 12 groups, 3 models each" in found.verdict
 
 
 def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> None:

@@ -17,6 +17,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, probability_array, reliability_bins, target_array
+from hallmark.statistics.members import row_count
 from hallmark.statistics.text import interval_text
 
 log = logging.getLogger(__name__)
@@ -93,7 +94,7 @@ class Calibration:
                 **{name: vars(interval) for name, interval in self._intervals(scaled).items()},
             }
         )
-        return {"n": len(rows), "n_groups": rows["group"].nunique(), **before, "scaled": after}
+        return {"n": row_count(rows), "n_groups": rows["group"].nunique(), **before, "scaled": after}
 
     def _intervals(self, rows: pd.DataFrame) -> dict[str, Interval]:
         return all_intervals(rows, _METRICS, resampling=self.resampling)
@@ -158,7 +159,7 @@ def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval], 
     top.set_ylim(0, 1)
     top.set_ylabel(headed("accuracy", task))
     top.grid()
-    bottom.set_ylabel("rows")
+    bottom.set_ylabel("predictions")
     bottom.set_xlabel("confidence")
     bottom.grid(axis="y")
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper left")

@@ -13,6 +13,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics import row_ids
 from hallmark.systems.refseg.masks import Rle, rle_from_text
 
 KINDS = ("improved", "degraded", "unchanged")
@@ -91,8 +92,8 @@ def paired_answers(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     check_masks(predictions, "cases")
     if "repetition" in predictions:
-        predictions = predictions[predictions["repetition"] == predictions["repetition"].min()]
-        predictions = predictions.assign(id=predictions["id"].str.rpartition("@")[0])
+        predictions = predictions[predictions["member"] == predictions["member"].min()]
+        predictions = predictions.assign(id=row_ids(predictions))
     main, first = (predictions[predictions["task"] == task].set_index("id") for task in (MAIN, ONE_SHOT))
     if first.empty:
         raise ValueError(f"cases: needs the task {ONE_SHOT}, which a run with max_iter=0 does not have")

@@ -30,9 +30,12 @@ from hallmark.statistics import (
     Spread,
     adjust,
     all_intervals,
+    member_notes,
     metric_names,
+    over_text,
     paired_difference,
     rowwise_p_values,
+    same_members,
     spread,
     table_metrics,
 )
@@ -85,8 +88,9 @@ class Compare:
 
         `p_holm` is `p_value` adjusted for all rows of the table, and the verdict goes by it. `p_mcnemar` (accuracy)
         and `p_delong` (AUROC of two classes) stand beside it where rows are independent, neither is adjusted.
-        `mean`, `std` and `members` are over the members of a set of repeats; a run is a set of one. Tasks that one
-        of the two does not predict are left out, and a warning names them.
+        `mean`, `std` and `members` are over the members of a set of repeats, which `over` names (`5 seeds`); a run
+        is a set of one. `n` counts a row once. Tasks that one of the two does not predict are left out, and a
+        warning names them.
 
         Raises:
             ValueError: a baseline does not have the same labelled rows, or no task in common; it names the baseline.
@@ -154,56 +158,22 @@ class _Values:
         self.rows = rows
         self.intervals = all_intervals(rows, metrics, resampling=resampling)
         self.spreads = member_spreads(rows, task, metrics)
+        self.over = over_text(rows)
 
-    def columns(self, metric: str, name: str, prefix: str) -> dict[str, float]:
+    def columns(self, metric: str, name: str, prefix: str) -> dict[str, object]:
         over = self.spreads[metric]
         std = math.nan if over.std is None else over.std
         ends = _ends(name, self.intervals[metric])
-        return {**ends, f"{prefix}mean": over.mean, f"{prefix}std": std, f"{prefix}members": over.n}
+        columns = {f"{prefix}mean": over.mean, f"{prefix}std": std, f"{prefix}members": over.n}
+        return {**ends, **columns, f"{prefix}over": self.over}
 
 
 def member_spreads(rows: pd.DataFrame, task: str, metrics: list[str]) -> dict[str, Spread]:
     """Mean and standard deviation of each metric over the members of a set, from its labelled rows of one task."""
-    parts = [part for _, part in rows.groupby(_notes(rows), sort=False)] if _is_set(rows) else [rows]
+    parts = [part for _, part in rows.groupby(member_notes(rows), sort=False)]
     values = [table_metrics(part).get(task, {}) for part in parts]
     found = pd.DataFrame(values, columns=metrics, dtype=float)
     return {name: spread(found[name]) for name in metrics}
-
-
-def same_members(own: pd.DataFrame, other: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Both tables with the rows of a set of repeats where one of them has them; a run stands in for every member.
-
-    The run is one draw of its training: repeating its rows lets the comparison speak of that one run, not of its
-    setting.
-
-    Raises:
-        ValueError: a run is to stand in for the folds of a set, whose rows are not those of one split.
-    """
-    if _is_set(own) == _is_set(other):
-        return own, other
-    return (own, _for_every_member(other, own)) if _is_set(own) else (_for_every_member(own, other), other)
-
-
-def _for_every_member(run: pd.DataFrame, repeats: pd.DataFrame) -> pd.DataFrame:
-    members = repeats.assign(note=_notes(repeats))[["note", "repetition", "member"]].drop_duplicates()
-    if members["repetition"].duplicated().any():
-        raise ValueError("a run cannot be compared with folds, which cover other rows: give a set over the same folds")
-    copies = [
-        run.assign(id=run["id"].astype(str) + f"@{note}", repetition=repetition, member=member)
-        for note, repetition, member in members.itertuples(index=False)
-    ]
-    table = pd.concat(copies, ignore_index=True)
-    table.attrs = run.attrs
-    return table
-
-
-def _is_set(predictions: pd.DataFrame) -> bool:
-    return "repetition" in predictions
-
-
-def _notes(predictions: pd.DataFrame) -> pd.Series:
-    """Which member of a set each row is of; ids there are `<id>@<note>`."""
-    return predictions["id"].str.rpartition("@")[2]
 
 
 def _with_verdicts(table: pd.DataFrame, found: list[PairedDifference]) -> pd.DataFrame:
@@ -258,10 +228,12 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
         f"difference is paired ({THIS} minus the baseline); verdicts go by the p-values adjusted by Holm over "
         f"all {len(table)} comparisons of this table."
     )
-    if (table[["members", "baseline_members"]] > 1).any(axis=None):
+    own = [(THIS, *table.iloc[0][["over", "members"]])]
+    sets = dict.fromkeys([*own, *table[["baseline", "baseline_over", "baseline_members"]].itertuples(index=False)])
+    if over := [f"{over} of {name}" for name, over, members in sets if members > 1]:
         head += (
-            " In a set of repeats intervals resample groups and repetitions; ± is the standard deviation over its n "
-            "members."
+            " In a set of repeats intervals resample groups and repetitions; ± is the standard deviation over "
+            f"{', '.join(over)}."
         )
     return "\n".join([head, "", *lines, ""])
 

@@ -16,6 +16,7 @@ from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
+from hallmark.statistics.members import row_count
 from hallmark.storage.files import read_json
 
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
@@ -62,7 +63,7 @@ class Cost:
             own = rows[column].ne("") if column == "info_fallback" else rows[column]
             values = own.to_numpy(float)
             found = mean_score(rows, "mean", values, self.resampling)
-            sizes = {"n": len(rows), "n_groups": rows["group"].nunique()}
+            sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
             records.append({"quantity": name, **found, "total": values.sum(), **sizes})
         return pd.DataFrame(records)
 

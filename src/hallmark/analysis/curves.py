@@ -24,6 +24,7 @@ from hallmark.analysis.tables import check_classes, classified_tasks, figure_nam
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, Resampling, metric_interval, prediction_array, probability_array, target_array
 from hallmark.statistics.classification import ranked_classes
+from hallmark.statistics.members import row_count
 from hallmark.statistics.text import number_text
 
 _COLUMNS = ["task", "class", "n", "n_positive", "average_precision", "auroc", "auroc_low", "auroc_high"]
@@ -81,8 +82,8 @@ class Curves:
         )
         return {
             "class": name,
-            "n": len(rows),
-            "n_positive": int(positive.sum()),
+            "n": row_count(rows),
+            "n_positive": row_count(rows[positive]),
             "average_precision": math.nan if undefined else float(average_precision_score(positive, score)),
             "auroc": area.estimate,
             "auroc_low": area.low,

@@ -23,6 +23,7 @@ from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import intervals
 from hallmark.statistics.classification import Floats
+from hallmark.statistics.members import row_count
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample, task_sample
 from hallmark.statistics.text import interval_text
@@ -152,7 +153,7 @@ def _classified(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _entry(rows: pd.DataFrame, found: dict[str, Interval]) -> dict[str, Any]:
-    sizes = {"n": len(rows), "n_groups": rows["group"].nunique(), "risk": float(1 - rows["score"].mean())}
+    sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique(), "risk": float(1 - rows["score"].mean())}
     return {**sizes, **{name: vars(interval) for name, interval in found.items()}}
 
 

@@ -33,6 +33,7 @@ from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.classification import Floats
+from hallmark.statistics.members import row_count
 from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.uncertainty import Units
 from hallmark.statistics.weighted import weighted_metrics
@@ -166,7 +167,7 @@ def _values(rows: pd.DataFrame, value: Interval, drop: Interval) -> dict[str, fl
     return {
         **{f"value{end}": getattr(value, name) for end, name in ends.items()},
         **{f"drop{end}": getattr(drop, name) for end, name in ends.items()},
-        "n": len(rows),
+        "n": row_count(rows),
         "n_groups": rows["group"].nunique(),
     }
 

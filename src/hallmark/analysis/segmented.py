@@ -11,6 +11,7 @@ from hallmark.analysis.tables import labelled_tasks
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Interval, Resampling, all_intervals, is_segmentation, metric_interval
+from hallmark.statistics.members import row_count
 from hallmark.statistics.tables import OVERLAP
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
@@ -89,7 +90,8 @@ def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:
     """How many expressions, those of them without a target, and images."""
-    return {"n": len(rows), "n_no_target": int((rows["target_area"] == 0).sum()), "n_groups": rows["group"].nunique()}
+    empty = rows[rows["target_area"] == 0]
+    return {"n": row_count(rows), "n_no_target": row_count(empty), "n_groups": rows["group"].nunique()}
 
 
 def mean_score(rows: pd.DataFrame, name: str, values: Any, resampling: Resampling) -> dict[str, float]:

@@ -22,6 +22,7 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
+from hallmark.statistics.members import row_count
 from hallmark.statistics.text import number_text
 
 PREFIX = "slice_"
@@ -94,7 +95,7 @@ class Slices:
         scores = dict.fromkeys(metrics, undefined)
         if len(rows):
             scores = all_intervals(rows, metrics, resampling=self.resampling)
-        sizes = {"n": len(rows), "n_groups": rows["group"].nunique()}
+        sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
         if classes is None:
             return {**sizes, **_columns(scores)}
         present = rows["target"].astype(str).unique()

@@ -37,7 +37,7 @@ def summary(table: pd.DataFrame, *, intervals: bool = True) -> pd.DataFrame:
         name = f"{task}: {readable(metric)}" if several else readable(metric)
         texts[name] = _texts(interval_texts(table, column), table[f"{column}_std"].astype(float), intervals=intervals)
     if intervals:
-        texts["runs"] = table["runs"]
+        texts["runs"] = table.get("over", table["runs"])
     if "seconds" in table:
         texts["minutes"] = [number_text(value / 60, 1) for value in table["seconds"]]
     return pd.DataFrame(texts)

@@ -16,6 +16,7 @@ from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, spread
 from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.classification import Floats
+from hallmark.statistics.members import member_notes, over_text, same_members
 from hallmark.statistics.sample import Sample, paired_samples, task_sample
 from hallmark.statistics.uncertainty import Range, Units, WeightedMetrics
 from hallmark.statistics.weighted import weighted_metrics
@@ -68,7 +69,7 @@ class TaskTable:
 
     def table(self, predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         """One row a method, the single-task models first: `delta_m`, `mean_rank`, `<task>/<metric>` with `_low` and
-        `_high`; `<task>/<metric>_mean` and `_std` are over its `runs`.
+        `_high`; `<task>/<metric>_mean` and `_std` are over its `runs`, which `over` names (`5 seeds`).
 
         Args:
             predictions: a table of a run, or of a set of repeats, by name of the job.
@@ -97,9 +98,10 @@ class TaskTable:
         """The sample of each (method, task), all with the same codes of groups and the rows of the single-task one."""
         names = pd.Index(pd.concat([rows["group"] for rows in methods[SINGLE].values()]).unique())
         samples = {}
+        fullest = {task: _fullest([tasks[task] for tasks in methods.values() if task in tasks]) for task in self.single}
         for (method, task), rows in _each(methods):
             try:
-                _, own = paired_samples(methods[SINGLE][task], rows)
+                _, own = paired_samples(*same_members(fullest[task], rows))
             except ValueError as error:
                 pair = f"{self.single[task]} (the first table) and {method} (the second)"
                 raise ValueError(f"{pair}: {error}") from error
@@ -147,12 +149,14 @@ class TaskTable:
 
     def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], found: Mapping[str, Interval]) -> dict[str, Any]:
         undefined = Interval(np.nan, np.nan, np.nan, self.resampling.confidence_level)
-        row: dict[str, Any] = {"method": method, "runs": 0}
+        row: dict[str, Any] = {"method": method, "runs": 0, "over": ""}
         for kind in (DELTA, RANK):
             row |= _ends(kind, found.get(_name(method, kind), undefined))
         for task in self.single:
             over = run_spreads(tasks[task], self.metrics) if task in tasks else {}
             row["runs"] = max(row["runs"], *(one.runs for one in over.values()), 0)
+            if task in tasks:
+                row["over"] = over_text(tasks[task]) or "1 run"
             for metric in self.metrics:
                 column = f"{task}/{metric}"
                 row |= _ends(column, found.get(_name(method, column), undefined))
@@ -178,10 +182,10 @@ class TaskTable:
     def note(self) -> str:
         """What the numbers of `summary` are."""
         return (
-            f"Split `{self.split}`; value ± standard deviation over the runs [{self.resampling.percent} interval]. "
-            "Δm is the mean relative gain over the single-task models in percent, the mean rank is over all tasks and "
-            f"metrics (1 is the best). All intervals resample groups, and repetitions, {self.resampling.times} for "
-            "all methods at once."
+            f"Split `{self.split}`; value ± standard deviation over the runs of a job "
+            f"[{self.resampling.percent} interval]. Δm is the mean relative gain over the single-task models in "
+            "percent, the mean rank is over all tasks and metrics (1 is the best). All intervals resample groups, and "
+            f"repetitions, {self.resampling.times} for all methods at once."
         )
 
 
@@ -214,15 +218,20 @@ class RunSpread:
 
 def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, RunSpread]:
     """Of each metric over the runs of a set, from its labelled rows of one task; a run is a set of one."""
-    of_set = "repetition" in rows
-    notes = np.array([str(name).rpartition("@")[2] if of_set else "" for name in rows["id"]], dtype=object)
-    runs, names = pd.factorize(notes)
+    runs, names = pd.factorize(member_notes(rows))
     sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
     by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
     found = {metric: spread(values) for metric, values in by_run.items()}
     return {
         metric: RunSpread(one.mean, np.nan if one.std is None else one.std, len(names)) for metric, one in found.items()
     }
+
+
+def _fullest(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The first table; where members of a set predict the same and count once, the one with the most members."""
+    if any("copies" in rows.attrs for rows in tables):
+        return max(tables, key=lambda rows: member_notes(rows).nunique())
+    return tables[0]
 
 
 def _plain(rows: pd.DataFrame) -> pd.DataFrame:

@@ -95,6 +95,9 @@ def _print_table(entries: list[Entry]) -> None:
     for entry in entries:
         if entry.state == "unreadable":
             print(entry.problem)
+        if entry.identical:
+            same = "the seed changes nothing" if entry.n == 1 else f"{entry.identical} predict what another does"
+            print(f"{entry.name}/{entry.id}: of its {entry.identical + (entry.n or 0)} runs {same}")
 
 
 def _aligned(columns: dict[str, Iterable[str]]) -> Iterator[str]:

@@ -7,7 +7,6 @@ from typing import NoReturn
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
@@ -19,7 +18,7 @@ from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
-from hallmark.engine.repeats import repeats_table, train_repeats
+from hallmark.engine.repeats import print_repeats, train_repeats
 from hallmark.engine.settings import check_collection, check_evaluation_settings, check_resampling
 from hallmark.engine.stored import refuse_links
 from hallmark.engine.targets import admitted_class, trusted_packages
@@ -201,6 +200,7 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
     def pooled(name: str) -> pd.DataFrame:
         for one in finished:
             one.predictions(name)
+        repeats.write_summary()  # which of its runs predict the same shows on all splits
         return repeats.predictions(name)
 
     def viewed(view: View) -> pd.DataFrame:
@@ -210,8 +210,7 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
         raise ValueError(f"run={repeats.directory}: this analysis needs one model; give one run of the set")
 
     predictions = pooled(split)
-    repeats.write_summary()
-    Console().print(repeats_table(repeats))
+    print_repeats(repeats)
     return State(
         directory=repeats.directory, split=split, predictions=predictions, history=pd.DataFrame(),
         predictions_of=pooled, predict=viewed, data=lambda: _bound(finished[0]), load=refuse,

@@ -56,7 +56,7 @@ def repeats_of(result: Result) -> RepeatSet | None:
         beside = [RepeatSet(file.parent) for file in sorted(place.parent.glob(f"*/{FILE}"))]
         sets = [one for one in beside if place in [member.run.directory for member in one.members]]
     finished = [one for one in sets if one.record.state is RunState.DONE and len(one.members) > 1]
-    return finished[0] if finished else None
+    return max(finished, key=lambda one: len(one.different), default=None)
 
 
 def _git(result: Result) -> Iterable[str]:
@@ -88,8 +88,12 @@ def _leakage(result: Result) -> Iterable[str]:
 
 
 def _repeats(result: Result) -> Iterable[str]:
-    if repeats_of(result) is None:
+    repeats = repeats_of(result)
+    if repeats is None:
         yield "there is one run and no spread: train with repeat=seeds:5 and release that set, or a run of it"
+    elif len(repeats.different) == 1:
+        same = f"the seed changes nothing in this model, its {len(repeats.members)} runs predict the same"
+        yield f"{same}: train with repeat=folds:5 and release that set"
 
 
 def _selection(result: Result) -> Iterable[str]:

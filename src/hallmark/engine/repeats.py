@@ -88,18 +88,24 @@ def _finish(directory: Path) -> None:
     done = RepeatSet(directory)  # its runs are read from disk as they are now
     done.write_summary()
     done.become(RunState.DONE)
-    Console().print(repeats_table(done))
+    print_repeats(done)
     say(f"{directory}")
+
+
+def print_repeats(repeats: RepeatSet) -> None:
+    """Print the table of the runs, and which of them only repeat another."""
+    Console().print(repeats_table(repeats))
+    if repeats.identical:
+        say(f"warning: {repeats.identical_text}")
 
 
 def repeats_table(repeats: RepeatSet) -> Table:
     """A rich table of `RepeatSet.table`."""
     frame = repeats.table().drop(columns="checkpoint")
     frame["seconds"] = [f"{seconds:.1f}" for seconds in frame["seconds"]]
-    n = len(frame) - 2
-    table = Table(*frame, title=f"{repeats.record.name} · {repeats.record.repeat} · n = {n}")
+    table = Table(*frame, title=f"{repeats.record.name} · mean and std over {repeats.over}")
     for place, row in enumerate(frame.itertuples(index=False)):
-        table.add_row(*map(_cell, row), end_section=place == n - 1)
+        table.add_row(*map(_cell, row), end_section=place == len(frame) - 3)
     return table
 
 

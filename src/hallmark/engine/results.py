@@ -15,7 +15,7 @@ from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import Look
-from hallmark.statistics import Spread, all_intervals, class_order, metric_names
+from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
 from hallmark.statistics.text import NOTHING, interval_text, number_text
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
@@ -96,7 +96,7 @@ def _metrics(result: Result) -> Iterator[str]:
     yield f"Values with {resampling.percent} intervals that resample groups{_pooled(result)}."
     for task in tasks:
         yield ""
-        counts = {split: int((table["task"] == task).sum()) for split, table in tables.items()}
+        counts = {split: row_count(table[table["task"] == task]) for split, table in tables.items()}
         yield f"| {task} | " + " | ".join(f"{split} (n = {n})" for split, n in counts.items()) + " |"
         yield "|---|" + "---|" * len(tables)
         metrics = metric_names(tables["test"], class_order(tables["test"], task))
@@ -109,7 +109,7 @@ def _metrics(result: Result) -> Iterator[str]:
 
 
 def _pooled(result: Result) -> str:
-    return ", of all runs' rows together" if isinstance(result, RepeatSet) else ""
+    return f" and repetitions; n counts a row once, {result.over} together" if isinstance(result, RepeatSet) else ""
 
 
 def _table(result: Result, split: str) -> pd.DataFrame:
@@ -132,7 +132,10 @@ def _spread(repeats: RepeatSet | None) -> Iterator[str]:
     if repeats is None:
         return
     measured = repeats.metrics()
-    yield f"Mean ± standard deviation over {repeats.record.repeat}:"
+    if repeats.identical:
+        yield repeats.identical_text
+        yield ""
+    yield f"Mean ± standard deviation over {repeats.over}:"
     yield ""
     yield "| metric | " + " | ".join(SPLITS) + " |"
     yield "|---|" + "---|" * len(SPLITS)

@@ -18,6 +18,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
+from hallmark.statistics.members import over_text, row_count
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
@@ -114,9 +115,10 @@ def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampl
 
 
 def _size(rows: pd.DataFrame) -> str:
-    """Rows, and the groups that intervals resample where these are fewer."""
-    n_groups = rows["group"].nunique()
-    return f"n = {len(rows)}" + (f" in {plural(n_groups, 'group')}" if n_groups < len(rows) else "")
+    """Rows, the groups that intervals resample where these are fewer, and the members of a set of repeats."""
+    n, n_groups = row_count(rows), rows["group"].nunique()
+    size = f"n = {n}" + (f" in {plural(n_groups, 'group')}" if n_groups < n else "")
+    return ", ".join(filter(None, [size, over_text(rows)]))
 
 
 def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resampling: Resampling) -> Table:

@@ -167,6 +167,7 @@ def _spread(root: Path, runs: list[Run]) -> Iterator[str]:
     if not (root / "set" / FILE).exists():
         return
     repeats = RepeatSet(root / "set")
+    repeats.record.identical = repeats.record.identical or []  # of a version that did not store them
     named = sorted((repeats.directory / member["directory"]).resolve() for member in repeats.record.members)
     if named != [run.directory for run in runs]:  # before any of them is opened: it may be anywhere
         yield f"set/{FILE}: names other runs than there are"

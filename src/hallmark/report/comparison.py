@@ -6,14 +6,22 @@ from itertools import combinations
 
 import pandas as pd
 
-from hallmark.analysis.compare import same_members
 from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
 from hallmark.report.wording import SPLITS, duration, plural
-from hallmark.statistics import LOWER_IS_BETTER, PairedDifference, Resampling, adjust, metric_names, paired_difference
+from hallmark.statistics import (
+    LOWER_IS_BETTER,
+    PairedDifference,
+    Resampling,
+    adjust,
+    metric_names,
+    paired_difference,
+    row_count,
+    same_members,
+)
 from hallmark.statistics.text import NOTHING, difference_text, interval_text, p_text
 
 _SECOND = "accuracy"
@@ -35,12 +43,12 @@ def overview(results: Sequence[Result]) -> Section:
     for result in results:
         main = result.main_values.get("val", [])
         value = ", ".join(f"{one.name} {interval_text(one.interval)}" for one in main) or NOTHING
-        n = ", ".join(f"{len(one.rows):,}" for one in main) or NOTHING
+        n = ", ".join(f"{row_count(one.rows):,}" for one in main) or NOTHING
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]
         rows.append([result.label, result.unit, value, n, *words, duration(seconds)])
     value = f"validation [{results[0].resampling.percent} interval]"
-    columns = ["result", "runs", value, "predictions", "leak checks", "test split", "time"]
+    columns = ["result", "runs", value, "rows", "leak checks", "test split", "time"]
     return Section("Results", [Table(columns, rows, frozenset({2, 3, 6}))])
 
 
@@ -157,7 +165,7 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4
     some = pairs[0].found
-    grounds = f"{plural(some.n_rows, 'prediction')} in {plural(some.n_groups, 'group')}"
+    grounds = f"{plural(some.n_rows, 'row')} in {plural(some.n_groups, 'group')}"
     grounds += f", {some.n_models} models each" if some.n_models > 1 else ""
     note = (
         f"Paired on the same {grounds}; intervals by the paired bootstrap, p by a permutation test that swaps whole "

@@ -25,6 +25,7 @@ from hallmark.statistics import (
     all_intervals,
     metric_names,
     prediction_array,
+    size_text,
     table_metrics,
     target_array,
 )
@@ -45,7 +46,7 @@ def metrics(result: Result, split: str) -> Section | None:
         blocks += _task_heading(task, predictions)
         blocks.append(_metric_table(result, split, task, classes, rows))
         if classes is not None:
-            blocks.append(_confusion(rows, classes))
+            blocks.append(_confusion(rows, classes, "rows" if result.repeats is None else "predictions"))
     return Section(f"Metrics on {SPLITS[split]}", blocks) if blocks else None
 
 
@@ -62,7 +63,7 @@ def _metric_table(result: Result, split: str, task: str, classes: list[str] | No
     columns[f"value [{result.resampling.percent} interval]"] = [interval_text(intervals[name]) for name in names]
     if result.repeats is not None:
         spreads = member_spreads(rows, task, names)
-        columns[f"mean ± std of {len(result.members)} runs"] = [
+        columns[f"mean ± standard deviation over {result.repeats.over}"] = [
             str(spreads[name]).rpartition(" (")[0] or NOTHING for name in names
         ]
     if classes is not None:
@@ -78,17 +79,14 @@ def _metric_title(name: str) -> str:
 
 def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
     units = f"{plural(rows['group'].nunique(), 'group')} of rows that belong together"
-    if result.repeats is None:
-        n = plural(len(rows), "row")
-    else:
-        n = f"{plural(len(rows), 'prediction')} of {len(result.members)} runs"
+    if result.repeats is not None:
         units += " and the repetitions" if rows["repetition"].nunique() > 1 else ""
     flattered = split == "val" and result.fitted
     selected = " These rows also selected the weights, which makes their scores a little too good." * flattered
-    return f"From {n}; intervals resample the {units} {result.resampling.times}.{selected}"
+    return f"From {size_text(rows)}; intervals resample the {units} {result.resampling.times}.{selected}"
 
 
-def _confusion(rows: pd.DataFrame, classes: list[str]) -> Table:
+def _confusion(rows: pd.DataFrame, classes: list[str], unit: str) -> Table:
     counts = confusion_matrix(target_array(rows, classes), prediction_array(rows, classes), labels=range(len(classes)))
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -97,7 +95,7 @@ def _confusion(rows: pd.DataFrame, classes: list[str]) -> Table:
         for name, row, part in zip(classes, counts, shares, strict=True)
     ]
     shades = [[None, *(float(share) for share in part), None] for part in shares]
-    columns = ["target", *(f"predicted {name}" for name in classes), "rows"]
+    columns = ["target", *(f"predicted {name}" for name in classes), unit]
     return Table(columns, table, frozenset(range(1, len(columns))), shades=shades, note="Shares are of the target.")
 
 
@@ -107,8 +105,11 @@ def repeats(result: Result) -> Section | None:
         return None
     columns, rows = run_table(result.repeats)
     places = frozenset(place for place, name in enumerate(columns) if name not in ("run", "note", "checkpoint"))
-    note = "std is the sample's standard deviation, which a single run does not have."
-    return Section("Repeats", [Table(columns, rows, places, footer=2, note=note)])
+    note = f"mean and std, the sample's standard deviation, are over {result.repeats.over}."
+    blocks: list[Block] = [Table(columns, rows, places, footer=2, note=note)]
+    if result.repeats.identical:
+        blocks.insert(0, Paragraph(result.repeats.identical_text, Tone.CAUTION))
+    return Section("Repeats", blocks)
 
 
 def run_table(repeats: RepeatSet) -> tuple[list[str], list[list[str]]]:
@@ -221,7 +222,7 @@ def _category_estimate(interval: Interval) -> str:
 
 def _slice_note(result: Result) -> str:
     note = "A value without interval: the groups are too few, or too much alike, to tell how sure it is."
-    return f"n counts the predictions of all {len(result.members)} runs. {note}" if result.repeats else note
+    return f"n counts a row once, however many runs predict it. {note}" if result.repeats else note
 
 
 def bad_cases(result: Result) -> Section | None:
@@ -235,7 +236,8 @@ def bad_cases(result: Result) -> Section | None:
         found = _once_each(found)
     if found.empty:
         return Section("Bad cases", [Paragraph("There is none: every row is right with some confidence.", Tone.GOOD)])
-    cases = [_case(row, len(result.members)) for row in by_turns(found, _WORST).to_dict("records")]
+    runs = len(result.members) if result.repeats is None else len(result.repeats.different)
+    cases = [_case(row, runs) for row in by_turns(found, _WORST).to_dict("records")]
     kind = "training rows, by models that did not see them" if source == OUT_OF_FOLD else "validation rows"
     wrong = int((found["reason"] == WRONG).sum())
     note = f"{plural(wrong, 'row')} wrong, {len(found) - wrong} right with a confidence below {_UNSURE:g}; "

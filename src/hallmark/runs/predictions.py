@@ -1,8 +1,12 @@
 """The predictions table: one schema for all systems, from which every metric is computed."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hallmark.storage.files import read_parquet, write_parquet
 
@@ -15,6 +19,32 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     assert not missing, f"predictions lack {missing}"
     assert "classes" in frame.attrs, "predictions lack attrs['classes']"
     write_parquet(path, frame)
+
+
+def same_predictions(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Whether two tables have the same rows with the same answers; numbers may differ by rounding, 1e-6."""
+    first, second = (table.sort_values(["task", "id"], ignore_index=True) for table in (first, second))
+    return all(first[name].equals(second[name]) for name in ("id", "task", "prediction")) and all(
+        _close(_numbers(first[name]), _numbers(second[name])) for name in ("confidence", "score", "probabilities")
+    )
+
+
+def first_alike(tables: Sequence[pd.DataFrame]) -> list[int]:
+    """For each table the position of the first one with the same predictions."""
+    firsts: list[int] = []
+    for position, table in enumerate(tables):
+        earlier = (first for first in dict.fromkeys(firsts) if same_predictions(tables[first], table))
+        firsts.append(next(earlier, position))
+    return firsts
+
+
+def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """All numbers of a column of numbers or of lists of them; nan for a missing one."""
+    return np.concatenate([np.empty(0), *(np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in column)])
+
+
+def _close(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    return len(first) == len(second) and np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -36,6 +36,7 @@ class Entry:
             `std`, of a sweep the best of `n` trials.
         test: `opened` if anyone has looked at the test split of this experiment's data, `sealed` if nobody has,
             None where there is none to look at.
+        identical: members of a set that predict what an earlier one does; they are not among the `n`.
         repeat: how a set repeats, such as seeds:5.
         started: ISO 8601; `seconds`: spent in all, over the members of a set.
         problem: why it failed or cannot be read.
@@ -56,6 +57,7 @@ class Entry:
     seconds: float | None
     directory: str
     problem: str | None
+    identical: int = 0
 
 
 def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Entry]:
@@ -180,17 +182,19 @@ def _set(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     places = [directory / member["directory"] for member in repeats["members"]]
     measured = places if (directory / "metrics.json").exists() else []
     found = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
-    values = [value for value in found if value is not None]
+    copies = {note for notes in repeats.get("identical") or [] for note in notes[1:]}
+    different = [member["note"] not in copies for member in repeats["members"]]
+    values = [value for value, counts in zip(found, different, strict=False) if value is not None and counts]
     members = [(folder, _read_if_there(folder / "record.json")) for folder in places]
     tests = {receipts.state(folder, record, {}) for folder, record in members if record}
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
-        n=len(members),
+        n=sum(different),
         test=next((test for test in ("opened", "sealed") if test in tests), None), seed=None, repeat=repeats["repeat"],
         started=min((_moment(record["started"]) for _, record in members if record), default=None),
         seconds=round(sum(record["wall_seconds"] for _, record in members if record), 2),
-        directory=str(directory), problem=None,
+        directory=str(directory), problem=None, identical=len(copies),
     )  # fmt: skip
 
 

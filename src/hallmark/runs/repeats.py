@@ -43,6 +43,7 @@ class RepeatRecord:
         repeat: as the user wrote it, such as `folds:5x3`.
         metric: the monitored one, whose better direction is `mode`; `second` stands beside it in the table.
         members: dicts of note, repetition and directory.
+        identical: notes of members that predict the same, a list for each such group; None where nobody has looked.
     """
 
     name: str
@@ -55,6 +56,7 @@ class RepeatRecord:
     command: list[str]
     members: list[dict[str, Any]]
     finished: str | None = None
+    identical: list[list[str]] | None = None
 
 
 class RepeatSet:
@@ -97,9 +99,62 @@ class RepeatSet:
             for raw in self.record.members
         ]
 
+    @property
+    def identical(self) -> list[list[str]]:
+        """`RepeatRecord.identical`, from the stored predictions where it is not recorded."""
+        if self.record.identical is None:
+            self.record.identical = self._find_identical()
+        return self.record.identical
+
+    @property
+    def copies(self) -> dict[str, str]:
+        """Notes of the members that predict what an earlier one does, and the note of that one."""
+        return {note: notes[0] for notes in self.identical for note in notes[1:]}
+
+    @property
+    def different(self) -> list[Member]:
+        """The members without `copies`: those that count."""
+        return [member for member in self.members if member.note not in self.copies]
+
+    @property
+    def over(self) -> str:
+        """What a mean over the members is over, such as `5 seeds`."""
+        from hallmark.statistics.members import members_text
+
+        return members_text([member.note for member in self.different])
+
+    @property
+    def identical_text(self) -> str:
+        """A sentence on `identical`; empty where all members differ."""
+        n, notes = len(self.members), [", ".join(group) for group in self.identical]
+        if not notes:
+            return ""
+        if len(self.different) == 1:
+            return (
+                f"The seed changes nothing in this model: its {n} runs predict the same and count as one, without a "
+                "spread. Train with repeat=folds:5 to see what other training rows change."
+            )
+        same = "; ".join(notes)
+        return f"Runs that predict the same count once ({same}): {len(self.different)} of {n} runs are different."
+
+    def _find_identical(self) -> list[list[str]]:
+        from hallmark.runs.predictions import first_alike, read_predictions
+
+        folders = [member.run.directory / "predictions" for member in self.members]
+        splits = set.intersection(*({path.stem for path in folder.glob("[!.]*.parquet")} for folder in folders))
+        splits -= {"out_of_fold"}  # its folds are drawn anew for each seed
+        firsts = [
+            first_alike([read_predictions(folder / f"{split}.parquet") for folder in folders])
+            for split in sorted(splits)
+        ]
+        groups: dict[tuple[int, ...], list[str]] = {}
+        for member, of_member in zip(self.members, zip(*firsts, strict=True), strict=bool(splits)):
+            groups.setdefault(of_member, []).append(member.note)
+        return [notes for notes in groups.values() if len(notes) > 1]
+
     def predictions(self, split: str) -> "pd.DataFrame":
-        """All members' tables of `split` in one: ids are `<id>@<note>`, `repetition` says which pass a row is of and
-        `member` which run, by its position in the set.
+        """The tables of `split` of all members that differ in one: ids are `<id>@<note>`, `repetition` says which pass
+        a row is of and `member` which run, by its position in the set.
 
         Raises:
             ValueError: a member has no predictions of that split.
@@ -110,21 +165,23 @@ class RepeatSet:
         return self.pooled([read_predictions(path) for path in paths])
 
     def pooled(self, tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
-        """One table of each member in one, as `predictions` gives it."""
+        """One table of each member in one, as `predictions` gives it; of members that predict the same, the first's."""
         import pandas as pd
 
         own = [
             table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition, member=position)
             for position, (member, table) in enumerate(zip(self.members, tables, strict=True))
+            if member.note not in self.copies
         ]
         pooled = pd.concat(own, ignore_index=True)
-        pooled.attrs = tables[0].attrs
+        pooled.attrs = tables[0].attrs | ({"copies": self.copies} if self.copies else {})
         return pooled
 
     def table(self) -> "pd.DataFrame":
         """One row a finished run (run, note, main metric, second metric, seconds, checkpoint), then mean and std.
 
-        The standard deviation is the sample's, undefined (nan) for one run.
+        The standard deviation is the sample's, undefined (nan) for one run. Both are over the runs that differ; those
+        of the seconds are over all.
         """
         import pandas as pd
 
@@ -138,16 +195,19 @@ class RepeatSet:
             "checkpoint": [str(one.run.best) for one in done],
         })  # fmt: skip
         numbers = rows[[*metrics, "seconds"]].astype(float)
+        numbers[metrics] = numbers[metrics].mask(rows["note"].isin(list(self.copies)))
         spread = pd.DataFrame([numbers.mean(), numbers.std(ddof=1)]).assign(run=["mean", "std"])
         return pd.concat([rows, spread], ignore_index=True)[list(rows)]
 
     def metrics(self) -> Metrics:
-        """`{split: {task: {metric: {mean, std, n}}}}` over the members that have the split; std is None at n = 1."""
+        """`{split: {task: {metric: {mean, std, n}}}}` over the different members that have the split; std is None at
+        n = 1.
+        """
         import pandas as pd
 
         rows = [
             (split, task, metric, value)
-            for member in self.members
+            for member in self.different
             for split, tasks in member.run.metrics.items()
             for task, values in tasks.items()
             for metric, value in values.items()
@@ -163,7 +223,9 @@ class RepeatSet:
         return found
 
     def write_summary(self) -> None:
-        """Write `runs.csv` and `metrics.json` from what the members hold now."""
+        """Write `runs.csv`, `metrics.json` and `identical` of `repeats.json` from what the members hold now."""
+        self.record.identical = self._find_identical()
+        write_json(self.directory / FILE, asdict(self.record))
         write_csv(self.directory / "runs.csv", self.table())
         write_json(self.directory / "metrics.json", self.metrics())
 

@@ -13,6 +13,15 @@ from hallmark.statistics.delong import DeLong, auc_interval, auc_variance, delon
 from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.mcnemar import McNemar, mcnemar
+from hallmark.statistics.members import (
+    member_notes,
+    members_text,
+    over_text,
+    row_count,
+    row_ids,
+    same_members,
+    size_text,
+)
 from hallmark.statistics.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
 from hallmark.statistics.permutation import permutation_test
 from hallmark.statistics.proportions import wilson
@@ -63,16 +72,23 @@ __all__ = [
     "labelled_rows",
     "mcnemar",
     "mean_interval",
+    "member_notes",
+    "members_text",
     "metric_interval",
     "metric_names",
+    "over_text",
     "paired_difference",
     "permutation_test",
     "prediction_array",
     "probability_array",
     "reliability_bins",
+    "row_count",
+    "row_ids",
     "rowwise_p_values",
+    "same_members",
     "segmentation_metrics",
     "set_interval",
+    "size_text",
     "spread",
     "table_metrics",
     "target_array",

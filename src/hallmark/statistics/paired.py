@@ -13,6 +13,7 @@ from hallmark.statistics.delong import delong_test
 from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.mcnemar import mcnemar
+from hallmark.statistics.members import row_count
 from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
@@ -29,7 +30,7 @@ class PairedDifference:
         metric: the metric's name.
         difference: second minus first, with its paired interval.
         p_value: two-sided; nan where the metric is undefined.
-        n_rows: number of rows compared.
+        n_rows: number of rows compared; those of a set of repeats count once.
         n_groups: number of groups they belong to.
         n_models: number of models of each system; 1 but for tables of repeats.
         p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1).
@@ -127,8 +128,9 @@ def paired_difference(
         p_value = permutation_p(estimate.value, null)
     else:
         p_value = max(estimate.p_value(), floor)  # of nan, nan
+    n_rows = row_count(samples[0].rows.reset_index())
     return PairedDifference(
-        metric, estimate.interval(values, resampling.confidence_level), p_value, units.n_rows, units.n_groups,
+        metric, estimate.interval(values, resampling.confidence_level), p_value, n_rows, units.n_groups,
         n_models=units.n_models, p_floor=floor,
     )  # fmt: skip
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hallmark.statistics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
+from hallmark.statistics.members import row_count
 from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 
 OVERLAP = ("intersection", "union", "target_area")
@@ -29,7 +30,7 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
         classification task has every metric of `classification_metrics`, the count-based ones from the
         `prediction` column; a segmentation those of `segmentation_metrics`; another task has `score`, the mean of
         that column. In a table of repeats each metric
-        is the mean over repetitions of the metric in each, and `n` counts the rows of all. An undefined value is
+        is the mean over repetitions of the metric in each, and `n` counts each row once. An undefined value is
         None, so that the result is strict JSON.
 
     Raises:
@@ -105,7 +106,7 @@ def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
 def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
     values = [_metrics_once(rows[member], classes) for member in repetition_masks(rows)]
     means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
-    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": len(rows)}
+    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": row_count(rows)}
 
 
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
