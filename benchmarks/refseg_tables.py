@@ -1,16 +1,21 @@
-"""What the closed loop gains in the sample world, and by which knowledge of words: python -m benchmarks.refseg_tables
+"""What the loop gains in the sample world, by its words: python -m benchmarks.refseg_tables [--outputs FOLDER]
 
-Makes the runs that the sweeps refseg_arms, refseg_table and refseg_anchors list; those that are done are read.
+Makes the runs that the sweeps refseg_arms, refseg_table and refseg_anchors list; those that are done are read. With
+--outputs finished runs of another commit are read instead of made.
 """
+
+import argparse
+from pathlib import Path
 
 import pandas as pd
 from omegaconf import OmegaConf
 
-from benchmarks.fits import CONF, fitted
+from benchmarks.fits import CONF, composed, fitted
 from benchmarks.results import Cell, count_cell, write_result
 from benchmarks.tables import difference_table, holm_sentence, metric_table
+from hallmark.engine.job import Job
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json
 from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, normalise
 from hallmark.systems.refseg.vlm.words import packaged_synonyms, read_texts
@@ -40,10 +45,13 @@ METRICS = ("miou", "target_miou", "no_target_accuracy")
 COMPARED = METRICS[:2]
 
 
-def made(sweep: str, job: str) -> Run:
-    """The run of a job of a sweep."""
-    overrides = OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml").plan.jobs[job]
-    run = fitted(["experiment=refseg_loop", *overrides])
+def made(sweep: str, job: str, outputs: Path | None) -> Run:
+    """The run of a job of a sweep, or the finished one of the same settings in `outputs`."""
+    overrides = ["experiment=refseg_loop", *OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml").plan.jobs[job]]
+    if outputs is not None:
+        stored = Job.of(composed(overrides))
+        return open_run(outputs / stored.config.name / stored.id)
+    run = fitted(overrides)
     assert isinstance(run, Run)
     return run
 
@@ -75,7 +83,10 @@ def word_table() -> list[dict[str, Cell]]:
 
 
 def main() -> None:
-    runs = {name: made(*job) for name, job in (ANSWERS | PERTURBED | ANCHORS).items()}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
+    outputs = parser.parse_args().outputs
+    runs = {name: made(*job, outputs) for name, job in (ANSWERS | PERTURBED | ANCHORS).items()}
     tables = {name: answers(run) for name, run in runs.items()}
     rows = tables[ONE_SHOT]
     named = {name: tables[name] for name in ANSWERS} | {"best proposal": answers(runs[ONE_SHOT], "oracle")}

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks.fits import composed, fitted, looked_at
+from benchmarks import refseg_tables
+from benchmarks.fits import CONF, composed, fitted, looked_at
 from benchmarks.sentiment_real import best_by_fold, pooled
 from benchmarks.tables import against, difference_table, holm_sentence
 from omegaconf import OmegaConf
@@ -30,6 +31,7 @@ def finished(outputs: Path, number: str, overrides: list[str]) -> Path:
     return directory
 
 
+SWEEPS = ("refseg_arms", "refseg_table", "refseg_anchors")
 FOLDS = [["experiment=sentiment_tfidf", "data/split=kfold", f"data.split.fold={fold}"] for fold in (0, 1)]
 
 
@@ -92,3 +94,19 @@ def test_pooled_folds_are_members_of_one_repetition():
     table = pooled([predictions(0.9, 1), predictions(0.9, 2)])
     assert table["id"].is_unique and set(table["member"]) == {0, 1} and set(table["repetition"]) == {0}
     assert table.attrs["classes"] == {"main": ["no", "yes"]}
+
+
+def test_the_table_of_the_loop_is_of_jobs_that_sweeps_list():
+    listed = {sweep: OmegaConf.load(CONF / "sweep" / f"{sweep}.yaml").plan.jobs for sweep in SWEEPS}
+    named = refseg_tables.ANSWERS | refseg_tables.PERTURBED | refseg_tables.ANCHORS
+    assert {sweep for sweep, _ in named.values()} == set(SWEEPS)
+    assert all(job in listed[sweep] for sweep, job in named.values())
+    bounds = [name for name, job in named.items() if any("oracle" in part for part in listed[job[0]][job[1]])]
+    assert bounds and all("upper bound" in name for name in bounds)
+
+
+def test_of_the_unseen_words_only_the_upper_bound_knows_all():
+    known = [
+        (row["mapped to a trained one"]["value"], row["mapped wrongly"]["value"]) for row in refseg_tables.word_table()
+    ]
+    assert known == [(25, 0), (14, 1), (39, 0)]
