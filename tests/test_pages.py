@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from benchmarks.pages import ROOT, Pages
-from benchmarks.results import number_cell, value_cell, write_result
+from benchmarks.results import difference_cell, number_cell, value_cell, write_result
 
-from hallmark.statistics import Interval
+from hallmark.statistics import Interval, PairedDifference
 from hallmark.statistics.text import difference_text, interval_text
 
 PAGE = """# Title
@@ -140,6 +140,24 @@ def test_a_number_in_the_text_of_a_notebook_is_found(pages):
     (pages.root / "notebooks" / "n.ipynb").write_text(json.dumps({"cells": cells}))
     (problem,) = pages.problems()
     assert problem.startswith("notebooks/n.ipynb:cell 2, line 2: 0.25 ")
+
+
+def test_a_number_above_a_preset_is_found_unless_it_is_part_of_a_command(pages):
+    (pages.root / "conf" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\n# python train.py lr=0.1\n# reaches 0.75\nlr: 0.5  # half\n"
+    (pages.root / "conf" / "experiment" / "a.yaml").write_text(text)
+    (problem,) = pages.problems()
+    assert problem.startswith("conf/experiment/a.yaml:3: 0.75 ")
+
+
+def test_a_short_text_of_a_cell_can_stand_in_prose(pages):
+    paired = PairedDifference("accuracy", Interval(0.1, 0.05, 0.15, 0.95), 0.001, 40, 20, p_holm=0.002)
+    table = [{"A − B": "a − b", "accuracy": difference_cell(paired)}]
+    folder = pages.root / "docs" / "results"
+    write_result("other", rows="", intervals="", tables={"differences": table}, folder=folder)
+    reference = "other.differences[a − b].accuracy"
+    shown = [pages.shown(f"{reference}{part}", folder / "p.md", table=False) for part in ("", ".short", ".p_holm")]
+    assert shown == ["+0.100 [+0.050, +0.150], p = 0.002, A better", "+0.100 [+0.050, +0.150]", "0.002"]
 
 
 def test_an_exception_holds_for_its_words_alone(pages):
