@@ -61,10 +61,10 @@ def runs(tmp_path, random_table):
 def seeds(tmp_path, runs):
     """A function that writes a finished set of three seeds and gives its directory."""
 
-    def write(name, quality):
+    def write(name, quality, alike=False):
         members = [{"note": f"seed {i}", "repetition": i, "directory": f"../{name}{i}"} for i in range(3)]
         for i in range(3):
-            runs(f"{name}/{name}{i}", quality, seed=10 + i)
+            runs(f"{name}/{name}{i}", quality, seed=10 + i * (not alike))
         record = RepeatRecord(name, "set", "seeds:3", RunState.DONE, "val/accuracy", "max", None, [], members)
         return str(RepeatSet.create(tmp_path / name / "set", record).directory)
 
@@ -227,6 +227,20 @@ def test_files_of_a_set(seeds, runs, random_table, make_state, read_csv, tmp_pat
     over = spread([table_metrics(random_table(80, seed=i, quality=2.5))["main"]["accuracy"] for i in range(3)])
     assert str(over) in text and "± is the standard deviation over 3 seeds of this run, 3 seeds of weak/set." in text
     compare(str(tmp_path / "weak" / "set")).run(state)
+
+
+def test_a_set_whose_seeds_change_nothing_is_one_model_in_a_comparison(seeds, random_table, make_state, read_csv):
+    tables = [random_table(80, seed=i, quality=2.5) for i in range(3)]
+    state = make_state(pool(tables))
+    compare(seeds("same", 0.3, alike=True), metrics=["accuracy"]).run(state)
+    (row,) = read_csv(state.directory, "compare").to_dict("records")
+    alone = table_metrics(random_table(80, seed=10, quality=0.3))["main"]["accuracy"]
+    assert (row["n"], row["members"], row["baseline_members"], row["baseline_over"]) == (80, 3, 1, "1 seed")
+    assert row["baseline_value"] == row["baseline_mean"] == pytest.approx(alone)
+    assert pd.isna(pd.to_numeric(row["baseline_std"]))
+    mean = np.mean([table_metrics(table)["main"]["accuracy"] for table in tables])
+    assert row["difference"] == pytest.approx(mean - alone)
+    assert row["difference_low"] < row["difference"] < row["difference_high"]
 
 
 def test_unlabelled_rows_are_left_out(table):

@@ -232,7 +232,7 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     sets = dict.fromkeys([*own, *table[["baseline", "baseline_over", "baseline_members"]].itertuples(index=False)])
     if over := [f"{over} of {name}" for name, over, members in sets if members > 1]:
         head += (
-            " In a set of repeats intervals resample groups and repetitions; ± is the standard deviation over "
+            " In a set of repeats intervals resample groups and models; ± is the standard deviation over "
             f"{', '.join(over)}."
         )
     return "\n".join([head, "", *lines, ""])

@@ -49,7 +49,7 @@ class Robustness:
     """Write `robustness.csv` and curves: every metric under each perturbation of the inputs at each strength.
 
     Strength 0 is the stored predictions. A drop is by how much a metric is worse than there, on the same rows;
-    its interval resamples groups (and repetitions, in a set) of both at once.
+    its interval resamples groups (and models, in a set) of both at once.
 
     Args:
         perturbations: names of what the data module offers; None takes all of it.

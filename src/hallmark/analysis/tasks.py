@@ -36,7 +36,7 @@ class TaskTable:
     arXiv:2004.13379); of several metrics the mean over them comes first. The mean rank is over all pairs of task and
     metric, 1 the best, ties shared. A method that does not predict every task has neither.
 
-    All intervals come from the same resamples of groups (and repetitions): in each of them the metrics, Δm and the
+    All intervals come from the same resamples of groups (and models): in each of them the metrics, Δm and the
     ranks of all methods are computed anew.
 
     Args:
@@ -185,7 +185,7 @@ class TaskTable:
             f"Split `{self.split}`; value ± standard deviation over the runs of a job "
             f"[{self.resampling.percent} interval]. Δm is the mean relative gain over the single-task models in "
             "percent, the mean rank is over all tasks and metrics (1 is the best). All intervals resample groups, and "
-            f"repetitions, {self.resampling.times} for all methods at once."
+            f"models, {self.resampling.times} for all methods at once."
         )
 
 

@@ -109,7 +109,7 @@ def _metrics(result: Result) -> Iterator[str]:
 
 
 def _pooled(result: Result) -> str:
-    return f" and repetitions; n counts a row once, {result.over} together" if isinstance(result, RepeatSet) else ""
+    return f" and models; n counts a row once, {result.over} together" if isinstance(result, RepeatSet) else ""
 
 
 def _table(result: Result, split: str) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from hallmark.statistics import (
     Interval,
     all_intervals,
     metric_names,
+    over_text,
     prediction_array,
     size_text,
     table_metrics,
@@ -80,7 +81,7 @@ def _metric_title(name: str) -> str:
 def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
     units = f"{plural(rows['group'].nunique(), 'group')} of rows that belong together"
     if result.repeats is not None:
-        units += " and the repetitions" if rows["repetition"].nunique() > 1 else ""
+        units += f" and the {over_text(rows)}" if rows["member"].nunique() > 1 else ""
     flattered = split == "val" and result.fitted
     selected = " These rows also selected the weights, which makes their scores a little too good." * flattered
     return f"From {size_text(rows)}; intervals resample the {units} {result.resampling.times}.{selected}"
