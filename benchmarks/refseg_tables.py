@@ -90,7 +90,9 @@ def main() -> None:
     tables = {name: answers(run) for name, run in runs.items()}
     rows = tables[ONE_SHOT]
     named = {name: tables[name] for name in ANSWERS} | {"best proposal": answers(runs[ONE_SHOT], "oracle")}
-    pairs = {f"{name} − {ONE_SHOT}": (tables[name], rows) for name in ANSWERS if name != ONE_SHOT}
+    same = [name for name in ANSWERS if name != ONE_SHOT and tables[name]["prediction"].equals(rows["prediction"])]
+    others = [name for name in ANSWERS if name not in (ONE_SHOT, *same)]
+    pairs = {f"{name} − {ONE_SHOT}": (tables[name], rows) for name in others}
     drops = {f"{name} − unperturbed": (tables[name], tables[name.rpartition(",")[0]]) for name in PERTURBED}
     other = {" − ".join(reversed(ANCHORS)): (tables["another anchor"], tables["own anchor"])}
     differences = difference_table(pairs, COMPARED)
@@ -114,7 +116,7 @@ def main() -> None:
         },
         values={
             "expressions": count_cell(len(rows)), "images": count_cell(rows["group"].nunique()),
-            "without_target": count_cell(without), "relations": count_cell(len(tables["own anchor"])),
+            "without_target": count_cell(without), "relations": count_cell(len(tables["own anchor"])), "same": "; ".join(same),
         },
         runs=list(runs.values()),
     )  # fmt: skip
