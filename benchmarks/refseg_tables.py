@@ -116,7 +116,8 @@ def main() -> None:
         },
         values={
             "expressions": count_cell(len(rows)), "images": count_cell(rows["group"].nunique()),
-            "without_target": count_cell(without), "relations": count_cell(len(tables["own anchor"])), "same": "; ".join(same),
+            "without_target": count_cell(without), "relations": count_cell(len(tables["own anchor"])),
+            "same": "; ".join(same),
         },
         runs=list(runs.values()),
     )  # fmt: skip
