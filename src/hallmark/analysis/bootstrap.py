@@ -22,8 +22,10 @@ from hallmark.statistics import (
     all_intervals,
     paired_difference,
 )
+from hallmark.statistics.text import p_texts
 
 _DIFFERENCES = ((MAIN, ONE_SHOT), (ORACLE, MAIN))
+_TEST = ("p_value", "p_holm", "p_floor")
 
 
 class Bootstrap:
@@ -81,11 +83,16 @@ class Bootstrap:
 
 
 def _keys(task: str, minus: str | None, metric: str) -> dict[str, Any]:
-    return {"task": task, "minus": minus or "", "metric": metric, **dict.fromkeys(("p_value", "p_holm"), math.nan)}
+    return {"task": task, "minus": minus or "", "metric": metric, **dict.fromkeys(_TEST, math.nan)}
 
 
 def _tested(found: PairedDifference, task: str) -> dict[str, float | None]:
-    return {} if task == ORACLE else {"p_value": found.p_value, "p_holm": found.p_holm}
+    return {} if task == ORACLE else {name: getattr(found, name) for name in _TEST}
+
+
+def _p_texts(rows: pd.DataFrame) -> list[tuple[str, str]]:
+    """p, and the same after Holm."""
+    return [p_texts(*row) for row in rows[list(_TEST)].itertuples(index=False)]
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -95,7 +102,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     for (task, minus), rows in table.groupby(["task", "minus"], sort=False):
         texts[_title(str(task), str(minus), table)] = interval_texts(rows, "value", "+" if minus else "")
         if rows["p_value"].notna().any():
-            texts |= {"p": [f"{p:.2g}" for p in rows["p_value"]], "p (Holm)": [f"{p:.2g}" for p in rows["p_holm"]]}
+            texts["p"], texts["p (Holm)"] = map(list, zip(*_p_texts(rows), strict=True))
     return pd.DataFrame(texts)
 
 
@@ -140,7 +147,7 @@ def _difference(ax: Axes, rows: pd.DataFrame) -> None:
     bars = np.clip([estimate - low, high - estimate], 0, None)
     ax.errorbar(estimate, range(len(rows)), xerr=bars, fmt="D", color=INK, markersize=3.5, elinewidth=1.2)
     if rows["p_value"].notna().any():
-        texts = ["p (Holm)", *["< 0.001" if p < 0.001 else f"{p:.3f}" for p in rows["p_holm"]]]
+        texts = ["p (Holm)", *[adjusted for _, adjusted in _p_texts(rows)]]
         for y, text in enumerate(texts, -1):
             ax.text(
                 1.03, max(y, -0.5), text, transform=ax.get_yaxis_transform(), va="center", fontsize=7, color=MUTED

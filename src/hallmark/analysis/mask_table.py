@@ -13,8 +13,10 @@ from hallmark.analysis.tables import interval_texts, markdown_table
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import SEGMENTATION_METRICS, PairedDifference, Resampling, adjust, paired_difference
+from hallmark.statistics.text import p_texts
 
 _GAIN = "difference"
+_TEST = ("p_value", "p_holm", "p_floor")
 _COMPARED = {"miou": _GAIN, "target_miou": f"target_{_GAIN}"}
 
 
@@ -59,7 +61,7 @@ class MaskTable:
         for metric, column in _COMPARED.items():
             gain = gains.get((name, metric))
             row |= ends(column, gain.difference if gain else None)
-            row[f"{column}_p_holm"] = gain.p_holm if gain else np.nan
+            row |= {f"{column}_{name}": getattr(gain, name, np.nan) for name in _TEST}
         calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
         return {**row, **calls, **counts(rows)}
 
@@ -70,7 +72,8 @@ class MaskTable:
         texts: dict[str, Any] = {"job": table["job"]}
         texts["mIoU"] = interval_texts(table, "miou")
         texts[f"mIoU − {self.baseline}"] = interval_texts(table, _GAIN, "+")
-        texts["p (Holm)"] = ["" if np.isnan(p) else f"{p:.2g}" for p in table[f"{_GAIN}_p_holm"]]
+        tests = zip(*(table[f"{_GAIN}_{name}"] for name in _TEST), strict=True)
+        texts["p (Holm)"] = [p_texts(*test)[1] for test in tests]
         texts |= {readable(name): interval_texts(table, name) for name in ("target_miou", "no_target_accuracy")}
         texts["calls"] = [f"{calls:.2f}" for calls in table["calls"]]
         if "seconds" in table:
