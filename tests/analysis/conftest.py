@@ -9,8 +9,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 from tests.analysis.drawn import F1, LOSS
+from tests.definitions import numeric_columns, undefined
 
+from hallmark.analysis.mask_table import MaskTable
 from hallmark.analysis.state import State
+from hallmark.analysis.tasks import TaskTable
 
 CLASSES = ["cat", "dog"]
 
@@ -54,6 +57,20 @@ def _random_table(n: int, *, seed: int, quality: float = 1.5, classes: list[str]
     logits = rng.normal(size=(n, len(classes))) + quality * np.eye(len(classes))[target]
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return _table([classes[i] for i in target], shares, classes=classes)
+
+
+@pytest.fixture(autouse=True)
+def numbers_are_defined(monkeypatch):
+    """Every number of a table that an analysis writes, or a sweep has of its jobs, is defined in docs/metrics.md."""
+
+    def checked(table):
+        assert undefined(numeric_columns(table)) == set()
+        return table
+
+    save = State.save_table
+    monkeypatch.setattr(State, "save_table", lambda state, name, table: save(state, name, checked(table)))
+    for kind in (TaskTable, MaskTable):
+        monkeypatch.setattr(kind, "table", lambda self, rows, make=kind.table: checked(make(self, rows)))
 
 
 @pytest.fixture

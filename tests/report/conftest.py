@@ -1,7 +1,7 @@
 """Runs, sets of repeats and sweeps written by hand, so that a report has all it can show."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from tests.definitions import undefined
 
-from hallmark.report.content import Report
+from hallmark.report.content import Report, Table
 from hallmark.report.gather import gather
 from hallmark.runs.predictions import write_predictions
 from hallmark.runs.record import Provenance, Record, RunState
@@ -43,6 +44,24 @@ def predictions(
     })  # fmt: skip
     frame.attrs = {"classes": {"main": CLASSES}, "slices": {"slice_emoji": ["no emoji", "1 emoji", "2+ emoji"]}}
     return frame
+
+
+@pytest.fixture(autouse=True, scope="session")
+def numbers_are_defined() -> Iterator[None]:
+    """Every column of numbers of a report is defined in docs/metrics.md, but for those of classes, runs or settings."""
+    make = Table.__init__
+
+    def checked(table: Table, *arguments: Any, **named: Any) -> None:
+        make(table, *arguments, **named)
+        by_name = {"target", "split", "hash of the ids"} & set(table.columns)
+        if not by_name and not table.columns[0].endswith("row minus column"):
+            of_settings = table.columns.index("seconds") + 1 if "state" in table.columns else None
+            numbers = [name for place, name in enumerate(table.columns[:of_settings]) if place in table.numeric]
+            assert undefined(numbers) == set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Table, "__init__", checked)
+        yield
 
 
 @pytest.fixture

@@ -1,24 +1,88 @@
+"""Every number that the code writes is defined in docs/metrics.md, and nothing else is.
+
+The tables of analyses and reports are compared with the page by the tests that make them (`numbers_are_defined`).
+"""
+
+import ast
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
-from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER
+import pytest
+from tests.definitions import PAGE, definitions, plain, undefined
 
-PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+from hallmark.statistics import (
+    CLASSIFICATION_METRICS,
+    LOWER_IS_BETTER,
+    SEGMENTATION_METRICS,
+    FrechetDistance,
+    KernelDistance,
+    SetMetric,
+)
+from hallmark.statistics.bootstrap import metric_range
+
+SOURCE = Path(__file__).parents[2] / "src" / "hallmark"
+SETS: list[SetMetric] = [FrechetDistance(), KernelDistance()]
+METRICS = {*CLASSIFICATION_METRICS, *map(plain, SEGMENTATION_METRICS), "score", *(metric.name for metric in SETS)}
 
 
-def rows() -> dict[str, list[str]]:
-    """The cells of the table of metrics by metric."""
-    section = PAGE.read_text(encoding="utf-8").split("## Metrics\n")[1].split("\n## ")[0]
-    lines = [re.split(r"(?<!\\)\|", line)[1:-1] for line in section.splitlines() if line.startswith("| `")]
-    return {cells[0].strip(" `"): [cell.strip() for cell in cells[1:]] for cells in lines}
+def metric_rows() -> dict[str, list[str]]:
+    """Those of tables that say which direction is better."""
+    return {name: cells for name, cells in definitions().items() if len(cells) == 3}
 
 
-def test_every_metric_is_defined_once_and_nothing_else_is() -> None:
-    text = PAGE.read_text(encoding="utf-8")
-    assert set(rows()) == {*CLASSIFICATION_METRICS, "score"}
-    assert all(text.count(f"\n| `{name}` |") == 1 for name in rows())
+@cache
+def texts() -> frozenset[str]:
+    """Every string and keyword of the source behind its last slash, a part that is filled in as {}."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py")]
+    return frozenset(text for tree in trees for text in _texts(tree))
 
 
-def test_the_better_direction_is_that_of_the_code() -> None:
-    assert {name for name, cells in rows().items() if cells[1] == "lower"} == LOWER_IS_BETTER
-    assert all(cells[1] in ("lower", "higher") for cells in rows().values())
+def _texts(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.JoinedStr):
+        yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        yield node.value
+    elif isinstance(node, ast.keyword) and node.arg:
+        yield node.arg
+    for child in ast.iter_child_nodes(node):
+        if not (isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)):
+            yield from _texts(child)
+
+
+def is_written(name: str) -> bool:
+    """Whether the source has the name, or a text that becomes it where one of its own texts is filled in."""
+    last = {text.rpartition("/")[2] for text in texts()}
+    template = re.sub(r"<\w+>|(?<=@)t$", "{}", name)
+    if template != name:
+        return not {template, template.removesuffix("{}")}.isdisjoint(last)
+    halves = ((name[:i], name[i:]) for i in range(1, len(name)))
+    return name in last or any(first + "{}" in last and second in last for first, second in halves)
+
+
+def test_every_metric_has_its_definition_and_direction() -> None:
+    assert set(metric_rows()) == METRICS
+    lower = {name for name, cells in metric_rows().items() if cells[1] == "lower"}
+    assert lower == LOWER_IS_BETTER | {metric.name for metric in SETS if metric.lower_is_better}
+    assert all(cells[1] in ("lower", "higher") for cells in metric_rows().values())
+
+
+def test_the_ranges_are_those_of_the_code() -> None:
+    ranges = {name: metric_range(name, None) for name in CLASSIFICATION_METRICS}  # type: ignore[arg-type]
+    ranges |= {metric.name: metric.range for metric in SETS}
+    for name, values in ranges.items():
+        assert (metric_rows()[name][2] == "yes") == (values.low == 0 and values.high == 1), name
+
+
+def test_what_training_logs_of_validation_rows_is_defined() -> None:
+    logged = {
+        text.replace("_{}", "_<part>") for text in texts() if re.fullmatch(r"val/([\w{}]+/)?[a-z_]+[\w@.{}]*", text)
+    }
+    assert {"val/loss", "val/macro_f1", "val/{}/macro_f1", "val/miou_<part>", "val/p@0.5"} <= logged
+    assert undefined(logged) == set()
+
+
+@pytest.mark.parametrize("name", sorted(definitions()))
+def test_what_is_defined_is_written_by_the_code(name: str) -> None:
+    assert name in METRICS or is_written(name), f"{PAGE.name} defines {name}, which nothing writes"
