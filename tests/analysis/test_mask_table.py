@@ -42,9 +42,10 @@ def test_readers_get_text_and_a_figure(jobs, tmp_path):
     lines = analysis.markdown(table).splitlines()
     assert lines[0].startswith("Split `val`; value [90 % interval].")
     assert lines[2] == (
-        "| job | mIoU | mIoU − one_shot | p (Holm) | target mIoU | no target accuracy | calls | seconds |"
+        "| job | mIoU | mIoU: job − one_shot | p | p (Holm) | target mIoU | no target accuracy | calls | seconds "
+        "| verdict |"
     )
-    assert lines[5].startswith("| loop | 0.875 ") and "| +0.438 " in lines[5] and lines[5].endswith("| 2.00 | 5 |")
+    assert lines[5].startswith("| loop | 0.875 ") and "| +0.438 " in lines[5] and "| 2.00 | 5 | loop" in lines[5]
     figure = analysis.figure(table)
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["one_shot", "loop", "same"]
 

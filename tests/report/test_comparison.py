@@ -15,7 +15,7 @@ def test_two_results_are_compared_on_the_same_rows(make_run):
     )
     row = table(sections(report)["Comparison on validation"]).rows[0]
     assert row[0] == "clip_final − sentiment_text" and row[2] == difference_text(found.difference)
-    assert row[5] == "clip_final is better"
+    assert row[5] == "clip_final is better than sentiment_text"
     assert report.summary[0].startswith("clip_final is better than sentiment_text on validation: macro F1 +")
 
 
@@ -26,10 +26,11 @@ def test_holm_adjusts_for_every_pair_and_metric(make_run):
     section = sections(gather([run.directory for run in runs]))["Comparison on validation"]
     listed = table(section, 2)
     assert len(listed.rows) == 6
-    assert all(float(row[4]) >= float(row[3]) for row in listed.rows)
+    assert all(float(row[4].strip("< ")) >= float(row[3].strip("< ")) for row in listed.rows)
     matrix = table(section)
     assert matrix.columns[1:] == ["a", "b", "c"] and matrix.rows[0][1] == "–"
-    assert float(matrix.rows[0][3].strip("*")) == -float(matrix.rows[2][1].strip("*")) > 0
+    upper, lower = (matrix.rows[row][column].partition(" ")[0] for row, column in ((0, 3), (2, 1)))
+    assert float(upper) == -float(lower) > 0
 
 
 def test_sets_are_compared_over_their_repetitions(make_set):
@@ -37,7 +38,7 @@ def test_sets_are_compared_over_their_repetitions(make_set):
     report = gather([first.directory, second.directory])
     shown = table(sections(report)["Comparison on validation"])
     assert "rows in 24 groups, 3 models each" in shown.note
-    assert shown.rows[0][5] == "clip_final is better"
+    assert shown.rows[0][5] == "clip_final is better than sentiment_text"
     assert "over 3 runs (seeds:3)" in report.summary[1]
 
 

@@ -119,7 +119,7 @@ def test_results_with_one_task_in_common_are_compared_on_it(run_of_tasks, make_r
     section = sections(report)["Comparison on validation"]
     heads = [block.columns[0] for block in section.blocks if isinstance(block, Table)]
     assert heads[:4] == [
-        f"{metric} of {task}: row minus column" for task in ("action", "state") for metric in ("macro F1", "accuracy")
+        f"{metric} of {task}: row − column" for task in ("action", "state") for metric in ("macro F1", "accuracy")
     ]
     said = [block.text for block in section.blocks if isinstance(block, Paragraph)]
     assert "alone does not predict state, which joint is thus not compared on." in said

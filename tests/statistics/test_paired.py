@@ -133,7 +133,7 @@ def test_scores_of_a_task_without_classes(make_predictions: Maker) -> None:
     first.attrs["classes"] = second.attrs["classes"] = {}
     found = paired_difference(first, second, "score", resampling=SETTINGS)
     assert found.difference.estimate == pytest.approx(0.1)
-    assert found.verdict.startswith("the second is better at the 95 % level: score +10.0 points")
+    assert found.sentence("B", "A", "score").startswith("A is better than B: score +0.100 [")
 
 
 def test_one_group_tells_nothing(make_predictions: Maker) -> None:
@@ -145,7 +145,7 @@ def test_one_group_tells_nothing(make_predictions: Maker) -> None:
     )
     assert found.difference.estimate == 0.5 and math.isnan(found.difference.low)
     assert found.p_value == 1
-    assert "too few groups" in found.verdict
+    assert "too few groups" in found.sentence("B", "A", "accuracy")
 
 
 def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
@@ -154,7 +154,7 @@ def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
     )
     assert math.isnan(found.p_value)
     assert not found.told_apart
-    assert "auroc n/a points [n/a, n/a], p = n/a" in found.verdict
+    assert "AUROC – (A − B), p undefined" in found.sentence("B", "A", "AUROC")
 
 
 def test_refuses_different_rows(make_predictions: Maker) -> None:

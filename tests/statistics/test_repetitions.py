@@ -110,7 +110,7 @@ def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
         assert found.difference.estimate == pytest.approx(expected)
         assert found.difference.low < expected < found.difference.high
         assert (found.n_rows, found.n_groups, found.n_models) == (60, 12, 3)
-        assert "60 rows in 12 groups, 3 models each" in found.verdict
+        assert "60 rows in 12 groups, 3 models each" in found.sentence("B", "A", name)
 
 
 def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> None:

@@ -15,52 +15,46 @@ from hallmark.statistics import (
 )
 
 Maker = Callable[..., pd.DataFrame]
+Pair = tuple[pd.DataFrame, pd.DataFrame]
 
 
 @pytest.mark.parametrize(
-    ("metric", "ends", "p_value", "verdict"),
+    ("metric", "ends", "p_value", "sentence"),
     [
+        ("macro_f1", (0.031, 0.012, 0.05), 0.002, "new is better than old: macro F1 +0.031 [+0.012, +0.050], p = 0"),
+        ("macro_f1", (-0.03, -0.05, -0.01), 0.002, "old is better than new: macro F1 +0.030 [+0.010, +0.050], p = "),
+        ("log_loss", (-0.2, -0.3, -0.1), 0.001, "new is better than old: log loss lower by 0.200 [0.100, 0.300], p = "),
+        ("ece", (0.02, 0.01, 0.03), 0.001, "old is better than new: ECE lower by 0.020 [0.010, 0.030], p = 0.001,"),
         (
-            "macro_f1",
-            (0.031, 0.012, 0.05),
-            0.002,
-            "the second is better at the 95 % level: macro_f1 +3.1 points",
-        ),
-        (
-            "accuracy",
-            (-0.03, -0.05, -0.01),
-            0.002,
-            "the first is better at the 95 % level: accuracy -3.0 points",
-        ),
-        (
-            "log_loss",
-            (-0.2, -0.3, -0.1),
-            0.001,
-            "the second is better at the 95 % level: log_loss -0.200 [-0.300,",
-        ),
-        (
-            "ece",
-            (0.02, 0.01, 0.03),
-            0.001,
-            "the first is better at the 95 % level: ece +2.0 points [+1.0, +3.0]",
-        ),
-        (
-            "accuracy",
-            (0.01, -0.02, 0.04),
-            0.5,
-            "cannot be told apart at the 95 % level: accuracy +1.0 points",
+            "accuracy", (0.01, -0.02, 0.04), 0.5,
+            "new and old cannot be told apart: accuracy +0.010 [-0.020, +0.040] (new − old), p = 0.500,",
         ),
     ],
-)
-def test_verdict_names_the_better(metric: str, ends: tuple[float, float, float], p_value: float, verdict: str) -> None:
-    assert PairedDifference(metric, Interval(*ends, 0.95), p_value, 100, 50).verdict.startswith(verdict)
+)  # fmt: skip
+def test_a_sentence_says_by_how_much_the_winner_leads(
+    metric: str, ends: tuple[float, float, float], p_value: float, sentence: str
+) -> None:
+    found = PairedDifference(metric, Interval(*ends, 0.95), p_value, 100, 50)
+    names = {"macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
+    assert found.sentence("old", "new", names.get(metric, metric)).startswith(sentence)
 
 
-def test_verdict_gives_its_grounds() -> None:
+def test_a_sentence_gives_rows_and_grounds() -> None:
     found = PairedDifference("accuracy", Interval(0.01, -0.02, 0.04, 0.9), 0.5, 100, 90)
-    assert found.verdict == (
-        "cannot be told apart at the 90 % level: accuracy +1.0 points [-2.0, +4.0], p = 0.5 (100 rows in 90 groups)"
+    assert found.sentence("B", "A", "accuracy", of=" on test") == (
+        "A and B cannot be told apart on test: accuracy +0.010 [-0.020, +0.040] (A − B), p = 0.500, "
+        "at the 90 % level (100 rows in 90 groups)"
     )
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss"])
+def test_the_same_pair_says_the_same_in_either_order(two_systems: Callable[..., Pair], metric: str) -> None:
+    first, second = two_systems()
+    setting = Resampling(0.95, 400, 0)
+    forward = paired_difference(first, second, metric, resampling=setting)
+    backward = paired_difference(second, first, metric, resampling=setting)
+    assert backward.sentence("second", "first", metric) == forward.sentence("first", "second", metric)
+    assert forward.sentence("first", "second", metric).startswith("second is better than first: ")
 
 
 @pytest.mark.parametrize(("p_value", "low", "apart"), [(0.04, 0.01, True), (0.06, 0.01, False), (0.04, -0.01, False)])
@@ -73,7 +67,7 @@ def test_six_groups_can_reach_significance_and_five_cannot(make_predictions: Mak
         wrong, right = (make_predictions([0] * n, [column] * n) for column in (1, 0))
         found = paired_difference(wrong, right, "accuracy", resampling=Resampling(0.95, 4000, 0))
         assert found.told_apart is apart
-        assert ("too few groups" in found.verdict) is not apart
+        assert ("too few groups" in found.sentence("B", "A", "accuracy")) is not apart
 
 
 def difference(p_value: float, p_holm: float | None = None) -> PairedDifference:
@@ -86,6 +80,7 @@ def test_several_comparisons_are_told_apart_by_their_adjusted_p() -> None:
     adjusted = adjust([alone, other, difference(math.nan)])
     assert [one.p_holm for one in adjusted[:2]] == pytest.approx([0.06, 0.06])
     assert not adjusted[0].told_apart and adjusted[0].p_value == 0.03
-    assert "cannot be told apart" in adjusted[0].verdict and "p = 0.03 (0.06 after Holm)" in adjusted[0].verdict
-    assert "p = n/a (" in adjusted[2].verdict and not adjusted[2].told_apart
-    assert adjust([alone])[0].verdict == alone.verdict
+    assert adjusted[0].finding("B", "A") == "A and B cannot be told apart"
+    assert adjusted[0].tested == "p = 0.030 (0.060 after Holm)" and adjusted[0].p_texts == ("0.030", "0.060")
+    assert adjusted[2].tested == "p undefined" and not adjusted[2].told_apart
+    assert adjust([alone])[0].finding("B", "A") == alone.finding("B", "A") == "A is better than B"

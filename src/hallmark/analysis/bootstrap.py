@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from hallmark.analysis.figures import INK, MUTED, house_style, interval_dots, new_figure, readable
 from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, counts, ends, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import interval_texts, show
+from hallmark.analysis.tables import interval_texts, p_columns, show
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import (
     SEGMENTATION_METRICS,
@@ -22,10 +22,9 @@ from hallmark.statistics import (
     all_intervals,
     paired_difference,
 )
-from hallmark.statistics.text import p_texts
 
+_TESTED = ("p_value", "p_holm", "p_floor")
 _DIFFERENCES = ((MAIN, ONE_SHOT), (ORACLE, MAIN))
-_TEST = ("p_value", "p_holm", "p_floor")
 
 
 class Bootstrap:
@@ -77,22 +76,23 @@ class Bootstrap:
             paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
         ])  # fmt: skip
         return [
-            {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task), **counts(rows)}
+            {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task, minus),
+             **counts(rows)}
             for one in found
         ]  # fmt: skip
 
 
 def _keys(task: str, minus: str | None, metric: str) -> dict[str, Any]:
-    return {"task": task, "minus": minus or "", "metric": metric, **dict.fromkeys(_TEST, math.nan)}
+    return {"task": task, "minus": minus or "", "metric": metric, **dict.fromkeys(_TESTED, math.nan),
+            "verdict": ""}  # fmt: skip
 
 
-def _tested(found: PairedDifference, task: str) -> dict[str, float | None]:
-    return {} if task == ORACLE else {name: getattr(found, name) for name in _TEST}
-
-
-def _p_texts(rows: pd.DataFrame) -> list[tuple[str, str]]:
-    """p, and the same after Holm."""
-    return [p_texts(*row) for row in rows[list(_TEST)].itertuples(index=False)]
+def _tested(found: PairedDifference, task: str, minus: str) -> dict[str, Any]:
+    if task == ORACLE:
+        return {}
+    names = (task, minus)
+    tests = {name: getattr(found, name) for name in _TESTED}
+    return {**tests, "verdict": found.finding(task_name(minus, names), task_name(task, names))}
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -102,7 +102,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     for (task, minus), rows in table.groupby(["task", "minus"], sort=False):
         texts[_title(str(task), str(minus), table)] = interval_texts(rows, "value", "+" if minus else "")
         if rows["p_value"].notna().any():
-            texts["p"], texts["p (Holm)"] = map(list, zip(*_p_texts(rows), strict=True))
+            texts |= {**p_columns(rows), "verdict": list(rows["verdict"])}
     return pd.DataFrame(texts)
 
 
@@ -147,7 +147,7 @@ def _difference(ax: Axes, rows: pd.DataFrame) -> None:
     bars = np.clip([estimate - low, high - estimate], 0, None)
     ax.errorbar(estimate, range(len(rows)), xerr=bars, fmt="D", color=INK, markersize=3.5, elinewidth=1.2)
     if rows["p_value"].notna().any():
-        texts = ["p (Holm)", *[adjusted for _, adjusted in _p_texts(rows)]]
+        texts = ["p (Holm)", *p_columns(rows)["p (Holm)"]]
         for y, text in enumerate(texts, -1):
             ax.text(
                 1.03, max(y, -0.5), text, transform=ax.get_yaxis_transform(), va="center", fontsize=7, color=MUTED

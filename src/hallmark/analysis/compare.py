@@ -14,8 +14,11 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import (
     check_metrics,
     figure_name,
+    interval_note,
     interval_texts,
     labelled_tasks,
+    metric_title,
+    p_columns,
     show,
     shown_task,
 )
@@ -128,6 +131,7 @@ class Compare:
                 **_ends("difference", paired.difference),
                 "p_value": paired.p_value,
                 "p_holm": math.nan,
+                "p_floor": paired.p_floor,
                 **{f"p_{test}": rowwise[test] if test == _ROWWISE.get(metric) else math.nan for test in rowwise},
                 "n": paired.n_rows,
                 "n_groups": paired.n_groups,
@@ -177,14 +181,10 @@ def member_spreads(rows: pd.DataFrame, task: str, metrics: list[str]) -> dict[st
 
 
 def _with_verdicts(table: pd.DataFrame, found: list[PairedDifference]) -> pd.DataFrame:
-    verdicts = [verdict(one, name) for one, name in zip(found, table.get("baseline", ()), strict=True)]
+    names = table.get("baseline", ())
+    verdicts = [one.sentence(name, THIS, readable(one.metric)) for one, name in zip(found, names, strict=True)]
     adjusted = np.array([one.p_holm for one in found], dtype=np.float64)
     return table.assign(p_holm=adjusted, verdict=verdicts)
-
-
-def verdict(paired: PairedDifference, baseline: str) -> str:
-    """The sentence of `PairedDifference.verdict` with the names of the two runs."""
-    return paired.verdict.replace("the second is", f"{THIS} is").replace("the first is", f"{baseline} is")
 
 
 def run_names(directories: Sequence[Path]) -> list[str]:
@@ -198,14 +198,13 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "task": table["task"],
-            "metric": table["metric"],
+            "metric": [metric_title(name) for name in table["metric"]],
             "baseline": table["baseline"],
             "its value": _value_texts(table, "baseline_value", "baseline_"),
             THIS: _value_texts(table, "value", ""),
-            "difference": interval_texts(table, "difference", "+"),
-            "p": [f"{value:.2g}" for value in table["p_value"]],
-            "p (Holm)": [f"{value:.2g}" for value in table["p_holm"]],
-            "verdict": [sentence.split(" at the ")[0] for sentence in table["verdict"]],
+            f"{THIS} − baseline": interval_texts(table, "difference", "+"),
+            **p_columns(table),
+            "verdict": [sentence.partition(": ")[0] for sentence in table["verdict"]],
         }
     )
 
@@ -224,9 +223,9 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
     lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     head = (
-        f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, clustered bootstrap; the "
-        f"difference is paired ({THIS} minus the baseline); verdicts go by the p-values adjusted by Holm over "
-        f"all {len(table)} comparisons of this table."
+        f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, groups resampled "
+        f"{resampling.times}; the difference is paired; verdicts go by the p-values adjusted by Holm over all "
+        f"{len(table)} comparisons of this table."
     )
     own = [(THIS, *table.iloc[0][["over", "members"]])]
     sets = dict.fromkeys([*own, *table[["baseline", "baseline_over", "baseline_members"]].itertuples(index=False)])
@@ -235,7 +234,7 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
             " In a set of repeats intervals resample groups and models; ± is the standard deviation over "
             f"{', '.join(over)}."
         )
-    return "\n".join([head, "", *lines, ""])
+    return "\n".join([head, "", *lines, "", *interval_note(table)])
 
 
 @house_style()

@@ -9,11 +9,10 @@ from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.segmented import answers, counts, ends, scores
-from hallmark.analysis.tables import interval_texts, markdown_table
+from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import SEGMENTATION_METRICS, PairedDifference, Resampling, adjust, paired_difference
-from hallmark.statistics.text import p_texts
 
 _GAIN = "difference"
 _TEST = ("p_value", "p_holm", "p_floor")
@@ -62,6 +61,7 @@ class MaskTable:
             gain = gains.get((name, metric))
             row |= ends(column, gain.difference if gain else None)
             row |= {f"{column}_{name}": getattr(gain, name, np.nan) for name in _TEST}
+            row[f"{column}_verdict"] = gain.finding(self.baseline, name) if gain else ""
         calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
         return {**row, **calls, **counts(rows)}
 
@@ -71,17 +71,16 @@ class MaskTable:
     def summary(self, table: pd.DataFrame) -> pd.DataFrame:
         texts: dict[str, Any] = {"job": table["job"]}
         texts["mIoU"] = interval_texts(table, "miou")
-        texts[f"mIoU − {self.baseline}"] = interval_texts(table, _GAIN, "+")
-        tests = zip(*(table[f"{_GAIN}_{name}"] for name in _TEST), strict=True)
-        texts["p (Holm)"] = [p_texts(*test)[1] for test in tests]
+        texts[f"mIoU: job − {self.baseline}"] = interval_texts(table, _GAIN, "+")
+        texts |= p_columns(table.rename(columns=lambda column: str(column).removeprefix(f"{_GAIN}_")))
         texts |= {readable(name): interval_texts(table, name) for name in ("target_miou", "no_target_accuracy")}
         texts["calls"] = [f"{calls:.2f}" for calls in table["calls"]]
         if "seconds" in table:
             texts["seconds"] = [f"{seconds:.0f}" for seconds in table["seconds"]]
-        return pd.DataFrame(texts)
+        return pd.DataFrame({**texts, "verdict": table[f"{_GAIN}_verdict"]})
 
     def markdown(self, table: pd.DataFrame) -> str:
-        return "\n".join([self.note(), "", *markdown_table(self.summary(table)), ""])
+        return "\n".join([self.note(), "", *markdown_table(self.summary(table)), "", *interval_note(table)])
 
     def note(self) -> str:
         return (
@@ -96,7 +95,7 @@ class MaskTable:
         figure = new_figure(0.24 * len(table) + 0.9)
         axes = figure.subplots(1, 2, sharey=True)
         heights = np.arange(len(table))
-        for ax, column, title in zip(axes, ("miou", _GAIN), ("mIoU", f"mIoU − {self.baseline}"), strict=True):
+        for ax, column, title in zip(axes, ("miou", _GAIN), ("mIoU", f"mIoU: job − {self.baseline}"), strict=True):
             known = table[column].notna().to_numpy()
             interval_dots(ax, heights[known], table[known], column, index=0, label="_")
             ax.set_title(printable(title))

@@ -182,7 +182,9 @@ def overview(rows: pd.DataFrame) -> pd.DataFrame:
         table[str(strength)] = suffered.loc[suffered["strength"] == strength, "value"].to_numpy()
     if strengths:
         last = suffered[suffered["strength"] == strengths[-1]]
-        table[f"drop at {strengths[-1]}"] = interval_texts(last, "drop", "+")
+        lower = str(rows["metric"].iloc[0]) in LOWER_IS_BETTER
+        named = "perturbed − clean" if lower else "clean − perturbed"
+        table[f"drop at {strengths[-1]} ({named})"] = interval_texts(last, "drop", "+")
     return table if len(table) else pd.DataFrame({"perturbation": [CLEAN], "0": [clean]})
 
 

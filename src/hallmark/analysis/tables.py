@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hallmark.analysis.figures import readable
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import CLASSIFICATION_METRICS, class_order, labelled_rows
-from hallmark.statistics.text import NO_INTERVAL, NOTHING, number_text, with_ends
+from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows
+from hallmark.statistics.text import NO_INTERVAL, NOTHING, number_text, p_texts, with_ends
 
 _WIDTH = 160
 
@@ -65,9 +66,27 @@ def interval_texts(table: pd.DataFrame, name: str, sign: str = "", digits: int =
     return [with_ends(*cell, sign=sign, digits=digits) for cell in zip(*columns, strict=True)]
 
 
-def has_value_alone(table: pd.DataFrame, name: str) -> bool:
-    """Whether some value of the column `name` has no interval."""
-    return bool((table[name].notna() & table[f"{name}_low"].isna()).any())
+def metric_title(metric: str) -> str:
+    """A metric for readers, and which way is better where that is not up."""
+    return readable(metric) + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
+
+
+def p_columns(table: pd.DataFrame) -> dict[str, list[str]]:
+    """The columns `p_value`, `p_holm` and `p_floor` as texts: p and, never without it, p after Holm."""
+    rows = zip(table["p_value"], table["p_holm"], table["p_floor"], strict=True)
+    raw, holm = zip(*(p_texts(*row) for row in rows), strict=True) if len(table) else ((), ())
+    return {"p": list(raw), "p (Holm)": list(holm)}
+
+
+def interval_columns(table: pd.DataFrame) -> list[str]:
+    """Columns `<name>` that `<name>_low` and `<name>_high` stand beside."""
+    return [str(name) for name in table if {f"{name}_low", f"{name}_high"} <= set(table)]
+
+
+def interval_note(table: pd.DataFrame) -> list[str]:
+    """The sentence for below a table in which a value stands without its interval; none where each has one."""
+    alone = (table[name].notna() & table[f"{name}_low"].isna() for name in interval_columns(table))
+    return [NO_INTERVAL] if any(column.any() for column in alone) else []
 
 
 def wide_console() -> Console:
@@ -79,7 +98,7 @@ def wide_console() -> Console:
 def show(title: str, frame: pd.DataFrame) -> None:
     """Print a table to the terminal, a value and the ends of its interval in one column, without the only task."""
     frame = frame.drop(columns=["task"] if "task" in frame and set(frame["task"]) == {MAIN} else [])
-    ends = [str(name) for name in frame if {f"{name}_low", f"{name}_high"} <= set(frame)]
+    ends = interval_columns(frame)
     shown = frame.assign(**{name: interval_texts(frame, name) for name in ends})
     shown = shown.drop(columns=[f"{name}{end}" for name in ends for end in ("_low", "_high")])
     table = Table(box=box.SIMPLE_HEAD)
@@ -91,8 +110,8 @@ def show(title: str, frame: pd.DataFrame) -> None:
     console = wide_console()
     console.print(Text(title, style="bold"))
     console.print(table)
-    if any(has_value_alone(frame, name) for name in ends):
-        console.print(Text(NO_INTERVAL))
+    for note in interval_note(frame):
+        console.print(Text(note))
 
 
 def _cell(value: Any) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from hallmark.analysis.tables import check_metrics, classified_tasks, markdown_table
+from hallmark.analysis.tables import check_metrics, classified_tasks, interval_note, markdown_table
 from hallmark.analysis.task_views import DELTA, RANK, SINGLE, summary, task_figure
 from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, spread
@@ -166,7 +166,7 @@ class TaskTable:
 
     def markdown(self, table: pd.DataFrame) -> str:
         """A Markdown table, below lines that say what its numbers are."""
-        return "\n".join([self.note(), "", *markdown_table(summary(table)), ""])
+        return "\n".join([self.note(), "", *markdown_table(summary(table)), "", *interval_note(table)])
 
     def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
         """`table` with the seconds of each method; the single-task models took those of all their jobs."""

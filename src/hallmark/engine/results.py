@@ -16,7 +16,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import Look
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
-from hallmark.statistics.text import NOTHING, interval_text, number_text
+from hallmark.statistics.text import NOTHING, interval_text, no_interval_note, number_text
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
 from hallmark.storage.secrets import redacted
@@ -106,6 +106,8 @@ def _metrics(result: Result) -> Iterator[str]:
         }
         for metric in metrics:
             yield f"| {metric} | " + " | ".join(interval_text(found[metric]) for found in intervals.values()) + " |"
+        if note := no_interval_note(interval for found in intervals.values() for interval in found.values()):
+            yield from ("", note)
 
 
 def _pooled(result: Result) -> str:

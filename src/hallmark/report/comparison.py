@@ -6,14 +6,12 @@ from itertools import combinations
 
 import pandas as pd
 
-from hallmark.analysis.figures import readable
-from hallmark.analysis.tables import labelled_tasks
+from hallmark.analysis.tables import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
 from hallmark.report.wording import SPLITS, duration, plural
 from hallmark.statistics import (
-    LOWER_IS_BETTER,
     PairedDifference,
     Resampling,
     adjust,
@@ -22,7 +20,7 @@ from hallmark.statistics import (
     row_count,
     same_members,
 )
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, p_text
+from hallmark.statistics.text import NOTHING, difference_text, interval_text, no_interval_note
 
 _SECOND = "accuracy"
 
@@ -126,7 +124,7 @@ def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:
     if len(labels) > 2:
         several = len({task for task, _ in keys}) > 1
         for task, metric in keys:
-            name = f"{readable(metric)} of {task}" if several else readable(metric)
+            name = f"{metric_title(metric)} of {task}" if several else metric_title(metric)
             blocks.append(_matrix([p for p in pairs if (p.task, p.found.metric) == (task, metric)], labels, name))
     if pairs:
         blocks.append(_list(compared, several_tasks=len({task for task, _ in keys}) > 1))
@@ -139,44 +137,38 @@ def _matrix(pairs: Sequence[Pair], labels: Sequence[str], name: str) -> Table:
     for row in labels:
         cells_of_row = [_cell(cells.get((row, column)), cells.get((column, row))) for column in labels]
         rows.append([row, *cells_of_row])
-    columns = [f"{name}: row minus column", *labels]
-    note = "* can be told apart after Holm's adjustment."
+    columns = [f"{name}: row − column", *labels]
+    level = pairs[0].found.difference.confidence_level
+    note = f"[{100 * level:g} % interval]; * can be told apart after Holm's adjustment."
     return Table(columns, rows, frozenset(range(1, len(columns))), note=note)
 
 
 def _cell(found: PairedDifference | None, mirrored: PairedDifference | None) -> str:
-    one, sign = (found, 1) if found is not None else (mirrored, -1)
+    one = found or mirrored
     if one is None:
         return NOTHING
-    return f"{sign * one.difference.estimate:+.3f}{'*' if one.told_apart else ''}"
+    difference = one.difference if found is not None else one.difference.negated
+    return difference_text(difference) + ("*" if one.told_apart else "")
 
 
 def _list(compared: Compared, *, several_tasks: bool) -> Table:
     rows, pairs, resampling = [], compared.pairs, compared.resampling
     for pair in pairs:
         found = pair.found
-        p_holm = found.p_value if found.p_holm is None else found.p_holm
         task = [pair.task] if several_tasks else []
-        names = [f"{pair.first} − {pair.second}", readable(found.metric)]
-        rows.append(
-            [*task, *names, difference_text(found.difference), p_text(found.p_value), p_text(p_holm), words(pair)]
-        )
-    head = ["difference", "metric", f"value [{resampling.percent} interval]", "p", "p (Holm)", "in words"]
+        names = [f"{pair.first} − {pair.second}", metric_title(found.metric)]
+        verdict = found.finding(pair.second, pair.first)
+        rows.append([*task, *names, difference_text(found.difference), *found.p_texts, verdict])
+    head = ["A − B", "metric", f"difference [{resampling.percent} interval]", "p", "p (Holm)", "verdict"]
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4
     some = pairs[0].found
     grounds = f"{plural(some.n_rows, 'row')} in {plural(some.n_groups, 'group')}"
     grounds += f", {some.n_models} models each" if some.n_models > 1 else ""
+    alone = no_interval_note(pair.found.difference for pair in pairs)
+    test = "a t test of groups and models" if some.n_models > 1 else "a permutation test that swaps whole groups"
     note = (
-        f"Paired on the same {grounds}; intervals by the paired bootstrap, p by a permutation test that swaps whole "
-        f"groups {resampling.times}, adjusted by Holm for {plural(len(pairs), 'comparison')}."
-    )
+        f"Paired on the same {grounds}; intervals and {test} resample {resampling.times}; p (Holm) is adjusted for "
+        f"{plural(len(pairs), 'comparison')}, and the verdict goes by it. {alone}"
+    ).rstrip()
     return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)
-
-
-def words(pair: Pair) -> str:
-    """Which of the two is better, or that they cannot be told apart."""
-    if not pair.found.told_apart:
-        return "cannot be told apart"
-    higher = pair.found.difference.estimate > 0
-    return f"{pair.first if higher != (pair.found.metric in LOWER_IS_BETTER) else pair.second} is better"

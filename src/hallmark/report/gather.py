@@ -6,13 +6,13 @@ from pathlib import Path
 
 from hallmark.report import measures, standing, stored
 from hallmark.report.charts import chart_name
-from hallmark.report.comparison import Compared, Pair, compare, comparison, overview, words
+from hallmark.report.comparison import Compared, Pair, compare, comparison, overview
 from hallmark.report.content import Highlight, Report, Section, Tone
 from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
 from hallmark.report.wording import SPLITS, listed, plural
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_text
+from hallmark.statistics.text import NOTHING, interval_text, number_text
 
 _FEW = 3
 _FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
@@ -107,16 +107,8 @@ def _best(results: Sequence[Result]) -> Result:
 
 
 def _pair_sentence(pair: Pair, split: str) -> str:
-    found = pair.found
-    p_holm = found.p_value if found.p_holm is None else found.p_holm
-    numbers = (
-        f"{value_name(found.metric, pair.task)} {difference_text(found.difference)}, p = {p_text(p_holm)} after Holm"
-    )
-    finding = words(pair)
-    if not found.told_apart:
-        return f"{pair.first} and {pair.second} {finding} on {split}: {numbers}."
-    loser = pair.second if finding.startswith(f"{pair.first} ") else pair.first
-    return f"{finding} than {loser} on {split}: {numbers} ({pair.first} minus {pair.second})."
+    name = value_name(pair.found.metric, pair.task)
+    return f"{pair.found.sentence(pair.second, pair.first, name, of=f' on {split}')}."
 
 
 def _result_sentence(result: Result) -> str:

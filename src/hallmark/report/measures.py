@@ -12,7 +12,7 @@ from hallmark.analysis.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.figures import readable
 from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
-from hallmark.analysis.tables import always_the_commonest, classified_tasks, labelled_tasks
+from hallmark.analysis.tables import always_the_commonest, classified_tasks, interval_note, labelled_tasks, metric_title
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
@@ -20,7 +20,6 @@ from hallmark.report.sources import OUT_OF_FOLD, Result
 from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
-    LOWER_IS_BETTER,
     Interval,
     all_intervals,
     metric_names,
@@ -30,7 +29,7 @@ from hallmark.statistics import (
     table_metrics,
     target_array,
 )
-from hallmark.statistics.text import NOTHING, interval_text, number_text
+from hallmark.statistics.text import NOTHING, interval_text, no_interval_note, number_text
 
 _BINS, _FOLDS = 10, 5
 _UNSURE = 0.5
@@ -60,7 +59,7 @@ def commonest(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, fl
 def _metric_table(result: Result, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame) -> Table:
     names = list(metric_names(rows, classes))
     intervals = all_intervals(rows, names, resampling=result.resampling)
-    columns = {"metric": [_metric_title(name) for name in names]}
+    columns = {"metric": [metric_title(name) for name in names]}
     columns[f"value [{result.resampling.percent} interval]"] = [interval_text(intervals[name]) for name in names]
     if result.repeats is not None:
         spreads = member_spreads(rows, task, names)
@@ -71,11 +70,12 @@ def _metric_table(result: Result, split: str, task: str, classes: list[str] | No
         top, baseline = commonest(rows, classes)
         columns[f"always {top}"] = [number_text(baseline[name]) for name in names]
     table = list(zip(*columns.values(), strict=True))
-    return Table(list(columns), table, frozenset(range(1, len(columns))), note=_how(result, split, rows))
-
-
-def _metric_title(name: str) -> str:
-    return readable(name) + (" (lower is better)" if name in LOWER_IS_BETTER else "")
+    return Table(
+        list(columns),
+        table,
+        frozenset(range(1, len(columns))),
+        note=" ".join(filter(None, [_how(result, split, rows), no_interval_note(intervals.values())])),
+    )
 
 
 def _how(result: Result, split: str, rows: pd.DataFrame) -> str:
@@ -168,7 +168,8 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
             f"ECE [{result.resampling.percent} interval]",
             f"Brier [{result.resampling.percent} interval]",
         ]
-        blocks.append(Table(columns, table, frozenset({1, 2, 3}), note=note))
+        alone = no_interval_note(Interval(**version[m]) for version in versions.values() for m in ("ece", "brier"))
+        blocks.append(Table(columns, table, frozenset({1, 2, 3}), note=f"{note} {alone}".strip()))
     return Section(f"Calibration on {SPLITS[split]}", blocks) if blocks else None
 
 
@@ -200,7 +201,7 @@ def slices(result: Result, split: str, prefix: str) -> Section | None:
             "n",
             *(f"{readable(name)} [{result.resampling.percent} interval]" for name in names),
         ]
-        blocks.append(Table(columns, cells, frozenset(range(2, len(columns))), note=_slice_note(result)))
+        blocks.append(Table(columns, cells, frozenset(range(2, len(columns))), note=_slice_note(result, rows)))
     return Section(f"Slices of {SPLITS[split]}", blocks) if blocks else None
 
 
@@ -208,7 +209,7 @@ def _scores(row: Mapping[Any, Any], names: Sequence[str], level: float) -> list[
     if row["n"] == 0:
         return ["no rows (n = 0)"] * len(names)
     intervals = (Interval(row[name], row[f"{name}_low"], row[f"{name}_high"], level) for name in names)
-    return [_category_estimate(interval) for interval in intervals]
+    return [interval_text(interval) for interval in intervals]
 
 
 def _category(row: Mapping[Any, Any]) -> str:
@@ -216,13 +217,8 @@ def _category(row: Mapping[Any, Any]) -> str:
     return f"{row['category']} (all {name}: no macro F1)" if isinstance(name, str) else str(row["category"])
 
 
-def _category_estimate(interval: Interval) -> str:
-    # Resamples of groups that all score the same have no spread, which is no certainty.
-    return number_text(interval.estimate) if interval.low == interval.high else interval_text(interval)
-
-
-def _slice_note(result: Result) -> str:
-    note = "A value without interval: the groups are too few, or too much alike, to tell how sure it is."
+def _slice_note(result: Result, rows: pd.DataFrame) -> str:
+    note = " ".join(interval_note(rows))
     return f"n counts a row once, however many runs predict it. {note}" if result.repeats else note
 
 

@@ -4,6 +4,7 @@ from hallmark.analysis.figures import readable
 from hallmark.analysis.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
+from hallmark.analysis.tables import interval_note
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import Result
@@ -35,9 +36,8 @@ def robustness(result: Result, prefix: str) -> Section | None:
         return None
     alt = "each metric by strength of the perturbations; the numbers are in the table"
     chart = Chart(chart_name(prefix, ROBUSTNESS), robustness_figure(table), alt)
-    level = float(
-        table["confidence_level" if "confidence_level" in table else "level"].iloc[0]
-    )  # "level": older tables
+    level_column = "confidence_level" if "confidence_level" in table else "level"  # of older versions
+    level = float(table[level_column].iloc[0])
     columns = ["perturbation", "strength", *(f"{name} [{100 * level:g} % interval]" for name in ("value", "drop"))]
     several = table[["task", "metric"]].drop_duplicates().shape[0] > 1
     rows = [
@@ -52,6 +52,10 @@ def robustness(result: Result, prefix: str) -> Section | None:
     ]
     first = 2 if several else 0
     head = ["task", "metric", *columns] if several else columns
-    note = "A drop is by how much the value is worse than the clean one, on the same rows; strength 0 is clean."
-    shown = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=note)
+    notes = [
+        "A drop is clean − perturbed on the same rows, or perturbed − clean where lower is better: positive is worse.",
+        "Strength 0 is clean.",
+        *interval_note(table),
+    ]
+    shown = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
     return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), shown])

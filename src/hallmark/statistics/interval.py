@@ -21,6 +21,11 @@ class Interval:
     high: float
     confidence_level: float
 
+    @property
+    def negated(self) -> "Interval":
+        """Of the same number with its sign turned: of B − A where this is of A − B."""
+        return Interval(-self.estimate, -self.high, -self.low, self.confidence_level)
+
 
 def check_confidence_level(confidence_level: float) -> None:
     """Raise `SettingError` unless `confidence_level` is strictly between 0 and 1."""

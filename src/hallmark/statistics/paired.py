@@ -18,6 +18,7 @@ from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
+from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
 from hallmark.statistics.uncertainty import MIN_GROUPS, Units, WeightedMetrics, estimates, evaluate_blocks
 from hallmark.statistics.weighted import weighted_metrics
 
@@ -57,41 +58,58 @@ class PairedDifference:
         return p <= 1 - self.difference.confidence_level + TOLERANCE and excluded
 
     @property
-    def verdict(self) -> str:
-        """One sentence: which of the two is better, or that they cannot be told apart, and the grounds."""
-        level = f"{100 * self.difference.confidence_level:g} %"
-        if self.told_apart:
-            better = (self.difference.estimate > 0) != (self.metric in LOWER_IS_BETTER)
-            finding = f"the {'second' if better else 'first'} is better at the {level} level"
-        else:
-            finding = f"cannot be told apart at the {level} level"
+    def p_texts(self) -> tuple[str, str]:
+        """p and the same after Holm, as tables have them."""
+        return p_texts(self.p_value, self.p_holm, self.p_floor)
+
+    @property
+    def tested(self) -> str:
+        """`p = 0.004 (0.024 after Holm)`."""
+        return p_sentence(self.p_value, self.p_holm, self.p_floor)
+
+    def finding(self, first: str, second: str) -> str:
+        """Which of the two is better, or that they cannot be told apart, by their names."""
+        if not self.told_apart:
+            return f"{second} and {first} cannot be told apart"
+        return f"{second} is better than {first}" if self._second_is_better else f"{first} is better than {second}"
+
+    def sentence(self, first: str, second: str, metric: str, *, of: str = "") -> str:
+        """`finding`, by how much the winner leads or else the second less the first, and the grounds.
+
+        Args:
+            first, second: names of the two systems.
+            metric: its name for readers.
+            of: which rows, such as ` on test`; follows the finding.
+        """
         grounds = f"{self.n_rows} rows in {self.n_groups} groups"
         if self.n_models > 1:
             grounds += f", {self.n_models} models each"
         if self._too_few_groups:
             grounds += ", too few groups for any difference to show"
-        return f"{finding}: {self.metric} {self._change()}, p = {self._p()} ({grounds})"
+        numbers = f"{metric} {self._lead(f'{second} − {first}')}, {self.tested}"
+        level = f"at the {100 * self.difference.confidence_level:g} % level"
+        return f"{self.finding(first, second)}{of}: {numbers}, {level} ({grounds})"
+
+    @property
+    def _second_is_better(self) -> bool:
+        return (self.difference.estimate > 0) != (self.metric in LOWER_IS_BETTER)
+
+    def _lead(self, named: str) -> str:
+        """The difference as winner minus loser; as `named` where there is no winner."""
+        if not self.told_apart:
+            return f"{difference_text(self.difference)} ({named})"
+        of_winner = self.difference if self._second_is_better else self.difference.negated
+        return (
+            f"lower by {interval_text(of_winner.negated)}"
+            if self.metric in LOWER_IS_BETTER
+            else (difference_text(of_winner))
+        )
 
     @property
     def _too_few_groups(self) -> bool:
         if self.n_models > 1:
             return self.n_groups < MIN_GROUPS
         return 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE
-
-    def _change(self) -> str:
-        in_points = self.metric not in ("log_loss", "brier")
-        scale, digits, unit = (100.0, 1, " points") if in_points else (1.0, 3, "")
-        change, low, high = (
-            "n/a" if math.isnan(value) else f"{scale * value:+.{digits}f}"
-            for value in (self.difference.estimate, self.difference.low, self.difference.high)
-        )
-        return f"{change}{unit} [{low}, {high}]"
-
-    def _p(self) -> str:
-        if math.isnan(self.p_value):
-            return "n/a"
-        adjusted = "" if self.p_holm in (None, self.p_value) else f" ({self.p_holm:.2g} after Holm)"
-        return f"{self.p_value:.2g}{adjusted}"
 
 
 def paired_difference(

@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from hallmark.statistics.text import number_text
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -15,10 +17,9 @@ class Spread:
     n: int
 
     def __str__(self) -> str:
-        """`0.712 ± 0.008 (n = 5)`; without the deviation at n = 1, n/a where there is no value."""
-        mean = "n/a" if math.isnan(self.mean) else f"{self.mean:.3f}"
-        deviation = "" if self.std is None else f" ± {self.std:.3f}"
-        return f"{mean}{deviation} (n = {self.n})"
+        """`0.712 ± 0.008 (n = 5)`; without the deviation at n = 1, a dash where there is no value."""
+        deviation = "" if self.std is None else f" ± {number_text(self.std)}"
+        return f"{number_text(self.mean)}{deviation} (n = {self.n})"
 
 
 def spread(values: Iterable[float]) -> Spread:

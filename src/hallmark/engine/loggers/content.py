@@ -11,15 +11,16 @@ from hallmark.runs.configuration import stored_resampling
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
+from hallmark.statistics.text import interval_text
 from hallmark.storage.files import read_csv
 
 PICTURES = 64  # rows of the bad-case table that show their picture, the worst ones
 _SIDE = 256  # pixels
 
 
-def final_metrics(run: Run, split: str) -> dict[str, float]:
-    """`final/<split>/<task>/<metric>` of every measured split, with `/low` and `/high` where it is `split`."""
-    points = {
+def final_metrics(run: Run, split: str) -> dict[str, float | str]:
+    """`final/<split>/<task>/<metric>` of every measured split, with `/low`, `/high` and `/text` where it is `split`."""
+    points: dict[str, float | str] = {
         f"final/{name}/{task}/{metric}": value
         for name, tasks in run.metrics.items()
         for task, metrics in tasks.items()
@@ -29,13 +30,14 @@ def final_metrics(run: Run, split: str) -> dict[str, float]:
     return {**points, **dict(_ends(run, split))}
 
 
-def _ends(run: Run, split: str) -> Iterator[tuple[str, float]]:
+def _ends(run: Run, split: str) -> Iterator[tuple[str, float | str]]:
     resampling = stored_resampling(run.directory)
     for task, metrics in run.metrics.get(split, {}).items():
         table = read_predictions(run.directory / "predictions" / f"{split}.parquet")
         rows = table[table["task"] == task]
         names = [name for name, value in metrics.items() if value is not None and name != "n"]
         for name, interval in all_intervals(rows, names, resampling=resampling).items():
+            yield f"final/{split}/{task}/{name}/text", interval_text(interval)
             yield f"final/{split}/{task}/{name}/low", interval.low
             yield f"final/{split}/{task}/{name}/high", interval.high
 
