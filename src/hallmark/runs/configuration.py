@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
@@ -11,7 +11,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 import hallmark
 from hallmark.checks import check_type, require, setting
-from hallmark.statistics.resampling import Resampling
+
+if TYPE_CHECKING:
+    from hallmark.statistics import Resampling
 
 FILE = "config.yaml"
 _STATISTICS = Path("statistics", "default.yaml")
@@ -63,13 +65,15 @@ def project_conf() -> Path | None:
     return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
 
 
-def resampling_of(config: Mapping[str, Any]) -> Resampling:
+def resampling_of(config: Mapping[str, Any]) -> "Resampling":
     """`statistics` of a configuration in plain containers; the project's where it was stored without it.
 
     Raises:
         SettingError: another class, a key that is missing or unknown, a value of another type or out of range.
         ValueError: there is none, and the project's is not found.
     """
+    from hallmark.statistics import Resampling  # heavy: `--help` and a misspelled key are answered without it
+
     values = config.get("statistics")
     if values is None:
         return default_resampling()
@@ -84,7 +88,7 @@ def resampling_of(config: Mapping[str, Any]) -> Resampling:
         return Resampling(**given)
 
 
-def stored_resampling(directory: Path) -> Resampling:
+def stored_resampling(directory: Path) -> "Resampling":
     """`resampling_of` the configuration in a run folder; the project's where the folder has none."""
     path = directory / FILE
     config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
@@ -92,7 +96,7 @@ def stored_resampling(directory: Path) -> Resampling:
     return resampling_of({str(key): value for key, value in config.items()})
 
 
-def default_resampling() -> Resampling:
+def default_resampling() -> "Resampling":
     """The project's own setting, in `conf/statistics/default.yaml`.
 
     Raises:

@@ -1,0 +1,12 @@
+"""What answers before any data is read loads none of the heavy packages, whose import takes seconds."""
+
+import subprocess
+import sys
+
+HEAVY = ("torch", "pandas", "scipy", "sklearn")
+
+
+def test_the_configuration_path_loads_no_heavy_package():
+    code = f"import sys, hallmark.engine.launch; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
