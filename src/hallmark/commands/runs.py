@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.runs.registry import KINDS, STATES, Entry, find_entries
-from hallmark.statistics.text import number_text
 
 _SORT: dict[str, Callable[[Entry], Any]] = {
     "started": lambda entry: _time(entry.started),
@@ -162,6 +161,8 @@ def _narrow(entries: list[Entry]) -> dict[str, Iterable[str]]:
 def _value(entry: Entry) -> str:
     if entry.value is None:
         return ""
+    from hallmark.statistics.text import number_text  # heavy: loaded where there is a value to print
+
     return number_text(entry.value) + (f"±{number_text(entry.std)}" if entry.std is not None else "")
 
 
