@@ -54,7 +54,7 @@ def numbers_are_defined() -> Iterator[None]:
     def checked(table: Table, *arguments: Any, **named: Any) -> None:
         make(table, *arguments, **named)
         by_name = {"target", "split", "hash of the ids"} & set(table.columns)
-        if not by_name and not table.columns[0].endswith("row minus column"):
+        if not by_name and not table.columns[0].endswith("row − column"):
             of_settings = table.columns.index("seconds") + 1 if "state" in table.columns else None
             numbers = [name for place, name in enumerate(table.columns[:of_settings]) if place in table.numeric]
             assert undefined(numbers) == set()

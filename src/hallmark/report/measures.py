@@ -219,7 +219,7 @@ def _category(row: Mapping[Any, Any]) -> str:
 
 def _slice_note(result: Result, rows: pd.DataFrame) -> str:
     note = " ".join(interval_note(rows))
-    return f"n counts a row once, however many runs predict it. {note}" if result.repeats else note
+    return f"n counts a row once, however many runs predict it. {note}".rstrip() if result.repeats else note
 
 
 def bad_cases(result: Result) -> Section | None:
