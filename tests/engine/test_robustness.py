@@ -5,6 +5,7 @@ import pytest
 
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
+from hallmark.statistics import table_metrics
 
 ASKED = ["analysis=[robustness]", "statistics.n_resamples=40", "analysis.robustness.strengths=[5]"]
 NOISE_AND_CROP = [*ASKED, "analysis.robustness.perturbations=[noise,crop]"]
@@ -27,8 +28,8 @@ def test_a_set_of_repeats_is_measured_as_one(repeats, evaluate):
     assert isinstance(repeats, RepeatSet)
     evaluate(Run(repeats.directory), *ASKED)
     found = table(repeats.directory)
-    values = [member.run.metrics["val"]["main"]["macro_f1"] for member in repeats.members]
-    assert found.loc["clean", "value"] == pytest.approx(sum(values) / 2)
+    pooled = table_metrics(repeats.predictions("val"))["main"]["macro_f1"]
+    assert found.loc["clean", "value"] == pytest.approx(pooled)
 
 
 def test_a_model_of_texts_alone_is_told_that_pictures_do_not_matter(fitted, evaluate, caplog):
