@@ -16,7 +16,7 @@ _LEAST_P = 1e-4  # of tests without permutations: smaller ones say no more to a 
 
 def number_text(value: float | None, digits: int = 3) -> str:
     """`0.712`."""
-    return NOTHING if value is None or math.isnan(value) else f"{value:.{digits}f}"
+    return NOTHING if value is None or math.isnan(value) else f"{value:z.{digits}f}"
 
 
 def interval_text(interval: Interval) -> str:
@@ -33,7 +33,7 @@ def with_ends(value: float, low: float, high: float, *, sign: str = "", digits: 
     """A value and the ends of its interval; `sign="+"` writes every sign out."""
     if math.isnan(value):
         return NOTHING
-    form = f"{sign}.{digits}f"
+    form = f"{sign}z.{digits}f"
     return f"{value:{form}}" if math.isnan(low) else f"{value:{form}} [{low:{form}}, {high:{form}}]"
 
 
