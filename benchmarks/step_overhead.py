@@ -1,13 +1,14 @@
 """A training step under Hallmark against a plain PyTorch loop: python -m benchmarks.step_overhead
 
 Both sides train the same module on the same batches with the same optimizer. The plain loop has no callbacks,
-no logging and no metrics; what Hallmark adds is its own seeds, history, checkpoints and the trainer.
+no logging and no metrics; what Hallmark adds is its own seeds, history and the trainer.
 """
 
 import tempfile
 from pathlib import Path
 
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.utils.data import DataLoader
 
@@ -38,9 +39,7 @@ CASES = {
 
 
 def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
-    common = ["model.freeze_epochs=0", "trainer.max_epochs=1"]
-    common.append("+trainer.enable_checkpointing=false")
-    job = Job.of(composed([*overrides, *common]))
+    job = Job.of(composed([*overrides, "model.freeze_epochs=0", "trainer.max_epochs=1"]))
     data = prepare_data(job)
     module = build_module(job, data)
     assert isinstance(module, TrainableModule)
@@ -69,7 +68,8 @@ def plain_epoch(module: TrainableModule, loader: DataLoader, job: Job) -> None:
 
 def hallmark_epoch(module: TrainableModule, data: DataModule, job: Job, folder: Path) -> None:
     run = Run(folder)
-    callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last)]
+    without_checkpoints = ModelCheckpoint(folder, save_top_k=0)  # the plain loop writes none
+    callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last), without_checkpoints]
     trainer = build_trainer(job, callbacks, [])
     trainer.limit_val_batches = 0  # the plain loop does not validate
     trainer.fit(module, datamodule=data)

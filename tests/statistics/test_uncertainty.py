@@ -40,7 +40,9 @@ def score_table(
 
 def estimate_of(table: pd.DataFrame, resampling: Resampling = MANY) -> Estimate:
     sample = task_sample(table)
-    return estimates(weighted_metrics(sample, ["score"]), Units.of(sample), resampling)["score"]
+    return estimates(weighted_metrics(sample, ["score"]), Units.of(sample), {"score": Range()}, resampling=resampling)[
+        "score"
+    ]
 
 
 @pytest.mark.parametrize("n_groups", [4, 6, 25])
@@ -183,3 +185,40 @@ def test_unit_range_of_differences() -> None:
     assert UNIT.of_differences == Range(-1, 1, is_difference=True)
     wide = Estimate(0.9, 0.5, 5, 6).interval(UNIT.of_differences, 0.95)
     assert wide.high == 1 and wide.low == pytest.approx(0.9 - 0.5 * student.ppf(0.975, 5))
+
+
+def test_no_result_is_surer_than_a_perfect_one(make_predictions: Maker) -> None:
+    score = np.linspace(0, 1, 160)
+    target = (score > 0.5).astype(int)
+    swapped = target.copy()
+    swapped[[79, 80]] = target[[80, 79]]
+    intervals = []
+    for labels in (target, swapped):
+        probabilities = np.stack([1 - score, score], axis=1)
+        table = make_predictions(labels, (score > 0.5).astype(int), probabilities=probabilities, classes=("no", "yes"))
+        intervals.append(metric_interval(table, "auroc", resampling=FEW))
+    perfect, nearly = intervals
+    assert perfect.estimate == 1 > nearly.estimate > 0.9998
+    assert nearly.low <= perfect.low < 0.98
+
+
+def test_a_metric_of_some_rows_counts_the_groups_that_have_them() -> None:
+    n = 12
+    rows = pd.DataFrame({
+        "id": [str(i) for i in range(2 * n)], "task": "main", "group": np.repeat([f"g{i}" for i in range(n)], 2),
+        "target": None, "score": 1.0, "intersection": 5, "union": 5, "target_area": [5, 5] * n,
+    })  # fmt: skip
+    rows.attrs["classes"] = {}
+    for n_empty, defined in ((3, False), (5, True)):
+        table = rows.assign(target_area=[5 * (i >= n_empty) for i in np.arange(2 * n) // 2])
+        table.attrs = rows.attrs
+        interval = metric_interval(table, "no_target_accuracy", resampling=FEW)
+        assert interval.estimate == 1 and math.isnan(interval.low) is not defined
+        if defined:
+            assert interval.low == pytest.approx(wilson(n_empty, n_empty, 0.95).low)
+        assert metric_interval(table, "miou", resampling=FEW).low == pytest.approx(wilson(n, n, 0.95).low)
+
+
+def test_a_distance_that_may_be_0_has_an_interval_that_begins_there() -> None:
+    interval = Estimate(1e-16, 0.3, 9, 10).interval(Range(0.0), 0.95)
+    assert interval.low == 0 and interval.high == pytest.approx(0.3 * student.ppf(0.975, 9))

@@ -43,7 +43,7 @@ def test_a_sentence_gives_rows_and_grounds() -> None:
     found = PairedDifference("accuracy", Interval(0.01, -0.02, 0.04, 0.9), 0.5, 100, 90)
     assert found.sentence("B", "A", "accuracy", of=" on test") == (
         "A and B cannot be told apart on test: accuracy +0.010 [-0.020, +0.040] (A − B), p = 0.500, "
-        "at the 90 % level (100 rows in 90 groups)"
+        "at the 90 % level (100 rows in 90 groups, one model each)"
     )
 
 

@@ -22,7 +22,7 @@ from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import intervals
-from hallmark.statistics.classification import Floats
+from hallmark.statistics.classification import ECE_BINS, Floats
 from hallmark.statistics.members import row_count
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample, task_sample
@@ -39,7 +39,7 @@ class RiskCoverage:
     """Write `risk_coverage.csv` (the curves), `risk_coverage.json` (areas and errors with intervals) and a figure.
 
     Args:
-        bins: equal-width bins of the reliability diagram and of its calibration error.
+        bins: equal-width bins of the reliability diagram.
         statistics: confidence level, resamples and seed of the intervals.
     """
 
@@ -62,7 +62,7 @@ class RiskCoverage:
     def summary(self, rows: pd.DataFrame) -> dict[str, Interval]:
         """`aurc` (of 1 - IoU), `aurc_failure` (of IoU < 0.5), `auroc` and `ece` of the rows of one task."""
         sample = task_sample(rows)
-        evaluate = over_repetitions(sample, lambda part: _areas_and_error(part, self.bins))
+        evaluate = over_repetitions(sample, _areas_and_error)
         ranges = dict.fromkeys(("aurc", "aurc_failure", "ece"), UNIT)
         found = intervals(evaluate, Units.of(sample), ranges, resampling=self.resampling)
         return {
@@ -124,11 +124,13 @@ def _area(sums: Floats, sizes: Floats, before: Floats, steps: Floats) -> Floats:
     return area
 
 
-def _areas_and_error(sample: Sample, bins: int) -> Callable[[Floats], dict[str, Floats]]:
+def _areas_and_error(sample: Sample) -> Callable[[Floats], dict[str, Floats]]:
     rows = sample.rows
     confidence, iou = rows["confidence"].to_numpy(float), rows["score"].to_numpy(float)
     hits = right(rows).to_numpy(float)
-    gaps = csr_array((hits - confidence, (bin_index(confidence, bins), sample.group)), shape=(bins, sample.n_groups))
+    gaps = csr_array(
+        (hits - confidence, (bin_index(confidence, ECE_BINS), sample.group)), shape=(ECE_BINS, sample.n_groups)
+    )
     risks = np.stack([1 - iou, 1 - hits], axis=1)
 
     def evaluate(weights: Floats) -> dict[str, Floats]:

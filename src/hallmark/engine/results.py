@@ -111,7 +111,10 @@ def _metrics(result: Result) -> Iterator[str]:
 
 
 def _pooled(result: Result) -> str:
-    return f" and models; n counts a row once, {result.over} together" if isinstance(result, RepeatSet) else ""
+    if not isinstance(result, RepeatSet):
+        return ""
+    models = " and models" if len(result.different) > 1 else ""
+    return f"{models}; n counts a row once, {result.over} together"
 
 
 def _table(result: Result, split: str) -> pd.DataFrame:

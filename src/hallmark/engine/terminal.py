@@ -100,7 +100,7 @@ def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling)
 
 
 def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampling: Resampling) -> Table:
-    """A rich table: metric, and for each task its value with a clustered bootstrap interval."""
+    """A rich table: metric, and for each task its value with a interval."""
     names = metric_names(tasks[0][1], None)
     columns = [all_intervals(rows, names, resampling=resampling) for _, rows in tasks]
     heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
@@ -122,7 +122,7 @@ def _size(rows: pd.DataFrame) -> str:
 
 
 def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resampling: Resampling) -> Table:
-    """A rich table: metric, value with clustered bootstrap interval, majority class."""
+    """A rich table: metric, value with interval, majority class."""
     (majority,) = table_metrics(always_the_commonest(rows, classes)).values()
     intervals = all_intervals(rows, _SHOWN, resampling=resampling)
     head = f"value [{resampling.percent} interval]"

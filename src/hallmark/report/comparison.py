@@ -10,7 +10,7 @@ from hallmark.analysis.tables import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
-from hallmark.report.wording import SPLITS, duration, plural
+from hallmark.report.wording import SPLITS, duration, listed, plural
 from hallmark.statistics import (
     PairedDifference,
     Resampling,
@@ -162,13 +162,14 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
     head = ["A − B", "metric", f"difference [{resampling.percent} interval]", "p", "p (Holm)", "verdict"]
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4
-    some = pairs[0].found
-    grounds = f"{plural(some.n_rows, 'row')} in {plural(some.n_groups, 'group')}"
-    grounds += f", {some.n_models} models each" if some.n_models > 1 else ""
+    bases = dict.fromkeys(pair.found.grounds for pair in pairs)
+    models = {pair.found.n_models > 1 for pair in pairs}
+    tests = ["a permutation test that swaps whole groups"] * (False in models)
+    tests += ["a t test of groups and models, where there are sets"] * (True in models)
     alone = no_interval_note(pair.found.difference for pair in pairs)
-    test = "a t test of groups and models" if some.n_models > 1 else "a permutation test that swaps whole groups"
     note = (
-        f"Paired on the same {grounds}; intervals and {test} resample {resampling.times}; p (Holm) is adjusted for "
+        f"Paired on the same {listed(list(bases))}; intervals and {listed(tests)} resample {resampling.times}; "
+        f"p (Holm) is adjusted for "
         f"{plural(len(pairs), 'comparison')}, and the verdict goes by it. {alone}"
     ).rstrip()
     return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)

@@ -1,9 +1,8 @@
 """Intervals of metrics: bootstrap standard errors with a t quantile, on the scale of the metric (see `uncertainty`).
 
 Each resample draws whole groups (a subject, a video, an image), whose rows are not independent, and in a table of
-repeats whole models, since rows of one model share the luck of its training. From four groups on, such an interval
-holds its level where the plain percentile bootstrap is too narrow below some 30; `docs/results/coverage.md` has the
-simulation that chose it.
+repeats whole models, since rows of one model share the luck of its training. The plain percentile bootstrap is too
+narrow below some 30 groups; `docs/results/coverage.md` has the simulation of both, and where each stops being valid.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from hallmark.statistics.classification import Floats
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, task_sample, value_groups
+from hallmark.statistics.segmentation import TARGET_METRICS, by_target
 from hallmark.statistics.uncertainty import UNIT, Range, Units, WeightedMetrics, estimates
 from hallmark.statistics.weighted import weighted_mean, weighted_metrics
 
@@ -81,15 +81,22 @@ def intervals(
     """Intervals of whatever `evaluate` computes from weights of cells; `ranges` says what values each can take."""
     return {
         name: estimate.interval(ranges[name], resampling.confidence_level)
-        for name, estimate in estimates(evaluate, units, resampling).items()
+        for name, estimate in estimates(evaluate, units, ranges, resampling=resampling).items()
     }
 
 
 def metric_range(metric: str, sample: Sample) -> Range:
-    """The values that a metric can take; of the column `score`, [0, 1] where all scores are within."""
+    """The values that a metric can take, and the groups that it is of.
+
+    Of the column `score` it is [0, 1] where all scores are within.
+    """
     if metric == "score":
         return range_of(sample.rows["score"].to_numpy(dtype=np.float64))
-    return _RANGES.get(metric, UNIT)
+    group = sample.group
+    if metric in TARGET_METRICS:
+        with_target, without = by_target(group, sample.rows["target_area"].to_numpy(dtype=np.float64))
+        group = with_target if metric == "target_miou" else without
+    return _RANGES.get(metric, UNIT)._replace(n_groups=len(np.unique(group)))
 
 
 def range_of(values: Floats) -> Range:

@@ -9,6 +9,8 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+STAND_IN = "stands for every member"  # key of attrs: the rows are of one model, repeated
+
 
 def row_ids(rows: pd.DataFrame) -> pd.Series:
     """The ids [N] of rows; in a pooled table without the notes of the members."""
@@ -92,5 +94,5 @@ def _with_members(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
             part = parts[source]
             copied.append(part.assign(id=ids[part.index] + f"@{note}", repetition=repetition, member=member))
     table = pd.concat(copied, ignore_index=True) if copied else rows
-    table.attrs = rows.attrs
+    table.attrs = {**rows.attrs, STAND_IN: only is not None}
     return table

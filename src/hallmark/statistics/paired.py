@@ -13,7 +13,7 @@ from hallmark.statistics.delong import delong_test
 from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.mcnemar import mcnemar
-from hallmark.statistics.members import row_count
+from hallmark.statistics.members import STAND_IN, row_count
 from hallmark.statistics.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
@@ -34,6 +34,7 @@ class PairedDifference:
         n_rows: number of rows compared; those of a set of repeats count once.
         n_groups: number of groups they belong to.
         n_models: number of models of each system; 1 but for tables of repeats.
+        is_of_one_run: whether one of the two is a single run beside each model of a set.
         p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1).
         p_holm: p_value after `adjust`; None before it.
     """
@@ -44,6 +45,7 @@ class PairedDifference:
     n_rows: int
     n_groups: int
     n_models: int = 1
+    is_of_one_run: bool = False
     p_floor: float = 0.0
     p_holm: float | None = None
 
@@ -67,6 +69,14 @@ class PairedDifference:
         """`p = 0.004 (0.024 after Holm)`."""
         return p_sentence(self.p_value, self.p_holm, self.p_floor)
 
+    @property
+    def grounds(self) -> str:
+        """`100 rows in 90 groups, one model each`: what was compared."""
+        models = "one model each" if self.n_models == 1 else f"{self.n_models} models each"
+        if self.is_of_one_run:
+            models = f"{self.n_models} models against one"
+        return f"{self.n_rows:,} row{'s' * (self.n_rows != 1)} in {self.n_groups:,} groups, {models}"
+
     def finding(self, first: str, second: str) -> str:
         """Which of the two is better, or that they cannot be told apart, by their names."""
         if not self.told_apart:
@@ -81,9 +91,7 @@ class PairedDifference:
             metric: its name for readers.
             of: which rows, such as ` on test`; follows the finding.
         """
-        grounds = f"{self.n_rows} rows in {self.n_groups} groups"
-        if self.n_models > 1:
-            grounds += f", {self.n_models} models each"
+        grounds = self.grounds
         if self._too_few_groups:
             grounds += ", too few groups for any difference to show"
         numbers = f"{metric} {self._lead(f'{second} − {first}')}, {self.tested}"
@@ -138,8 +146,10 @@ def paired_difference(
     def difference(weights: Floats, /) -> dict[str, Floats]:
         return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
 
-    estimate = estimates(difference, units, resampling)[metric]
-    values = metric_range(metric, _stacked(*samples)).of_differences
+    values = metric_range(metric, _stacked(*samples)).of_differences._replace(
+        n_groups=metric_range(metric, samples[0]).n_groups
+    )
+    estimate = estimates(difference, units, {metric: values}, resampling=resampling)[metric]
     floor = 1 / (resampling.n_resamples + 1)
     if units.n_models == 1:
         null = _swapped_differences(weighted_metrics(_stacked(*samples), [metric]), metric, samples[0], resampling)
@@ -149,7 +159,8 @@ def paired_difference(
     n_rows = row_count(samples[0].rows.reset_index())
     return PairedDifference(
         metric, estimate.interval(values, resampling.confidence_level), p_value, n_rows, units.n_groups,
-        n_models=units.n_models, p_floor=floor,
+        n_models=units.n_models, is_of_one_run=any(table.attrs.get(STAND_IN, False) for table in (first, second)),
+        p_floor=floor,
     )  # fmt: skip
 
 

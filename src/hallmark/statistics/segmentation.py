@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hallmark.statistics.classification import Floats
 
 PRECISION = {f"p@{threshold}": threshold for threshold in (0.5, 0.6, 0.7, 0.8, 0.9)}
-SEGMENTATION_METRICS = ("miou", "target_miou", "no_target_accuracy", "oiou", *PRECISION)
+TARGET_METRICS = ("target_miou", "no_target_accuracy")  # of the rows with a target, and of those without
+SEGMENTATION_METRICS = ("miou", *TARGET_METRICS, "oiou", *PRECISION)
 
 
 def segmentation_metrics(iou: Floats, intersection: Floats, union: Floats, target_area: Floats) -> dict[str, float]:
@@ -28,7 +29,7 @@ def segmentation_metrics(iou: Floats, intersection: Floats, union: Floats, targe
         return dict.fromkeys(SEGMENTATION_METRICS, float("nan"))
     overall = overall_iou(np.array([intersection.sum()]), np.array([union.sum()]))[0]
     shares = {name: float((iou >= threshold).mean()) for name, threshold in PRECISION.items()}
-    parts = zip(("target_miou", "no_target_accuracy"), by_target(iou, target_area), strict=True)
+    parts = zip(TARGET_METRICS, by_target(iou, target_area), strict=True)
     means = {name: float(part.mean()) if len(part) else float("nan") for name, part in parts}
     return {"miou": float(iou.mean()), **means, "oiou": float(overall), **shares}
 

@@ -10,7 +10,10 @@ from hallmark.statistics.interval import Interval
 from hallmark.statistics.uncertainty import MIN_GROUPS
 
 NOTHING = "–"
-NO_INTERVAL = f"A value without interval is of fewer than {MIN_GROUPS} groups, which say too little about its spread."
+NO_INTERVAL = (
+    f"A value without interval: fewer than {MIN_GROUPS} groups, or groups that do not differ at all, say too little "
+    "about its spread."
+)
 _LEAST_P = 1e-4  # of tests without permutations: smaller ones say no more to a reader
 
 

@@ -34,6 +34,8 @@ MIN_GROUPS = 4  # fewer say too little about their spread for an interval
 BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
 
 _TINY = 1e-12  # a standard error below is rounding
+_LOG_REACH = 3.0  # a lower end below some 5 % of the value is as good as the bound
+_NEAR = 0.5  # groups; a mean that is less than that away from a bound is made of parts of one group
 
 
 class WeightedMetrics(Protocol):
@@ -67,16 +69,23 @@ class Units(NamedTuple):
 
 
 class Range(NamedTuple):
-    """The values that a number can take, and whether it is a difference, whose interval is symmetric."""
+    """The values that a number can take.
+
+    Attributes:
+        low, high: their bounds.
+        is_difference: whether it is a difference, whose interval is symmetric.
+        n_groups: groups with rows that it is of, such as rows without a target; None for all groups.
+    """
 
     low: float = -math.inf
     high: float = math.inf
     is_difference: bool = False
+    n_groups: int | None = None
 
     @property
     def of_differences(self) -> "Range":
         """The range of differences between two numbers of this one."""
-        return Range(self.low - self.high, self.high - self.low, is_difference=True)
+        return Range(self.low - self.high, self.high - self.low, is_difference=True, n_groups=self.n_groups)
 
 
 UNIT = Range(0.0, 1.0)
@@ -90,7 +99,7 @@ class Estimate:
         value: on the data as they are; nan where undefined.
         standard_error: nan where the data say nothing about it.
         df: degrees of freedom of the standard error.
-        n_groups: G.
+        n_groups: groups with rows that it is of.
     """
 
     value: float
@@ -105,7 +114,8 @@ class Estimate:
         the scale of the number, cut off at the bounds. A standard error of 0 says that all groups are alike, not that
         the next one will be: the interval then is Wilson's for as many independent trials as there are groups (of a
         difference, the part of the range that this leaves around it), and undefined where the range is unbounded. It
-        is undefined too below `MIN_GROUPS` groups.
+        is undefined too below `MIN_GROUPS` groups. Less than half a group away from a bound, the interval reaches at
+        least as far as Wilson's at that bound, since no result is surer than a perfect one.
         """
         if math.isnan(self.value) or math.isnan(self.standard_error):
             return Interval(self.value, math.nan, math.nan, confidence_level)
@@ -119,11 +129,20 @@ class Estimate:
             low, high = self.value - half, self.value + half
         elif math.isinf(values.high):
             above = self.value - values.low
-            low, high = (values.low + above * math.exp(sign * half / above) for sign in (-1, 1))
+            if half < _LOG_REACH * above:
+                low, high = (values.low + above * math.exp(sign * half / above) for sign in (-1, 1))
+            else:  # the bound, which has no logarithm, can hardly be excluded
+                low, high = values.low, self.value + half
         else:
             share = (self.value - values.low) / width
             logit, steps = math.log(share / (1 - share)), half / width / (share * (1 - share))
-            low, high = (values.low + width * _expit(logit + sign * steps) for sign in (-1, 1))
+            bottom, top = (_expit(logit + sign * steps) for sign in (-1, 1))
+            at_bound = wilson(0, self.n_groups, confidence_level).high
+            if self.n_groups * (1 - share) < _NEAR:
+                bottom = min(bottom, 1 - at_bound)
+            if self.n_groups * share < _NEAR:
+                top = max(top, at_bound)
+            low, high = values.low + width * bottom, values.low + width * top
         return Interval(self.value, max(low, values.low), min(high, values.high), confidence_level)
 
     def _bound_by_groups(self, values: Range, confidence_level: float) -> tuple[float, float]:
@@ -149,34 +168,42 @@ class Estimate:
         return float(2 * student.sf(abs(self.value) / self.standard_error, self.df))
 
 
-def estimates(evaluate: WeightedMetrics, units: Units, resampling: Resampling) -> dict[str, Estimate]:
+def estimates(
+    evaluate: WeightedMetrics, units: Units, ranges: Mapping[str, Range], *, resampling: Resampling
+) -> dict[str, Estimate]:
     """Estimates of whatever `evaluate` computes from weights of cells; without standard errors below `MIN_GROUPS`.
 
     A resample in which a number is undefined is left out.
     """
-    plain = evaluate(np.ones((1, units.n_groups, units.n_models)))
-    if units.n_groups < MIN_GROUPS:
-        return {name: Estimate(float(value[0]), math.nan, math.nan, units.n_groups) for name, value in plain.items()}
-    groups = _variances(evaluate, _group_weights(units, resampling), units.n_groups)
+    plain = {name: float(value[0]) for name, value in evaluate(np.ones((1, units.n_groups, units.n_models))).items()}
+    n_groups = {name: ranges[name].n_groups or units.n_groups for name in plain}
+    if max(n_groups.values(), default=0) < MIN_GROUPS:
+        return {name: Estimate(value, math.nan, math.nan, n_groups[name]) for name, value in plain.items()}
+    groups = _variances(evaluate, _group_weights(units, resampling), n_groups)
     if units.n_models == 1:
-        joined = {name: (variance, units.n_groups - 1.0) for name, variance in groups.items()}
+        joined = {name: (variance, n_groups[name] - 1.0) for name, variance in groups.items()}
     else:
-        models = _variances(evaluate, _model_weights(units, resampling), units.n_models)
+        models = _variances(evaluate, _model_weights(units, resampling), dict.fromkeys(plain, units.n_models))
         n_cells = len(units.cell_group)
         if n_cells == units.n_groups:  # each group has one model: resampling cells is resampling groups
-            cells: Mapping[str, float] = groups
+            cells = groups
         else:
-            cells = _variances(evaluate, _cell_weights(units, resampling), n_cells)
-        joined = {name: _two_way(groups[name], models[name], cells[name], units) for name in plain}
+            cells = _variances(evaluate, _cell_weights(units, resampling), dict.fromkeys(plain, n_cells))
+        joined = {
+            name: _two_way(groups[name], models[name], cells[name], df=(n_groups[name] - 1, units.n_models - 1))
+            for name in plain
+        }
     return {
-        name: Estimate(float(plain[name][0]), math.sqrt(variance), df, units.n_groups)
+        name: Estimate(
+            plain[name], math.sqrt(variance) if n_groups[name] >= MIN_GROUPS else math.nan, df, n_groups[name]
+        )
         for name, (variance, df) in joined.items()
     }
 
 
-def _two_way(groups: float, models: float, cells: float, units: Units) -> tuple[float, float]:
+def _two_way(groups: float, models: float, cells: float, *, df: tuple[int, int]) -> tuple[float, float]:
     """Variance and degrees of freedom of a set of repeats; all nan where one of the variances is."""
-    g, m = units.n_groups - 1, units.n_models - 1
+    g, m = df
     if models == 0:  # the models agree in everything that is measured, as one
         return groups, float(g)
     variance = max(groups + models - cells, groups, models)
@@ -185,10 +212,13 @@ def _two_way(groups: float, models: float, cells: float, units: Units) -> tuple[
     return variance, max(float(fewest), satterthwaite * fewest / (fewest + 2))
 
 
-def _variances(evaluate: WeightedMetrics, blocks: Iterator[Floats], n_units: int) -> dict[str, float]:
-    """Variance of each number over resamples of `n_units` units, times n / (n - 1)."""
-    values = evaluate_blocks(evaluate, blocks)
-    return {name: _variance(value[~np.isnan(value)]) * n_units / (n_units - 1) for name, value in values.items()}
+def _variances(evaluate: WeightedMetrics, blocks: Iterator[Floats], n_units: Mapping[str, int]) -> dict[str, float]:
+    """Variance of each number over resamples of its n units, times n / (n - 1); nan for one unit."""
+    variances = {}
+    for name, values in evaluate_blocks(evaluate, blocks).items():
+        n = n_units[name]
+        variances[name] = _variance(values[~np.isnan(values)]) * n / (n - 1) if n > 1 else math.nan
+    return variances
 
 
 def _variance(values: Floats) -> float:

@@ -27,7 +27,7 @@ from hallmark.statistics.classification import (
 )
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample
-from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, by_target, overall_iou
+from hallmark.statistics.segmentation import PRECISION, SEGMENTATION_METRICS, TARGET_METRICS, by_target, overall_iou
 from hallmark.statistics.uncertainty import WeightedMetrics
 
 GroupMetrics = Callable[[Floats], dict[str, Floats]]
@@ -125,7 +125,7 @@ def _overlaps(sample: Sample) -> GroupMetrics:
     columns |= {name: (iou >= threshold).astype(np.float64) for name, threshold in PRECISION.items()}
     means = {name: weighted_mean(values, sample.group, sample.n_groups) for name, values in columns.items()}
     parts = zip(by_target(iou, target_area), by_target(sample.group, target_area), strict=True)
-    for name, (values, group) in zip(("target_miou", "no_target_accuracy"), parts, strict=True):
+    for name, (values, group) in zip(TARGET_METRICS, parts, strict=True):
         means[name] = weighted_mean(values, group, sample.n_groups)
 
     def evaluate(weights: Floats) -> dict[str, Floats]:

@@ -110,7 +110,7 @@ class Loop:
     The answer is the step that reached the thresholds. Where none did, `keep` chooses. `most_confident` takes the
     surest step, of equals the earliest: the loop runs because the first ranking was unsure, and a rewriting that
     leaves the ranker less sure still is no reason to believe it. It bounds what a rewriter that drops or garbles
-    the content can do, and costs nothing where a rewriting helps. `last` trusts the rewriter whatever it says.
+    the content can do, and keeps a rewriting that helps. `last` trusts the rewriter whatever it says.
 
     Args:
         rewriter: None for the loop without a language model.
