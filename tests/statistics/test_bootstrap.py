@@ -197,13 +197,18 @@ def test_a_single_class_leaves_the_areas_undefined(
     assert all(math.isnan(value) for value in (interval.estimate, interval.low, interval.high))
 
 
-def test_resamples_that_miss_a_class_still_count(make_predictions: Maker) -> None:
+def test_resamples_that_miss_a_class_still_count_unless_they_are_many(make_predictions: Maker) -> None:
     probabilities = np.array([[0.7, 0.3], [0.4, 0.6], [0.2, 0.8], [0.6, 0.4]])
-    frame = make_predictions([0, 0, 1, 0], [0, 1, 1, 0], probabilities=probabilities, classes=("real", "fake"))
-    found = all_intervals(frame, ["auroc", "macro_recall"], resampling=SETTINGS)
+    frame = make_predictions(
+        [0, 0, 1, 0] * 2, [0, 1, 1, 0] * 2, probabilities=np.tile(probabilities, (2, 1)), classes=("real", "fake")
+    )
+    found = all_intervals(frame, ["auroc", "macro_recall"], resampling=SETTINGS)  # a tenth of them miss a class
     assert found["auroc"].estimate == 1 and found["auroc"].low < 1
     assert found["macro_recall"].estimate == pytest.approx(5 / 6)
     assert 0 < found["macro_recall"].low < 5 / 6 < found["macro_recall"].high < 1
+    half = frame[:4]
+    half.attrs = frame.attrs
+    assert math.isnan(metric_interval(half, "auroc", resampling=SETTINGS).low)  # a third of them do
 
 
 def test_mean_interval_of_rows_equals_accuracy(make_guesses: Maker) -> None:

@@ -11,7 +11,7 @@ from hallmark.statistics.uncertainty import MIN_GROUPS
 
 NOTHING = "–"
 NO_INTERVAL = (
-    f"A value without interval: fewer than {MIN_GROUPS} groups, or groups that do not differ at all, say too little "
+    f"A value without interval: fewer than {MIN_GROUPS} groups, or groups of which too few define it, say too little "
     "about its spread."
 )
 _LEAST_P = 1e-4  # of tests without permutations: smaller ones say no more to a reader

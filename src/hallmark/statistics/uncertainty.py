@@ -173,7 +173,7 @@ def estimates(
 ) -> dict[str, Estimate]:
     """Estimates of whatever `evaluate` computes from weights of cells; without standard errors below `MIN_GROUPS`.
 
-    A resample in which a number is undefined is left out.
+    A resample in which a number is undefined is left out; where they are many, there is no standard error either.
     """
     plain = {name: float(value[0]) for name, value in evaluate(np.ones((1, units.n_groups, units.n_models))).items()}
     n_groups = {name: ranges[name].n_groups or units.n_groups for name in plain}
@@ -213,11 +213,16 @@ def _two_way(groups: float, models: float, cells: float, *, df: tuple[int, int])
 
 
 def _variances(evaluate: WeightedMetrics, blocks: Iterator[Floats], n_units: Mapping[str, int]) -> dict[str, float]:
-    """Variance of each number over resamples of its n units, times n / (n - 1); nan for one unit."""
+    """Variance of each number over resamples of its n units, times n / (n - 1).
+
+    It is nan for one unit, and where more than a quarter of the resamples leave the number undefined: what is left says
+    nothing of the units that define it, such as the only group with a positive row.
+    """
     variances = {}
     for name, values in evaluate_blocks(evaluate, blocks).items():
-        n = n_units[name]
-        variances[name] = _variance(values[~np.isnan(values)]) * n / (n - 1) if n > 1 else math.nan
+        n, defined = n_units[name], values[~np.isnan(values)]
+        known = n > 1 and defined.size >= 0.75 * values.size
+        variances[name] = _variance(defined) * n / (n - 1) if known else math.nan
     return variances
 
 
