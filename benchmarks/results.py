@@ -137,12 +137,13 @@ def _commit(git: Mapping[str, Any]) -> str:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    """As it was typed, less what only this machine has: an absolute path is its last part."""
+    """As it was typed, less what only this machine has: of a path out of the project the last part is left."""
     program = Path(arguments[0])
     module = program.parent if program.stem == "__main__" else program
     start = ["python", "-m", f"{module.parent.name}.{module.stem}"]
-    shown = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in arguments[1:]]
-    return shlex.join([*start, *shown])
+    outside = [Path(word).is_absolute() or word.startswith("../") for word in arguments[1:]]
+    words = [f".../{Path(word).name}" if hide else word for word, hide in zip(arguments[1:], outside, strict=True)]
+    return shlex.join([*start, *words])
 
 
 def _stored(interval: Interval) -> Interval:

@@ -67,4 +67,4 @@ def best_of(predictions: Mapping[str, pd.DataFrame]) -> str:
 def holm_sentence(table: Sequence[Mapping[str, Cell]]) -> str:
     """For readers of `difference_table`."""
     n = len(table) * (len(table[0]) - 1)
-    return f"Differences are paired, A minus B, with p adjusted by Holm over the {n} of the table."
+    return f"Differences are paired, A minus B, with p adjusted by Holm over all {n}."
