@@ -83,7 +83,7 @@ def test_differences_are_a_minus_b_and_adjusted_over_the_whole_table():
     assert [cells[0]["verdict"], cells[2]["verdict"]] == ["A better", "not told apart"]
     reversed_table = difference_table({"poor − good": (tables["poor"], tables["good"])})
     assert reversed_table[0]["accuracy"]["verdict"] == "B better" and reversed_table[0]["accuracy"]["estimate"] < 0
-    assert "over the 4 of the table" in holm_sentence(table)
+    assert "over all 4." in holm_sentence(table)
 
 
 def test_each_fold_chooses_by_its_validation_rows_alone():
