@@ -2,7 +2,7 @@
 
 Each resample draws whole groups (a subject, a video, an image), whose rows are not independent, and in a table of
 repeats whole models, since rows of one model share the luck of its training. The plain percentile bootstrap is too
-narrow below some 30 groups; `docs/results/coverage.md` has the simulation of both, and where each stops being valid.
+narrow for few groups; `docs/results/coverage.md` has the simulation of both, and where ours stops being valid.
 """
 
 from collections.abc import Mapping, Sequence
