@@ -28,4 +28,4 @@ def test_each_task_has_its_areas_and_says_how_many_groups_its_intervals_stand_on
     for name in ("macro_f1", "auroc", "auprc"):
         assert name in action and name in state
     assert "nan" not in state
-    assert "of fewer than 4 groups" in action and "of fewer than 4 groups" in state
+    assert "fewer than 4 groups" in action and "fewer than 4 groups" in state

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from tests.definitions import PAGE, definitions, plain, undefined
 
@@ -21,6 +23,7 @@ from hallmark.statistics import (
     SetMetric,
 )
 from hallmark.statistics.bootstrap import metric_range
+from hallmark.statistics.sample import Sample
 
 SOURCE = Path(__file__).parents[2] / "src" / "hallmark"
 SETS: list[SetMetric] = [FrechetDistance(), KernelDistance()]
@@ -69,7 +72,9 @@ def test_every_metric_has_its_definition_and_direction() -> None:
 
 
 def test_the_ranges_are_those_of_the_code() -> None:
-    ranges = {name: metric_range(name, None) for name in CLASSIFICATION_METRICS}  # type: ignore[arg-type]
+    groups = np.arange(5)
+    sample = Sample(pd.DataFrame(), ["a", "b"], groups, 5, np.zeros_like(groups), 1)
+    ranges = {name: metric_range(name, sample) for name in CLASSIFICATION_METRICS}
     ranges |= {metric.name: metric.range for metric in SETS}
     for name, values in ranges.items():
         assert (metric_rows()[name][2] == "yes") == (values.low == 0 and values.high == 1), name
