@@ -9,6 +9,7 @@ from tests.analysis.segmented import Scenes, overlaps
 
 from hallmark.analysis.risk_coverage import RiskCoverage, aurc, curve, risk_figure
 from hallmark.statistics import Resampling, expected_calibration_error
+from hallmark.statistics.classification import ECE_BINS
 from hallmark.storage.files import read_json
 
 RESAMPLING = Resampling(0.9, 100, 0)
@@ -69,7 +70,7 @@ def test_areas_agree_with_the_usual_implementations():
     right, sure = rows["score"] >= 0.5, rows["confidence"]
     found = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
     assert found["auroc"].estimate == pytest.approx(roc_auc_score(right, sure))
-    assert found["ece"].estimate == pytest.approx(expected_calibration_error(sure, right, 10))
+    assert found["ece"].estimate == pytest.approx(expected_calibration_error(sure, right, ECE_BINS))
     for interval in found.values():
         assert interval.low < interval.estimate < interval.high
 

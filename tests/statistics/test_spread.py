@@ -25,7 +25,7 @@ def test_an_undefined_value_is_left_out_and_not_counted() -> None:
     for nothing in ([], [math.nan]):
         found = spread(nothing)
         assert math.isnan(found.mean) and (found.std, found.n) == (None, 0)
-        assert str(found) == "n/a (n = 0)"
+        assert str(found) == "– (n = 0)"
 
 
 def test_text() -> None:

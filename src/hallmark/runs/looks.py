@@ -11,7 +11,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
-from hallmark.statistics.text import number_text
 from hallmark.storage.hashing import digest, digest_file
 
 if TYPE_CHECKING:
@@ -266,6 +265,8 @@ def _mean(values: list[float | None]) -> float | None:
 
 
 def _scores(look: Look) -> str:
+    from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
+
     tasks = look.metrics
     if not tasks:
         known = sum(subject.metrics is not None for subject in look.runs)

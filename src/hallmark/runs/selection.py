@@ -8,7 +8,6 @@ from typing import Any
 
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.registry import Entry, find_entries
-from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_json
 
 LATEST = "latest"
@@ -83,6 +82,8 @@ def _lines(candidates: Sequence[_Candidate]) -> list[str]:
 
 
 def _facts(entry: Entry) -> list[str]:
+    from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
+
     started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
     value = f"{entry.metric} {number_text(entry.value)}" if entry.value is not None else ""
     return [fact for fact in (entry.repeat or "", entry.state, started, value) if fact]
