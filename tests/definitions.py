@@ -45,12 +45,12 @@ def numeric_columns(table: pd.DataFrame) -> list[str]:
 
 
 def plain(column: str) -> str:
-    """`val/state/macro_f1_low` is a `macro_f1`, `baseline_value` a `value`, and `p@0.5` a `p@t`."""
+    """`val/state/macro_f1_low` is a `macro_f1`, `baseline_value` a `value`, `p@0.5` and its heading P@0.5 a `p@t`."""
     name = _INTERVAL.sub("", column).rpartition("/")[2].removeprefix("baseline_").removeprefix("test ")
     name = re.sub(r"_(low|high)$", "", re.sub(r".+_(p_value|p_holm|p_floor)$", r"\1", name))
     if name not in _known():
         name = re.sub(r"_(mean|std)$", "", name)
-    name = re.sub(r"@0\.\d+", "@t", name)
+    name = re.sub(r"^P@", "p@", re.sub(r"@0\.\d+", "@t", name))
     name = re.sub(r"(?<=standard deviation over ).*", "<set>", name)
     return re.sub(r"^always .*", "always <class>", name)
 

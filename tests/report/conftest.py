@@ -46,7 +46,7 @@ def predictions(
     return frame
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")
 def numbers_are_defined() -> Iterator[None]:
     """Every column of numbers of a report is defined in docs/metrics.md, but for those of classes, runs or settings."""
     make = Table.__init__
@@ -85,7 +85,7 @@ def make_run(outputs: Path) -> Callable[..., Run]:
     return partial(write_run, outputs)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Report:
     """The report of a run in which nothing is out of the ordinary."""
     return gather([write_run(tmp_path_factory.mktemp("plain"), rich=True).directory])
