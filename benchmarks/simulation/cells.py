@@ -110,6 +110,7 @@ KINDS: Mapping[str, Kind] = {
     TWO_WAY: Kind(World(luck=_LUCK), lambda n, _: seeds(n, 5), _intervals, _GROUPS),
     PAIRED: Kind(World(gains=(0.0, 0.3), system=0.3), _one_model, _differences, _GROUPS),
     "equal runs": Kind(World(gains=(0.0, 0.0)), _one_model, _verdicts, _TESTED_GROUPS),
+    "one run each of equal settings": Kind(_EQUAL, _one_model, _verdicts, _TESTED_GROUPS),
     "equal 3 seeds": Kind(_EQUAL, lambda n, _: seeds(n, 3), _verdicts, _TESTED_GROUPS),
     "equal 5 seeds": Kind(_EQUAL, lambda n, _: seeds(n, 5), _verdicts, _TESTED_GROUPS),
     "equal 5 folds": Kind(_EQUAL, lambda n, rng: folds(n, 5, 1, rng), _verdicts, _TESTED_GROUPS),

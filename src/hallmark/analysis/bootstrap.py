@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hallmark.analysis.figures import INK, MUTED, house_style, interval_dots, new_figure, readable
-from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, counts, ends, task_name
+from hallmark.analysis.segmented import ONE_SHOT, ORACLE, answers, counts, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import interval_texts, p_columns, show
+from hallmark.analysis.tables import interval_note, interval_texts, p_columns, show
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import (
     SEGMENTATION_METRICS,
@@ -46,7 +46,7 @@ class Bootstrap:
         state.save_figure("bootstrap", bootstrap_figure(table))
         first = table.iloc[0]
         rows = f"{first['n']} expressions of {first['n_groups']} images, {first['n_no_target']} without a target"
-        show(f"{state.split}: {rows}", summary(table))
+        show(f"{state.split}: {rows}", summary(table), notes=interval_note(table))
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row a task and metric, then one a difference and metric: `value` is that of `task`, less that of `minus`.
@@ -61,7 +61,7 @@ class Bootstrap:
         for task, rows in tasks.items():
             found = all_intervals(rows, SEGMENTATION_METRICS, resampling=self.resampling)
             records += [
-                {**_keys(task, None, name), **ends("value", one), **counts(rows)} for name, one in found.items()
+                {**_keys(task, None, name), **one.columns("value"), **counts(rows)} for name, one in found.items()
             ]  # fmt: skip
         for task, minus in _DIFFERENCES:
             if task in tasks and minus in tasks:
@@ -76,7 +76,7 @@ class Bootstrap:
             paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
         ])  # fmt: skip
         return [
-            {**_keys(task, minus, one.metric), **ends("value", one.difference), **_tested(one, task, minus),
+            {**_keys(task, minus, one.metric), **one.difference.columns("value"), **_tested(one, task, minus),
              **counts(rows)}
             for one in found
         ]  # fmt: skip

@@ -17,6 +17,7 @@ from hallmark.analysis.tables import (
     interval_note,
     interval_texts,
     labelled_tasks,
+    markdown_table,
     metric_title,
     p_columns,
     show,
@@ -27,7 +28,6 @@ from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.statistics import (
-    Interval,
     PairedDifference,
     Resampling,
     Spread,
@@ -84,7 +84,7 @@ class Compare:
             figure = compare_figure(rows, shown_task(str(task), state.predictions))
             state.save_figure(figure_name("compare", str(task), state.predictions), figure)
         shown = summary(table).assign(**{THIS: interval_texts(table, "value")})
-        show(f"Compared on {state.split}", shown.drop(columns="its value"))
+        show(f"Compared on {state.split}", shown.drop(columns="its value"), notes=interval_note(table))
 
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
@@ -128,7 +128,7 @@ class Compare:
                 "metric": metric,
                 **own.columns(metric, "value", ""),
                 **theirs.columns(metric, "baseline_value", "baseline_"),
-                **_ends("difference", paired.difference),
+                **paired.difference.columns("difference"),
                 "p_value": paired.p_value,
                 "p_holm": math.nan,
                 "p_floor": paired.p_floor,
@@ -167,9 +167,8 @@ class _Values:
     def columns(self, metric: str, name: str, prefix: str) -> dict[str, object]:
         over = self.spreads[metric]
         std = math.nan if over.std is None else over.std
-        ends = _ends(name, self.intervals[metric])
         columns = {f"{prefix}mean": over.mean, f"{prefix}std": std, f"{prefix}members": over.n}
-        return {**ends, **columns, f"{prefix}over": self.over}
+        return {**self.intervals[metric].columns(name), **columns, f"{prefix}over": self.over}
 
 
 def member_spreads(rows: pd.DataFrame, task: str, metrics: list[str]) -> dict[str, Spread]:
@@ -220,8 +219,6 @@ def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
 def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     """A Markdown table of the comparison, below a line that says what its numbers are."""
     texts = summary(table)
-    rows = [tuple(texts), ("---",) * texts.shape[1], *texts.itertuples(index=False)]
-    lines = ["| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in rows]
     head = (
         f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, groups resampled "
         f"{resampling.times}; the difference is paired; verdicts go by the p-values adjusted by Holm over all "
@@ -234,7 +231,7 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
             " In a set of repeats intervals resample groups and models; ± is the standard deviation over "
             f"{', '.join(over)}."
         )
-    return "\n".join([head, "", *lines, "", *interval_note(table)])
+    return "\n".join([head, "", *markdown_table(texts), "", *interval_note(table)])
 
 
 @house_style()
@@ -258,7 +255,3 @@ def compare_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     ax.grid(axis="x")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=min(3, len(baselines) + 1))
     return figure
-
-
-def _ends(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}

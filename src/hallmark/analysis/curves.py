@@ -76,7 +76,7 @@ class Curves:
         score = probability_array(rows, classes)[:, classes.index(name)]
         undefined = positive.all() or not positive.any()
         area = (
-            Interval(math.nan, math.nan, math.nan, self.resampling.confidence_level)
+            Interval.undefined(self.resampling.confidence_level)
             if undefined
             else (metric_interval(_against_rest(rows, positive, score), "auroc", resampling=self.resampling))
         )
@@ -85,9 +85,7 @@ class Curves:
             "n": row_count(rows),
             "n_positive": row_count(rows[positive]),
             "average_precision": math.nan if undefined else float(average_precision_score(positive, score)),
-            "auroc": area.estimate,
-            "auroc_low": area.low,
-            "auroc_high": area.high,
+            **area.columns("auroc"),
         }
 
 

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
-from hallmark.analysis.segmented import answers, counts, ends, scores
+from hallmark.analysis.segmented import answers, counts, scores
 from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import SEGMENTATION_METRICS, PairedDifference, Resampling, adjust, paired_difference
+from hallmark.statistics import SEGMENTATION_METRICS, Interval, PairedDifference, Resampling, adjust, paired_difference
 
 _GAIN = "difference"
 _TEST = ("p_value", "p_holm", "p_floor")
@@ -57,9 +57,10 @@ class MaskTable:
 
     def _row(self, name: str, rows: pd.DataFrame, gains: Mapping[tuple[str, str], PairedDifference]) -> dict[str, Any]:
         row = {"job": name, **scores(rows, SEGMENTATION_METRICS, self.resampling)}
+        undefined = Interval.undefined(self.resampling.confidence_level)
         for metric, column in _COMPARED.items():
             gain = gains.get((name, metric))
-            row |= ends(column, gain.difference if gain else None)
+            row |= (gain.difference if gain else undefined).columns(column)
             row |= {f"{column}_{name}": getattr(gain, name, np.nan) for name in _TEST}
             row[f"{column}_verdict"] = gain.finding(self.baseline, name) if gain else ""
         calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}

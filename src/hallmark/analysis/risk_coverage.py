@@ -26,7 +26,7 @@ from hallmark.statistics.classification import ECE_BINS, Floats
 from hallmark.statistics.members import row_count
 from hallmark.statistics.reliability import bin_index
 from hallmark.statistics.sample import Sample, task_sample
-from hallmark.statistics.text import interval_text
+from hallmark.statistics.text import interval_text, no_interval_note
 from hallmark.statistics.uncertainty import UNIT, Units
 from hallmark.statistics.weighted import over_repetitions
 
@@ -57,7 +57,9 @@ class RiskCoverage:
         state.save_json("risk_coverage", {task: _entry(rows, found[task]) for task, rows in tasks.items()})
         bins = {task: self.bins_of(rows) for task, rows in tasks.items()}
         state.save_figure("risk_coverage", risk_figure(curves, found, bins))
-        show(f"Confidence on {state.split} (a right answer has an IoU of {RIGHT} or more)", _overview(found))
+        title = f"Confidence on {state.split} (a right answer has an IoU of {RIGHT} or more)"
+        note = no_interval_note(value for values in found.values() for value in values.values())
+        show(title, _overview(found), notes=[note] if note else [])
 
     def summary(self, rows: pd.DataFrame) -> dict[str, Interval]:
         """`aurc` (of 1 - IoU), `aurc_failure` (of IoU < 0.5), `auroc` and `ece` of the rows of one task."""

@@ -27,7 +27,7 @@ from hallmark.analysis.figures import (
     readable,
 )
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_metrics, interval_texts, labelled_tasks, show, shown_task
+from hallmark.analysis.tables import check_metrics, interval_note, interval_texts, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
@@ -80,7 +80,7 @@ class Robustness:
         for keys, rows in table.groupby(["task", "metric"], sort=False):
             task, metric = map(str, keys)
             title = headed(f"{readable(metric)} on {state.split}, by strength", shown_task(task, table))
-            show(title, overview(rows))
+            show(title, overview(rows), notes=interval_note(rows))
         if chosen:
             state.save_figure(TABLE, robustness_figure(table))
 
@@ -114,7 +114,7 @@ class Robustness:
         )
 
     def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        undefined = Interval(np.nan, np.nan, np.nan, self.resampling.confidence_level)
+        undefined = Interval.undefined(self.resampling.confidence_level)
         for task, classes, rows in labelled_tasks(clean):
             found = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
             for metric, value in found.items():
@@ -163,10 +163,9 @@ def _sign(metric: str) -> float:
 
 
 def _values(rows: pd.DataFrame, value: Interval, drop: Interval) -> dict[str, float]:
-    ends = {"": "estimate", "_low": "low", "_high": "high"}
     return {
-        **{f"value{end}": getattr(value, name) for end, name in ends.items()},
-        **{f"drop{end}": getattr(drop, name) for end, name in ends.items()},
+        **value.columns("value"),
+        **drop.columns("drop"),
         "n": row_count(rows),
         "n_groups": rows["group"].nunique(),
     }

@@ -1,6 +1,5 @@
 """What the analyses of predicted masks share: the answers by task, the parts of the data, names for readers."""
 
-import math
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
@@ -85,7 +84,8 @@ def parts(predictions: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[s
 def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -> dict[str, float]:
     """Metrics of the rows of one task with the ends of their intervals; all nan without a row."""
     found = all_intervals(rows, metrics, resampling=resampling) if len(rows) else {}
-    return {key: value for name in metrics for key, value in ends(name, found.get(name)).items()}
+    undefined = Interval.undefined(resampling.confidence_level)
+    return {key: value for name in metrics for key, value in found.get(name, undefined).columns(name).items()}
 
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:
@@ -96,11 +96,6 @@ def counts(rows: pd.DataFrame) -> dict[str, int]:
 
 def mean_score(rows: pd.DataFrame, name: str, values: Any, resampling: Resampling) -> dict[str, float]:
     """The mean of values [N] of the rows of one task with the ends of its interval; all nan without a row."""
-    found = metric_interval(rows.assign(score=values), "score", resampling=resampling) if len(rows) else None
-    return ends(name, found)
-
-
-def ends(name: str, interval: Interval | None) -> dict[str, float]:
-    """The columns of an interval; nan without one."""
-    values = (math.nan,) * 3 if interval is None else (interval.estimate, interval.low, interval.high)
-    return dict(zip((name, f"{name}_low", f"{name}_high"), values, strict=True))
+    if rows.empty:
+        return Interval.undefined(resampling.confidence_level).columns(name)
+    return metric_interval(rows.assign(score=values), "score", resampling=resampling).columns(name)

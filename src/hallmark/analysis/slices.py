@@ -1,6 +1,5 @@
 """How the score differs between parts of the data."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -91,7 +90,7 @@ class Slices:
 
     def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, Any]:
         metrics = [name for name in _METRICS if name in metric_names(rows, classes)]
-        undefined = Interval(math.nan, math.nan, math.nan, self.resampling.confidence_level)
+        undefined = Interval.undefined(self.resampling.confidence_level)
         scores = dict.fromkeys(metrics, undefined)
         if len(rows):
             scores = all_intervals(rows, metrics, resampling=self.resampling)
@@ -106,8 +105,7 @@ class Slices:
 
 
 def _columns(scores: Mapping[str, Interval]) -> dict[str, float]:
-    ends = {"": "estimate", "_low": "low", "_high": "high"}
-    return {f"{name}{end}": getattr(score, key) for name, score in scores.items() for end, key in ends.items()}
+    return {key: value for name, score in scores.items() for key, value in score.columns(name).items()}
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:

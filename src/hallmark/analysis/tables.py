@@ -95,8 +95,13 @@ def wide_console() -> Console:
     return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDTH)
 
 
-def show(title: str, frame: pd.DataFrame) -> None:
-    """Print a table to the terminal, a value and the ends of its interval in one column, without the only task."""
+def show(title: str, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
+    """Print a table to the terminal, a value and the ends of its interval in one column, without the only task.
+
+    Args:
+        notes: sentences for below it, besides that of a value without its interval: of a table of texts
+            the caller knows which value has none.
+    """
     frame = frame.drop(columns=["task"] if "task" in frame and set(frame["task"]) == {MAIN} else [])
     ends = interval_columns(frame)
     shown = frame.assign(**{name: interval_texts(frame, name) for name in ends})
@@ -110,7 +115,7 @@ def show(title: str, frame: pd.DataFrame) -> None:
     console = wide_console()
     console.print(Text(title, style="bold"))
     console.print(table)
-    for note in interval_note(frame):
+    for note in (*notes, *interval_note(frame)):
         console.print(Text(note))
 
 

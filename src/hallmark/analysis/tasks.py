@@ -148,10 +148,10 @@ class TaskTable:
         return evaluate
 
     def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], found: Mapping[str, Interval]) -> dict[str, Any]:
-        undefined = Interval(np.nan, np.nan, np.nan, self.resampling.confidence_level)
+        undefined = Interval.undefined(self.resampling.confidence_level)
         row: dict[str, Any] = {"method": method, "runs": 0, "over": ""}
         for kind in (DELTA, RANK):
-            row |= _ends(kind, found.get(_name(method, kind), undefined))
+            row |= found.get(_name(method, kind), undefined).columns(kind)
         for task in self.single:
             over = run_spreads(tasks[task], self.metrics) if task in tasks else {}
             row["runs"] = max(row["runs"], *(one.runs for one in over.values()), 0)
@@ -159,7 +159,7 @@ class TaskTable:
                 row["over"] = over_text(tasks[task]) or "1 run"
             for metric in self.metrics:
                 column = f"{task}/{metric}"
-                row |= _ends(column, found.get(_name(method, column), undefined))
+                row |= found.get(_name(method, column), undefined).columns(column)
                 row[f"{column}_mean"] = over[metric].mean if metric in over else np.nan
                 row[f"{column}_std"] = over[metric].std if metric in over else np.nan
         return row
@@ -245,7 +245,3 @@ def _each(methods: Tables) -> Iterator[tuple[Key, pd.DataFrame]]:
 
 def _name(method: str, column: str) -> str:
     return f"{method}\t{column}"
-
-
-def _ends(name: str, interval: Interval) -> dict[str, float]:
-    return {name: interval.estimate, f"{name}_low": interval.low, f"{name}_high": interval.high}

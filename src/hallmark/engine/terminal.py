@@ -100,7 +100,7 @@ def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling)
 
 
 def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampling: Resampling) -> Table:
-    """A rich table: metric, and for each task its value with a interval."""
+    """A rich table: metric, and for each task its value with its interval."""
     names = metric_names(tasks[0][1], None)
     columns = [all_intervals(rows, names, resampling=resampling) for _, rows in tasks]
     heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
@@ -108,7 +108,7 @@ def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampl
         f"with {resampling.percent} intervals",
         no_interval_note(found[name] for found in columns for name in names),
     ]
-    table = Table("metric", *heads, title=title, caption=" ".join(filter(None, captions)))
+    table = Table("metric", *heads, title=title, caption=". ".join(filter(None, captions)))
     for name in names:
         table.add_row(name, *(interval_text(found[name]) for found in columns))
     return table

@@ -1,5 +1,6 @@
 """An estimate with its interval."""
 
+import math
 from dataclasses import dataclass
 
 from hallmark.checks import require
@@ -20,6 +21,15 @@ class Interval:
     low: float
     high: float
     confidence_level: float
+
+    @classmethod
+    def undefined(cls, confidence_level: float) -> "Interval":
+        """Of what has no value."""
+        return cls(math.nan, math.nan, math.nan, confidence_level)
+
+    def columns(self, name: str) -> dict[str, float]:
+        """Its cells in a row of a table: `name`, `<name>_low` and `<name>_high`."""
+        return {name: self.estimate, f"{name}_low": self.low, f"{name}_high": self.high}
 
     @property
     def negated(self) -> "Interval":

@@ -41,10 +41,5 @@ def reliability_bins(
         rows.append({"low": edges[number], "high": edges[number + 1], **sizes, **empty})
         if member.any():
             accuracy = mean_interval(hits[member], labels[member], resampling=resampling)
-            rows[-1] |= {
-                "confidence": scores[member].mean(),
-                "accuracy": accuracy.estimate,
-                "accuracy_low": accuracy.low,
-                "accuracy_high": accuracy.high,
-            }
+            rows[-1] |= {"confidence": scores[member].mean(), **accuracy.columns("accuracy")}
     return pd.DataFrame(rows)

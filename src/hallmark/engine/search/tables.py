@@ -6,7 +6,7 @@ import pandas as pd
 
 from hallmark.analysis.job_table import JobTable
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.tables import show
+from hallmark.analysis.tables import interval_note, show
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.search.jobs import Search
@@ -58,7 +58,11 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
     write_csv(study.directory / f"{table.stem}.csv", found)
     write_text(study.directory / f"{table.stem}.md", table.markdown(found))
     save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(found))
-    show(f"{title} · {table.split} · {duration(sum(seconds.values()))} in all", table.summary(found))
+    show(
+        f"{title} · {table.split} · {duration(sum(seconds.values()))} in all",
+        table.summary(found),
+        notes=interval_note(found),
+    )
     say(table.note())
 
 
