@@ -175,6 +175,12 @@ def test_an_exception_that_allows_nothing_is_named(pages):
     ]
 
 
+def test_an_exception_of_a_page_that_cannot_be_filled_is_not_said_to_allow_nothing(pages):
+    (pages.root / "docs" / "other.md").write_text("A level of 0.05.\n<!-- value: gone.x -->1<!-- end -->\n")
+    (pages.root / "docs" / "results" / "exceptions.txt").write_text("docs/other.md | A level of 0.05 | a setting\n")
+    assert [problem.partition(":")[0] for problem in pages.problems()] == ["docs/other.md"]
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "results").glob("*.json")), ids=lambda path: path.stem)
 def test_stored_texts_are_those_of_the_stored_numbers(path):
     result = json.loads(path.read_text())
