@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from statsmodels.stats.contingency_tables import mcnemar as reference
 
@@ -25,13 +25,14 @@ def test_is_the_exact_test_up_to_1000_discordant_rows(
 @given(st.integers(0, 900), st.integers(901, 1200))
 def test_beyond_it_has_the_continuity_correction(only_first: int, only_second: int) -> None:
     only_first += 101
+    assume(only_first != only_second)  # statsmodels corrects a difference of zero as well, to p < 1
     found = mcnemar(*correctness(10, only_first, only_second, 10))
     expected = reference([[10, only_first], [only_second, 10]], exact=False, correction=True).pvalue
     assert found == McNemar(only_first, only_second, pytest.approx(expected, abs=1e-9), False)
 
 
 def test_equal_counts_never_differ() -> None:
-    assert mcnemar(*correctness(0, 600, 600, 0)).p_value == pytest.approx(1, abs=0.03)
+    assert mcnemar(*correctness(0, 600, 600, 0)).p_value == 1
     assert mcnemar(*correctness(5, 0, 0, 5)).p_value == 1
     assert mcnemar([], []).p_value == 1
 

@@ -30,7 +30,7 @@ def mcnemar(first_correct: ArrayLike, second_correct: ArrayLike) -> McNemar:
 
     Up to 1000 discordant rows p is exact: the binomial test of `only_first` among them at one half. Beyond, it is
     that of chi-squared with one degree of freedom and Edwards' continuity correction,
-    (|only_first - only_second| - 1)^2 / (only_first + only_second) (Edwards 1948).
+    (|only_first - only_second| - 1)^2 / (only_first + only_second) (Edwards 1948), and 1 where both are equal.
 
     Args:
         first_correct, second_correct: [N], 1 (True) where the system is right and 0 where not. Rows must be
