@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.fits import composed, fitted, looked_at
 from benchmarks.results import Cell, number_cell, value_cell, write_result
 from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
-from hallmark.analysis.tasks import TaskTable
+from hallmark.analysis.multitask.task_table import TaskTable
 from hallmark.engine.job import Job
 from hallmark.engine.train import prepare_data, quieten
 from hallmark.runs.configuration import FILE, default_resampling, load_config

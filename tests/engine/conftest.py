@@ -15,7 +15,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import SweepStudy
-from hallmark.engine.sweep import sweep
+from hallmark.engine.search.sweep import sweep
 from hallmark.engine.train import train
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -140,8 +140,8 @@ def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
     def pool(directory, size, options):
         yield InProcess(directory, options)
 
-    monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
-    monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)
+    monkeypatch.setattr("hallmark.engine.search.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
     monkeypatch.setattr("hallmark.engine.search.summary._figures", lambda *_: None)  # they take longest
 
     def swept(*overrides: str) -> SweepStudy:

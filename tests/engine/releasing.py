@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from hallmark.engine.release import release
-from hallmark.engine.trust import NO_TRUST, Trust
+from hallmark.engine.config.trust import NO_TRUST, Trust
+from hallmark.engine.release.release import release
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run

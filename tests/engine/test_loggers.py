@@ -13,9 +13,9 @@ from tests.engine.offline import Offline, folders
 
 from hallmark.checks import Interrupted
 from hallmark.data.images import read_image
+from hallmark.engine.config.trust import NO_TRUST
 from hallmark.engine.loggers.content import PICTURES, bad_case_rows
 from hallmark.engine.loggers.tracking import track_release
-from hallmark.engine.trust import NO_TRUST
 from hallmark.learning.callbacks import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState

@@ -5,11 +5,11 @@ from tests.engine.releasing import count, released
 from tests.engine.test_ready import KNOWN, WORLD
 from tests.systems.refseg.parts import preset, write_world
 
+from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job
-from hallmark.engine.readiness import CHECKS
+from hallmark.engine.release.readiness import CHECKS
+from hallmark.engine.release.verify import verify
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.trust import Trust
-from hallmark.engine.verify import verify
 from hallmark.runs.archive import unpack
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run

@@ -13,7 +13,7 @@ from hallmark.engine import finished as engine
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.finished import sealed_tables
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.sweep import sweep
+from hallmark.engine.search.sweep import sweep
 from hallmark.runs.looks import LabelledRows
 from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, receipts_of

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import headed, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.figures import headed, house_style, interval_dots, new_figure, printable, readable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import (
     check_metrics,

@@ -14,7 +14,7 @@ from matplotlib.ticker import MultipleLocator
 from rich.console import Console
 from rich.progress import track
 
-from hallmark.analysis.figures import (
+from hallmark.analysis.plots.figures import (
     DASHES,
     INK,
     MARKERS,
@@ -32,11 +32,11 @@ from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.bootstrap import intervals, metric_range
-from hallmark.statistics.classification import Floats
 from hallmark.statistics.members import row_count
+from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.uncertainty import Units
-from hallmark.statistics.weighted import weighted_metrics
 
 log = logging.getLogger(__name__)
 

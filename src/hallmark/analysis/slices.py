@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import (
+from hallmark.analysis.plots.figures import (
     DASHES,
     MUTED,
     headed,

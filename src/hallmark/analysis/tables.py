@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hallmark.analysis.figures import readable
+from hallmark.analysis.plots.figures import readable
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows

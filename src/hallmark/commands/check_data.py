@@ -64,8 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _without_effect(overrides: Sequence[str]) -> list[str]:
     """Those of `overrides` without which the settings of the data are the same."""
+    from hallmark.engine.config.symbolic import plain
     from hallmark.engine.launch import composed
-    from hallmark.engine.symbolic import plain
 
     composed_data = plain(composed("train", overrides).data)
     ignored = []

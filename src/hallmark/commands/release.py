@@ -34,14 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
         if ignored:
             raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     if arguments.verify is None:
+        from hallmark.engine.config.trust import Trust
         from hallmark.engine.launch import composed
-        from hallmark.engine.release import release  # torch loads here, and not for --help
-        from hallmark.engine.trust import Trust
+        from hallmark.engine.release.release import release  # torch loads here, and not for --help
 
         trust = Trust.of(composed("evaluate", arguments.setting))
         release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
-    from hallmark.engine.verify import verify
+    from hallmark.engine.release.verify import verify
 
     found = verify(arguments.verify)
     print(f"{arguments.verify}: {found.files} files as they were written, {found.metrics} metrics computed again from "

@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from hallmark.checks import SettingError, UserError, check_type, require
-from hallmark.engine.foreign import check_foreign
-from hallmark.engine.targets import is_trusted, node_class
+from hallmark.engine.config.foreign import check_foreign
+from hallmark.engine.config.targets import is_trusted, node_class
 from hallmark.storage.failures import is_stated
 
 _LIBRARIES = {"lightning", "optuna", "timm", "torch", "torchmetrics", "torchvision"}

@@ -13,18 +13,18 @@ from hallmark.checks import setting
 from hallmark.data.module import UNLABELLED, DataModule, View
 from hallmark.engine.build import build
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
+from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
+from hallmark.engine.config.stored import refuse_links
+from hallmark.engine.config.targets import admitted_class, trusted_packages
+from hallmark.engine.config.trust import TRUST_KEYS, Trust
 from hallmark.engine.finished import OUT_OF_FOLD, Finished, opened
 from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import print_repeats, train_repeats
-from hallmark.engine.settings import check_collection, check_evaluation_settings, check_resampling
-from hallmark.engine.stored import refuse_links
-from hallmark.engine.targets import admitted_class, trusted_packages
 from hallmark.engine.terminal import print_metrics, say, say_warnings
 from hallmark.engine.train import quieten
-from hallmark.engine.trust import TRUST_KEYS, Trust
 from hallmark.learning.module import ReadyModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held

@@ -13,12 +13,12 @@ from omegaconf import OmegaConf
 from hallmark.checks import require
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import view_name
+from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
 from hallmark.engine.terminal import say_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
-from hallmark.engine.trust import NO_TRUST, Trust
 from hallmark.learning.module import PredictingModule, ReadyModule
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.looks import TEST, LabelledRows

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.engine.settings import check_run_settings
-from hallmark.engine.stored import reopen
-from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
-from hallmark.engine.targets import trusted_packages
-from hallmark.engine.trust import TRUST_KEYS, Trust
+from hallmark.engine.config.settings import check_run_settings
+from hallmark.engine.config.stored import reopen
+from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, stored_form
+from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.config.trust import TRUST_KEYS, Trust
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run, open_run
 from hallmark.runs.selection import LATEST
@@ -64,7 +64,7 @@ class Job:
 
         Raises:
             ValueError: a setting that a stored configuration may not have, or that cannot be resolved; see
-                `hallmark.engine.stored`.
+                `hallmark.engine.config.stored`.
         """
         assert run.record is not None
         config, stored = reopen(run.directory, trust)

@@ -22,9 +22,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
-from hallmark.engine.overrides import refuse_typed_secrets
-from hallmark.engine.symbolic import refuse_configured_secrets
-from hallmark.engine.usage import show_usage_if_asked
+from hallmark.engine.config.overrides import refuse_typed_secrets
+from hallmark.engine.config.symbolic import refuse_configured_secrets
+from hallmark.engine.config.usage import show_usage_if_asked
 from hallmark.runs.configuration import project_conf
 from hallmark.storage.failures import printable, sentence
 from hallmark.storage.secrets import SecretError, redacted

@@ -10,7 +10,7 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.classification import CLASSIFICATION_METRICS
+from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
 
 
 def check_monitor(config: DictConfig, module: TrainableModule) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hallmark.analysis.figures import readable
+from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.tables import always_the_commonest, labelled_tasks
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule

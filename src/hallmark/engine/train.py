@@ -16,23 +16,23 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import DictConfig
 
-from hallmark.analysis.figures import learning_curves
-from hallmark.analysis.loss_weights import TABLE as LOSS_WEIGHTS
-from hallmark.analysis.loss_weights import loss_weight_curves
+from hallmark.analysis.multitask.loss_weights import TABLE as LOSS_WEIGHTS
+from hallmark.analysis.multitask.loss_weights import loss_weight_curves
+from hallmark.analysis.plots.figures import learning_curves
 from hallmark.analysis.state import save_figure
 from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import command_line
-from hallmark.engine.devices import check_devices, check_limits
+from hallmark.engine.config.settings import check_resampling
+from hallmark.engine.config.stored import store_config
+from hallmark.engine.distributed.devices import check_devices, check_limits
+from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
 from hallmark.engine.job import Job, device_facts
 from hallmark.engine.loggers.tracking import tracked, unused_loggers
 from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
-from hallmark.engine.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
-from hallmark.engine.settings import check_resampling
-from hallmark.engine.stored import store_config
 from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls, say_warnings
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds

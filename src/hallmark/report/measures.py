@@ -8,9 +8,9 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from hallmark.analysis.bad_cases import WRONG, BadCases, by_turns
-from hallmark.analysis.calibration import Calibration
+from hallmark.analysis.classification.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
-from hallmark.analysis.figures import readable
+from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
 from hallmark.analysis.tables import always_the_commonest, classified_tasks, interval_note, labelled_tasks, metric_title
 from hallmark.report.charts import chart_name, curve_charts

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from hallmark.analysis.figures import readable
+from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.tables import labelled_tasks
 from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.configuration import FILE, load_config, resampling_of

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hallmark.analysis.figures import readable
+from hallmark.analysis.plots.figures import readable
 from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result

@@ -1,7 +1,7 @@
 """What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
 
-from hallmark.analysis.figures import readable
-from hallmark.analysis.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
+from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
+from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.analysis.tables import interval_note

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.parallel import parallel_coordinates
-from hallmark.analysis.studies import optimisation_history, short_names, trade_off
-from hallmark.analysis.task_views import summary, task_figure
+from hallmark.analysis.multitask.task_views import summary, task_figure
+from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
+from hallmark.analysis.plots.studies import optimisation_history, short_names, trade_off
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
 from hallmark.report.wording import command_text, duration, listed, plural, value_text

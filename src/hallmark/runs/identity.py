@@ -27,7 +27,7 @@ _IRRELEVANT = (
     "trainer.enable_progress_bar",
 )
 
-_ENGINE = tuple(f"engine/{name}.py" for name in ("train", "predict", "ranks", "follow"))
+_ENGINE = ("engine/train.py", "engine/predict.py", "engine/distributed")
 _SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 

@@ -1,18 +1,7 @@
 """Metrics of predictions, their intervals, and paired comparisons. Imports nothing of hallmark but `checks`."""
 
 from hallmark.statistics.bootstrap import all_intervals, mean_interval, metric_interval
-from hallmark.statistics.classification import (
-    CLASSIFICATION_METRICS,
-    COUNT_METRICS,
-    LOWER_IS_BETTER,
-    PROBABILITY_METRICS,
-    classification_metrics,
-    confusion_metrics,
-)
-from hallmark.statistics.delong import DeLong, auc_interval, auc_variance, delong_test
-from hallmark.statistics.holm import holm
 from hallmark.statistics.interval import Interval
-from hallmark.statistics.mcnemar import McNemar, mcnemar
 from hallmark.statistics.members import (
     member_notes,
     members_text,
@@ -22,14 +11,25 @@ from hallmark.statistics.members import (
     same_members,
     size_text,
 )
-from hallmark.statistics.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
-from hallmark.statistics.permutation import permutation_test
+from hallmark.statistics.metrics.classification import (
+    CLASSIFICATION_METRICS,
+    COUNT_METRICS,
+    LOWER_IS_BETTER,
+    PROBABILITY_METRICS,
+    classification_metrics,
+    confusion_metrics,
+)
+from hallmark.statistics.metrics.reliability import expected_calibration_error
+from hallmark.statistics.metrics.reliability_diagram import reliability_bins
+from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+from hallmark.statistics.metrics.sets import FrechetDistance, KernelDistance, RowSet, SetMetric, set_interval
 from hallmark.statistics.proportions import wilson
-from hallmark.statistics.reliability import expected_calibration_error
-from hallmark.statistics.reliability_diagram import reliability_bins
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
-from hallmark.statistics.sets import FrechetDistance, KernelDistance, RowSet, SetMetric, set_interval
+from hallmark.statistics.significance.delong import DeLong, auc_interval, auc_variance, delong_test
+from hallmark.statistics.significance.holm import holm
+from hallmark.statistics.significance.mcnemar import McNemar, mcnemar
+from hallmark.statistics.significance.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
+from hallmark.statistics.significance.permutation import permutation_test
 from hallmark.statistics.spread import Spread, spread
 from hallmark.statistics.tables import (
     class_order,

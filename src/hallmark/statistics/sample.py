@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hallmark.statistics import tables
-from hallmark.statistics.classification import Integers
+from hallmark.statistics.metrics.classification import Integers
 
 
 @dataclass(frozen=True, eq=False)

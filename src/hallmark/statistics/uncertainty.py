@@ -23,8 +23,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.stats import t as student
 
-from hallmark.statistics.classification import Floats, Integers
 from hallmark.statistics.interval import Interval
+from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample

@@ -8,8 +8,8 @@ from tests.engine.sweeping import InProcess
 
 from hallmark.checks import SettingError
 from hallmark.engine.search.jobs import Search
+from hallmark.engine.search.sweep import sweep
 from hallmark.engine.search.tables import job_table
-from hallmark.engine.sweep import sweep
 from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
 
@@ -17,7 +17,7 @@ JOBS = '{plain: ["model.ngrams=1"], pairs: ["model.ngrams=2"], weak: ["model.inv
 LISTED = f"{{_target_: hallmark.engine.search.plans.Points, jobs: {JOBS}}}"
 GRID = "{_target_: hallmark.engine.search.plans.Grid}, space: {model.ngrams: [1]}"
 TABLE = (
-    "{_target_: hallmark.analysis.tasks.TaskTable, single: {main: plain}, metrics: [macro_f1], "
+    "{_target_: hallmark.analysis.multitask.task_table.TaskTable, single: {main: plain}, metrics: [macro_f1], "
     "statistics: {_target_: hallmark.statistics.Resampling, confidence_level: 0.9, n_resamples: 40, seed: 0}}"
 )
 
@@ -34,8 +34,8 @@ def carry_out(typed, small, monkeypatch):
     def pool(directory, size, options):
         yield InProcess(directory, options)
 
-    monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
-    monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)
+    monkeypatch.setattr("hallmark.engine.search.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
 
     def carry_out(*overrides) -> Search:
         config = typed("experiment=sentiment_tfidf", *small, *overrides)

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 from lightning.pytorch.loggers import Logger
 
 from hallmark.engine.build import build
+from hallmark.engine.config.stored import read_config
+from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job
-from hallmark.engine.stored import read_config
-from hallmark.engine.trust import Trust
 from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.run import Run
 

@@ -19,18 +19,18 @@ from optuna.pruners import BasePruner
 from hallmark.checks import SettingError, require
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
+from hallmark.engine.config.overrides import refuse_typed_secrets
+from hallmark.engine.config.settings import check_search_settings
+from hallmark.engine.config.stored import is_remembered, remembered, text_digest
+from hallmark.engine.config.symbolic import refuse_configured_secrets, stored_form
+from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
-from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.repeats import check_repeat
 from hallmark.engine.search.plans import Plan, Points
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
-from hallmark.engine.settings import check_search_settings
-from hallmark.engine.stored import is_remembered, remembered, text_digest
-from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
-from hallmark.engine.targets import trusted_packages
-from hallmark.engine.trust import TRUST_KEYS
 from hallmark.runs.configuration import FILE, parse_config, read_text
 from hallmark.storage.files import write_text
 

@@ -10,8 +10,8 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
+from hallmark.analysis.plots.studies import importance_bars
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.studies import importance_bars
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import say
 from hallmark.report.sweeps import figures, ranked

@@ -9,10 +9,10 @@ from hallmark.analysis.state import save_figure
 from hallmark.analysis.tables import interval_note, show
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
+from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.plans import Points
 from hallmark.engine.search.study import SweepStudy
-from hallmark.engine.targets import trusted_packages
 from hallmark.engine.terminal import say
 from hallmark.report.sources import open_results
 from hallmark.report.wording import duration

@@ -23,13 +23,13 @@ from omegaconf import DictConfig
 from optuna.trial import Trial, TrialState
 
 from hallmark.checks import Interrupted
+from hallmark.engine.config.stored import remember
+from hallmark.engine.distributed.parent_watchdog import end_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
-from hallmark.engine.lifeline import end_with_parent
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
-from hallmark.engine.stored import remember
 from hallmark.engine.terminal import say
 from hallmark.engine.train import Hopeless
 from hallmark.runs.metrics import MAIN, find_metric

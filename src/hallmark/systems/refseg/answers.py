@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hallmark.data.masks import Proposals, Rle, empty, measured, overlap, rle_text
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.tables import OVERLAP
 from hallmark.systems.refseg.data import Expression
 from hallmark.systems.refseg.loop import Outcome, Step
-from hallmark.systems.refseg.masks import Proposals, Rle, empty, measured, overlap, rle_text
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
 MEASURED = ("score", *OVERLAP)

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hallmark.data.images import has_damaged_metadata, read_image
+from hallmark.data.masks import Rle, areas, parse_rle, rle_text
 from hallmark.data.problems import Problems
 from hallmark.storage.arrays import ArrayStore
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, check_name
-from hallmark.systems.refseg.masks import Rle, areas, parse_rle, rle_text
 from hallmark.systems.refseg.sources import Pictures, open_source
 
 # Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import Evidence
+from hallmark.data.masks import Proposals, Rle, rle_from_text
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
 from hallmark.data.problems import Problems
@@ -27,7 +28,6 @@ from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus, row_contents
-from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.sample import generate
 

@@ -18,7 +18,7 @@ from hallmark.data.module import DataModule
 from hallmark.learning.module import ReadyModule
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.segmentation import SEGMENTATION_METRICS
+from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.answers import MEASURED, ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of

@@ -9,9 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hallmark.data.masks import Proposals
 from hallmark.systems.refseg.data import Expression, Scene
 from hallmark.systems.refseg.loop import Asked, Outcome
-from hallmark.systems.refseg.masks import Proposals
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hallmark.systems.refseg.masks import Proposals
+from hallmark.data.masks import Proposals
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 from hallmark.systems.refseg.proposers.cache import CachedProposer

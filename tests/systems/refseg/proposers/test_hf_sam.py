@@ -10,8 +10,8 @@ from transformers import (
     SamVisionConfig,
 )
 
+from hallmark.data.masks import encode
 from hallmark.learning.encoders.weights import MissingWeightsError
-from hallmark.systems.refseg.masks import encode
 from hallmark.systems.refseg.proposers.hf_sam import TransformersSam
 from hallmark.systems.refseg.proposers.points import PointGrid, point_grid
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 
-from hallmark.systems.refseg.masks import encode
+from hallmark.data.masks import encode
 from hallmark.systems.refseg.proposers import sam
 from hallmark.systems.refseg.proposers.points import PointGrid, point_grid
 from hallmark.systems.refseg.proposers.sam import PublishedSam, SegmentAnything

@@ -12,8 +12,8 @@ from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel
 
 from hallmark.checks import SettingError
+from hallmark.data.masks import Proposals, encode
 from hallmark.learning.encoders.weights import MissingWeightsError
-from hallmark.systems.refseg.masks import Proposals, encode
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 from hallmark.systems.refseg.ranker.clip import ClipRegionEncoder
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hallmark.checks import SettingError
-from hallmark.systems.refseg.masks import Proposals, encode
+from hallmark.data.masks import Proposals, encode
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.position import position_bias
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hallmark.checks import Interrupted
+from hallmark.data.masks import Proposals, iou_matrix, overlap, rle_from_text
 from hallmark.data.sampling import Draw
 from hallmark.engine.build import build
 from hallmark.engine.train import train
@@ -11,7 +12,6 @@ from hallmark.learning.encoders.weights import trained_on
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
-from hallmark.systems.refseg.masks import Proposals, iou_matrix, overlap, rle_from_text
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder
 from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
 from hallmark.systems.refseg.ranker.views import View

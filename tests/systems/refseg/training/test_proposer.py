@@ -3,12 +3,12 @@ import pytest
 import torch
 from lightning import Trainer
 
+from hallmark.data.masks import overlap, rle_from_text
 from hallmark.data.sampling import Draw
 from hallmark.engine.build import build
 from hallmark.engine.train import train
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
-from hallmark.systems.refseg.masks import overlap, rle_from_text
 from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.training.export import export
 

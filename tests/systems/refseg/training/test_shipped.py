@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hallmark.data.masks import empty, overlap, rle_from_text
 from hallmark.data.problems import Problems
 from hallmark.systems.refseg.corpus import KINDS, read_corpus
-from hallmark.systems.refseg.masks import empty, overlap, rle_from_text
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder

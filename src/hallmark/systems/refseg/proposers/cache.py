@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from hallmark.data.masks import Proposals, parse_rle
 from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest, digest_bytes
-from hallmark.systems.refseg.masks import Proposals, parse_rle
 from hallmark.systems.refseg.proposers.base import Proposer
 
 

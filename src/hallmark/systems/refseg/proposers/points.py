@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hallmark.checks import require
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, boxes, encode, nms
+from hallmark.data.masks import Proposals, Rle, areas, boxes, encode, nms
 from hallmark.systems.refseg.proposers.base import Proposer
 
 Embedded = TypeVar("Embedded")

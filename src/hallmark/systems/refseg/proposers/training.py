@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from hallmark.systems.refseg.masks import Rle, decode
+from hallmark.data.masks import Rle, decode
 from hallmark.systems.refseg.proposers.small import LOW, SIDE, SmallSam, sample_maps
 
 _NEAR = 0.25  # of an object's box around it counts as near

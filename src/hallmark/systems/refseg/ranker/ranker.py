@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from hallmark.checks import require
+from hallmark.data.masks import Proposals
 from hallmark.storage.files import atomic_path
 from hallmark.storage.hashing import digest
-from hallmark.systems.refseg.masks import Proposals
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.position import position_bias
 from hallmark.systems.refseg.ranker.views import Regions, geometry

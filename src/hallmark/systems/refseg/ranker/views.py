@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import maximum_filter
 
 from hallmark.checks import require
-from hallmark.systems.refseg.masks import Proposals, areas, decode
+from hallmark.data.masks import Proposals, areas, decode
 
 Colour = tuple[int, int, int]
 Kind = Literal["crop", "black", "mask", "blur", "outline", "global_local"]

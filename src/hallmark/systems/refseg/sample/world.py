@@ -15,7 +15,7 @@ from PIL import Image
 
 from hallmark.checks import require
 from hallmark.data.generated import generated
-from hallmark.systems.refseg.masks import Rle, boxes, empty, encode
+from hallmark.data.masks import Rle, boxes, empty, encode
 from hallmark.systems.refseg.sample.expressions import Expression, expressions
 from hallmark.systems.refseg.sample.scenes import SIDE, Scene, Thing, draw_scene
 

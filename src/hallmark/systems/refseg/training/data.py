@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import Evidence
+from hallmark.data.masks import Rle, parse_rle, rle_from_text
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw
@@ -21,7 +22,6 @@ from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.corpus import KINDS, Corpus, read_corpus
-from hallmark.systems.refseg.masks import Rle, parse_rle, rle_from_text
 from hallmark.systems.refseg.sample import generate
 from hallmark.systems.refseg.sample.lexicon import COLOURS, SHAPES, SIZES
 

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
+from hallmark.data.masks import Proposals, empty, measured, rle_text
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
@@ -17,7 +18,6 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
-from hallmark.systems.refseg.masks import Proposals, empty, measured, rle_text
 from hallmark.systems.refseg.ranker.dual import DualNetwork, forget
 from hallmark.systems.refseg.training.data import NAMES, Annotated
 from hallmark.systems.refseg.training.regions import NAMELESS, RegionDataModule

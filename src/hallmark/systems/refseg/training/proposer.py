@@ -12,6 +12,7 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
+from hallmark.data.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
 from hallmark.data.module import DataModule, View
 from hallmark.data.sampling import Draw
 from hallmark.learning.encoders.base import Encoder
@@ -20,7 +21,6 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.refseg.corpus import size_bucket
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel, SmallSam
 from hallmark.systems.refseg.proposers.training import Prompts, draw_prompts, label_map, small_sam_loss

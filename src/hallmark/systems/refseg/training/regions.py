@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from hallmark.checks import require
+from hallmark.data.masks import Proposals, Rle, areas, iou_matrix, rle_from_text
 from hallmark.data.module import View
 from hallmark.data.sampling import Draw
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, iou_matrix, rle_from_text
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.dual import SIDE
