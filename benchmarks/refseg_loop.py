@@ -49,7 +49,7 @@ def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Sc
     job = Job.of(composed(settings))
     job.config.model.rewriter = {"_target_": "benchmarks.refseg_loop.Restless"}
     data, module = prepare_data(job), build(job.config.model, trusted=["benchmarks"])
-    data.bind(module.inputs, None)
+    data.configure_inputs(module.inputs, None)
     batches = list(data.eval_dataloader("val"))
     return module, [scene for batch in batches for scene in batch]
 

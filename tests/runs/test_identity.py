@@ -82,8 +82,8 @@ def test_code_hashes_cover_what_training_can_run_and_nothing_else() -> None:
         "systems/sentiment/module.py", "systems/sentiment/data.py",
     }  # fmt: skip
     assert needed <= hashes.keys()
-    floors = {name.split("/")[0] for name in hashes}
-    assert floors == {"storage", "data", "features", "learning", "statistics", "engine", "systems"}
+    layers = {name.split("/")[0] for name in hashes}
+    assert layers == {"storage", "data", "features", "learning", "statistics", "engine", "systems"}
     assert {name for name in hashes if name.startswith("systems/")} == {
         name for name in hashes if name.startswith("systems/sentiment/")
     }

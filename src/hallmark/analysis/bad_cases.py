@@ -91,7 +91,7 @@ class BadCases:
         predictions = state.predictions_of(self.source)
         cases = self.cases(predictions)
         state.save_table(TABLE, cases)
-        worst = by_turns(cases, _SHOWN).drop(
+        worst = round_robin(cases, _SHOWN).drop(
             columns=["path", "text", "recording", "start", "mined_from"], errors="ignore"
         )
         show(f"Bad cases ({len(cases)} from {self.source})", worst)
@@ -101,7 +101,7 @@ class BadCases:
 
     def _sheet(self, state: State, predictions: pd.DataFrame, cases: pd.DataFrame) -> Figure | None:
         groups = predictions.drop_duplicates("id").set_index("id")["group"]
-        shown = by_turns(cases.assign(group=cases["guid"].map(groups)), SHEET)
+        shown = round_robin(cases.assign(group=cases["guid"].map(groups)), SHEET)
         if "path" in cases:
             return contact_sheet(shown)
         signals = series_of(state.data(), shown["guid"].tolist())
@@ -120,7 +120,7 @@ class BadCases:
         found = found.assign(doubt=doubt).sort_values(
             ["reason", "doubt", "guid"], ascending=[False, True, True], ignore_index=True
         )
-        return by_turns(found, self.limit)[columns]
+        return round_robin(found, self.limit)[columns]
 
     def _task_cases(self, classes: list[str], rows: pd.DataFrame) -> pd.DataFrame:
         wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
@@ -145,7 +145,7 @@ class BadCases:
         return column not in _OPTIONAL or _OPTIONAL[column] in predictions
 
 
-def by_turns(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
+def round_robin(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
     """`n` of the cases in their order: wrong ones first, by turns tasks, in a task groups, in a group recordings."""
     by_task = [name for name in ("reason", "task") if name in cases]
     parts = [name for name in ("group", "recording") if name in cases]

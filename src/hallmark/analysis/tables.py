@@ -125,7 +125,7 @@ def _cell(value: Any) -> str:
     return number_text(value) if isinstance(value, float) else str(value)
 
 
-def always_the_commonest(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+def majority_class_baseline(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """The labelled rows of one task as a model would answer that always says their most frequent class, for certain."""
     top = rows["target"].astype(str).mode()[0]
     certain = [float(name == top) for name in classes]

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         refusal = str(error).splitlines()[0].removesuffix(":")
     _show_problems(data)
     if refusal is None:
-        leaks = find_leaks(data.evidence())
+        leaks = find_leaks(data.leakage_inputs())
         refusal = _check_splits(data, leaks)
     if arguments.output is not None:
         _write(data, leaks, arguments.output)
@@ -93,7 +93,7 @@ def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
     from hallmark.analysis.tables import show
     from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
 
-    show(f"Splits of {data.facts()['source']}", _splits(data))
+    show(f"Splits of {data.metadata()['source']}", _splits(data))
     entry = leaks.entry()
     print(f"Leakage: {verdict_line(entry)}")
     for line in reach_lines(entry):

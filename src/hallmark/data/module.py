@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require, setting
-from hallmark.data.leakage import Evidence, LeakageError, find_leaks
+from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import Draw, EpochSampler, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, split_summary, target_column
@@ -38,7 +38,7 @@ UNLABELLED = "predict"
 class DataModule(LightningDataModule, ABC):
     """Base of the systems' data modules.
 
-    The engine calls `prepare` (read and split), `check` (leakage gate) and `bind` (what the model wants
+    The engine calls `prepare` (read and split), `check` (leakage gate) and `configure_inputs` (what the model wants
     to see), then Lightning asks for loaders. `samples` holds one row a sample with the columns id,
     group, target (None if unlabelled), split, content (hash of all that the sample is made of),
     `slice_*` and `info_*`. Where that hash depends on settings or labels too, a column source holds one that does not.
@@ -55,7 +55,7 @@ class DataModule(LightningDataModule, ABC):
 
     Attributes:
         content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
-            `with_extra` are left out. The test seal knows a data set by it.
+            `add_rows` are left out. The test seal knows a data set by it.
     """
 
     def __init__(
@@ -81,11 +81,11 @@ class DataModule(LightningDataModule, ABC):
         """All usable samples (every column but split) and what was found wrong with the others."""
 
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """`source` (where the data comes from) and what else the record should say of it."""
 
     @abstractmethod
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """What the leakage gate compares, for `samples`."""
 
     @abstractmethod
@@ -93,7 +93,7 @@ class DataModule(LightningDataModule, ABC):
         """Samples of a split, their raw inputs as in `view`; reads a batch at once through `__getitems__(draws)`."""
 
     @abstractmethod
-    def bind(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
         """Say what the model wants to see: its encoder for each modality, or None for raw content.
 
         With a `store`, outputs of frozen encoders take the place of their inputs.
@@ -109,7 +109,7 @@ class DataModule(LightningDataModule, ABC):
         return {}
 
     def perturbations(self) -> "Mapping[str, Perturbation]":
-        """What those inputs may suffer that the model reads, by name, as `bind` has told; {} for nothing known."""
+        """Perturbations of the inputs that `configure_inputs` chose, by name; {} where none is known."""
         return {}
 
     def series(self, split: str, positions: Sequence[int]) -> Series | None:
@@ -125,13 +125,13 @@ class DataModule(LightningDataModule, ABC):
         samples, self.problems = self.read()
         self.problems.raise_if_fatal()
         if samples.empty:
-            raise ValueError(f"{self.facts()['source']}: no usable rows")
+            raise ValueError(f"{self.metadata()['source']}: no usable rows")
         labelled = samples["target"].notna()
         samples["split"] = UNLABELLED
         with setting("split"):
             samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
-        self.samples = self.with_extra(samples).reset_index(drop=True)
+        self.samples = self.add_rows(samples).reset_index(drop=True)
         self.check_samples()
 
     def check_samples(self) -> None:
@@ -140,7 +140,7 @@ class DataModule(LightningDataModule, ABC):
         size = int((self.samples["split"] == "train").sum())
         require(self.batch_size <= size, "batch_size", self.batch_size, f"at most the {size} training rows")
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """Hook for rows that are added to the training split from elsewhere, or left out of all splits."""
         return samples
 
@@ -153,7 +153,7 @@ class DataModule(LightningDataModule, ABC):
         self.write_splits(directory)
         if self.problems.found:
             write_csv(directory / "problems.csv", self.problems.table())
-        leaks = find_leaks(self.evidence())
+        leaks = find_leaks(self.leakage_inputs())
         if len(leaks.findings):
             write_csv(directory / "leakage.csv", leaks.findings)
             if self.leakage_action == "stop":
@@ -165,7 +165,7 @@ class DataModule(LightningDataModule, ABC):
         content = self.samples["source" if "source" in self.samples else "content"]
         write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]].assign(content=content))
 
-    def check_share(self, world_size: int) -> None:
+    def validate_world_size(self, world_size: int) -> None:
         """See that each of `world_size` processes gets a batch of training rows and a validation row.
 
         Raises:

@@ -25,7 +25,7 @@ from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import print_repeats, train_repeats
 from hallmark.engine.terminal import print_metrics, say, say_warnings
 from hallmark.engine.train import quieten
-from hallmark.learning.module import ReadyModule
+from hallmark.learning.module import TrainingFreeModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import held
 from hallmark.runs.seal import TEST
@@ -160,7 +160,7 @@ def _refuse_fit_of_nothing(config: DictConfig) -> None:
     """Raise ValueError for typed settings of a fit where nothing is fitted."""
     if not OmegaConf.is_dict(config.get("model")):
         return
-    if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), ReadyModule):
+    if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule):
         refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")
 
 
@@ -177,7 +177,7 @@ def _made(config: DictConfig) -> Path:
     """
     if config.get("model") is None:
         raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
-    if not issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), ReadyModule):
+    if not issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule):
         again = f"python train.py experiment={config.name}"
         raise ValueError(
             f"experiment={config.name}: this model is fitted first: {again}; then give run=<its directory>"

@@ -19,7 +19,7 @@ from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
 from hallmark.engine.terminal import say_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
-from hallmark.learning.module import PredictingModule, ReadyModule
+from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.looks import TEST, LabelledRows
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -55,7 +55,7 @@ class Finished:
         assert self.run.record is not None
         if data.fingerprint != self.run.record.provenance.data:
             raise ValueError(
-                f"{self.run.directory}: the data in {data.facts()['source']} is no longer what the run was made on; "
+                f"{self.run.directory}: the data in {data.metadata()['source']} is no longer what the run was made on; "
                 "restore it, or train again with rerun=true"
             )
         return data
@@ -79,7 +79,7 @@ class Finished:
         if not record.warnings:  # as in a run that was made before there were any
             record.warnings = foreign_weights(self.job, module, data)
             say_warnings(record)
-        if isinstance(module, ReadyModule):
+        if isinstance(module, TrainingFreeModule):
             module.settle(self.run.directory)
         else:
             load_weights(module, self.run.best)

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from hallmark.checks import require
 from hallmark.data.module import DataModule
-from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
+from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
 
@@ -37,7 +37,7 @@ def check_measured(key: str, metric: str, module: PredictingModule, data: DataMo
 
 def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
     """Names of the metrics of the validation rows; empty where only the predictions will tell."""
-    if isinstance(module, ReadyModule):
+    if isinstance(module, TrainingFreeModule):
         tasks = {task: list(names) for task, names in module.measured.items()}
     elif type(module).table is PredictingModule.table:
         tasks = {task: list(CLASSIFICATION_METRICS) for task in data.classes}

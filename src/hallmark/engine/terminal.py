@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hallmark.analysis.plots.figures import readable
-from hallmark.analysis.tables import always_the_commonest, labelled_tasks
+from hallmark.analysis.tables import labelled_tasks, majority_class_baseline
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
@@ -37,7 +37,7 @@ def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
     counts = data.samples["split"].value_counts()
     splits = ", ".join(f"{name} {counts[name]}" for name in sorted(counts.index))
     verb = "resumes" if resumed else "starts"
-    source = f"data {data.facts()['source']} ({splits})"
+    source = f"data {data.metadata()['source']} ({splits})"
     say(f"{job.config.name} {verb}: profile={job.config.profile}, {source}, {device_name()}, {job.directory}")
     if data.problems.found:
         say(
@@ -123,7 +123,7 @@ def _size(rows: pd.DataFrame) -> str:
 
 def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resampling: Resampling) -> Table:
     """A rich table: metric, value with interval, majority class."""
-    (majority,) = table_metrics(always_the_commonest(rows, classes)).values()
+    (majority,) = table_metrics(majority_class_baseline(rows, classes)).values()
     intervals = all_intervals(rows, _SHOWN, resampling=resampling)
     head = f"value [{resampling.percent} interval]"
     table = Table("metric", head, "majority class", title=title, caption=no_interval_note(intervals.values()) or None)

@@ -41,7 +41,7 @@ from hallmark.learning.device import chosen_device
 from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialise import initialise_from
-from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
+from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.receipts import absolute_folder
@@ -103,7 +103,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
                 record.parameters = parameter_counts(module)
                 record.warnings = foreign_weights(job, module, data)
                 say_warnings(record)
-                if isinstance(module, ReadyModule):
+                if isinstance(module, TrainingFreeModule):
                     _measure(job, run, data, module)
                 else:
                     assert isinstance(module, TrainableModule)
@@ -160,7 +160,7 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
         check_monitor(job.config, module)
         trainer = build_trainer(job, [], [])
         check_strategy(trainer, module)
-        data.check_share(trainer.world_size)
+        data.validate_world_size(trainer.world_size)
         check_limits(job.config.trainer, data, trainer.world_size)
     else:
         check_measured("monitor.metric", job.config.monitor.metric, module, data)
@@ -185,7 +185,7 @@ def build_module(job: Job, data: DataModule) -> PredictingModule:
         say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
     store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
-    data.bind(module.inputs, store)
+    data.configure_inputs(module.inputs, store)
     return module
 
 
@@ -265,13 +265,13 @@ def _record(job: Job, run: Run, data: DataModule, provenance: Provenance, *, res
         splits=data.split_summary(),
         leakage={},
         problems=data.problems.counts(),
-        data={**data.facts(), "content": data.content, **({"generated": data.generated} if data.generated else {})},
+        data={**data.metadata(), "content": data.content, **({"generated": data.generated} if data.generated else {})},
         parents=[job.config.init_from] if job.config.init_from else [],
         seals=str(absolute_folder(Path(job.config.paths.outputs), job.config.paths.get("seals"))),
     )
 
 
-def _measure(job: Job, run: Run, data: DataModule, module: ReadyModule) -> None:
+def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -> None:
     """The run of a model that is not fitted; without a labelled row it is answers alone."""
     assert run.record is not None
     trainer = predictor(job)
@@ -305,8 +305,8 @@ def _fit(
         "metric": job.config.monitor.metric,
         "value": float(best.best_model_score),  # type: ignore[arg-type]
     }
-    traces = module.traces()  # of the whole fit; the selected weights bring their own part with them
-    for name, table in traces.items():
+    logs = module.training_logs()  # of the whole fit; the selected weights bring their own part with them
+    for name, table in logs.items():
         write_csv(run.directory / f"{name}.csv", table)
     if not isinstance(trainer.strategy, SingleDeviceStrategy):
         fresh = build_module(job, data)  # what took part in such a fit stays wrapped, or is a part of the whole
@@ -314,15 +314,15 @@ def _fit(
         module = fresh
     load_weights(module, run.best)
     predict_split(run, predictor(job), module, data, "val")
-    _draw(run, traces)
+    _draw(run, logs)
 
 
-def _draw(run: Run, traces: dict[str, pd.DataFrame]) -> None:
+def _draw(run: Run, logs: dict[str, pd.DataFrame]) -> None:
     assert run.record is not None
     folder = run.directory / "figures"
     save_figure(folder / "learning_curves.png", learning_curves(read_history(run), run.record.selected))
-    if LOSS_WEIGHTS in traces:
-        save_figure(folder / f"{LOSS_WEIGHTS}.png", loss_weight_curves(traces[LOSS_WEIGHTS]))
+    if LOSS_WEIGHTS in logs:
+        save_figure(folder / f"{LOSS_WEIGHTS}.png", loss_weight_curves(logs[LOSS_WEIGHTS]))
 
 
 def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple[ModelCheckpoint, list[Callback]]:

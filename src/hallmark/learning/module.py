@@ -50,7 +50,7 @@ class PredictingModule(LightningModule, ABC):
         return classification_table(outputs, data, split)
 
 
-class ReadyModule(PredictingModule):
+class TrainingFreeModule(PredictingModule):
     """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are."""
 
     @property
@@ -100,7 +100,7 @@ class TrainableModule(PredictingModule):
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
 
-    def traces(self) -> dict[str, pd.DataFrame]:
+    def training_logs(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""
         return {}
 

@@ -67,7 +67,7 @@ class MultiTermModule(TrainableModule):
     def on_train_epoch_end(self) -> None:
         self.balance.end_epoch()
 
-    def traces(self) -> dict[str, pd.DataFrame]:
+    def training_logs(self) -> dict[str, pd.DataFrame]:
         """`loss_weights`: epoch, step, and of each step the weight and the loss of each term; a single one has none."""
         if len(self.terms) == 1:
             return {}

@@ -125,7 +125,7 @@ def _grounds(result: Result) -> list[str]:
     sentences = standing.warnings_of(result)
     for main in result.main_values.get("val", []):
         if main.classes is not None:
-            top, baseline = measures.commonest(main.rows, main.classes)
+            top, baseline = measures.majority_class(main.rows, main.classes)
             sentences.append(f"Always answering {top} would give {number_text(baseline[main.metric])}.")
     if "test" in result.main_values:
         values = [_of_task(interval_text(one.interval), one.task) for one in result.main_values["test"]]

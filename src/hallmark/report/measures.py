@@ -7,12 +7,18 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import confusion_matrix
 
-from hallmark.analysis.bad_cases import WRONG, BadCases, by_turns
+from hallmark.analysis.bad_cases import WRONG, BadCases, round_robin
 from hallmark.analysis.classification.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
-from hallmark.analysis.tables import always_the_commonest, classified_tasks, interval_note, labelled_tasks, metric_title
+from hallmark.analysis.tables import (
+    classified_tasks,
+    interval_note,
+    labelled_tasks,
+    majority_class_baseline,
+    metric_title,
+)
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
@@ -50,9 +56,9 @@ def metrics(result: Result, split: str) -> Section | None:
     return Section(f"Metrics on {SPLITS[split]}", blocks) if blocks else None
 
 
-def commonest(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, float | None]]:
+def majority_class(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[str, float | None]]:
     """The most frequent class of the rows of one task, and the metrics of always answering it."""
-    constant = always_the_commonest(rows, classes)
+    constant = majority_class_baseline(rows, classes)
     return str(constant["prediction"].iloc[0]), next(iter(table_metrics(constant).values()))
 
 
@@ -67,7 +73,7 @@ def _metric_table(result: Result, split: str, task: str, classes: list[str] | No
             str(spreads[name]).rpartition(" (")[0] or NOTHING for name in names
         ]
     if classes is not None:
-        top, baseline = commonest(rows, classes)
+        top, baseline = majority_class(rows, classes)
         columns[f"always {top}"] = [number_text(baseline[name]) for name in names]
     table = list(zip(*columns.values(), strict=True))
     return Table(
@@ -234,7 +240,7 @@ def bad_cases(result: Result) -> Section | None:
     if found.empty:
         return Section("Bad cases", [Paragraph("There is none: every row is right with some confidence.", Tone.GOOD)])
     runs = len(result.members) if result.repeats is None else len(result.repeats.different)
-    cases = [_case(row, runs) for row in by_turns(found, _WORST).to_dict("records")]
+    cases = [_case(row, runs) for row in round_robin(found, _WORST).to_dict("records")]
     kind = "training rows, by models that did not see them" if source == OUT_OF_FOLD else "validation rows"
     wrong = int((found["reason"] == WRONG).sum())
     note = f"{plural(wrong, 'row')} wrong, {len(found) - wrong} right with a confidence below {_UNSURE:g}; "

@@ -28,7 +28,7 @@ _IRRELEVANT = (
 )
 
 _ENGINE = ("engine/train.py", "engine/predict.py", "engine/distributed")
-_SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
+_SHARED_LAYERS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -58,8 +58,8 @@ def code_hashes(target: str) -> dict[str, str]:
     """
     package = Path(hallmark.__file__).parent
     parts = target.split(".")
-    floors = [*_SHARED_FLOORS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_FLOORS
-    files = [file for floor in floors for file in _sources(package / floor)]
+    layers = [*_SHARED_LAYERS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_LAYERS
+    files = [file for layer in layers for file in _sources(package / layer)]
     return {file.relative_to(package).as_posix(): digest_file(file)[:12] for file in sorted(files)}
 
 

@@ -77,7 +77,7 @@ def flip_prediction(root: Path) -> None:
     write_predictions(path, table)
 
 
-def polish(root: Path) -> None:
+def raise_accuracy(root: Path) -> None:
     for path in root.glob("runs/*/metrics.json"):
         metrics = json.loads(path.read_text())
         metrics["test"]["main"]["accuracy"] += 1e-12
@@ -201,7 +201,10 @@ FORGED = {
     "a tensor that declares too much": (huge_tensor, r"weights\.safetensors: \S+ differs from the checkpoint"),
     "an escape sequence": (escape_sequence, r"val/main/\\x1b\[31maccuracy is 0\.\d+, its predictions give None"),
     "a prediction": (flip_prediction, r"metrics\.json: test/main/accuracy is 0\.\d+, its predictions give 0\.\d+\n"),
-    "a metric": (polish, r"scored otherwise than its metrics\.json[\s\S]*test/main/accuracy is 0\.\d+, its pred"),
+    "a metric": (
+        raise_accuracy,
+        r"scored otherwise than its metrics\.json[\s\S]*test/main/accuracy is 0\.\d+, its pred",
+    ),
     "a weight": (other_weights, r"weights\.safetensors: \S+ differs from the checkpoint"),
     "a checkpoint": (other_checkpoint, r"receipts\.json: no look at the test split was at these runs"),
     "a spread": (better_spread, r"set/metrics\.json: not the mean and standard deviation of its runs"),
@@ -214,7 +217,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize(("edit", "message"), FORGED.values(), ids=FORGED)
-def test_a_forged_archive_with_right_checksums_does_not_agree_with_itself(archive, tmp_path, edit, message):
+def test_a_tampered_archive_with_right_checksums_does_not_agree_with_itself(archive, tmp_path, edit, message):
     repack(archive, tmp_path / "there", edit)
     assert damage(archive) == []
     with pytest.raises(ValueError, match=rf"whole, but [\s\S]*{message}"):

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
+from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Proposals, Rle, rle_from_text
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
@@ -103,7 +103,7 @@ class ExpressionDataModule(DataModule):
         self._corpus = read_corpus(self.source, self.problems, self.cache)
         return self._corpus.samples, self.problems
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """`samples` as `anchors` says, so that each image is in the split that it has without."""
         if self.anchors is None:
             return samples
@@ -130,16 +130,16 @@ class ExpressionDataModule(DataModule):
     def generated(self) -> str | None:
         return origin_of(self.source, "refseg")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         found = {"source": self.source, "rows": len(self.samples)}
         return found if self.samples.empty else {**found, "images": int(self.samples["group"].nunique())}
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """Images, each once; that two of them are described in the same words is no leak."""
         rows = self.samples
         files = {"image": rows["image_digest"].tolist()}
         once = ~rows.duplicated("image").to_numpy()
-        return Evidence(
+        return LeakageInputs(
             rows, grouped=True, files=files, thumbnails=self._corpus.thumbnails[rows["image"].to_numpy(int)],
             comparable=once,
         )  # fmt: skip
@@ -151,7 +151,7 @@ class ExpressionDataModule(DataModule):
         """What the images may suffer, by name."""
         return dict(IMAGE_PERTURBATIONS)
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """The model reads images and sentences; `inputs` names its proposer, for pictures of what it proposed."""
         self._proposer: Proposer | None = inputs.get("proposals")
 
@@ -198,7 +198,7 @@ class ExpressionDataModule(DataModule):
 
     def proposals(self, row_id: str) -> Proposals:
         """What the model's proposer finds in the image of a row."""
-        assert self._proposer is not None, "bind tells the proposer"
+        assert self._proposer is not None, "configure_inputs sets the proposer"
         return self._proposer.propose(self.picture(row_id))
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
-from hallmark.learning.module import ReadyModule
+from hallmark.learning.module import TrainingFreeModule
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS
@@ -42,7 +42,7 @@ _RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
 Answer = Callable[["Seen", Expression, Outcome, float], list[dict[str, Any]]]
 
 
-class LoopModule(ReadyModule):
+class LoopModule(TrainingFreeModule):
     """Masks proposed without a text, ranked by an expression, ranked again by what a language model makes of it.
 
     Nothing is trained. The temperature of the confidences and the thresholds of the loop are fitted on the split

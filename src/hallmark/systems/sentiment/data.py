@@ -14,7 +14,7 @@ from hallmark.checks import require
 from hallmark.data.augment import LightAugment
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.images import decoded_images
-from hallmark.data.leakage import Evidence
+from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
 from hallmark.data.problems import Problems
@@ -93,14 +93,14 @@ class PairDataModule(DataModule):
     def generated(self) -> str | None:
         return origin_of(self.folder, "sentiment")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         rows = self.samples
         return {
             "source": str(self.folder), "rows": len(rows), "groups": int(rows["group"].nunique()) if len(rows) else 0,
             "extra": self._extra_facts,
         }  # fmt: skip
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """Append the rows of `extra` to the training split, in the group of the row they were made from."""
         for file in self.extra:
             samples = pd.concat([samples, self._extra_rows(Path(file), samples)], ignore_index=True)
@@ -141,10 +141,10 @@ class PairDataModule(DataModule):
             split="train",
         )
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
         readable = (rows["image_digest"] != UNREADABLE).to_numpy()
-        return Evidence(
+        return LeakageInputs(
             samples=rows,
             grouped=True,
             files={"image": rows["image_digest"].tolist()},
@@ -161,7 +161,7 @@ class PairDataModule(DataModule):
         reads = any(isinstance(encoder, ImageEncoder) for encoder in self._inputs.values())
         return IMAGE_PERTURBATIONS if reads else {}
 
-    def bind(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
         """As in the base; augmented pictures are never taken from the store."""
         self._inputs, self._store = inputs, store
         self._datasets = {}

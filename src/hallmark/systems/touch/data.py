@@ -13,7 +13,7 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
+from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule, View
 from hallmark.data.perturb import Perturbation
 from hallmark.data.problems import Problems
@@ -113,7 +113,7 @@ class WindowDataModule(DataModule):
     def generated(self) -> str | None:
         return origin_of(self.folder, "touch")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         rows, corpus = self.samples, self._corpus
         found = {"source": str(self.folder), "rows": len(rows)}
         if not len(rows):
@@ -128,18 +128,18 @@ class WindowDataModule(DataModule):
             "windows_left_out": corpus.left_out, "statistics": statistics,
         }  # fmt: skip
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """Subjects are compared whatever the unit of the split is."""
         rows = self.samples
         files = {name: rows[column].tolist() for name, column in
                  (("signals", "signals_digest"), ("frames", "frames_digest"), ("subject", "subject"))}  # fmt: skip
-        return Evidence(rows, grouped=self.unit == "subject" and bool((rows["subject"] != "").all()), files=files)
+        return LeakageInputs(rows, grouped=self.unit == "subject" and bool((rows["subject"] != "").all()), files=files)
 
     def slice_categories(self) -> dict[str, list[str]]:
         labels = {f"slice_{task}": names for task, names in self.classes.items()}
         return {**labels, "slice_missing": MISSING}
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """The model always reads `signals`, and `frames` if it asks for them; outputs are never taken from a store."""
         self._with_frames = "frames" in inputs
         needed = "recordings with frames, or a model without: model.frame_encoder=null"

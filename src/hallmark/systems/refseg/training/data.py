@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
+from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Rle, parse_rle, rle_from_text
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
@@ -103,18 +103,18 @@ class SceneDataModule(DataModule):
     def generated(self) -> str | None:
         return origin_of(self.folder, "refseg")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"source": str(self.folder), "rows": len(self.samples)}
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
         thumbnails = self._corpus.thumbnails[rows["image"].to_numpy(int)]
-        return Evidence(rows, grouped=False, files={"image": rows["image_digest"].tolist()}, thumbnails=thumbnails)
+        return LeakageInputs(rows, grouped=False, files={"image": rows["image_digest"].tolist()}, thumbnails=thumbnails)
 
     def slice_categories(self) -> dict[str, list[str]]:
         return self._corpus.slice_categories()
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """Modules read the batches as they are."""
 
     def annotated(self, split: str) -> list[Annotated]:
