@@ -9,10 +9,10 @@ from hallmark.engine.launch import readable_errors
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float:
     from hallmark.engine.evaluate import (
-        train_and_explain,  # torch loads here, once the configuration is known to be good
+        train_and_analyze,  # torch loads here, once the configuration is known to be good
     )
 
-    return train_and_explain(config)
+    return train_and_analyze(config)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from benchmarks.fits import composed
 from benchmarks.results import count_cell, number_cell, write_result
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, quieten
+from hallmark.engine.train import prepare_data, silence_expected_warnings
 from hallmark.systems.refseg.data import Scene
 from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.proposers.points import PointGrid
@@ -95,7 +95,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=16)
     images = parser.parse_args().images
-    quieten()
+    silence_expected_warnings()
     torch.set_num_threads(1)
     spent: dict[int, list[float]] = {0: [], 2: [], ITERATIONS: []}
     with tempfile.TemporaryDirectory() as scratch:

@@ -17,7 +17,7 @@ from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.timing import alternate
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
-from hallmark.engine.train import build_module, build_trainer, prepare_data, quieten
+from hallmark.engine.train import build_module, build_trainer, prepare_data, silence_expected_warnings
 from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.module import Batch, TrainableModule
@@ -76,7 +76,7 @@ def hallmark_epoch(module: TrainableModule, data: DataModule, job: Job, folder: 
 
 
 def main() -> None:
-    quieten()
+    silence_expected_warnings()
     steps_by_case: list[dict[str, Cell]] = []
     for name, overrides in CASES.items():
         job, data, module = prepared(overrides)

@@ -23,7 +23,7 @@ from benchmarks.results import Cell, number_cell, value_cell, write_result
 from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
 from hallmark.analysis.multitask.task_table import TaskTable
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, quieten
+from hallmark.engine.train import prepare_data, silence_expected_warnings
 from hallmark.runs.configuration import FILE, default_resampling, load_config
 from hallmark.runs.repeats import Member, RepeatSet, runs_of
 from hallmark.statistics import Interval
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS, help="the main one among them")
     parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
-    quieten()
+    silence_expected_warnings()
     convert(arguments.folder, arguments.recordings)
     common = [*REAL, f"data.folder={arguments.recordings}"]
     sets: dict[str, RepeatSet] = {}

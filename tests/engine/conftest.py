@@ -158,7 +158,7 @@ def trained(monkeypatch) -> list[float]:
     """The strengths that were trained, in their order; the value of a trial is a tenth of its strength."""
     found: list[float] = []
 
-    def train(config, hopeless=None) -> float:
+    def train(config, should_prune=None) -> float:
         found.append(config.model.inverse_regularisation)
         return found[-1] / 10
 

@@ -33,7 +33,7 @@ class InProcess:
 def replace_training(monkeypatch, trained: list[float], error: BaseException) -> None:
     """Raise `error` in the trial of strength 2."""
 
-    def train(config, hopeless=None) -> float:
+    def train(config, should_prune=None) -> float:
         trained.append(config.model.inverse_regularisation)
         if trained[-1] == 2:
             raise error

@@ -8,7 +8,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 
 from hallmark.engine.evaluate import evaluate as evaluate_config
-from hallmark.engine.evaluate import train_and_explain
+from hallmark.engine.evaluate import train_and_analyze
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
@@ -62,7 +62,7 @@ def test_what_an_evaluation_reads_is_not_refused(asked, fitted):
 
 def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(asked, fitted):
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds: no effect"):
-        train_and_explain(asked("train", TFIDF, "out_of_fold.folds=2"))
+        train_and_analyze(asked("train", TFIDF, "out_of_fold.folds=2"))
     asking = (f"run={fitted(TFIDF).directory}", "split=out_of_fold")
     evaluate_config(asked("evaluate", *asking, "out_of_fold.folds=2"))
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds=4: expected 2, as "):
@@ -71,7 +71,7 @@ def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(
 
 @pytest.mark.parametrize("key", ["trainer.max_epochs", "trainer.accumulate_grad_batches"])
 def test_settings_of_a_fit_are_refused_where_nothing_is_fitted(asked, key):
-    for command, what in (("train", train_and_explain), ("evaluate", evaluate_config)):
+    for command, what in (("train", train_and_analyze), ("evaluate", evaluate_config)):
         with pytest.raises(ValueError, match=f"^{key}: no effect"):
             what(asked(command, "experiment=refseg_loop", f"{key}=3"))
 
@@ -114,7 +114,7 @@ def test_a_set_answers_unlabelled_rows_by_the_mean_of_its_runs(compose, small):
 def test_the_label_file_of_two_tasks_names_each_row_once(compose, small_of):
     overrides = ("experiment=touch_balanced", *small_of("touch_balanced"), "trainer.max_epochs=1")
     config = compose(*overrides)
-    train_and_explain(config)
+    train_and_analyze(config)
     run = Job.of(config).run
     evaluate_config(compose(f"run={run.directory}", "split=predict", command="evaluate"))
     labels = pd.read_csv(run.directory / "labels.csv", dtype=str)

@@ -10,7 +10,7 @@ from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, Picture, preset
 
 from hallmark.checks import Interrupted, SettingError
 from hallmark.console import main
-from hallmark.engine.evaluate import evaluate, train_and_explain
+from hallmark.engine.evaluate import evaluate, train_and_analyze
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
 from hallmark.report.sources import open_results
@@ -88,7 +88,7 @@ def test_evaluate_makes_the_run_of_a_preset_measures_it_and_finds_it_again(ready
 
 
 def test_train_makes_the_same_run(ready, compose, command):
-    value = train_and_explain(compose(*ready()))
+    value = train_and_analyze(compose(*ready()))
     run = command(*ready())
     assert value == run.record.selected["value"] == run.metrics["val"]["main"]["miou"]
     assert run.record.resumed == 0
@@ -200,7 +200,7 @@ def test_a_failed_run_goes_on_with_what_was_answered(ready, command, compose, mo
 
 
 def test_repeats_over_seeds_are_a_set(ready, compose):
-    value = train_and_explain(compose(*ready("repeat=seeds:2")))
+    value = train_and_analyze(compose(*ready("repeat=seeds:2")))
     (entry,) = find_entries([Job.of(compose(*ready("repeat=seeds:2"))).directory])
     assert (entry.kind, entry.state) == ("set", "done") and entry.value == pytest.approx(value)
     assert (entry.n, entry.identical, entry.std) == (1, 1, None)  # nothing is fitted, so the seed changes nothing
@@ -236,7 +236,7 @@ def test_another_calibration_asks_for_another_run(ready, compose):
 
 def test_training_is_followed_by_the_analyses_it_names(fit, compose, small, capsys):
     typed = compose("experiment=sentiment_tfidf", *small, "analysis=[slices]", "statistics.n_resamples=50")
-    train_and_explain(typed)
+    train_and_analyze(typed)
     run = Job.of(typed).run
     assert (run.directory / "analysis" / "slices.csv").exists()
     assert capsys.readouterr().out.count("sentiment_tfidf · val") == 1
@@ -280,5 +280,5 @@ def test_own_pictures_are_not_answered_twice(own, command, files, compose):
 
 
 def test_train_analyses_own_pictures(own, compose):
-    train_and_explain(compose(*own, "analysis=[cost]", "statistics.n_resamples=50"))
+    train_and_analyze(compose(*own, "analysis=[cost]", "statistics.n_resamples=50"))
     assert (Job.of(compose(*own)).directory / "analysis" / "cost.csv").exists()

@@ -12,7 +12,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatSet, open_result
-from hallmark.runs.run import held
+from hallmark.runs.run import locked
 from hallmark.storage.files import read_json
 
 TFIDF = "experiment=sentiment_tfidf"
@@ -171,7 +171,7 @@ def test_the_second_time_nothing_is_trained_and_all_stays(repeat, cheap):
 @pytest.mark.parametrize("repeat", [None, "null"])
 def test_without_repeats_it_is_the_run_itself(compose, small, cheap, repeat, monkeypatch):
     asked = []
-    monkeypatch.setattr("hallmark.engine.repeats.train", lambda config, hopeless: asked.append(hopeless) or 0.5)
+    monkeypatch.setattr("hallmark.engine.repeats.train", lambda config, should_prune: asked.append(should_prune) or 0.5)
     overrides = [] if repeat is None else [f"repeat={repeat}"]
     assert train_repeats(compose(TFIDF, *small, *overrides), max) == 0.5
     assert asked == [max]
@@ -203,7 +203,7 @@ def test_it_is_judged_after_each_repeat_but_the_last_by_their_mean(compose, smal
 
 def test_a_hopeless_set_is_left_interrupted(compose, small, cheap, set_of):
     config = compose(TFIDF, *small, "repeat='seeds:3'")
-    with pytest.raises(Interrupted, match="judged hopeless: stopped after repeat 2"):
+    with pytest.raises(Interrupted, match="pruned after repeat 2"):
         train_repeats(config, lambda number, mean: number == 2)
     assert set_of("repeat='seeds:3'").record.state is RunState.INTERRUPTED
     assert len(cheap.fitted) == 2
@@ -252,6 +252,6 @@ def test_members_are_written_relative_to_the_set(repeat, cheap, tmp_path):
 
 def test_two_processes_do_not_work_on_one_set(repeat, set_of, cheap, compose, small):
     folder = Job.of(compose(TFIDF, *small, "repeat='seeds:2'")).directory
-    with held(folder), pytest.raises(ValueError, match="another process is working on this run"):
+    with locked(folder), pytest.raises(ValueError, match="another process is working on this run"):
         repeat("repeat='seeds:2'")
     assert cheap.fitted == []

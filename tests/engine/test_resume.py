@@ -29,7 +29,7 @@ FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch) -> None:
     """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.report", lambda *_: None)
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)

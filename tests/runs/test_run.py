@@ -30,7 +30,7 @@ def same(record: Record) -> Provenance:
 
 
 def test_an_empty_directory_has_no_standing(tmp_path: Path, make_record: Maker) -> None:
-    assert run_in(tmp_path, None).standing(make_record().run_id, make_record().provenance, rerun=False) is None
+    assert run_in(tmp_path, None).resume_status(make_record().run_id, make_record().provenance, rerun=False) is None
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_an_empty_directory_has_no_standing(tmp_path: Path, make_record: Maker) 
 def test_standing(tmp_path: Path, make_record: Maker, state: RunState, checkpoint: bool, expected) -> None:
     record = make_record(state=state)
     run = run_in(tmp_path, record, checkpoint=checkpoint)
-    assert run.standing(record.run_id, same(record), rerun=False) is expected
-    assert run.standing(record.run_id, same(record), rerun=True) is None
+    assert run.resume_status(record.run_id, same(record), rerun=False) is expected
+    assert run.resume_status(record.run_id, same(record), rerun=True) is None
 
 
 @pytest.mark.parametrize("state", [RunState.DONE, RunState.INTERRUPTED, RunState.RUNNING, RunState.FAILED])
@@ -61,25 +61,25 @@ def test_a_run_of_another_making_is_a_conflict_that_names_what_differs(
     run = run_in(tmp_path, record, checkpoint=True)
     code = record.provenance.code | {"learning/optim.py": "cc"}
     with pytest.raises(RunConflict) as caught:
-        run.standing("0123abcd", Provenance("e" * 32, code), rerun=False)
+        run.resume_status("0123abcd", Provenance("e" * 32, code), rerun=False)
     message = str(caught.value)
     for part in (str(tmp_path), state, "learning/optim.py", "d" * 12, "e" * 12, "rerun=true"):
         assert part in message
     assert "data/splits.py" not in message
-    assert run.standing("0123abcd", Provenance("e" * 32, code), rerun=True) is None
+    assert run.resume_status("0123abcd", Provenance("e" * 32, code), rerun=True) is None
 
 
 def test_a_directory_of_another_configuration_is_a_conflict(tmp_path: Path, make_record: Maker) -> None:
     record = make_record(state=RunState.DONE)
     run = run_in(tmp_path, record)
     with pytest.raises(RunConflict, match=r"configuration: 0123abcd there .*, ffffffff asked for"):
-        run.standing("ffffffff", same(record), rerun=False)
-    assert run.standing("ffffffff", same(record), rerun=True) is None
+        run.resume_status("ffffffff", same(record), rerun=False)
+    assert run.resume_status("ffffffff", same(record), rerun=True) is None
 
 
 def test_a_failed_run_without_a_checkpoint_is_replaced(tmp_path: Path, make_record: Maker) -> None:
     run = run_in(tmp_path, make_record(state=RunState.FAILED))
-    assert run.standing("0123abcd", Provenance("e" * 32, {}), rerun=False) is None
+    assert run.resume_status("0123abcd", Provenance("e" * 32, {}), rerun=False) is None
 
 
 _HOLDER = """

@@ -134,5 +134,5 @@ def test_a_run_and_a_set_say_when_they_finish(tmp_path, make_record, set_of, mad
     assert Run(tmp_path / "run").record.finished > first
     made("aaaa", 1)
     repeats = set_of("zzzz", "aaaa", day=None)
-    repeats.become(RunState.DONE)
+    repeats.set_state(RunState.DONE)
     assert RepeatSet(repeats.directory).record.finished > first

@@ -23,11 +23,11 @@ from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import print_repeats, train_repeats
-from hallmark.engine.terminal import print_metrics, say, say_warnings
-from hallmark.engine.train import quieten
+from hallmark.engine.terminal import echo, print_metrics, print_warnings
+from hallmark.engine.train import silence_expected_warnings
 from hallmark.learning.module import TrainingFreeModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
-from hallmark.runs.run import held
+from hallmark.runs.run import locked
 from hallmark.runs.seal import TEST
 from hallmark.statistics import Resampling
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
@@ -49,7 +49,7 @@ def evaluate(config: DictConfig) -> None:
             have no effect.
         SealedError: the test split was opened before, and `seal.reason` does not say why it is opened again.
     """
-    quieten()
+    silence_expected_warnings()
     check_evaluation_settings(config)
     _refuse_ignored(config)
     directory = _made(config) if config.run is None else config.run
@@ -57,7 +57,7 @@ def evaluate(config: DictConfig) -> None:
     explain(directory, config.split, config, reason=config.seal.reason, told=told)
 
 
-def train_and_explain(config: DictConfig) -> float:
+def train_and_analyze(config: DictConfig) -> float:
     """Make the run (or repeats) of `config`, and run the analyses that it names on what it is measured on.
 
     Returns:
@@ -99,9 +99,9 @@ def explain(
             stack.enter_context(run.locked())
             add_missing_metrics(run)
             if config.get("run") is not None and run.record is not None:  # else it was made just now, which said so
-                say_warnings(run.record)
+                print_warnings(run.record)
         if isinstance(result, RepeatSet):
-            stack.enter_context(held(result.directory))
+            stack.enter_context(locked(result.directory))
         finished = stack.enter_context(opened(runs, split, folds=config.out_of_fold.folds, reason=reason, trust=trust))
         if isinstance(result, RepeatSet):
             state = _state_of_set(result, finished, split)
@@ -120,7 +120,7 @@ def _write_labels(finished: Finished, predictions: pd.DataFrame, directory: Path
     written = finished.data.write_labels(predictions, directory)
     assert finished.run.record is not None
     write_warnings(written, finished.run.record.warnings)
-    say(f"{predictions['id'].nunique()} unlabelled rows{how}: {written}")
+    echo(f"{predictions['id'].nunique()} unlabelled rows{how}: {written}")
 
 
 def _write_labels_of_set(repeats: RepeatSet, finished: Sequence[Finished]) -> None:
@@ -231,5 +231,5 @@ def _analyse(state: State, analyses: dict[str, Analysis], resampling: Resampling
         with setting(f"analysis.{name}"):
             analysis.run(state)
         written = sorted(state.written[before:])
-        say(f"{name}: {', '.join(path.relative_to(state.directory).as_posix() for path in written)}")
+        echo(f"{name}: {', '.join(path.relative_to(state.directory).as_posix() for path in written)}")
     return state.written

@@ -17,7 +17,7 @@ from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
-from hallmark.engine.terminal import say_warnings
+from hallmark.engine.terminal import print_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.identity import code_hashes
@@ -78,7 +78,7 @@ class Finished:
         assert record is not None
         if not record.warnings:  # as in a run that was made before there were any
             record.warnings = foreign_weights(self.job, module, data)
-            say_warnings(record)
+            print_warnings(record)
         if isinstance(module, TrainingFreeModule):
             module.settle(self.run.directory)
         else:

@@ -9,7 +9,7 @@ import pandas as pd
 from lightning import LightningModule, Trainer
 
 from hallmark.data.module import DataModule, View
-from hallmark.engine.terminal import say_failed_calls
+from hallmark.engine.terminal import print_failed_calls
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -67,7 +67,7 @@ def noting_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[Non
             assert run.record is not None
             run.record.calls[phase] = dict(module.calls)
             run.record.write(run.directory)
-            say_failed_calls(phase, module.calls)
+            print_failed_calls(phase, module.calls)
 
 
 def predicted(

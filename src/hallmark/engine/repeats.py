@@ -15,24 +15,24 @@ from hallmark.checks import Interrupted, SettingError, require
 from hallmark.engine.build import check_types
 from hallmark.engine.command import command_line
 from hallmark.engine.job import Job, in_group
-from hallmark.engine.terminal import say
-from hallmark.engine.train import Hopeless, check, train
+from hallmark.engine.terminal import echo
+from hallmark.engine.train import ShouldPrune, check, train
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
-from hallmark.runs.run import held
+from hallmark.runs.run import locked
 from hallmark.statistics.text import NOTHING, number_text
 from hallmark.storage.files import write_text
 
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
 
 
-def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float:
+def train_repeats(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     """Train once, or as often as `repeat` says.
 
     Each repeat is the ordinary run of its own seed and fold, so a set that was stopped goes on where it was.
 
     Args:
-        hopeless: as in `train`; of several repeats it is asked after each but the last, with how many there were
+        should_prune: as in `train`; of several repeats it is asked after each but the last, with how many there were
             and the mean of their values.
 
     Returns:
@@ -43,7 +43,7 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
         Interrupted: asked to stop; the same command goes on.
     """
     if config.get("repeat") is None:
-        return train(config, hopeless)
+        return train(config, should_prune)
     job = Job.of(config)
     members = [(note, repetition, _placed(member, note)) for note, repetition, member in _members(config)]
     for _, _, member in members:
@@ -53,16 +53,16 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
         check_types(one.config, one.trusted)
     if not job.directory.exists():
         check(jobs[0])
-    with held(job.directory):
+    with locked(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))
         try:
-            values = _train_all(repeats, [member for _, _, member in members], hopeless)
+            values = _train_all(repeats, [member for _, _, member in members], should_prune)
         except (Interrupted, KeyboardInterrupt):
-            repeats.become(RunState.INTERRUPTED)
+            repeats.set_state(RunState.INTERRUPTED)
             raise
         except BaseException:
-            repeats.become(RunState.FAILED)
+            repeats.set_state(RunState.FAILED)
             raise
         _finish(job.directory)
     return sum(values) / len(values)
@@ -74,29 +74,29 @@ def check_repeat(config: DictConfig) -> None:
         next(_members(config))
 
 
-def _train_all(repeats: RepeatSet, members: list[DictConfig], hopeless: Hopeless | None) -> list[float]:
+def _train_all(repeats: RepeatSet, members: list[DictConfig], should_prune: ShouldPrune | None) -> list[float]:
     values: list[float] = []
     for number, member in enumerate(members, start=1):
-        say(f"{repeats.record.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
+        echo(f"{repeats.record.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
         values.append(train(member))
-        if hopeless and number < len(members) and hopeless(number, sum(values) / number):
-            raise Interrupted(f"judged hopeless: stopped after repeat {number}")
+        if should_prune and number < len(members) and should_prune(number, sum(values) / number):
+            raise Interrupted(f"pruned after repeat {number}")
     return values
 
 
 def _finish(directory: Path) -> None:
     done = RepeatSet(directory)  # its runs are read from disk as they are now
     done.write_summary()
-    done.become(RunState.DONE)
+    done.set_state(RunState.DONE)
     print_repeats(done)
-    say(f"{directory}")
+    echo(f"{directory}")
 
 
 def print_repeats(repeats: RepeatSet) -> None:
     """Print the table of the runs, and which of them only repeat another."""
     Console().print(repeats_table(repeats))
     if repeats.identical:
-        say(f"warning: {repeats.identical_text}")
+        echo(f"warning: {repeats.identical_text}")
 
 
 def repeats_table(repeats: RepeatSet) -> Table:

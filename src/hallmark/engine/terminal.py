@@ -27,40 +27,40 @@ from hallmark.storage.secrets import redacted
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
 
 
-def say(text: str) -> None:
+def echo(text: str) -> None:
     """Print `text`, with the secrets of the environment taken out."""
     Console().print(redacted(text), highlight=False, markup=False, soft_wrap=True)
 
 
-def announce(job: Job, data: DataModule, *, resumed: bool) -> None:
+def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
     """Profile, data, device and run directory in one line, then what was found wrong with the data."""
     counts = data.samples["split"].value_counts()
     splits = ", ".join(f"{name} {counts[name]}" for name in sorted(counts.index))
     verb = "resumes" if resumed else "starts"
     source = f"data {data.metadata()['source']} ({splits})"
-    say(f"{job.config.name} {verb}: profile={job.config.profile}, {source}, {device_name()}, {job.directory}")
+    echo(f"{job.config.name} {verb}: profile={job.config.profile}, {source}, {device_name()}, {job.directory}")
     if data.problems.found:
-        say(
+        echo(
             "bad rows, listed in problems.csv: "
             + ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
         )
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
         labelled = " with its labelled rows" if "predict" in counts else ""
-        say(f"{len(data.samples)} rows in {groups} groups that belong together; each stays in one split{labelled}")
+        echo(f"{len(data.samples)} rows in {groups} groups that belong together; each stays in one split{labelled}")
 
 
-def report_gate(entry: Mapping[str, Any]) -> None:
+def print_leakage(entry: Mapping[str, Any]) -> None:
     """What the leakage gate found, what its verdict leaves open, and what the rows to predict share."""
-    say(f"leakage between splits: {verdict_line(entry)}")
+    echo(f"leakage between splits: {verdict_line(entry)}")
     unseen = [entry["not_reached"][kind] for kind in entry["not_reached"] if kind.startswith("near-duplicate")]
     if unseen:
-        say(f"not looked for: {'; '.join(unseen)}")
+        echo(f"not looked for: {'; '.join(unseen)}")
     for line in predict_lines(entry):
-        say(line)
+        echo(line)
 
 
-def report(run: Run, resampling: Resampling) -> None:
+def print_result(run: Run, resampling: Resampling) -> None:
     """The validation metrics with intervals, beside always predicting the most frequent class."""
     assert run.record is not None
     split, selected = run.record.main_split, run.record.selected
@@ -70,20 +70,20 @@ def report(run: Run, resampling: Resampling) -> None:
     if selected is not None:
         verb = "selected on " if selected["checkpoint"] else ""
         chosen = f"{verb}{selected['metric']} = {number_text(selected['value'])}"
-    say(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
+    echo(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
 
 
-def say_warnings(record: Record) -> None:
+def print_warnings(record: Record) -> None:
     """Print what everybody must know who uses the answers of a run."""
     for sentence in record.warnings:
-        say(f"warning: {sentence}")
+        echo(f"warning: {sentence}")
 
 
-def say_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
+def print_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
     """Print how many calls of an outside service failed in a phase of a run, and how; nothing where none did."""
     if calls["fallbacks"]:
         failed = sum(calls["fallbacks"].values())
-        say(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({kinds_of(calls)})")
+        echo(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({kinds_of(calls)})")
 
 
 def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling) -> None:

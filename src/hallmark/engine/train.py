@@ -33,7 +33,7 @@ from hallmark.engine.loggers.tracking import tracked, unused_loggers
 from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
-from hallmark.engine.terminal import announce, report, report_gate, say, say_failed_calls, say_warnings
+from hallmark.engine.terminal import echo, print_failed_calls, print_leakage, print_result, print_start, print_warnings
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
@@ -49,14 +49,14 @@ from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import atomic_path, read_csv, write_csv
 
-Hopeless = Callable[[int, float], bool]
+ShouldPrune = Callable[[int, float], bool]
 
 
-def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
+def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     """Make the run that `config` describes, or go on with it, or find it done.
 
     Args:
-        hopeless: asked after each epoch with its number and the value of `monitor.metric`; True interrupts the run.
+        should_prune: asked after each epoch with its number and the value of `monitor.metric`; True interrupts the run.
 
     Returns:
         The best value of `monitor.metric`; nan where no row is labelled.
@@ -65,7 +65,7 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
         ValueError: a setting, the data or the run directory does not allow it; the message says why.
         Interrupted: asked to stop; the same command goes on.
     """
-    quieten()
+    silence_expected_warnings()
     refuse_foreign_ranks()
     job = Job.of(config)
     run = job.run
@@ -75,40 +75,40 @@ def train(config: DictConfig, hopeless: Hopeless | None = None) -> float:
     data = checked_data(job)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     # A first look without the lock, so that what cannot be fitted leaves no folder; the second one decides.
-    done = run.standing(job.id, provenance, rerun=job.config.rerun) is RunState.DONE
+    done = run.resume_status(job.id, provenance, rerun=job.config.rerun) is RunState.DONE
     module = None if done else checked_module(job, data)
     with run.locked():
-        standing = run.standing(job.id, provenance, rerun=job.config.rerun)
+        standing = run.resume_status(job.id, provenance, rerun=job.config.rerun)
         if standing is RunState.DONE:
             add_missing_metrics(run)
-            say(f"{run.directory} is done (rerun=true would replace it)")
+            echo(f"{run.directory} is done (rerun=true would replace it)")
             if unused := unused_loggers(job, run):
-                say(f"logger={','.join(unused)}: no effect on a run that was made without; rerun=true makes it again")
+                echo(f"logger={','.join(unused)}: no effect on a run that was made without; rerun=true makes it again")
             assert run.record is not None
-            say_warnings(run.record)
+            print_warnings(run.record)
             for phase, calls in run.record.calls.items():
-                say_failed_calls(phase, calls)
+                print_failed_calls(phase, calls)
         else:
             resumed = standing is RunState.INTERRUPTED
             checkpoint = _checkpoint_to_resume(run) if resumed else None
             if run.record is not None and not (resumed or job.config.rerun):
-                say(f"{run.directory} is {run.record.state} without a checkpoint: it starts from the beginning")
+                echo(f"{run.directory} is {run.record.state} without a checkpoint: it starts from the beginning")
             record = _record(job, run, data, provenance, resumed=resumed)
-            announce(job, data, resumed=resumed)
+            print_start(job, data, resumed=resumed)
             with run.recorded(record), tracked(job, run) as loggers:
                 record.leakage = data.check(run.directory)
                 record.write(run.directory)
-                report_gate(record.leakage)
+                print_leakage(record.leakage)
                 module = module or checked_module(job, data)
                 record.parameters = parameter_counts(module)
                 record.warnings = foreign_weights(job, module, data)
-                say_warnings(record)
+                print_warnings(record)
                 if isinstance(module, TrainingFreeModule):
                     _measure(job, run, data, module)
                 else:
                     assert isinstance(module, TrainableModule)
-                    _fit(job, run, data, module, loggers, hopeless, checkpoint=checkpoint)
-        report(run, check_resampling(job.config))
+                    _fit(job, run, data, module, loggers, should_prune, checkpoint=checkpoint)
+        print_result(run, check_resampling(job.config))
     assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
 
@@ -117,7 +117,7 @@ def _checkpoint_to_resume(run: Run) -> Path | None:
     """`last.ckpt`, made from `best.ckpt` where it is damaged or missing; None where nothing is fitted by steps."""
     checkpoint = run.checkpoint_to_resume()
     if checkpoint == run.best:
-        say(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
+        echo(f"{run.last} is damaged or missing: the fit goes on from {run.best}, which is older")
         with atomic_path(run.last) as temporary:  # a fit that has ended writes no other one
             shutil.copyfile(run.best, temporary)
         return run.last
@@ -182,7 +182,7 @@ def build_module(job: Job, data: DataModule) -> PredictingModule:
     module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
     if job.config.init_from:
         copied = initialise_from(module, open_run(job.config.init_from).best)
-        say(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
+        echo(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
     store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
     data.configure_inputs(module.inputs, store)
@@ -235,7 +235,7 @@ _EXPECTED_WARNINGS = (
 )
 
 
-def quieten() -> None:
+def silence_expected_warnings() -> None:
     """Keep advice on what is so by design off the terminal."""
     for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -290,11 +290,11 @@ def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -
 
 
 def _fit(
-    job: Job, run: Run, data: DataModule, module: TrainableModule, loggers: list[Logger], hopeless: Hopeless | None,
-    *, checkpoint: Path | None,
+    job: Job, run: Run, data: DataModule, module: TrainableModule, loggers: list[Logger],
+    should_prune: ShouldPrune | None, *, checkpoint: Path | None,
 ) -> None:  # fmt: skip
     assert run.record is not None
-    best, callbacks = fit_callbacks(job, run, hopeless)
+    best, callbacks = fit_callbacks(job, run, should_prune)
     trainer = build_trainer(job, callbacks, loggers)
     run.record.device["world_size"] = trainer.world_size
     run.record.write(run.directory)
@@ -325,7 +325,9 @@ def _draw(run: Run, logs: dict[str, pd.DataFrame]) -> None:
         save_figure(folder / f"{LOSS_WEIGHTS}.png", loss_weight_curves(logs[LOSS_WEIGHTS]))
 
 
-def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple[ModelCheckpoint, list[Callback]]:
+def fit_callbacks(
+    job: Job, run: Run, should_prune: ShouldPrune | None = None
+) -> tuple[ModelCheckpoint, list[Callback]]:  # fmt: skip
     """The checkpoint callback that selects, and all callbacks; every rank has them, and rank zero alone writes."""
     folder = run.best.parent
     best = ModelCheckpoint(
@@ -340,7 +342,7 @@ def fit_callbacks(job: Job, run: Run, hopeless: Hopeless | None = None) -> tuple
         StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),
         FiniteLoss(job.config.monitor.metric), StayStopped(), stop,
     ]  # fmt: skip
-    judges = [Judge(job.config.monitor.metric, hopeless, stop)] if hopeless else []
+    judges = [Judge(job.config.monitor.metric, should_prune, stop)] if should_prune else []
     return best, [*configured, *always, *judges, best, last]
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from hallmark.runs.locks import is_held
+from hallmark.runs.locks import is_locked
 from hallmark.runs.looks import LabelledRows, Look, earlier_looks
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.receipts import ReceiptFolders
@@ -86,7 +86,7 @@ def in_use(directory: Path) -> bool:
 
     True also where that cannot be found out, such as without permission.
     """
-    return any(map(is_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
+    return any(map(is_locked, [directory / ".lock", *directory.glob("workers/*.lock")]))
 
 
 class _Receipts:

@@ -83,7 +83,7 @@ class RepeatSet:
         write_json(directory / FILE, asdict(record))
         return cls(directory)
 
-    def become(self, state: RunState) -> None:
+    def set_state(self, state: RunState) -> None:
         self.record.state = state
         if state is RunState.DONE:
             runs = [member.run.record.finished or "" for member in self.members if member.run.record is not None]

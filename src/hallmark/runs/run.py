@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.checks import Interrupted
-from hallmark.runs.locks import holding
+from hallmark.runs.locks import locked_file
 from hallmark.runs.receipts import COPY
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.selection import select
@@ -61,12 +61,12 @@ class Run:
         Raises:
             RunConflict: another process holds it.
         """
-        with held(self.directory):
+        with locked(self.directory):
             remove_stale(self.directory.rglob(".*"))
             self.record = Record.read(self.directory)
             yield
 
-    def standing(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
+    def resume_status(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
         """What the directory holds of this run: done, interrupted, or None for nothing to build on.
 
         Call it under the lock: a record that says `running` is then of a process that died.
@@ -147,14 +147,14 @@ class Run:
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Hold `directory` alone.
 
     Raises:
         RunConflict: another process holds it.
     """
     message = f"{directory}: another process is working on this run; wait for it"
-    with holding(directory / ".lock", lambda: RunConflict(message)):
+    with locked_file(directory / ".lock", lambda: RunConflict(message)):
         yield
 
 

@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.identity import relevant_settings
-from hallmark.runs.locks import holding, is_held
+from hallmark.runs.locks import is_locked, locked_file
 from hallmark.runs.looks import (
     SAME_SHARE,
     SEEN_SHARE,
@@ -91,7 +91,7 @@ class Seal:
         reason = (reason or "").strip() or None
         with ExitStack() as locks:
             for file in self._written():
-                locks.enter_context(holding(file.with_suffix(".lock"), self._busy))
+                locks.enter_context(locked_file(file.with_suffix(".lock"), self._busy))
             with self._noting():  # looks at other data with the same rows hold other locks
                 earlier = self._earlier()
                 look = _unfinished(earlier.looks, subjects)
@@ -123,7 +123,7 @@ class Seal:
         """Read and write receipts while no other process does."""
         with ExitStack() as locks:
             for folder in sorted(self.folders.written):
-                locks.enter_context(holding(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
+                locks.enter_context(locked_file(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
             yield
 
     def _busy(self) -> SealedError:
@@ -151,7 +151,7 @@ class Seal:
         """Whether a process is at a look at other data just now; looks at this data wait for this process."""
         if (look.name, look.content) == (self.name, self.content):
             return False
-        return any(is_held(folder / str(look.name) / f"{look.content}.lock") for folder in self.folders.written)
+        return any(is_locked(folder / str(look.name) / f"{look.content}.lock") for folder in self.folders.written)
 
     def _write(self, looks: Sequence[Look], runs: Sequence[Run]) -> None:
         """Write `looks` into all places, that which counts last: killed before it, the same command goes on."""

@@ -10,7 +10,7 @@ from lightning.pytorch.accelerators import CUDAAccelerator, MPSAccelerator
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.checks import SettingError
-from hallmark.engine.evaluate import evaluate, train_and_explain
+from hallmark.engine.evaluate import evaluate, train_and_analyze
 from hallmark.engine.search.sweep import sweep
 
 TEXT = ["experiment=sentiment_text", "analysis=[slices]"]
@@ -201,21 +201,21 @@ def refused(compose, small, file: Path, tmp_path: Path, monkeypatch) -> Callable
 @pytest.mark.parametrize("case", cases(BEFORE_THE_DATA))
 def test_before_the_data_is_read(refused, monkeypatch, case):
     monkeypatch.setattr("hallmark.engine.train.prepare_data", lambda _: pytest.fail("the data was read"))
-    refused(train_and_explain, case, *TEXT)
+    refused(train_and_analyze, case, *TEXT)
 
 
 @pytest.mark.parametrize("case", cases(WITH_THE_DATA))
 def test_once_the_data_is_read(refused, case):
-    refused(train_and_explain, case, *TEXT)
+    refused(train_and_analyze, case, *TEXT)
 
 
 @pytest.mark.parametrize("case", ["monitor.metric=val/macrof1", "trainer.devices=[0, 1]", "data.batch_size=500"])
 def test_of_a_set_of_repeats(refused, case):
-    refused(train_and_explain, case, *TEXT, "repeat=seeds:2")
+    refused(train_and_analyze, case, *TEXT, "repeat=seeds:2")
 
 
 def test_a_model_that_is_solved_is_on_one_device(refused):
-    refused(train_and_explain, "trainer.devices=2", TFIDF, "trainer.strategy=ddp")
+    refused(train_and_analyze, "trainer.devices=2", TFIDF, "trainer.strategy=ddp")
 
 
 @pytest.mark.parametrize("case", cases(EVALUATION))

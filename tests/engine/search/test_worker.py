@@ -21,7 +21,7 @@ TWO_OBJECTIVES = "sweep.objectives=[{metric: val/macro_f1, mode: max}, {metric: 
 MEDIAN = "sweep.pruner={_target_: optuna.pruners.MedianPruner, n_startup_trials: 1}"
 
 
-def strength(config, hopeless=None) -> float:
+def strength(config, should_prune=None) -> float:
     return config.model.inverse_regularisation / 10
 
 
@@ -43,7 +43,7 @@ def test_it_trains_all_that_waits_and_tells_value_time_and_place(search, begin, 
 
 def test_the_progress_of_a_trial_is_not_drawn(search, begin, training):
     shown = []
-    training(lambda config, hopeless: shown.append(config.callbacks.progress) or 0.5)
+    training(lambda config, should_prune: shown.append(config.callbacks.progress) or 0.5)
     found = search(*THREE)
     work(found, begin(found))
     assert shown == [None] * 3
@@ -52,7 +52,7 @@ def test_the_progress_of_a_trial_is_not_drawn(search, begin, training):
 def ending_at_two(error: BaseException) -> Callable[..., float]:
     """A training that ends with `error` in the trial of strength 2."""
 
-    def train(config, hopeless) -> float:
+    def train(config, should_prune) -> float:
         if config.model.inverse_regularisation == 2:
             raise error
         return 0.5
@@ -65,7 +65,7 @@ def test_it_holds_its_lock_while_it_trains(search, begin, training):
     study = begin(found)
     held = []
 
-    def look(config, hopeless) -> float:
+    def look(config, should_prune) -> float:
         worker = study.trials(TrialState.RUNNING)[0].user_attrs["worker"]
         held.append(worker_lock(study.directory, worker).exists() and study.reclaim(blame=True) == [])
         return 0.5
@@ -83,7 +83,7 @@ def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search, beg
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials(TrialState.FAIL)[0].user_attrs["error"] == "RuntimeError: out of memory"
     tried = []
-    training(lambda config, hopeless: tried.append(config.model.inverse_regularisation) or 0.5)
+    training(lambda config, should_prune: tried.append(config.model.inverse_regularisation) or 0.5)
     study.fill()
     work(found, study)
     assert tried == [2.0]
@@ -91,7 +91,7 @@ def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search, beg
 
 
 def test_an_undefined_value_is_a_failure(search, begin, training):
-    training(lambda config, hopeless: math.nan)
+    training(lambda config, should_prune: math.nan)
     found = search(*THREE)
     study = begin(found)
     work(found, study)
@@ -113,12 +113,12 @@ def test_an_interrupted_trial_waits_again_and_goes_on_as_it_is(search, begin, tr
     assert [(one.number, one.value) for one in study.completed] == [(0, 0.5), (1, 0.2), (2, 0.4)]
 
 
-def by_epochs(config, hopeless) -> float:
+def by_epochs(config, should_prune) -> float:
     """Three epochs at the same value, stopped as a fit stops itself."""
     value = {1.0: 0.6, 2.0: 0.3, 4.0: 0.8}[config.model.inverse_regularisation]
     for epoch in range(3):
-        if hopeless(epoch, value):
-            raise Interrupted("judged hopeless: stopped after epoch")
+        if should_prune(epoch, value):
+            raise Interrupted("pruned after epoch")
     return value
 
 
@@ -146,8 +146,8 @@ def test_without_a_pruner_nothing_is_judged_hopeless(search, begin, training):
 
 def test_a_hopeless_fit_is_left_interrupted_after_its_epoch(search, begin, run_of):
     text = ["experiment=sentiment_text", "trainer.max_epochs=3", "trainer.limit_train_batches=1"]
-    hopeless = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
-    found = search(*text, "sweep=grid", "sweep.space={seed: [5]}", *hopeless)
+    should_prune = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
+    found = search(*text, "sweep=grid", "sweep.space={seed: [5]}", *should_prune)
     study = begin(found)
     work(found, study)
     assert states(study) == ["PRUNED"]
@@ -168,7 +168,7 @@ def test_several_objectives_are_several_values_of_the_finished_run(search, begin
 
 
 def test_a_trial_of_several_objectives_is_not_judged(search, begin, training, monkeypatch):
-    training(lambda config, hopeless: 0.25 if hopeless is None else 0.0)
+    training(lambda config, should_prune: 0.25 if should_prune is None else 0.0)
     monkeypatch.setattr("hallmark.engine.search.worker.measured", lambda directory, metric: 0.75)
     found = search("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
     study = begin(found)
@@ -215,7 +215,7 @@ def test_a_worker_goes_on_with_the_trial_that_another_one_left(search, begin, tr
 
 
 def test_the_sampler_sees_what_other_workers_found(search, begin, training):
-    training(lambda config, hopeless: -abs(config.model.inverse_regularisation - 9))
+    training(lambda config, should_prune: -abs(config.model.inverse_regularisation - 9))
     space = f"sweep.space={{{STRENGTH}: {{low: 0.0, high: 10.0}}}}"
     found = search("sweep=tpe", "sweep.plan.trials=14", "sweep.plan.startup=6", space)
     begin(found)

@@ -15,7 +15,7 @@ from hallmark.engine.config.trust import Trust
 from hallmark.engine.distributed.parent_watchdog import end_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
-from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, quieten
+from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, silence_expected_warnings
 from hallmark.runs.run import Run
 from hallmark.storage.streams import make_streams_tolerant
 
@@ -44,7 +44,7 @@ def main() -> None:
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
     end_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
     make_streams_tolerant()
-    quieten()
+    silence_expected_warnings()
     remember(arguments.composed)
     try:
         follow(Run(arguments.directory), arguments.checkpoint, arguments.trusted)

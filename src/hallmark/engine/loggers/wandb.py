@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.content import bad_case_rows, figures, final_metrics, selection
-from hallmark.engine.terminal import say
+from hallmark.engine.terminal import echo
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_text
 from hallmark.storage.secrets import redacted
@@ -183,7 +183,7 @@ def _finish(session: Any, folder: Path, exit_code: int) -> None:
         place = offline if session.offline else session.url
         session.finish(exit_code=exit_code)
         if not session.disabled:
-            say(f"W&B: {place}")
+            echo(f"W&B: {place}")
 
 
 def _next_step(folder: Path) -> int:

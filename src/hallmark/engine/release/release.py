@@ -19,8 +19,8 @@ from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.release.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.release.results import check_markers, results_block, write_between_markers
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
-from hallmark.engine.terminal import say
-from hallmark.engine.train import quieten
+from hallmark.engine.terminal import echo
+from hallmark.engine.train import silence_expected_warnings
 from hallmark.report.wording import command_text
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment
@@ -77,7 +77,7 @@ def release(
         ValueError: not a finished result, or not ready: all reasons are listed at once.
         SealedError: the test split was opened for other runs.
     """
-    quieten()
+    silence_expected_warnings()
     result = open_result(path)
     for run in runs_of(result):
         refuse_links(run.directory, trust)
@@ -85,7 +85,7 @@ def release(
     checks = check_readiness(result, waived)
     for check in checks:
         if check.waived and check.problem is None:
-            say(f"--waive {check.name}: no effect, because this check passes")
+            echo(f"--waive {check.name}: no effect, because this check passes")
     tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
     archive = result.directory.parent / f"{_label(result)}.zip"
     into = into or archive.parent / "RESULTS.md"
@@ -95,9 +95,9 @@ def release(
     looks = receipts_of(result)
     block = results_block(result, checks, looks)
     _pack(archive, result, checks, looks, block)
-    say(f"released: {archive}")
+    echo(f"released: {archive}")
     write_between_markers(into, record_of(result).name, block)
-    say(f"settings and results: {into}")
+    echo(f"settings and results: {into}")
     if tag is not None:
         _tag(tag, archive)
     for run in runs_of(result):
@@ -228,7 +228,7 @@ def _at_its_commit(checks: Sequence[Check]) -> bool:
     """Whether the checked-out commit is what the runs were made of."""
     clean = all(check.problem is None for check in checks if check.name == "git")
     if not clean:
-        say("not tagged, because the check of git was waived")
+        echo("not tagged, because the check of git was waived")
     return clean
 
 
@@ -251,12 +251,12 @@ def _tag_name(result: Result) -> str:
 
 def _tag(tag: str, archive: Path) -> None:
     if _git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode == 0:
-        say(f"tag {tag} is there")
+        echo(f"tag {tag} is there")
         return
     made = _git("tag", "--annotate", tag, "--message", f"Released as {archive.name}")
     if made.returncode:
         raise ValueError(f"{archive} is whole, but git made no tag {tag}: {made.stderr.strip()}")
-    say(f"tag {tag}; `git push origin {shlex.quote(tag)}` shares it")
+    echo(f"tag {tag}; `git push origin {shlex.quote(tag)}` shares it")
 
 
 def _git(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hallmark.engine.search.study import SweepStudy, state_name
-from hallmark.engine.terminal import say
+from hallmark.engine.terminal import echo
 from hallmark.report.wording import value_text
 from hallmark.statistics.text import number_text
 
@@ -48,7 +48,7 @@ class Board:
         for trial in trials:
             if trial.state.is_finished() and trial.number not in self._told:
                 self._told.add(trial.number)
-                say(f"trial {trial.number} {self._outcome(trial)} · {self._remaining(trials)}")
+                echo(f"trial {trial.number} {self._outcome(trial)} · {self._remaining(trials)}")
 
     def table(self, trials: list[FrozenTrial]) -> Table:
         """Running and latest trials with the best one, counts and the remaining time."""

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from hallmark.checks import SettingError
 from hallmark.engine.search.plans import Plan
 from hallmark.engine.search.space import Space
-from hallmark.runs.locks import is_held
+from hallmark.runs.locks import is_locked
 from hallmark.storage.files import write_json
 from hallmark.storage.secrets import redacted
 
@@ -225,7 +225,7 @@ class SweepStudy:
     def _abandoned(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get("worker")
         if worker is not None and (lock := worker_lock(self.directory, worker)).exists():
-            return not is_held(lock)
+            return not is_locked(lock)
         assert trial.datetime_start is not None
         heard = max(trial.user_attrs.get("beat", 0.0), trial.datetime_start.timestamp())
         return time.time() - heard > SILENT_SECONDS

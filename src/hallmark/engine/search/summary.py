@@ -13,7 +13,7 @@ from rich.table import Table
 from hallmark.analysis.plots.studies import importance_bars
 from hallmark.analysis.state import save_figure
 from hallmark.engine.search.study import SweepStudy, state_name
-from hallmark.engine.terminal import say
+from hallmark.engine.terminal import echo
 from hallmark.report.sweeps import figures, ranked
 from hallmark.report.wording import value_text
 from hallmark.statistics.text import number_text
@@ -37,10 +37,10 @@ def summarise(study: SweepStudy, title: str) -> None:
     _figures(study, trials)
     Console().print(_best_first(study, trials, title))
     for trial in study.trials(TrialState.FAIL):
-        say(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
+        echo(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
     if best:
-        say(f"best: trial {best['number']}, {best['directory']}")
-    say(f"{', '.join(f'{n} {state}' for state, n in counts.items())} · {study.directory}")
+        echo(f"best: trial {best['number']}, {best['directory']}")
+    echo(f"{', '.join(f'{n} {state}' for state, n in counts.items())} · {study.directory}")
 
 
 def trials_table(study: SweepStudy) -> pd.DataFrame:

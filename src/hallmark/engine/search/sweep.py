@@ -21,8 +21,8 @@ from hallmark.engine.search.pool import pool
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarise
 from hallmark.engine.search.tables import job_table, write_job_table
-from hallmark.engine.terminal import say
-from hallmark.engine.train import check, quieten
+from hallmark.engine.terminal import echo
+from hallmark.engine.train import check, silence_expected_warnings
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance
 
@@ -39,7 +39,7 @@ def sweep(config: DictConfig) -> None:
         ValueError: the sweep was begun with another space, on other data or with other code; trials have failed.
         Interrupted: asked to stop; the same command goes on.
     """
-    quieten()
+    silence_expected_warnings()
     search = Search.of(config)
     table = job_table(search)
     job = Job.of(search.base)
@@ -76,7 +76,7 @@ def _carry_out(study: SweepStudy, search: Search) -> None:
                 if not study.unfinished:
                     break
             if logs := workers.died():
-                say(f"a worker died; its last words are in {' and '.join(map(str, logs))}")
+                echo(f"a worker died; its last words are in {' and '.join(map(str, logs))}")
                 idle = 0 if study.reclaim(blame=True) else idle + 1
                 if idle == ATTEMPTS:
                     raise ValueError(f"workers die before they begin a trial; the reason is in {logs[-1]}")

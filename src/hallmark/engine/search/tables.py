@@ -13,7 +13,7 @@ from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.plans import Points
 from hallmark.engine.search.study import SweepStudy
-from hallmark.engine.terminal import say
+from hallmark.engine.terminal import echo
 from hallmark.report.sources import open_results
 from hallmark.report.wording import duration
 from hallmark.storage.files import write_csv, write_text
@@ -45,7 +45,7 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         ValueError: a job has no predictions of the split that may be read, or other rows than the rest.
     """
     if len(study.completed) < len(study.trials()):
-        say(f"{table.stem}.md: written once every job is complete")
+        echo(f"{table.stem}.md: written once every job is complete")
         return
     predictions, seconds = {}, {}
     for trial in study.completed:
@@ -63,7 +63,7 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         table.summary(found),
         notes=interval_note(found),
     )
-    say(table.note())
+    echo(table.note())
 
 
 def _predictions(directory: Path, name: str, split: str) -> pd.DataFrame:

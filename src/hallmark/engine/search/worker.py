@@ -30,8 +30,8 @@ from hallmark.engine.launch import redacted_errors
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
-from hallmark.engine.terminal import say
-from hallmark.engine.train import Hopeless
+from hallmark.engine.terminal import echo
+from hallmark.engine.train import ShouldPrune
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -61,7 +61,7 @@ def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
 def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None) -> None:
     pruned: list[int] = []
 
-    def hopeless(step: int, value: float) -> bool:
+    def should_prune(step: int, value: float) -> bool:
         trial.report(value, step)
         if trial.should_prune():
             pruned.append(step)
@@ -73,7 +73,7 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         directory = Job.of(config).directory
         trial.set_user_attr("directory", str(directory))
         began = time()
-        values = _values(search, config, directory, hopeless if len(search.objectives) == 1 else None)
+        values = _values(search, config, directory, should_prune if len(search.objectives) == 1 else None)
         trial.set_user_attr("seconds", round(trial.user_attrs.get("seconds", 0.0) + time() - began, 2))
         study.study.tell(trial, values)
     except (Interrupted, KeyboardInterrupt):
@@ -82,14 +82,14 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
             raise
         study.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
-        say(printable(error))
+        echo(printable(error))
         notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
         message = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
         study.fail(trial.number, message)
 
 
-def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopeless | None) -> list[float]:
-    monitored = train_repeats(config, hopeless)
+def _values(search: Search, config: DictConfig, directory: Path, should_prune: ShouldPrune | None) -> list[float]:
+    monitored = train_repeats(config, should_prune)
     values = [
         monitored if one.metric == config.monitor.metric else measured(directory, one.metric)
         for one in search.objectives
@@ -158,7 +158,7 @@ def main() -> None:
     try:
         work(search, study, arguments.log)
     except Interrupted as error:
-        say(str(error))
+        echo(str(error))
 
 
 if __name__ == "__main__":
