@@ -100,6 +100,20 @@ def test_how_many_words_that_training_never_saw_a_table_says_in_words_that_it_sa
     assert len(HELD_OUT) == 39 and (hits, len(changed) - hits) == (right, wrong)
 
 
+def test_the_rewriters_of_a_study_are_options(compose):
+    def rewriter(name: str):
+        return build(compose("experiment=refseg_loop", f"model/rewriter={name}", "data.sample.val=4").model.rewriter)
+
+    oracle, noisy = rewriter("oracle"), rewriter("noisy")
+    wordings = oracle.settings()["expressions"]
+    assert len(wordings) > 20 and all(normalise(wording) == wording for wording in wordings.values())
+    sentences = {name: (oracle.rewrite(ask(sample_id=name)).query, noisy.rewrite(ask(sample_id=name)).query)
+                 for name in wordings}  # fmt: skip
+    assert all(right == wordings[name] for name, (right, _) in sentences.items())
+    assert 0 < sum(right != other for right, other in sentences.values()) < len(wordings) / 2
+    assert rewriter("time_out").rewrite(ask("red")) == Rewrite("red", "timeout")
+
+
 def test_rewriters_know_nothing_of_the_sample_world():
     code = (
         "import sys; from hallmark.systems.refseg.vlm.policies import RuleNormaliser; RuleNormaliser(); "

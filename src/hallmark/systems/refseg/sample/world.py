@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from hallmark.checks import require
-from hallmark.data.generated import generated
+from hallmark.data.generated import generated, sample_folder
 from hallmark.data.masks import Rle, boxes, empty, encode
 from hallmark.systems.refseg.sample.expressions import Expression, expressions
 from hallmark.systems.refseg.sample.scenes import SIDE, Scene, Thing, draw_scene
@@ -150,3 +150,21 @@ def generate(folder: Path, *, train: int, val: int, test: int, seed: int, synony
     require(0 <= synonyms <= 1, "synonyms", synonyms, "a share from 0 to 1")
     require(train + val + test > 0, "train", train, "an image in some split")
     return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
+
+
+class CanonicalWordings(dict[str, str]):
+    """Row id → canonical wording of every expression of a generated world, for configurations.
+
+    Args:
+        cache: root of generated worlds.
+        sample: arguments of `generate`.
+    """
+
+    def __init__(self, *, cache: str, sample: Mapping[str, Any] | None) -> None:
+        expected = "a mapping of row ids to wordings, or a JSON file of one"
+        folder = sample_folder(Path(cache), "refseg", generate, sample, key="expressions", expected=expected)
+        for file in sorted(folder.glob("*.parquet")):
+            for row in pq.read_table(file, columns=["samples"])["samples"].to_pylist():
+                for sample_row in row:
+                    wordings = enumerate(sample_row["expressions"])
+                    self.update({f"{sample_row['id']}#{number}": said["canonical"] for number, said in wordings})
