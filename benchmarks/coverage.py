@@ -2,7 +2,7 @@
 
 Studies are drawn from a population whose true values are known, and handed to the package's public functions as
 prediction tables. Every block of simulations is stored below --folder; a run that was stopped goes on from there, and
-gives the same numbers. Tables go to docs/results/coverage.json when all cells are done.
+gives the same numbers. Tables go to docs/results/<name>.json, a name of `OUTCOMES`, when all its cells are done.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from benchmarks.simulation.cells import (
     CONFIDENCE_LEVEL,
     COVERAGE,
     KINDS,
+    ONE_EACH,
     PERCENTILE,
     PERCENTILE_RESAMPLES,
     Cell,
@@ -30,6 +31,9 @@ from benchmarks.simulation.world import World
 
 SIMULATIONS, RESAMPLES = 2000, 200
 NAMES = {"accuracy": "accuracy", "macro_f1": "macro F1", "auroc": "AUROC", "miou": "mIoU", "oiou": "oIoU"}
+OUTCOMES = {"coverage": [kind for kind in KINDS if kind != ONE_EACH], "coverage_one_run_each": [ONE_EACH]}
+"""The kinds of study by the name of the result that shows them."""
+
 _REPORT_EVERY = 30.0  # seconds
 
 Rates = dict[Cell, dict[str, Rate]]
@@ -48,8 +52,10 @@ def main() -> None:
     rates = simulate(plan, cells, arguments.processes)
     short = [f"{cell.name}: {name} {rate}" for cell in cells for name, rate in rates[cell].items() if not rate.holds]
     print("\n".join(["every cell holds its bar" if not short else "these fall short:", *short]))
-    if cells == all_cells():
-        print(f"written to {write(rates, plan)}")
+    for name, kinds in OUTCOMES.items():
+        of_kinds = {cell: rates[cell] for cell in all_cells() if cell.kind in kinds and cell in rates}
+        if len(of_kinds) == sum(len(KINDS[kind].groups) for kind in kinds):
+            print(f"written to {write(name, of_kinds, plan)}")
 
 
 def simulate(plan: Plan, cells: list[Cell], n_processes: int) -> Rates:
@@ -111,13 +117,14 @@ class _Progress:
         print(f"{sum(self.left.values())} blocks to do, about {seconds / 60:.1f} min", flush=True)
 
 
-def write(rates: Rates, plan: Plan, folder: Path = RESULTS) -> Path:
-    """Store the tables of all cells."""
+def write(name: str, rates: Rates, plan: Plan, folder: Path = RESULTS) -> Path:
+    """Store the tables of cells as the result `name`."""
     kinds = {kind: {cell.n_groups: of for cell, of in rates.items() if cell.kind == kind} for kind in KINDS}
-    tables = {kind.replace(" ", "_"): _table(kinds[kind]) for kind in COVERAGE}
+    covered = [kind for kind in COVERAGE if kinds[kind]]
+    tables = {kind.replace(" ", "_"): _table(kinds[kind]) for kind in covered}
     tables |= {
         f"percentile_{kind.replace(' ', '_')}": _table(kinds[kind], PERCENTILE)
-        for kind in COVERAGE
+        for kind in covered
         if any(PERCENTILE + name in of for of in kinds[kind].values() for name in METRICS)
     }
     tables["false_verdicts"] = [
@@ -129,7 +136,7 @@ def write(rates: Rates, plan: Plan, folder: Path = RESULTS) -> Path:
     every = [rate for of in rates.values() for name, rate in of.items() if not name.startswith(PERCENTILE)]
     minutes = sum(plan.seconds(cell) for cell in rates) / 60
     return write_result(
-        "coverage",
+        name,
         rows=(
             f"Simulated studies, {plan.n_simulations:,} a cell; intervals and tests at {CONFIDENCE_LEVEL:.0%} with "
             f"{plan.n_resamples} resamples, the percentile bootstrap's with {PERCENTILE_RESAMPLES:,}."

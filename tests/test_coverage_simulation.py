@@ -127,7 +127,7 @@ def test_every_cell_has_a_row_of_its_table(tmp_path):
         cell: {name: Rate(19, 20) for name in (of_intervals if cell.kind in COVERAGE else of_verdicts)}
         for cell in all_cells()
     }
-    tables = json.loads(write(rates, Plan(tmp_path, 20, 40), tmp_path).read_text())["tables"]
+    tables = json.loads(write("coverage", rates, Plan(tmp_path, 20, 40), tmp_path).read_text())["tables"]
     for kind in COVERAGE:
         assert [row["groups"] for row in tables[kind.replace(" ", "_")]] == [str(n) for n in KINDS[kind].groups]
     assert len(tables["false_verdicts"]) == sum(len(of.groups) for name, of in KINDS.items() if name not in COVERAGE)

@@ -104,13 +104,14 @@ _GROUPS = (4, 6, 10, 20)
 _TESTED_GROUPS = (5, 10, 30, MANY_GROUPS)
 
 PLAIN, EDGE, TWO_WAY, PAIRED = "one run", "one run near the edge", "5 seeds", "paired"
+ONE_EACH = "one run each of equal settings"
 KINDS: Mapping[str, Kind] = {
     PLAIN: Kind(World(), _one_model, _intervals_and_percentiles, _GROUPS),
     EDGE: Kind(World(skill=3.1, iou=4.0, empty=0.005), _one_model, _intervals_and_percentiles, _GROUPS),
     TWO_WAY: Kind(World(luck=_LUCK), lambda n, _: seeds(n, 5), _intervals, _GROUPS),
     PAIRED: Kind(World(gains=(0.0, 0.3), system=0.3), _one_model, _differences, _GROUPS),
     "equal runs": Kind(World(gains=(0.0, 0.0)), _one_model, _verdicts, _TESTED_GROUPS),
-    "one run each of equal settings": Kind(_EQUAL, _one_model, _verdicts, _TESTED_GROUPS),
+    ONE_EACH: Kind(_EQUAL, _one_model, _verdicts, _TESTED_GROUPS),
     "equal 3 seeds": Kind(_EQUAL, lambda n, _: seeds(n, 3), _verdicts, _TESTED_GROUPS),
     "equal 5 seeds": Kind(_EQUAL, lambda n, _: seeds(n, 5), _verdicts, _TESTED_GROUPS),
     "equal 5 folds": Kind(_EQUAL, lambda n, rng: folds(n, 5, 1, rng), _verdicts, _TESTED_GROUPS),
