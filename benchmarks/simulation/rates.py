@@ -72,9 +72,9 @@ def coverage(ends: dict[str, Floats], truth: dict[str, float], n_groups: int) ->
     return rates
 
 
-def false_verdicts(values: dict[str, Floats]) -> dict[str, Rate]:
+def false_verdicts(values: dict[str, Floats], bar: float | None = MAX_FALSE) -> dict[str, Rate]:
     """How often a difference between equals is claimed, from (p, claimed) [simulations, 2] by metric."""
     return {
-        name: Rate(int(np.count_nonzero(claims[:, 1])), len(claims), MAX_FALSE, at_most=True)
+        name: Rate(int(np.count_nonzero(claims[:, 1])), len(claims), bar, at_most=True)
         for name, claims in values.items()
     }
