@@ -11,25 +11,25 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError, LeakageInputs
-from hallmark.data.module import DataModule, View
+from hallmark.data.module import DataModule
 from hallmark.data.problems import BadDataError, Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import Holdout
 from hallmark.runs.metrics import MAIN
 
 
 class ToyDataset(Dataset):
-    def __init__(self, rows: pd.DataFrame, view: View | None) -> None:
-        self.view = view
+    def __init__(self, rows: pd.DataFrame, transform: Transform | None) -> None:
+        self.transform = transform
         self.x = torch.tensor(rows["x"].to_numpy(), dtype=torch.float32)
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         x = self.x[[draw.position for draw in draws]]
-        if self.view is not None:
-            x = torch.stack([self.view(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
+        if self.transform is not None:
+            x = torch.stack([self.transform(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
         return {"x": x, "seeds": [draw.seed for draw in draws]}
 
 
@@ -53,8 +53,8 @@ class ToyData(DataModule):
     def leakage_inputs(self) -> LeakageInputs:
         return LeakageInputs(self.samples, grouped=True, files={"signal": self.samples["content"].tolist()})
 
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        return ToyDataset(self.rows(split), view)
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        return ToyDataset(self.rows(split), transform)
 
     def configure_inputs(self, inputs: Mapping[str, Any], store: Any) -> None:
         pass

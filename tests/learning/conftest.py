@@ -7,7 +7,7 @@ from lightning import LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hallmark.data.sampling import Draw, EpochSampler
+from hallmark.data.sampling import EpochSampler, SampleIndex
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
@@ -46,7 +46,7 @@ class Rows(Dataset):
     target = torch.tensor([0] * 12 + [1] * 8 + [2] * 4)
     x = torch.randn(24, 4, generator=torch.Generator().manual_seed(5)) + target[:, None]
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Tensor]:
         index = torch.tensor([draw.position for draw in draws])
         return {"index": index, "target": self.target[index], "x": self.x[index]}
 
@@ -66,7 +66,7 @@ class ToyData(LightningDataModule):
         return DataLoader(Rows(), 6, sampler=EpochSampler(24, seed=0), collate_fn=as_is)
 
     def val_dataloader(self) -> DataLoader:
-        draws = [Draw(position, 0) for position in range(0, 24, 3)]
+        draws = [SampleIndex(position, 0) for position in range(0, 24, 3)]
         return DataLoader(Rows(), 8, sampler=draws, collate_fn=as_is)
 
 

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from hallmark.storage.files import atomic_path, write_csv, write_json, write_text
 
 if TYPE_CHECKING:
-    from hallmark.data.module import DataModule, View
+    from hallmark.data.module import DataModule
+    from hallmark.data.sampling import Transform
 
 
 @dataclass
@@ -26,7 +27,7 @@ class State:
         history: one row an epoch; empty for a run without epochs.
         predictions_of: predictions of another split by name; `out_of_fold` refits on folds of the
             training split if it has to.
-        predict: predictions of the same split with every raw input changed by a view; not stored.
+        predict: predictions of the same split with every raw input changed by a transform; not stored.
         data: the data module, told what the model reads; of a set of repeats that of its first run.
         load: data module and module with the selected weights, for analyses that need them.
         written: files that were saved, in order.
@@ -37,7 +38,7 @@ class State:
     predictions: pd.DataFrame
     history: pd.DataFrame
     predictions_of: Callable[[str], pd.DataFrame]
-    predict: Callable[["View"], pd.DataFrame]
+    predict: Callable[["Transform"], pd.DataFrame]
     data: Callable[[], "DataModule"]
     load: Callable[[], tuple["DataModule", Any]]
     written: list[Path] = field(default_factory=list)

@@ -1,7 +1,7 @@
 """What every system's data module is: samples, split, gate, loaders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from hallmark.checks import require, setting
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw, EpochSampler, eval_batches
+from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, split_summary, target_column
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
@@ -24,13 +24,10 @@ if TYPE_CHECKING:
     from hallmark.data.perturb import Perturbation
     from hallmark.features.store import FeatureStore
 
-View = Callable[[Any, int], Any]
-"""Changes the raw input of one sample, as its seed says: an augmentation or a perturbation."""
-
 Series = tuple[NDArray, Sequence[str], float]
 """Signals float [N, C, T] in physical units, nan where not measured; the channels' names; samples a second."""
 
-_VIEW_SEED = 20
+_TRANSFORM_SEED = 20
 UNLABELLED = "predict"
 """The split of rows without a label."""
 
@@ -59,7 +56,7 @@ class DataModule(LightningDataModule, ABC):
     """
 
     def __init__(
-        self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: View | None,
+        self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: Transform | None,
         split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -89,8 +86,8 @@ class DataModule(LightningDataModule, ABC):
         """What the leakage gate compares, for `samples`."""
 
     @abstractmethod
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        """Samples of a split, their raw inputs as in `view`; reads a batch at once through `__getitems__(draws)`."""
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        """Samples of a split, their raw inputs changed by `transform`; `__getitems__(indices)` reads a whole batch."""
 
     @abstractmethod
     def configure_inputs(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
@@ -214,11 +211,11 @@ class DataModule(LightningDataModule, ABC):
         batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
         return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
 
-    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
-        """Every sample of `split` once, in order, in this process alone; each row has one seed for any `view`."""
-        seeds = fold_in_many(_VIEW_SEED, count=len(self.rows(split)))
-        draws = [Draw(position, int(seed)) for position, seed in enumerate(seeds)]
-        return DataLoader(self.dataset(split, view), 4 * self.batch_size, sampler=draws, **self._loading())
+    def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
+        """Every sample of `split` once, in order, in this process alone; each row has one seed for any `transform`."""
+        seeds = fold_in_many(_TRANSFORM_SEED, count=len(self.rows(split)))
+        indices = [SampleIndex(position, int(seed)) for position, seed in enumerate(seeds)]
+        return DataLoader(self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self._loading())
 
     def _place(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""

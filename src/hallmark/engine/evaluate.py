@@ -10,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
-from hallmark.data.module import UNLABELLED, DataModule, View
+from hallmark.data.module import UNLABELLED, DataModule
+from hallmark.data.sampling import Transform
 from hallmark.engine.build import build
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
@@ -191,7 +192,7 @@ def _state_of_run(finished: Finished, split: str) -> State:
     return State(
         directory=finished.run.directory, split=split, predictions=finished.predictions(split),
         history=finished.history, predictions_of=finished.predictions,
-        predict=lambda view: finished.viewed(split, view), data=lambda: _bound(finished),
+        predict=lambda transform: finished.transformed(split, transform), data=lambda: _bound(finished),
         load=lambda: (finished.data, finished.module),
     )  # fmt: skip
 
@@ -203,8 +204,8 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
         repeats.write_summary()  # which of its runs predict the same shows on all splits
         return repeats.predictions(name)
 
-    def viewed(view: View) -> pd.DataFrame:
-        return repeats.pooled([one.viewed(split, view) for one in finished])
+    def transformed(transform: Transform) -> pd.DataFrame:
+        return repeats.pooled([one.transformed(split, transform) for one in finished])
 
     def refuse() -> NoReturn:
         raise ValueError(f"run={repeats.directory}: this analysis needs one model; give one run of the set")
@@ -213,7 +214,7 @@ def _state_of_set(repeats: RepeatSet, finished: Sequence[Finished], split: str) 
     print_repeats(repeats)
     return State(
         directory=repeats.directory, split=split, predictions=predictions, history=pd.DataFrame(),
-        predictions_of=pooled, predict=viewed, data=lambda: _bound(finished[0]), load=refuse,
+        predictions_of=pooled, predict=transformed, data=lambda: _bound(finished[0]), load=refuse,
     )  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from lightning import Trainer
 from omegaconf import OmegaConf
 
 from hallmark.checks import require
-from hallmark.data.module import DataModule, View
-from hallmark.data.perturb import view_name
+from hallmark.data.module import DataModule
+from hallmark.data.perturb import transform_name
+from hallmark.data.sampling import Transform
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights
@@ -115,16 +116,16 @@ class Finished:
             return self._out_of_fold()
         return self._predicted(split)
 
-    def viewed(self, split: str, view: View) -> pd.DataFrame:
-        """Predictions of `split` with inputs as in `view`; they are not stored.
+    def transformed(self, split: str, transform: Transform) -> pd.DataFrame:
+        """Predictions of `split` with inputs as in `transform`; they are not stored.
 
         Raises:
             SealedError: the test split, and the seal was not opened for this run.
         """
         if split == TEST:
             self._check_look()
-        with noting_calls(self.run, self.module, f"{split}, {view_name(view) or 'another view'}"):
-            return predicted(self.quiet_trainer, self.module, self.data, split, view)
+        with noting_calls(self.run, self.module, f"{split}, {transform_name(transform) or 'another view'}"):
+            return predicted(self.quiet_trainer, self.module, self.data, split, transform)
 
     def _check_look(self) -> OpenLook:
         if self.look is None:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 from lightning import LightningModule, Trainer
 
-from hallmark.data.module import DataModule, View
+from hallmark.data.module import DataModule
+from hallmark.data.sampling import Transform
 from hallmark.engine.terminal import print_failed_calls
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
@@ -71,8 +72,8 @@ def noting_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[Non
 
 
 def predicted(
-    trainer: Trainer, module: PredictingModule, data: DataModule, split: str, view: View | None = None
+    trainer: Trainer, module: PredictingModule, data: DataModule, split: str, transform: Transform | None = None
 ) -> pd.DataFrame:
-    """The predictions table of `split`, its inputs as in `view`."""
-    outputs: list[Any] = trainer.predict(module, data.eval_dataloader(split, view)) or []
+    """The predictions table of `split`, its inputs as in `transform`."""
+    outputs: list[Any] = trainer.predict(module, data.eval_dataloader(split, transform)) or []
     return module.table(outputs, data, split)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hallmark.data.augment import LightAugment
 from hallmark.data.problems import BadDataError
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.sentiment.corpus import LATER_KINDS
@@ -240,4 +240,4 @@ def test_models_read_marked_links_and_the_record_keeps_the_words(module_of) -> N
     assert not any("http://" in text for text in marked.texts("train"))
     assert marked.rows("train")["info_text"].tolist() == words
     marked.configure_inputs({"text": None}, None)
-    assert marked.dataset("val")[Draw(0, 0)]["text"] == marked.texts("val")[:1]
+    assert marked.dataset("val")[SampleIndex(0, 0)]["text"] == marked.texts("val")[:1]

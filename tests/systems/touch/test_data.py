@@ -6,7 +6,7 @@ import torch
 
 from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import InnerFold, KFold
 from hallmark.runs.looks import LabelledRows
 from hallmark.systems.touch.augment import SignalAugment
@@ -16,7 +16,7 @@ from systems.touch.conftest import POLICY
 def whole(data, split: str, view=None) -> dict:
     """All of a split in one batch."""
     dataset = data.dataset(split, view)
-    return dataset.__getitems__([Draw(position, position) for position in range(len(dataset))])
+    return dataset.__getitems__([SampleIndex(position, position) for position in range(len(dataset))])
 
 
 def test_subjects_are_whole_and_windows_without_labels_are_for_prediction(module_of, tmp_path):

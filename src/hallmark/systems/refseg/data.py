@@ -18,9 +18,10 @@ from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Proposals, Rle, rle_from_text
-from hallmark.data.module import DataModule, View
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
+from hallmark.data.module import DataModule
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, transform_name
 from hallmark.data.problems import Problems
+from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.runs.metrics import MAIN
@@ -79,7 +80,8 @@ class ExpressionDataModule(DataModule):
     """
 
     def __init__(
-        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: View | None, anchors: str | None,
+        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: Transform | None,
+        anchors: str | None,
         on_problem: Mapping[str, str], cache: str, batch_size: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -118,7 +120,9 @@ class ExpressionDataModule(DataModule):
     def identity(self, split: str) -> dict[str, Any]:
         """All that the rows of `split` are, as the model sees them, in plain containers."""
         rows = self.rows(split)[["id", "content", "target"]].sort_values("id")
-        perturbation = None if self.perturbation is None else view_name(self.perturbation) or repr(self.perturbation)
+        perturbation = (
+            None if self.perturbation is None else transform_name(self.perturbation) or repr(self.perturbation)
+        )
         return {"rows": rows.astype(str).to_numpy().tolist(), "perturbation": perturbation, "seed": _VIEW_SEED}
 
     def check_samples(self) -> None:
@@ -155,27 +159,27 @@ class ExpressionDataModule(DataModule):
         """The model reads images and sentences; `inputs` names its proposer, for pictures of what it proposed."""
         self._proposer: Proposer | None = inputs.get("proposals")
 
-    def dataset(self, split: str, view: View | None = None) -> "SceneDataset":
-        return SceneDataset([self._scene(rows, view) for _, rows in self.rows(split).groupby("image", sort=False)])
+    def dataset(self, split: str, transform: Transform | None = None) -> "SceneDataset":
+        return SceneDataset([self._scene(rows, transform) for _, rows in self.rows(split).groupby("image", sort=False)])
 
-    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
+    def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
         """Every image of `split` once, in order."""
-        return DataLoader(self.dataset(split, view), self.batch_size, collate_fn=list)
+        return DataLoader(self.dataset(split, transform), self.batch_size, collate_fn=list)
 
-    def _scene(self, rows: pd.DataFrame, view: View | None) -> Scene:
+    def _scene(self, rows: pd.DataFrame, transform: Transform | None) -> Scene:
         position = int(rows["image"].iloc[0])
         columns = [rows[name].tolist() for name in ("id", "sentence", "target")]
         expressions = [
             Expression(name, sentence, rle_from_text(target) if isinstance(target, str) else None)
             for name, sentence, target in zip(*columns, strict=True)
         ]
-        changes = [change for change in (self.perturbation, view) if change is not None]
+        changes = [change for change in (self.perturbation, transform) if change is not None]
         read = partial(self._pixels, position, changes)
         content = partial(self._corpus.pictures.content, position) if not changes else partial(_as_png, read)
         name = _content_name([rows["image_digest"].iloc[0], _VIEW_SEED, position], changes, read)
-        return Scene(read, content, name, expressions, keeps=view is None)
+        return Scene(read, content, name, expressions, keeps=transform is None)
 
-    def _pixels(self, position: int, changes: Sequence[View]) -> NDArray:
+    def _pixels(self, position: int, changes: Sequence[Transform]) -> NDArray:
         pixels = self._corpus.pictures.read(position)
         for change in changes:
             planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
@@ -213,9 +217,9 @@ class SceneDataset(Dataset):
         return self.scenes[position]
 
 
-def _content_name(image: Sequence[Any], changes: Sequence[View], read: Callable[[], NDArray]) -> str:
+def _content_name(image: Sequence[Any], changes: Sequence[Transform], read: Callable[[], NDArray]) -> str:
     """What names an image in every process, given its digest, the seed and its position, which the changes draw by."""
-    names = [view_name(change) for change in changes]
+    names = [transform_name(change) for change in changes]
     if None in names:
         pixels = read()
         return digest_bytes(str(pixels.shape).encode(), pixels.tobytes())

@@ -15,10 +15,10 @@ from hallmark.data.augment import LightAugment
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.images import decoded_images
 from hallmark.data.leakage import LeakageInputs
-from hallmark.data.module import DataModule, View
+from hallmark.data.module import DataModule
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalise_text
@@ -172,20 +172,20 @@ class PairDataModule(DataModule):
         write_csv(path, predictions[["id", "prediction"]].set_axis(["guid", "tag"], axis=1))
         return path
 
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        if view is not None:
-            return self._dataset(split, view)
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        if transform is not None:
+            return self._dataset(split, transform)
         if split not in self._datasets:
             self._datasets[split] = self._dataset(split, None)
         return self._datasets[split]
 
-    def _dataset(self, split: str, view: View | None) -> "PairDataset":
+    def _dataset(self, split: str, transform: Transform | None) -> "PairDataset":
         rows = self.rows(split)
-        viewed = view is not None
+        viewed = transform is not None
         return PairDataset(
             target=torch.tensor([self._class_index(name) for name in rows["target"]]),
             inputs={name: self._input(encoder, rows, viewed=viewed) for name, encoder in self._inputs.items()},
-            view=view,
+            transform=transform,
         )
 
     def texts(self, split: str) -> list[str]:
@@ -246,19 +246,19 @@ class PairDataset(Dataset):
     Args:
         target: int64 [N], −1 where unlabelled.
         inputs: by modality: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
-        view: applied to pixels with the seed of the draw.
+        transform: applied to pixels with the seed of the draw.
     """
 
-    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], view: View | None) -> None:
-        self.target, self.inputs, self.view = target, inputs, view
+    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], transform: Transform | None) -> None:
+        self.target, self.inputs, self.transform = target, inputs, transform
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.__getitems__([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         """`index`, `target` and, for each modality, its input or `<modality>_features`."""
         index = torch.tensor([draw.position for draw in draws])
         batch: dict[str, Any] = {"index": index, "target": self.target[index]}
@@ -273,7 +273,7 @@ class PairDataset(Dataset):
                 batch[name] = [source[position] for position in index.tolist()]
         return batch
 
-    def _view(self, pixels: Tensor, draws: Sequence[Draw]) -> Tensor:
-        if self.view is None:
+    def _view(self, pixels: Tensor, draws: Sequence[SampleIndex]) -> Tensor:
+        if self.transform is None:
             return pixels
-        return torch.stack([self.view(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])
+        return torch.stack([self.transform(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])

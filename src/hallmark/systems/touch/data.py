@@ -14,10 +14,10 @@ from torch.utils.data import Dataset
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
 from hallmark.data.leakage import LeakageInputs
-from hallmark.data.module import DataModule, View
+from hallmark.data.module import DataModule
 from hallmark.data.perturb import Perturbation
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
 from hallmark.systems.touch.augment import SignalAugment
@@ -145,7 +145,7 @@ class WindowDataModule(DataModule):
         needed = "recordings with frames, or a model without: model.frame_encoder=null"
         require(not self._with_frames or self._corpus.frames > 0, "data.folder", str(self.folder), needed)
 
-    def dataset(self, split: str, view: View | None = None) -> "WindowDataset":
+    def dataset(self, split: str, transform: Transform | None = None) -> "WindowDataset":
         rows = self.rows(split)
         target = {
             task: torch.tensor([names.index(n) if n in names else -1 for n in rows[target_column(task)]])
@@ -153,7 +153,7 @@ class WindowDataModule(DataModule):
         }
         return WindowDataset(
             target=target, rows=rows, corpus=self._corpus, normaliser=self.normaliser, with_frames=self._with_frames,
-            view=view,
+            transform=transform,
         )  # fmt: skip
 
     @property
@@ -194,32 +194,32 @@ class WindowDataset(Dataset):
         corpus: what the windows are cut from.
         normaliser: of the signals.
         with_frames: whether a batch has frames.
-        view: changes (signals [C, T], observed [C, T]) after normalisation, with the seed of the draw.
+        transform: changes (signals [C, T], observed [C, T]) after normalisation, with the seed of the draw.
     """
 
     def __init__(
         self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: Corpus, normaliser: Normaliser,
-        with_frames: bool, view: View | None,
+        with_frames: bool, transform: Transform | None,
     ) -> None:  # fmt: skip
         self.target, self.corpus, self.normaliser = dict(target), corpus, normaliser
-        self.with_frames, self.view = with_frames, view
+        self.with_frames, self.transform = with_frames, transform
         self._offset, self._frame, self._subject = (rows[c].to_numpy(int) for c in ("offset", "frame", "subject_code"))
 
     def __len__(self) -> int:
         return len(self._offset)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.__getitems__([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         """`index` [B], `target` {task: [B]}, `signals` and `observed` float32 [B, C, T], and if asked for
         `frames` float32 [B, K, H, W] in [0, 1] (0 where missing) with `has_frames` float32 [B]."""
         index = np.array([draw.position for draw in draws])
         windows = cut(self.corpus.recordings.values, self._offset[index], self.corpus.size)
         signals, observed = self.normaliser(windows, self._subject[index])
-        if self.view is not None:
+        if self.transform is not None:
             seen = zip(signals, observed, draws, strict=True)
-            signals, observed = map(np.stack, zip(*(self.view((s, o), d.seed) for s, o, d in seen), strict=True))
+            signals, observed = map(np.stack, zip(*(self.transform((s, o), d.seed) for s, o, d in seen), strict=True))
         batch: dict[str, Any] = {
             "index": torch.from_numpy(index),
             "target": {task: labels[index] for task, labels in self.target.items()},

@@ -17,7 +17,7 @@ from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Rle, parse_rle, rle_from_text
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.storage.hashing import digest
@@ -126,14 +126,14 @@ class SceneDataModule(DataModule):
 class Batches(Dataset):
     """Batches of `size` images, as `make` makes them of draws."""
 
-    def __init__(self, size: int, make: Callable[[Sequence[Draw]], dict[str, Any]]) -> None:
+    def __init__(self, size: int, make: Callable[[Sequence[SampleIndex]], dict[str, Any]]) -> None:
         self.size, self.make = size, make
 
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.make([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         return self.make(draws)

@@ -13,8 +13,8 @@ from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
 from hallmark.data.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
-from hallmark.data.module import DataModule, View
-from hallmark.data.sampling import Draw
+from hallmark.data.module import DataModule
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
@@ -41,10 +41,10 @@ class PromptDataModule(SceneDataModule):
         require(0 <= background < 1, "background", background, "a share of the points in [0, 1)")
         self.points, self.background = points, background
 
-    def dataset(self, split: str, view: View | None = None) -> Batches:
+    def dataset(self, split: str, transform: Transform | None = None) -> Batches:
         """`index` [B], `images` uint8 [B, 3, H, W], `labels` uint8 [B, H, W] (0 the background, else the number of the
         object from 1 on), and of `Prompts` `points` [B, P, 2], `masks` [B, P, H, W] and `present` [B, P]."""
-        assert view is None, "these scenes have no views"
+        assert transform is None, "these scenes have no transforms"
         scenes = self.annotated(split)
 
         @cache
@@ -52,7 +52,7 @@ class PromptDataModule(SceneDataModule):
             scene = scenes[position]
             return scene.image.transpose(2, 0, 1), label_map(scene.masks, scene.size)
 
-        def batch(draws: Sequence[Draw]) -> dict[str, Any]:
+        def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             images, labels = (np.stack(own) for own in zip(*(shown(draw.position) for draw in draws), strict=True))
             prompts = [self._prompts(draw, own) for draw, own in zip(draws, labels, strict=True)]
             return {
@@ -63,7 +63,7 @@ class PromptDataModule(SceneDataModule):
 
         return Batches(len(scenes), batch)
 
-    def _prompts(self, draw: Draw, labels: NDArray) -> Prompts:
+    def _prompts(self, draw: SampleIndex, labels: NDArray) -> Prompts:
         return draw_prompts(np.random.default_rng(draw.seed), labels[None], self.points, self.background)
 
 

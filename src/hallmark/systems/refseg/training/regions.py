@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from hallmark.checks import require
 from hallmark.data.masks import Proposals, Rle, areas, iou_matrix, rle_from_text
-from hallmark.data.module import View
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.dual import SIDE
-from hallmark.systems.refseg.ranker.views import Regions
-from hallmark.systems.refseg.ranker.views import View as RegionView
+from hallmark.systems.refseg.ranker.views import Regions, View
 from hallmark.systems.refseg.training.data import Annotated, Batches, SceneDataModule
 
-SHOWN = RegionView(kind="crop", size=SIDE, alpha=True)
+SHOWN = View(kind="crop", size=SIDE, alpha=True)
 NAMELESS = -1
 _NAMED = 0.6  # IoU with an object from which a region has its name
 _OF_NOTHING = 0.4  # weight of an expression whose other anchor leaves nothing: as most do, doubt would be too cheap
@@ -69,11 +67,11 @@ class RegionDataModule(SceneDataModule):
     def proposed(self, scene: Annotated) -> Proposals:
         return self.proposer.propose(scene.image)
 
-    def dataset(self, split: str, view: View | None = None) -> Batches:
+    def dataset(self, split: str, transform: Transform | None = None) -> Batches:
         """`index` [B]; of N regions `pixels` uint8 [N, 4, 24, 24], `geometry` [N, 5], `image` [N] (of the batch),
         `slot` [N] (among the regions of its image) and `name` [N]; of M expressions `sentences`, `asked` [M] (image of
         the batch), `weight` [M] and `iou` [M, R+1] with each slot, -1 where its image has no such, and with none."""
-        assert view is None, "these scenes have no views"
+        assert transform is None, "these scenes have no transforms"
         scenes, training = self.annotated(split), split == "train"
         more = training and self.counterfactual
 
@@ -82,7 +80,7 @@ class RegionDataModule(SceneDataModule):
             scene = scenes[position]
             return candidates_of(scene, _objects(scene) if true else self.proposed(scene), counterfactual=more)
 
-        def batch(draws: Sequence[Draw]) -> dict[str, Any]:
+        def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             true = [training and np.random.default_rng(draw.seed).random() < self.true_masks for draw in draws]
             shown = [candidates(draw.position, own) for draw, own in zip(draws, true, strict=True)]
             return {"index": torch.tensor([draw.position for draw in draws]), **joined(shown)}
