@@ -46,16 +46,16 @@ def fitted(overrides: Sequence[str], outputs: Path | None = None) -> Result:
 
 
 def looked_at(runs: Sequence[Run], outputs: Path | None, *, reason: str | None = None) -> list[pd.DataFrame]:
-    """Test predictions of each of `runs`: of one look at the split, or those that an earlier look has stored.
+    """Test predictions of each of `runs`: of one access to the split, or those that an earlier one has stored.
 
     Raises:
-        ValueError: `outputs` is given, and a run there was not looked at.
+        ValueError: `outputs` is given, and the test split of a run there was not opened.
     """
     if outputs is None:
         return sealed_tables(runs, reason=reason)
     for run in runs:
         if not (run.directory / "looks.json").exists():
-            raise ValueError(f"{run.directory}: its test split was not looked at")
+            raise ValueError(f"{run.directory}: its test split was not opened")
     return [read_predictions(run.directory / "predictions" / "test.parquet") for run in runs]
 
 

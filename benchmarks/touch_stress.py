@@ -3,7 +3,7 @@
     python -m benchmarks.touch_stress --folder ../shared/data/stress
 
 Every preset is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
-looks at the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
+opens the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
 --outputs finished runs of another commit are read instead of fitted.
 """
 

@@ -29,7 +29,7 @@ def count(*runs: Run) -> int:
 
 
 def seal_under(directory: Path, seals: Path) -> None:
-    """Let the receipts of a copied run lie with the copy."""
+    """Let the access records of a copied run lie with the copy."""
     record = Record.read(directory)
     assert record is not None
     record.seals = str(seals)

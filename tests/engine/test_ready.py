@@ -18,7 +18,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
-from hallmark.runs.seal import SealedError, receipts_of
+from hallmark.runs.seal import SealedError, accesses_of
 from hallmark.systems.refseg.module import LoopModule
 
 NAME = "refseg_loop"
@@ -122,18 +122,18 @@ def test_the_calibration_is_read_again_for_another_split(ready, command, compose
 def test_the_test_split_is_sealed_and_opened_once(ready, command, compose):
     run = command(*ready())
     assert "test" not in run.metrics and not (run.directory / "predictions" / "test.parquet").exists()
-    assert receipts_of(run) == []
+    assert accesses_of(run) == []
     command(*ready("split=test"))
     assert run.metrics["test"]["main"]["miou"] == 1 and answers(run, "test")["info_calls"].tolist() == [1]
-    (look,) = receipts_of(run)
-    assert look.covers([run]) and look.metrics["main"]["miou"] == 1
+    (access,) = accesses_of(run)
+    assert access.covers([run]) and access.metrics["main"]["miou"] == 1
     (result,) = open_results([run.directory])
     assert result.main["test"].interval.estimate == 1
     other = ready("model.max_iter=1")
     with pytest.raises(SealedError):
         command(*other, "split=test")
     command(*other, "split=test", "seal.reason=to compare")
-    assert len(receipts_of(run)) == 2
+    assert len(accesses_of(run)) == 2
 
 
 def test_without_rows_to_calibrate_on(ready, command):
@@ -170,7 +170,7 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
     assert cost(run)["proposer"]["requested"] == 2 and len(answers(run)) == 7
 
 
-def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
+def test_a_access_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
     run, whole = command(*ready()), LoopModule.table
 
     def stopping(*_):
@@ -180,12 +180,12 @@ def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, m
         patch.setattr(LoopModule, "table", stopping)
         with pytest.raises(KeyboardInterrupt):
             command(*ready("split=test"))
-    assert "test" not in run.metrics and len(receipts_of(run)) == 1 and LoopModule.table is whole
+    assert "test" not in run.metrics and len(accesses_of(run)) == 1 and LoopModule.table is whole
     (part,) = run.partial.iterdir()
     monkeypatch.setattr(LoopModule, "_answered", lambda *_: pytest.fail("what was kept is asked again"))
     command(*ready("split=test"))
-    (look,) = receipts_of(run)
-    assert look.covers([run]) and run.metrics["test"]["main"]["miou"] == 1 and not part.exists()
+    (access,) = accesses_of(run)
+    assert access.covers([run]) and run.metrics["test"]["main"]["miou"] == 1 and not part.exists()
 
 
 def test_a_failed_run_goes_on_with_what_was_answered(ready, command, compose, monkeypatch):

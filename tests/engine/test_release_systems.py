@@ -1,4 +1,4 @@
-"""Every system is released and verified, as a set of repeats and as one run, after one look at the test split."""
+"""Every system is released and verified, as a set of repeats and as one run, after one access to the test split."""
 
 import pytest
 from tests.engine.releasing import count, released
@@ -13,7 +13,7 @@ from hallmark.engine.repeats import train_repeats
 from hallmark.runs.archive import unpack
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
-from hallmark.runs.seal import receipts_of
+from hallmark.runs.seal import accesses_of
 
 SYSTEMS = {
     "sentiment": ["experiment=sentiment_tfidf"],
@@ -59,11 +59,11 @@ def test_a_system_is_released_and_verified(trust, trained, system):
     found = verify(archive)
     assert found.metrics == count(*runs) > 0
     assert (found.tensors == 0) == (system == "refseg")
-    (look,) = receipts_of(repeats)
-    assert look.covers(runs)
+    (access,) = accesses_of(repeats)
+    assert access.covers(runs)
     one = released(runs[0], *CHECKS, tagged=False, trust=trust)
     assert verify(one).metrics == count(runs[0]) and verify(one).tensors * 2 == found.tensors
-    assert receipts_of(repeats) == [look]
+    assert accesses_of(repeats) == [access]
 
 
 def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(trust, trained, tmp_path):
@@ -81,4 +81,4 @@ def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(tru
     (members(repeats)[1].directory / "calibration.json").write_text("{}")
     with pytest.raises(ValueError, match=r"calibration\.json: not a calibration of the loop"):
         released(repeats, *CHECKS, tagged=False, trust=trust)
-    assert receipts_of(repeats) == []
+    assert accesses_of(repeats) == []

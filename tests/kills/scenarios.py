@@ -67,7 +67,7 @@ def scenarios() -> dict[str, Scenario]:
         release(Job.of(repeats).directory, waived=["git"], into=None, tagged=False)
 
     def measured_again() -> None:
-        with suppress(SealedError):  # killed at its very end, it had its one look, with all that it gave
+        with suppress(SealedError):  # killed at its very end, it had its one access, with all that it gave
             evaluate(measured)
 
     return {

@@ -17,12 +17,12 @@ HOSTILE = (
 )
 
 
-def test_both_pages_hold_the_same_facts(make_set, make_run, look_at, tmp_path):
+def test_both_pages_hold_the_same_facts(make_set, make_run, open_test_split, tmp_path):
     repeats, run = (
         make_set(rich=True),
         make_run("sentiment_text", "bbbb0000", seed=7, quality=0.5, problems={"cmyk_image": 1}),
     )
-    look_at(run)
+    open_test_split(run)
     report = gather([repeats.directory, run.directory])
     write(report, tmp_path)
     text = unescaped((tmp_path / "report.md").read_text())

@@ -52,31 +52,31 @@ def test_splits_are_counted_by_class(plain):
 def test_a_sealed_test_split_is_said_to_be_sealed_and_its_numbers_stay_hidden(make_run):
     run = make_run(measured=("val", "test"))  # as if somebody had put the table there
     report = gather([run.directory])
-    assert "sealed: nobody has looked" in paragraphs(sections(report)["Test seal"])
+    assert "sealed: it was never opened" in paragraphs(sections(report)["Test seal"])
     assert "Metrics on test" not in sections(report)
 
 
-def test_an_opened_seal_shows_every_look_with_its_reason(make_run, look_at):
+def test_an_opened_seal_shows_every_access_with_its_reason(make_run, open_test_split):
     run = make_run(measured=("val", "test"))
-    look_at(run)
-    look_at(run, reason="a reviewer asked <b>why</b>")
+    open_test_split(run)
+    open_test_split(run, reason="a reviewer asked <b>why</b>")
     report = gather([run.directory])
     shown = sections(report)
     assert "opened 2 times" in paragraphs(shown["Test seal"])
-    looks = table(shown["Test seal"])
-    assert [row[3] for row in looks.rows] == ["0.500", "0.500"]
-    assert [row[4] for row in looks.rows] == ["the first look", "a reviewer asked <b>why</b>"]
+    accesses = table(shown["Test seal"])
+    assert [row[3] for row in accesses.rows] == ["0.500", "0.500"]
+    assert [row[4] for row in accesses.rows] == ["the first access", "a reviewer asked <b>why</b>"]
     assert "Metrics on test" in shown
     assert any(sentence.startswith("On the test split it is ") for sentence in report.summary)
     assert "<b>why" not in page(report)
 
 
-def test_the_look_of_another_run_is_shown_but_gives_no_test_numbers(make_run, look_at):
+def test_the_access_of_another_run_is_shown_but_gives_no_test_numbers(make_run, open_test_split):
     mine, other = make_run(measured=("val", "test")), make_run(run_id="bbbb0000", seed=1)
-    look_at(other)
+    open_test_split(other)
     shown = sections(gather([mine.directory]))
     assert "was opened once" in paragraphs(shown["Test seal"])
-    assert "No look was at this result" in paragraphs(shown["Test seal"])
+    assert "not evaluated on the test split" in paragraphs(shown["Test seal"])
     assert "Metrics on test" not in shown
 
 

@@ -89,11 +89,11 @@ def test_robustness_is_shown_with_its_numbers(make_run, measured):
     assert charts(section) == ["robustness"]
 
 
-def test_robustness_on_test_is_shown_only_where_the_seal_was_opened(make_run, measured, look_at):
+def test_robustness_on_test_is_shown_only_where_the_seal_was_opened(make_run, measured, open_test_split):
     run = make_run(measured=("val", "test"))
     write_csv(run.directory / "analysis" / "robustness.csv", measured("test"))
     assert "Robustness on test" not in sections(gather([run.directory]))
-    look_at(run)
+    open_test_split(run)
     assert "Robustness on test" in sections(gather([run.directory]))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from tests.runs.looking import look_at
+from tests.runs.accessing import open_test_split
 
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.registry import STATES, Entry, find_entries, in_use
@@ -122,7 +122,7 @@ def test_results_are_found_at_every_place_once(tmp_path: Path, make_record: Make
 
 
 @pytest.mark.parametrize("name", ["clip", "group/clip"])
-def test_a_receipt_of_any_run_of_the_experiment_on_the_data_opens_its_test(
+def test_a_record_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     tmp_path: Path, make_record: Maker, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HALLMARK_SEALS", raising=False)
@@ -140,13 +140,13 @@ def test_a_receipt_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     assert [entry.test for entry in find_entries([tmp_path / name])] == ["opened", "opened", "sealed", None]
 
 
-def test_a_look_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_access_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
     rows = [f"row {number}" for number in range(40)]
     looked = make_run("a", test=rows[:20], train=rows[20:])
     make_run("b", content="e" * 32, test=[*rows[15:20], *rows[25:]], train=["kept now"])
     make_run("c", content="f" * 32, test=[f"new {number}" for number in range(20)], train=rows)
     assert [entry.test for entry in find_entries([tmp_path])] == ["sealed", "sealed", "sealed"]
-    look_at(looked)
+    open_test_split(looked)
     assert [entry.test for entry in find_entries([tmp_path])] == ["opened", "opened", "sealed"]
     shutil.copytree(looked.directory.parent, tmp_path / "elsewhere" / "old" / "clip_final")
     shutil.rmtree(tmp_path / "outputs")

@@ -1,7 +1,7 @@
 """Check, measure and archive a result, or verify such an archive.
 
 A result is a finished run or set of repeats. The archive holds its weights, configuration, predictions, metrics,
-receipts and environment, and can be verified anywhere.
+test accesses and environment, and can be verified anywhere.
 """
 
 import argparse

@@ -82,7 +82,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Predictions of `split` of a finished run or set of repeats, and the analyses of `config` on them.
 
-    Of a set of repeats every run is predicted, with one look where the split is sealed; the analyses see their
+    Of a set of repeats every run is predicted, with one access where the split is sealed; the analyses see their
     predictions as one table.
 
     Args:

@@ -21,11 +21,11 @@ from hallmark.engine.predict import load_weights, noting_calls, predict_split, p
 from hallmark.engine.terminal import print_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
+from hallmark.runs.access import TEST, LabelledRows
 from hallmark.runs.identity import code_hashes
-from hallmark.runs.looks import TEST, LabelledRows
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
-from hallmark.runs.seal import OpenLook, SealedError, seal_of
+from hallmark.runs.seal import OpenTestAccess, SealedError, seal_of
 from hallmark.statistics.tables import table_metrics
 
 OUT_OF_FOLD = "out_of_fold"
@@ -37,13 +37,13 @@ class Finished:
 
     Attributes:
         folds: of the training rows, for out-of-fold predictions.
-        look: the right to read the test split, from `opened`; None for the sealed run that it is at first.
+        access: the right to read the test split, from `opened`; None for the sealed run that it is at first.
         trust: what the run's configuration may use beside Hallmark's own classes and its own folder.
     """
 
     run: Run
     folds: int
-    look: OpenLook | None = None
+    access: OpenTestAccess | None = None
     trust: Trust = NO_TRUST
 
     @cached_property
@@ -123,22 +123,22 @@ class Finished:
             SealedError: the test split, and the seal was not opened for this run.
         """
         if split == TEST:
-            self._check_look()
+            self._granted()
         with noting_calls(self.run, self.module, f"{split}, {transform_name(transform) or 'another view'}"):
             return predicted(self.quiet_trainer, self.module, self.data, split, transform)
 
-    def _check_look(self) -> OpenLook:
-        if self.look is None:
+    def _granted(self) -> OpenTestAccess:
+        if self.access is None:
             raise SealedError(
                 f"{self.run.directory}: the test split is sealed; only evaluate.py run=... split=test opens it, once"
             )
-        return self.look
+        return self.access
 
     def _test(self) -> pd.DataFrame:
-        look = self._check_look()
+        access = self._granted()
         path = self.run.directory / "predictions" / f"{TEST}.parquet"
         table = read_predictions(path) if path.exists() else self._predicted(TEST)
-        look.record(self.run, table_metrics(table))
+        access.record(self.run, table_metrics(table))
         return table
 
     def _predicted(self, split: str) -> pd.DataFrame:
@@ -184,7 +184,7 @@ def opened(
 ) -> Iterator[list[Finished]]:
     """`runs` with the right to read `split`; for the test split that breaks the seal, once for all of them.
 
-    The receipt is written before anything is read; what can go wrong without reading is found out before.
+    The access record is written before anything is read; what can go wrong without reading is found out before.
 
     Raises:
         SealedError: the test split was opened before and no reason is given.
@@ -202,27 +202,27 @@ def opened(
         if LabelledRows.read(one.run.directory) is None:  # a run of a version that did not store them
             one.data.write_splits(one.run.directory)
     seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
-    assert len(seals) == 1, "one look is at one experiment on one data set"
-    with seal_of(*runs).opened(runs, reason=reason) as look:
+    assert len(seals) == 1, "one access is to one data set by one experiment"
+    with seal_of(*runs).opened(runs, reason=reason) as access:
         try:
             for one in finished:
-                one.look = look
+                one.access = access
             yield finished
         finally:
             for one in finished:
-                one.look = None
+                one.access = None
 
 
 def sealed_tables(
     runs: Sequence[Run], *, reason: str | None = None, trust: Trust = NO_TRUST
 ) -> list[pd.DataFrame]:  # fmt: skip
-    """Test predictions of `runs` for a script: those of an earlier look at these very runs, or of a new look.
+    """Test predictions of `runs` for a script: those of an earlier access to these very runs, or of a new access.
 
     Raises:
         SealedError: the test split was opened for other runs and no reason is given.
     """
     paths = [run.directory / "predictions" / f"{TEST}.parquet" for run in runs]
-    if all(path.exists() for path in paths) and any(look.covers(runs) for look in seal_of(*runs).looks()):
+    if all(path.exists() for path in paths) and any(access.covers(runs) for access in seal_of(*runs).accesses()):
         return [read_predictions(path) for path in paths]
     with ExitStack() as held:
         for run in runs:

@@ -42,9 +42,9 @@ from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialise import initialise_from
 from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
+from hallmark.runs.access_folders import absolute_folder
 from hallmark.runs.identity import code_hashes, git_state, package_versions
 from hallmark.runs.metrics import MAIN, find_metric
-from hallmark.runs.receipts import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import atomic_path, read_csv, write_csv

@@ -21,7 +21,7 @@ _FLATTERED = "The rows that these values are of also selected the weights, which
 def gather(paths: Sequence[Path]) -> Report:
     """The report of runs, sets of repeats and sweeps; of a sweep the best trial is reported as a run.
 
-    Only what the results stored is read, of the test split only what a receipt of its seal covers.
+    Only what the results stored is read, of the test split only what an access record of its seal covers.
 
     Raises:
         ValueError: a path is none of them, or is not finished.
@@ -84,7 +84,7 @@ def _numbered(sections: Sequence[Section], prefix: str = "s") -> list[Section]:
 
 
 def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[str]:
-    """Sentences about the results; differences are those on the test split where all of them have looked at it."""
+    """Sentences about the results; differences are those on the test split where it was opened for all of them."""
     if not results:
         return []
     if not compared:

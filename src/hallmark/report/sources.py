@@ -18,7 +18,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet, open_result, record_of
 from hallmark.runs.run import Run
-from hallmark.runs.seal import Look, receipts_of
+from hallmark.runs.seal import TestAccess, accesses_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
 from hallmark.storage.files import read_csv
 
@@ -101,9 +101,9 @@ class Result:
         return resampling_of(self.config)
 
     @cached_property
-    def looks(self) -> list[Look] | None:
-        """Receipts of the test split, oldest first; None where the record does not tell which seal it is under."""
-        return receipts_of(self.source) if self.record.data.get("content") else None
+    def accesses(self) -> list[TestAccess] | None:
+        """Accesses to the test split, oldest first; None where the record does not tell which seal it is under."""
+        return accesses_of(self.source) if self.record.data.get("content") else None
 
     @property
     def has_test(self) -> bool:
@@ -111,9 +111,9 @@ class Result:
 
     @cached_property
     def opened(self) -> bool:
-        """Whether a complete look was at these very runs, so that their test numbers may be shown."""
+        """Whether a complete access covers these very runs, so that their test numbers may be shown."""
         runs = [run for _, run in self.members]
-        return any(look.covers(runs) for look in self.looks or [])
+        return any(access.covers(runs) for access in self.accesses or [])
 
     @property
     def main_metric(self) -> str:
@@ -124,7 +124,7 @@ class Result:
     def tables(self, split: str) -> list[pd.DataFrame]:
         """The stored predictions of each member; empty unless every member has them.
 
-        Those of the test split are given only where a receipt says that the seal was opened for these runs.
+        Those of the test split are given only where an access record says that the seal was opened for these runs.
         """
         paths = [run.directory / "predictions" / f"{split}.parquet" for _, run in self.members]
         if (split == "test" and not self.opened) or not all(path.exists() for path in paths):

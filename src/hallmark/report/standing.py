@@ -12,7 +12,7 @@ from hallmark.report.sources import Result
 from hallmark.report.wording import command_text, duration, kinds_of, listed, moment, plural, without_secrets
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
-from hallmark.runs.seal import Look
+from hallmark.runs.seal import TestAccess
 from hallmark.statistics.text import NOTHING, number_text
 from hallmark.storage.files import read_csv
 
@@ -27,8 +27,8 @@ _VERDICTS = {
     "unknown": "unknown: it could not be checked, which is not the same as clean",
 }
 
-_CUT_OFF = "The look at this result was cut off before it gave numbers; the command of the look finishes it."
-_NO_LOOK = "No look was at this result, so it has no test numbers here."
+_CUT_OFF = "The test evaluation of this result was interrupted; run its command again to finish it."
+_NO_ACCESS = "This result was not evaluated on the test split, so it has no test numbers here."
 
 
 def what_was_run(result: Result) -> Section:
@@ -186,47 +186,47 @@ def _first_rows(result: Result, name: str) -> list[Block]:
 
 def seal_words(result: Result) -> tuple[str, Tone]:
     """`sealed`, `opened once`, `opened 3 times`, or that it is unknown or that there is none."""
-    looks = result.looks
+    accesses = result.accesses
     if not result.has_test:
         return "none", Tone.PLAIN
-    if looks is None:
+    if accesses is None:
         return "unknown", Tone.CAUTION
-    if not looks:
+    if not accesses:
         return "sealed", Tone.GOOD
-    return ("opened once", Tone.PLAIN) if len(looks) == 1 else (f"opened {len(looks)} times", Tone.CAUTION)
+    return ("opened once", Tone.PLAIN) if len(accesses) == 1 else (f"opened {len(accesses)} times", Tone.CAUTION)
 
 
 def seal(result: Result) -> Section:
     words, tone = seal_words(result)
     if not result.has_test:
         return Section("Test seal", [Paragraph("The data has no test split.")])
-    if result.looks is None:
-        text = "Whether the test split was looked at is unknown: the record does not name the content of its data."
+    if result.accesses is None:
+        text = "Whether the test split was opened is unknown: the record does not name the content of its data."
         return Section("Test seal", [Paragraph(text, tone)])
-    if not result.looks:
-        text = "The test split is sealed: nobody has looked at it with this experiment, and this report does not."
+    if not result.accesses:
+        text = "The test split is sealed: it was never opened for this experiment, and this report does not open it."
         return Section("Test seal", [Paragraph(text, tone)])
     blocks: list[Block] = [Paragraph(f"The test split of this experiment's data was {words}.", tone)]
     if not result.opened:
-        blocks.append(Paragraph(_CUT_OFF if _begun(result) else _NO_LOOK, Tone.CAUTION))
-    rows = [_look_row(number, look, result.main_metric) for number, look in enumerate(result.looks, 1)]
+        blocks.append(Paragraph(_CUT_OFF if _begun(result) else _NO_ACCESS, Tone.CAUTION))
+    rows = [_access_row(number, access, result.main_metric) for number, access in enumerate(result.accesses, 1)]
     metric = readable(result.main_metric)
-    columns = ["look", "opened", "by", f"test {metric}", "reason", "command"]
+    columns = ["access", "opened", "by", f"test {metric}", "reason", "command"]
     return Section("Test seal", [*blocks, Table(columns, rows, frozenset({3}))])
 
 
 def _begun(result: Result) -> bool:
     own = {one.run_id for one in result.records}
-    return any(own <= {subject.run_id for subject in look.runs} for look in result.looks or [])
+    return any(own <= {subject.run_id for subject in access.runs} for access in result.accesses or [])
 
 
-def _look_row(position: int, look: Look, metric: str) -> list[str]:
-    found = {task: metrics[metric] for task, metrics in look.metrics.items() if metrics.get(metric) is not None}
+def _access_row(position: int, access: TestAccess, metric: str) -> list[str]:
+    found = {task: metrics[metric] for task, metrics in access.metrics.items() if metrics.get(metric) is not None}
     scores = [number_text(value) if task == MAIN else f"{task} {number_text(value)}" for task, value in found.items()]
-    runs = listed([subject.run_id for subject in look.runs])
-    value = ", ".join(scores) or ("cut off" if look.completed is None else NOTHING)
-    reason = look.reason or ("the first look" if position == 1 else "none given")
-    return [str(position), moment(look.opened), runs, value, reason, without_secrets(look.command)]
+    runs = listed([subject.run_id for subject in access.runs])
+    value = ", ".join(scores) or ("cut off" if access.completed is None else NOTHING)
+    reason = access.reason or ("the first access" if position == 1 else "none given")
+    return [str(position), moment(access.opened), runs, value, reason, without_secrets(access.command)]
 
 
 def cost(result: Result) -> Section:

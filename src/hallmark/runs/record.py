@@ -45,7 +45,7 @@ class Record:
     Attributes:
         warnings: sentences that everybody must read who uses the answers.
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
-        seals: absolute folder of the receipts of looks, so that a copy of the run elsewhere still knows of them.
+        seals: absolute folder of the records of test accesses, so that a copy of the run elsewhere still knows of them.
     """
 
     name: str

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.checks import Interrupted
+from hallmark.runs.access_folders import COPY
 from hallmark.runs.locks import locked_file
-from hallmark.runs.receipts import COPY
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, remove_stale, write_json, zip_damage
@@ -111,7 +111,7 @@ class Run:
         return None
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the lock that this process holds and receipts of its test split.
+        """Remove what an earlier run left, but for the lock that this process holds and its `looks.json`.
 
         The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
         """

@@ -12,7 +12,7 @@ from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.release.verify import verify
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
-from hallmark.runs.seal import receipts_of
+from hallmark.runs.seal import accesses_of
 
 
 def change(run: Run, **changes) -> None:
@@ -45,7 +45,7 @@ def test_all_that_is_wrong_is_listed_at_once_and_nothing_was_looked_at(runs, rep
         "--waive git --waive leakage --waive repeats --waive selection --waive environment releases it",
     ):  # fmt: skip
         assert part in message, part
-    assert receipts_of(runs[0]) == []
+    assert accesses_of(runs[0]) == []
     archive = released(runs[0], *CHECKS)
     with ZipFile(archive) as opened:
         facts = json.loads(opened.read(f"{archive.stem}/release.json"))

@@ -1,4 +1,4 @@
-"""One archive with all that a result stands on, after one look at the test split."""
+"""One archive with all that a result stands on, after one access to the test split."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.release.verify import verify
 from hallmark.runs.archive import damage, unpack
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.seal import SealedError, receipts_of, seal_of
+from hallmark.runs.seal import SealedError, accesses_of, seal_of
 from hallmark.statistics import table_metrics
 from hallmark.storage.files import write_json
 
@@ -51,18 +51,18 @@ def test_a_set_becomes_one_archive_with_all_that_it_stands_on(repeats, runs, pla
 
 def test_the_test_split_is_looked_at_once_for_the_set_and_by_no_second_release(repeats, runs, monkeypatch):
     first = released(repeats).read_bytes()
-    (look,) = receipts_of(repeats)
-    assert look.covers(runs) and look.reason is None
+    (access,) = accesses_of(repeats)
+    assert access.covers(runs) and access.reason is None
     monkeypatch.setattr("lightning.Trainer.predict", lambda *_, **__: pytest.fail("the test split was read again"))
     assert released(repeats).read_bytes() == first
-    assert receipts_of(repeats) == [look]
+    assert accesses_of(repeats) == [access]
 
 
-def test_a_run_that_had_its_look_is_released_with_what_it_gave(evaluate, runs):
+def test_a_run_that_had_its_access_is_released_with_what_it_gave(evaluate, runs):
     evaluate(runs[0], "split=test")
     table = (runs[0].directory / "predictions" / "test.parquet").read_bytes()
     archive = released(runs[0])
-    assert len(receipts_of(runs[0])) == 1
+    assert len(accesses_of(runs[0])) == 1
     with ZipFile(archive) as opened:
         name = f"{archive.stem}/runs/{runs[0].directory.name}/predictions/test.parquet"
         assert opened.read(name) == table
@@ -143,16 +143,16 @@ def test_what_can_be_refused_is_refused_before_the_look(repeats, place, monkeypa
     change(repeats, place)
     with pytest.raises(ValueError, match=message):
         released(RepeatSet(repeats.directory), into=place / "NOTES.md")
-    assert receipts_of(repeats) == [] and not list((place / "outputs").rglob("*.zip"))
+    assert accesses_of(repeats) == [] and not list((place / "outputs").rglob("*.zip"))
     assert git(place / "clone", "tag") == ""
 
 
 def test_an_archive_that_does_not_agree_with_itself_is_not_released(evaluate, runs, place):
     evaluate(runs[0], "split=test")
     seal, notes = seal_of(runs[0]).path, place / "NOTES.md"
-    receipts = json.loads(seal.read_text())
-    receipts["looks"][0]["runs"][0]["metrics"]["main"]["accuracy"] += 0.1
-    write_json(seal, receipts)
+    records = json.loads(seal.read_text())
+    records["looks"][0]["runs"][0]["metrics"]["main"]["accuracy"] += 0.1
+    write_json(seal, records)
     notes.write_text("# Notes\n")
     with pytest.raises(ValueError, match=r"\.zip: not released: whole, but it does not agree with itself:\n  receipts"):
         released(runs[0], into=notes)
@@ -180,7 +180,7 @@ def test_a_release_is_tagged_and_written_between_markers(repeats, place):
     for name, member in zip(("fold 0", "fold 1"), repeats.members, strict=True):
         assert re.search(rf"\| {member.run.directory.name} \| {name} \| 0\.\d+ .*checkpoints/best", text)
     assert "| mean |  | " in text and "| std |  | " in text
-    assert str(receipts_of(repeats)[0]) in text
+    assert str(accesses_of(repeats)[0]) in text
     readme.write_text(text + "after\n")
     released(repeats, into=readme)
     assert readme.read_text() == text + "after\n"
@@ -198,7 +198,7 @@ def test_a_tag_of_another_commit_stops_the_release_before_the_look(repeats, plac
     git(place / "clone", "checkout", "-q", "HEAD~1")
     with pytest.raises(ValueError, match=f"the tag {tag} is on another commit"):
         released(repeats)
-    assert receipts_of(repeats) == []
+    assert accesses_of(repeats) == []
 
 
 def test_the_wandb_run_of_each_member_hears_of_the_release(repeats, runs, monkeypatch):

@@ -187,7 +187,7 @@ FORGED = {
     "missing checkpoint": (without_a_checkpoint, r"best\.ckpt was selected and is missing"),
     "missing tensors": (without_tensors, r"weights\.safetensors is missing"),
     "missing weights": (without_weights, r"record\.json: checkpoints/best\.ckpt was selected and is missing"),
-    "a fit": (without_a_fit, r"receipts\.json: no look at the test split was at these runs"),
+    "a fit": (without_a_fit, r"receipts\.json: no access to the test split covers these runs"),
     "a record in a thousand brackets": (
         nested,
         r"not a release .runs/\w+/record\.json: .*maximum recursion",
@@ -206,7 +206,7 @@ FORGED = {
         r"scored otherwise than its metrics\.json[\s\S]*test/main/accuracy is 0\.\d+, its pred",
     ),
     "a weight": (other_weights, r"weights\.safetensors: \S+ differs from the checkpoint"),
-    "a checkpoint": (other_checkpoint, r"receipts\.json: no look at the test split was at these runs"),
+    "a checkpoint": (other_checkpoint, r"receipts\.json: no access to the test split covers these runs"),
     "a spread": (better_spread, r"set/metrics\.json: not the mean and standard deviation of its runs"),
     "members elsewhere": (members_elsewhere, r"set/repeats\.json: names other runs than there are"),
     "members": (other_members, r"set/repeats\.json: names other runs than there are"),

@@ -14,7 +14,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.perturb import Blur, Noise
 from hallmark.data.splits import Evaluation
-from hallmark.runs.looks import LabelledRows
+from hallmark.runs.access import LabelledRows
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.sample import generate
 

@@ -8,7 +8,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import InnerFold, KFold
-from hallmark.runs.looks import LabelledRows
+from hallmark.runs.access import LabelledRows
 from hallmark.systems.touch.augment import SignalAugment
 from systems.touch.conftest import POLICY
 

@@ -192,7 +192,7 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
 
 
 def _check_record(record: Record) -> None:
-    """See that what names the receipts of a run is no path."""
+    """See that what names the access records of a run is no path."""
     names = {"name": record.name, "run_id": record.run_id, "data.content": record.data.get("content")}
     for key, value in names.items():
         pattern = r"[^/\\\0]+(/[^/\\\0]+)*" if key == "name" else r"[\w.-]+"

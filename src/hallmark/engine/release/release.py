@@ -27,7 +27,7 @@ from hallmark.runs.identity import environment
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, record_of, runs_of
 from hallmark.runs.run import Run
-from hallmark.runs.seal import Look, SealedError, receipts_of
+from hallmark.runs.seal import SealedError, TestAccess, accesses_of
 from hallmark.storage.files import atomic_path
 
 _STORED = (
@@ -49,7 +49,7 @@ Made by `{command}` at commit {commit}.
   neither: the configuration names them and the checkpoint holds their hash. Where nothing is fitted there is neither
   file: the configuration names the networks, and `calibration.json` holds what was chosen.
 - `set/` or `repeats/`: the set of repeats, with mean and standard deviation.
-- `RESULTS.md`: settings and results; `receipts.json`: every look at the test split; `release.json`: the checks.
+- `RESULTS.md`: settings and results; `receipts.json`: every access to the test split; `release.json`: the checks.
 - `environment.txt`: every installed package. `MANIFEST.sha256`: `sha256sum --check MANIFEST.sha256` reads it.
 
 Verify: `hallmark release --verify {id_file}` compares every byte, and computes every metric again from the predictions.
@@ -64,7 +64,7 @@ def release(
 ) -> Path:  # fmt: skip
     """Release the finished run or set of repeats at `path`; gives the archive.
 
-    Whatever can be refused is refused before the test split is looked at. The archive is verified before it takes its
+    Whatever can be refused is refused before the test split is opened. The archive is verified before it takes its
     name, and only then the results are written down and the commit is tagged.
 
     Args:
@@ -92,9 +92,9 @@ def release(
     check_markers(into, record_of(result).name)
     _check_files(result, archive, into)
     _measure(result, trust)
-    looks = receipts_of(result)
-    block = results_block(result, checks, looks)
-    _pack(archive, result, checks, looks, block)
+    accesses = accesses_of(result)
+    block = results_block(result, checks, accesses)
+    _pack(archive, result, checks, accesses, block)
     echo(f"released: {archive}")
     write_between_markers(into, record_of(result).name, block)
     echo(f"settings and results: {into}")
@@ -106,7 +106,7 @@ def release(
 
 
 def _check_files(result: Result, archive: Path, into: Path) -> None:
-    """Raise `ValueError` for what would stop the release, or its verification, after the test split was looked at."""
+    """Raise `ValueError` for what would stop the release, or its verification, after the test split was opened."""
     problems = [f"{folder}: cannot be written to" for folder in {archive.parent, into.parent} if not _writable(folder)]
     runs = runs_of(result)
     for run in runs:
@@ -137,7 +137,7 @@ def _lost_weights(run: Run) -> Iterator[str]:
 
 
 def _measure(result: Result, trust: Trust) -> None:
-    """The one look at the test split, unless these runs had it."""
+    """The one access to the test split, unless these runs had it."""
     try:
         sealed_tables(runs_of(result), trust=trust)
     except SealedError as error:
@@ -150,7 +150,7 @@ def _measure(result: Result, trust: Trust) -> None:
         result.write_summary()
 
 
-def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequence[Look], block: str) -> None:
+def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess], block: str) -> None:
     """Write the archive and verify it; it takes its name only if it agrees with itself.
 
     Raises:
@@ -161,7 +161,7 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], looks: Sequenc
         "RESULTS.md": f"{block}\n",
         "command.txt": f"{command_text(record_of(result).command)}\n",
         "environment.txt": environment(),
-        "receipts.json": _json([asdict(look) for look in looks]),
+        "receipts.json": _json([asdict(access) for access in accesses]),
         "release.json": _json({
             "name": record_of(result).name, "id": _id(result),
             "kind": "set" if isinstance(result, RepeatSet) else "run",

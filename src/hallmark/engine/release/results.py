@@ -14,7 +14,7 @@ from hallmark.runs.configuration import FILE, load_config, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
-from hallmark.runs.seal import Look
+from hallmark.runs.seal import TestAccess
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
 from hallmark.statistics.text import NOTHING, interval_text, no_interval_note, number_text
 from hallmark.storage.files import write_text
@@ -22,13 +22,13 @@ from hallmark.storage.markers import regions
 from hallmark.storage.secrets import redacted
 
 
-def results_block(result: Result, checks: Sequence[Check], looks: Sequence[Look]) -> str:
-    """Settings, metrics with intervals and spread, checks and looks, in Markdown."""
+def results_block(result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess]) -> str:
+    """Settings, metrics with intervals and spread, checks and accesses, in Markdown."""
     lines = [
         *_facts(result), "", *_metrics(result), "", *_runs(repeats_of(result)), *_spread(repeats_of(result)),
         "Checks:", "",
-        *(f"- {check.name}: {check}" for check in checks), "", "Looks at the test split:", "",
-        *(f"- {look}" for look in looks), "", *_settings(result),
+        *(f"- {check.name}: {check}" for check in checks), "", "Accesses to the test split:", "",
+        *(f"- {access}" for access in accesses), "", *_settings(result),
     ]  # fmt: skip
     return redacted("\n".join(lines))
 

@@ -1,4 +1,4 @@
-"""Verify a release from its archive alone: every byte, every metric, every tensor, every receipt."""
+"""Verify a release from its archive alone: every byte, every metric, every tensor, every access record."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from hallmark.learning.encoders.weights import safe_load
+from hallmark.runs.access import TEST, accesses_from
 from hallmark.runs.archive import unpack
-from hallmark.runs.looks import TEST, looks_from
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
 from hallmark.runs.run import Run
@@ -95,7 +95,7 @@ def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
     if not runs:
         yield "it holds no run"
         return
-    yield from (*_receipts(root, runs), *_spread(root, runs))
+    yield from (*_accesses(root, runs), *_spread(root, runs))
     for run in runs:
         tables = {file.stem for file in (run.directory / "predictions").glob("*.parquet")}
         parts = (contradictions(run, sorted({*run.metrics, *tables})), _tensors(run))
@@ -149,13 +149,13 @@ def _bits(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
-def _receipts(root: Path, runs: list[Run]) -> Iterator[str]:
-    """The archived weights are those that were looked at, and scored what the receipt says."""
-    looks = [look for look in looks_from(read_json(root / "receipts.json")) if look.covers(runs)]
-    if not looks:
-        yield "receipts.json: no look at the test split was at these runs"
+def _accesses(root: Path, runs: list[Run]) -> Iterator[str]:
+    """The archived weights are those that were evaluated, and scored what the access record says."""
+    accesses = [access for access in accesses_from(read_json(root / "receipts.json")) if access.covers(runs)]
+    if not accesses:
+        yield "receipts.json: no access to the test split covers these runs"
         return
-    scored = {subject.run_id: subject.metrics for subject in looks[-1].runs}
+    scored = {subject.run_id: subject.metrics for subject in accesses[-1].runs}
     for run in runs:
         assert run.record is not None
         if scored[run.record.run_id] != run.metrics.get(TEST):

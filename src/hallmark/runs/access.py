@@ -1,4 +1,4 @@
-"""Looks at a test split, and the rows by which a data set is known again. Light: a listing of runs reads them too."""
+"""Accesses to a test split, and the rows by which a data set is known again. Without heavy imports."""
 
 import csv
 import hashlib
@@ -16,9 +16,9 @@ from hallmark.storage.hashing import digest, digest_file
 if TYPE_CHECKING:
     from hallmark.runs.run import Run
 
-# A look at test rows of which this share was in the test rows of earlier looks is a second look.
+# An access is a second one if this share of its test rows was among the test rows of earlier accesses,
 SEEN_SHARE = Fraction(1, 20)
-# So is one at test rows of which this share was anywhere in the data of earlier looks: the same data, split otherwise.
+# or this share anywhere in the data of earlier accesses: the same data, split otherwise.
 SAME_SHARE = Fraction(1, 2)
 
 # Of a million rows and a million others, 0.004 pairs have the same 48 bits by chance.
@@ -117,17 +117,17 @@ class Subject:
 
 
 @dataclass
-class Look:
-    """A receipt: when the test split was opened, by which command, for which runs, and what they scored.
+class TestAccess:
+    """When the test split was opened, by which command, for which runs, and what they scored.
 
     Attributes:
         opened, completed: ISO 8601, UTC; `completed` is None until every run has its metrics.
-        reason: why it was opened again; None for a first look.
+        reason: why it was opened again; None for a first access.
         runs: one run, or all members of a set of repeats.
-        id: tells its copies from other looks.
+        id: tells its copies from other accesses.
         name: of the experiment; `recipe`: hash of its settings but for name, seed and data.
         content: fingerprint of the data set; `test_rows`, `other_rows`: `hashes_to_text` of its labelled rows, None
-            in looks of a version that did not know rows.
+            in records of a version that did not know rows.
     """
 
     opened: str
@@ -145,7 +145,7 @@ class Look:
 
     @property
     def metrics(self) -> Metrics:
-        """Test metrics, averaged over the runs; {} until the look is complete."""
+        """Test metrics, averaged over the runs; {} until the access is complete."""
         known = [subject.metrics for subject in self.runs if subject.metrics]
         if self.completed is None or not known:
             return {}
@@ -161,7 +161,7 @@ class Look:
         return LabelledRows(hashes_from_text(self.test_rows), hashes_from_text(self.other_rows))
 
     def covers(self, runs: Sequence["Run"]) -> bool:
-        """Whether it was complete and at these very runs, whatever others it was at as well."""
+        """Whether it was complete and to these very runs, whatever others it was to as well."""
         identities = {subject.identity for subject in self.runs}
         return self.completed is not None and all(Subject.of(run).identity in identities for run in runs)
 
@@ -175,83 +175,85 @@ class Look:
 
 @dataclass(frozen=True)
 class Earlier:
-    """The looks that make another look at a data set a second one.
+    """The accesses that make another access to a data set a second one.
 
     Attributes:
-        looks: oldest first; empty where the next one is the first.
-        n: test rows of the data set; `seen`: of these, test rows of earlier looks at data of another fingerprint;
+        accesses: oldest first; empty where the next one is the first.
+        n: test rows of the data set; `seen`: of these, test rows of earlier accesses to data of another fingerprint;
             `known`: of these, rows anywhere in such data. All 0 where the rows are unknown.
     """
 
-    looks: list[Look]
+    accesses: list[TestAccess]
     n: int = 0
     seen: int = 0
     known: int = 0
 
 
-def earlier_looks(
-    looks: Iterable[Look], *, name: str, recipe: str | None, content: str, rows: LabelledRows | None
+def earlier_accesses(
+    accesses: Iterable[TestAccess], *, name: str, recipe: str | None, content: str, rows: LabelledRows | None
 ) -> Earlier:  # fmt: skip
-    """Which of `looks` count for an experiment and a data set.
+    """Which of `accesses` count for an experiment and a data set.
 
     Those of the same experiment, by name or by all of its settings but name, seed and data. Of them those at data of
     the same fingerprint; and, where the shares `SEEN_SHARE` or `SAME_SHARE` are reached by all that are left
     together, those of them that have rows in common.
     """
     family = sorted(
-        (look for look in looks if look.name == name or (recipe is not None and look.recipe == recipe)),
-        key=lambda look: look.opened,
+        (access for access in accesses if access.name == name or (recipe is not None and access.recipe == recipe)),
+        key=lambda access: access.opened,
     )
-    same = [look for look in family if look.content == content]
+    same = [access for access in family if access.content == content]
     if rows is None or not rows.test:
         return Earlier(same)
     overlapping = []
     tested, known = set[bytes](), set[bytes]()
-    for look in family:
-        if look.content == content or (theirs := look.rows) is None:
+    for access in family:
+        if access.content == content or (theirs := access.rows) is None:
             continue
         known_here = rows.test & (theirs.test | theirs.rest)
         if known_here:
-            overlapping.append(look)
+            overlapping.append(access)
             known |= known_here
             tested |= rows.test & theirs.test
     n = len(rows.test)
     second = len(tested) >= SEEN_SHARE * n or len(known) >= SAME_SHARE * n
-    counted = [look for look in family if look in same or look in overlapping] if second else same
+    counted = [access for access in family if access in same or access in overlapping] if second else same
     return Earlier(counted, n, len(tested), len(known))
 
 
-def read_looks(path: Path) -> list[Look]:
-    """The looks in a file of receipts, of this or of an earlier version.
+def read_accesses(path: Path) -> list[TestAccess]:
+    """The accesses in a file of records, of this or of an earlier version.
 
     Raises:
         ValueError: the file is damaged.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        looks = looks_from(raw["looks"])
-        for position, look in enumerate(looks):
-            look.name = look.name or raw.get("name")
-            look.content = look.content or raw.get("content")
-            who = [subject.identity for subject in look.runs]
-            look.id = look.id or digest([look.name, look.content, position, look.opened, look.host, look.command, who])
-            _ = look.rows
+        accesses = accesses_from(raw["looks"])
+        for position, access in enumerate(accesses):
+            access.name = access.name or raw.get("name")
+            access.content = access.content or raw.get("content")
+            who = [subject.identity for subject in access.runs]
+            access.id = access.id or digest(
+                [access.name, access.content, position, access.opened, access.host, access.command, who]
+            )
+            _ = access.rows
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise ValueError(f"{path}: not a file of test receipts ({type(error).__name__}: {error})") from error
-    return looks
+        raise ValueError(f"{path}: not a file of test access records ({type(error).__name__}: {error})") from error
+    return accesses
 
 
-def looks_from(raw: Sequence[Mapping[str, Any]]) -> list[Look]:
+def accesses_from(raw: Sequence[Mapping[str, Any]]) -> list[TestAccess]:
     """Looks from what `dataclasses.asdict` made of them."""
-    return [Look(**{**look, "runs": [Subject(**subject) for subject in look["runs"]]}) for look in raw]
+    return [TestAccess(**{**access, "runs": [Subject(**subject) for subject in access["runs"]]}) for access in raw]
 
 
-def merged(looks: Iterable[Look]) -> list[Look]:
-    """Each look once, as the first of its copies has it; oldest first."""
-    first: dict[str | None, Look] = {}
-    for look in looks:
-        first.setdefault(look.id, look)
-    return sorted(first.values(), key=lambda look: look.opened)
+def merged(accesses: Iterable[TestAccess]) -> list[TestAccess]:
+    """Each access once, as the first of its copies has it; oldest first."""
+    first: dict[str | None, TestAccess] = {}
+    for access in accesses:
+        first.setdefault(access.id, access)
+    return sorted(first.values(), key=lambda access: access.opened)
 
 
 def _model_of(run: "Run") -> str:
@@ -264,13 +266,13 @@ def _mean(values: list[float | None]) -> float | None:
     return None if any(value is None for value in values) else fmean(value for value in values if value is not None)
 
 
-def _scores(look: Look) -> str:
+def _scores(access: TestAccess) -> str:
     from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
 
-    tasks = look.metrics
+    tasks = access.metrics
     if not tasks:
-        known = sum(subject.metrics is not None for subject in look.runs)
-        return f"numbers of {known} of {len(look.runs)} runs so far" if known else "no numbers so far"
+        known = sum(subject.metrics is not None for subject in access.runs)
+        return f"numbers of {known} of {len(access.runs)} runs so far" if known else "no numbers so far"
     texts = []
     for task, metrics in tasks.items():
         shown = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]

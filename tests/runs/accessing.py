@@ -1,4 +1,4 @@
-"""What the tests of looks at test splits share."""
+"""What the tests of accesses to test splits share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ Maker = Callable[..., Run]
 METRICS = {"main": {"accuracy": 0.75, "macro_f1": 0.5, "auroc": None, "n": 8}}
 
 
-def look_at(*runs: Run, reason: str | None = None, metrics: dict[str, Any] = METRICS) -> None:
-    with seal_of(*runs).opened(runs, reason=reason) as look:
+def open_test_split(*runs: Run, reason: str | None = None, metrics: dict[str, Any] = METRICS) -> None:
+    with seal_of(*runs).opened(runs, reason=reason) as access:
         for run in runs:
-            look.record(run, metrics)
+            access.record(run, metrics)

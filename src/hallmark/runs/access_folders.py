@@ -1,4 +1,4 @@
-"""Where the receipts of looks at test splits lie, so that a copied or moved run still knows of them."""
+"""Where the records of accesses to test splits lie, so that a copied or moved run still knows of them."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from hallmark.runs.looks import Look, merged, read_looks
+from hallmark.runs.access import TestAccess, merged, read_accesses
 
 VARIABLE = "HALLMARK_SEALS"
 FOLDER = "seals"  # in the outputs, where nothing else is set
-COPY = "looks.json"  # in the directory of each run that was looked at
+COPY = "looks.json"  # in the directory of each run that was evaluated
 
 
 def absolute_folder(outputs: Path, seals: str | Path | None) -> Path:
@@ -34,14 +34,14 @@ def outputs_of(directory: Path, name: str) -> Path:
 
 
 @dataclass(frozen=True)
-class ReceiptFolders:
-    """The folders that may hold receipts of a run's experiment.
+class AccessFolders:
+    """The folders that may hold access records of a run's experiment.
 
     Attributes:
-        written: seals folders into which a look at the run is written, its own first; all are locked meanwhile.
-        consulted: further folders in which earlier looks may lie: `seals` in every folder above the run, and, as
+        written: seals folders into which an access to the run is written, its own first; all are locked meanwhile.
+        consulted: further folders in which earlier accesses may lie: `seals` in every folder above the run, and, as
             earlier versions took it, a relative `HALLMARK_SEALS` in the working folder.
-        experiments: folders whose runs carry copies of the receipts.
+        experiments: folders whose runs carry copies of the records.
     """
 
     written: tuple[Path, ...]
@@ -75,33 +75,33 @@ class ReceiptFolders:
             tuple(dict.fromkeys(run.parent for run in resolved)),
         )  # fmt: skip
 
-    def looks(self, name: str, *, of_others: bool = True) -> list[Look]:
-        """All looks that are known in these folders, oldest first; where copies differ, the run's own folder counts.
+    def accesses(self, name: str, *, of_others: bool = True) -> list[TestAccess]:
+        """All accesses that are known in these folders, oldest first; where copies differ, the run's own folder counts.
 
         Args:
             of_others: also those of experiments with another name.
 
         Raises:
-            ValueError: a file of receipts of experiment `name` is damaged, or a copy that one of its runs carries.
+            ValueError: a file of records of experiment `name` is damaged, or a copy in one of its runs.
         """
-        looks: list[Look] = []
+        accesses: list[TestAccess] = []
         for folder in dict.fromkeys((*self.written, *self.consulted)):
             for file in _files(folder if of_others else folder / name):
                 try:
-                    looks += read_looks(file)
+                    accesses += read_accesses(file)
                 except (ValueError, OSError):
                     if file.parent == folder / name:
                         raise
-        return merged([*looks, *self._copies()])
+        return merged([*accesses, *self._copies()])
 
-    def _copies(self) -> Iterator[Look]:
-        """The looks that the runs themselves carry; raises ValueError where such a copy is damaged."""
+    def _copies(self) -> Iterator[TestAccess]:
+        """The accesses that the runs themselves carry; raises ValueError where such a copy is damaged."""
         for folder in self.experiments:
             for file in sorted(folder.glob(f"*/{COPY}")):
-                yield from read_looks(file)
+                yield from read_accesses(file)
 
     def files_of(self, name: str, content: str) -> list[Path]:
-        """Where each of the folders has the receipts of a data set by its fingerprint."""
+        """Where each of the folders has the access records of a data set by its fingerprint."""
         return [folder / name / f"{content}.json" for folder in dict.fromkeys((*self.written, *self.consulted))]
 
 
@@ -110,6 +110,6 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _writable(folder: Path) -> bool:
-    """Whether receipts can be written there: the folder is there, or the outputs that it belongs to."""
+    """Whether access records can be written there: the folder is there, or the outputs that it belongs to."""
     existing = folder if folder.is_dir() else folder.parent
     return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
