@@ -38,9 +38,9 @@ def test_every_reencoded_or_resized_picture_is_found_and_no_other(
     assert pairs == [(row, row + 30) for row in range(30)]
 
 
-def test_flat_pictures_of_other_colours_are_not_alike_and_those_of_one_colour_are(tmp_path: Path) -> None:
-    colours = [(255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 255, 0), (128, 128, 128), (150, 150, 150), (90, 120, 200)]
-    flat = [Image.new("RGB", (64, 64), colour) for colour in colours]
+def test_flat_pictures_of_other_colors_are_not_alike_and_those_of_one_color_are(tmp_path: Path) -> None:
+    colors = [(255, 255, 255), (0, 0, 0), (255, 0, 0), (0, 255, 0), (128, 128, 128), (150, 150, 150), (90, 120, 200)]
+    flat = [Image.new("RGB", (64, 64), color) for color in colors]
     once = thumbnails(flat, tmp_path)
     assert len(near_duplicates(once)) == 0
     both = np.concatenate([once, thumbnails(flat, tmp_path, quality=40)])

@@ -20,7 +20,7 @@ PLACES = [(name, strength, seed) for name in NAMES for strength in (1, 5) for se
 
 
 def made(size: tuple[int, int] = (48, 64)) -> torch.Tensor:
-    """Smooth colour with an edge, uint8 [3, H, W], without randomness."""
+    """Smooth color with an edge, uint8 [3, H, W], without randomness."""
     down, across = np.mgrid[: size[0], : size[1]]
     planes = [128 + 100 * np.sin(across / 9 + i) * np.cos(down / (7 + i)) for i in range(3)]
     pixels = np.stack(planes)

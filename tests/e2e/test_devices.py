@@ -22,7 +22,7 @@ from .test_resume import only_run, same
 
 pytestmark = pytest.mark.e2e
 
-# Dropout, augmented pictures, a tower held for an epoch, a schedule by step, an odd number of validation rows.
+# Dropout, augmented pictures, an encoder frozen for an epoch, a schedule by step, an odd number of validation rows.
 SETTINGS = [
     "experiment=clip_final", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=5",
     "callbacks.early_stopping=null", "callbacks.progress=null", "data.sample.rows=110", "data.sample.unlabelled=20",

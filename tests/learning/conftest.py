@@ -16,7 +16,7 @@ from hallmark.runs.metrics import MAIN
 CLASSES = ["a", "b", "c"]
 
 
-class Tower(Encoder):
+class ToyEncoder(Encoder):
     """Everything that could move: weights, batch statistics and dropout."""
 
     def __init__(self, *, frozen: bool = False, seed: int = 0) -> None:
@@ -73,12 +73,12 @@ class ToyData(LightningDataModule):
 @pytest.fixture
 def classifier() -> Callable[..., Classifier]:
     def make(encoders: dict[str, Encoder] | None = None, *, seed: int = 0, **changes: Any) -> Classifier:
-        towers = {"image": Tower(seed=seed)} if encoders is None else encoders
+        encoders = {"image": ToyEncoder(seed=seed)} if encoders is None else encoders
         torch.manual_seed(seed)
         optimizer = Optimizer(lr=0.1, lr_scale=1.0, head_lr=0.1, weight_decay=0.1, schedule="constant", warmup=0.0)
-        common = {"head": nn.Linear(6 * len(towers), 3), "optimizer": optimizer, "freeze_epochs": 0,
+        common = {"head": nn.Linear(6 * len(encoders), 3), "optimizer": optimizer, "freeze_epochs": 0,
                   "label_smoothing": 0.0, "class_balance": 0.0}  # fmt: skip
-        return Classifier(classes=CLASSES, encoders=towers, **{**common, **changes})
+        return Classifier(classes=CLASSES, encoders=encoders, **{**common, **changes})
 
     return make
 
@@ -99,5 +99,5 @@ def fit() -> Callable[..., Trainer]:
 
 
 @pytest.fixture
-def tower() -> type[Tower]:
-    return Tower
+def encoder() -> type[ToyEncoder]:
+    return ToyEncoder

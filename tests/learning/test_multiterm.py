@@ -28,7 +28,7 @@ BALANCERS = {
 
 
 class TwoTerms(MultiTermModule):
-    """A label and a copy of the input from one tower with dropout."""
+    """A label and a copy of the input from one encoder with dropout."""
 
     @property
     def inputs(self) -> dict[str, Encoder | None]:
@@ -53,10 +53,10 @@ class TwoTerms(MultiTermModule):
 
 
 @pytest.fixture
-def module(tower) -> Callable[..., TwoTerms]:
+def module(encoder) -> Callable[..., TwoTerms]:
     def module(balance: Callable[..., nn.Module], **changes: Any) -> TwoTerms:
         torch.manual_seed(0)
-        encoders, head = {"x": tower()}, nn.ModuleDict({"label": nn.Linear(6, 3), "copy": nn.Linear(6, 4)})
+        encoders, head = {"x": encoder()}, nn.ModuleDict({"label": nn.Linear(6, 3), "copy": nn.Linear(6, 4)})
         optimizer = Optimizer(lr=0.05, lr_scale=1.0, head_lr=0.05, weight_decay=0.0, schedule="constant", warmup=0.0)
         settings = {"terms": ["label", "copy"], "freeze_epochs": 0, **changes}
         return TwoTerms(balance=balance, encoders=encoders, head=head, optimizer=optimizer, **settings)

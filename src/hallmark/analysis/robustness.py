@@ -20,7 +20,7 @@ from hallmark.analysis.plots.figures import (
     MARKERS,
     MUTED,
     WIDTH,
-    colour,
+    color,
     headed,
     house_style,
     new_figure,
@@ -222,11 +222,11 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
     sign = _sign(str(clean["metric"]))
     for index, (name, part) in enumerate(rows[rows["perturbation"] != CLEAN].groupby("perturbation", sort=False)):
         strengths = [0, *part["strength"]]
-        style: dict[str, Any] = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
+        style: dict[str, Any] = {"color": color(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
         label = readable(str(name))
         ax.plot(strengths, [clean["value"], *part["value"]], markevery=slice(1, None), label=label, **style)
         low, high = ([0.0, *part[f"drop_{end}"]] for end in ("low", "high"))
         bands = (clean["value"] - sign * np.array(end) for end in (low, high))
-        ax.fill_between(strengths, *bands, color=colour(index), alpha=0.13, linewidth=0, zorder=2)
+        ax.fill_between(strengths, *bands, color=color(index), alpha=0.13, linewidth=0, zorder=2)
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.grid(axis="y")

@@ -23,7 +23,7 @@ _SORT: dict[str, Callable[[Entry], Any]] = {
     "name": lambda entry: entry.name,
     "seconds": lambda entry: entry.seconds,
 }
-_COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "unreadable": "red"}
+_COLORS = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "unreadable": "red"}
 _FULL_WIDTH = 130  # columns that a terminal needs for the full table
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -123,7 +123,7 @@ def _draw(entries: list[Entry]) -> None:
         right = header in ("time", "seed")
         table.add_column(header, no_wrap=header != "run", overflow="fold", justify="right" if right else "left")
     for row, entry in zip(zip(*columns.values(), strict=True), entries, strict=True):
-        table.add_row(*(Text(cell, _COLOURS[entry.state] if cell == entry.state else "") for cell in row))
+        table.add_row(*(Text(cell, _COLORS[entry.state] if cell == entry.state else "") for cell in row))
     screen.print(table)
 
 

@@ -87,7 +87,7 @@ def blurred(picture: Image.Image, share: float, _: np.random.Generator) -> Image
 
 
 def compressed(picture: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:
-    """Written as JPEG of this `quality` (libjpeg's 1 to 95, colour at half resolution) and read again."""
+    """Written as JPEG of this `quality` (libjpeg's 1 to 95, color at half resolution) and read again."""
     written = BytesIO()
     picture.save(written, "JPEG", quality=int(quality), subsampling="4:2:0")
     return Image.open(written).convert("RGB")

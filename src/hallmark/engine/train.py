@@ -194,7 +194,7 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
     node = job.config.trainer
     changes: dict[str, Any] = {"devices": first_device(node.devices), "strategy": "auto"} if alone else {}
     if not alone and node.strategy == "ddp":
-        # A tower that stands still for some epochs, or a parameter without use, has no gradient to wait for.
+        # An encoder that is frozen for some epochs, or a parameter without use, has no gradient to wait for.
         changes["strategy"] = "ddp_find_unused_parameters_true"
     trainer: Trainer = build(
         node, Trainer, trusted=job.trusted, callbacks=callbacks, logger=loggers or False,

@@ -95,7 +95,7 @@ def weights_digest(module: nn.Module) -> str:
     """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers.
 
     Taken once for a module that says it is `frozen`, as long as nothing writes to its tensors: hashing a large
-    tower costs a second.
+    encoder costs a second.
     """
     if not getattr(module, "frozen", False):
         return _digest_of(module)

@@ -1,4 +1,4 @@
-"""Figures as SVG: a file of its own, and a part of a page that follows the page's colours."""
+"""Figures as SVG: a file of its own, and a part of a page that follows the page's colors."""
 
 import io
 import re
@@ -13,16 +13,16 @@ from hallmark.analysis.plots.figures import BAND, INK, MUTED, PALETTE
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _GRID = "#e4e4e4"
-_COLOURS = {
+_COLORS = {
     "#ffffff": "card",
     "white": "card",
     INK.lower(): "ink",
     MUTED.lower(): "muted",
     _GRID: "line",
     BAND.lower(): "line",
-    **{colour.lower(): f"series-{index}" for index, colour in enumerate(PALETTE, 1)},
+    **{color.lower(): f"series-{index}" for index, color in enumerate(PALETTE, 1)},
 }
-_COLOUR = re.compile(r"(?<![\w&-])(#[0-9a-fA-F]{6}\b|white\b)")
+_COLOR = re.compile(r"(?<![\w&-])(#[0-9a-fA-F]{6}\b|white\b)")
 _FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
@@ -49,7 +49,7 @@ def svg_file(figure: Figure, name: str) -> str:
 
 
 def svg_inline(document: str, name: str, alt: str) -> str:
-    """A document of `svg_file` as an element of a page: no address in it, ids of its own, the page's colours."""
+    """A document of `svg_file` as an element of a page: no address in it, ids of its own, the page's colors."""
     root = ElementTree.fromstring(document)
     used = {match for element in root.iter() for match in _references(element)}
     for element in root.iter():
@@ -57,7 +57,7 @@ def svg_inline(document: str, name: str, alt: str) -> str:
         _rename(element, used, name)
         for key in ("style", "fill", "stroke"):
             if key in element.attrib:
-                element.set(key, _COLOUR.sub(_themed, element.attrib[key]))
+                element.set(key, _COLOR.sub(_themed, element.attrib[key]))
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
     root.attrib |= {"role": "img", "aria-label": alt, "class": "chart"}
@@ -85,5 +85,5 @@ def _rename(element: ElementTree.Element, used: set[str], name: str) -> None:
 
 
 def _themed(match: re.Match[str]) -> str:
-    name = _COLOURS.get(match[1].lower())
+    name = _COLORS.get(match[1].lower())
     return match[1] if name is None else f"var(--{name}, {match[1]})"

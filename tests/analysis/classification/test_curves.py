@@ -90,7 +90,7 @@ def test_curves_end_where_they_must(four):
     assert roc[0].tolist() == [0, 0] and roc[-1].tolist() == [1, 1]
 
 
-def test_with_many_classes_the_worst_are_coloured_and_named(random_table, make_state):
+def test_with_many_classes_the_worst_are_colored_and_named(random_table, make_state):
     classes = [f"class {i}" for i in range(12)]
     predictions = random_table(240, seed=0, classes=classes)
     areas = CURVES.table(predictions)

@@ -103,9 +103,9 @@ def test_a_pdf_is_written_without_a_word_of_its_fonts(tmp_path, caplog):
     assert not caplog.records
 
 
-def test_colours_differ_in_lightness_or_hue_enough_to_tell_apart():
-    colours = np.array([to_rgb(name) for name in PALETTE])
-    distance = np.linalg.norm(colours[:, None] - colours[None], axis=2)
+def test_colors_differ_in_lightness_or_hue_enough_to_tell_apart():
+    colors = np.array([to_rgb(name) for name in PALETTE])
+    distance = np.linalg.norm(colors[:, None] - colors[None], axis=2)
     assert distance[~np.eye(len(PALETTE), dtype=bool)].min() > 0.25
 
 
@@ -141,11 +141,11 @@ def test_terms_are_told_by_the_validation_rows_alone(tasks):
     assert history_panels(two)["loss"] == ["train/loss", "val/loss", "val/action/loss", "val/state/loss"]
 
 
-def test_a_task_keeps_its_colour_in_every_panel_and_training_is_dashed(tasks):
+def test_a_task_keeps_its_color_in_every_panel_and_training_is_dashed(tasks):
     _, terms, _, f1, _ = [ax for ax in learning_curves(tasks).axes if ax.axison]
-    colours = {label: line.get_color() for label, line in lines(terms).items()}
-    assert colours["action, training"] == colours["action, validation"] == lines(f1)["action, validation"].get_color()
-    assert len({colours[f"{name}, training"] for name in ("action", "state", "reconstruction")}) == 3
+    colors = {label: line.get_color() for label, line in lines(terms).items()}
+    assert colors["action, training"] == colors["action, validation"] == lines(f1)["action, validation"].get_color()
+    assert len({colors[f"{name}, training"] for name in ("action", "state", "reconstruction")}) == 3
     assert lines(terms)["state, training"].get_linestyle() != lines(terms)["state, validation"].get_linestyle()
     assert lines(f1)["validation"].get_color() == PALETTE[1]
 

@@ -19,7 +19,7 @@ def above_and_below(figure):
     return [text for y, text in texts if y > 1], [text for y, text in texts if y < 0]
 
 
-def test_lines_go_from_the_worst_trial_to_the_best_with_the_metric_as_colour(trials):
+def test_lines_go_from_the_worst_trial_to_the_best_with_the_metric_as_color(trials):
     heights, shades = lines(parallel_coordinates(trials, ["model.head.dropout"], F1, "max"))
     assert heights[:, -1] == pytest.approx([0, 1 / 3, 2 / 3, 1])  # 0.5, 0.6, 0.7, 0.8
     assert shades == pytest.approx([0, 1 / 3, 2 / 3])

@@ -59,7 +59,7 @@ def test_batches_hold_what_the_rows_hold(module_of):
     assert abs(batch["image"][0].float().mean().item() - mean) < 12
 
 
-def test_raw_texts_for_a_model_without_a_tower(module_of):
+def test_raw_texts_for_a_model_without_an_encoder(module_of):
     data = module_of()
     data.configure_inputs({"text": None}, None)
     assert batches(data.eval_dataloader("val"))[0]["text"] == data.texts("val")

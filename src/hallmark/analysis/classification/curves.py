@@ -104,7 +104,7 @@ def pr_roc(
 ) -> Figure:
     """Precision over recall and true over false positive rate, a line per class against the rest, of two the second.
 
-    With more classes than colours the worst ones by average precision are coloured, the others grey.
+    With more classes than colors the worst ones by average precision are colored, the others grey.
 
     Args:
         target: [N] class indices.
@@ -115,14 +115,14 @@ def pr_roc(
     figure = new_figure(4.1 + 0.12 * min(len(areas), len(PALETTE)))
     left, right = figure.subplots(1, 2)
     areas = areas.set_axis(ranked_classes(probabilities.shape[1])).dropna(subset="auroc")
-    coloured = areas["average_precision"].nsmallest(len(PALETTE)).index
-    colours = dict(zip(sorted(coloured), PALETTE, strict=False))
+    colored = areas["average_precision"].nsmallest(len(PALETTE)).index
+    colors = dict(zip(sorted(colored), PALETTE, strict=False))
     for row in areas.reset_index(names="number").to_dict("records"):
         index = int(row["number"])
-        style = {"color": colours.get(index, "#C8C8C8"), "zorder": 2.5 if index in colours else 2}
+        style = {"color": colors.get(index, "#C8C8C8"), "zorder": 2.5 if index in colors else 2}
         precision, recall, _ = precision_recall_curve(target == index, probabilities[:, index])
         false, true, _ = roc_curve(target == index, probabilities[:, index])
-        name = printable(row["class"]) if index in colours else "_"
+        name = printable(row["class"]) if index in colors else "_"
         left.plot(recall, precision, drawstyle="steps-post", label=_label(name, row["average_precision"]), **style)
         right.plot(false, true, label=_label(name, row["auroc"]), **style)
     right.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="chance")

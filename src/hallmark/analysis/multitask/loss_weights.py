@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.figures import colour, house_style, new_figure, printable
+from hallmark.analysis.plots.figures import color, house_style, new_figure, printable
 from hallmark.analysis.plots.studies import number_text
 from hallmark.analysis.state import State
 from hallmark.checks import require
@@ -101,10 +101,10 @@ def _lines(ax: Axes, steps: Floats, values: Floats, terms: Sequence[str], *, alo
         raw = pd.Series(values[:, index])
         smooth = raw.rolling(window, center=True, min_periods=1).mean()
         if alone and window > 1 and not switched:
-            ax.plot(steps[::every], raw[::every], color=colour(index), linewidth=0.6, alpha=0.25, zorder=2)
+            ax.plot(steps[::every], raw[::every], color=color(index), linewidth=0.6, alpha=0.25, zorder=2)
         look: dict[str, Any] = {"linewidth": 1.5} if alone else {"linewidth": 0.9, "alpha": 0.75}
         label = printable(term)
-        ax.plot(steps[::every], smooth[::every], color=colour(index), marker=marker, label=label, zorder=3, **look)
+        ax.plot(steps[::every], smooth[::every], color=color(index), marker=marker, label=label, zorder=3, **look)
 
 
 def _no_magnified_rounding(ax: Axes, values: Floats) -> None:

@@ -27,7 +27,7 @@ WIDTH = 7.0
 """Inches: the text width of a page in most journals."""
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5FA8", "#000000")
-"""After Okabe & Ito (2008), distinct under colour deficiencies; their yellow is too pale for lines."""
+"""After Okabe & Ito (2008), distinct under color deficiencies; their yellow is too pale for lines."""
 
 INK, MUTED = "#222222", "#767676"
 BAND = "#F0F0F0"
@@ -100,7 +100,7 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
-def colour(index: int) -> str:
+def color(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
 
@@ -215,7 +215,7 @@ def _part(column: str, panel: str) -> str:
 def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str], best: float | None) -> None:
     """Draw the columns of one panel of `history_panels`; `best` marks an epoch.
 
-    Colours tell splits apart. Where there are tasks or terms, colours tell those apart, and training is dashed.
+    Colors tell splits apart. Where there are tasks or terms, colors tell those apart, and training is dashed.
     """
     parts = _parts(history)
     for index, column in enumerate(columns):
@@ -223,7 +223,7 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
         look = _look(column, name, parts)
         if look is None:
             label = printable(column) if len(columns) > 1 else "_"
-            look = {"color": colour(index + len(_SPLITS) + len(parts)), "label": label}
+            look = {"color": color(index + len(_SPLITS) + len(parts)), "label": label}
         marker = "o" if len(measured) <= _EPOCHS_WITH_DOTS else None
         ax.plot(measured["epoch"], measured[column], marker=marker, markersize=3, **look)
     if best is not None:
@@ -237,21 +237,21 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
 
 
 def _parts(history: pd.DataFrame) -> list[str]:
-    """All terms and tasks, whose places choose their colours in every panel."""
+    """All terms and tasks, whose places choose their colors in every panel."""
     panels = history_panels(history)
     found = [_part(column, name) for name, columns in panels.items() for column in columns]
     return [part for part in dict.fromkeys([*_terms(history), *found]) if part]
 
 
 def _look(column: str, panel: str, parts: Sequence[str]) -> dict[str, Any] | None:
-    """Colour, label and line of a measured column; None for one that is of no split."""
+    """Color, label and line of a measured column; None for one that is of no split."""
     split = column.partition("/")[0]
     if split not in _SPLITS:
         return None
     part = _part(column, panel)
     if not part:
-        return {"color": colour(list(_SPLITS).index(split)), "label": _SPLITS[split]}
-    look = {"color": colour(parts.index(part) + len(_SPLITS)), "label": f"{printable(part)}, {_SPLITS[split]}"}
+        return {"color": color(list(_SPLITS).index(split)), "label": _SPLITS[split]}
+    look = {"color": color(parts.index(part) + len(_SPLITS)), "label": f"{printable(part)}, {_SPLITS[split]}"}
     return look | ({"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {})
 
 
@@ -270,7 +270,7 @@ def interval_dots(
 ) -> None:
     """Horizontal dots with bars: `metric`, `<metric>_low`, `<metric>_high` of `values` at heights `position`.
 
-    An undefined value has no dot, an undefined interval no bar; `index` chooses colour and marker.
+    An undefined value has no dot, an undefined interval no bar; `index` chooses color and marker.
     """
     estimate, low, high = (values[f"{metric}{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
     ax.errorbar(
@@ -278,8 +278,8 @@ def interval_dots(
         list(position),
         xerr=np.clip([estimate - low, high - estimate], 0, None),
         fmt=MARKERS[index % len(MARKERS)],
-        color=colour(index),
-        markerfacecolor=colour(index) if index == 0 else "white",
+        color=color(index),
+        markerfacecolor=color(index) if index == 0 else "white",
         elinewidth=1.2,
         label=label,
     )

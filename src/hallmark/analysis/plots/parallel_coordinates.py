@@ -40,7 +40,7 @@ _FEW = 8  # up to so many different numbers each has its own tick
 
 @house_style()
 def parallel_coordinates(trials: pd.DataFrame, keys: Sequence[str], metric: str, mode: str) -> Figure:
-    """One line a complete trial over an axis per key and the metric's, which is the scale of the colours too.
+    """One line a complete trial over an axis per key and the metric's, which is the scale of the colors too.
 
     Positive numbers over more than 1.5 decades have a logarithmic axis, what is not a number has its names for
     ticks. Lines that share a name, or one of a few numbers, are spread a little around it, the best on top; a key
@@ -169,7 +169,7 @@ def _spread(heights: Numbers) -> Numbers:
 
 
 def _trial_lines(ax: Axes, heights: Numbers, mode: str, label: str) -> None:
-    """The [N, axes] heights as lines in their order, coloured by the last axis; the last line is drawn apart."""
+    """The [N, axes] heights as lines in their order, colored by the last axis; the last line is drawn apart."""
     segments = [np.column_stack([np.arange(heights.shape[1]), row]) for row in heights[:-1]]
     few = len(heights) <= 40
     lines = LineCollection(segments, cmap=_SHADES, linewidths=1.1 if few else 0.7, alpha=0.85 if few else 0.55)

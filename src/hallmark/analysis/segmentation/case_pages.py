@@ -22,7 +22,7 @@ _TINT, _PALE = 0.65, 0.55
 _LINE, _GAP = 0.125, 0.1  # inches: of a line of words, and below the words
 _WORDS, _QUERY_LINES, _SENTENCE_LINES, _WARNING_LINES, _QUERIES = 112, 2, 3, 4, 4
 _DIRECTIONS = frozenset(map(chr, (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-_COLOURS = {"one-shot": PALETTE[0], "loop": PALETTE[1], "ground truth": PALETTE[2]}
+_COLORS = {"one-shot": PALETTE[0], "loop": PALETTE[1], "ground truth": PALETTE[2]}
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,17 @@ def _panels(panels: Sequence[Axes], case: Case) -> None:
     named = {"one-shot": (case.one_shot, first), "loop": (case.loop, last), "ground truth": (case.truth, "")}
     for ax, (name, (rle, iou)) in zip(panels[2:], named.items(), strict=False):
         mask = np.zeros(size, bool) if rle is None else decode([rle], size)[0]
-        _show(ax, drawn(case.picture, mask[None], [_COLOURS[name]]), f"{name}{iou}", _COLOURS[name])
+        _show(ax, drawn(case.picture, mask[None], [_COLORS[name]]), f"{name}{iou}", _COLORS[name])
         if not mask.any():
             text = "not known" if rle is None and name == "ground truth" else "no object"
             ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", fontsize=8, color=INK)
 
 
-def _show(ax: Axes, pixels: NDArray, title: str, colour: str = INK) -> None:
+def _show(ax: Axes, pixels: NDArray, title: str, color: str = INK) -> None:
     ax.imshow(_fitted(pixels), interpolation="nearest")
     ax.set_anchor("S")
     _bare(ax)
-    ax.set_title(title, fontsize=7.5, color=colour, pad=2.5, loc="left")
+    ax.set_title(title, fontsize=7.5, color=color, pad=2.5, loc="left")
 
 
 def _bare(ax: Axes) -> None:
@@ -106,28 +106,28 @@ def _bare(ax: Axes) -> None:
 
 
 def proposals_drawn(picture: NDArray, masks: NDArray) -> NDArray:
-    """The picture, pale, under all masks, the small ones on top, in colours by turns."""
+    """The picture, pale, under all masks, the small ones on top, in colors by turns."""
     order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
     return drawn(picture, masks[order], [PALETTE[place % 7] for place in range(len(masks))])
 
 
-def drawn(picture: NDArray, masks: NDArray, colours: Sequence[str]) -> NDArray:
+def drawn(picture: NDArray, masks: NDArray, colors: Sequence[str]) -> NDArray:
     """uint8 [h, w, 3]: the picture in grey and pale, masks tinted and outlined.
 
-    The ground is grey so that a tint is one colour whatever the colour of the object.
+    The ground is grey so that a tint is one color whatever the color of the object.
 
     Args:
         picture: uint8 [H, W, 3].
         masks: bool [N, H, W]; later ones are drawn over earlier ones.
-        colours: of each.
+        colors: of each.
     """
     pixels = _fitted(picture).astype(float)
     grey = np.repeat(pixels.mean(axis=2, keepdims=True), 3, axis=2)
     page = _PALE * 255 + (1 - _PALE) * grey
     outline = max(1, round(_SIDE / 140))
-    for mask, colour in zip(masks, colours, strict=True):
+    for mask, color in zip(masks, colors, strict=True):
         inside = _fitted(mask)
-        ink = 255 * np.array(to_rgb(colour))
+        ink = 255 * np.array(to_rgb(color))
         page[inside] = _TINT * ink + (1 - _TINT) * grey[inside]
         page[inside & ~binary_erosion(inside, iterations=outline, border_value=0)] = ink
     return page.round().astype(np.uint8)

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import INK, MUTED, colour, house_style, new_figure, printable, readable
+from hallmark.analysis.plots.figures import INK, MUTED, color, house_style, new_figure, printable, readable
 from hallmark.analysis.segmentation.answers import check_masks, mean_score
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
@@ -226,7 +226,7 @@ def _stops(ax: Axes, counts: pd.DataFrame) -> None:
     bottom = np.zeros(len(counts))
     reasons = [str(reason) for reason in counts]
     for reason in [*(known for known in _STOPS if known in reasons), *sorted(set(reasons) - set(_STOPS))]:
-        shade = colour(_STOPS.index(reason)) if reason in _STOPS else MUTED
+        shade = color(_STOPS.index(reason)) if reason in _STOPS else MUTED
         ax.bar(counts.index, counts[reason], 0.7, bottom=bottom, color=shade, label=printable(readable(reason)))
         bottom = bottom + counts[reason].to_numpy()
     for x, total in zip(counts.index, bottom, strict=True):

@@ -135,10 +135,10 @@ def _shares(ax: Axes, row: pd.Series) -> None:
     thresholds = list(PRECISION.values())
     for index, (kind, label) in enumerate({"recall": "a proposal has it", "precision": "the answer has it"}.items()):
         middle, low, high = ([row[f"{kind}@{t}{end}"] for t in thresholds] for end in ("", "_low", "_high"))
-        colour = PALETTE[2 - index]
-        style: dict[str, Any] = {"marker": MARKERS[index], "markerfacecolor": colour if index else "white"}
-        ax.plot(thresholds, middle, color=colour, label=label, **style)
-        ax.fill_between(thresholds, low, high, color=colour, alpha=0.15, linewidth=0)
+        color = PALETTE[2 - index]
+        style: dict[str, Any] = {"marker": MARKERS[index], "markerfacecolor": color if index else "white"}
+        ax.plot(thresholds, middle, color=color, label=label, **style)
+        ax.fill_between(thresholds, low, high, color=color, alpha=0.15, linewidth=0)
     ax.set_xlabel("IoU of at least")
     ax.set_ylabel("share of expressions")
     ax.set_xticks(thresholds)

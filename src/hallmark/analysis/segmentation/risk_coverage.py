@@ -170,7 +170,7 @@ def _overview(found: dict[str, dict[str, Interval]]) -> pd.DataFrame:
 
 @house_style()
 def risk_figure(curves: pd.DataFrame, found: dict[str, dict[str, Interval]], bins: dict[str, pd.DataFrame]) -> Figure:
-    """Two kinds of risk by coverage, and the share of right answers by confidence; a colour a task.
+    """Two kinds of risk by coverage, and the share of right answers by confidence; a color a task.
 
     Args:
         curves: tables of `curve`, with a column task.

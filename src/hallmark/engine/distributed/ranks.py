@@ -71,7 +71,7 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
         alone or trained, "trainer.devices", trainer.num_devices, "1; this model is solved and not trained by steps"
     )
     held = getattr(module, "freeze_epochs", 0) if isinstance(strategy, FSDPStrategy) else 0
-    require(held == 0, "model.freeze_epochs", held, "0 with FSDP, which cannot hold a tower for some epochs")
+    require(held == 0, "model.freeze_epochs", held, "0 with FSDP, which cannot freeze an encoder for some epochs")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Image towers of timm."""
+"""Image encoders of timm."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

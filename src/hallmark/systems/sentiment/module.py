@@ -1,4 +1,4 @@
-"""The sentiment classifiers: towers with a fusion head, and TF-IDF."""
+"""The sentiment classifiers: encoders with a fusion head, and TF-IDF."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ from hallmark.systems.sentiment.heads import Embeddings, Head
 
 
 class PairClassifier(ClassificationModule):
-    """Towers by modality (one is enough) and a head on their embeddings.
+    """Encoders by modality (one is enough) and a head on their embeddings.
 
     Args:
         head: builds the head from the embedding widths and the number of classes.
-        adapter: low-rank adaptation of the towers; None fine-tunes them whole, unless they are frozen.
+        adapter: low-rank adaptation of the encoders; None fine-tunes them whole, unless they are frozen.
         common: the arguments of `ClassificationModule`.
     """
 

@@ -1,4 +1,4 @@
-"""Makes the small towers of the sample profile from generated pairs, without their labels.
+"""Makes the small encoders of the sample profile from generated pairs, without their labels.
 
     python -m hallmark.systems.sentiment.pretrain
 
