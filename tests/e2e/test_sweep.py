@@ -90,7 +90,7 @@ def undisturbed(compose) -> list[tuple[dict, float]]:
     search = Search.of(compose(*SEARCH, command="sweep"))
     study = search.study()
     study.describe({"command": ["sweep.py", *SEARCH]})
-    study.fill()
+    study.enqueue_pending()
     work(search, study)
     return [(trial.params, trial.values[0]) for trial in study.completed]
 

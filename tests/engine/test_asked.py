@@ -81,7 +81,7 @@ def test_settings_of_a_fit_are_refused_where_nothing_is_fitted(asked, key):
     [
         ([*GRID, "analysis=[slices]"], "analysis"),
         ([*GRID, "model.ngrams=2"], "model.ngrams"),
-        (["sweep.plan._target_=hallmark.engine.search.plans.Points", "sweep=grid", "seed=3", "model.ngrams=1",
+        (["sweep.plan._target_=hallmark.engine.search.plans.JobList", "sweep=grid", "seed=3", "model.ngrams=1",
           "+sweep.plan.jobs={a: ['model.ngrams=1'], b: ['model.ngrams=2', 'seed=4']}"], "model.ngrams"),
     ],
 )  # fmt: skip

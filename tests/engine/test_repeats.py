@@ -201,7 +201,7 @@ def test_it_is_judged_after_each_repeat_but_the_last_by_their_mean(compose, smal
     assert asked == [(1, VALUES[0]), (2, pytest.approx(sum(VALUES[:2]) / 2))]
 
 
-def test_a_hopeless_set_is_left_interrupted(compose, small, cheap, set_of):
+def test_a_pruned_set_is_left_interrupted(compose, small, cheap, set_of):
     config = compose(TFIDF, *small, "repeat='seeds:3'")
     with pytest.raises(Interrupted, match="pruned after repeat 2"):
         train_repeats(config, lambda number, mean: number == 2)

@@ -85,6 +85,15 @@ def test_a_changed_search_is_refused_with_what_changed(swept, trained):
     assert len(trained) == 3
 
 
+def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(swept, trained):
+    jobs = "sweep.plan={_target_: hallmark.engine.search.plans.JobList, jobs: {one: [model.ngrams=1]}}"
+    study = swept("sweep=grid", jobs)
+    plan = {**study.manifest["plan"], "_target_": "hallmark.engine.search.plans.Points"}
+    study.describe({**study.manifest, "plan": plan})
+    swept("sweep=grid", jobs)
+    assert len(trained) == 1
+
+
 def test_a_changed_search_under_another_name_is_another_sweep(swept, trained):
     first = swept(*THREE)
     second = swept("sweep=grid", f"sweep.space={{{STRENGTH}: [8.0]}}", "sweep.name=other")
@@ -144,17 +153,17 @@ def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_
 ):
     storage = f"storage=sqlite:///{tmp_path / 'shared.db'}"
     other = Search.of(compose(PRESET, *small, *THREE, storage, command="sweep")).study()
-    other.fill()
+    other.enqueue_pending()
     trial = other.claim("a worker of another machine")
     moments = iter([0.0])
-    monkeypatch.setattr("hallmark.engine.search.study.SILENT_SECONDS", 0.0)
-    monkeypatch.setattr(SweepStudy, "reclaim", _from_the_second_on(SweepStudy.reclaim, moments))
+    monkeypatch.setattr("hallmark.engine.search.study.STALE_SECONDS", 0.0)
+    monkeypatch.setattr(SweepStudy, "requeue_stale", _from_the_second_on(SweepStudy.requeue_stale, moments))
     assert [(one.number, one.state) for one in swept(*THREE, storage).trials()] == [
         (number, TrialState.COMPLETE) for number in range(3)
     ]
     assert trial.number == 0 and len(trained) == 3
 
 
-def _from_the_second_on(reclaim, moments):
-    """`reclaim` that finds nobody silent the first time, which is when the sweep starts."""
-    return lambda study, *, blame: reclaim(study, blame=blame) if next(moments, None) is None else []
+def _from_the_second_on(requeue_stale, moments):
+    """`requeue_stale` that finds nobody silent the first time, which is when the sweep starts."""
+    return lambda study, **options: requeue_stale(study, **options) if next(moments, None) is None else []

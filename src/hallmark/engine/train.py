@@ -35,7 +35,7 @@ from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
 from hallmark.engine.terminal import echo, print_failed_calls, print_leakage, print_result, print_start, print_warnings
 from hallmark.features.store import FeatureStore
-from hallmark.learning.callbacks import GracefulStop, History, Judge, PredictionStop, StayStopped, StepSeeds
+from hallmark.learning.callbacks import GracefulStop, History, PredictionStop, PruningCallback, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
 from hallmark.learning.device import chosen_device
 from hallmark.learning.epoch_state import EpochState
@@ -342,8 +342,8 @@ def fit_callbacks(
         StepSeeds(job.config.seed), History(run.directory / "history.csv"), EpochState(),
         FiniteLoss(job.config.monitor.metric), StayStopped(), stop,
     ]  # fmt: skip
-    judges = [Judge(job.config.monitor.metric, should_prune, stop)] if should_prune else []
-    return best, [*configured, *always, *judges, best, last]
+    pruning = [PruningCallback(job.config.monitor.metric, should_prune, stop)] if should_prune else []
+    return best, [*configured, *always, *pruning, best, last]
 
 
 def read_history(run: Run) -> pd.DataFrame:

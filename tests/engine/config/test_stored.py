@@ -12,7 +12,7 @@ from hallmark.checks import SettingError
 from hallmark.console import main
 from hallmark.engine.config.stored import read_config, reopen
 from hallmark.engine.config.trust import NO_TRUST, Trust
-from hallmark.engine.distributed.ddp_worker import follow
+from hallmark.engine.distributed.ddp_worker import run_ddp_worker
 from hallmark.engine.finished import Finished
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.search.jobs import Search
@@ -104,7 +104,7 @@ def commands(run: Run):
     """Every other way from a run folder to objects."""
     return {
         "out of fold": lambda: Finished(run, folds=2).predictions("out_of_fold"),
-        "a further rank": lambda: follow(run, None),
+        "a further rank": lambda: run_ddp_worker(run, None),
         "loggers at a release": lambda: track_release(run, Path("x.zip"), NO_TRUST),
         "release": lambda: main(["release", str(run.directory), "--waive", "git", "--waive", "repeats"]),
     }
@@ -141,7 +141,7 @@ def test_a_set_of_repeats(compose, small, tmp_path, evaluate):
 @pytest.mark.parametrize("file", ["config.yaml", "jobs/one.yaml"])
 def test_a_worker_takes_what_its_sweep_has_saved_and_nothing_else(typed, small, file):
     jobs = '{one: ["model.ngrams=1"], two: []}'
-    plan = f"{{_target_: hallmark.engine.search.plans.Points, jobs: {jobs}}}"
+    plan = f"{{_target_: hallmark.engine.search.plans.JobList, jobs: {jobs}}}"
     search = Search.of(typed(TFIDF, *small, f"+sweep={{name: s, objectives: null, pruner: null, plan: {plan}}}"))
     search.save()
     assert [*Search.load(search.directory).listed] == ["one", "two"]

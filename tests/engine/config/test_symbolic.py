@@ -89,7 +89,7 @@ def test_a_listed_job_with_a_key_is_refused_though_another_override_follows(type
     from hallmark.engine.search.jobs import Search
 
     jobs = "{a: ['model.key_variable=sk-hidden', '~model.key_variable']}"
-    points = "sweep.plan._target_=hallmark.engine.search.plans.Points"
+    points = "sweep.plan._target_=hallmark.engine.search.plans.JobList"
     config = typed(TFIDF, "sweep=grid", points, f"+sweep.plan.jobs={jobs}")
     with pytest.raises(SecretError, match=r"^model\.key_variable: ") as refusal:
         Search.of(config)

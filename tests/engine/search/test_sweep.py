@@ -92,7 +92,7 @@ def test_a_trial_may_be_a_set_of_repeats(swept):
     assert trial.value == pytest.approx(sum(values) / 2)
 
 
-def test_a_trial_of_repeats_is_judged_after_each_of_them(swept):
+def test_a_trial_of_repeats_may_be_pruned_after_each_of_them(swept):
     pruner = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
     study = swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", *pruner)
     (trial,) = study.trials()

@@ -14,7 +14,7 @@ from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
 
 JOBS = '{plain: ["model.ngrams=1"], pairs: ["model.ngrams=2"], weak: ["model.inverse_regularisation=0.01"]}'
-LISTED = f"{{_target_: hallmark.engine.search.plans.Points, jobs: {JOBS}}}"
+LISTED = f"{{_target_: hallmark.engine.search.plans.JobList, jobs: {JOBS}}}"
 GRID = "{_target_: hallmark.engine.search.plans.Grid}, space: {model.ngrams: [1]}"
 TABLE = (
     "{_target_: hallmark.analysis.multitask.task_table.TaskTable, single: {main: plain}, metrics: [macro_f1], "
@@ -76,10 +76,10 @@ def test_all_jobs_stand_side_by_side_and_again_without_training_and_never_on_tes
         (listed(plan=GRID), r"^sweep\.table=.*expected null, or a plan that lists its jobs"),
     ],
 )
-def test_a_mistake_is_refused_before_the_first_job(search, sweep, message):
+def test_a_mistake_is_refused_before_the_first_job(search_of, sweep, message):
     with pytest.raises(SettingError, match=message):
-        job_table(search(sweep))
+        job_table(search_of(sweep))
 
 
-def test_most_sweeps_have_no_such_table(search):
-    assert job_table(search("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None
+def test_most_sweeps_have_no_such_table(search_of):
+    assert job_table(search_of("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None

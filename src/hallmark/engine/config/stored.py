@@ -32,6 +32,7 @@ from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest_bytes
 
 _RENAMED = {
+    "hallmark.engine.search.plans.Points": "hallmark.engine.search.plans.JobList",
     "hallmark.learning.encoders.clip.clip_towers": "hallmark.learning.encoders.clip.ClipEncoders",
     "hallmark.systems.refseg.proposers.sam.published_sam": "hallmark.systems.refseg.proposers.sam.PublishedSam",
     "hallmark.systems.refseg.sample.lexicon.synonyms": "hallmark.systems.refseg.sample.lexicon.Synonyms",
@@ -126,6 +127,11 @@ def reopen(directory: Path, trust: Trust) -> Reopened:
         raise ValueError(f"{path}: {error}") from error
     check_targets(config, trust.packages)
     return Reopened(config, stored)
+
+
+def with_present_names(stored: Any) -> Any:
+    """A stored part of a configuration, its classes by the names that they have now."""
+    return _mapped(stored, _renamed)
 
 
 def refuse_links(directory: Path, trust: Trust) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from hallmark.checks import Interrupted
 from hallmark.engine.config.stored import remember
 from hallmark.engine.config.trust import Trust
-from hallmark.engine.distributed.parent_watchdog import end_with_parent
+from hallmark.engine.distributed.parent_watchdog import exit_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
 from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, silence_expected_warnings
@@ -20,7 +20,7 @@ from hallmark.runs.run import Run
 from hallmark.storage.streams import make_streams_tolerant
 
 
-def follow(run: Run, checkpoint: Path | None, trusted: Sequence[str] = ()) -> None:
+def run_ddp_worker(run: Run, checkpoint: Path | None, trusted: Sequence[str] = ()) -> None:
     """Take part in the fit of `run` to its end.
 
     Args:
@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument("--trusted", action="append", default=[])
     arguments = parser.parse_args()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
-    end_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
+    exit_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
     make_streams_tolerant()
     silence_expected_warnings()
     remember(arguments.composed)
     try:
-        follow(Run(arguments.directory), arguments.checkpoint, arguments.trusted)
+        run_ddp_worker(Run(arguments.directory), arguments.checkpoint, arguments.trusted)
     except Interrupted:
         return
 

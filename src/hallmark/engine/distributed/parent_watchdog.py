@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable
 
 
-def end_with_parent(end: Callable[[], object]) -> None:
-    """Call `end` in a thread once standard input, a pipe of the parent's, is closed; however the parent ended."""
+def exit_with_parent(exit_process: Callable[[], object]) -> None:
+    """Call `exit_process` in a thread once standard input, a pipe of the parent's, closes; however the parent ended."""
 
     def wait() -> None:
         while os.read(0, 4096):  # not sys.stdin, whose lock this thread would hold while the interpreter ends
             pass
-        end()
+        exit_process()
 
     threading.Thread(target=wait, daemon=True).start()

@@ -28,7 +28,7 @@ from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
 from hallmark.engine.repeats import check_repeat
-from hallmark.engine.search.plans import Plan, Points
+from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.runs.configuration import FILE, parse_config, read_text
@@ -71,7 +71,7 @@ class Search:
         trusted = trusted_packages(config)
         plan: Plan = build(config.sweep.plan, Plan, trusted=trusted)
         if listed is None:
-            listed = composed(plan.jobs) if isinstance(plan, Points) else {}
+            listed = composed(plan.jobs) if isinstance(plan, JobList) else {}
         space = _space(config, base, plan)
         _refuse_overruled(plan, space)
         objectives = _objectives(config)
@@ -96,7 +96,7 @@ class Search:
 
     def at(self, point: Point) -> DictConfig:
         """The configuration of the run at `point`; keys that it lacks are the preset's."""
-        listed = self.listed.get(point.get(Points.KEY, ""))
+        listed = self.listed.get(point.get(JobList.KEY, ""))
         placed = (self.base if listed is None else listed).copy()
         OmegaConf.set_struct(placed, False)
         for key, value in point.items() if listed is None else ():
@@ -104,10 +104,10 @@ class Search:
         in_group(placed, self.name)
         return placed
 
-    def study(self, *, anew: bool = False) -> SweepStudy:
+    def study(self, *, from_scratch: bool = False) -> SweepStudy:
         """The study in its storage, made if it is not there; with `anew`, what was there is removed first."""
         name = f"{self.base.name}/{self.name}"
-        if anew:
+        if from_scratch:
             self._forget(name)
         url = self.config.storage or f"sqlite:///{self.directory / 'study.db'}"
         return SweepStudy(
@@ -159,7 +159,7 @@ class Search:
         """
         config = _saved_config(directory / FILE, trusted)
         plan = config.sweep.plan
-        names = list(plan.jobs) if plan._target_ == f"{Points.__module__}.{Points.__name__}" else []
+        names = list(plan.jobs) if plan._target_ == f"{JobList.__module__}.{JobList.__name__}" else []
         listed = {name: _saved_config(directory / _JOBS / f"{name}.yaml", trusted) for name in names}
         return cls.of(config, listed)
 
@@ -203,9 +203,9 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
 
 
 def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
-    if isinstance(plan, Points):
+    if isinstance(plan, JobList):
         names = optuna.distributions.CategoricalDistribution(list(plan.jobs))
-        return Space({Points.KEY: names})
+        return Space({JobList.KEY: names})
     space = stored_form(config).sweep.get("space")
     for key in space if OmegaConf.is_dict(space) else ():
         written = OmegaConf.to_yaml(space[key]).strip() if OmegaConf.is_config(space[key]) else ""
@@ -222,7 +222,7 @@ def _refuse_analyses() -> None:
 def _refuse_overruled(plan: Plan, space: Space) -> None:
     """Raise ValueError for a typed setting that every trial or every listed job gives another value."""
     overruled = set(space.distributions)
-    if isinstance(plan, Points):
+    if isinstance(plan, JobList):
         jobs = [{text.partition("=")[0].lstrip("+~") for text in overrides} for overrides in plan.jobs.values()]
         overruled = set.intersection(*jobs) if jobs else set()
     ignored = [key for key in typed_settings() if key in overruled]

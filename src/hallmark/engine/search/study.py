@@ -29,7 +29,7 @@ from hallmark.runs.locks import is_locked
 from hallmark.storage.files import write_json
 from hallmark.storage.secrets import redacted
 
-BEAT_SECONDS, SILENT_SECONDS = 10.0, 60.0
+HEARTBEAT_SECONDS, STALE_SECONDS = 10.0, 60.0
 ATTEMPTS = 3
 """Workers that may die over one trial before it counts as failed."""
 
@@ -123,8 +123,8 @@ class SweepStudy:
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """One trial for each place in their order: the one that ended, or is open, or failed last."""
         by_place: dict[int, FrozenTrial] = {}
-        tries = [one for one in self.storage.get_all_trials(self._id, deepcopy=False) if not _spare(one)]
-        for trial in sorted(tries, key=_standing, reverse=True):
+        tries = [one for one in self.storage.get_all_trials(self._id, deepcopy=False) if not _is_duplicate(one)]
+        for trial in sorted(tries, key=_sort_key, reverse=True):
             by_place[trial.user_attrs["place"]] = trial
         return [trial for _, trial in sorted(by_place.items()) if not states or trial.state in states]
 
@@ -132,13 +132,13 @@ class SweepStudy:
     def unfinished(self) -> list[FrozenTrial]:
         return self.trials(*_OPEN)
 
-    def fill(self) -> None:
+    def enqueue_pending(self) -> None:
         """Enqueue what is missing: new places and those whose tries failed."""
         with self._alone():
             self._enqueue(0, self.plan.points(self.space), again=True)
             self._enqueue_second_stage(again=True)
 
-    def advance(self) -> None:
+    def enqueue_next_stage(self) -> None:
         """Enqueue the second stage of the plan, once the first has ended."""
         with self._alone():
             self._enqueue_second_stage(again=False)
@@ -171,7 +171,7 @@ class SweepStudy:
 
     def claim(self, worker: str) -> Trial | None:
         """The next waiting trial, now running for `worker`; None when nothing waits."""
-        with self._alone():  # or `reclaim` could see the trial run before it sees for whom
+        with self._alone():  # or `requeue_stale` could see the trial run before it sees for whom
             for waiting in self.storage.get_all_trials(self._id, deepcopy=False, states=(TrialState.WAITING,)):
                 trial_id = self._trial_id(waiting.number)
                 if not self._taken(trial_id):
@@ -198,37 +198,37 @@ class SweepStudy:
         others = self.storage.get_all_trials(self._id, deepcopy=False, states=(*_ENDED, *_OPEN))
         return any(one.user_attrs["place"] == place and one.number < waiting.number for one in others)
 
-    def put_back(self, number: int) -> None:
+    def requeue(self, number: int) -> None:
         """Let a running trial wait again, with all that it has."""
         self.storage.set_trial_state_values(self._trial_id(number), TrialState.WAITING)
 
-    def reclaim(self, *, blame: bool) -> list[int]:
+    def requeue_stale(self, *, count_attempt: bool) -> list[int]:
         """Put back running trials whose worker is gone; gives the numbers of all such trials.
 
         A worker of this machine is gone when nobody holds its lock, one elsewhere when it was silent for a minute.
-        With `blame` the trial itself is held to have ended its worker, and has failed the `ATTEMPTS`th time.
+        With `count_attempt` the trial itself is held to have ended its worker, and has failed the `ATTEMPTS`th time.
         """
         found = []
         with self._alone():
             for trial in self.trials(TrialState.RUNNING):
-                if not self._abandoned(trial):
+                if not self._is_stale(trial):
                     continue
-                attempts = trial.user_attrs.get("attempts", 0) + int(blame)
+                attempts = trial.user_attrs.get("attempts", 0) + int(count_attempt)
                 self.storage.set_trial_user_attr(self._trial_id(trial.number), "attempts", attempts)
                 if attempts >= ATTEMPTS:
                     self.fail(trial.number, f"its worker died {attempts} times")
                 else:
-                    self.put_back(trial.number)
+                    self.requeue(trial.number)
                 found.append(trial.number)
         return found
 
-    def _abandoned(self, trial: FrozenTrial) -> bool:
+    def _is_stale(self, trial: FrozenTrial) -> bool:
         worker = trial.user_attrs.get("worker")
         if worker is not None and (lock := worker_lock(self.directory, worker)).exists():
             return not is_locked(lock)
         assert trial.datetime_start is not None
         heard = max(trial.user_attrs.get("beat", 0.0), trial.datetime_start.timestamp())
-        return time.time() - heard > SILENT_SECONDS
+        return time.time() - heard > STALE_SECONDS
 
     def fail(self, number: int, error: str) -> None:
         self.storage.set_trial_user_attr(self._trial_id(number), "error", redacted(error))
@@ -246,7 +246,7 @@ def state_name(trial: FrozenTrial) -> str:
     return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
 
 
-def _standing(trial: FrozenTrial) -> tuple[int, int]:
+def _sort_key(trial: FrozenTrial) -> tuple[int, int]:
     """Lower for the trial that counts where a place has several."""
     if trial.state in _ENDED:
         return 0, trial.number
@@ -258,5 +258,5 @@ def worker_lock(directory: Path, worker: str) -> Path:
     return directory / "workers" / f"{worker}.lock"
 
 
-def _spare(trial: FrozenTrial) -> bool:
+def _is_duplicate(trial: FrozenTrial) -> bool:
     return "place" not in trial.user_attrs or trial.user_attrs.get("spare", False)

@@ -24,7 +24,7 @@ _ENOUGH = 4
 """Complete trials below which importances would be of chance."""
 
 
-def summarise(study: SweepStudy, title: str) -> None:
+def summarize(study: SweepStudy, title: str) -> None:
     """Write `trials.csv`, `summary.json` and `figures/`, and print the trials, best first."""
     trials = trials_table(study)
     write_csv(study.directory / "trials.csv", trials)

@@ -13,13 +13,14 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
+from hallmark.engine.config.stored import with_present_names
 from hallmark.engine.job import Job
 from hallmark.engine.monitor import check_measured
-from hallmark.engine.search.board import Board
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.pool import pool
+from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
-from hallmark.engine.search.summary import summarise
+from hallmark.engine.search.summary import summarize
 from hallmark.engine.search.tables import job_table, write_job_table
 from hallmark.engine.terminal import echo
 from hallmark.engine.train import check, silence_expected_warnings
@@ -48,12 +49,12 @@ def sweep(config: DictConfig) -> None:
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
-    study = search.study(anew=config.rerun)
+    study = search.study(from_scratch=config.rerun)
     _describe(study, search, provenance)
     search.save()
     with _interruptible():
         _carry_out(study, search)
-    summarise(study, search.name)
+    summarize(study, search.name)
     failed = study.trials(TrialState.FAIL)
     if failed:
         raise ValueError(f"{len(failed)} of {len(study.trials())} trials failed; the same command tries them again")
@@ -62,27 +63,27 @@ def sweep(config: DictConfig) -> None:
 
 
 def _carry_out(study: SweepStudy, search: Search) -> None:
-    study.reclaim(blame=False)
-    study.fill()
+    study.requeue_stale(count_attempt=False)
+    study.enqueue_pending()
     if study.unfinished:
         (search.directory / "summary.json").unlink(missing_ok=True)
     jobs, idle = search.config.jobs, 0
     options = [*search.saved, *(f"--trusted={name}" for name in search.trusted)]
-    with Board(study, search.name, jobs) as board, pool(search.directory, jobs, options) as workers:
+    with ProgressTable(study, search.name, jobs) as board, pool(search.directory, jobs, options) as workers:
         while True:
             unfinished = study.unfinished
             if not unfinished and not workers.alive:
-                study.advance()
+                study.enqueue_next_stage()
                 if not study.unfinished:
                     break
             if logs := workers.died():
                 echo(f"a worker died; its last words are in {' and '.join(map(str, logs))}")
-                idle = 0 if study.reclaim(blame=True) else idle + 1
+                idle = 0 if study.requeue_stale(count_attempt=True) else idle + 1
                 if idle == ATTEMPTS:
                     raise ValueError(f"workers die before they begin a trial; the reason is in {logs[-1]}")
             waiting = sum(trial.state is TrialState.WAITING for trial in unfinished)
             if not waiting and not workers.alive:
-                study.reclaim(blame=False)  # what is left runs on other machines, which may be gone
+                study.requeue_stale(count_attempt=False)  # what is left runs on other machines, which may be gone
             workers.keep(waiting + workers.alive)
             board.refresh()
             time.sleep(_POLL_SECONDS)
@@ -97,18 +98,18 @@ def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None
         own = {"name": search.name, "metric": search.objectives[0].metric, "started": started, "command": sys.argv}
         study.describe({**own, **description, "provenance": vars(provenance)})
         return
-    changed = _difference({key: known[key] for key in description}, description)
+    changed = _difference(with_present_names({key: known[key] for key in description}), description)
     if changed:
         lines = "\n".join(changed)
         raise ValueError(
             f"{search.directory} was begun as another search:\n{lines}\n"
-            "Undo the change, give sweep.name another name, or start anew with rerun=true"
+            "Undo the change, give sweep.name another name, or start from scratch with rerun=true"
         )
     differences = Provenance(**known["provenance"]).differences(provenance)
     if differences:
         raise ValueError(
             f"{search.directory} was begun on another ground; it differs in {'; '.join(differences)}. "
-            "Give sweep.name another name, or start anew with rerun=true"
+            "Give sweep.name another name, or start from scratch with rerun=true"
         )
     study.describe(known)  # the folder of this machine may be a new one
 

@@ -11,7 +11,7 @@ from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.plans import Points
+from hallmark.engine.search.plans import JobList
 from hallmark.engine.search.study import SweepStudy
 from hallmark.engine.terminal import echo
 from hallmark.report.sources import open_results
@@ -28,7 +28,7 @@ def job_table(search: Search) -> JobTable | None:
     node = search.config.sweep.get("table")
     if node is None:
         return None
-    points = isinstance(search.plan, Points)
+    points = isinstance(search.plan, JobList)
     require(points, "sweep.table", str(node), "null, or a plan that lists its jobs")
     table: JobTable = build(node, JobTable, trusted=trusted_packages(search.config))
     with setting("sweep.table"):
@@ -49,7 +49,7 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         return
     predictions, seconds = {}, {}
     for trial in study.completed:
-        name = trial.params[Points.KEY]
+        name = trial.params[JobList.KEY]
         predictions[name] = _predictions(Path(trial.user_attrs["directory"]), name, table.split)
         seconds[name] = float(trial.user_attrs.get("seconds", 0.0))
     with setting("sweep.table"):

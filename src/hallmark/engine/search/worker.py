@@ -24,12 +24,12 @@ from optuna.trial import Trial, TrialState
 
 from hallmark.checks import Interrupted
 from hallmark.engine.config.stored import remember
-from hallmark.engine.distributed.parent_watchdog import end_with_parent
+from hallmark.engine.distributed.parent_watchdog import exit_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
+from hallmark.engine.search.study import HEARTBEAT_SECONDS, SweepStudy, worker_lock
 from hallmark.engine.terminal import echo
 from hallmark.engine.train import ShouldPrune
 from hallmark.runs.metrics import MAIN, find_metric
@@ -53,7 +53,7 @@ def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         while (trial := study.claim(name)) is not None:
-            with _beating(trial):
+            with _heartbeat(trial):
                 _carry_out(search, study, trial, log)
     lock.unlink(missing_ok=True)
 
@@ -78,7 +78,7 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         study.study.tell(trial, values)
     except (Interrupted, KeyboardInterrupt):
         if not pruned:
-            study.put_back(trial.number)
+            study.requeue(trial.number)
             raise
         study.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
@@ -118,12 +118,12 @@ def measured(directory: Path, metric: str) -> float:
 
 
 @contextmanager
-def _beating(trial: Trial) -> Iterator[None]:
+def _heartbeat(trial: Trial) -> Iterator[None]:
     """Say regularly that the trial is alive, for workers on other machines."""
     over = threading.Event()
 
     def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
+        while not over.wait(HEARTBEAT_SECONDS):
             trial.set_user_attr("beat", time())
 
     thread = threading.Thread(target=beat, daemon=True)
@@ -148,7 +148,7 @@ def main() -> None:
     arguments = parser.parse_args()
     make_streams_tolerant()
     signal.signal(signal.SIGTERM, _stop)
-    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    exit_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     for digest in arguments.saved:
         remember(digest)
     search = Search.load(arguments.directory, arguments.trusted)

@@ -17,7 +17,7 @@ from hallmark.statistics.text import number_text
 _ROWS = 16
 
 
-class Board:
+class ProgressTable:
     """A table that follows the study; where there is no terminal, a line for each trial that ends.
 
     Args:
@@ -29,7 +29,7 @@ class Board:
         self._told = {trial.number for trial in study.trials() if trial.state.is_finished()}
         self._live: Live | None = None
 
-    def __enter__(self) -> "Board":
+    def __enter__(self) -> "ProgressTable":
         console = Console()
         if console.is_terminal:
             self._live = Live(self.table(self.study.trials()), console=console, auto_refresh=False).__enter__()

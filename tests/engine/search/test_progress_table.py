@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from optuna.trial import TrialState
 from rich.console import Console
 
-from hallmark.engine.search.board import Board
 from hallmark.engine.search.plans import Grid
+from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.space import Space
 from hallmark.engine.search.study import Objective, SweepStudy
 
@@ -24,7 +24,7 @@ def begin(folder: Path, raw: dict) -> SweepStudy:
     url = f"sqlite:///file:{folder}?mode=memory&cache=shared&uri=true"
     objectives = [Objective("val/macro_f1", "max")]
     made = SweepStudy(folder / "sweep", "try", url, plan=Grid(), space=space, objectives=objectives)
-    made.fill()
+    made.enqueue_pending()
     return made
 
 
@@ -43,7 +43,7 @@ def tell(study: SweepStudy, value: float | None, seconds: float | None = None, *
 
 def rows(study: SweepStudy, jobs: int = 1) -> tuple[list[list[str]], str]:
     """The cells of each row, and the caption."""
-    table = Board(study, "try", jobs).table(study.trials())
+    table = ProgressTable(study, "try", jobs).table(study.trials())
     Console(file=io.StringIO()).print(table)
     return [list(row) for row in zip(*(column.cells for column in table.columns), strict=True)], str(table.caption)
 
@@ -84,7 +84,7 @@ def test_only_the_latest_trials_and_the_best_are_shown(tmp_path):
 
 def test_where_there_is_no_terminal_each_trial_that_ends_is_a_line(study, capsys):
     tell(study, 0.125)
-    with Board(study, "try", 1) as board:
+    with ProgressTable(study, "try", 1) as board:
         board.refresh()
         tell(study, 0.5, 10.0)
         board.refresh()
@@ -104,9 +104,9 @@ def test_where_there_is_no_terminal_each_trial_that_ends_is_a_line(study, capsys
 def test_on_a_terminal_the_table_is_drawn_again(study, monkeypatch):
     drawn = io.StringIO()
     monkeypatch.setattr(
-        "hallmark.engine.search.board.Console", lambda: Console(file=drawn, force_terminal=True, width=120)
+        "hallmark.engine.search.progress_table.Console", lambda: Console(file=drawn, force_terminal=True, width=120)
     )
-    with Board(study, "my sweep", 1) as board:
+    with ProgressTable(study, "my sweep", 1) as board:
         tell(study, 0.5, 10.0)
         board.refresh()
         assert "0 *" in drawn.getvalue()
