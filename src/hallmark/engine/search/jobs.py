@@ -34,7 +34,7 @@ from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.runs.configuration import FILE, parse_config, read_text
 from hallmark.storage.files import write_text
 
-_OWN = ("sweep", "jobs", "storage")
+_OF_THE_SWEEP = ("sweep", "jobs", "storage", "workers")
 _JOBS = "jobs"  # folder of the configurations of listed jobs
 
 
@@ -175,7 +175,7 @@ def _saved_config(path: Path, trusted: Sequence[str]) -> DictConfig:
 
 def without_sweep(config: DictConfig) -> DictConfig:
     """`config` less what is not part of a run."""
-    return without(config, _OWN)
+    return without(config, _OF_THE_SWEEP)
 
 
 def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
@@ -187,7 +187,7 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """
     hydra = HydraConfig.get()
     conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
-    own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OWN]
+    own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OF_THE_SWEEP]
     for overrides in jobs.values():
         refuse_typed_secrets(overrides)
     found = {}

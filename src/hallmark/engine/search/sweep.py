@@ -13,11 +13,13 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
+from hallmark.engine.build import build
 from hallmark.engine.config.stored import with_present_names
 from hallmark.engine.job import Job
 from hallmark.engine.monitor import check_measured
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.pool import pool
+from hallmark.engine.search.launchers import Launcher, LocalProcesses
+from hallmark.engine.search.pool import Pool
 from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarize
@@ -48,12 +50,13 @@ def sweep(config: DictConfig) -> None:
     for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
+    launcher = _launcher(search)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     study = search.study(from_scratch=config.rerun)
     _describe(study, search, provenance)
     search.save()
     with _interruptible():
-        _carry_out(study, search)
+        _carry_out(study, search, launcher)
     summarize(study, search.name)
     failed = study.trials(TrialState.FAIL)
     if failed:
@@ -62,31 +65,47 @@ def sweep(config: DictConfig) -> None:
         write_job_table(table, study, search.name)
 
 
-def _carry_out(study: SweepStudy, search: Search) -> None:
-    study.requeue_stale(count_attempt=False)
+def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
+    study.requeue_stale()
     study.enqueue_pending()
     if study.unfinished:
         (search.directory / "summary.json").unlink(missing_ok=True)
-    jobs, idle = search.config.jobs, 0
+    jobs = search.config.jobs
+    crashed: set[str] = set()
+    before_a_trial = 0  # workers in succession that crashed before they took one
     options = [*search.saved, *(f"--trusted={name}" for name in search.trusted)]
-    with ProgressTable(study, search.name, jobs) as board, pool(search.directory, jobs, options) as workers:
+    table = ProgressTable(study, search.name, jobs)
+    with table, Pool(launcher, search.directory, jobs, options) as workers:
         while True:
             unfinished = study.unfinished
-            if not unfinished and not workers.alive:
-                study.enqueue_next_stage()
-                if not study.unfinished:
-                    break
-            if logs := workers.died():
-                echo(f"a worker died; its last words are in {' and '.join(map(str, logs))}")
-                idle = 0 if study.requeue_stale(count_attempt=True) else idle + 1
-                if idle == ATTEMPTS:
-                    raise ValueError(f"workers die before they begin a trial; the reason is in {logs[-1]}")
+            if not unfinished:
+                if not workers.alive:
+                    study.enqueue_next_stage()
+                    if not study.unfinished:
+                        break
+                workers.cancel_queued()
+            for crash in workers.crashed():
+                echo(f"a worker crashed; its log is {crash.log}")
+                crashed.add(crash.worker)
+                took_one = any(trial.user_attrs.get("worker") == crash.worker for trial in study.trials())
+                before_a_trial = 0 if took_one else before_a_trial + 1
+                if before_a_trial == ATTEMPTS:
+                    raise ValueError(f"workers crash before they begin a trial; the reason is in {crash.log}")
+            holders = {trial.user_attrs.get("worker") for trial in unfinished if trial.state is TrialState.RUNNING}
             waiting = sum(trial.state is TrialState.WAITING for trial in unfinished)
-            if not waiting and not workers.alive:
-                study.requeue_stale(count_attempt=False)  # what is left runs on other machines, which may be gone
-            workers.keep(waiting + workers.alive)
-            board.refresh()
+            # With nothing to do here, what is left runs on other machines, which may be gone.
+            if holders & crashed or (not waiting and not workers.alive):
+                study.requeue_stale(crashed)
+            workers.keep(waiting + len(holders & workers.names))
+            table.refresh()
             time.sleep(_POLL_SECONDS)
+
+
+def _launcher(search: Search) -> Launcher:
+    node = search.config.get("workers")
+    launcher: Launcher = LocalProcesses() if node is None else build(node, Launcher, trusted=search.trusted)
+    launcher.check(search.config.storage)
+    return launcher
 
 
 def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None:
@@ -95,8 +114,10 @@ def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None
     known = study.manifest
     if known is None:
         started = datetime.now(UTC).isoformat(timespec="seconds")
-        own = {"name": search.name, "metric": search.objectives[0].metric, "started": started, "command": sys.argv}
-        study.describe({**own, **description, "provenance": vars(provenance)})
+        study.describe({
+            "name": search.name, "metric": search.objectives[0].metric, "started": started, "command": sys.argv,
+            **description, "provenance": vars(provenance),
+        })  # fmt: skip
         return
     changed = _difference(with_present_names({key: known[key] for key in description}), description)
     if changed:
@@ -108,7 +129,7 @@ def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None
     differences = Provenance(**known["provenance"]).differences(provenance)
     if differences:
         raise ValueError(
-            f"{search.directory} was begun on another ground; it differs in {'; '.join(differences)}. "
+            f"{search.directory} was created from different data or code: {'; '.join(differences)}. "
             "Give sweep.name another name, or start from scratch with rerun=true"
         )
     study.describe(known)  # the folder of this machine may be a new one
@@ -127,7 +148,7 @@ def _difference(old: Any, new: Any, key: str = "sweep") -> list[str]:
 @contextmanager
 def _interruptible() -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Interrupted(f"{signal.Signals(number).name}: the workers have saved their checkpoints")
+        raise Interrupted(f"{signal.Signals(number).name}: the workers were asked to save their checkpoints")
 
     previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

@@ -1,4 +1,4 @@
-"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log that its output goes to> <digests>
+"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log> --name=<name> <digests>
 
 Trains waiting trials until none waits. Ends as for SIGTERM when the process that started it ends.
 """
@@ -8,11 +8,7 @@ import math
 import os
 import signal
 import sys
-import threading
-import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from time import time
@@ -20,6 +16,7 @@ from types import FrameType
 
 from filelock import FileLock
 from omegaconf import DictConfig
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import Trial, TrialState
 
 from hallmark.checks import Interrupted
@@ -29,7 +26,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.study import HEARTBEAT_SECONDS, SweepStudy, worker_lock
+from hallmark.engine.search.study import SweepStudy, worker_lock
 from hallmark.engine.terminal import echo
 from hallmark.engine.train import ShouldPrune
 from hallmark.runs.metrics import MAIN, find_metric
@@ -39,21 +36,23 @@ from hallmark.storage.failures import printable, sentence
 from hallmark.storage.streams import make_streams_tolerant
 
 
-def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
+def work(search: Search, study: SweepStudy, log: Path | None = None, name: str = "here") -> None:
     """Train waiting trials, one after another, until none waits.
 
     A trial that raises is failed, with what it raised and the `log` that has the traceback; the next one begins.
+
+    Args:
+        name: of this worker, which no other one has.
 
     Raises:
         Interrupted: asked to stop; the trial waits again and its run goes on from its checkpoint.
     """
     warnings.filterwarnings("ignore", message=".*is ignored because this .step. is already reported.*")
-    name = uuid.uuid4().hex
     lock = worker_lock(study.directory, name)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         while (trial := study.claim(name)) is not None:
-            with _heartbeat(trial):
+            with get_heartbeat_thread(trial._trial_id, study.storage):  # `optimize` alone would start one
                 _carry_out(search, study, trial, log)
     lock.unlink(missing_ok=True)
 
@@ -91,12 +90,12 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
 def _values(search: Search, config: DictConfig, directory: Path, should_prune: ShouldPrune | None) -> list[float]:
     monitored = train_repeats(config, should_prune)
     values = [
-        monitored if one.metric == config.monitor.metric else measured(directory, one.metric)
-        for one in search.objectives
+        monitored if objective.metric == config.monitor.metric else measured(directory, objective.metric)
+        for objective in search.objectives
     ]
-    for one, value in zip(search.objectives, values, strict=True):
+    for objective, value in zip(search.objectives, values, strict=True):
         if math.isnan(value):
-            raise ValueError(f"{one.metric} is undefined for this trial")
+            raise ValueError(f"{objective.metric} is undefined for this trial")
     return values
 
 
@@ -117,24 +116,6 @@ def measured(directory: Path, metric: str) -> float:
     return fmean(known)
 
 
-@contextmanager
-def _heartbeat(trial: Trial) -> Iterator[None]:
-    """Say regularly that the trial is alive, for workers on other machines."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(HEARTBEAT_SECONDS):
-            trial.set_user_attr("beat", time())
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
 def _stop(number: int, frame: FrameType | None) -> None:
     raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
 
@@ -143,11 +124,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("log", type=Path)
+    parser.add_argument("--name", required=True, help="of this worker in the study")
     parser.add_argument("saved", nargs="+", help="digests of the configurations that the sweep has saved")
     parser.add_argument("--trusted", action="append", default=[])
     arguments = parser.parse_args()
     make_streams_tolerant()
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # the second is how a cluster announces the end of a job's time
+        signal.signal(number, _stop)
     exit_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     for digest in arguments.saved:
         remember(digest)
@@ -156,7 +139,7 @@ def main() -> None:
     assert study.manifest is not None
     sys.argv = study.manifest["command"]  # what a record shows as the command that makes the run again
     try:
-        work(search, study, arguments.log)
+        work(search, study, arguments.log, arguments.name)
     except Interrupted as error:
         echo(str(error))
 
