@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Callable
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -136,11 +135,7 @@ def runs(repeats) -> list[Run]:
 def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
     """A function from overrides to the study of their sweep, carried out in this process."""
 
-    @contextmanager
-    def pool(directory, size, options):
-        yield InProcess(directory, options)
-
-    monkeypatch.setattr("hallmark.engine.search.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.search.sweep.Pool", InProcess)
     monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
     monkeypatch.setattr("hallmark.engine.search.summary._figures", lambda *_: None)  # they take longest
 

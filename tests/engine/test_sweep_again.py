@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
-from tests.engine.sweeping import PRESET, RANDOM, STRENGTH, THREE, replace_training
+from tests.engine.sweeping import PRESET, RANDOM, STRENGTH, THREE, replace_training, silence
 
 from hallmark.checks import Interrupted
 from hallmark.engine.search.jobs import Search
@@ -110,7 +110,7 @@ def test_changed_code_is_named_by_its_file(swept, trained, monkeypatch):
     study = swept(*THREE)
     hashes = {**study.manifest["provenance"]["code"], "learning/optim.py": "0" * 12}
     monkeypatch.setattr("hallmark.engine.search.sweep.code_hashes", lambda _: hashes)
-    with pytest.raises(ValueError, match=r"begun on another ground; it differs in code: learning/optim\.py\. Give"):
+    with pytest.raises(ValueError, match=r"created from different data or code: code: learning/optim\.py\. Give"):
         swept(*THREE, f"sweep.space={{{STRENGTH}: [1.0, 2.0, 4.0]}}")
 
 
@@ -119,7 +119,7 @@ def test_other_data_is_refused_and_rerun_starts_anew(swept, trained, corpus):
     swept(*overrides)
     table = pd.read_csv(corpus / "train.txt", dtype=str)
     table.iloc[1:].to_csv(corpus / "train.txt", index=False)
-    with pytest.raises(ValueError, match="begun on another ground; it differs in data: fingerprint"):
+    with pytest.raises(ValueError, match="created from different data or code: data: fingerprint"):
         swept(*overrides)
     assert len(trained) == 3
     swept(*overrides, "rerun=true")
@@ -156,7 +156,7 @@ def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_
     other.enqueue_pending()
     trial = other.claim("a worker of another machine")
     moments = iter([0.0])
-    monkeypatch.setattr("hallmark.engine.search.study.STALE_SECONDS", 0.0)
+    silence(other, 61)
     monkeypatch.setattr(SweepStudy, "requeue_stale", _from_the_second_on(SweepStudy.requeue_stale, moments))
     assert [(one.number, one.state) for one in swept(*THREE, storage).trials()] == [
         (number, TrialState.COMPLETE) for number in range(3)
@@ -166,4 +166,4 @@ def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_
 
 def _from_the_second_on(requeue_stale, moments):
     """`requeue_stale` that finds nobody silent the first time, which is when the sweep starts."""
-    return lambda study, **options: requeue_stale(study, **options) if next(moments, None) is None else []
+    return lambda study, *crashed: requeue_stale(study, *crashed) if next(moments, None) is None else []

@@ -165,14 +165,11 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         raise ValueError(message) from error
 
 
-_LAUNCHERS = {"submitit": "slurm", "ray": "ray"}  # the extra of pyproject.toml that brings a launcher
-
-
 def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, name = wanted.rpartition("/")
-    if group == "hydra/launcher" and (extra := _LAUNCHERS.get(name.partition("_")[0])):
-        return f"{group}={name}: not installed; pip install 'hallmark-experiments[{extra}]'"
+    if group == "hydra/launcher" and name.startswith("submitit"):
+        return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
     own = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
     options = sorted(own or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)

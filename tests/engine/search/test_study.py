@@ -1,20 +1,19 @@
-"""The study: every place of the plan is filled once, whoever claims it and whoever dies over it."""
+"""The study: every slot of the plan is filled once, whoever claims it and whoever crashes over it."""
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
 from filelock import FileLock
 from omegaconf import OmegaConf
 from optuna.trial import TrialState
+from tests.engine.sweeping import silence
 
 from hallmark.checks import SettingError
 from hallmark.engine.search.plans import CoarseToFine, Grid, Plan, Random, Tpe
 from hallmark.engine.search.space import Space
-from hallmark.engine.search.study import ATTEMPTS, Objective, SweepStudy, open_storage, worker_lock
+from hallmark.engine.search.study import ATTEMPTS, Objective, SweepStudy, open_storage, slot_of, worker_lock
 from hallmark.storage.files import read_json
 
 pytestmark = pytest.mark.filterwarnings("ignore:Selection of the SingletonThreadPool")
@@ -49,11 +48,6 @@ def carry_out(study: SweepStudy, value=lambda point: float(point["a"]), most: in
         study.study.tell(trial, value(point))
         found.append((trial.number, point))
     return found
-
-
-def later(monkeypatch, seconds: float) -> None:
-    now = time.time()
-    monkeypatch.setattr("hallmark.engine.search.study.time", SimpleNamespace(time=lambda: now + seconds))
 
 
 def test_the_trials_of_a_grid_are_its_product_each_once(study_of):
@@ -116,7 +110,7 @@ def test_several_threads_never_have_the_same_trial(study_of):
 
 
 @pytest.mark.parametrize("ended", [True, False], ids=["ended", "still running"])
-def test_a_place_that_two_machines_enqueued_is_carried_out_once(study_of, monkeypatch, ended):
+def test_a_slot_that_two_machines_enqueued_is_carried_out_once(study_of, monkeypatch, ended):
     here = study_of(Grid(), fill=False)
     there = study_of(Grid(), machine="there", fill=False)
     with monkeypatch.context() as patch:
@@ -233,59 +227,79 @@ def test_an_abandoned_trial_goes_back_with_all_that_it_has(study_of):
         point = study.space.suggest(trial)
         trial.report(0.25, 0)
         trial.report(0.5, 1)
-        assert study.requeue_stale(count_attempt=False) == []
+        assert study.requeue_stale() == []
     lock.touch()
-    assert study.requeue_stale(count_attempt=False) == [2]
+    assert study.requeue_stale() == [2]
     again = study_of(Tpe(4, startup=1, seed=0), RANGE).claim("other")
     assert (again.number, study.space.suggest(again)) == (2, point)
     assert study.study.trials[2].intermediate_values == {0: 0.25, 1: 0.5}
     assert len(study.study.trials) == 4
 
 
-def test_a_living_worker_keeps_its_trial_however_long_it_is_silent(study_of, monkeypatch):
+def test_a_living_worker_keeps_its_trial_however_long_it_is_silent(study_of):
     grid = study_of(Grid())
     lock = worker_lock(grid.directory, "w")
     lock.parent.mkdir()
     with FileLock(lock):
         grid.claim("w")
-        later(monkeypatch, 1e6)
-        assert grid.requeue_stale(count_attempt=True) == []
+        silence(grid, 1e6)
+        assert grid.requeue_stale({"w"}) == []
     assert grid.trials()[0].state is TrialState.RUNNING
 
 
-@pytest.mark.parametrize(("silence", "expected"), [(55, []), (65, [0])])
-def test_a_worker_elsewhere_is_gone_after_a_minute_of_silence(study_of, monkeypatch, silence, expected):
+@pytest.mark.parametrize(("seconds", "expected"), [(50, []), (65, [0])])
+def test_a_worker_elsewhere_is_gone_after_a_minute_of_silence(study_of, seconds, expected):
     grid = study_of(Grid())
-    trial = grid.claim("w")
+    grid.claim("w")
     there = study_of(Grid(), machine="there", fill=False)
-    trial.set_user_attr("beat", time.time() + 100)
-    later(monkeypatch, 100 + silence)
-    assert there.requeue_stale(count_attempt=False) == expected
+    silence(grid, seconds)
+    assert there.requeue_stale() == expected
     assert grid.trials()[0].state is (TrialState.WAITING if expected else TrialState.RUNNING)
+    if expected:
+        assert there.claim("v").number == 0
+        assert grid.requeue_stale() == [], "its heartbeat is that of the worker before"
 
 
-def test_the_trial_over_which_three_workers_died_has_failed(study_of):
+def test_a_lock_in_a_shared_folder_says_nothing_of_a_worker_elsewhere(study_of, monkeypatch):
+    grid = study_of(Grid())
+    lock = worker_lock(grid.directory, "w")
+    lock.parent.mkdir()
+    lock.touch()
+    grid.claim("w")
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    assert grid.requeue_stale() == []
+
+
+def test_a_study_that_was_begun_with_the_earlier_names_goes_on(study_of):
+    grid = study_of(Grid(), fill=False)
+    grid.study.enqueue_trial(PRODUCT[0], user_attrs={"place": 0})
+    grid.study.enqueue_trial(PRODUCT[0], user_attrs={"place": 0, "spare": True})
+    grid.enqueue_pending()
+    assert [slot_of(trial) for trial in grid.study.trials] == [0, None, 1, 2, 3, 4, 5]
+
+
+def test_the_trial_over_which_three_workers_crashed_has_failed(study_of):
     grid = study_of(Grid())
     lock = worker_lock(grid.directory, "w")
     lock.parent.mkdir()
     lock.touch()
     for attempt in range(1, ATTEMPTS + 1):
         assert grid.claim("w").number == 0
-        grid.requeue_stale(count_attempt=True)
+        grid.requeue_stale({"w"})
         state = grid.trials()[0].state
         assert state is (TrialState.FAIL if attempt == 3 else TrialState.WAITING)
-    assert [one.user_attrs["error"] for one in grid.trials(TrialState.FAIL)] == ["its worker died 3 times"]
+    assert [one.user_attrs["error"] for one in grid.trials(TrialState.FAIL)] == ["its worker crashed 3 times"]
     assert grid.claim("w").number == 1
 
 
-def test_without_blame_a_trial_may_be_put_back_for_ever(study_of):
+def test_a_trial_whose_workers_did_not_crash_may_be_requeued_for_ever(study_of):
     grid = study_of(Grid())
     lock = worker_lock(grid.directory, "w")
     lock.parent.mkdir()
     lock.touch()
     for _ in range(ATTEMPTS + 2):
         assert grid.claim("w").number == 0
-        assert grid.requeue_stale(count_attempt=False) == [0]
+        assert grid.requeue_stale() == [0]
 
 
 def test_the_error_of_a_trial_holds_no_secret(study_of, monkeypatch):

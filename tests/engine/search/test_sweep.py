@@ -9,6 +9,7 @@ import pytest
 from optuna.trial import TrialState
 from tests.engine.sweeping import PRESET, STRENGTH, THREE, InProcess, replace_training
 
+from hallmark.engine.search.pool import Crash
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -76,10 +77,10 @@ def test_no_file_holds_a_secret_of_the_environment(swept, trained, monkeypatch, 
     assert all(b"very-secret" not in path.read_bytes() for path in summary.parent.rglob("*") if path.is_file())
 
 
-def test_workers_that_die_before_they_begin_end_the_sweep(swept, trained, monkeypatch):
+def test_workers_that_crash_before_they_begin_end_the_sweep(swept, trained, monkeypatch):
     monkeypatch.setattr(InProcess, "keep", lambda self, wanted: None)
-    monkeypatch.setattr(InProcess, "died", lambda self: [self.directory / "workers" / "1.log"])
-    with pytest.raises(ValueError, match=r"workers die before they begin a trial; the reason is in .*1\.log"):
+    monkeypatch.setattr(InProcess, "crashed", lambda self: [Crash("one", self.directory / "workers" / "1.log")])
+    with pytest.raises(ValueError, match=r"workers crash before they begin a trial; the reason is in .*1\.log"):
         swept(*THREE)
 
 

@@ -67,7 +67,7 @@ def test_it_holds_its_lock_while_it_trains(search_of, begin, training):
 
     def look(config, should_prune) -> float:
         worker = study.trials(TrialState.RUNNING)[0].user_attrs["worker"]
-        held.append(worker_lock(study.directory, worker).exists() and study.requeue_stale(count_attempt=True) == [])
+        held.append(worker_lock(study.directory, worker).exists() and study.requeue_stale({worker}) == [])
         return 0.5
 
     training(look)
@@ -207,7 +207,7 @@ def test_a_worker_goes_on_with_the_trial_that_another_one_left(search_of, begin,
         study.space.suggest(trial)
         trial.set_user_attr("seconds", 100.0)
     lock.touch()
-    study.requeue_stale(count_attempt=False)
+    study.requeue_stale()
     training(strength)
     work(search, study)
     assert [trial.number for trial in study.completed] == [0, 1, 2]

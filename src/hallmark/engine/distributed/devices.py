@@ -21,7 +21,8 @@ def check_devices(trainer: DictConfig) -> None:
     """
     accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", "auto")
     names = sorted(AcceleratorRegistry.available_accelerators())
-    present, known = [name for name in names if _is_here(name)], (*_ANY, *names)
+    present = [name for name in names if AcceleratorRegistry[name]["accelerator"].is_available()]
+    known = (*_ANY, *names)
     expected = f"auto or one of {', '.join(present)}, which this machine has"
     require(accelerator in known, "trainer.accelerator", accelerator, expected)
     gpus = [name for name in present if name in ("cuda", "mps")]
@@ -48,10 +49,6 @@ def check_limits(trainer: DictConfig, data: DataModule, world_size: int) -> None
         if standard and isinstance(limit, float):
             expected = f"at least {1 / batches:.3g}, one of the {batches} {split} batches"
             require(int(batches * limit) >= 1, f"trainer.{key}", limit, expected)
-
-
-def _is_here(name: str) -> bool:
-    return bool(AcceleratorRegistry[name]["accelerator"].is_available())
 
 
 def _numbers(devices: Any) -> list[int]:

@@ -65,7 +65,8 @@ class Search:
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         refuse_configured_secrets(config)
         check_search_settings(config)
-        _refuse_analyses()
+        ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
+        refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)
         trusted = trusted_packages(config)
@@ -77,13 +78,12 @@ class Search:
         objectives = _objectives(config)
         node = config.sweep.pruner
         pruner = build(node, BasePruner, trusted=trusted) if node is not None else None
-        _check_pruner(config, objectives)
         search = cls(config, base, plan, space, objectives, pruner, listed)
         corners = space.corners()
         for point in [*corners, *(point for point in plan.points(space) if point not in corners)]:
-            placed = search.at(point)
-            check_types(Job.of(placed).config, trusted)
-            check_repeat(placed)
+            trial = search.at(point)
+            check_types(Job.of(trial).config, trusted)
+            check_repeat(trial)
         return search
 
     @cached_property
@@ -97,29 +97,26 @@ class Search:
     def at(self, point: Point) -> DictConfig:
         """The configuration of the run at `point`; keys that it lacks are the preset's."""
         listed = self.listed.get(point.get(JobList.KEY, ""))
-        placed = (self.base if listed is None else listed).copy()
-        OmegaConf.set_struct(placed, False)
+        config = (self.base if listed is None else listed).copy()
+        OmegaConf.set_struct(config, False)
         for key, value in point.items() if listed is None else ():
-            OmegaConf.update(placed, key, value)
-        in_group(placed, self.name)
-        return placed
+            OmegaConf.update(config, key, value)
+        in_group(config, self.name)
+        return config
 
     def study(self, *, from_scratch: bool = False) -> SweepStudy:
-        """The study in its storage, made if it is not there; with `anew`, what was there is removed first."""
+        """The study in its storage, made if it is not there; with `from_scratch`, what was there is removed first."""
         name = f"{self.base.name}/{self.name}"
         if from_scratch:
-            self._forget(name)
+            if self.config.storage:
+                with suppress(KeyError):
+                    optuna.delete_study(study_name=name, storage=open_storage(self.config.storage))
+            rmtree(self.directory, ignore_errors=True)
         url = self.config.storage or f"sqlite:///{self.directory / 'study.db'}"
         return SweepStudy(
             self.directory, name, url,
             plan=self.plan, space=self.space, objectives=self.objectives, pruner=self.pruner,
         )  # fmt: skip
-
-    def _forget(self, name: str) -> None:
-        if self.config.storage:
-            with suppress(KeyError):
-                optuna.delete_study(study_name=name, storage=open_storage(self.config.storage))
-        rmtree(self.directory, ignore_errors=True)
 
     def description(self) -> dict[str, Any]:
         """What may not change while a sweep goes on; the number of trials may."""
@@ -127,7 +124,7 @@ class Search:
         return {
             "plan": {key: value for key, value in stored["plan"].items() if key != "trials"},
             "space": stored.get("space") or {},
-            "objectives": [vars(one) for one in self.objectives],
+            "objectives": [vars(objective) for objective in self.objectives],
             "pruner": stored["pruner"],
         }
 
@@ -187,19 +184,19 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """
     hydra = HydraConfig.get()
     conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
-    own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OF_THE_SWEEP]
+    typed = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OF_THE_SWEEP]
     for overrides in jobs.values():
         refuse_typed_secrets(overrides)
-    found = {}
+    configs = {}
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf, version_base="1.3"):
         for name, overrides in jobs.items():
             try:
-                found[name] = compose("train", [*own, *overrides])
+                configs[name] = compose("train", [*typed, *overrides])
             except Exception as error:  # Hydra and OmegaConf raise a dozen kinds
                 key = f"sweep.plan.jobs.{name}"
                 raise SettingError(key, list(overrides), f"overrides that fit the preset ({error})") from error
-    return found
+    return configs
 
 
 def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
@@ -212,11 +209,6 @@ def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
         expected = "values that do not depend on environment variables, because the study stores them"
         require("${" not in written, f"sweep.space.{key}", written, expected)
     return Space.of(space, setting_names(base))
-
-
-def _refuse_analyses() -> None:
-    ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
-    refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
 
 
 def _refuse_overruled(plan: Plan, space: Space) -> None:
@@ -232,20 +224,15 @@ def _refuse_overruled(plan: Plan, space: Space) -> None:
 def _objectives(config: DictConfig) -> list[Objective]:
     nodes = config.sweep.objectives or [{"metric": config.monitor.metric, "mode": config.monitor.mode}]
     objectives = [Objective(node["metric"], node["mode"]) for node in nodes]
-    for place, one in enumerate(objectives):
-        key = f"sweep.objectives[{place}]"
-        require(one.metric.startswith("val/"), f"{key}.metric", one.metric, "a validation metric: val/...")
-        require(one.mode in ("min", "max"), f"{key}.mode", one.mode, "min or max")
-        same = one.metric != config.monitor.metric or one.mode == config.monitor.mode
-        require(same, f"{key}.mode", one.mode, f"{config.monitor.mode}, as monitor.mode")
+    for number, objective in enumerate(objectives):
+        key = f"sweep.objectives[{number}]"
+        require(objective.metric.startswith("val/"), f"{key}.metric", objective.metric, "a validation metric: val/...")
+        require(objective.mode in ("min", "max"), f"{key}.mode", objective.mode, "min or max")
+        same = objective.metric != config.monitor.metric or objective.mode == config.monitor.mode
+        require(same, f"{key}.mode", objective.mode, f"{config.monitor.mode}, as monitor.mode")
+    if config.sweep.pruner is not None:  # a fit reports its monitored metric after each epoch, and no other value
+        key, written = "sweep.pruner", str(config.sweep.pruner)
+        require(len(objectives) == 1, key, written, "null with several objectives: Optuna prunes by one")
+        monitored = objectives[0].metric == config.monitor.metric
+        require(monitored, key, written, "null where the objective is not monitor.metric, by which trials are pruned")
     return objectives
-
-
-def _check_pruner(config: DictConfig, objectives: list[Objective]) -> None:
-    """A fit tells its monitored metric after each epoch, and no other value can be judged."""
-    if config.sweep.pruner is None:
-        return
-    key, written = "sweep.pruner", str(config.sweep.pruner)
-    require(len(objectives) == 1, key, written, "null with several objectives: Optuna prunes by one")
-    monitored = objectives[0].metric == config.monitor.metric
-    require(monitored, key, written, "null where the objective is not monitor.metric, by which trials are judged")

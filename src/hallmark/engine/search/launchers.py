@@ -6,7 +6,6 @@ in the study alone.
 
 import os
 import subprocess
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
@@ -132,11 +131,6 @@ def start_process(command: Sequence[str], log: Path, **options: Any) -> subproce
         return subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=file, stderr=subprocess.STDOUT, process_group=0, **options
         )
-
-
-def worker_command(directory: Path, log: Path, options: Sequence[str]) -> list[str]:
-    """The command of a worker on the sweep in `directory`."""
-    return [sys.executable, "-m", "hallmark.engine.search.worker", str(directory), str(log), *options]
 
 
 def require_installed(name: str, extra: str) -> None:

@@ -1,5 +1,6 @@
 """The workers of a sweep that one command has started."""
 
+import sys
 import time
 import uuid
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hallmark.engine.search.launchers import Launcher, Worker, worker_command
+from hallmark.engine.search.launchers import Launcher, Worker
 
 STOP_SECONDS = 120
 _POLL_SECONDS = 0.05
@@ -51,7 +52,10 @@ class Pool:
             running = self._running()
             if len(running) < min(wanted, self.size) and number not in running:
                 name, log = uuid.uuid4().hex, self._log(number)
-                command = worker_command(self.directory, log, [f"--name={name}", *self.options])
+                command = [
+                    sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(log),
+                    f"--name={name}", *self.options,
+                ]  # fmt: skip
                 self._workers[number] = (name, self.launcher.start(command, log))
 
     @property

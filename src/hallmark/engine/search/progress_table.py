@@ -26,7 +26,7 @@ class ProgressTable:
 
     def __init__(self, study: SweepStudy, title: str, jobs: int) -> None:
         self.study, self.title, self.jobs = study, title, jobs
-        self._told = {trial.number for trial in study.trials() if trial.state.is_finished()}
+        self._printed = {trial.number for trial in study.trials() if trial.state.is_finished()}
         self._live: Live | None = None
 
     def __enter__(self) -> "ProgressTable":
@@ -46,48 +46,42 @@ class ProgressTable:
             self._live.update(self.table(trials), refresh=True)
             return
         for trial in trials:
-            if trial.state.is_finished() and trial.number not in self._told:
-                self._told.add(trial.number)
-                echo(f"trial {trial.number} {self._outcome(trial)} · {self._remaining(trials)}")
+            if trial.state.is_finished() and trial.number not in self._printed:
+                self._printed.add(trial.number)
+                point = ", ".join(f"{key}={value_text(value)}" for key, value in trial.params.items())
+                values = " ".join(number_text(value) for value in trial.values or [])
+                parts = (state_name(trial), values, f"({point})", trial.user_attrs.get("error", ""))
+                echo(f"trial {trial.number} {' '.join(filter(None, parts))} · {self._remaining(trials)}")
 
     def table(self, trials: list[FrozenTrial]) -> Table:
         """Running and latest trials with the best one, counts and the remaining time."""
         keys = list(self.study.space.distributions)
-        objectives = [one.metric for one in self.study.objectives]
+        objectives = [objective.metric for objective in self.study.objectives]
         table = Table("trial", "state", *objectives, "seconds", *(key.rpartition(".")[2] for key in keys))
         best = self.study.best().number if self.study.completed else None
-        for trial in self._shown(trials, best):
-            values = trial.values if trial.state is TrialState.COMPLETE else [_last(trial)] * len(objectives)
+        started = [trial for trial in trials if trial.state is not TrialState.WAITING]
+        latest = sorted(started, key=lambda trial: trial.datetime_start or datetime.min)[-_ROWS:]
+        for trial in trials:
+            if trial.number != best and trial not in latest:
+                continue
+            reported = trial.intermediate_values
+            last = reported[max(reported)] if reported else None
+            values = trial.values if trial.state is TrialState.COMPLETE else [last] * len(objectives)
             number = f"{trial.number}{' *' if trial.number == best else ''}"
-            shown = [value_text(trial.params.get(key, "")) for key in keys]
-            table.add_row(number, state_name(trial), *map(number_text, values), _seconds(trial), *shown)
+            point = [value_text(trial.params.get(key, "")) for key in keys]
+            table.add_row(number, state_name(trial), *map(number_text, values), _seconds(trial), *point)
         table.title, table.caption = self.title, self._remaining(trials)
         return table
 
-    def _shown(self, trials: list[FrozenTrial], best: int | None) -> list[FrozenTrial]:
-        begun = [trial for trial in trials if trial.state is not TrialState.WAITING]
-        recent = sorted(begun, key=lambda trial: trial.datetime_start or datetime.min)[-_ROWS:]
-        return [trial for trial in trials if trial.number == best or trial in recent]
-
-    def _outcome(self, trial: FrozenTrial) -> str:
-        point = ", ".join(f"{key}={value_text(value)}" for key, value in trial.params.items())
-        value = " ".join(number_text(value) for value in trial.values or [])
-        reason = trial.user_attrs.get("error", "")
-        return " ".join(part for part in (state_name(trial), value, f"({point})", reason) if part)
-
     def _remaining(self, trials: list[FrozenTrial]) -> str:
         counts = Counter(state_name(trial) for trial in trials)
-        told = ", ".join(f"{number} {state}" for state, number in counts.items())
+        states = ", ".join(f"{number} {state}" for state, number in counts.items())
         spent = [seconds for trial in trials if (seconds := trial.user_attrs.get("seconds")) is not None]
         open_ = sum(not trial.state.is_finished() for trial in trials)
         if not spent or not open_:
-            return told
+            return states
         left = timedelta(seconds=round(sum(spent) / len(spent) * open_ / min(self.jobs, open_)))
-        return f"{told} · about {left} left"
-
-
-def _last(trial: FrozenTrial) -> Any:
-    return trial.intermediate_values[max(trial.intermediate_values)] if trial.intermediate_values else None
+        return f"{states} · about {left} left"
 
 
 def _seconds(trial: FrozenTrial) -> str:

@@ -38,7 +38,7 @@ class SlurmJobs(Launcher):
         self._executor(Path())
 
     def start(self, command: Sequence[str], log: Path) -> Worker:
-        return _SlurmJob(self._executor(log.parent / "submitit" / "%j").submit(WorkerCommand(command, log)))
+        return _SlurmJob(self._executor(log.parent / "submitit").submit(WorkerCommand(command, log)))
 
     def _executor(self, folder: Path) -> Any:
         import submitit

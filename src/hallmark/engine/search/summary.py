@@ -29,7 +29,14 @@ def summarize(study: SweepStudy, title: str) -> None:
     trials = trials_table(study)
     write_csv(study.directory / "trials.csv", trials)
     counts = Counter(trials["state"])
-    best = _best(study)
+    best: dict[str, Any] | None = None
+    if study.completed:
+        trial = study.best()
+        values = dict(zip([objective.metric for objective in study.objectives], trial.values, strict=True))
+        best = {
+            "number": trial.number, "value": trial.values[0], "values": values, "params": trial.params,
+            "directory": trial.user_attrs["directory"],
+        }  # fmt: skip
     state = "failed" if counts["failed"] else "done"
     seconds = round(float(trials["seconds"].sum()), 2)
     summary = {"state": state, "metric": study.objectives[0].metric, "best": best, "n": len(trials), "seconds": seconds}
@@ -45,7 +52,7 @@ def summarize(study: SweepStudy, title: str) -> None:
 
 def trials_table(study: SweepStudy) -> pd.DataFrame:
     """One row a trial: number, state, objectives, seconds, directory, searched keys."""
-    keys, metrics = list(study.space.distributions), [one.metric for one in study.objectives]
+    keys, metrics = list(study.space.distributions), [objective.metric for objective in study.objectives]
     rows = [
         {
             "number": trial.number,
@@ -60,32 +67,24 @@ def trials_table(study: SweepStudy) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _best(study: SweepStudy) -> dict[str, Any] | None:
-    if not study.completed:
-        return None
-    best = study.best()
-    values = dict(zip([one.metric for one in study.objectives], best.values, strict=True))
-    return {
-        "number": best.number, "value": best.values[0], "values": values, "params": best.params,
-        "directory": best.user_attrs["directory"],
-    }  # fmt: skip
-
-
 def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
-    shown = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
+    rows = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
     more = f", {_SHOWN} of {len(trials)}" if len(trials) > _SHOWN else ""
-    heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, shown)]
+    heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, rows)]
     table = Table(*heads, title=f"{title}: best first{more}")
     metrics = [objective.metric for objective in study.objectives]
-    forms = [number_text if name in metrics else value_text for name in map(str, shown)]
-    for row in shown.itertuples(index=False):
+    forms = [number_text if name in metrics else value_text for name in map(str, rows)]
+    for row in rows.itertuples(index=False):
         table.add_row(*(form(value) for form, value in zip(forms, row, strict=True)))
     return table
 
 
 def _figures(study: SweepStudy, trials: pd.DataFrame) -> None:
     folder, keys = study.directory / "figures", list(study.space.distributions)
-    metrics, modes = [one.metric for one in study.objectives], [one.mode for one in study.objectives]
+    metrics, modes = (
+        [objective.metric for objective in study.objectives],
+        [objective.mode for objective in study.objectives],
+    )
     for name, figure in figures(trials, keys, metrics, modes):
         save_figure(folder / f"{name}.png", figure)
     varied = [key for key in keys if trials[key].nunique() > 1]

@@ -50,7 +50,9 @@ def sweep(config: DictConfig) -> None:
     for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
-    launcher = _launcher(search)
+    node = config.get("workers")
+    launcher: Launcher = LocalProcesses() if node is None else build(node, Launcher, trusted=search.trusted)
+    launcher.check(config.storage)
     provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
     study = search.study(from_scratch=config.rerun)
     _describe(study, search, provenance)
@@ -99,13 +101,6 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
             workers.keep(waiting + len(holders & workers.names))
             table.refresh()
             time.sleep(_POLL_SECONDS)
-
-
-def _launcher(search: Search) -> Launcher:
-    node = search.config.get("workers")
-    launcher: Launcher = LocalProcesses() if node is None else build(node, Launcher, trusted=search.trusted)
-    launcher.check(search.config.storage)
-    return launcher
 
 
 def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None:

@@ -53,23 +53,23 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         predictions[name] = _predictions(Path(trial.user_attrs["directory"]), name, table.split)
         seconds[name] = float(trial.user_attrs.get("seconds", 0.0))
     with setting("sweep.table"):
-        found = table.table(predictions)
-    found = table.timed(found, seconds)
-    write_csv(study.directory / f"{table.stem}.csv", found)
-    write_text(study.directory / f"{table.stem}.md", table.markdown(found))
-    save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(found))
+        rows = table.table(predictions)
+    rows = table.timed(rows, seconds)
+    write_csv(study.directory / f"{table.stem}.csv", rows)
+    write_text(study.directory / f"{table.stem}.md", table.markdown(rows))
+    save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(rows))
     show(
         f"{title} · {table.split} · {duration(sum(seconds.values()))} in all",
-        table.summary(found),
-        notes=interval_note(found),
+        table.summary(rows),
+        notes=interval_note(rows),
     )
     echo(table.note())
 
 
 def _predictions(directory: Path, name: str, split: str) -> pd.DataFrame:
     (result,) = open_results([directory])
-    found = result.predictions(split)
-    if found is None:
-        kept = "; those of the test split only after evaluate.py run=... split=test" if split == "test" else ""
-        raise ValueError(f"sweep.table.split={split}: job {name} ({directory}) has no such predictions{kept}")
-    return found
+    predictions = result.predictions(split)
+    if predictions is None:
+        hint = "; those of the test split only after evaluate.py run=... split=test" if split == "test" else ""
+        raise ValueError(f"sweep.table.split={split}: job {name} ({directory}) has no such predictions{hint}")
+    return predictions

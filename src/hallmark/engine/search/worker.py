@@ -15,7 +15,6 @@ from time import time
 from types import FrameType
 
 from filelock import FileLock
-from omegaconf import DictConfig
 from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import Trial, TrialState
 
@@ -28,7 +27,6 @@ from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import SweepStudy, worker_lock
 from hallmark.engine.terminal import echo
-from hallmark.engine.train import ShouldPrune
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -72,7 +70,13 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         directory = Job.of(config).directory
         trial.set_user_attr("directory", str(directory))
         began = time()
-        values = _values(search, config, directory, should_prune if len(search.objectives) == 1 else None)
+        monitored = train_repeats(config, should_prune if len(search.objectives) == 1 else None)
+        values = []
+        for objective in search.objectives:
+            of_fit = objective.metric == config.monitor.metric
+            values.append(monitored if of_fit else measured(directory, objective.metric))
+            if math.isnan(values[-1]):
+                raise ValueError(f"{objective.metric} is undefined for this trial")
         trial.set_user_attr("seconds", round(trial.user_attrs.get("seconds", 0.0) + time() - began, 2))
         study.study.tell(trial, values)
     except (Interrupted, KeyboardInterrupt):
@@ -85,18 +89,6 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
         message = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
         study.fail(trial.number, message)
-
-
-def _values(search: Search, config: DictConfig, directory: Path, should_prune: ShouldPrune | None) -> list[float]:
-    monitored = train_repeats(config, should_prune)
-    values = [
-        monitored if objective.metric == config.monitor.metric else measured(directory, objective.metric)
-        for objective in search.objectives
-    ]
-    for objective, value in zip(search.objectives, values, strict=True):
-        if math.isnan(value):
-            raise ValueError(f"{objective.metric} is undefined for this trial")
-    return values
 
 
 def measured(directory: Path, metric: str) -> float:
@@ -116,11 +108,10 @@ def measured(directory: Path, metric: str) -> float:
     return fmean(known)
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
-
-
 def main() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
+
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("log", type=Path)
@@ -130,7 +121,7 @@ def main() -> None:
     arguments = parser.parse_args()
     make_streams_tolerant()
     for number in (signal.SIGTERM, signal.SIGUSR2):  # the second is how a cluster announces the end of a job's time
-        signal.signal(number, _stop)
+        signal.signal(number, stop)
     exit_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     for digest in arguments.saved:
         remember(digest)
