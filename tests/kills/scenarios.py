@@ -32,7 +32,7 @@ _TFIDF = [*_SMALL, "experiment=sentiment_tfidf"]
 _OF_TIME = {
     "git", "finished", "wall_seconds", "resumed", "started", "command", "opened", "completed", "seconds", "host", "id",
 }  # fmt: skip
-_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2})?(\+\d{2}:\d{2}| UTC)?")
+_MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(\+\d{2}:\d{2}| UTC)?")
 _DRAWN = {".png", ".pdf", ".log", ".db"}  # compared by name alone
 
 
@@ -58,7 +58,7 @@ class Scenario:
 def scenarios() -> dict[str, Scenario]:
     """Every scenario by its name, with the outputs in $HALLMARK_OUTPUTS."""
     fit, rerun = composed("train", *_TEXT), composed("train", *_TEXT, "rerun=true")
-    tfidf, repeats = composed("train", *_TFIDF), composed("train", *_TFIDF, "repeat=seeds:2")
+    tfidf, repeats = composed("train", *_TFIDF), composed("train", *_TFIDF, "repeat=folds:2")
     measured = composed("evaluate", f"run={Job.of(tfidf).directory}", "split=test")
     grid = ["sweep=grid", "sweep.space={model.inverse_regularisation: [1.0, 2.0, 4.0]}", "jobs=2"]
     searched = composed("sweep", *_TFIDF, *grid)
