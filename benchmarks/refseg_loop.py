@@ -42,7 +42,8 @@ class Restless:
 def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Scene]]:
     """The loop on crops, whose regions can be embedded one by one, with a cache of its own; and the scenes."""
     settings = [
-        "experiment=refseg_crop", f"data.sample.val={images}", f"model.max_iter={max_iter}", f"paths.cache={scratch}",
+        "experiment=refseg_loop", f"data.sample.val={images}", f"model.max_iter={max_iter}", f"paths.cache={scratch}",
+        "model.encoder.view.alpha=false", "model.encoder.geometry=false", "model.encoder.context=false",
         "model.temperature=1.0", "data.split.calibration=0", "data.split.test=0",
         "+model.thresholds={_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}",
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
     python -m benchmarks.touch_stress --folder ../shared/data/stress
 
-Every preset is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
+Every method is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
 opens the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
 --outputs finished runs of another commit are read instead of fitted.
 """
@@ -32,10 +32,14 @@ from hallmark.systems.touch.data import WindowDataModule
 
 MAIN = "touch_balanced"
 SINGLE_TASK = {"action": "touch_action", "state": "touch_state"}
-PRESETS = [
-    MAIN, "touch_equal", "touch_fixed", "touch_alternating", "touch_uncertainty", "touch_dwa", "touch_gradnorm",
-    "touch_pcgrad", "touch_famo", *SINGLE_TASK.values(),
-]  # fmt: skip
+METHODS = {
+    MAIN: [],
+    **{f"touch_{name}": [f"model/balance={name}"] for name in (
+        "equal", "fixed", "uncertainty", "dwa", "gradnorm", "pcgrad", "famo",
+    )},
+    "touch_alternating": ["model/balance=alternating", "model.terms=[action,state]"],
+    **{name: [f"model.terms=[{task}]"] for task, name in SINGLE_TASK.items()},
+}  # fmt: skip
 REAL = [
     "profile=full", "data.normalise=subject", "model.frame_encoder=null", "callbacks.early_stopping=null",
     "trainer.max_epochs=5", "data.batch_size=64", "data.split.val=0.25",
@@ -109,18 +113,19 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=Path, help="in the layout that the converter reads")
     parser.add_argument("--recordings", type=Path, default=Path("outputs/recordings/stress"))
     parser.add_argument("--repeat", default="folds:5x3")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS, help="the main one among them")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="the main one among them")
     parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
     silence_expected_warnings()
     convert(arguments.folder, arguments.recordings)
     common = [*REAL, f"data.folder={arguments.recordings}"]
     sets: dict[str, RepeatSet] = {}
-    for preset in arguments.presets:
-        repeats = fitted([f"experiment={preset}", *common, f"repeat={arguments.repeat}"], arguments.outputs)
+    for method in arguments.methods:
+        settings = [f"experiment={MAIN}", *METHODS[method], f"name={method}", *common, f"repeat={arguments.repeat}"]
+        repeats = fitted(settings, arguments.outputs)
         assert isinstance(repeats, RepeatSet)
         looked_at(runs_of(repeats), arguments.outputs)
-        sets[preset] = repeats
+        sets[method] = repeats
     tables = {name: repeats.predictions("test") for name, repeats in sets.items()}
     write(sets, {**tables, PROBE: probe_table(MAIN, sets[MAIN], common)}, arguments.repeat)
 

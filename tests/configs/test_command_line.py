@@ -58,6 +58,12 @@ MISTAKES = {
     "a section": ("train.py", ["experiment=clip_final", "bath_size=4"], "Did you mean data.batch_size"),
     "a group": ("train.py", ["experimen=clip_final"], "experimen: no such setting. Did you mean experiment"),
     "a preset": ("train.py", ["experiment=clip_finel"], "no such preset. Did you mean experiment=clip_final?"),
+    "a preset that an option replaced": (
+        "train.py",
+        ["experiment=touch_gradnorm"],
+        "experiment=touch_gradnorm: no longer a preset of its own; type experiment=touch_balanced "
+        "model/balance=gradnorm (with name=touch_gradnorm it is the same run as before)",
+    ),
     "a number for a preset": (
         "train.py",
         ["experiment=clip_final", "trainer=1"],

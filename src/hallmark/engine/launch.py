@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
 from hallmark.engine.config.overrides import refuse_typed_secrets
+from hallmark.engine.config.replaced import replacement
 from hallmark.engine.config.symbolic import refuse_configured_secrets
 from hallmark.engine.config.usage import show_usage_if_asked
 from hallmark.runs.configuration import project_conf
@@ -170,6 +171,8 @@ def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     group, _, name = wanted.rpartition("/")
     if group == "hydra/launcher" and name.startswith("submitit"):
         return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
+    if group == "experiment" and (answer := replacement(name)):
+        return answer
     own = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
     options = sorted(own or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
