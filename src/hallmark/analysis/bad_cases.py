@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from hallmark.analysis.plots.figures import BAND, MUTED, PALETTE, house_style, new_figure, printable
 from hallmark.analysis.plots.signal_sheet import series_of, signal_sheet
+from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, house_style, new_figure, printable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import headed, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.style import headed, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import (
     check_metrics,
@@ -42,6 +42,7 @@ from hallmark.statistics import (
     spread,
     table_metrics,
 )
+from hallmark.wording import readable
 
 log = logging.getLogger(__name__)
 

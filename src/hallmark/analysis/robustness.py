@@ -14,7 +14,7 @@ from matplotlib.ticker import MultipleLocator
 from rich.console import Console
 from rich.progress import track
 
-from hallmark.analysis.plots.figures import (
+from hallmark.analysis.plots.style import (
     DASHES,
     INK,
     MARKERS,
@@ -24,7 +24,7 @@ from hallmark.analysis.plots.figures import (
     headed,
     house_style,
     new_figure,
-    readable,
+    printable,
 )
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_metrics, interval_note, interval_texts, labelled_tasks, show, shown_task
@@ -37,6 +37,7 @@ from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.uncertainty import Units
+from hallmark.wording import readable
 
 log = logging.getLogger(__name__)
 
@@ -223,7 +224,7 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
     for index, (name, part) in enumerate(rows[rows["perturbation"] != CLEAN].groupby("perturbation", sort=False)):
         strengths = [0, *part["strength"]]
         style: dict[str, Any] = {"color": color(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
-        label = readable(str(name))
+        label = printable(readable(str(name)))
         ax.plot(strengths, [clean["value"], *part["value"]], markevery=slice(1, None), label=label, **style)
         low, high = ([0.0, *part[f"drop_{end}"]] for end in ("low", "high"))
         bands = (clean["value"] - sign * np.array(end) for end in (low, high))

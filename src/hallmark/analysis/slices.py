@@ -7,22 +7,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import (
-    DASHES,
-    MUTED,
-    headed,
-    house_style,
-    interval_dots,
-    new_figure,
-    printable,
-    readable,
-)
+from hallmark.analysis.plots.style import DASHES, MUTED, headed, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.members import row_count
 from hallmark.statistics.text import number_text
+from hallmark.wording import readable
 
 PREFIX = "slice_"
 MISSING = "(missing)"
@@ -159,5 +151,5 @@ def _slice_panel(ax: Axes, name: str, rows: pd.DataFrame, metrics: list[str]) ->
     ax.tick_params(axis="y", length=0)
     for y, n in enumerate(rows["n"]):
         ax.text(1.02, y, f"n = {n}", transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
-    ax.set_title(readable(name))
+    ax.set_title(printable(readable(name)))
     ax.grid(axis="x")

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hallmark.storage.files import atomic_path, write_csv, write_json, write_text
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from hallmark.data.module import DataModule
     from hallmark.data.sampling import Transform
 
@@ -64,7 +65,7 @@ class State:
         write_text(path, text)
         return self._saved(path)
 
-    def save_figure(self, name: str, figure: Figure) -> Path:
+    def save_figure(self, name: str, figure: "Figure") -> Path:
         """Write `figures/<name>.png` and `.pdf`; return the PNG's path."""
         png = save_figure(self.directory / "figures" / f"{name}.png", figure)
         self._saved(png.with_suffix(".pdf"))
@@ -75,7 +76,7 @@ class State:
         return path
 
 
-def save_figure(png: Path, figure: Figure) -> Path:
+def save_figure(png: Path, figure: "Figure") -> Path:
     """Write `png` for the screen and a PDF beside it for a paper."""
     for path in (png, png.with_suffix(".pdf")):
         with atomic_path(path) as temporary:

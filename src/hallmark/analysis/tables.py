@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hallmark.analysis.plots.figures import readable
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows
-from hallmark.statistics.text import NO_INTERVAL, NOTHING, number_text, p_texts, with_ends
+from hallmark.statistics.text import NO_INTERVAL, number_text, p_texts, with_ends
+from hallmark.wording import NOTHING, readable
 
 _WIDTH = 160
 

@@ -7,9 +7,9 @@ from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.learning.encoders.weights import trained_on
 from hallmark.learning.module import PredictingModule
-from hallmark.report.wording import listed
 from hallmark.runs.run import open_run
 from hallmark.storage.files import write_text
+from hallmark.wording import listed
 
 
 def foreign_weights(job: Job, module: PredictingModule, data: DataModule) -> list[str]:

@@ -20,8 +20,9 @@ from hallmark.engine.train import ShouldPrune, check, train
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import locked
-from hallmark.statistics.text import NOTHING, number_text
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_text
+from hallmark.wording import NOTHING
 
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
 

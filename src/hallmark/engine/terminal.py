@@ -7,12 +7,10 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.tables import labelled_tasks, majority_class_baseline
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job, device_name
-from hallmark.report.wording import kinds_of, plural
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
@@ -23,6 +21,7 @@ from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.storage.secrets import redacted
+from hallmark.wording import failures_by_kind, plural, readable
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
 
@@ -83,7 +82,7 @@ def print_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
     """Print how many calls of an outside service failed in a phase of a run, and how; nothing where none did."""
     if calls["fallbacks"]:
         failed = sum(calls["fallbacks"].values())
-        echo(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({kinds_of(calls)})")
+        echo(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({failures_by_kind(calls)})")
 
 
 def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling) -> None:

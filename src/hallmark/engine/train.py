@@ -16,10 +16,6 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import DictConfig
 
-from hallmark.analysis.multitask.loss_weights import TABLE as LOSS_WEIGHTS
-from hallmark.analysis.multitask.loss_weights import loss_weight_curves
-from hallmark.analysis.plots.figures import learning_curves
-from hallmark.analysis.state import save_figure
 from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
@@ -318,6 +314,11 @@ def _fit(
 
 
 def _draw(run: Run, logs: dict[str, pd.DataFrame]) -> None:
+    from hallmark.analysis.multitask.loss_weights import TABLE as LOSS_WEIGHTS  # the first step does not wait for fonts
+    from hallmark.analysis.multitask.loss_weights import loss_weight_curves
+    from hallmark.analysis.plots.training_curves import learning_curves
+    from hallmark.analysis.state import save_figure
+
     assert run.record is not None
     folder = run.directory / "figures"
     save_figure(folder / "learning_curves.png", learning_curves(read_history(run), run.record.selected))

@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import history_panel, history_panels, house_style, new_figure, selected_epoch
+from hallmark.analysis.plots.style import house_style, new_figure
+from hallmark.analysis.plots.training_curves import history_panel, history_panels, selected_epoch
 from hallmark.report.content import Chart
 
 

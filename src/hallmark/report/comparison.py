@@ -10,7 +10,6 @@ from hallmark.analysis.tables import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.report.standing import leak_verdict, seal_words
-from hallmark.report.wording import SPLITS, duration, listed, plural
 from hallmark.statistics import (
     PairedDifference,
     Resampling,
@@ -20,7 +19,8 @@ from hallmark.statistics import (
     row_count,
     same_members,
 )
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, no_interval_note
+from hallmark.statistics.text import difference_text, interval_text, no_interval_note
+from hallmark.wording import NOTHING, SPLITS, duration, listed, plural
 
 _SECOND = "accuracy"
 

@@ -10,9 +10,9 @@ from hallmark.report.comparison import Compared, Pair, compare, comparison, over
 from hallmark.report.content import Highlight, Report, Section, Tone
 from hallmark.report.sources import Result, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
-from hallmark.report.wording import SPLITS, listed, plural
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.text import NOTHING, interval_text, number_text
+from hallmark.statistics.text import interval_text, number_text
+from hallmark.wording import NOTHING, SPLITS, listed, plural
 
 _FEW = 3
 _FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."

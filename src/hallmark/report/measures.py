@@ -10,7 +10,6 @@ from sklearn.metrics import confusion_matrix
 from hallmark.analysis.bad_cases import WRONG, BadCases, round_robin
 from hallmark.analysis.classification.calibration import Calibration
 from hallmark.analysis.compare import member_spreads
-from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
 from hallmark.analysis.tables import (
     classified_tasks,
@@ -23,7 +22,6 @@ from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Case, Cases, Chart, Charts, Paragraph, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
 from hallmark.report.sources import OUT_OF_FOLD, Result
-from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
     Interval,
@@ -35,7 +33,8 @@ from hallmark.statistics import (
     table_metrics,
     target_array,
 )
-from hallmark.statistics.text import NOTHING, interval_text, no_interval_note, number_text
+from hallmark.statistics.text import interval_text, no_interval_note, number_text
+from hallmark.wording import NOTHING, SPLITS, plural, readable
 
 _BINS, _FOLDS = 10, 5
 _UNSURE = 0.5

@@ -9,9 +9,7 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.tables import labelled_tasks
-from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.configuration import FILE, load_config, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
@@ -21,6 +19,7 @@ from hallmark.runs.run import Run
 from hallmark.runs.seal import TestAccess, accesses_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
 from hallmark.storage.files import read_csv
+from hallmark.wording import SPLITS, plural, readable
 
 OUT_OF_FOLD = "out_of_fold"
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hallmark.analysis.plots.figures import readable
 from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
-from hallmark.report.wording import command_text, duration, kinds_of, listed, moment, plural, without_secrets
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
 from hallmark.runs.seal import TestAccess
-from hallmark.statistics.text import NOTHING, number_text
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv
+from hallmark.storage.secrets import command_text, without_secrets
+from hallmark.wording import NOTHING, duration, failures_by_kind, listed, moment, plural, readable
 
 _CLASSES = 30  # columns of a table
 _SHORT = 12  # characters of a hash that are shown
@@ -249,7 +249,13 @@ def cost(result: Result) -> Section:
 def _calls(result: Result) -> list[Block]:
     """Calls of outside services by phase, as the records have them."""
     rows = [
-        [*([note] if result.repeats else []), phase, f"{calls['requests']:,}", f"{calls['cached']:,}", kinds_of(calls)]
+        [
+            *([note] if result.repeats else []),
+            phase,
+            f"{calls['requests']:,}",
+            f"{calls['cached']:,}",
+            failures_by_kind(calls),
+        ]
         for (note, _), record in zip(result.members, result.records, strict=True)
         for phase, calls in record.calls.items()
     ]

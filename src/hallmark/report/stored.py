@@ -1,17 +1,16 @@
 """What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
 
 from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
-from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.analysis.tables import interval_note
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import Result
-from hallmark.report.wording import SPLITS
 from hallmark.statistics import Interval
 from hallmark.statistics.text import difference_text, interval_text
 from hallmark.storage.files import read_csv
+from hallmark.wording import SPLITS, readable
 
 
 def loss_weights(result: Result, prefix: str) -> Section | None:

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from hallmark.analysis.plots.figures import BAND, INK, MUTED, PALETTE
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"

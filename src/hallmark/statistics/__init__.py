@@ -1,4 +1,4 @@
-"""Metrics of predictions, their intervals, and paired comparisons. Imports nothing of hallmark but `checks`."""
+"""Metrics of predictions, their intervals and paired comparisons; imports only `checks` and `wording` of hallmark."""
 
 from hallmark.statistics.bootstrap import all_intervals, mean_interval, metric_interval
 from hallmark.statistics.interval import Interval

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.uncertainty import MIN_GROUPS
+from hallmark.wording import NOTHING
 
-NOTHING = "–"
 NO_INTERVAL = (
     f"A value without interval: fewer than {MIN_GROUPS} groups, or groups of which too few define it, say too little "
     "about its spread."

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +23,7 @@ _ISSUED = re.compile(  # the forms in which services issue keys
     r"|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|wandb_v\d_\w{20,}|pypi-\w{20,}|npm_\w{30,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
+_SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
 _FROM_ENVIRONMENT = re.compile(r"oc\.env\s*:\s*([^,}]*)")
 _ADVICE = (
     "settings are written to files; secrets come from environment variables only, such as WANDB_API_KEY, HF_TOKEN or "
@@ -90,6 +91,17 @@ def redacted(text: str) -> str:
     for value in secret_values():
         text = text.replace(value, "***")
     return _ISSUED.sub("***", _LOGIN.sub(r"\1***@", text))
+
+
+def without_secrets(text: str) -> str:
+    """A command less the secrets of the environment, values of settings named so, and passwords in addresses."""
+    hidden = _SETTING.sub(lambda match: f"{match[1]}=***" if is_secret_name(match[1]) else match[0], text)
+    return re.sub(r"(\w+://[^\s/:@]*):[^\s/@]+@", r"\1:***@", redacted(hidden))
+
+
+def command_text(words: Sequence[str]) -> str:
+    """A recorded command in one line, secrets hidden."""
+    return without_secrets(" ".join(words))
 
 
 def refuse_secrets(settings: Mapping[str, Any]) -> None:

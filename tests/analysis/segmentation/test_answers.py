@@ -3,7 +3,6 @@ from tests.analysis.segmentation.scenes import Scenes, cost_of, overlaps
 
 from hallmark.analysis.bad_cases import BadCases
 from hallmark.analysis.classification.curves import Curves
-from hallmark.analysis.plots.figures import readable
 from hallmark.analysis.segmentation.answers import answers, parts, slice_columns, task_name
 from hallmark.analysis.segmentation.bootstrap import Bootstrap
 from hallmark.analysis.segmentation.cases import Cases
@@ -13,6 +12,7 @@ from hallmark.analysis.segmentation.risk_coverage import RiskCoverage
 from hallmark.analysis.segmentation.size_buckets import SizeBuckets
 from hallmark.statistics import Resampling
 from hallmark.storage.files import write_json
+from hallmark.wording import readable
 
 RESAMPLING = Resampling(0.9, 50, 0)
 ANALYSES = {

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 
-from hallmark.analysis.plots.figures import DASHES, MUTED, PALETTE, headed, house_style, new_figure
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require

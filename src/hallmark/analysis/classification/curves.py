@@ -9,16 +9,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
 
-from hallmark.analysis.plots.figures import (
-    DASHES,
-    MUTED,
-    PALETTE,
-    headed,
-    house_style,
-    learning_curves,
-    new_figure,
-    printable,
-)
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, printable
+from hallmark.analysis.plots.training_curves import learning_curves
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, show, shown_task
 from hallmark.runs.record import Record

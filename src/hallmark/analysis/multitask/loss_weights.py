@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.figures import color, house_style, new_figure, printable
 from hallmark.analysis.plots.studies import number_text
+from hallmark.analysis.plots.style import color, house_style, new_figure, printable
 from hallmark.analysis.state import State
 from hallmark.checks import require
 from hallmark.runs.repeats import FILE, RepeatSet

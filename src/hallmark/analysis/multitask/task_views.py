@@ -9,10 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.figures import DASHES, MUTED, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.style import DASHES, MUTED, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.tables import interval_texts
 from hallmark.statistics import LOWER_IS_BETTER
 from hallmark.statistics.text import number_text
+from hallmark.wording import readable
 
 SINGLE = "single-task"
 DELTA, RANK = "delta_m", "mean_rank"

@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.figures import INK, WIDTH, house_style, new_figure, printable
 from hallmark.analysis.plots.studies import (
     BETTER,
     HALO,
@@ -32,6 +31,7 @@ from hallmark.analysis.plots.studies import (
     too_few,
     words,
 )
+from hallmark.analysis.plots.style import INK, WIDTH, house_style, new_figure, printable
 from hallmark.checks import require
 
 _SHADES = ListedColormap(colormaps["viridis_r"](np.linspace(0.06, 1, 256)), name="worst_to_best")

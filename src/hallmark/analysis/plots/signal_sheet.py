@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.figures import BAND, INK, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, new_figure, printable
 
 if TYPE_CHECKING:
     from hallmark.data.module import DataModule

@@ -18,8 +18,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.figures import BAND, INK, MUTED, PALETTE, house_style, new_figure, readable
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, new_figure, printable
 from hallmark.checks import require
+from hallmark.wording import readable
 
 BLUE, VERMILION = PALETTE[:2]
 _DECADES = 1.5  # positive numbers over a wider span get a logarithmic axis
@@ -232,11 +233,11 @@ def spans_decades(values: Numbers) -> bool:
 
 def metric_name(metric: str) -> str:
     split, _, name = metric.rpartition("/")
-    return f"{_SPLITS.get(split, split)} {readable(name)}".strip()
+    return f"{_SPLITS.get(split, split)} {printable(readable(name))}".strip()
 
 
 def words(key: str) -> str:
-    return readable(key.replace(".", " "))
+    return printable(readable(key.replace(".", " ")))
 
 
 def number_text(value: float) -> str:

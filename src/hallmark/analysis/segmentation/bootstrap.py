@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.figures import INK, MUTED, house_style, interval_dots, new_figure, readable
+from hallmark.analysis.plots.style import INK, MUTED, house_style, interval_dots, new_figure
 from hallmark.analysis.segmentation.answers import ONE_SHOT, ORACLE, answers, counts, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import interval_note, interval_texts, p_columns, show
@@ -22,6 +22,7 @@ from hallmark.statistics import (
     all_intervals,
     paired_difference,
 )
+from hallmark.wording import readable
 
 _TESTED = ("p_value", "p_holm", "p_floor")
 _DIFFERENCES = ((MAIN, ONE_SHOT), (ORACLE, MAIN))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from hallmark.analysis.plots.figures import INK, MUTED, PALETTE, WIDTH, house_style, new_figure, printable, readable
+from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, house_style, new_figure, printable
 from hallmark.data.masks import Rle, decode
+from hallmark.wording import readable
 
 _SIDE = 420  # pixels of the longer side as drawn
 _TINT, _PALE = 0.65, 0.55

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import INK, MUTED, color, house_style, new_figure, printable, readable
+from hallmark.analysis.plots.style import INK, MUTED, color, house_style, new_figure, printable
 from hallmark.analysis.segmentation.answers import check_masks, mean_score
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
@@ -18,6 +18,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
 from hallmark.statistics.members import row_count
 from hallmark.storage.files import read_json
+from hallmark.wording import readable
 
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
 _STAGES = {

@@ -7,12 +7,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.style import MUTED, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.segmentation.answers import answers, counts, scores
 from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import SEGMENTATION_METRICS, Interval, PairedDifference, Resampling, adjust, paired_difference
+from hallmark.wording import readable
 
 _GAIN = "difference"
 _TEST = ("p_value", "p_holm", "p_floor")

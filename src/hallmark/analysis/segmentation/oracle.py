@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import INK, MARKERS, MUTED, PALETTE, house_style, new_figure, printable, readable
+from hallmark.analysis.plots.style import INK, MARKERS, MUTED, PALETTE, house_style, new_figure, printable
 from hallmark.analysis.segmentation.answers import (
     ALL,
     ORACLE,
@@ -25,6 +25,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.segmentation import PRECISION
+from hallmark.wording import readable
 
 _REACHED, _RANKING, _PROPOSAL = "miou", "ranking_gap", "proposal_gap"
 _FILLS = {_REACHED: PALETTE[1], _RANKING: "#F3C9A5", _PROPOSAL: "#DADADA"}
@@ -99,7 +100,9 @@ def oracle_figure(table: pd.DataFrame) -> Figure:
     starts = dict(zip([name for name, _ in groups], np.cumsum([0, *[len(rows) for _, rows in groups]]), strict=False))
     for name, start in starts.items():
         if name != ALL:
-            left.text(0.01, heights[start] - 0.62, readable(str(name)), fontweight="bold", fontsize=8, va="bottom")
+            left.text(
+                0.01, heights[start] - 0.62, printable(readable(str(name))), fontweight="bold", fontsize=8, va="bottom"
+            )
     _shares(right, table.iloc[0])
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.2)
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper right", ncols=2, columnspacing=1.2)

@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.sparse import csr_array
 
-from hallmark.analysis.plots.figures import DASHES, MUTED, PALETTE, house_style, new_figure
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, house_style, new_figure
 from hallmark.analysis.segmentation.answers import ORACLE, answers, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show

@@ -5,11 +5,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.figures import MUTED, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.style import MUTED, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.segmentation.answers import ALL, answers, counts, parts, scores, slice_columns, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.statistics import SEGMENTATION_METRICS, Resampling
+from hallmark.wording import readable
 
 _DRAWN = ("miou", "oiou", "p@0.5")
 
@@ -69,7 +70,7 @@ def size_figure(table: pd.DataFrame) -> Figure:
             _panel(ax, rows, metric, tasks)
         _categories(row[0], row[-1], rows)
         if name != ALL:
-            row[0].set_title(readable(str(name)))
+            row[0].set_title(printable(readable(str(name))))
     for ax, metric in zip(axes[-1], _DRAWN, strict=True):
         ax.set_xlabel(readable(metric))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(tasks))

@@ -21,7 +21,6 @@ from hallmark.engine.release.results import check_markers, results_block, write_
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
 from hallmark.engine.terminal import echo
 from hallmark.engine.train import silence_expected_warnings
-from hallmark.report.wording import command_text
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment
 from hallmark.runs.record import Record
@@ -29,6 +28,7 @@ from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_re
 from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, TestAccess, accesses_of
 from hallmark.storage.files import atomic_path
+from hallmark.storage.secrets import command_text
 
 _STORED = (
     "*.yaml",

@@ -9,17 +9,17 @@ from omegaconf import OmegaConf
 
 from hallmark.engine.release.readiness import Check, repeats_of
 from hallmark.report.measures import run_table
-from hallmark.report.wording import SPLITS, command_text
 from hallmark.runs.configuration import FILE, load_config, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
 from hallmark.runs.seal import TestAccess
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
-from hallmark.statistics.text import NOTHING, interval_text, no_interval_note, number_text
+from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
-from hallmark.storage.secrets import redacted
+from hallmark.storage.secrets import command_text, redacted
+from hallmark.wording import NOTHING, SPLITS
 
 
 def results_block(result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess]) -> str:

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import echo
-from hallmark.report.wording import value_text
 from hallmark.statistics.text import number_text
+from hallmark.wording import value_text
 
 _ROWS = 16
 

@@ -15,9 +15,9 @@ from hallmark.analysis.state import save_figure
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.engine.terminal import echo
 from hallmark.report.sweeps import figures, ranked
-from hallmark.report.wording import value_text
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_csv, write_json
+from hallmark.wording import value_text
 
 _SHOWN = 20
 _ENOUGH = 4

@@ -15,8 +15,8 @@ from hallmark.engine.search.plans import JobList
 from hallmark.engine.search.study import SweepStudy
 from hallmark.engine.terminal import echo
 from hallmark.report.sources import open_results
-from hallmark.report.wording import duration
 from hallmark.storage.files import write_csv, write_text
+from hallmark.wording import duration
 
 
 def job_table(search: Search) -> JobTable | None:

@@ -1,28 +1,26 @@
-"""Numbers, times and commands as a reader wants them; nothing secret among them."""
+"""Times, counts, names and lists as a reader wants them; loads nothing heavy."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from hallmark.statistics.text import NOTHING
-from hallmark.storage.secrets import is_secret_name, redacted
-
+NOTHING = "–"
 SPLITS = {"val": "validation", "test": "test"}  # those with numbers of their own
 
-_SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
-_USER = re.compile(r"(\w+://[^\s/:@]*):[^\s/@]+@")
-_HIDDEN = "***"
+_ABBREVIATIONS = {
+    "f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU", "miou": "mIoU",
+    "oiou": "oIoU", **{f"p@{share}": f"P@{share}" for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
+}  # fmt: skip
 
 
 def duration(seconds: float) -> str:
     """`8 s`, `3 min 20 s`, `2 h 05 min`."""
-    whole = round(seconds)
-    if whole < 100:
-        return f"{whole} s"
-    if whole < 6000:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    rounded = round(seconds)
+    if rounded < 100:
+        return f"{rounded} s"
+    if rounded < 6000:
+        return f"{rounded // 60} min {rounded % 60:02d} s"
+    return f"{rounded // 3600} h {rounded % 3600 // 60:02d} min"
 
 
 def moment(text: str) -> str:
@@ -41,7 +39,7 @@ def listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
-def kinds_of(calls: Mapping[str, Any]) -> str:
+def failures_by_kind(calls: Mapping[str, Any]) -> str:
     """`connection 8, timeout 1`: failed calls by kind; `none`."""
     return ", ".join(f"{kind} {count}" for kind, count in sorted(calls["fallbacks"].items())) or "none"
 
@@ -53,12 +51,6 @@ def value_text(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def command_text(words: Sequence[str]) -> str:
-    """A recorded command in one line, secrets hidden."""
-    return without_secrets(" ".join(words))
-
-
-def without_secrets(text: str) -> str:
-    """A command less the secrets of the environment, values of settings named so, and passwords in addresses."""
-    hidden = _SETTING.sub(lambda found: f"{found[1]}={_HIDDEN}" if is_secret_name(found[1]) else found[0], text)
-    return _USER.sub(rf"\1:{_HIDDEN}@", redacted(hidden))
+def readable(metric: str) -> str:
+    """A metric's or column's name as a reader would write it: `macro_f1` becomes `macro F1`."""
+    return " ".join(_ABBREVIATIONS.get(word, word) for word in metric.replace("_", " ").split())

@@ -1,22 +1,9 @@
-import logging
-import warnings
-
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_rgb
 
-from hallmark.analysis.plots.figures import (
-    PALETTE,
-    history_panels,
-    house_style,
-    learning_curves,
-    new_figure,
-    printable,
-    readable,
-    selected_epoch,
-)
+from hallmark.analysis.plots.style import PALETTE
+from hallmark.analysis.plots.training_curves import history_panels, learning_curves, selected_epoch
 
 
 @pytest.fixture
@@ -64,49 +51,6 @@ def test_the_first_of_equal_epochs_is_the_selected_one():
 def test_a_history_without_metrics_is_refused(history):
     with pytest.raises(ValueError, match="at least one epoch and one metric"):
         learning_curves(history)
-
-
-def test_printable_drops_what_no_font_has_and_tidies_spaces():
-    assert printable("so\n good\U0001fae8 \ue000 x") == "so good x"
-    assert printable("\U000f1234") == "\\U000f1234"
-    assert printable("") == ""
-
-
-def test_readable_writes_abbreviations_as_readers_know_them():
-    assert [readable(name) for name in ("macro_f1", "auroc", "text_length")] == [
-        "macro F1",
-        "AUROC",
-        "text length",
-    ]
-
-
-def test_the_style_holds_while_saving_and_leaves_no_trace(tmp_path):
-    before = dict(mpl.rcParams)
-    with house_style():
-        figure = new_figure(2, 3)
-        ax = figure.subplots()
-        ax.plot([0, 1])
-        ax.set_title("costs $5 and $6 \U0001f602")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        figure.savefig(tmp_path / "plain.png")
-    assert dict(mpl.rcParams) == before
-    assert ax.xaxis.get_major_ticks()[0].label1.get_fontsize() == 8
-    assert not ax.spines["top"].get_visible()
-
-
-def test_a_pdf_is_written_without_a_word_of_its_fonts(tmp_path, caplog):
-    with caplog.at_level(logging.INFO), house_style():
-        figure = new_figure(2)
-        figure.text(0.5, 0.5, "words")
-        figure.savefig(tmp_path / "figure.pdf")
-    assert not caplog.records
-
-
-def test_colors_differ_in_lightness_or_hue_enough_to_tell_apart():
-    colors = np.array([to_rgb(name) for name in PALETTE])
-    distance = np.linalg.norm(colors[:, None] - colors[None], axis=2)
-    assert distance[~np.eye(len(PALETTE), dtype=bool)].min() > 0.25
 
 
 @pytest.fixture
