@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from tests.report.conftest import predictions
 from tests.report.reading import Reader, page, sections, unescaped
 
-from hallmark.report.content import Cases, Facts, Paragraph, Report, Section, Table
+from hallmark.report.content import Facts, Paragraph, Report, SampleCards, Section, Table
 from hallmark.report.gather import gather
 from hallmark.report.render import markdown, write
 
@@ -44,7 +44,7 @@ def _texts(block) -> list[str]:
             return [text for pair in block.pairs for text in pair]
         case Table():
             return [*block.columns, *(cell for row in block.rows for cell in row), *filter(None, [block.note])]
-        case Cases():
+        case SampleCards():
             return [block.note, *(text for case in block.cases for text in (case.id, case.text, case.note))]
     return []
 

@@ -6,7 +6,7 @@ import pytest
 from tests.report.conftest import CLASSES, predictions
 from tests.report.reading import sections, table
 
-from hallmark.report.content import Cases, Charts, Paragraph, Table
+from hallmark.report.content import Charts, Paragraph, SampleCards, Table
 from hallmark.report.gather import gather
 from hallmark.runs.predictions import write_predictions
 from hallmark.storage.files import write_csv
@@ -127,7 +127,7 @@ def test_results_with_one_task_in_common_are_compared_on_it(run_of_tasks, make_r
 
 def test_bad_cases_of_several_tasks_name_the_task(run_of_tasks):
     (cases,) = sections(gather([run_of_tasks("one", "val/macro_f1").directory]))["Bad cases"].blocks
-    assert isinstance(cases, Cases)
+    assert isinstance(cases, SampleCards)
     named = [case.note.partition(", ")[0] for case in cases.cases]
     assert named.count("action") == named.count("state") == 6
 

@@ -45,6 +45,12 @@ def _panel(histories: Sequence[pd.DataFrame], name: str, columns: list[str], bes
     handles, labels = ax.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
     if by_label:
-        place: dict[str, Any] = {"loc": "outside lower left", "ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
-        figure.legend(list(by_label.values()), list(by_label), **place)
+        figure.legend(
+            list(by_label.values()),
+            list(by_label),
+            loc="outside lower left",
+            ncols=3,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
     return figure

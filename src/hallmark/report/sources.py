@@ -1,4 +1,4 @@
-"""What a report is told: finished runs, sets of repeats and sweeps, read from what they stored."""
+"""What a report reads: finished runs, sets of repeats and sweeps, read from what they stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class Result:
     @property
     def fitted(self) -> bool:
         """Whether weights were selected on the validation rows; not so for a model in which nothing is fitted."""
-        return any((one.selected or {}).get("checkpoint", "") is not None for one in self.records)
+        return any((record.selected or {}).get("checkpoint", "") is not None for record in self.records)
 
     @property
     def unit(self) -> str:
@@ -150,18 +150,15 @@ class Result:
     @cached_property
     def main_values(self) -> dict[str, list[MainValue]]:
         """The main metric by split: of the task that selected the weights, or of each task where their mean did."""
-        found = {split: self._main(split) for split in SPLITS}
-        return {split: values for split, values in found.items() if values}
-
-    def _main(self, split: str) -> list[MainValue]:
-        predictions = self.predictions(split)
-        tasks = list(labelled_tasks(predictions)) if predictions is not None else []
         selected = str((self.record.selected or {}).get("metric", "")).split("/")
-        values = []
-        for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
-            metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
-            interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
-            values.append(MainValue(metric, task, interval, rows, classes))
+        values: dict[str, list[MainValue]] = {}
+        for split in SPLITS:
+            predictions = self.predictions(split)
+            tasks = list(labelled_tasks(predictions)) if predictions is not None else []
+            for task, classes, rows in [task for task in tasks if task[0] in selected] or tasks:
+                metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
+                interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
+                values.setdefault(split, []).append(MainValue(metric, task, interval, rows, classes))
         return values
 
     @property
@@ -179,13 +176,9 @@ def open_results(paths: Sequence[Path]) -> list[Result]:
     """
     sources = {source.directory.resolve(): source for source in map(open_result, paths)}
     names = [record_of(source).name for source in sources.values()]
-    return [
-        Result(name if names.count(name) == 1 else f"{name}/{source.directory.name}", source, _members(source))
-        for name, source in zip(names, sources.values(), strict=True)
-    ]
-
-
-def _members(source: Run | RepeatSet) -> list[tuple[str, Run]]:
-    if isinstance(source, Run):
-        return [("", source)]
-    return [(member.note, member.run) for member in source.members]
+    results = []
+    for name, source in zip(names, sources.values(), strict=True):
+        label = name if names.count(name) == 1 else f"{name}/{source.directory.name}"
+        members = [("", source)] if isinstance(source, Run) else [(part.note, part.run) for part in source.members]
+        results.append(Result(label, source, members))
+    return results

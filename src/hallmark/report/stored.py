@@ -56,5 +56,5 @@ def robustness(result: Result, prefix: str) -> Section | None:
         "Strength 0 is clean.",
         *interval_note(table),
     ]
-    shown = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
-    return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), shown])
+    values = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
+    return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), values])

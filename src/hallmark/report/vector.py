@@ -32,8 +32,8 @@ def svg_file(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         # The whole figure: a tight box would cost a second drawing, and constrained layout has left no margin.
-        whole = Bbox.from_bounds(0, 0, *figure.get_size_inches())
-        figure.savefig(buffer, format="svg", bbox_inches=whole, metadata={"Date": None, "Creator": None})
+        page = Bbox.from_bounds(0, 0, *figure.get_size_inches())
+        figure.savefig(buffer, format="svg", bbox_inches=page, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in root.iter():
         for child in list(parent):
@@ -51,7 +51,11 @@ def svg_file(figure: Figure, name: str) -> str:
 def svg_inline(document: str, name: str, alt: str) -> str:
     """A document of `svg_file` as an element of a page: no address in it, ids of its own, the page's colors."""
     root = ElementTree.fromstring(document)
-    used = {match for element in root.iter() for match in _references(element)}
+    used: set[str] = set()
+    for element in root.iter():
+        used.update(match for value in element.attrib.values() for match in _REFERENCE.findall(value))
+        links = [element.attrib[key] for key in (_LINK, "href") if key in element.attrib]
+        used.update(link[1:] for link in links if link.startswith("#"))
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
         _rename(element, used, name)
@@ -63,12 +67,6 @@ def svg_inline(document: str, name: str, alt: str) -> str:
     root.attrib |= {"role": "img", "aria-label": alt, "class": "chart"}
     root.set("style", f"{root.attrib['style']}; --width: {width / 12:.2f}rem")
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _references(element: ElementTree.Element) -> list[str]:
-    found = [match for value in element.attrib.values() for match in _REFERENCE.findall(value)]
-    links = [element.attrib[key] for key in (_LINK, "href") if key in element.attrib]
-    return [*found, *(link[1:] for link in links if link.startswith("#"))]
 
 
 def _rename(element: ElementTree.Element, used: set[str], name: str) -> None:

@@ -1,7 +1,7 @@
-"""What a result stands on: what was run, its data, its checks, its seal, its cost and how to make it again."""
+"""The provenance of a result: what was run, its data, its checks, its seal, its cost and how to make it again."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, 
 from hallmark.report.sources import Result
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.repeats import record_of
-from hallmark.runs.seal import TestAccess
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv
 from hallmark.storage.secrets import command_text, without_secrets
@@ -32,27 +31,36 @@ _NO_ACCESS = "This result was not evaluated on the test split, so it has no test
 
 
 def what_was_run(result: Result) -> Section:
-    record = result.record
-    members = [(note, one) for (note, _), one in zip(result.members, result.records, strict=True)]
+    record, records, git = result.record, result.records, result.record.git
+    runs = [
+        f"{member.run_id} ({note})" if note else member.run_id
+        for (note, _), member in zip(result.members, records, strict=True)
+    ]
+    commit = "unknown: not in a git repository"
+    if git.get("commit") is not None:
+        commit = f"{git['commit'][:_SHORT]}{', with changes that were not committed' if git.get('dirty') else ''}"
+    selections = [member.selected for member in records if member.selected is not None]
+    selected = "nothing"
+    if selections:
+        values = [float(selection["value"]) for selection in selections]
+        ends = sorted({number_text(value) for value in (min(values), max(values))})
+        selected = f"{_distinct(str(selection['metric']) for selection in selections)} = {' to '.join(ends)}"
     pairs = [
         ("Experiment", record.name),
         ("Command", command_text(record_of(result.source).command)),
         ("Profile", str(result.config.get("profile", NOTHING))),
-        ("Seed", listed(sorted({str(one.seed) for one in result.records}))),
-        (
-            "Runs" if result.repeats else "Run",
-            listed([f"{one.run_id} ({note})" if note else one.run_id for note, one in members]),
-        ),
+        ("Seed", _distinct(str(member.seed) for member in records)),
+        ("Runs" if result.repeats else "Run", listed(runs)),
         ("Started", moment(record.started)),
-        ("Took", duration(sum(one.wall_seconds for one in result.records))),
-        ("Commit", _commit(record.git)),
-        ("Selected on" if result.fitted else "Reaches", _selected([one.selected for one in result.records])),
+        ("Took", duration(sum(member.wall_seconds for member in records))),
+        ("Commit", commit),
+        ("Selected on" if result.fitted else "Reaches", selected),
     ]
     if result.repeats:
         pairs.insert(1, ("Repeats", f"{result.repeats.record.repeat}, {result.repeats.record.state}"))
     if record.parents:
         pairs.append(("Started from", listed([str(parent) for parent in record.parents])))
-    if resumed := sum(one.resumed for one in result.records):
+    if resumed := sum(member.resumed for member in records):
         pairs.append(("Resumed", plural(resumed, "time")))
     return Section("What was run", [*(Paragraph(text, Tone.CAUTION) for text in warnings_of(result)), Facts(pairs)])
 
@@ -62,49 +70,32 @@ def warnings_of(result: Result) -> list[str]:
     return [f"{text}." for text in dict.fromkeys(text for record in result.records for text in record.warnings)]
 
 
-def _selected(selected: Sequence[dict[str, Any] | None]) -> str:
-    values = [float(one["value"]) for one in selected if one is not None]
-    metrics = listed(sorted({str(one["metric"]) for one in selected if one is not None}))
-    if not values:
-        return "nothing"
-    ends = sorted({number_text(value) for value in (min(values), max(values))})
-    return f"{metrics} = {' to '.join(ends)}"
-
-
-def _commit(git: dict[str, Any]) -> str:
-    if git.get("commit") is None:
-        return "unknown: not in a git repository"
-    return f"{git['commit'][:_SHORT]}{', with changes that were not committed' if git.get('dirty') else ''}"
-
-
 def data_and_splits(result: Result) -> Section:
+    """Where the rows come from and how they are split; splits once where all members share them, else by member."""
     data = result.record.data
     pairs = [("Source", str(data.get("source", NOTHING)))]
     pairs += [(name.capitalize(), f"{data[name]:,}") for name in ("rows", "groups") if isinstance(data.get(name), int)]
     if data.get("extra"):
         pairs.append(("Extra training rows", _plain(data["extra"])))
-    pairs.append(("Data fingerprint", listed(sorted({one.provenance.data[:_SHORT] for one in result.records}))))
-    return Section("Data and splits", [Facts(pairs), *_split_tables(result)])
-
-
-def _split_tables(result: Result) -> list[Block]:
-    """One table where all members share their splits, else one that also names the member."""
-    same = all(one.splits == result.record.splits for one in result.records)
-    members = list(result.members)[:1] if same else list(result.members)
+    pairs.append(("Data fingerprint", _distinct(record.provenance.data[:_SHORT] for record in result.records)))
+    shared = all(record.splits == result.record.splits for record in result.records)
+    members = list(result.members)[:1] if shared else list(result.members)
     counts = [_class_counts(run.directory / "splits.csv") for _, run in members]
-    classes = sorted({name for table in counts for name in table}) if counts else []
+    classes = sorted({name for table in counts for name in table})
     rows = []
     for (note, run), by_class in zip(members, counts, strict=True):
         assert run.record is not None
-        for split, facts in run.record.splits.items():
-            shown = [str(by_class.get(name, {}).get(split, 0)) if by_class else NOTHING for name in classes]
-            labelled = shown if split != "predict" else [NOTHING] * len(classes)
-            row = [split, f"{facts['n']:,}", f"{facts['groups']:,}", *labelled, str(facts["hash"])[:_SHORT]]
-            rows.append(row if same else [note, *row])
-    columns = [*([] if same else ["run"]), "split", "rows", "groups", *classes, "hash of the ids"]
+        for split, entry in run.record.splits.items():
+            labels = [NOTHING] * len(classes)
+            if by_class and split != "predict":
+                labels = [str(by_class.get(name, {}).get(split, 0)) for name in classes]
+            row = [split, f"{entry['n']:,}", f"{entry['groups']:,}", *labels, str(entry["hash"])[:_SHORT]]
+            rows.append(row if shared else [note, *row])
+    columns = [*([] if shared else ["run"]), "split", "rows", "groups", *classes, "hash of the ids"]
     first = len(columns) - len(classes) - 3
     note = "The rows of predict have no label and are in no number." if "predict" in result.record.splits else ""
-    return [Table(columns, rows, frozenset(range(first, len(columns) - 1)), note=note)]
+    table = Table(columns, rows, frozenset(range(first, len(columns) - 1)), note=note)
+    return Section("Data and splits", [Facts(pairs), table])
 
 
 def _class_counts(path: Path) -> dict[str, dict[str, int]]:
@@ -121,57 +112,49 @@ def _class_counts(path: Path) -> dict[str, dict[str, int]]:
 
 def leak_verdict(result: Result) -> tuple[str, Tone]:
     """All leak checks of all members in a few words; what was not checked is never called clean."""
-    checks = [one.leakage.get("checks") or {} for one in result.records]
-    verdicts = [verdict for one in checks for verdict in one.values()]
-    if "found" in verdicts:
+    checks = [record.leakage.get("checks") or {} for record in result.records]
+    if any("found" in verdicts.values() for verdicts in checks):
         return "leaks found, and let through", Tone.BAD
     if not all(checks):
         return "not checked", Tone.CAUTION
-    unknown = sorted({name for one in checks for name, verdict in one.items() if verdict != "clean"})
+    unknown = sorted({kind for verdicts in checks for kind, verdict in verdicts.items() if verdict != "clean"})
     if unknown:
         return f"unknown for {listed(unknown)}, else clean", Tone.CAUTION
     return f"clean in {plural(len(checks[0]), 'check')}", Tone.GOOD
 
 
 def checks(result: Result) -> Section:
-    return Section("Checks of the data", [*_leaks(result), *_problems(result)])
-
-
-def _leaks(result: Result) -> list[Block]:
+    """What the leakage gate and the reading of the data found."""
     words, tone = leak_verdict(result)
     blocks: list[Block] = [Paragraph(f"Leaks between splits: {words}.", tone)]
-    kinds = list(dict.fromkeys(kind for one in result.records for kind in one.leakage.get("checks") or {}))
-    rows = [[kind, _verdict_words(result, kind)] for kind in kinds]
+    gates = [record.leakage for record in result.records]
+    rows = []
+    for kind in dict.fromkeys(kind for gate in gates for kind in gate.get("checks") or {}):
+        verdicts = [(gate.get("checks") or {}).get(kind, "unknown") for gate in gates]
+        worst = next(verdict for verdict in ("found", "unknown", "clean") if verdict in verdicts)
+        let_through = worst == "found" and any(gate.get("action") == "report" for gate in gates)
+        downgraded = ", downgraded to a report by data.leakage=report" if let_through else ""
+        rows.append([kind, f"{_VERDICTS[worst]}{downgraded}"])
     if rows:
         blocks.append(Table(["what two splits could share", "verdict"], rows))
-    entry = result.record.leakage
-    blocks += [Paragraph(f"{line[:1].upper()}{line[1:]}.") for line in [*reach_lines(entry), *predict_lines(entry)]]
-    if any(one.leakage.get("findings") for one in result.records):
-        count = sum(one.leakage.get("findings") or 0 for one in result.records)
+    lines = [*reach_lines(result.record.leakage), *predict_lines(result.record.leakage)]
+    blocks += [Paragraph(f"{line[:1].upper()}{line[1:]}.") for line in lines]
+    if n_findings := sum(gate.get("findings") or 0 for gate in gates):
         sentence = (
-            f"The check found {plural(count, 'pair')} of rows in different splits that share content. "
+            f"The check found {plural(n_findings, 'pair')} of rows in different splits that share content. "
             "A finding stops a run; this one went on because it was told to (data.leakage=report). "
             "Its scores may be too good."
         )
         blocks += [Paragraph(sentence, Tone.BAD), *_first_rows(result, "leakage.csv")]
-    return blocks
-
-
-def _verdict_words(result: Result, kind: str) -> str:
-    found = [(one.leakage.get("checks") or {}).get(kind, "unknown") for one in result.records]
-    worst = next(verdict for verdict in ("found", "unknown", "clean") if verdict in found)
-    downgraded = worst == "found" and any(one.leakage.get("action") == "report" for one in result.records)
-    return f"{_VERDICTS[worst]}, downgraded to a report by data.leakage=report" if downgraded else _VERDICTS[worst]
-
-
-def _problems(result: Result) -> list[Block]:
-    counts = Counter[str]()
-    for one in result.records:
-        counts |= Counter(one.problems)
-    if not counts:
-        return [Paragraph("Bad files or rows: none was found.", Tone.GOOD)]
-    found = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(counts.items()))
-    return [Paragraph(f"Bad files or rows: {found}.", Tone.CAUTION), *_first_rows(result, "problems.csv")]
+    problems = Counter[str]()
+    for record in result.records:
+        problems |= Counter(record.problems)
+    if problems:
+        counts = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in sorted(problems.items()))
+        blocks += [Paragraph(f"Bad files or rows: {counts}.", Tone.CAUTION), *_first_rows(result, "problems.csv")]
+    else:
+        blocks.append(Paragraph("Bad files or rows: none was found.", Tone.GOOD))
+    return Section("Checks of the data", blocks)
 
 
 def _first_rows(result: Result, name: str) -> list[Block]:
@@ -197,6 +180,7 @@ def seal_words(result: Result) -> tuple[str, Tone]:
 
 
 def seal(result: Result) -> Section:
+    """How often the test split was opened, and what each access reached."""
     words, tone = seal_words(result)
     if not result.has_test:
         return Section("Test seal", [Paragraph("The data has no test split.")])
@@ -208,73 +192,58 @@ def seal(result: Result) -> Section:
         return Section("Test seal", [Paragraph(text, tone)])
     blocks: list[Block] = [Paragraph(f"The test split of this experiment's data was {words}.", tone)]
     if not result.opened:
-        blocks.append(Paragraph(_CUT_OFF if _begun(result) else _NO_ACCESS, Tone.CAUTION))
-    rows = [_access_row(number, access, result.main_metric) for number, access in enumerate(result.accesses, 1)]
-    metric = readable(result.main_metric)
-    columns = ["access", "opened", "by", f"test {metric}", "reason", "command"]
+        run_ids = {record.run_id for record in result.records}
+        cut_off = any(run_ids <= {subject.run_id for subject in access.runs} for access in result.accesses)
+        blocks.append(Paragraph(_CUT_OFF if cut_off else _NO_ACCESS, Tone.CAUTION))
+    rows = []
+    for number, access in enumerate(result.accesses, 1):
+        scores = []
+        for task, metrics in access.metrics.items():
+            if (score := metrics.get(result.main_metric)) is not None:
+                scores.append(number_text(score) if task == MAIN else f"{task} {number_text(score)}")
+        value = ", ".join(scores) or ("cut off" if access.completed is None else NOTHING)
+        reason = access.reason or ("the first access" if number == 1 else "none given")
+        runs = listed([subject.run_id for subject in access.runs])
+        rows.append([str(number), moment(access.opened), runs, value, reason, without_secrets(access.command)])
+    columns = ["access", "opened", "by", f"test {readable(result.main_metric)}", "reason", "command"]
     return Section("Test seal", [*blocks, Table(columns, rows, frozenset({3}))])
 
 
-def _begun(result: Result) -> bool:
-    own = {one.run_id for one in result.records}
-    return any(own <= {subject.run_id for subject in access.runs} for access in result.accesses or [])
-
-
-def _access_row(position: int, access: TestAccess, metric: str) -> list[str]:
-    found = {task: metrics[metric] for task, metrics in access.metrics.items() if metrics.get(metric) is not None}
-    scores = [number_text(value) if task == MAIN else f"{task} {number_text(value)}" for task, value in found.items()]
-    runs = listed([subject.run_id for subject in access.runs])
-    value = ", ".join(scores) or ("cut off" if access.completed is None else NOTHING)
-    reason = access.reason or ("the first access" if position == 1 else "none given")
-    return [str(position), moment(access.opened), runs, value, reason, without_secrets(access.command)]
-
-
 def cost(result: Result) -> Section:
+    """Time, device and size, and the calls of outside services by phase, as the records have them."""
     records = result.records
-    seconds = [one.wall_seconds for one in records]
+    seconds = [record.wall_seconds for record in records]
     pairs = [("Wall time", duration(sum(seconds)))]
     if len(seconds) > 1:
         pairs.append(("A run took", f"{duration(min(seconds))} to {duration(max(seconds))}"))
-    pairs.append(("Device", listed(sorted({str(one.device.get("device", NOTHING)) for one in records}))))
-    pairs.append(("Threads", listed(sorted({str(one.device.get("threads", NOTHING)) for one in records}))))
+    for name in ("device", "threads"):
+        pairs.append((name.capitalize(), _distinct(str(record.device.get(name, NOTHING)) for record in records)))
     counts = result.record.parameters
     if counts.get("total"):
         pairs.append(("Parameters", f"{counts['total']:,}, of which {counts['trained']:,} trained"))
     sizes = [run.best.stat().st_size for _, run in result.members if run.best.exists()]
     if sizes:
         pairs.append(("Checkpoint", f"{max(sizes) / 1e6:.1f} MB"))
-    return Section("Cost", [Facts(pairs), *_calls(result)])
-
-
-def _calls(result: Result) -> list[Block]:
-    """Calls of outside services by phase, as the records have them."""
-    rows = [
-        [
-            *([note] if result.repeats else []),
-            phase,
-            f"{calls['requests']:,}",
-            f"{calls['cached']:,}",
-            failures_by_kind(calls),
-        ]
-        for (note, _), record in zip(result.members, result.records, strict=True)
-        for phase, calls in record.calls.items()
-    ]
-    if not rows:
-        return []
-    columns = [*(["run"] if result.repeats else []), "phase", "calls", "from disk", "without an answer"]
-    phases = [calls for record in result.records for calls in record.calls.values()]
-    failed = sum(sum(calls["fallbacks"].values()) for calls in phases)
-    total = sum(calls["requests"] for calls in phases)
-    words = f"{failed:,} of {plural(total, 'call')} of the rewriter had no answer; there the query was kept."
-    tone = Tone.CAUTION if failed else Tone.PLAIN
-    first = len(columns) - 3
-    return [Paragraph(words, tone), Table(columns, rows, frozenset({first, first + 1}))]
+    blocks: list[Block] = [Facts(pairs)]
+    rows, failed, total = [], 0, 0
+    for (note, _), record in zip(result.members, records, strict=True):
+        for phase, calls in record.calls.items():
+            numbers = [f"{calls['requests']:,}", f"{calls['cached']:,}", failures_by_kind(calls)]
+            rows.append([*([note] if result.repeats else []), phase, *numbers])
+            failed += sum(calls["fallbacks"].values())
+            total += calls["requests"]
+    if rows:
+        words = f"{failed:,} of {plural(total, 'call')} of the rewriter had no answer; there the query was kept."
+        columns = [*(["run"] if result.repeats else []), "phase", "calls", "from disk", "without an answer"]
+        table = Table(columns, rows, frozenset({len(columns) - 3, len(columns) - 2}))
+        blocks += [Paragraph(words, Tone.CAUTION if failed else Tone.PLAIN), table]
+    return Section("Cost", blocks)
 
 
 def environment(result: Result) -> Section:
     device = result.record.device
-    versions = {name: {one.versions.get(name, NOTHING) for one in result.records} for name in result.record.versions}
-    pairs = [(name, listed(sorted(found))) for name, found in versions.items()]
+    names = result.record.versions
+    pairs = [(name, _distinct(record.versions.get(name, NOTHING) for record in result.records)) for name in names]
     pairs += [(title, _plain(device[name])) for name, title in _GPU.items() if name in device]
     return Section("Environment", [Facts(pairs)])
 
@@ -290,9 +259,14 @@ def reproduce(result: Result) -> Section:
     return Section("Make it again", [*blocks, Commands(lines)])
 
 
+def _distinct(texts: Iterable[str]) -> str:
+    """The different ones of the members' texts, in order."""
+    return listed(sorted(set(texts)))
+
+
 def _plain(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+        return ", ".join(f"{key} {_plain(part)}" for key, part in value.items())
     if isinstance(value, list):
         return ".".join(map(str, value))
     return f"{value:,}" if isinstance(value, int) else str(value)
