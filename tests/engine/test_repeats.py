@@ -26,7 +26,7 @@ class Cheap:
         self.fitted: list[DictConfig] = []
         self.fail: dict[int, BaseException] = {}
 
-    def __call__(self, config: DictConfig) -> float:
+    def __call__(self, config: DictConfig, should_prune: object = None) -> float:
         run = Job.of(config).run
         if run.record is None or run.record.state is not RunState.DONE or config.rerun:
             self.fitted.append(config)
@@ -50,7 +50,7 @@ class Cheap:
 @pytest.fixture
 def cheap(monkeypatch) -> Cheap:
     made = Cheap()
-    monkeypatch.setattr("hallmark.engine.repeats.train", made)
+    monkeypatch.setattr("hallmark.engine.train.train", made)
     return made
 
 
@@ -171,7 +171,7 @@ def test_the_second_time_nothing_is_trained_and_all_stays(repeat, cheap):
 @pytest.mark.parametrize("repeat", [None, "null"])
 def test_without_repeats_it_is_the_run_itself(compose, small, cheap, repeat, monkeypatch):
     asked = []
-    monkeypatch.setattr("hallmark.engine.repeats.train", lambda config, should_prune: asked.append(should_prune) or 0.5)
+    monkeypatch.setattr("hallmark.engine.train.train", lambda config, should_prune: asked.append(should_prune) or 0.5)
     overrides = [] if repeat is None else [f"repeat={repeat}"]
     assert train_repeats(compose(TFIDF, *small, *overrides), max) == 0.5
     assert asked == [max]

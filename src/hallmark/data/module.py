@@ -14,11 +14,12 @@ from hallmark.checks import require, setting
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
-from hallmark.data.splits import SplitPlan, check_splits, split_summary, target_column
+from hallmark.data.splits import SplitPlan, check_splits, plan_files, split_summary, target_column
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
 from hallmark.storage.seeds import fold_in_many
+from hallmark.storage.unchanged import state_of
 
 if TYPE_CHECKING:
     from hallmark.data.perturb import Perturbation
@@ -53,6 +54,7 @@ class DataModule(LightningDataModule, ABC):
     Attributes:
         content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
             `add_rows` are left out. The test seal knows a data set by it.
+        read_from: what `prepare` has read, and `read_state` the state that it was in; None where that is not known.
     """
 
     def __init__(
@@ -71,11 +73,18 @@ class DataModule(LightningDataModule, ABC):
         self.split_plan, self.leakage_action = split, leakage
         self.samples = pd.DataFrame()
         self.content = ""
+        self.read_from: list[Path] = []
+        self.read_state: str | None = None
         self._skip = 0
 
     @abstractmethod
     def read(self) -> tuple[pd.DataFrame, Problems]:
         """All usable samples (every column but split) and what was found wrong with the others."""
+
+    def sources(self) -> Sequence[Path] | None:
+        """Files and folders that hold all that `read` reads; None where that is not known, and a finished run is then
+        found done only by reading its data again."""
+        return None
 
     @abstractmethod
     def metadata(self) -> dict[str, Any]:
@@ -119,6 +128,10 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             ValueError: nothing to train on, one class only, no validation rows, a fatal bad row.
         """
+        files, split_files = self.sources(), plan_files(self.split_plan)
+        if files is not None and split_files is not None:
+            self.read_from = [*files, *split_files]
+            self.read_state = state_of(self.read_from)  # of before they are read
         samples, self.problems = self.read()
         self.problems.raise_if_fatal()
         if samples.empty:

@@ -134,6 +134,15 @@ class InnerFold:
         return names
 
 
+def plan_files(plan: SplitPlan) -> list[Path] | None:
+    """The files that `plan` reads; None where that is not known."""
+    if isinstance(plan, FromFile):
+        return [plan.path]
+    if isinstance(plan, InnerFold):
+        return plan_files(plan.outer)
+    return [] if type(plan) in (Holdout, KFold, Evaluation) else None
+
+
 def target_column(task: str) -> str:
     """The column of a sample table that holds the labels of `task`."""
     return "target" if task == MAIN else f"target_{task}"

@@ -13,18 +13,19 @@ from hallmark.checks import setting
 from hallmark.data.module import UNLABELLED, DataModule
 from hallmark.data.sampling import Transform
 from hallmark.engine.build import build
-from hallmark.engine.command import refuse_without_effect, root, typed_settings
+from hallmark.engine.command import FIT_SETTINGS, OUT_OF_FOLD, refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.targets import admitted_class, trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS, Trust
-from hallmark.engine.finished import OUT_OF_FOLD, Finished, opened
+from hallmark.engine.finished import Finished, opened
 from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
+from hallmark.engine.messages import echo, print_warnings
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import print_repeats, train_repeats
-from hallmark.engine.terminal import echo, print_metrics, print_warnings
+from hallmark.engine.terminal import print_metrics
 from hallmark.engine.train import silence_expected_warnings
 from hallmark.learning.module import TrainingFreeModule
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
@@ -35,9 +36,6 @@ from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
 _OWN = ("run", "split", "seal")  # what is not part of a run
 _EVALUATION = (*_OWN, "analysis", "statistics", OUT_OF_FOLD, *TRUST_KEYS)  # what an evaluation of a finished run reads
-_FIT = tuple(
-    f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
-)
 
 
 def evaluate(config: DictConfig) -> None:
@@ -162,7 +160,9 @@ def _refuse_fit_of_nothing(config: DictConfig) -> None:
     if not OmegaConf.is_dict(config.get("model")):
         return
     if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule):
-        refuse_without_effect([key for key in typed_settings() if key in _FIT], "nothing is fitted in this model")
+        refuse_without_effect(
+            [key for key in typed_settings() if key in FIT_SETTINGS], "nothing is fitted in this model"
+        )
 
 
 def _analyses(config: DictConfig) -> dict[str, Analysis]:

@@ -14,11 +14,12 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import transform_name
 from hallmark.data.sampling import Transform
+from hallmark.engine.command import OUT_OF_FOLD
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
+from hallmark.engine.messages import print_warnings
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
-from hallmark.engine.terminal import print_warnings
 from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.access import TEST, LabelledRows
@@ -27,8 +28,6 @@ from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
 from hallmark.runs.seal import OpenTestAccess, SealedError, seal_of
 from hallmark.statistics.tables import table_metrics
-
-OUT_OF_FOLD = "out_of_fold"
 
 
 @dataclass

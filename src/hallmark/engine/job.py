@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.engine.config.settings import check_run_settings
@@ -104,18 +103,6 @@ def in_group(config: DictConfig, name: str) -> None:
     key = "logger.wandb.group"
     if OmegaConf.select(config, key, default="") is None:
         OmegaConf.update(config, key, name)
-
-
-def device_name() -> str:
-    return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu"
-
-
-def device_facts() -> dict[str, Any]:
-    """Device and driver for the record."""
-    facts: dict[str, Any] = {"device": device_name(), "threads": torch.get_num_threads()}
-    if torch.cuda.is_available():
-        facts |= {"cuda": torch.version.cuda, "capability": list(torch.cuda.get_device_capability())}
-    return facts
 
 
 def _plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:

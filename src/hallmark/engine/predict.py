@@ -10,7 +10,7 @@ from lightning import LightningModule, Trainer
 
 from hallmark.data.module import DataModule
 from hallmark.data.sampling import Transform
-from hallmark.engine.terminal import print_failed_calls
+from hallmark.engine.messages import print_failed_calls
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.predictions import read_predictions, write_predictions

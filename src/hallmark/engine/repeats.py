@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from omegaconf import DictConfig, OmegaConf
@@ -12,11 +12,17 @@ from rich.console import Console
 from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
-from hallmark.engine.build import check_types
-from hallmark.engine.command import command_line
+from hallmark.engine.command import (
+    FIT_SETTINGS,
+    OUT_OF_FOLD,
+    command_line,
+    refuse_foreign_ranks,
+    root,
+    typed_settings,
+)
+from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
-from hallmark.engine.terminal import echo
-from hallmark.engine.train import ShouldPrune, check, train
+from hallmark.engine.messages import echo
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import locked
@@ -24,10 +30,13 @@ from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_text
 from hallmark.wording import NOTHING
 
+if TYPE_CHECKING:
+    from hallmark.engine.train import ShouldPrune
+
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
 
 
-def train_repeats(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
+def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None) -> float:
     """Train once, or as often as `repeat` says.
 
     Each repeat is the ordinary run of its own seed and fold, so a set that was stopped goes on where it was.
@@ -44,16 +53,17 @@ def train_repeats(config: DictConfig, should_prune: ShouldPrune | None = None) -
         Interrupted: asked to stop; the same command goes on.
     """
     if config.get("repeat") is None:
-        return train(config, should_prune)
-    job = Job.of(config)
-    members = [(note, repetition, _placed(member, note)) for note, repetition, member in _members(config)]
-    for _, _, member in members:
-        in_group(member, f"{config.name}-{job.id}")
+        return _train(config, should_prune)
+    job, members = _set(config)
     jobs = [Job.of(member) for _, _, member in members]
-    for one in jobs:
-        check_types(one.config, one.trusted)
-    if not job.directory.exists():
-        check(jobs[0])
+    if not all(map(is_noted, jobs)):
+        from hallmark.engine.build import check_types
+        from hallmark.engine.train import check  # torch loads here
+
+        for each in jobs:
+            check_types(each.config, each.trusted)
+        if not job.directory.exists():
+            check(jobs[0])
     with locked(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))
@@ -69,17 +79,57 @@ def train_repeats(config: DictConfig, should_prune: ShouldPrune | None = None) -
     return sum(values) / len(values)
 
 
+def is_done(config: DictConfig) -> bool:
+    """Whether every run of `config` is noted as done, and nothing else is asked for.
+
+    Where such a note is not true any more, `train_repeats` does what there is to do.
+    """
+    typed = typed_settings()
+    if config.get("analysis") or any(root(key) == OUT_OF_FOLD for key in typed):
+        return False
+    try:
+        configs = [config] if config.get("repeat") is None else [member for _, _, member in _set(config)[1]]
+        jobs = [Job.of(each) for each in configs]
+    except ValueError:  # of a setting, which the way of a fit answers
+        return False
+    return all(map(is_noted, jobs)) and not (set(typed) & set(FIT_SETTINGS) and not all(map(_is_fitted, jobs)))
+
+
+def _is_fitted(job: Job) -> bool:
+    record = job.run.record
+    return record is not None and record.selected is not None and record.selected["checkpoint"] is not None
+
+
+def _set(config: DictConfig) -> tuple[Job, list[tuple[str, int, DictConfig]]]:
+    """The job of a set of repeats, and (note, repetition, configuration) of each of its runs where it lies."""
+    job = Job.of(config)
+    members = [(note, repetition, _placed(member, note)) for note, repetition, member in _members(config)]
+    for _, _, member in members:
+        in_group(member, f"{config.name}-{job.id}")
+    return job, members
+
+
+def _train(config: DictConfig, should_prune: "ShouldPrune | None" = None) -> float:
+    """As `train`, which is not needed where a note says that the run is done."""
+    refuse_foreign_ranks()
+    if (value := report_noted(Job.of(config))) is not None:
+        return value
+    from hallmark.engine.train import train  # torch loads here
+
+    return train(config, should_prune)
+
+
 def check_repeat(config: DictConfig) -> None:
     """Raise `SettingError` unless `repeat` is null or one of its forms over a split that it can repeat."""
     if config.get("repeat") is not None:
         next(_members(config))
 
 
-def _train_all(repeats: RepeatSet, members: list[DictConfig], should_prune: ShouldPrune | None) -> list[float]:
+def _train_all(repeats: RepeatSet, members: list[DictConfig], should_prune: "ShouldPrune | None") -> list[float]:
     values: list[float] = []
     for number, member in enumerate(members, start=1):
         echo(f"{repeats.record.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
-        values.append(train(member))
+        values.append(_train(member))
         if should_prune and number < len(members) and should_prune(number, sum(values) / number):
             raise Interrupted(f"pruned after repeat {number}")
     return values

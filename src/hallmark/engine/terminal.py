@@ -4,31 +4,25 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 
 from hallmark.analysis.tables import labelled_tasks, majority_class_baseline
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
-from hallmark.engine.job import Job, device_name
+from hallmark.engine.job import Job
+from hallmark.engine.messages import Block, echo, print_block
+from hallmark.learning.device import device_name
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.members import over_text, row_count
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
-from hallmark.storage.secrets import redacted
-from hallmark.wording import failures_by_kind, plural, readable
+from hallmark.wording import plural, readable
 
 _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recall", "auroc", "auprc")
-
-
-def echo(text: str) -> None:
-    """Print `text`, with the secrets of the environment taken out."""
-    Console().print(redacted(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
@@ -59,43 +53,39 @@ def print_leakage(entry: Mapping[str, Any]) -> None:
         echo(line)
 
 
-def print_result(run: Run, resampling: Resampling) -> None:
-    """The validation metrics with intervals, beside always predicting the most frequent class."""
+def print_result(run: Run, resampling: Resampling) -> list[Block]:
+    """The validation metrics with intervals, beside always predicting the most frequent class; gives what it prints."""
     assert run.record is not None
     split, selected = run.record.main_split, run.record.selected
     predictions = read_predictions(run.directory / "predictions" / f"{split}.parquet")
-    print_metrics(predictions, f"{run.record.name} · {split}", resampling)
     chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"
     if selected is not None:
         verb = "selected on " if selected["checkpoint"] else ""
         chosen = f"{verb}{selected['metric']} = {number_text(selected['value'])}"
-    echo(f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}")
-
-
-def print_warnings(record: Record) -> None:
-    """Print what everybody must know who uses the answers of a run."""
-    for sentence in record.warnings:
-        echo(f"warning: {sentence}")
-
-
-def print_failed_calls(phase: str, calls: Mapping[str, Any]) -> None:
-    """Print how many calls of an outside service failed in a phase of a run, and how; nothing where none did."""
-    if calls["fallbacks"]:
-        failed = sum(calls["fallbacks"].values())
-        echo(f"{phase}: {failed} of {plural(calls['requests'], 'call')} without an answer ({failures_by_kind(calls)})")
+    blocks: list[Block] = [
+        *_metrics_tables(predictions, f"{run.record.name} · {split}", resampling),
+        f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}",
+    ]
+    for block in blocks:
+        print_block(block)
+    return blocks
 
 
 def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling) -> None:
     """A table for each classification task with labelled rows, and one for all tasks without classes."""
-    masked = []
+    for table in _metrics_tables(predictions, title, resampling):
+        print_block(table)
+
+
+def _metrics_tables(predictions: pd.DataFrame, title: str, resampling: Resampling) -> list[Table]:
+    tables, masked = [], []
     for task, classes, rows in labelled_tasks(predictions):
         if classes is None:
             masked.append((task, rows))
             continue
         of_task = "" if task == MAIN else f" · {task}"
-        Console().print(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}", resampling))
-    if masked:
-        Console().print(_scores_table(masked, f"{title} · {_size(masked[0][1])}", resampling))
+        tables.append(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}", resampling))
+    return [*tables, _scores_table(masked, f"{title} · {_size(masked[0][1])}", resampling)] if masked else tables
 
 
 def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampling: Resampling) -> Table:

@@ -1,7 +1,6 @@
 """Fit one run: read, check, fit, select, measure."""
 
 import logging
-import math
 import shutil
 import warnings
 from collections.abc import Callable
@@ -19,21 +18,23 @@ from omegaconf import DictConfig
 from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
-from hallmark.engine.command import command_line
+from hallmark.engine.command import command_line, refuse_foreign_ranks
 from hallmark.engine.config.settings import check_resampling
 from hallmark.engine.config.stored import store_config
 from hallmark.engine.distributed.devices import check_devices, check_limits
-from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device, other_ranks, refuse_foreign_ranks
-from hallmark.engine.job import Job, device_facts
-from hallmark.engine.loggers.tracking import tracked, unused_loggers
+from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device, other_ranks
+from hallmark.engine.done import note_done, print_done, selected_value
+from hallmark.engine.job import Job
+from hallmark.engine.loggers.tracking import tracked
+from hallmark.engine.messages import echo, print_warnings
 from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import add_missing_metrics, load_weights, noting_calls, predict_split
-from hallmark.engine.terminal import echo, print_failed_calls, print_leakage, print_result, print_start, print_warnings
+from hallmark.engine.terminal import print_leakage, print_result, print_start
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, PredictionStop, PruningCallback, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
-from hallmark.learning.device import chosen_device
+from hallmark.learning.device import chosen_device, device_facts
 from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialise import initialise_from
@@ -77,13 +78,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
         standing = run.resume_status(job.id, provenance, rerun=job.config.rerun)
         if standing is RunState.DONE:
             add_missing_metrics(run)
-            echo(f"{run.directory} is done (rerun=true would replace it)")
-            if unused := unused_loggers(job, run):
-                echo(f"logger={','.join(unused)}: no effect on a run that was made without; rerun=true makes it again")
-            assert run.record is not None
-            print_warnings(run.record)
-            for phase, calls in run.record.calls.items():
-                print_failed_calls(phase, calls)
+            print_done(job, run)
         else:
             resumed = standing is RunState.INTERRUPTED
             checkpoint = _checkpoint_to_resume(run) if resumed else None
@@ -104,9 +99,8 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 else:
                     assert isinstance(module, TrainableModule)
                     _fit(job, run, data, module, loggers, should_prune, checkpoint=checkpoint)
-        print_result(run, check_resampling(job.config))
-    assert run.record is not None
-    return float(run.record.selected["value"]) if run.record.selected else math.nan
+        note_done(job, run, data, print_result(run, check_resampling(job.config)))
+    return selected_value(run)
 
 
 def _checkpoint_to_resume(run: Run) -> Path | None:

@@ -6,8 +6,7 @@ Fractions have three digits. What is undefined is a dash, and a value without an
 import math
 from collections.abc import Iterable
 
-from hallmark.statistics.interval import Interval
-from hallmark.statistics.uncertainty import MIN_GROUPS
+from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.wording import NOTHING
 
 NO_INTERVAL = (

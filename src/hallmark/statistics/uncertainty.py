@@ -23,13 +23,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.stats import t as student
 
-from hallmark.statistics.interval import Interval
+from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample
-
-MIN_GROUPS = 4  # fewer say too little about their spread for an interval
 
 BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
 

@@ -45,16 +45,6 @@ def first_device(devices: Any) -> Any:
     return devices[:1] if OmegaConf.is_list(devices) else 1
 
 
-def refuse_foreign_ranks() -> None:
-    """Raises ValueError under a launcher that started several processes of one command."""
-    further = any(int(os.environ.get(name, 0)) > 0 for name in ("LOCAL_RANK", "SLURM_PROCID"))
-    if further or int(os.environ.get("WORLD_SIZE", 1)) > 1:
-        raise ValueError(
-            "this command was started several times at once, as torchrun and srun do; "
-            "start it once, and trainer.devices=N starts the other processes of this machine"
-        )
-
-
 def check_strategy(trainer: Trainer, module: LightningModule) -> None:
     """See that `trainer` can fit `module`.
 

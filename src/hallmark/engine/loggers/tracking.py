@@ -11,7 +11,6 @@ from hallmark.engine.build import build
 from hallmark.engine.config.stored import read_config
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job
-from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.run import Run
 
 
@@ -37,12 +36,6 @@ def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
     """
     with ExitStack() as stack:
         yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config, job.trusted)]
-
-
-def unused_loggers(job: Job, run: Run) -> list[str]:
-    """Loggers that `job` asks for and that the finished `run` was made without."""
-    made_with = load_config(run.directory / FILE).get("logger") or {}
-    return [str(name) for name in job.config.logger or {} if name not in made_with]
 
 
 def track_evaluation(job: Job, run: Run, split: str, written: Sequence[Path]) -> None:

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.content import bad_case_rows, figures, final_metrics, selection
-from hallmark.engine.terminal import echo
+from hallmark.engine.messages import echo
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_text
 from hallmark.storage.secrets import redacted

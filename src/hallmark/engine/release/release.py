@@ -15,11 +15,11 @@ from hallmark.engine.config.stored import read_config, refuse_links
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.finished import sealed_tables
 from hallmark.engine.loggers.tracking import track_release
+from hallmark.engine.messages import echo
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.release.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.release.results import check_markers, results_block, write_between_markers
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
-from hallmark.engine.terminal import echo
 from hallmark.engine.train import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment

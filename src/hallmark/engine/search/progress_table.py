@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from hallmark.engine.messages import echo
 from hallmark.engine.search.study import SweepStudy, state_name
-from hallmark.engine.terminal import echo
 from hallmark.statistics.text import number_text
 from hallmark.wording import value_text
 

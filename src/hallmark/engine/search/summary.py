@@ -12,8 +12,8 @@ from rich.table import Table
 
 from hallmark.analysis.plots.studies import importance_bars
 from hallmark.analysis.state import save_figure
+from hallmark.engine.messages import echo
 from hallmark.engine.search.study import SweepStudy, state_name
-from hallmark.engine.terminal import echo
 from hallmark.report.sweeps import figures, ranked
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_csv, write_json

@@ -16,6 +16,7 @@ from hallmark.checks import Interrupted
 from hallmark.engine.build import build
 from hallmark.engine.config.stored import with_present_names
 from hallmark.engine.job import Job
+from hallmark.engine.messages import echo
 from hallmark.engine.monitor import check_measured
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.launchers import Launcher, LocalProcesses
@@ -24,7 +25,6 @@ from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarize
 from hallmark.engine.search.tables import job_table, write_job_table
-from hallmark.engine.terminal import echo
 from hallmark.engine.train import check, silence_expected_warnings
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance

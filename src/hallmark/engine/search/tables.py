@@ -10,10 +10,10 @@ from hallmark.analysis.tables import interval_note, show
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.messages import echo
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.plans import JobList
 from hallmark.engine.search.study import SweepStudy
-from hallmark.engine.terminal import echo
 from hallmark.report.sources import open_results
 from hallmark.storage.files import write_csv, write_text
 from hallmark.wording import duration

@@ -23,10 +23,10 @@ from hallmark.engine.config.stored import remember
 from hallmark.engine.distributed.parent_watchdog import exit_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
+from hallmark.engine.messages import echo
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import SweepStudy, worker_lock
-from hallmark.engine.terminal import echo
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from hallmark.statistics.interval import Interval
+from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.uncertainty import MIN_GROUPS, Estimate, Range
+from hallmark.statistics.uncertainty import Estimate, Range
 
 BLOCKS = 50  # evaluations of an interval: their variance has a coefficient of variation of about 20 %
 

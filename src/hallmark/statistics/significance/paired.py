@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from hallmark.statistics.bootstrap import metric_range
-from hallmark.statistics.interval import Interval
+from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.statistics.members import STAND_IN, row_count
 from hallmark.statistics.metrics.classification import LOWER_IS_BETTER, Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
@@ -20,7 +20,7 @@ from hallmark.statistics.significance.mcnemar import mcnemar
 from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
 from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
-from hallmark.statistics.uncertainty import MIN_GROUPS, Units, WeightedMetrics, estimates, evaluate_blocks
+from hallmark.statistics.uncertainty import Units, WeightedMetrics, estimates, evaluate_blocks
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,11 @@ class ExpressionDataModule(DataModule):
         if not self.samples["split"].isin(["val", "predict"]).any():
             raise ValueError("data.split: no rows in val; give it a larger share or more data")
 
+    def sources(self) -> list[Path] | None:
+        """The folder of the source, in which a parquet file may name pictures; of the hub's it is not known."""
+        path = Path(self.source).expanduser()
+        return [path if path.is_dir() else path.parent] if path.exists() else None
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.source, "refseg")

@@ -89,6 +89,10 @@ class PairDataModule(DataModule):
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
         return samples, self.problems
 
+    def sources(self) -> list[Path] | None:
+        """The corpus; the pictures of extra rows may lie anywhere."""
+        return None if self.extra else [self.folder]
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "sentiment")

@@ -109,6 +109,9 @@ class WindowDataModule(DataModule):
         super().prepare()
         self.content, self._normaliser = self._corpus.content, None
 
+    def sources(self) -> list[Path]:
+        return [self.folder]
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "touch")

@@ -99,6 +99,9 @@ class SceneDataModule(DataModule):
         })  # fmt: skip
         return samples.reset_index(drop=True), problems
 
+    def sources(self) -> list[Path]:
+        return [self.folder]
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "refseg")
