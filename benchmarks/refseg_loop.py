@@ -23,7 +23,7 @@ from hallmark.engine.train import prepare_data, silence_expected_warnings
 from hallmark.systems.refseg.data import Scene
 from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.proposers.points import PointGrid
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
 
 ITERATIONS, REPEATS = 3, 7
@@ -74,7 +74,7 @@ def naive(module: LoopModule, scenes: list[Scene]) -> dict[str, int]:
             steps = []
             for iteration in range(ITERATIONS + 1):
                 ranker = Ranker(module.encoder, position=0.0, batch_size=1, cache=None)
-                (regions,) = ranker.embed([Pictured("", scene.read, proposals)])
+                (regions,) = ranker.embed([SceneInput("", scene.read, proposals)])
                 query = f"{expression.sentence} {' '.join(['please'] * iteration)}".strip()
                 logits = ranker.logits(regions, proposals, [query])[0]
                 shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()

@@ -118,28 +118,6 @@ def test_more_masks_than_a_byte_counts():
     assert Proposals.of(rles, np.ones(600), (5, 130)).best(rles[555]) == (555, 1.0)
 
 
-def test_nms_by_hand():
-    boxes = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [0, 0, 10, 10], [0, 0, 5, 10]], float)
-    scores = np.array([0.5, 0.9, 0.1, 0.9, 0.8])
-    # 1 and 3 overlap by 90/110 = 0.82, 1 and 4 by 40/110, 3 and 4 by 0.5; of 1 and 3 the first wins.
-    assert masks.nms(boxes, scores, 0.7).tolist() == [1, 4, 2]
-    assert masks.nms(boxes, scores, 0.9).tolist() == [1, 3, 4, 2]
-    assert masks.nms(boxes[:0], scores[:0], 0.7).tolist() == []
-
-
-@given(arrays(float, (9, 4), elements=st.integers(0, 9)), st.permutations(range(9)), st.sampled_from([0.3, 0.5, 0.7]))
-def test_nms_is_that_of_torchvision(corners, scores, threshold):
-    import torch
-    from torchvision.ops import nms
-
-    boxes = np.concatenate(
-        [np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:]) + 1], 1
-    )
-    ours = masks.nms(boxes, np.array(scores, float), threshold)
-    theirs = nms(torch.tensor(boxes), torch.tensor(scores, dtype=torch.float64), threshold)
-    assert ours.tolist() == theirs.tolist()
-
-
 def test_proposals_and_their_oracle():
     found = Proposals.of([SQUARE, ALL], [0.9, 0.8], (3, 4))
     assert len(found) == 2

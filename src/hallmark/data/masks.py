@@ -158,22 +158,6 @@ def measured(prediction: Rle | None, truth: Rle) -> dict[str, float]:
     }  # fmt: skip
 
 
-def nms(boxes: NDArray, scores: NDArray, threshold: float) -> NDArray:
-    """Positions int64 [K] of the boxes [N, 4] kept, best first: each overlaps those before it by an IoU of
-    `threshold` at most. Of equal scores the first wins."""
-    order = np.argsort(-scores, kind="stable")
-    low, high = boxes[:, :2], boxes[:, 2:]
-    area = (high - low).prod(axis=1)
-    kept = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        sides = np.minimum(high[best], high[order]) - np.maximum(low[best], low[order])
-        shared = sides.clip(min=0).prod(axis=1)
-        order = order[shared <= threshold * (area[best] + area[order] - shared)]
-    return np.array(kept, np.int64)
-
-
 @dataclass(frozen=True)
 class Proposals:
     """Masks of one image.

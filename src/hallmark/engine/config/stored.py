@@ -36,6 +36,8 @@ _RENAMED = {
     "hallmark.learning.encoders.clip.clip_towers": "hallmark.learning.encoders.clip.ClipEncoders",
     "hallmark.systems.refseg.proposers.sam.published_sam": "hallmark.systems.refseg.proposers.sam.PublishedSam",
     "hallmark.systems.refseg.sample.lexicon.synonyms": "hallmark.systems.refseg.sample.lexicon.Synonyms",
+    "hallmark.systems.refseg.vlm.policies.Destructive": "hallmark.systems.refseg.vlm.policies.Adversarial",
+    "hallmark.systems.refseg.vlm.policies.Injected": "hallmark.systems.refseg.vlm.policies.PromptInjection",
 }
 _MOVED = {
     f"hallmark.analysis.{old}": f"hallmark.analysis.{new}"
@@ -52,7 +54,7 @@ _MOVED = {
         "risk_coverage": "segmentation.risk_coverage",
         "size_buckets": "segmentation.size_buckets",
     }.items()
-}
+} | {"hallmark.systems.refseg.vlm.budget": "hallmark.learning.language_model.budget"}
 _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}
 )

@@ -140,8 +140,8 @@ class ExpressionDataModule(DataModule):
         return origin_of(self.source, "refseg")
 
     def metadata(self) -> dict[str, Any]:
-        found = {"source": self.source, "rows": len(self.samples)}
-        return found if self.samples.empty else {**found, "images": int(self.samples["group"].nunique())}
+        counts = {"source": self.source, "rows": len(self.samples)}
+        return counts if self.samples.empty else {**counts, "images": int(self.samples["group"].nunique())}
 
     def leakage_inputs(self) -> LeakageInputs:
         """Images, each once; that two of them are described in the same words is no leak."""

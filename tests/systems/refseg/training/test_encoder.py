@@ -13,7 +13,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import View
 from hallmark.systems.refseg.training.data import NAMES
 from hallmark.systems.refseg.training.encoder import PARTS, soft_targets
@@ -158,7 +158,7 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
     for scene in data.annotated("val"):
         rows = frame[frame["group"] == scene.expressions["group"].iloc[0]]
         proposals = data.proposed(scene)
-        (regions,) = ranker.embed([Pictured("", lambda scene=scene: scene.image, proposals)])
+        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, proposals)])
         logits = ranker.logits(regions, proposals, scene.expressions["sentence"].tolist())
         expected = np.exp(logits - logits.max(1, keepdims=True))
         expected /= expected.sum(1, keepdims=True)

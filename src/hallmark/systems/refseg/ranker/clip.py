@@ -42,8 +42,8 @@ class ClipRegionEncoder(RegionEncoder):
             name=name, weights=weights, token_length=token_length, frozen=True, modalities=["image", "text"]
         )
         self.image, self.text = encoders["image"], encoders["text"]
-        own: int = self.image.image_size  # type: ignore[assignment]
-        require(view.size == own, "view.size", view.size, f"{own}, the size of the images of {name}")
+        side: int = self.image.image_size  # type: ignore[assignment]
+        require(view.size == side, "view.size", view.size, f"{side}, the size of the images of {name}")
         needed = "a CLIP whose own transform makes a square smaller as the views do: bicubic, without a crop"
         require(_resizes_as_views(self.image), "name", name, needed)
         self.view, self.templates, self.none = view, list(templates), None

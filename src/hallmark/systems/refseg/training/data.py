@@ -54,12 +54,12 @@ class Annotated:
     @cached_property
     def masks(self) -> list[Rle]:
         """What is seen of each object."""
-        return [parse_rle(own["mask"]) for own in self.objects]
+        return [parse_rle(shape["mask"]) for shape in self.objects]
 
     @property
     def names(self) -> NDArray:
         """Position in `NAMES` of each object, int64 [K]."""
-        return np.array([NAMES.index(f"{own['size']} {own['colour']} {own['shape']}") for own in self.objects])
+        return np.array([NAMES.index(f"{shape['size']} {shape['colour']} {shape['shape']}") for shape in self.objects])
 
     @cached_property
     def truths(self) -> list[Rle]:
@@ -123,7 +123,7 @@ class SceneDataModule(DataModule):
     def annotated(self, split: str) -> list[Annotated]:
         """The images of `split` in the order of its rows."""
         places = self.rows(split)["image"].astype(int)
-        return [Annotated(self._corpus, place, self._said[place]) for place in places]
+        return [Annotated(self._corpus, position, self._said[position]) for position in places]
 
 
 class Batches(Dataset):

@@ -82,41 +82,41 @@ class RegionDataModule(SceneDataModule):
 
         def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             true = [training and np.random.default_rng(draw.seed).random() < self.true_masks for draw in draws]
-            shown = [candidates(draw.position, own) for draw, own in zip(draws, true, strict=True)]
-            return {"index": torch.tensor([draw.position for draw in draws]), **joined(shown)}
+            images = [candidates(draw.position, use_objects) for draw, use_objects in zip(draws, true, strict=True)]
+            return {"index": torch.tensor([draw.position for draw in draws]), **joined(images)}
 
         return Batches(len(scenes), batch)
 
 
 def candidates_of(scene: Annotated, proposals: Proposals, *, counterfactual: bool) -> Candidates:
     """`proposals` as candidates for the expressions of `scene`, and for their counterfactuals if asked for."""
-    said, truths = scene.expressions["sentence"].tolist(), scene.truths
-    weight = np.ones(len(said))
+    sentences, truths = scene.expressions["sentence"].tolist(), scene.truths
+    weight = np.ones(len(sentences))
     if counterfactual:
         changed = scene.expressions.dropna(subset="shuffled")
         others = [rle_from_text(text) for text in changed["shuffled_target"]]
-        said, truths = said + changed["shuffled"].tolist(), truths + others
+        sentences, truths = sentences + changed["shuffled"].tolist(), truths + others
         weight = np.r_[weight, np.where(areas(others) > 0, 1, _OF_NOTHING)]
-    shown = SHOWN.render(scene.image, proposals)
+    regions = SHOWN.render(scene.image, proposals)
     return Candidates(
-        proposals, shown, _names(scene, proposals), said, _iou(truths, proposals), weight.astype(np.float32)
+        proposals, regions, _names(scene, proposals), sentences, _iou(truths, proposals), weight.astype(np.float32)
     )  # fmt: skip
 
 
 def joined(images: Sequence[Candidates]) -> dict[str, Any]:
     """A batch as in `RegionDataModule.dataset`."""
-    regions = Regions.join([own.regions for own in images])
-    most = max(len(own.proposals) for own in images)
-    iou = [np.insert(own.iou, [len(own.proposals)] * (most - len(own.proposals)), -1, axis=1) for own in images]
+    regions = Regions.join([image.regions for image in images])
+    most = max(len(image.proposals) for image in images)
+    iou = [np.insert(image.iou, [len(image.proposals)] * (most - len(image.proposals)), -1, axis=1) for image in images]
     arrays = {
         "pixels": regions.pixels, "geometry": regions.geometry, "image": regions.image,
-        "slot": np.concatenate([np.arange(len(own.proposals)) for own in images]),
-        "name": np.concatenate([own.names for own in images]),
-        "asked": np.repeat(np.arange(len(images)), [len(own.sentences) for own in images]),
-        "iou": np.concatenate(iou), "weight": np.concatenate([own.weight for own in images]),
+        "slot": np.concatenate([np.arange(len(image.proposals)) for image in images]),
+        "name": np.concatenate([image.names for image in images]),
+        "asked": np.repeat(np.arange(len(images)), [len(image.sentences) for image in images]),
+        "iou": np.concatenate(iou), "weight": np.concatenate([image.weight for image in images]),
     }  # fmt: skip
-    said = {"sentences": [text for own in images for text in own.sentences]}
-    return said | {name: torch.from_numpy(array) for name, array in arrays.items()}
+    sentences = {"sentences": [text for image in images for text in image.sentences]}
+    return sentences | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _objects(scene: Annotated) -> Proposals:

@@ -21,7 +21,9 @@ _PAIRS = (
     ("purple", "orange"), ("cyan", "pink"), ("brown", "gray"), ("circle", "square"), ("triangle", "star"),
     ("cross", "diamond"), ("man", "woman"), ("boy", "girl"), ("with", "without"), ("standing", "sitting"),
 )  # fmt: skip
-OPPOSITES: Mapping[str, str] = {a: b for one, other in reversed(_PAIRS) for a, b in ((other, one), (one, other))}
+OPPOSITES: Mapping[str, str] = {
+    a: b for first, second in reversed(_PAIRS) for a, b in ((second, first), (first, second))
+}
 FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "are", "as", "at", "by", "for", "from", "her", "his", "in", "is", "it", "its", "of", "on", "one",
      "or", "that", "the", "their", "there", "this", "to", "which", "who", "with")

@@ -8,26 +8,19 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
+import httpx2
 import openai
 from openai import AsyncOpenAI
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from hallmark.checks import require
-from hallmark.systems.refseg.vlm.address import PORTS, has_port, one_spelling
-from hallmark.systems.refseg.vlm.base import Fallback
-from hallmark.systems.refseg.vlm.budget import Budget, TokenBucket
-from hallmark.systems.refseg.vlm.reply import MAX_TEXT, SCHEMA, Answer
-from hallmark.systems.refseg.vlm.wire import CALL, BoundedClient, Call, Failure, status_kind
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer, Failure, FailureKind
+from hallmark.learning.language_model.budget import Budget, TokenBucket
+from hallmark.learning.language_model.transport import CALL, BoundedClient, Call, status_kind
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
-_OURS = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "tool_choice", "functions"})
-_FORMATS: tuple[dict | None, ...] = (
-    {"type": "json_schema", "json_schema": {"name": "rewrite", "strict": True, "schema": SCHEMA}},
-    {"type": "json_object"},
-    None,
-)
+_RESERVED = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "tool_choice", "functions"})
 _NOT_SUPPORTED = (400, 422)
 _TEMPLATE_TOKENS = 256  # what chat templates put around messages
 _SHORTEST_KEY = 8  # shorter ones are no secrets, and would be found everywhere
@@ -68,6 +61,7 @@ class Endpoint:
         base_url: such as https://api.siliconflow.cn/v1.
         model: the endpoint's name for it.
         key_variable: the environment variable that holds the key; None for an endpoint that wants none.
+        schema: JSON schema of the answer, `name` and `schema` as in the SDK's response_format.
         parameters: of the request, such as max_tokens, temperature and seed, sent as they are.
         timeout: seconds for a connection, and between two pieces of a reply.
         max_retries: of the SDK, for 408, 409, 429, 5xx, time-outs and lost connections.
@@ -88,6 +82,7 @@ class Endpoint:
         base_url: str,
         model: str,
         key_variable: str | None,
+        schema: Mapping[str, Any],
         parameters: Mapping[str, Any],
         timeout: float,
         max_retries: int,
@@ -95,7 +90,7 @@ class Endpoint:
         budget: Budget,
         bucket: TokenBucket,
     ) -> None:
-        _check_url(base_url)
+        source = _one_spelling(base_url)
         named = key_variable is None or re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", key_variable)
         # A value that is no name may well be the key itself.
         require(bool(named), "key_variable", "***", "the name of an environment variable, such as SILICONFLOW_API_KEY")
@@ -104,12 +99,15 @@ class Endpoint:
         require(max_retries >= 0, "max_retries", max_retries, "a number of retries, 0 or more")
         require(max_reply_bytes >= 1024, "max_reply_bytes", max_reply_bytes, "1024 bytes or more")
         self.base_url, self.model, self.key_variable = base_url, model, key_variable
-        self.source = one_spelling(base_url)
+        self.source = source
         self.parameters = dict(parameters)
         self._most_out = _most_tokens(self.parameters)
         self._timeout, self._max_retries, self._max_reply_bytes = timeout, max_retries, max_reply_bytes
         self._budget, self._bucket = budget, bucket
-        self._rung, self._confirmed = 0, False
+        self._formats: tuple[dict | None, ...] = (
+            {"type": "json_schema", "json_schema": {"strict": True, **schema}}, {"type": "json_object"}, None,
+        )  # fmt: skip
+        self._format, self._confirmed = 0, False
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: AsyncOpenAI | None = None
@@ -156,7 +154,7 @@ class Endpoint:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="vlm", daemon=True).start()
+                threading.Thread(target=_run, args=(self._loop,), name="language model", daemon=True).start()
             if self._client is None or self._client.api_key != key:
                 self._client = self._connect(key)
             return self._loop
@@ -183,22 +181,25 @@ class Endpoint:
         CALL.set(call)
         try:
             async with asyncio.timeout(max(0.0, call.remaining())):
-                return await self._down_the_ladder(messages, call)
+                return await self._in_some_format(messages, call)
         except TimeoutError:
             raise Failure(call.last or "timeout", "the deadline has passed") from None
 
-    async def _down_the_ladder(self, messages: Sequence[dict], call: Call) -> Answer:
-        for rung in range(self._rung, len(_FORMATS)):
+    async def _in_some_format(self, messages: Sequence[dict], call: Call) -> Answer:
+        """The answer in the first response format that the endpoint does not refuse."""
+        for position in range(self._format, len(self._formats)):
             try:
-                answer = await self._attempt(messages, _FORMATS[rung], call)
+                answer = await self._attempt(messages, self._formats[position], call)
             except Failure as failure:
-                settled = self._confirmed and rung >= self._rung
-                if settled or rung + 1 == len(_FORMATS) or failure.status not in _NOT_SUPPORTED:
+                # Once an answer came in a format, a refusal is about the question.
+                confirmed = self._confirmed and position >= self._format
+                last = position + 1 == len(self._formats)
+                if confirmed or last or failure.status not in _NOT_SUPPORTED:
                     raise
             else:
-                self._rung, self._confirmed = rung, True
+                self._format, self._confirmed = position, True
                 return answer
-        raise AssertionError("the last rung returns or raises")
+        raise AssertionError("the last format returns or raises")
 
     async def _attempt(self, messages: Sequence[dict], response_format: dict | None, call: Call) -> Answer:
         assert self._client is not None
@@ -236,7 +237,7 @@ class Endpoint:
         )
 
     def _failure(self, error: openai.OpenAIError) -> Failure:
-        kind: Fallback = "unexpected"
+        kind: FailureKind = "unexpected"
         status = None
         if isinstance(error, openai.APIStatusError):
             status = error.status_code
@@ -256,22 +257,29 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
         loop.close()
 
 
-def _check_url(base_url: str) -> None:
-    parts = urlsplit(base_url)
-    bare = parts.username is None and not parts.query and not parts.fragment
+def _one_spelling(base_url: str) -> str:
+    """`base_url` without what makes no difference: capital letters of the host, the scheme's own port, a slash at the
+    end; ValueError where it is no plain address."""
     # The other parts of an address are places where keys are put.
+    bare = re.search("[@?#]", base_url) is None
     require(bare, "base_url", "***", "an address without user, password, ? and #; the key comes from key_variable")
-    valid = parts.scheme in PORTS and bool(parts.hostname) and has_port(parts)
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL:
+        url = httpx2.URL()
+    valid = url.scheme in ("http", "https") and bool(url.host) and (url.port is None or 0 < url.port < 1 << 16)
     require(valid, "base_url", base_url, "an address such as https://api.siliconflow.cn/v1")
+    return str(url).rstrip("/")
 
 
 def _most_tokens(parameters: Mapping[str, Any]) -> int:
     """The limit of a reply's tokens, without which no cost is bounded."""
-    taken = sorted(_OURS & parameters.keys())
-    require(not taken, "parameters", taken, f"none of {', '.join(sorted(_OURS))}, which are set by the client")
+    reserved = sorted(_RESERVED & parameters.keys())
+    expected = f"none of {', '.join(sorted(_RESERVED))}, which are set by the client"
+    require(not reserved, "parameters", reserved, expected)
     limits = [parameters[name] for name in _LIMITS if name in parameters]
-    whole = len(limits) == 1 and type(limits[0]) is int and limits[0] >= 1
-    require(whole, "parameters", dict(parameters), f"one of {' or '.join(_LIMITS)}, 1 or more")
+    valid = len(limits) == 1 and type(limits[0]) is int and limits[0] >= 1
+    require(valid, "parameters", dict(parameters), f"one of {' or '.join(_LIMITS)}, 1 or more")
     return limits[0]
 
 

@@ -9,23 +9,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
-from openai import OpenAIError
 
-from hallmark.systems.refseg.vlm.base import Fallback
-from hallmark.systems.refseg.vlm.budget import Budget, TokenBucket
-
-
-class Failure(OpenAIError):
-    """Ends a rewrite. It is one of the SDK's errors because those are the ones that the SDK does not retry."""
-
-    def __init__(self, kind: Fallback, detail: str, status: int | None = None) -> None:
-        super().__init__(detail)
-        self.kind, self.status = kind, status
+from hallmark.learning.language_model.answer import Failure, FailureKind
+from hallmark.learning.language_model.budget import Budget, TokenBucket
 
 
 @dataclass
 class Call:
-    """One rewrite on its way: the SDK's retries and the rungs of the ladder share it.
+    """One question on its way: the SDK's retries and the response formats that are tried share it.
 
     Attributes:
         deadline: by `time.monotonic`.
@@ -35,7 +26,7 @@ class Call:
     """
 
     deadline: float
-    last: Fallback | None = None
+    last: FailureKind | None = None
     attempts: int = 0
     reserved: tuple[int, int] = (0, 0)
 
@@ -43,11 +34,11 @@ class Call:
         return self.deadline - time.monotonic()
 
 
-# The SDK stands between the rewrite and this client and passes nothing along; both run in one task.
+# The SDK stands between the question and this client and passes nothing along; both run in one task.
 CALL: ContextVar[Call] = ContextVar("call")
 
 
-def status_kind(status: int) -> Fallback:
+def status_kind(status: int) -> FailureKind:
     if status == 429:
         return "rate_limited"
     if status == 408:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
+from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 
 
 class Clock:

@@ -16,7 +16,7 @@ _PATIENCE = 5.0  # seconds for the ledger's lock, which is held for milliseconds
 
 
 @dataclass
-class Spent:
+class Usage:
     """Calls made, and tokens charged or reserved for them."""
 
     calls: int = 0
@@ -61,13 +61,13 @@ class Budget:
         self.calls, self.cost, self.image_tokens = calls, cost, image_tokens
         self._price_in, self._price_out = price_in, price_out
         self._ledger = None if ledger is None else Path(ledger)
-        self._lock, self._memory = threading.Lock(), Spent()
+        self._lock, self._memory = threading.Lock(), Usage()
 
     def reserve(self, tokens_in: int, tokens_out: int) -> bool:
         """Pay for one call with at most these tokens; False, and nothing paid, if that could exceed a limit."""
         try:
             with self._account() as spent:
-                after = Spent(spent.calls + 1, spent.tokens_in + tokens_in, spent.tokens_out + tokens_out)
+                after = Usage(spent.calls + 1, spent.tokens_in + tokens_in, spent.tokens_out + tokens_out)
                 if after.calls > self.calls or (self.cost is not None and self._price(after) > self.cost):
                     return False
                 vars(spent).update(vars(after))
@@ -90,18 +90,18 @@ class Budget:
         with self._account() as spent:
             return {**asdict(spent), "cost": self._price(spent)}
 
-    def _price(self, spent: Spent) -> float:
+    def _price(self, spent: Usage) -> float:
         return (spent.tokens_in * self._price_in + spent.tokens_out * self._price_out) / 1e6
 
     @contextmanager
-    def _account(self) -> Iterator[Spent]:
+    def _account(self) -> Iterator[Usage]:
         with self._lock:
             if self._ledger is None:
                 yield self._memory
                 return
             self._ledger.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(self._ledger.with_name(f".{self._ledger.name}.lock"), timeout=_PATIENCE):
-                spent = Spent(**read_json(self._ledger)) if self._ledger.exists() else Spent()
+                spent = Usage(**read_json(self._ledger)) if self._ledger.exists() else Usage()
                 before = asdict(spent)
                 yield spent
                 if asdict(spent) != before:
