@@ -34,6 +34,14 @@ def test_help(project, script):
     assert f"python {script}" in printed
 
 
+def test_help_lists_the_options_that_vary_a_preset(project):
+    code, printed = answer(project, "train.py", "--help")
+    assert code == 0
+    groups = {line.removesuffix("=...") for line in printed.splitlines() if line.endswith("=...")}
+    assert {"model", "model/balance", "model/rewriter", "data/split", "trainer", "hydra/launcher"} <= groups
+    assert not {"model/touch", "data/sentiment", "experiment/base", "paths"} & groups  # chosen by profile, or no choice
+
+
 CONFIGS = {
     "train.py": (["experiment=clip_final"], "name: clip_final"),
     "evaluate.py": (["run=outputs/somewhere", "analysis=[slices]"], "_target_: hallmark.analysis.slices.Slices"),

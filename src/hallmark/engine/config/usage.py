@@ -31,8 +31,14 @@ def usage(conf: Path, config_name: str) -> str:
 
 def _groups(conf: Path, *, without_sweep: bool) -> list[str]:
     hidden = _HIDDEN | {"analysis"} | ({"sweep"} if without_sweep else set())
-    own = sorted(path.name for path in conf.iterdir() if path.is_dir() and path.name not in hidden)
-    return [*own, "hydra/launcher"]
+    profiles = {file.stem for file in (conf / "profile").glob("*.yaml")}
+    groups = []
+    for folder in sorted(path for path in conf.rglob("*") if path.is_dir()):
+        group = folder.relative_to(conf)
+        follows_profile = len(group.parts) > 1 and {file.stem for file in folder.glob("*.yaml")} <= profiles
+        if group.parts[0] not in hidden and not follows_profile:
+            groups.append(group.as_posix())
+    return [*groups, "hydra/launcher"]
 
 
 def _described(folder: Path) -> list[str]:
