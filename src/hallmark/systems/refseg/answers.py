@@ -50,7 +50,9 @@ def answer_rows(
     if kind.loops:
         yield {**shared, "task": ONE_SHOT, **_of_step(expression, outcome.first, proposals)}
     if expression.truth is not None:
-        yield {**shared, "task": ORACLE, **_of_oracle(expression, proposals, abstains=kind.abstains)}
+        position, _ = best_candidate(expression, proposals, abstains=kind.abstains)
+        certain = {"confidence": 1.0, "info_gap": 1.0, "probabilities": []}
+        yield {**shared, "task": ORACLE, **_masked(expression, proposals, position), **certain}
 
 
 def overlap_of(expression: Expression, proposals: Proposals) -> Callable[[int], float]:
@@ -75,11 +77,6 @@ def _of_step(expression: Expression, step: Step, proposals: Proposals) -> dict[s
         **_masked(expression, proposals, step.top), "confidence": step.confidence, "info_gap": step.gap,
         "probabilities": step.probabilities.tolist(),
     }  # fmt: skip
-
-
-def _of_oracle(expression: Expression, proposals: Proposals, *, abstains: bool) -> dict[str, Any]:
-    position, _ = best_candidate(expression, proposals, abstains=abstains)
-    return {**_masked(expression, proposals, position), "confidence": 1.0, "info_gap": 1.0, "probabilities": []}
 
 
 def _masked(expression: Expression, proposals: Proposals, position: int) -> dict[str, Any]:

@@ -169,10 +169,15 @@ class Loop:
                 break
             ranked.append(_checked((yield rewrite.query), proposals))
             steps.append(self._step(rewrite.query, ranked, proposals))
-        return Outcome(steps, rewrites, stop, self._answer(steps, stop))
+        trusted = stop == "confident" or self._keep == "last"
+        answer = steps[-1] if trusted else max(steps, key=lambda step: step.confidence)
+        return Outcome(steps, rewrites, stop, answer)
 
     def _step(self, query: str, ranked: Sequence[NDArray], proposals: int) -> Step:
-        logits = self._combined(ranked)
+        if self._combine == "replace":
+            logits = ranked[-1]
+        else:
+            logits = np.average(ranked, axis=0, weights=self._weight ** np.arange(len(ranked)))
         if proposals == 0:
             return Step(query, logits, np.zeros_like(logits), -1, 0.0, 0.0)
         probabilities = softmax(logits / self._temperature)
@@ -180,11 +185,6 @@ class Loop:
         confidence = float(probabilities[top])
         second = float(np.partition(probabilities, -2)[-2]) if len(probabilities) > 1 else 0.0
         return Step(query, logits, probabilities, top if top < proposals else -1, confidence, confidence - second)
-
-    def _combined(self, ranked: Sequence[NDArray]) -> NDArray:
-        if self._combine == "replace":
-            return ranked[-1]
-        return np.average(ranked, axis=0, weights=self._weight ** np.arange(len(ranked)))
 
     def _stop(self, steps: Sequence[Step], proposals: int) -> StopReason | None:
         last = steps[-1]
@@ -197,11 +197,6 @@ class Loop:
         if len(steps) > self._max_iter:
             return "max_iter"
         return "unchanged" if self._rewriter is None else None
-
-    def _answer(self, steps: Sequence[Step], stop: StopReason) -> Step:
-        if stop == "confident" or self._keep == "last":
-            return steps[-1]
-        return max(steps, key=lambda step: step.confidence)
 
 
 def _checked(logits: NDArray, proposals: int) -> NDArray:

@@ -124,19 +124,17 @@ class LoopModule(TrainingFreeModule):
         """A hash of each of the settings."""
         return {name: digest(value) for name, value in self.settings().items()}
 
-    def _check_identity(self, path: Path) -> None:
-        """Raise ValueError where the run in `path` was begun with a model whose files or tables were others."""
-        before = read_json(path)
-        changed = sorted(name for name in self._identity if before.get(name) != self._identity[name])
-        if changed:
-            names = ", ".join(f"model.{name}" for name in changed)
-            raise ValueError(f"{path}: what {names} read for this run (weights, a table of words) has changed since; "
-                             "restore it, or make the run again with rerun=true")  # fmt: skip
-
     def settle(self, directory: Path) -> None:
         self._directory = directory
         if (directory / MODEL).exists():
-            self._check_identity(directory / MODEL)
+            before = read_json(directory / MODEL)
+            changed = sorted(name for name in self._identity if before.get(name) != self._identity[name])
+            if changed:
+                names = ", ".join(f"model.{name}" for name in changed)
+                raise ValueError(
+                    f"{directory / MODEL}: what {names} read for this run (weights, a table of words) has changed "
+                    "since; restore it, or make the run again with rerun=true"
+                )
         if (directory / CALIBRATION).exists():
             fitted = Calibration.read(directory / CALIBRATION)
             self.temperature, self.thresholds = fitted.temperature, fitted.thresholds
@@ -208,14 +206,11 @@ class LoopModule(TrainingFreeModule):
         try:
             counts.check(self.rewriter, complete=complete)
         except TooManyFailures:
-            self._forget_failed()
+            # A batch with a failed call is not kept, so that the next attempt asks for it again.
+            for path in (self._directory / "partial").glob("*.json") if self._directory is not None else ():
+                if CallCounts(**read_json(path)["calls"]).failed:
+                    path.unlink()
             raise
-
-    def _forget_failed(self) -> None:
-        """Keep no batch with a failed call, so that the next attempt asks for it again."""
-        for path in (self._directory / "partial").glob("*.json") if self._directory is not None else ():
-            if CallCounts(**read_json(path)["calls"]).failed:
-                path.unlink()
 
     def transfer_batch_to_device(self, batch: Sequence[Scene], device: torch.device, _: int) -> Sequence[Scene]:
         return batch  # images are read when they are looked at

@@ -77,11 +77,13 @@ class Ranker:
         """Unit embeddings float32 [N, D] of the regions of each image; N may be 0."""
         self.counts.requested += sum(len(image.proposals) for image in images)
         names = [_name(image) for image in images]
-        embeddings = {name: self._stored(name, len(image.proposals)) for name, image in zip(names, images, strict=True)}
-        absent = {name: image for name, image in zip(names, images, strict=True) if embeddings[name] is None}
+        by_name = dict(zip(names, images, strict=True))
+        stored = {name: self._stored(name, len(image.proposals)) for name, image in by_name.items()}
+        embeddings = {name: rows for name, rows in stored.items() if rows is not None}
+        absent = {name: image for name, image in by_name.items() if name not in embeddings}
         for group in self._groups(absent):
             embeddings.update(self._computed(group))
-        return [_known(embeddings[name]) for name in names]
+        return [embeddings[name] for name in names]
 
     def logits(self, regions: NDArray, proposals: Proposals, queries: Sequence[str]) -> NDArray:
         """Scores float64 [Q, N] of embedded regions [N, D] for each query, or [Q, N+1] where the encoder can abstain:
@@ -155,11 +157,6 @@ class Ranker:
         if rows is None or rows.shape != (count, self.encoder.embedding_dim) or rows.dtype != np.float32:
             return None
         return rows if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3) else None
-
-
-def _known(rows: NDArray | None) -> NDArray:
-    assert rows is not None
-    return rows
 
 
 def _name(pictured: SceneInput) -> str:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hallmark.checks import require
-from hallmark.data.masks import Proposals, Rle, areas, iou_matrix, rle_from_text
+from hallmark.data.masks import Proposals, areas, iou_matrix, rle_from_text
 from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
@@ -78,7 +78,8 @@ class RegionDataModule(SceneDataModule):
         @cache
         def candidates(position: int, true: bool) -> Candidates:
             scene = scenes[position]
-            return candidates_of(scene, _objects(scene) if true else self.proposed(scene), counterfactual=more)
+            objects = Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size)
+            return candidates_of(scene, objects if true else self.proposed(scene), counterfactual=more)
 
         def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             true = [training and np.random.default_rng(draw.seed).random() < self.true_masks for draw in draws]
@@ -98,8 +99,9 @@ def candidates_of(scene: Annotated, proposals: Proposals, *, counterfactual: boo
         sentences, truths = sentences + changed["shuffled"].tolist(), truths + others
         weight = np.r_[weight, np.where(areas(others) > 0, 1, _OF_NOTHING)]
     regions = SHOWN.render(scene.image, proposals)
+    iou = np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0]
     return Candidates(
-        proposals, regions, _names(scene, proposals), sentences, _iou(truths, proposals), weight.astype(np.float32)
+        proposals, regions, _names(scene, proposals), sentences, iou.astype(np.float32), weight.astype(np.float32)
     )  # fmt: skip
 
 
@@ -119,16 +121,8 @@ def joined(images: Sequence[Candidates]) -> dict[str, Any]:
     return sentences | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _objects(scene: Annotated) -> Proposals:
-    return Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size)
-
-
 def _names(scene: Annotated, proposals: Proposals) -> NDArray:
     iou = iou_matrix(proposals.rles, scene.masks)
     if not iou.size:
         return np.full(len(proposals), NAMELESS)
     return np.where(iou.max(1) >= _NAMED, scene.names[iou.argmax(1)], NAMELESS)
-
-
-def _iou(truths: Sequence[Rle], proposals: Proposals) -> NDArray:
-    return np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0].astype(np.float32)

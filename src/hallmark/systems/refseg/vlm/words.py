@@ -40,7 +40,8 @@ def read_texts(source: Texts, key: str) -> dict[str, str]:
     if isinstance(source, Mapping):
         texts: Any = dict(source)
     else:
-        path, texts = _path(str(source)), None
+        packaged = local_path(str(source)) if str(source).startswith("package:") else None
+        path, texts = packaged or Path(source), None
         require(path.is_file(), key, str(source), "a mapping, or a JSON file that holds one")
         try:
             texts = json.loads(path.read_text(encoding="utf-8"))
@@ -49,10 +50,6 @@ def read_texts(source: Texts, key: str) -> dict[str, str]:
     plain = isinstance(texts, dict) and all(isinstance(text, str) for pair in texts.items() for text in pair)
     require(plain, key, source if isinstance(source, Mapping) else str(source), "a mapping of texts to texts")
     return texts
-
-
-def _path(source: str) -> Path:
-    return (local_path(source) if source.startswith("package:") else None) or Path(source)
 
 
 def packaged_synonyms() -> dict[str, str]:
