@@ -28,7 +28,7 @@ def rows_of(test: Sequence[int], train: Sequence[int] = ()) -> LabelledRows:
 
 
 def access(rows: LabelledRows | None, *, content: str = "old", name: str = "clip", second: int = 0, **fields) -> Access:
-    texts = {} if rows is None else {"test_rows": hashes_to_text(rows.test), "other_rows": hashes_to_text(rows.rest)}
+    texts = {} if rows is None else {"test_rows": hashes_to_text(rows.test), "other_rows": hashes_to_text(rows.other)}
     opened = f"2026-01-01T00:00:{second:02}+00:00"
     return Access(opened, "host", "command", None, [SUBJECT], name=name, content=content, **texts, **fields)
 

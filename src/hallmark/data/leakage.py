@@ -43,13 +43,13 @@ class LeakageError(Portable, ValueError):
     def __init__(self, findings: pd.DataFrame) -> None:
         counts = ", ".join(f"{n} {kind}" for kind, n in findings["kind"].value_counts().items())
         in_turn = findings.groupby("kind").cumcount().sort_values(kind="stable").index
-        shown = findings.loc[in_turn[:_LISTED]].sort_index()
+        listed = findings.loc[in_turn[:_LISTED]].sort_index()
         lines = [
             f"  {row.kind}: {row.first_id} ({row.first_split}) ~ {row.second_id} ({row.second_split})"
-            for row in shown.itertuples()
+            for row in listed.itertuples()
         ]
-        rest = len(findings) - len(shown)
-        more = [f"  … and {rest} more in leakage.csv"] if rest else []
+        n_unlisted = len(findings) - len(listed)
+        more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
         advice = "Mend the split, or record the leak for ever with data.leakage=report"
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings

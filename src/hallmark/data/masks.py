@@ -71,11 +71,11 @@ def run_lengths(counts: str) -> NDArray:
         raise ValueError(f"not a compressed mask: {counts[:20]!r}")
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
-    place = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
-    if place.max() > 6:
+    digit = np.arange(len(codes)) - np.repeat(starts, ends - starts + 1)
+    if digit.max() > 6:
         raise ValueError(f"a run of the mask is too long to be one: {counts[:20]!r}")
-    runs = np.add.reduceat((codes & 31) << (5 * place), starts)
-    runs -= np.where(codes[ends] & 16, np.left_shift(1, 5 * (place[ends] + 1)), 0)
+    runs = np.add.reduceat((codes & 31) << (5 * digit), starts)
+    runs -= np.where(codes[ends] & 16, np.left_shift(1, 5 * (digit[ends] + 1)), 0)
     runs[1::2] = runs[1::2].cumsum()
     runs[2::2] = runs[2::2].cumsum()
     return runs
@@ -93,8 +93,8 @@ def rle_from_text(text: str) -> Rle:
 
 def areas(rles: Sequence[Rle]) -> NDArray:
     """Pixels of each mask, int64 [N]."""
-    found = [np.asarray(coco.area(part), np.int64) for part in _batches(rles)]
-    return np.concatenate(found) if found else np.zeros(0, np.int64)
+    counts = [np.asarray(coco.area(part), np.int64) for part in _batches(rles)]
+    return np.concatenate(counts) if counts else np.zeros(0, np.int64)
 
 
 def _batches(rles: Sequence[Rle]) -> Iterator[list[Rle]]:
@@ -107,19 +107,19 @@ def boxes(rles: Sequence[Rle]) -> NDArray:
     """Tight boxes float64 [N, 4] as x0, y0, x1, y1 with the far edges outside; zeros for an empty mask."""
     if not rles:
         return np.zeros((0, 4))
-    found = coco.toBbox(list(rles)).reshape(-1, 4)
-    found[:, 2:] += found[:, :2]
-    return found
+    boxes = coco.toBbox(list(rles)).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes
 
 
 def iou_matrix(first: Sequence[Rle], second: Sequence[Rle]) -> NDArray:
     """IoU float64 [N, M] of every mask of `first` with every one of `second`, all of one size."""
     if not first or not second:
         return np.zeros((len(first), len(second)))
-    found = np.block([
+    iou = np.block([
         [coco.iou(rows, columns, [0] * len(columns)) for columns in _batches(second)] for rows in _batches(first)
     ])  # fmt: skip
-    return np.where(np.logical_and.outer(areas(first) == 0, areas(second) == 0), 1.0, found)
+    return np.where(np.logical_and.outer(areas(first) == 0, areas(second) == 0), 1.0, iou)
 
 
 @dataclass(frozen=True)
@@ -194,5 +194,5 @@ class Proposals:
         """
         if not self.rles:
             return None, overlap(None, truth).iou
-        found = iou_matrix(self.rles, [truth])[:, 0]
-        return int(found.argmax()), float(found.max())
+        iou = iou_matrix(self.rles, [truth])[:, 0]
+        return int(iou.argmax()), float(iou.max())

@@ -181,10 +181,10 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             ValueError: it does not.
         """
-        train, val = len(self.rows("train")), len(self.rows("val"))
-        most = f"at most {train // world_size}, for {train} training rows in {world_size} processes"
-        require(self.batch_size * world_size <= train, "data.batch_size", self.batch_size, most)
-        require(world_size <= val, "trainer.devices", world_size, f"at most {val}, the number of validation rows")
+        n_train, n_val = len(self.rows("train")), len(self.rows("val"))
+        most = f"at most {n_train // world_size}, for {n_train} training rows in {world_size} processes"
+        require(self.batch_size * world_size <= n_train, "data.batch_size", self.batch_size, most)
+        require(world_size <= n_val, "trainer.devices", world_size, f"at most {n_val}, the number of validation rows")
 
     @property
     def fingerprint(self) -> str:

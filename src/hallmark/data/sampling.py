@@ -44,8 +44,8 @@ class EpochSampler(Sampler[SampleIndex]):
         skip, self.skip = self.skip, 0
         order = np.random.default_rng(fold_in(self.seed, self.epoch)).permutation(self.size)
         seeds = fold_in_many(self.seed, self.epoch, 1, count=self.size)
-        own = order[self.rank : len(self) * self.world_size : self.world_size]
-        for position in own[skip:]:
+        positions = order[self.rank : len(self) * self.world_size : self.world_size]
+        for position in positions[skip:]:
             yield SampleIndex(int(position), int(seeds[position]))
 
 

@@ -147,10 +147,10 @@ class GracefulStop(Callback):
 
     def _agreed(self, trainer: Trainer) -> bool:
         """Whether any process was told to stop; every process asks at the same places."""
-        asked = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
-        if asked and self._received is None:
+        stops = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        if stops and self._received is None:
             self._received = "signal to another process"
-        return asked
+        return stops
 
     # Before Lightning restores its own: the other way round its dead handler would stay, and the model with it.
 

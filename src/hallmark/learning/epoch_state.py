@@ -100,4 +100,4 @@ def _metric_states(module: LightningModule) -> dict[str, dict[str, Any]]:
 
 
 def _moved(value: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
-    return [item.to(device) for item in value] if isinstance(value, list) else value.to(device)
+    return [tensor.to(device) for tensor in value] if isinstance(value, list) else value.to(device)

@@ -35,11 +35,11 @@ class LabelledRows:
     """Hashes of the labelled rows of a data set, whatever their ids, labels and order.
 
     Attributes:
-        test: of the rows in the test split; `rest`: of those in any other split.
+        test: of the rows in the test split; `other`: of those in any other split.
     """
 
     test: frozenset[bytes]
-    rest: frozenset[bytes]
+    other: frozenset[bytes]
 
     @classmethod
     def of(cls, rows: Iterable[tuple[str, str]]) -> Self:
@@ -68,7 +68,7 @@ class LabelledRows:
         """All rows of `several`; a row is a test row if it is one in any of them."""
         several = list(several)
         test = frozenset[bytes]().union(*(rows.test for rows in several))
-        return cls(test, frozenset[bytes]().union(*(rows.rest for rows in several)) - test)
+        return cls(test, frozenset[bytes]().union(*(rows.other for rows in several)) - test)
 
 
 def hashes_to_text(hashes: Iterable[bytes]) -> str:
@@ -208,13 +208,13 @@ def earlier_accesses(
     overlapping = []
     tested, known = set[bytes](), set[bytes]()
     for access in family:
-        if access.content == content or (theirs := access.rows) is None:
+        if access.content == content or (earlier := access.rows) is None:
             continue
-        known_here = rows.test & (theirs.test | theirs.rest)
+        known_here = rows.test & (earlier.test | earlier.other)
         if known_here:
             overlapping.append(access)
             known |= known_here
-            tested |= rows.test & theirs.test
+            tested |= rows.test & earlier.test
     n = len(rows.test)
     second = len(tested) >= SEEN_SHARE * n or len(known) >= SAME_SHARE * n
     counted = [access for access in family if access in same or access in overlapping] if second else same
@@ -275,9 +275,9 @@ def _scores(access: TestAccess) -> str:
         return f"numbers of {known} of {len(access.runs)} runs so far" if known else "no numbers so far"
     texts = []
     for task, metrics in tasks.items():
-        shown = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
+        leading = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
         prefix = f"{task} " if len(tasks) > 1 else ""
         texts.append(
-            prefix + ", ".join([*(f"{name} {number_text(value)}" for name, value in shown), f"n {metrics['n']:g}"])
+            prefix + ", ".join([*(f"{name} {number_text(value)}" for name, value in leading), f"n {metrics['n']:g}"])
         )
     return "; ".join(texts)

@@ -87,7 +87,7 @@ def package_versions() -> dict[str, str]:
 
 def environment() -> str:
     """Every installed package as `name==version`, sorted, but for this one; Python and platform in a comment."""
-    found = {(item.metadata["Name"], item.version) for item in metadata.distributions()}
-    lines = sorted({f"{name}=={version}" for name, version in found if name}, key=str.lower)
+    versions = {(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()}
+    lines = sorted({f"{name}=={version}" for name, version in versions if name}, key=str.lower)
     lines = [line for line in lines if not line.startswith("hallmark-experiments==")]
     return "\n".join([f"# Python {platform.python_version()}, {platform.system()} {platform.machine()}", *lines, ""])

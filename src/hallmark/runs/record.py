@@ -29,10 +29,10 @@ class Provenance:
     def differences(self, other: "Provenance") -> list[str]:
         """Sentences that say how `other` differs, empty when it does not."""
         changed = sorted(name for name in self.code.keys() | other.code.keys() if self._changed(other, name))
-        found = [f"code: {', '.join(changed)}"] if changed else []
+        differences = [f"code: {', '.join(changed)}"] if changed else []
         if self.data != other.data:
-            found.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
-        return found
+            differences.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
+        return differences
 
     def _changed(self, other: "Provenance", name: str) -> bool:
         return self.code.get(name) != other.code.get(name)

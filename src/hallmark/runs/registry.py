@@ -70,15 +70,15 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
     Raises:
         ValueError: a folder is not there.
     """
-    found: dict[Path, Entry] = {}
+    entries: dict[Path, Entry] = {}
     accesses = _TestAccesses()
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         for directory, kind in _results(folder, _DEPTH):
-            if directory.resolve() not in found:
-                found[directory.resolve()] = _entry(directory, kind, metric, accesses)
-    return list(found.values())
+            if directory.resolve() not in entries:
+                entries[directory.resolve()] = _entry(directory, kind, metric, accesses)
+    return list(entries.values())
 
 
 def in_use(directory: Path) -> bool:
@@ -143,8 +143,8 @@ def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Pa
 
 def _children(folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as found:
-            return sorted(child.name for child in found if child.is_dir() and not child.name.startswith("."))
+        with os.scandir(folder) as children:
+            return sorted(child.name for child in children if child.is_dir() and not child.name.startswith("."))
     except PermissionError:
         return []
 
@@ -181,10 +181,10 @@ def _set(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
     wanted = metric or repeats["metric"]
     places = [directory / member["directory"] for member in repeats["members"]]
     measured = places if (directory / "metrics.json").exists() else []
-    found = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
+    metrics = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
     copies = {note for notes in repeats.get("identical") or [] for note in notes[1:]}
     different = [member["note"] not in copies for member in repeats["members"]]
-    values = [value for value, counts in zip(found, different, strict=False) if value is not None and counts]
+    values = [value for value, counts in zip(metrics, different, strict=False) if value is not None and counts]
     members = [(folder, _read_if_there(folder / "record.json")) for folder in places]
     tests = {accesses.state(folder, record, {}) for folder, record in members if record}
     return Entry(
@@ -202,11 +202,11 @@ def _sweep(directory: Path, metric: str | None, accesses: "_TestAccesses") -> En
     manifest, summary = _read(directory / "manifest.json"), _read_if_there(directory / "summary.json")
     best = summary.get("best") or {}
     wanted = summary.get("metric") or manifest.get("metric")
-    shown = metric in (None, wanted)  # of other metrics the trials' own runs tell
+    selected = metric in (None, wanted)  # of other metrics the trials' own runs tell
     return Entry(
         kind="sweep", name=directory.parent.parent.name, id=directory.name,
         state=_state(summary.get("state") or "running", directory), metric=metric or wanted,
-        value=_number(best.get("value")) if shown else None, std=None, n=summary.get("n"), test=None, seed=None,
+        value=_number(best.get("value")) if selected else None, std=None, n=summary.get("n"), test=None, seed=None,
         repeat=None, started=_moment(manifest["started"]) if "started" in manifest else None,
         seconds=_number(summary.get("seconds")), directory=str(directory), problem=None,
     )  # fmt: skip

@@ -168,12 +168,12 @@ class RepeatSet:
         """One table of each member in one, as `predictions` gives it; of members that predict the same, the first's."""
         import pandas as pd
 
-        own = [
+        parts = [
             table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition, member=position)
             for position, (member, table) in enumerate(zip(self.members, tables, strict=True))
             if member.note not in self.copies
         ]
-        pooled = pd.concat(own, ignore_index=True)
+        pooled = pd.concat(parts, ignore_index=True)
         pooled.attrs = tables[0].attrs | ({"copies": self.copies} if self.copies else {})
         return pooled
 
@@ -186,13 +186,13 @@ class RepeatSet:
         import pandas as pd
 
         metrics = [name for name in (self.record.metric, self.record.second) if name]
-        done = [one for one in self.members if one.run.record and one.run.record.state is RunState.DONE]
+        done = [member for member in self.members if member.run.record and member.run.record.state is RunState.DONE]
         rows = pd.DataFrame({
-            "run": [one.run.directory.name for one in done],
-            "note": [one.note for one in done],
-            **{name: [find_metric(one.run.metrics, name) for one in done] for name in metrics},
-            "seconds": [one.run.record.wall_seconds for one in done if one.run.record],
-            "checkpoint": [str(one.run.best) for one in done],
+            "run": [member.run.directory.name for member in done],
+            "note": [member.note for member in done],
+            **{name: [find_metric(member.run.metrics, name) for member in done] for name in metrics},
+            "seconds": [member.run.record.wall_seconds for member in done if member.run.record],
+            "checkpoint": [str(member.run.best) for member in done],
         })  # fmt: skip
         numbers = rows[[*metrics, "seconds"]].astype(float)
         numbers[metrics] = numbers[metrics].mask(rows["note"].isin(list(self.copies)))
@@ -213,14 +213,14 @@ class RepeatSet:
             for metric, value in values.items()
             if metric != "n" and value is not None
         ]
-        found: Metrics = {}
+        metrics: Metrics = {}
         columns = ["split", "task", "metric"]
         for keys, values in pd.DataFrame(rows, columns=[*columns, "value"]).groupby(columns, sort=False)["value"]:
             split, task, metric = map(str, keys)
             std = float(values.std(ddof=1)) if len(values) > 1 else None
             spread = {"mean": float(values.mean()), "std": std, "n": len(values)}
-            found.setdefault(split, {}).setdefault(task, {})[metric] = spread
-        return found
+            metrics.setdefault(split, {}).setdefault(task, {})[metric] = spread
+        return metrics
 
     def write_summary(self) -> None:
         """Write `runs.csv`, `metrics.json` and `identical` of `repeats.json` from what the members hold now."""

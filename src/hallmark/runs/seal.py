@@ -105,7 +105,10 @@ class Seal:
                     earlier.accesses.append(access)
                 access.reason = access.reason or reason
                 if self.rows is not None and access.test_rows is None:
-                    access.test_rows, access.other_rows = hashes_to_text(self.rows.test), hashes_to_text(self.rows.rest)
+                    access.test_rows, access.other_rows = (
+                        hashes_to_text(self.rows.test),
+                        hashes_to_text(self.rows.other),
+                    )
                 self._write(earlier.accesses, runs)
             yield OpenTestAccess(access, save=lambda: self._write(earlier.accesses, runs))
 

@@ -134,6 +134,6 @@ def _class_indices(rows: pd.DataFrame, column: str, classes: Sequence[str]) -> I
     unknown = rows[column][indices < 0]
     if len(unknown):
         names = ", ".join(sorted({repr(name) for name in unknown}))
-        found = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
-        raise ValueError(f"{found} that is not in {list(classes)}")
+        count = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
+        raise ValueError(f"{count} that is not in {list(classes)}")
     return np.asarray(indices, dtype=np.intp)

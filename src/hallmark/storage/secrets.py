@@ -180,10 +180,10 @@ def _refused_interpolation(key: str, text: str) -> str | None:
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+        for key, element in value.items():
+            yield from _leaves(element, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item, path)
+        for element in value:
+            yield from _leaves(element, path)
     else:
         yield path, value

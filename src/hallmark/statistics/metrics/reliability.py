@@ -19,8 +19,8 @@ def bin_index(confidence: ArrayLike, bins: int) -> NDArray[np.intp]:
         raise ValueError(f"bins={bins}: a reliability diagram needs at least 1 bin")
     outside = ~((values >= 0) & (values <= 1))
     if outside.any():
-        found = f"{outside.sum()} of {values.size} confidences"
-        raise ValueError(f"{found} are outside [0, 1], first {values[outside][0]}")
+        count = f"{outside.sum()} of {values.size} confidences"
+        raise ValueError(f"{count} are outside [0, 1], first {values[outside][0]}")
     return np.searchsorted(bin_edges(bins)[1:-1], values, side="left")
 
 

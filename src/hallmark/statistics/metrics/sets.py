@@ -196,8 +196,8 @@ def _features(part: RowSet) -> Floats:
 
 def _two(sets: tuple[Floats, ...]) -> tuple[Floats, Floats]:
     if len(sets) != 2 or any(rows.ndim != 2 for rows in sets) or sets[0].shape[1] != sets[1].shape[1]:
-        found = " and ".join(str(rows.shape) for rows in sets) or "none"
-        raise ValueError(f"a distance is of two sets of rows [N, D] with one D, got {found}")
+        shapes = " and ".join(str(rows.shape) for rows in sets) or "none"
+        raise ValueError(f"a distance is of two sets of rows [N, D] with one D, got {shapes}")
     return sets[0], sets[1]
 
 

@@ -236,11 +236,10 @@ def _auroc_of_pairs(sample: Sample, classes: Integers, target: Integers, probabi
 
 def _ordered_pairs(positive: NDArray[np.bool_], score: Floats, sample: Sample) -> tuple[Floats, Floats]:
     """[G, G] pairs of a positive of the first group and a negative of the second: in order (ties one half), and all."""
-    values, place = np.unique(score, return_inverse=True)
+    values, row = np.unique(score, return_inverse=True)
     shape = (len(values), sample.n_groups)
     positives, negatives = (
-        csr_array((np.ones(rows.sum()), (place[rows], sample.group[rows])), shape=shape)
-        for rows in (positive, ~positive)
+        csr_array((np.ones(rows.sum()), (row[rows], sample.group[rows])), shape=shape) for rows in (positive, ~positive)
     )
     here = negatives.toarray()
     below = here.cumsum(axis=0) - here / 2

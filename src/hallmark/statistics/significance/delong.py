@@ -104,6 +104,6 @@ def _columns(target: ArrayLike, score: ArrayLike) -> tuple[NDArray[np.bool_], Fl
         raise ValueError(f"{(~np.isfinite(values)).sum()} of {values.size} scores are not finite")
     positive = labels == 1
     if min(positive.sum(), (~positive).sum()) < 2:
-        found = f"{positive.sum()} positive and {(~positive).sum()} negative rows"
-        raise ValueError(f"{found}: a variance needs at least two of each")
+        counts = f"{positive.sum()} positive and {(~positive).sum()} negative rows"
+        raise ValueError(f"{counts}: a variance needs at least two of each")
     return positive, values

@@ -164,10 +164,10 @@ def paired_difference(
     )  # fmt: skip
 
 
-def adjust(found: Sequence[PairedDifference]) -> list[PairedDifference]:
+def adjust(comparisons: Sequence[PairedDifference]) -> list[PairedDifference]:
     """The same comparisons with `p_holm`, the p-values adjusted for being several (`holm`)."""
-    adjusted = holm([one.p_value for one in found])
-    return [replace(one, p_holm=float(p)) for one, p in zip(found, adjusted, strict=True)]
+    adjusted = holm([comparison.p_value for comparison in comparisons])
+    return [replace(comparison, p_holm=float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
 
 
 def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
@@ -182,16 +182,16 @@ def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, flo
     """
     samples = paired_samples(first, second)
     rows, classes = samples[0].rows, samples[0].classes
-    found = {"mcnemar": math.nan, "delong": math.nan}
+    p_values = {"mcnemar": math.nan, "delong": math.nan}
     if classes is None or samples[0].n_groups < len(rows):
-        return found
+        return p_values
     target = target_array(rows, classes)
     correct = [prediction_array(sample.rows, classes) == target for sample in samples]
-    found["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
+    p_values["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
     if len(classes) == 2 and np.bincount(target, minlength=2).min() >= 2:
         scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
-        found["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
-    return found
+        p_values["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
+    return p_values
 
 
 def _stacked(first: Sample, second: Sample) -> Sample:
