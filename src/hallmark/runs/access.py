@@ -104,8 +104,10 @@ class Subject:
     def of(cls, run: "Run") -> "Subject":
         """`run` as it lies on the disk, without metrics."""
         assert run.record is not None
+        # A model in which nothing is fitted has no checkpoint: its code stands for it.
+        checkpoint = digest_file(run.best) if run.best.exists() else digest(run.record.provenance.code)
         return cls(
-            str(run.directory), run.record.run_id, checkpoint=_model_of(run),
+            str(run.directory), run.record.run_id, checkpoint=checkpoint,
             config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
             split=str(run.record.splits.get(TEST, {}).get("hash")),
         )  # fmt: skip
@@ -149,8 +151,14 @@ class TestAccess:
         known = [subject.metrics for subject in self.runs if subject.metrics]
         if self.completed is None or not known:
             return {}
+
+        def mean(values: list[float | None]) -> float | None:
+            defined = [value for value in values if value is not None]
+            return fmean(defined) if len(defined) == len(values) else None
+
         return {
-            task: {name: _mean([each[task][name] for each in known]) for name in known[0][task]} for task in known[0]
+            task: {name: mean([metrics[task][name] for metrics in known]) for name in known[0][task]}
+            for task in known[0]
         }
 
     @property
@@ -254,16 +262,6 @@ def merged(accesses: Iterable[TestAccess]) -> list[TestAccess]:
     for access in accesses:
         first.setdefault(access.id, access)
     return sorted(first.values(), key=lambda access: access.opened)
-
-
-def _model_of(run: "Run") -> str:
-    """Hash of the checkpoint, or of the code that stands for a model in which nothing is fitted."""
-    assert run.record is not None
-    return digest_file(run.best) if run.best.exists() else digest(run.record.provenance.code)
-
-
-def _mean(values: list[float | None]) -> float | None:
-    return None if any(value is None for value in values) else fmean(value for value in values if value is not None)
 
 
 def _scores(access: TestAccess) -> str:

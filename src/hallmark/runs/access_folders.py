@@ -86,7 +86,9 @@ class AccessFolders:
         """
         accesses: list[TestAccess] = []
         for folder in dict.fromkeys((*self.written, *self.consulted)):
-            for file in _files(folder if of_others else folder / name):
+            for file in sorted((folder if of_others else folder / name).rglob("*.json")):
+                if file.name.startswith("."):
+                    continue
                 try:
                     accesses += read_accesses(file)
                 except (ValueError, OSError):
@@ -103,10 +105,6 @@ class AccessFolders:
     def files_of(self, name: str, content: str) -> list[Path]:
         """Where each of the folders has the access records of a data set by its fingerprint."""
         return [folder / name / f"{content}.json" for folder in dict.fromkeys((*self.written, *self.consulted))]
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.rglob("*.json") if not file.name.startswith("."))
 
 
 def _writable(folder: Path) -> bool:

@@ -59,12 +59,12 @@ def code_hashes(target: str) -> dict[str, str]:
     package = Path(hallmark.__file__).parent
     parts = target.split(".")
     layers = [*_SHARED_LAYERS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_LAYERS
-    files = [file for layer in layers for file in _sources(package / layer)]
+    files = [
+        file
+        for layer in layers
+        for file in ([package / layer] if layer.endswith(".py") else (package / layer).rglob("*.py"))
+    ]
     return {file.relative_to(package).as_posix(): digest_file(file)[:12] for file in sorted(files)}
-
-
-def _sources(path: Path) -> list[Path]:
-    return [path] if path.suffix == ".py" else list(path.rglob("*.py"))
 
 
 def git_state() -> dict[str, Any]:

@@ -28,14 +28,12 @@ class Provenance:
 
     def differences(self, other: "Provenance") -> list[str]:
         """Sentences that say how `other` differs, empty when it does not."""
-        changed = sorted(name for name in self.code.keys() | other.code.keys() if self._changed(other, name))
+        names = sorted(self.code.keys() | other.code.keys())
+        changed = [name for name in names if self.code.get(name) != other.code.get(name)]
         differences = [f"code: {', '.join(changed)}"] if changed else []
         if self.data != other.data:
             differences.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
         return differences
-
-    def _changed(self, other: "Provenance", name: str) -> bool:
-        return self.code.get(name) != other.code.get(name)
 
 
 @dataclass

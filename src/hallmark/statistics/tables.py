@@ -37,10 +37,14 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
         ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
     """
     rows = labelled_rows(predictions)
-    return {
-        str(task): _task_metrics(part, class_order(predictions, str(task)))
-        for task, part in rows.groupby("task", sort=False, observed=True)
-    }
+    metrics: dict[str, dict[str, float | None]] = {}
+    for task, part in rows.groupby("task", sort=False, observed=True):
+        classes = class_order(predictions, str(task))
+        values = [_metrics_once(part[member], classes) for member in repetition_masks(part)]
+        means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+        defined = {name: None if math.isnan(mean) else mean for name, mean in means.items()}
+        metrics[str(task)] = {**defined, "n": row_count(part)}
+    return metrics
 
 
 def labelled_rows(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -101,12 +105,6 @@ def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
     if column.isna().any():
         raise ValueError(f"{column.isna().sum()} of {len(rows)} rows have no repetition: give each an integer")
     return [(column == value).to_numpy(dtype=bool) for value in np.sort(column.unique())]
-
-
-def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
-    values = [_metrics_once(rows[member], classes) for member in repetition_masks(rows)]
-    means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
-    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": row_count(rows)}
 
 
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:

@@ -61,7 +61,9 @@ def has_login(text: str) -> bool:
 def secret_values() -> list[str]:
     """Values of the environment variables whose name says secret (WANDB_API_KEY, PGPASSWORD), and the passwords in
     addresses that others hold (DATABASE_URL, HTTPS_PROXY), the longest first."""
-    named = {value for name, value in os.environ.items() if _holds_secret(name) and not _is_path(value)}
+    named = {value for name, value in os.environ.items() if _holds_secret(name)}
+    # The path of a file may hold a secret and is none.
+    named = {value for value in named if not (value.startswith("/") and os.access(value, os.F_OK))}
     passwords = {form for value in os.environ.values() for form in _passwords(value)}
     return sorted((value for value in named | passwords if len(value) >= _SHORTEST), key=len, reverse=True)
 
@@ -71,11 +73,6 @@ def _holds_secret(variable: str) -> bool:
     if name in _FOLDERS:
         return False
     return is_secret_name(variable.removesuffix("_ID")) or any(word in name for word in _ANYWHERE)
-
-
-def _is_path(value: str) -> bool:
-    """Whether `value` is the path of a file or folder, which may hold a secret and is none."""
-    return value.startswith("/") and os.access(value, os.F_OK)
 
 
 def _passwords(text: str) -> Iterator[str]:

@@ -52,7 +52,9 @@ class ClipTextEncoder(TextEncoder):
         self.text, self.tokenizer, self.token_length = text, tokenizer, token_length
         self.embedding_dim = int(text.output_dim)  # type: ignore[arg-type]
         self.frozen = False
-        self.preprocessing = {"token_length": token_length, "tokenizer": _tokenizer_digest(tokenizer)}
+        inner = getattr(tokenizer, "tokenizer", None)
+        vocabulary = tokenizer.encoder if inner is None else inner.get_vocab()
+        self.preprocessing = {"token_length": token_length, "tokenizer": digest(vocabulary)}
         _shorten(text, token_length)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -127,7 +129,8 @@ def _load(name: str, weights: str) -> tuple[Any, Any]:
         require(weights == "folder", "weights", weights, "folder, because a folder in this layout brings its own")
         return read_transformers_folder(folder), open_clip.get_tokenizer("ViT-B-32")
     architecture = _HUGGING_FACE.get(name, name)
-    require(architecture in open_clip.list_models(), "name", name, _known_names())
+    known = f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"
+    require(architecture in open_clip.list_models(), "name", name, known)
     return _with_weights(architecture, weights), open_clip.get_tokenizer(architecture)
 
 
@@ -161,12 +164,3 @@ def _shorten(text: Any, token_length: int) -> None:
     # open_clip cuts its positions to the tokens given, but applies its causal mask whole.
     if text.attn_mask is not None:
         text.register_buffer("attn_mask", text.attn_mask[:token_length, :token_length].clone(), persistent=False)
-
-
-def _tokenizer_digest(tokenizer: Any) -> str:
-    inner = getattr(tokenizer, "tokenizer", None)
-    return digest(inner.get_vocab() if inner is not None else tokenizer.encoder)
-
-
-def _known_names() -> str:
-    return f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"

@@ -53,7 +53,17 @@ def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
     unknown = [name for name in metrics if name not in known]
     if unknown or not metrics:
         raise ValueError(f"metric {', '.join(unknown) or '(none)'}: this task has {', '.join(known)}")
-    return over_repetitions(sample, lambda part: _one_repetition(part, metrics))
+
+    def build(part: Sample) -> GroupMetrics:
+        functions = [family(part) for family in dict.fromkeys(_FAMILY.get(name, _counts) for name in metrics)]
+
+        def evaluate(weights: Floats) -> dict[str, Floats]:
+            values = {name: value for function in functions for name, value in function(weights).items()}
+            return {name: values[name] for name in metrics}
+
+        return evaluate
+
+    return over_repetitions(sample, build)
 
 
 def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) -> WeightedMetrics:
@@ -63,6 +73,7 @@ def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) ->
         return lambda weights, /: plain(weights[:, :, 0])
     parts = []
     for part in sample.repetitions():
+        # Only the cells that hold rows of this repetition: its metric knows no others.
         cells, codes = np.unique(part.group * part.n_models + part.model, return_inverse=True)
         groups, models = np.divmod(cells, part.n_models)
         parts.append((build(replace(part, group=codes, n_groups=len(cells))), groups, models))
@@ -71,33 +82,20 @@ def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) ->
         of_cells = [weights[:, groups, models] for _, groups, models in parts]
         values = [function(cells) for (function, _, _), cells in zip(parts, of_cells, strict=True)]
         shares = np.stack([cells.mean(axis=1) for cells in of_cells], axis=1)
-        return {name: _mean_of(np.stack([value[name] for value in values], axis=1), shares) for name in values[0]}
+        total, means = shares.sum(axis=1), {}
+        for name in values[0]:
+            by_part = np.stack([value[name] for value in values], axis=1)
+            # A repetition without weight may be undefined; it must not make the mean so.
+            means[name] = np.where(shares > 0, shares * by_part, 0.0).sum(axis=1) / total
+        return means
 
     return evaluate
-
-
-def _one_repetition(sample: Sample, metrics: Sequence[str]) -> GroupMetrics:
-    functions = [build(sample) for build in dict.fromkeys(_FAMILY.get(name, _counts) for name in metrics)]
-
-    def evaluate(weights: Floats) -> dict[str, Floats]:
-        values = {name: value for function in functions for name, value in function(weights).items()}
-        return {name: values[name] for name in metrics}
-
-    return evaluate
-
-
-def _mean_of(values: Floats, weights: Floats) -> Floats:
-    """Weighted mean over the last axis; an undefined value without weight is no obstacle."""
-    mean: Floats = np.where(weights > 0, weights * values, 0.0).sum(axis=1) / weights.sum(axis=1)
-    return mean
 
 
 def weighted_mean(values: Floats, group: Integers, n_groups: int) -> Callable[[Floats], Floats]:
     """Mean of values [N] as a function of group weights."""
-    sums = np.stack(
-        [np.bincount(group, weights=values, minlength=n_groups), np.bincount(group, minlength=n_groups)],
-        axis=1,
-    )
+    totals, sizes = np.bincount(group, weights=values, minlength=n_groups), np.bincount(group, minlength=n_groups)
+    sums = np.stack([totals, sizes], axis=1)
 
     def evaluate(weights: Floats) -> Floats:
         product = weights @ sums
@@ -114,6 +112,7 @@ def _counts(sample: Sample) -> GroupMetrics:
     target = tables.target_array(sample.rows, sample.classes)
     prediction = tables.prediction_array(sample.rows, sample.classes)
     hit = prediction == target
+    # Hits, rows and predictions of each class: every metric of counts is a function of these sums.
     columns = np.concatenate([target[hit], n_classes + target, 2 * n_classes + prediction])
     groups = np.concatenate([sample.group[hit], sample.group, sample.group])
     sums = csr_array((np.ones(columns.size), (columns, groups)), shape=(3 * n_classes, sample.n_groups))
@@ -184,6 +183,7 @@ def _ece(sample: Sample) -> GroupMetrics:
 def _auroc(sample: Sample) -> GroupMetrics:
     target, probabilities = _targets(sample)
     classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
+    # The [G, G] tables of pairs are then no larger than the rows that the other way sorts through.
     if len(classes) and sample.n_groups**2 <= len(target):
         return _auroc_of_pairs(sample, classes, target, probabilities)
     return _one_versus_rest("auroc", _area_under_roc, classes, target, probabilities, sample.group)
@@ -196,13 +196,9 @@ def _auprc(sample: Sample) -> GroupMetrics:
 
 
 def _one_versus_rest(
-    name: str,
-    area: Callable[[Floats, Floats], Floats],
-    classes: Integers,
-    target: Integers,
-    probabilities: Floats,
-    group: Integers,
-) -> GroupMetrics:
+    name: str, area: Callable[[Floats, Floats], Floats], classes: Integers,
+    target: Integers, probabilities: Floats, group: Integers,
+) -> GroupMetrics:  # fmt: skip
     """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
     counts = [_ranked_counts(target == c, probabilities[:, c], group) for c in classes]
 
@@ -256,6 +252,7 @@ def _ranked_counts(
 ) -> Callable[[Floats], tuple[Floats, Floats]]:
     """Weights of the positives and of the negatives at each distinct score, ascending, both [R, scores]."""
     order = np.argsort(score)
+    # Rows of equal score change sides together, or the order of ties would decide the area.
     tie_starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
     positive, group = positive[order], group[order]
 

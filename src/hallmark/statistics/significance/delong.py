@@ -65,7 +65,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike, *, confi
     areas = [_interval(float(part[0].mean()), _variance(*part), confidence_level, 0.0) for part in components]
     change = areas[1].estimate - areas[0].estimate
     variance = _variance(*(after - before for before, after in zip(*components, strict=True)))
-    z = _z(change, variance)
+    z = change / math.sqrt(variance) if variance > 0 else 0.0 if change == 0 else math.nan
     p_value = float(2 * norm.sf(abs(z)))
     return DeLong(areas[0], areas[1], _interval(change, variance, confidence_level, -1.0), z, p_value)
 
@@ -81,12 +81,6 @@ def _components(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Flo
 
 def _variance(positives: Floats, negatives: Floats) -> float:
     return float(positives.var(ddof=1) / positives.size + negatives.var(ddof=1) / negatives.size)
-
-
-def _z(change: float, variance: float) -> float:
-    if variance > 0:
-        return change / math.sqrt(variance)
-    return 0.0 if change == 0 else math.nan
 
 
 def _interval(estimate: float, variance: float, confidence_level: float, least: float) -> Interval:
