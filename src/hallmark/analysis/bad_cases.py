@@ -20,12 +20,12 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
 from hallmark.data.images import read_image
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.statistics import probability_array, target_array
 
 log = logging.getLogger(__name__)
 
 TABLE = "bad_cases"
-OUT_OF_FOLD = "out_of_fold"
 WRONG, UNSURE = "wrong", "low_confidence"
 SHEET, _SHOWN = 12, 8
 _COLUMNS = [

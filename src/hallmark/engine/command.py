@@ -9,7 +9,6 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-OUT_OF_FOLD = "out_of_fold"
 FIT_SETTINGS = tuple(
     f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
 )

@@ -13,7 +13,7 @@ from hallmark.checks import setting
 from hallmark.data.module import UNLABELLED, DataModule
 from hallmark.data.sampling import Transform
 from hallmark.engine.build import build
-from hallmark.engine.command import FIT_SETTINGS, OUT_OF_FOLD, refuse_without_effect, root, typed_settings
+from hallmark.engine.command import FIT_SETTINGS, refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.targets import admitted_class, trusted_packages
@@ -28,6 +28,7 @@ from hallmark.engine.repeats import print_repeats, train_repeats
 from hallmark.engine.terminal import print_metrics
 from hallmark.engine.train import silence_expected_warnings
 from hallmark.learning.module import TrainingFreeModule
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import locked
 from hallmark.runs.seal import TEST

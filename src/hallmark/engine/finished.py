@@ -14,7 +14,6 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import transform_name
 from hallmark.data.sampling import Transform
-from hallmark.engine.command import OUT_OF_FOLD
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
 from hallmark.engine.messages import print_warnings
@@ -24,6 +23,7 @@ from hallmark.engine.train import build_module, predictor, prepare_data, read_hi
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.access import TEST, LabelledRows
 from hallmark.runs.identity import code_hashes
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.run import Run
 from hallmark.runs.seal import OpenTestAccess, SealedError, seal_of

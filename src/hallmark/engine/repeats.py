@@ -12,17 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
-from hallmark.engine.command import (
-    FIT_SETTINGS,
-    OUT_OF_FOLD,
-    command_line,
-    refuse_foreign_ranks,
-    root,
-    typed_settings,
-)
+from hallmark.engine.command import FIT_SETTINGS, command_line, refuse_foreign_ranks, root, typed_settings
 from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.messages import echo
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import locked

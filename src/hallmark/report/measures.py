@@ -21,7 +21,8 @@ from hallmark.analysis.tables import (
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Chart, Charts, Paragraph, SampleCard, SampleCards, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
-from hallmark.report.sources import OUT_OF_FOLD, Result
+from hallmark.report.sources import Result
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
     Interval,

@@ -21,8 +21,6 @@ from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, al
 from hallmark.storage.files import read_csv
 from hallmark.wording import SPLITS, plural, readable
 
-OUT_OF_FOLD = "out_of_fold"
-
 
 @dataclass(frozen=True)
 class MainValue:
