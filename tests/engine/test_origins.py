@@ -11,7 +11,7 @@ from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights, write_warnings
 from hallmark.engine.train import build_module, prepare_data
-from hallmark.report import standing
+from hallmark.report import provenance
 from hallmark.report.content import Paragraph, Tone
 from hallmark.report.sources import open_results
 from hallmark.runs.predictions import read_predictions
@@ -84,7 +84,7 @@ def test_own_pictures_are_answered_with_a_warning_everywhere(compose, own, capsy
     assert set(pd.read_csv(run.directory / "answers.csv")["info_warning"]) == {sentence}
     assert (run.directory / "answers.warning.txt").read_text() == f"{sentence}\n"
     (result,) = open_results([run.directory])
-    assert standing.what_was_run(result).blocks[0] == Paragraph(f"{sentence}.", Tone.CAUTION)
+    assert provenance.what_was_run(result).blocks[0] == Paragraph(f"{sentence}.", Tone.CAUTION)
     evaluate(compose(f"run={run.directory}", "split=predict", command="evaluate"))
     assert f"warning: {sentence}" in capsys.readouterr().out
 
