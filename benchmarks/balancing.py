@@ -11,7 +11,7 @@ from benchmarks.fits import CONF
 from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.step_overhead import hallmark_epoch, prepared
 from benchmarks.timing import alternate
-from hallmark.engine.train import silence_expected_warnings
+from hallmark.engine.setup import silence_expected_warnings
 
 REFERENCE = "equal"
 REPEATS = 5

@@ -16,7 +16,7 @@ from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import FILE as SET_FILE
-from hallmark.runs.repeats import RepeatSet, Result, record_of
+from hallmark.runs.repeats import RepeatSet, Result
 from hallmark.runs.run import Run, open_run
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -67,12 +67,13 @@ def _stored(overrides: Sequence[str], config: DictConfig, outputs: Path) -> Resu
     expected = {key: _comparable(key, OmegaConf.select(resolved, key)) for key in wanted}
     matching = []
     for directory in sorted((outputs / config.name).glob("*/")):
-        if not (directory / FILE).exists():
+        begun = any((directory / name).exists() for name in ("record.json", SET_FILE))
+        if not (begun and (directory / FILE).exists()):
             continue
         stored = load_config(directory / FILE)
         if all(_comparable(key, OmegaConf.select(stored, key)) == value for key, value in expected.items()):
             result = RepeatSet(directory) if (directory / SET_FILE).exists() else Run(directory)
-            if result.record is not None and record_of(result).state is RunState.DONE:
+            if result.record.state is RunState.DONE:
                 matching.append(result)
     if len(matching) != 1:
         found = ", ".join(result.directory.name for result in matching) or "none"

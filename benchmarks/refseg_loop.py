@@ -19,7 +19,7 @@ from benchmarks.fits import composed
 from benchmarks.results import count_cell, number_cell, write_result
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, silence_expected_warnings
+from hallmark.engine.setup import prepare_data, silence_expected_warnings
 from hallmark.systems.refseg.data import Scene
 from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.proposers.points import PointGrid

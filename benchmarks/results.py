@@ -48,7 +48,7 @@ def write_result(
         runs: whose fits the numbers stand on; they may have been made by other commits than this one.
         device: where it was measured; this machine's processor unless given.
     """
-    records = [run.record for run in runs if run.record is not None]
+    records = [run.record for run in runs]
     content = {
         "command": _command(sys.argv),
         "commit": _commit(_CODE),

@@ -146,7 +146,7 @@ def write(runs: dict[str, list[Run]], folds: dict[str, list[pd.DataFrame]]) -> N
 
 
 def _seconds(run: Run) -> float:
-    return run.record.wall_seconds if run.record is not None else 0.0
+    return run.record.wall_seconds
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from benchmarks.results import Cell, number_cell, value_cell, write_result
 from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
 from hallmark.analysis.multitask.task_table import TaskTable
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, silence_expected_warnings
+from hallmark.engine.setup import prepare_data, silence_expected_warnings
 from hallmark.runs.configuration import FILE, default_resampling, load_config
 from hallmark.runs.repeats import Member, RepeatSet, runs_of
 from hallmark.statistics import Interval
@@ -58,7 +58,7 @@ def _probed(preset: str, member: Member, settings: list[str]) -> pd.DataFrame:
     config = composed([f"experiment={preset}", *settings])
     config.data.split = load_config(member.run.directory / FILE).data.split
     data = prepare_data(Job.of(config))
-    assert isinstance(data, WindowDataModule) and member.run.record is not None
+    assert isinstance(data, WindowDataModule)
     if data.fingerprint != member.run.record.provenance.data:
         raise ValueError(f"{member.run.directory}: the recordings or their folds are not those of the run")
     train, test = _statistics(data, "train"), _statistics(data, "test")
@@ -145,7 +145,7 @@ def write(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame], repeat: s
     windows = rows["id"].str.rpartition("@")[0].nunique()
     compared = {name: table for name, table in tables.items() if name != PROBE}
     runs = [run for repeats in sets.values() for run in runs_of(repeats)]
-    minutes = sum(run.record.wall_seconds for run in runs if run.record) / 60
+    minutes = sum(run.record.wall_seconds for run in runs) / 60
     write_result(
         "touch_stress",
         rows=f"{windows:,} windows of {rows['group'].nunique()} people, `repeat={repeat}`: each window is predicted "

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hallmark.engine.finished import Finished
+from hallmark.engine.finished import FinishedRun
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
@@ -128,7 +128,7 @@ def check_predictions(run) -> None:
     assert sorted(stored["id"]) == sorted(rows["id"])
     assert metrics["main"]["macro_f1"] == pytest.approx(run.record.selected["value"], abs=1e-6)
     (run.directory / "predictions" / "val.parquet").unlink()
-    again = Finished(run, folds=0).predictions("val")
+    again = FinishedRun(run, folds=0).predictions("val")
     np.testing.assert_array_equal(np.stack(again["probabilities"]), np.stack(stored["probabilities"]))
     assert run.metrics["val"] == metrics
 

@@ -123,7 +123,7 @@ NAMES = (
     # Of Hallmark: functions, what is not public, what is imported there, and names that are no classes of it.
     "hallmark", "hallmark.", ".hallmark.Run", "hallmark..checks.SettingError", "hallmark.checks.require",
     "hallmark.console.main", "hallmark.engine.build.build", "hallmark.engine.train.train",
-    "hallmark.engine.train.Trainer", "hallmark.engine.distributed.ranks.subprocess.Popen",
+    "hallmark.engine.setup.Trainer", "hallmark.engine.distributed.ranks.subprocess.Popen",
     "hallmark.engine.launch.os.system", "hallmark.features.store.Path",
     "hallmark.learning.encoders.clip.clip_encoders", "hallmark.learning.encoders.weights._cause",
     "hallmark.learning.encoders.weights.pickle.load", "hallmark.learning.encoders.weights.torch.load",

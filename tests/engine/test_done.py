@@ -30,8 +30,8 @@ def unread(monkeypatch) -> Callable[[], None]:
     """From its call on nothing is read and nothing computed."""
 
     def unread() -> None:
-        for name in ("prepare_data", "print_result"):
-            monkeypatch.setattr(f"hallmark.engine.train.{name}", lambda *_: pytest.fail("the data was read"))
+        for name in ("setup.prepare_data", "train.print_result"):
+            monkeypatch.setattr(f"hallmark.engine.{name}", lambda *_: pytest.fail("the data was read"))
 
     return unread
 

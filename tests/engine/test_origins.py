@@ -10,7 +10,7 @@ from PIL import Image
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights, write_warnings
-from hallmark.engine.train import build_module, prepare_data
+from hallmark.engine.setup import build_module, prepare_data
 from hallmark.report import provenance
 from hallmark.report.content import Paragraph, Tone
 from hallmark.report.sources import open_results

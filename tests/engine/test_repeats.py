@@ -1,6 +1,7 @@
 """Repeats: one setting trained over seeds or folds, each an ordinary run, as one result."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatSet, open_result
-from hallmark.runs.run import locked
+from hallmark.runs.run import Run, locked
 from hallmark.storage.files import read_json
 
 TFIDF = "experiment=sentiment_tfidf"
@@ -27,20 +28,21 @@ class Cheap:
         self.fail: dict[int, BaseException] = {}
 
     def __call__(self, config: DictConfig, should_prune: object = None) -> float:
-        run = Job.of(config).run
-        if run.record is None or run.record.state is not RunState.DONE or config.rerun:
+        directory = Job.of(config).directory
+        record = Record.read(directory)
+        if record is None or record.state is not RunState.DONE or config.rerun:
             self.fitted.append(config)
-            self._fit(run, VALUES[len(self.fitted) - 1])
-        assert run.record is not None
-        return run.record.selected["value"]
+            self._fit(directory, VALUES[len(self.fitted) - 1])
+        return Run(directory).record.selected["value"]
 
-    def _fit(self, run, value: float) -> None:
+    def _fit(self, directory: Path, value: float) -> None:
         record = Record(
-            name="try", run_id=run.directory.name, state=RunState.RUNNING, provenance=Provenance("d", {}), seed=0,
+            name="try", run_id=directory.name, state=RunState.RUNNING, provenance=Provenance("d", {}), seed=0,
             command=[], started="", git={}, versions={}, device={}, splits={}, leakage={},
         )  # fmt: skip
-        run.directory.mkdir(parents=True, exist_ok=True)
-        with run.recorded(record):
+        directory.mkdir(parents=True, exist_ok=True)
+        run = Run(directory, record)
+        with run.recorded():
             if error := self.fail.pop(len(self.fitted), None):
                 raise error
             record.selected = {"checkpoint": "", "metric": "val/macro_f1", "value": value}

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.run import Run
 from hallmark.statistics import table_metrics
 
 ASKED = ["analysis=[robustness]", "statistics.n_resamples=40", "analysis.robustness.strengths=[5]"]
@@ -26,7 +25,7 @@ def test_a_run_is_predicted_again_and_its_clean_value_is_the_stored_one(fitted, 
 
 def test_a_set_of_repeats_is_measured_as_one(repeats, evaluate):
     assert isinstance(repeats, RepeatSet)
-    evaluate(Run(repeats.directory), *ASKED)
+    evaluate(repeats, *ASKED)
     found = table(repeats.directory)
     pooled = table_metrics(repeats.predictions("val"))["main"]["macro_f1"]
     assert found.loc["clean", "value"] == pytest.approx(pooled)

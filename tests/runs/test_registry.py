@@ -18,15 +18,15 @@ Maker = Callable[..., Record]
 HOLD = """
 import sys
 from pathlib import Path
-from hallmark.runs.run import Run
-with Run(Path(sys.argv[1])).locked():
+from hallmark.runs.run import RunDirectory
+with RunDirectory(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def locked_elsewhere(directory: Path) -> Iterator[None]:
     """The lock of a run directory, in another process."""
     command = [sys.executable, "-c", HOLD, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -75,7 +75,7 @@ def test_another_metric_by_name(tmp_path: Path, make_record: Maker, metric: str,
 def test_a_running_record_is_interrupted_once_its_process_is_gone(tmp_path: Path, make_record: Maker) -> None:
     make_record(state=RunState.RUNNING).write(tmp_path)
     assert only(tmp_path).state == "interrupted"  # no lock at all
-    with held(tmp_path):
+    with locked_elsewhere(tmp_path):
         assert in_use(tmp_path)
         assert only(tmp_path).state == "running"
     assert not in_use(tmp_path)
@@ -189,9 +189,9 @@ def test_a_set_of_repeats_is_one_result(tmp_path: Path, make_record: Maker) -> N
 def test_a_set_runs_as_long_as_a_process_holds_it_or_a_member(tmp_path: Path, make_record: Maker) -> None:
     directory = repeats(tmp_path, make_record, state="running")
     assert only(directory).state == "interrupted"
-    with held(tmp_path / "clip" / "r1"):
+    with locked_elsewhere(tmp_path / "clip" / "r1"):
         assert only(directory).state == "running"
-    with held(directory):
+    with locked_elsewhere(directory):
         assert only(directory).state == "running"
 
 

@@ -22,7 +22,7 @@ from hallmark.engine.messages import Block, as_plain, echo, from_plain, print_bl
 from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance, RunState
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest
 from hallmark.storage.unchanged import is_unchanged, state_of
@@ -37,7 +37,6 @@ def note_done(job: Job, run: Run, data: "DataModule", printed: Sequence[Block]) 
     Args:
         printed: what was shown of its result.
     """
-    assert run.record is not None
     if job.trusted or data.read_state is None:  # what foreign code reads is not known
         return
     note = {
@@ -65,11 +64,12 @@ def report_noted(job: Job) -> float | None:
     """
     if not is_noted(job):
         return None
-    run = job.run
-    with run.locked():
+    folder = RunDirectory(job.directory)
+    with folder.locked():
         note = _note(job)
-        if note is None or not _is_true(note, job, run):
+        if note is None or not _is_true(note, job, folder):
             return None
+        run = Run(folder.directory)
         print_done(job, run)
         for block in note["printed"]:
             print_block(from_plain(block))
@@ -78,7 +78,6 @@ def report_noted(job: Job) -> float | None:
 
 def print_done(job: Job, run: Run) -> None:
     """Print that a run is done, and what everybody must know of it."""
-    assert run.record is not None
     echo(f"{run.directory} is done (rerun=true would replace it)")
     made_with = load_config(run.directory / FILE).get("logger") or {}
     if unused := [str(name) for name in job.config.logger or {} if name not in made_with]:
@@ -90,7 +89,6 @@ def print_done(job: Job, run: Run) -> None:
 
 def selected_value(run: Run) -> float:
     """The best value of `monitor.metric`; nan where no row is labelled."""
-    assert run.record is not None
     return float(run.record.selected["value"]) if run.record.selected else math.nan
 
 
@@ -105,13 +103,14 @@ def _note(job: Job) -> dict[str, Any] | None:
         return None
 
 
-def _is_true(note: dict[str, Any], job: Job, run: Run) -> bool:
+def _is_true(note: dict[str, Any], job: Job, folder: RunDirectory) -> bool:
     """Whether the run and its data are as they were when `note` was written."""
-    same = is_unchanged(_result_files(run), note["run"]) and is_unchanged(map(Path, note["sources"]), note["state"])
-    if not same or run.record is None:
+    same = is_unchanged(_result_files(folder), note["run"]) and is_unchanged(map(Path, note["sources"]), note["state"])
+    record = folder.read_record()
+    if not same or record is None:
         return False
     provenance = Provenance(note["fingerprint"], code_hashes(job.config.model._target_))
-    return run.record.state is RunState.DONE and run.record.run_id == job.id and run.record.provenance == provenance
+    return record.state is RunState.DONE and record.run_id == job.id and record.provenance == provenance
 
 
 def note_place(job: Job) -> Path:
@@ -128,6 +127,6 @@ def _checked(job: Job) -> str:
     return digest([plain(job.config), sources, installed, sys.version, str(Path.cwd())])
 
 
-def _result_files(run: Run) -> list[Path]:
+def _result_files(folder: RunDirectory) -> list[Path]:
     names = ("record.json", "metrics.json", FILE)
-    return [*(run.directory / name for name in names), *sorted(run.directory.glob("predictions/[!.]*.parquet"))]
+    return [*(folder.directory / name for name in names), *sorted(folder.directory.glob("predictions/[!.]*.parquet"))]

@@ -65,7 +65,6 @@ class Job:
             ValueError: a setting that a stored configuration may not have, or that cannot be resolved; see
                 `hallmark.engine.config.stored`.
         """
-        assert run.record is not None
         config, stored = reopen(run.directory, trust)
         return cls(config, run.record.run_id, run.directory, stored, trust.packages)
 

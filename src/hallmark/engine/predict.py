@@ -27,9 +27,9 @@ def load_weights(module: LightningModule, checkpoint: Path) -> None:
 
 def predict_split(run: Run, trainer: Trainer, module: PredictingModule, data: DataModule, split: str) -> pd.DataFrame:
     """Predict every row of `split`, write its table and, where it has labels, its metrics."""
-    with noting_calls(run, module, split):
+    with recorded_calls(run, module, split):
         frame = predicted(trainer, module, data, split)
-    if run.record is not None and run.record.warnings:
+    if run.record.warnings:
         frame["info_warning"] = "; ".join(run.record.warnings)
     write_predictions(run.directory / "predictions" / f"{split}.parquet", frame)
     metrics = table_metrics(frame)
@@ -59,13 +59,12 @@ def add_missing_metrics(run: Run) -> list[str]:
 
 
 @contextmanager
-def noting_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[None]:
+def recorded_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[None]:
     """Put the calls that `module` made in the block into the record, and say which of them failed, however it ends."""
     try:
         yield
     finally:
         if module.calls:
-            assert run.record is not None
             run.record.calls[phase] = dict(module.calls)
             run.record.write(run.directory)
             print_failed_calls(phase, module.calls)

@@ -17,7 +17,7 @@ from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.messages import echo
 from hallmark.runs.metrics import OUT_OF_FOLD
-from hallmark.runs.record import RunState
+from hallmark.runs.record import Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.runs.run import locked
 from hallmark.statistics.text import number_text
@@ -25,7 +25,7 @@ from hallmark.storage.files import write_text
 from hallmark.wording import NOTHING
 
 if TYPE_CHECKING:
-    from hallmark.engine.train import ShouldPrune
+    from hallmark.engine.setup import ShouldPrune
 
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
 
@@ -52,12 +52,12 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
     jobs = [Job.of(member) for _, _, member in members]
     if not all(map(is_noted, jobs)):
         from hallmark.engine.build import check_types
-        from hallmark.engine.train import check  # torch loads here
+        from hallmark.engine.setup import check_job  # torch loads here
 
         for each in jobs:
             check_types(each.config, each.trusted)
         if not job.directory.exists():
-            check(jobs[0])
+            check_job(jobs[0])
     with locked(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))
@@ -90,7 +90,7 @@ def is_done(config: DictConfig) -> bool:
 
 
 def _is_fitted(job: Job) -> bool:
-    record = job.run.record
+    record = Record.read(job.directory)
     return record is not None and record.selected is not None and record.selected["checkpoint"] is not None
 
 

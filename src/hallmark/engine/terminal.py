@@ -55,7 +55,6 @@ def print_leakage(entry: Mapping[str, Any]) -> None:
 
 def print_result(run: Run, resampling: Resampling) -> list[Block]:
     """The validation metrics with intervals, beside always predicting the most frequent class; gives what it prints."""
-    assert run.record is not None
     split, selected = run.record.main_split, run.record.selected
     predictions = read_predictions(run.directory / "predictions" / f"{split}.parquet")
     chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"

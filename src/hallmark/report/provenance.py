@@ -9,7 +9,6 @@ from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import Result
 from hallmark.runs.metrics import MAIN
-from hallmark.runs.repeats import record_of
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv
 from hallmark.storage.secrets import command_text, without_secrets
@@ -47,7 +46,7 @@ def what_was_run(result: Result) -> Section:
         selected = f"{_distinct(str(selection['metric']) for selection in selections)} = {' to '.join(ends)}"
     pairs = [
         ("Experiment", record.name),
-        ("Command", command_text(record_of(result.source).command)),
+        ("Command", command_text(result.source.record.command)),
         ("Profile", str(result.config.get("profile", NOTHING))),
         ("Seed", _distinct(str(member.seed) for member in records)),
         ("Runs" if result.repeats else "Run", listed(runs)),
@@ -84,7 +83,6 @@ def data_and_splits(result: Result) -> Section:
     classes = sorted({name for table in counts for name in table})
     rows = []
     for (note, run), by_class in zip(members, counts, strict=True):
-        assert run.record is not None
         for split, entry in run.record.splits.items():
             labels = [NOTHING] * len(classes)
             if by_class and split != "predict":
@@ -255,7 +253,7 @@ def reproduce(result: Result) -> Section:
         text = "The code was not exactly that of a commit, so a checkout alone does not bring it back."
         blocks.append(Paragraph(text, Tone.CAUTION))
     lines = [f"git checkout {git['commit']}"] if git.get("commit") else []
-    lines += [command_text(record_of(result.source).command), f"hallmark report {result.directory}"]
+    lines += [command_text(result.source.record.command), f"hallmark report {result.directory}"]
     return Section("Make it again", [*blocks, Commands(lines)])
 
 

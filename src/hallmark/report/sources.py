@@ -14,7 +14,7 @@ from hallmark.runs.configuration import FILE, load_config, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
-from hallmark.runs.repeats import RepeatSet, open_result, record_of
+from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TestAccess, accesses_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
@@ -65,9 +65,7 @@ class Result:
 
     @property
     def records(self) -> list[Record]:
-        records = [run.record for _, run in self.members]
-        assert all(record is not None for record in records)
-        return records  # type: ignore[return-value]
+        return [run.record for _, run in self.members]
 
     @property
     def record(self) -> Record:
@@ -173,7 +171,7 @@ def open_results(paths: Sequence[Path]) -> list[Result]:
         ValueError: a path is no finished run or set.
     """
     sources = {source.directory.resolve(): source for source in map(open_result, paths)}
-    names = [record_of(source).name for source in sources.values()]
+    names = [source.record.name for source in sources.values()]
     results = []
     for name, source in zip(names, sources.values(), strict=True):
         label = name if names.count(name) == 1 else f"{name}/{source.directory.name}"

@@ -103,7 +103,6 @@ class Subject:
     @classmethod
     def of(cls, run: "Run") -> "Subject":
         """`run` as it lies on the disk, without metrics."""
-        assert run.record is not None
         # A model in which nothing is fitted has no checkpoint: its code stands for it.
         checkpoint = digest_file(run.best) if run.best.exists() else digest(run.record.provenance.code)
         return cls(

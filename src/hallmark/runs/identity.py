@@ -27,7 +27,7 @@ _IRRELEVANT = (
     "trainer.enable_progress_bar",
 )
 
-_ENGINE = ("engine/train.py", "engine/predict.py", "engine/distributed")
+_ENGINE = ("engine/setup.py", "engine/train.py", "engine/predict.py", "engine/distributed")
 _SHARED_LAYERS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 

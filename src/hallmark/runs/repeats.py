@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import Record, RunState
-from hallmark.runs.run import Run, open_run
+from hallmark.runs.run import Run, RunDirectory, open_run
 from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, write_csv, write_json
 
@@ -32,7 +32,21 @@ class Member:
 
     note: str
     repetition: int
-    run: Run
+    directory: Path
+
+    @cached_property
+    def run(self) -> Run:
+        """Read at its first use, because a set lists runs that were not begun.
+
+        Raises:
+            ValueError: this one was not.
+        """
+        return Run(self.directory)
+
+    @property
+    def is_done(self) -> bool:
+        record = Record.read(self.directory)
+        return record is not None and record.state is RunState.DONE
 
 
 @dataclass
@@ -86,7 +100,7 @@ class RepeatSet:
     def set_state(self, state: RunState) -> None:
         self.record.state = state
         if state is RunState.DONE:
-            runs = [member.run.record.finished or "" for member in self.members if member.run.record is not None]
+            runs = [member.run.record.finished or "" for member in self.members if member.is_done]
             if not self.record.finished or max(runs, default="") > self.record.finished:
                 self.record.finished = datetime.now(UTC).isoformat()
         write_json(self.directory / FILE, asdict(self.record))
@@ -95,7 +109,7 @@ class RepeatSet:
     def members(self) -> list[Member]:
         """All runs of the set in order, whatever became of them."""
         return [
-            Member(raw["note"], raw["repetition"], Run((self.directory / raw["directory"]).resolve()))
+            Member(raw["note"], raw["repetition"], (self.directory / raw["directory"]).resolve())
             for raw in self.record.members
         ]
 
@@ -140,7 +154,7 @@ class RepeatSet:
     def _find_identical(self) -> list[list[str]]:
         from hallmark.runs.predictions import first_alike, read_predictions
 
-        folders = [member.run.directory / "predictions" for member in self.members]
+        folders = [member.directory / "predictions" for member in self.members]
         splits = set.intersection(*({path.stem for path in folder.glob("[!.]*.parquet")} for folder in folders))
         splits -= {"out_of_fold"}  # its folds are drawn anew for each seed
         firsts = [
@@ -161,7 +175,7 @@ class RepeatSet:
         """
         from hallmark.runs.predictions import read_predictions  # heavy: the registry of runs reads records without it
 
-        paths = [member.run.directory / "predictions" / f"{split}.parquet" for member in self.members]
+        paths = [member.directory / "predictions" / f"{split}.parquet" for member in self.members]
         return self.pooled([read_predictions(path) for path in paths])
 
     def pooled(self, tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
@@ -186,12 +200,12 @@ class RepeatSet:
         import pandas as pd
 
         metrics = [name for name in (self.record.metric, self.record.second) if name]
-        done = [member for member in self.members if member.run.record and member.run.record.state is RunState.DONE]
+        done = [member for member in self.members if member.is_done]
         rows = pd.DataFrame({
-            "run": [member.run.directory.name for member in done],
+            "run": [member.directory.name for member in done],
             "note": [member.note for member in done],
             **{name: [find_metric(member.run.metrics, name) for member in done] for name in metrics},
-            "seconds": [member.run.record.wall_seconds for member in done if member.run.record],
+            "seconds": [member.run.record.wall_seconds for member in done],
             "checkpoint": [str(member.run.best) for member in done],
         })  # fmt: skip
         numbers = rows[[*metrics, "seconds"]].astype(float)
@@ -208,7 +222,7 @@ class RepeatSet:
         rows = [
             (split, task, metric, value)
             for member in self.different
-            for split, tasks in member.run.metrics.items()
+            for split, tasks in RunDirectory(member.directory).metrics.items()
             for task, values in tasks.items()
             for metric, value in values.items()
             if metric != "n" and value is not None
@@ -236,12 +250,6 @@ Result = Run | RepeatSet
 def runs_of(result: Result) -> list[Run]:
     """The run itself, or the members of a set."""
     return [result] if isinstance(result, Run) else [member.run for member in result.members]
-
-
-def record_of(result: Result) -> Record | RepeatRecord:
-    """The record of a run that was begun, or of a set."""
-    assert result.record is not None
-    return result.record
 
 
 def open_result(path: str | Path) -> Result:

@@ -193,7 +193,6 @@ def seal_of(run: Run, *more: Run) -> Seal:
         ValueError: the run's record does not name the content of its data.
     """
     runs = [run, *more]
-    assert run.record is not None
     content = run.record.data.get("content")
     if content is None:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")

@@ -200,7 +200,7 @@ def refused(compose, small, file: Path, tmp_path: Path, monkeypatch) -> Callable
 
 @pytest.mark.parametrize("case", cases(BEFORE_THE_DATA))
 def test_before_the_data_is_read(refused, monkeypatch, case):
-    monkeypatch.setattr("hallmark.engine.train.prepare_data", lambda _: pytest.fail("the data was read"))
+    monkeypatch.setattr("hallmark.engine.setup.prepare_data", lambda _: pytest.fail("the data was read"))
     refused(train_and_analyze, case, *TEXT)
 
 

@@ -13,7 +13,7 @@ from hallmark.console import main
 from hallmark.engine.config.stored import read_config, reopen
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.distributed.ddp_worker import run_ddp_worker
-from hallmark.engine.finished import Finished
+from hallmark.engine.finished import FinishedRun
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
@@ -103,7 +103,7 @@ def test_arguments_without_a_name(changed, evaluate, extra):
 def commands(run: Run):
     """Every other way from a run folder to objects."""
     return {
-        "out of fold": lambda: Finished(run, folds=2).predictions("out_of_fold"),
+        "out of fold": lambda: FinishedRun(run, folds=2).predictions("out_of_fold"),
         "a further rank": lambda: run_ddp_worker(run, None),
         "loggers at a release": lambda: track_release(run, Path("x.zip"), NO_TRUST),
         "release": lambda: main(["release", str(run.directory), "--waive", "git", "--waive", "repeats"]),

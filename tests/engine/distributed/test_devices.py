@@ -10,9 +10,9 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 
 from hallmark.engine.distributed.ranks import first_device
-from hallmark.engine.finished import Finished
+from hallmark.engine.finished import FinishedRun
 from hallmark.engine.job import Job
-from hallmark.engine.train import build_trainer, predictor
+from hallmark.engine.setup import build_predictor, build_trainer
 from hallmark.runs.predictions import read_predictions
 
 CLIP, TFIDF = "experiment=clip_final", "experiment=sentiment_tfidf"
@@ -31,7 +31,7 @@ def test_ddp_is_built_and_predicts_alone(compose):
     trainer = build_trainer(job, [], [])
     assert isinstance(trainer.strategy, DDPStrategy)
     assert (trainer.world_size, trainer.global_rank) == (2, 0)
-    assert isinstance(predictor(job).strategy, SingleDeviceStrategy)
+    assert isinstance(build_predictor(job).strategy, SingleDeviceStrategy)
 
 
 def test_fsdp_is_built_for_two_gpus(compose, two_gpus):
@@ -115,6 +115,6 @@ class TestOnCuda:
         )
         stored = read_predictions(run.directory / "predictions" / "val.parquet")
         (run.directory / "predictions" / "val.parquet").unlink()
-        again = Finished(run, folds=0).predictions("val")
+        again = FinishedRun(run, folds=0).predictions("val")
         np.testing.assert_allclose(np.stack(again["probabilities"]), np.stack(stored["probabilities"]), atol=1e-5)
         assert run.metrics["val"]["main"]["macro_f1"] == pytest.approx(run.record.selected["value"], abs=1e-6)

@@ -15,7 +15,7 @@ from hallmark.engine.config.trust import Trust
 from hallmark.engine.distributed.parent_watchdog import exit_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
-from hallmark.engine.train import build_module, build_trainer, fit_callbacks, prepare_data, silence_expected_warnings
+from hallmark.engine.setup import build_module, build_trainer, fit_callbacks, prepare_data, silence_expected_warnings
 from hallmark.runs.run import Run
 from hallmark.storage.streams import make_streams_tolerant
 

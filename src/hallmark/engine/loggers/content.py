@@ -44,7 +44,6 @@ def _ends(run: Run, split: str) -> Iterator[tuple[str, float | str]]:
 
 def selection(run: Run) -> dict[str, Any]:
     """Which checkpoint was selected, and by what; {} where no row is labelled."""
-    assert run.record is not None
     return {f"selected/{key}": value for key, value in (run.record.selected or {}).items()}
 
 

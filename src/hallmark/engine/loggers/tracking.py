@@ -28,7 +28,7 @@ class Tracker(Protocol):
 
 
 @contextmanager
-def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
+def training_loggers(job: Job, run: Run) -> Iterator[list[Logger]]:
     """The Lightning loggers of a training; they learn how the block ends.
 
     Raises:

@@ -76,7 +76,6 @@ class Wandb:
         """
         from wandb import Artifact
 
-        assert run.record is not None
         with self._session(run, tags=(*self.tags, RELEASED)) as session:
             artifact = Artifact(f"{run.record.name}-{run.record.run_id}", type="model", metadata=_facts(run))
             artifact.add_file(str(archive), skip_cache=True)
@@ -88,7 +87,6 @@ class Wandb:
 
         `init` is left out where it is to stay as an earlier session said.
         """
-        assert run.record is not None
         folder = run.directory.resolve()
         with _staging_in(folder / "wandb"):
             session = self._opened(folder, name=f"{run.record.name}-{run.record.run_id}", id=_id(run), **init)
@@ -146,7 +144,6 @@ class StepLogger(Logger):
 
 def _facts(run: Run) -> dict[str, Any]:
     record = run.record
-    assert record is not None
     return {
         "name": record.name, "run_id": record.run_id, "seed": record.seed, "selected": record.selected,
         "metrics": run.metrics, "data": record.provenance.data, "commit": record.git["commit"],
@@ -155,7 +152,6 @@ def _facts(run: Run) -> dict[str, Any]:
 
 def _id(run: Run) -> str:
     """The same after a resume; another one where the run is made anew, because W&B would append to the old one."""
-    assert run.record is not None
     return f"{run.record.run_id}-{re.sub('[^0-9]', '', run.record.started)[:14]}"
 
 

@@ -54,7 +54,7 @@ def repeats_of(result: Result) -> RepeatSet | None:
     else:
         place = result.directory.resolve()
         beside = [RepeatSet(file.parent) for file in sorted(place.parent.glob(f"*/{FILE}"))]
-        sets = [one for one in beside if place in [member.run.directory for member in one.members]]
+        sets = [one for one in beside if place in [member.directory for member in one.members]]
     finished = [one for one in sets if one.record.state is RunState.DONE and len(one.members) > 1]
     return max(finished, key=lambda one: len(one.different), default=None)
 
@@ -114,9 +114,7 @@ def _environment(result: Result) -> Iterable[str]:
 
 
 def _records(result: Result) -> list[Record]:
-    records = [run.record for run in runs_of(result)]
-    assert all(record is not None for record in records)
-    return records  # type: ignore[return-value]
+    return [run.record for run in runs_of(result)]
 
 
 CHECKS: dict[str, Callable[[Result], Iterable[str]]] = {

@@ -20,11 +20,11 @@ from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.release.readiness import Check, check_readiness, repeats_of
 from hallmark.engine.release.results import check_markers, results_block, write_between_markers
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
-from hallmark.engine.train import silence_expected_warnings
+from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment
 from hallmark.runs.record import Record
-from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, record_of, runs_of
+from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, runs_of
 from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, TestAccess, accesses_of
 from hallmark.storage.files import atomic_path
@@ -89,14 +89,14 @@ def release(
     tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
     archive = result.directory.parent / f"{_label(result)}.zip"
     into = into or archive.parent / "RESULTS.md"
-    check_markers(into, record_of(result).name)
+    check_markers(into, result.record.name)
     _check_files(result, archive, into)
     _measure(result, trust)
     accesses = accesses_of(result)
     block = results_block(result, checks, accesses)
     _pack(archive, result, checks, accesses, block)
     echo(f"released: {archive}")
-    write_between_markers(into, record_of(result).name, block)
+    write_between_markers(into, result.record.name, block)
     echo(f"settings and results: {into}")
     if tag is not None:
         _tag(tag, archive)
@@ -129,7 +129,6 @@ def _writable(folder: Path) -> bool:
 
 
 def _lost_weights(run: Run) -> Iterator[str]:
-    assert run.record is not None
     if run.best.exists():
         tensors_of(run.best)  # refuses what is damaged or unsafe
     elif selected := (run.record.selected or {}).get("checkpoint"):
@@ -159,11 +158,11 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequ
     texts = {
         "README.md": _readme(result),
         "RESULTS.md": f"{block}\n",
-        "command.txt": f"{command_text(record_of(result).command)}\n",
+        "command.txt": f"{command_text(result.record.command)}\n",
         "environment.txt": environment(),
         "receipts.json": _json([asdict(access) for access in accesses]),
         "release.json": _json({
-            "name": record_of(result).name, "id": _id(result),
+            "name": result.record.name, "id": _id(result),
             "kind": "set" if isinstance(result, RepeatSet) else "run",
             "runs": [f"runs/{run.directory.name}" for run in runs_of(result)],
             "checks": {check.name: str(check) for check in checks},
@@ -216,7 +215,7 @@ def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _readme(result: Result) -> str:
-    record, first = record_of(result), record_of(runs_of(result)[0])
+    record, first = result.record, runs_of(result)[0].record
     assert isinstance(first, Record)
     return _README.format(
         name=record.name, id=_id(result), command=command_text(record.command),
@@ -238,12 +237,12 @@ def _tag_name(result: Result) -> str:
     Raises:
         ValueError: it is there already, on another commit, or git could not make it.
     """
-    tag = f"hallmark/{record_of(result).name}/{_id(result)}"
+    tag = f"hallmark/{result.record.name}/{_id(result)}"
     there, here = _git("rev-parse", "--verify", "--quiet", f"{tag}^{{commit}}"), _git("rev-parse", "HEAD")
     if there.returncode == 0 and there.stdout != here.stdout:
         raise ValueError(f"the tag {tag} is on another commit: delete it (git tag -d {tag}), or add --no-tag")
     if _git("check-ref-format", f"refs/tags/{tag}").returncode:
-        raise ValueError(f"name={record_of(result).name}: git makes no tag {tag} of it; add --no-tag")
+        raise ValueError(f"name={result.record.name}: git makes no tag {tag} of it; add --no-tag")
     if there.returncode and _git("var", "GIT_COMMITTER_IDENT").returncode:
         raise ValueError("git does not know who tags: git config user.name and user.email, or add --no-tag")
     return tag
@@ -264,12 +263,12 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _id(result: Result) -> str:
-    record = record_of(result)
+    record = result.record
     return record.set_id if isinstance(record, RepeatRecord) else record.run_id
 
 
 def _label(result: Result) -> str:
-    return f"{record_of(result).name.replace('/', '-')}-{_id(result)}"
+    return f"{result.record.name.replace('/', '-')}-{_id(result)}"
 
 
 def _json(value: object) -> str:

@@ -12,7 +12,7 @@ from hallmark.report.measures import run_table
 from hallmark.runs.configuration import FILE, load_config, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.repeats import RepeatSet, Result, record_of, runs_of
+from hallmark.runs.repeats import RepeatSet, Result, runs_of
 from hallmark.runs.seal import TestAccess
 from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
@@ -72,19 +72,18 @@ def _markers(name: str) -> tuple[str, str]:
 def _facts(result: Result) -> Iterator[str]:
     runs = runs_of(result)
     record = runs[0].record
-    assert record is not None
-    seeds = ", ".join(str(run.record.seed) for run in runs if run.record is not None)
+    seeds = ", ".join(str(run.record.seed) for run in runs)
     splits = ", ".join(f"{name} {facts['n']}" for name, facts in record.splits.items())
-    yield f"## {record_of(result).name}: final settings and results"
+    yield f"## {result.record.name}: final settings and results"
     yield ""
-    yield f"`{command_text(record_of(result).command)}`"
+    yield f"`{command_text(result.record.command)}`"
     yield ""
     yield f"- commit {record.git['commit'] or 'unknown'}{' with uncommitted changes' if record.git['dirty'] else ''}"
     made = f"{len(runs)} runs, {result.record.repeat}" if isinstance(result, RepeatSet) else "one run"
     yield f"- {made}; seed {seeds}"
     yield f"- data {str(record.data.get('content'))[:12]}: {splits} rows{' in the first run' if len(runs) > 1 else ''}"
     for run in runs:
-        if run.record is not None and run.record.selected is not None:
+        if run.record.selected is not None:
             selected = run.record.selected
             yield f"- {run.directory.name}: selected on {selected['metric']} = {number_text(selected['value'])}"
 

@@ -118,7 +118,6 @@ def _flat(tasks: dict[str, dict[str, float | None]]) -> dict[str, float | None]:
 
 def _tensors(run: Run) -> Iterator[str]:
     """The two forms of the weights; a run in which nothing was fitted has neither."""
-    assert run.record is not None
     file, selected = run.directory / WEIGHTS, (run.record.selected or {}).get("checkpoint")
     if not run.best.exists():
         if selected is not None:
@@ -157,7 +156,6 @@ def _accesses(root: Path, runs: list[Run]) -> Iterator[str]:
         return
     scored = {subject.run_id: subject.metrics for subject in accesses[-1].runs}
     for run in runs:
-        assert run.record is not None
         if scored[run.record.run_id] != run.metrics.get(TEST):
             yield f"receipts.json: {run.directory.name} scored otherwise than its metrics.json says"
 

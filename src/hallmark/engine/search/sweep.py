@@ -25,7 +25,7 @@ from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarize
 from hallmark.engine.search.tables import job_table, write_job_table
-from hallmark.engine.train import check, silence_expected_warnings
+from hallmark.engine.setup import check_job, silence_expected_warnings
 from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance
 
@@ -46,7 +46,7 @@ def sweep(config: DictConfig) -> None:
     search = Search.of(config)
     table = job_table(search)
     job = Job.of(search.base)
-    data, module = check(job)
+    data, module = check_job(job)
     for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
