@@ -45,13 +45,13 @@ def test_trials_of_one_sweep_are_a_group_in_the_tracker(search_of):
 
 def test_listed_jobs_are_the_runs_of_their_overrides(search_of, compose, small):
     search = search_of(*points('{one: [], two: ["seed=3", "model.ngrams=1"]}'), "data.batch_size=8")
-    own = ["experiment=sentiment_tfidf", *small, "data.batch_size=8"]
+    typed_alone = ["experiment=sentiment_tfidf", *small, "data.batch_size=8"]
     expected = {
-        "one": Job.of(compose(*own)).directory,
-        "two": Job.of(compose(*own, "seed=3", "model.ngrams=1")).directory,
+        "one": Job.of(compose(*typed_alone)).directory,
+        "two": Job.of(compose(*typed_alone, "seed=3", "model.ngrams=1")).directory,
     }
-    made = {point["job"]: Job.of(search.at(point)).directory for point in search.plan.points(search.space)}
-    assert made == expected
+    directories = {point["job"]: Job.of(search.at(point)).directory for point in search.plan.points(search.space)}
+    assert directories == expected
 
 
 def test_listed_jobs_keep_a_setting_whose_name_begins_like_one_of_the_sweep(search_of):
@@ -83,9 +83,9 @@ def test_the_number_of_trials_is_not_part_of_what_a_sweep_is(search_of):
 
 
 def test_the_objective_is_the_monitored_metric_unless_told(search_of):
-    told = "sweep.objectives=[{metric: val/accuracy, mode: max}, {metric: val/loss, mode: min}]"
-    assert [vars(one) for one in search_of(*GRID).objectives] == [{"metric": "val/macro_f1", "mode": "max"}]
-    assert [(one.metric, one.direction) for one in search_of(*GRID, told).objectives] == [
+    objectives = "sweep.objectives=[{metric: val/accuracy, mode: max}, {metric: val/loss, mode: min}]"
+    assert [vars(objective) for objective in search_of(*GRID).objectives] == [{"metric": "val/macro_f1", "mode": "max"}]
+    assert [(objective.metric, objective.direction) for objective in search_of(*GRID, objectives).objectives] == [
         ("val/accuracy", "maximize"), ("val/loss", "minimize"),
     ]  # fmt: skip
 

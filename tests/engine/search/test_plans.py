@@ -47,8 +47,8 @@ def test_tpe_goes_where_the_values_are_good():
     for point in Tpe(40, startup=15, seed=0).points(SPACE):
         study.enqueue_trial(point)
         trial = study.ask()
-        found = SPACE.suggest(trial)
-        study.tell(trial, -abs(math.log10(found["lr"]) + 1))
+        point = SPACE.suggest(trial)
+        study.tell(trial, -abs(math.log10(point["lr"]) + 1))
     distances = [-trial.value for trial in study.trials]
     assert sum(distances[25:]) / 15 < sum(distances[:15]) / 15 / 2
 

@@ -23,9 +23,9 @@ def begin(folder: Path, raw: dict) -> SweepStudy:
     space = Space.of(OmegaConf.create(raw), list(raw))
     url = f"sqlite:///file:{folder}?mode=memory&cache=shared&uri=true"
     objectives = [Objective("val/macro_f1", "max")]
-    made = SweepStudy(folder / "sweep", "try", url, plan=Grid(), space=space, objectives=objectives)
-    made.enqueue_pending()
-    return made
+    study = SweepStudy(folder / "sweep", "try", url, plan=Grid(), space=space, objectives=objectives)
+    study.enqueue_pending()
+    return study
 
 
 @pytest.fixture
@@ -55,11 +55,11 @@ def test_the_table_has_running_and_ended_trials_and_marks_the_best(study):
     study.space.suggest(running)
     running.report(0.25, 0)
     running.report(0.125, 1)
-    found, caption = rows(study)
-    assert found[:2] == [["0", "complete", "0.500", "10", "0.1", "a"], ["1 *", "complete", "0.750", "20", "0.1", "b"]]
-    assert found[2][:3] + found[2][4:] == ["2", "running", "0.125", "0.25", "a"]
-    assert int(found[2][3]) >= 0
-    assert len(found) == 3
+    cells, caption = rows(study)
+    assert cells[:2] == [["0", "complete", "0.500", "10", "0.1", "a"], ["1 *", "complete", "0.750", "20", "0.1", "b"]]
+    assert cells[2][:3] + cells[2][4:] == ["2", "running", "0.125", "0.25", "a"]
+    assert int(cells[2][3]) >= 0
+    assert len(cells) == 3
     assert caption == "2 complete, 1 running, 1 waiting · about 0:00:30 left"
 
 
@@ -71,8 +71,8 @@ def test_what_remains_is_shared_by_the_workers(study, jobs, left):
 
 def test_before_the_first_trial_has_ended_nothing_is_guessed(study):
     study.claim("w")
-    found, caption = rows(study)
-    assert (found[0][:3], caption) == (["0", "running", "–"], "1 running, 3 waiting")
+    cells, caption = rows(study)
+    assert (cells[0][:3], caption) == (["0", "running", "–"], "1 running, 3 waiting")
 
 
 def test_only_the_latest_trials_and_the_best_are_shown(tmp_path):

@@ -101,7 +101,7 @@ def test_several_threads_never_have_the_same_trial(study_of):
         while (trial := mine.claim(threading.current_thread().name)) is not None:
             claimed.append(trial.number)
 
-    threads = [threading.Thread(target=claim_all, args=[one]) for one in studies]
+    threads = [threading.Thread(target=claim_all, args=[study]) for study in studies]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -288,7 +288,7 @@ def test_the_trial_over_which_three_workers_crashed_has_failed(study_of):
         grid.requeue_stale({"w"})
         state = grid.trials()[0].state
         assert state is (TrialState.FAIL if attempt == 3 else TrialState.WAITING)
-    assert [one.user_attrs["error"] for one in grid.trials(TrialState.FAIL)] == ["its worker crashed 3 times"]
+    assert [trial.user_attrs["error"] for trial in grid.trials(TrialState.FAIL)] == ["its worker crashed 3 times"]
     assert grid.claim("w").number == 1
 
 
@@ -306,7 +306,7 @@ def test_the_error_of_a_trial_holds_no_secret(study_of, monkeypatch):
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
     grid = study_of(Grid())
     grid.fail(grid.claim("w").number, "refused 0123456789abcdef")
-    assert [one.user_attrs["error"] for one in grid.trials(TrialState.FAIL)] == ["refused ***"]
+    assert [trial.user_attrs["error"] for trial in grid.trials(TrialState.FAIL)] == ["refused ***"]
 
 
 def test_what_a_sweep_was_is_known_wherever_its_study_is_read(study_of, tmp_path):

@@ -18,15 +18,15 @@ from hallmark.storage.files import read_json
 
 def test_each_trial_is_the_run_that_train_makes_of_the_same_settings(swept, fit, files, monkeypatch):
     study = swept("sweep=grid", f"sweep.space={{model.ngrams: [1], {STRENGTH}: [1.0, 4.0]}}")
-    runs = [Run(Path(one.user_attrs["directory"])) for one in study.completed]
+    runs = [Run(Path(trial.user_attrs["directory"])) for trial in study.completed]
     before = [files(run) for run in runs]
     monkeypatch.setattr("lightning.Trainer.fit", lambda *_, **__: pytest.fail("a finished trial was fitted again"))
     expected = [fit(PRESET, "model.ngrams=1", f"{STRENGTH}={strength}") for strength in (1.0, 4.0)]
     assert [run.directory for run in runs] == [run.directory for run in expected]
-    assert [one.value for one in study.completed] == [run.record.selected["value"] for run in expected]
+    assert [trial.value for trial in study.completed] == [run.record.selected["value"] for run in expected]
     again = swept("sweep=grid", f"sweep.space={{model.ngrams: [1], {STRENGTH}: [1.0, 4.0]}}")
     assert [files(run) for run in runs] == before
-    assert [one.number for one in again.trials()] == [0, 1]
+    assert [trial.number for trial in again.trials()] == [0, 1]
 
 
 def test_what_a_sweep_leaves(swept, trained):
@@ -99,8 +99,8 @@ def test_a_trial_of_repeats_may_be_pruned_after_each_of_them(swept):
     (trial,) = study.trials()
     repeats = RepeatSet(Path(trial.user_attrs["directory"]))
     assert (trial.state, repeats.record.state) == (TrialState.PRUNED, RunState.INTERRUPTED)
-    done, *rest = [member.run.record for member in repeats.members]
-    assert (done.state, rest) == (RunState.DONE, [None, None])
+    done, *later = [member.run.record for member in repeats.members]
+    assert (done.state, later) == (RunState.DONE, [None, None])
     assert trial.intermediate_values == {1: done.selected["value"]}
     assert len(swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", *pruner).study.trials) == 1
 

@@ -42,11 +42,11 @@ def test_it_trains_all_that_waits_and_reports_value_time_and_directory(search_of
 
 
 def test_the_progress_of_a_trial_is_not_drawn(search_of, begin, training):
-    shown = []
-    training(lambda config, should_prune: shown.append(config.callbacks.progress) or 0.5)
+    progress_bars = []
+    training(lambda config, should_prune: progress_bars.append(config.callbacks.progress) or 0.5)
     search = search_of(*THREE)
     work(search, begin(search))
-    assert shown == [None] * 3
+    assert progress_bars == [None] * 3
 
 
 def ending_at_two(error: BaseException) -> Callable[..., float]:
