@@ -85,13 +85,16 @@ def test_a_changed_search_is_refused_with_what_changed(swept, trained):
     assert len(trained) == 3
 
 
-def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(swept, trained):
-    jobs = "sweep.plan={_target_: hallmark.engine.search.plans.JobList, jobs: {one: [model.ngrams=1]}}"
-    study = swept("sweep=grid", jobs)
-    plan = {**study.manifest["plan"], "_target_": "hallmark.engine.search.plans.Points"}
+def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(swept, trained, monkeypatch):
+    study = swept(*THREE)
+    plan = {**study.manifest["plan"], "_target_": "hallmark.engine.search.plans.Lattice"}
     study.describe({**study.manifest, "plan": plan})
-    swept("sweep=grid", jobs)
-    assert len(trained) == 1
+    with pytest.raises(ValueError, match="was begun as another search"):
+        swept(*THREE)
+    names = {"hallmark.engine.search.plans.Lattice": "hallmark.engine.search.plans.Grid"}
+    monkeypatch.setattr("hallmark.engine.config.stored._RENAMED", names)
+    swept(*THREE)
+    assert len(trained) == 3
 
 
 def test_a_changed_search_under_another_name_is_another_sweep(swept, trained):
