@@ -44,6 +44,16 @@ def sample_folder(
         return generate(cache / "sample" / f"{system}-{digest(dict(arguments))[:8]}", **arguments)
 
 
+def data_folder(
+    folder: str | None, cache: Path, system: str, generate: Callable[..., Path], arguments: Mapping[str, Any] | None, *,
+    expected: str,
+) -> Path:  # fmt: skip
+    """The user's own `folder`, or where that is None the sample world of `sample_folder`."""
+    if folder is not None:
+        return Path(folder).expanduser()
+    return sample_folder(cache, system, generate, arguments, key="folder", expected=expected)
+
+
 def origin_of(folder: Path | str, system: str) -> str | None:
     """What the generated data of `system` in `folder` is called in records and weights; None for any other data."""
     return f"the generated sample of {system}" if (Path(folder) / RECORD).is_file() else None

@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import origin_of, sample_folder
+from hallmark.data.generated import data_folder, origin_of
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import Perturbation
-from hallmark.data.problems import Problems
+from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
@@ -59,38 +59,23 @@ class WindowDataModule(DataModule):
             classes=classes, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
-        require(
-            bool(classes) and set(classes) <= set(TASKS),
-            "classes",
-            dict(classes),
-            "those of action and state",
-        )
+        known = bool(classes) and set(classes) <= set(TASKS)
+        require(known, "classes", dict(classes), "those of action and state")
         require(len(set(channels)) == len(channels) > 0, "channels", list(channels), "one or more different names")
-        require(
-            set(log_channels) <= set(channels),
-            "log_channels",
-            list(log_channels),
-            "names among data.channels",
-        )
+        logarithms = list(log_channels)
+        require(set(logarithms) <= set(channels), "log_channels", logarithms, "names among data.channels")
         require(rate is None or rate > 0, "rate", rate, "Hz above 0, or null")
         require(normalise in METHODS, "normalise", normalise, f"one of {', '.join(METHODS)}")
         require(unit in ("subject", "window"), "unit", unit, "subject or window")
-        on_problem = {**LATER_KINDS, **on_problem}
-        kinds = f"a policy for each of {', '.join(KINDS)}"
-        require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
-        self.problems = Problems(on_problem, repairable=REPAIRABLE)
-        self.channels, self.log_channels, self.rate = list(channels), list(log_channels), rate
+        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
+        self.problems = Problems(policies, repairable=REPAIRABLE)
+        self.channels, self.log_channels, self.rate = list(channels), logarithms, rate
         self.cutting, self.normalise, self.unit = Cutting(window, overlap, min_observed), normalise, unit
         self.cache = Path(cache)
-        self.folder = self._resolve(folder, sample)
+        expected = "the folder of your recordings.csv"
+        self.folder = data_folder(folder, self.cache, "touch", generate, sample, expected=expected)
         self._with_frames = False
         self._normaliser: Normaliser | None = None
-
-    def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
-        if folder is not None:
-            return Path(folder).expanduser()
-        expected = "the folder of your recordings.csv"
-        return sample_folder(self.cache, "touch", generate, sample, key="folder", expected=expected)
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_windows(
@@ -118,15 +103,15 @@ class WindowDataModule(DataModule):
 
     def metadata(self) -> dict[str, Any]:
         rows, corpus = self.samples, self._corpus
-        found = {"source": str(self.folder), "rows": len(rows)}
+        source = {"source": str(self.folder), "rows": len(rows)}
         if not len(rows):
-            return found
+            return source
         statistics = {} if self.normalise == "none" else {
             channel: [float(f"{value:.6g}") for value in pair]
             for channel, *pair in zip(self.channels, self.normaliser.mean, self.normaliser.std, strict=True)
         }  # fmt: skip
         return {
-            **found, "groups": int(rows["group"].nunique()), "recordings": int(rows["recording"].nunique()),
+            **source, "groups": int(rows["group"].nunique()), "recordings": int(rows["recording"].nunique()),
             "subjects": int(rows["subject"].nunique()), "rate": corpus.rate, "window_samples": corpus.size,
             "windows_left_out": corpus.left_out, "statistics": statistics,
         }  # fmt: skip
@@ -177,11 +162,8 @@ class WindowDataModule(DataModule):
     def series(self, split: str, positions: Sequence[int]) -> tuple[NDArray, list[str], float]:
         """Windows [n, C, T] in physical units, nan where nothing was measured; channel names; rate in Hz."""
         offsets = self.rows(split)["offset"].to_numpy(int)[list(positions)]
-        return (
-            cut(self._corpus.recordings.values, offsets, self._corpus.size),
-            self.channels,
-            self._corpus.rate,
-        )
+        windows = cut(self._corpus.recordings.values, offsets, self._corpus.size)
+        return windows, self.channels, self._corpus.rate
 
     def perturbations(self) -> dict[str, Perturbation]:
         """What the signals may suffer, by name."""
@@ -229,16 +211,13 @@ class WindowDataset(Dataset):
             "signals": torch.from_numpy(signals),
             "observed": torch.from_numpy(observed),
         }
-        return batch | (self._frames(index) if self.with_frames else {})
-
-    def _frames(self, index: NDArray) -> dict[str, Tensor]:
-        first, stored = self._frame[index], self.corpus.recordings.frames
-        shown = np.flatnonzero(first >= 0)
-        frames = np.zeros((len(index), self.corpus.frames, *stored.shape[1:]), np.float32)
-        frames[shown] = stored[first[shown, None] + np.arange(self.corpus.frames)]
-        if stored.dtype == np.uint8:
-            frames /= 255
-        return {
-            "frames": torch.from_numpy(frames),
-            "has_frames": torch.from_numpy((first >= 0).astype(np.float32)),
-        }
+        if self.with_frames:
+            first, stored = self._frame[index], self.corpus.recordings.frames
+            present = np.flatnonzero(first >= 0)
+            frames = np.zeros((len(index), self.corpus.frames, *stored.shape[1:]), np.float32)
+            frames[present] = stored[first[present, None] + np.arange(self.corpus.frames)]
+            if stored.dtype == np.uint8:
+                frames /= 255
+            batch["frames"] = torch.from_numpy(frames)
+            batch["has_frames"] = torch.from_numpy((first >= 0).astype(np.float32))
+        return batch
