@@ -89,8 +89,8 @@ def load_recordings(table: pd.DataFrame, channels: Sequence[str], rate: float | 
                 _save(folder / "frames.npy", frames, np.empty((0, 0, 0), np.uint8))
                 pairs = zip(entries, frame_entries, strict=True)
                 write_json(folder / "index.json", [asdict(Parsed(**signals, **frames)) for signals, frames in pairs])
-    mapped = (np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ("values", "frames"))
-    return Recordings(*mapped, [Parsed(**entry) for entry in read_json(folder / "index.json")])
+    arrays = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ("values", "frames")]
+    return Recordings(arrays[0], arrays[1], [Parsed(**entry) for entry in read_json(folder / "index.json")])
 
 
 def _read_all_signals(
