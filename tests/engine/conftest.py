@@ -17,7 +17,7 @@ from hallmark.engine.search.study import SweepStudy
 from hallmark.engine.search.sweep import sweep
 from hallmark.engine.train import train
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import write_text
 from hallmark.systems.sentiment.sample import generate
 
@@ -47,17 +47,17 @@ def _shelf(tmp_path_factory) -> tuple[Path, dict[tuple[str, ...], Path]]:
 @pytest.fixture
 def fitted(compose, small, _shelf) -> Callable[..., Run]:
     """As `fit`, for tests of what follows a fit: equal overrides are fitted once, and each test gets a copy."""
-    folder, made = _shelf
+    folder, directories = _shelf
 
     def fitted(*overrides: str) -> Run:
-        if overrides not in made:
+        if overrides not in directories:
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("HALLMARK_OUTPUTS", str(folder / str(len(made))))
+                patch.setenv("HALLMARK_OUTPUTS", str(folder / str(len(directories))))
                 config = compose(*small, *overrides)
                 train(config)
-                made[overrides] = Job.of(config).directory
+                directories[overrides] = Job.of(config).directory
         job = Job.of(compose(*small, *overrides))
-        shutil.copytree(made[overrides], job.directory)
+        shutil.copytree(directories[overrides], job.directory)
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))  # the places are this test's own
         seal_under(job.directory, Path(job.config.paths.seals))
         return job.run
@@ -66,9 +66,14 @@ def fitted(compose, small, _shelf) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def run_of(compose, small) -> Callable[..., Run]:
-    """A function from overrides to their run as it lies on disk, whatever became of it."""
-    return lambda *overrides: Job.of(compose(*small, *overrides)).run
+def run_of(compose, small) -> Callable[..., Run | RunDirectory]:
+    """A function from overrides to their run as it lies on disk, or the place where it was not begun."""
+
+    def run_of(*overrides: str) -> Run | RunDirectory:
+        folder = RunDirectory(Job.of(compose(*small, *overrides)).directory)
+        return Run(folder.directory) if folder.read_record() is not None else folder
+
+    return run_of
 
 
 @pytest.fixture
@@ -151,11 +156,11 @@ def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
 @pytest.fixture
 def trained(monkeypatch) -> list[float]:
     """The strengths that were trained, in their order; the value of a trial is a tenth of its strength."""
-    found: list[float] = []
+    strengths: list[float] = []
 
     def train(config, should_prune=None) -> float:
-        found.append(config.model.inverse_regularisation)
-        return found[-1] / 10
+        strengths.append(config.model.inverse_regularisation)
+        return strengths[-1] / 10
 
     monkeypatch.setattr("hallmark.engine.search.worker.train_repeats", train)
-    return found
+    return strengths

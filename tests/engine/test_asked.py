@@ -104,7 +104,7 @@ def test_a_set_answers_unlabelled_rows_by_the_mean_of_its_runs(compose, small):
     repeats = RepeatSet(Job.of(config).directory)
     evaluate_config(compose(f"run={repeats.directory}", "split=predict", command="evaluate"))
     lines = pd.read_csv(repeats.directory / "test_with_label.txt", dtype=str)
-    tables = [read_predictions(one.run.directory / "predictions" / "predict.parquet") for one in repeats.members]
+    tables = [read_predictions(member.run.directory / "predictions" / "predict.parquet") for member in repeats.members]
     stacked = [np.stack(table.set_index("id")["probabilities"].loc[lines["guid"]]) for table in tables]
     classes = np.array(tables[0].attrs["classes"]["main"])
     assert lines["guid"].is_unique and len(lines) == 20

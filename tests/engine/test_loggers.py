@@ -37,8 +37,8 @@ def curve(logged: Offline) -> dict[int, float]:
 
 
 def picture_of(logged: Offline, name: str) -> str:
-    found = [values for values in logged.history.values() if f"{name}/path" in values]
-    return found[-1][f"{name}/path"]
+    logged_values = [values for values in logged.history.values() if f"{name}/path" in values]
+    return logged_values[-1][f"{name}/path"]
 
 
 def stop_in_second_epoch(_, trainer, *__) -> None:

@@ -66,8 +66,8 @@ def own(tmp_path) -> Path:
     """A folder of somebody's pictures and what is asked about them."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for place, color in enumerate(("red", "green")):
-        Image.new("RGB", (96, 64), color).save(folder / f"{place}.png")
+    for label, color in enumerate(("red", "green")):
+        Image.new("RGB", (96, 64), color).save(folder / f"{label}.png")
     (folder / "expressions.csv").write_text("image,expression\n0.png,the red one\n1.png,left of the star\n")
     return folder
 

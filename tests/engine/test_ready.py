@@ -75,12 +75,12 @@ def test_evaluate_makes_the_run_of_a_preset_measures_it_and_finds_it_again(ready
     assert "val/miou = " in printed and "one shot" in printed and "oracle" in printed
     assert run.record.state is RunState.DONE and run.record.selected["checkpoint"] is None
     # crimson, red, green, azure; half of the red square, the red square for blue, red for nothing.
-    found = {"miou": (4 + 0.5 + 1 + 0) / 7, "oiou": (64 + 64 + 16 + 36 + 32 + 64) / (180 + 64 + 64 + 64), "n": 7}
-    assert {name: run.metrics["val"]["main"][name] for name in found} == pytest.approx(found)
+    expected = {"miou": (4 + 0.5 + 1 + 0) / 7, "oiou": (64 + 64 + 16 + 36 + 32 + 64) / (180 + 64 + 64 + 64), "n": 7}
+    assert {name: run.metrics["val"]["main"][name] for name in expected} == pytest.approx(expected)
     assert run.metrics["val"]["main"]["p@0.5"] == pytest.approx(6 / 7)
     assert run.metrics["val"]["main"]["p@0.6"] == pytest.approx(5 / 7)
     assert run.metrics["val"]["one_shot"]["miou"] == pytest.approx((2 + 0.5 + 1) / 7)
-    assert run.record.selected["value"] == pytest.approx(found["miou"])
+    assert run.record.selected["value"] == pytest.approx(expected["miou"])
     before = files(run)
     command(*ready())
     assert files(run) == before
@@ -137,9 +137,9 @@ def test_the_test_split_is_sealed_and_opened_once(ready, command, compose):
 
 
 def test_without_rows_to_calibrate_on(ready, command):
-    kept = [one for one in WORLD if one.split != "calibration"]
+    measured_rows = [one for one in WORLD if one.split != "calibration"]
     with pytest.raises(SettingError, match=r"data\.split\.calibration=0"):
-        command(*ready(pictures=kept))
+        command(*ready(pictures=measured_rows))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -147,12 +147,12 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
     overrides = ready("data.batch_size=1", "model.temperature=1", "model.thresholds={"
                       "_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 0.9, gap: 0.5}")  # fmt: skip
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    whole = LoopModule.predict_step
+    original = LoopModule.predict_step
 
     def stopping(self, batch, batch_idx):
         if batch_idx == 1:
             signal.raise_signal(number)
-        return whole(self, batch, batch_idx)
+        return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(LoopModule, "predict_step", stopping)
@@ -171,7 +171,7 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
 
 
 def test_a_access_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
-    run, whole = command(*ready()), LoopModule.table
+    run, original = command(*ready()), LoopModule.table
 
     def stopping(*_):
         raise KeyboardInterrupt
@@ -180,7 +180,7 @@ def test_a_access_at_the_test_split_that_was_cut_off_is_finished(ready, command,
         patch.setattr(LoopModule, "table", stopping)
         with pytest.raises(KeyboardInterrupt):
             command(*ready("split=test"))
-    assert "test" not in run.metrics and len(accesses_of(run)) == 1 and LoopModule.table is whole
+    assert "test" not in run.metrics and len(accesses_of(run)) == 1 and LoopModule.table is original
     (part,) = run.partial.iterdir()
     monkeypatch.setattr(LoopModule, "_answered", lambda *_: pytest.fail("what was kept is asked again"))
     command(*ready("split=test"))

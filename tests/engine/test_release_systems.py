@@ -56,13 +56,13 @@ def test_a_system_is_released_and_verified(trust, trained, system):
     runs = members(repeats)
     archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     assert all(set(run.metrics) == {"val", "test"} for run in runs)
-    found = verify(archive)
-    assert found.metrics == count(*runs) > 0
-    assert (found.tensors == 0) == (system == "refseg")
+    verified = verify(archive)
+    assert verified.metrics == count(*runs) > 0
+    assert (verified.tensors == 0) == (system == "refseg")
     (access,) = accesses_of(repeats)
     assert access.covers(runs)
-    one = released(runs[0], *CHECKS, tagged=False, trust=trust)
-    assert verify(one).metrics == count(runs[0]) and verify(one).tensors * 2 == found.tensors
+    archive_of_one = released(runs[0], *CHECKS, tagged=False, trust=trust)
+    assert verify(archive_of_one).metrics == count(runs[0]) and verify(archive_of_one).tensors * 2 == verified.tensors
     assert accesses_of(repeats) == [access]
 
 
@@ -71,9 +71,9 @@ def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(t
     archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     root = unpack(archive, tmp_path / "there")
     for run in members(repeats):
-        kept = root / "runs" / run.directory.name
-        assert (kept / "calibration.json").read_bytes() == (run.directory / "calibration.json").read_bytes()
-        assert not (kept / "weights.safetensors").exists() and not (kept / "checkpoints").exists()
+        unpacked = root / "runs" / run.directory.name
+        assert (unpacked / "calibration.json").read_bytes() == (run.directory / "calibration.json").read_bytes()
+        assert not (unpacked / "weights.safetensors").exists() and not (unpacked / "checkpoints").exists()
 
 
 def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(trust, trained):

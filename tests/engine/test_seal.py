@@ -57,8 +57,8 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
 def test_an_analysis_does_not_get_the_test_split_from_another(fitted, evaluate, untouchable, stored):
     run = fitted(*untouchable)
     if stored:
-        val = run.directory / "predictions" / "val.parquet"
-        shutil.copy(val, val.with_name("test.parquet"))
+        validation = run.directory / "predictions" / "val.parquet"
+        shutil.copy(validation, validation.with_name("test.parquet"))
     with pytest.raises(SealedError, match=r"the test split is sealed; only evaluate\.py run=\.\.\. split=test opens"):
         evaluate(run, "analysis=[bad_cases]", "analysis.bad_cases.source=test", TRUSTED)
     assert accesses_of(run) == []
@@ -143,7 +143,7 @@ def test_a_script_reads_the_folds_of_a_model_in_one_recorded_look(fitted):
     runs = [fitted(TFIDF, "data/split=kfold", "data.split.folds=3", f"data.split.fold={fold}") for fold in range(3)]
     tables = sealed_tables(runs, reason="a row of a table")
     (access,) = accesses_of(runs[0])
-    assert access.reason == "a row of a table" and [one.run_id for one in access.runs] == [
+    assert access.reason == "a row of a table" and [subject.run_id for subject in access.runs] == [
         r.record.run_id for r in runs
     ]
     assert len(pd.concat(tables)["id"].unique()) == sum(len(table) for table in tables)

@@ -41,9 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
         trust = Trust.of(composed("evaluate", arguments.setting))
         release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
-    from hallmark.engine.release.verify import verify
+    from hallmark.engine.release.verify import WEIGHTS, verify
 
-    found = verify(arguments.verify)
-    print(f"{arguments.verify}: {found.files} files as they were written, {found.metrics} metrics computed again from "
-        f"the predictions and equal, {found.tensors} tensors equal in checkpoint and weights.safetensors")  # fmt: skip
+    counts = verify(arguments.verify)
+    print(f"{arguments.verify}: {counts.files} files as they were written, {counts.metrics} metrics computed again "
+        f"from the predictions and equal, {counts.tensors} tensors equal in checkpoint and {WEIGHTS}")  # fmt: skip
     return 0

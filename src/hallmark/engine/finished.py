@@ -117,7 +117,10 @@ class FinishedRun:
         access = self._granted() if split == TEST else None
         if split == OUT_OF_FOLD:
             return self._out_of_fold(path)
-        table = read_predictions(path) if path.exists() else self._predict(split)
+        if path.exists():
+            table = read_predictions(path)
+        else:
+            table = predict_split(self.run, self.trainer, self.module, self.data, split)
         if access is not None:
             access.record(self.run, table_metrics(table))
         return table
@@ -139,9 +142,6 @@ class FinishedRun:
                 f"{self.run.directory}: the test split is sealed; only evaluate.py run=... split=test opens it, once"
             )
         return self.access
-
-    def _predict(self, split: str) -> pd.DataFrame:
-        return predict_split(self.run, self.trainer, self.module, self.data, split)
 
     def _out_of_fold(self, path: Path) -> pd.DataFrame:
         """Predictions of the training rows by models that did not see them; from `path` where they were stored.

@@ -173,8 +173,8 @@ def _unknown_option(error: MissingConfigException, conf: Path) -> str:
         return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
     if group == "experiment" and (answer := replacement(name)):
         return answer
-    own = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
-    options = sorted(own or [option for option in error.options or [] if option])
+    files = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
+    options = sorted(files or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f" Did you mean {group}={near[0]}?" if near else ""
     return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
@@ -216,4 +216,4 @@ def _flat(config: DictConfig) -> Iterator[str]:
         if path:
             yield path
         if isinstance(value, dict):
-            stack.extend((f"{path}.{key}" if path else str(key), item) for key, item in value.items())
+            stack.extend((f"{path}.{key}" if path else str(key), child) for key, child in value.items())

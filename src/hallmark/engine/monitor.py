@@ -1,8 +1,6 @@
 """The metrics that may steer a fit: those that the module logs on the validation rows, and no others."""
 
 import difflib
-from collections.abc import Iterator
-from typing import Any
 
 from omegaconf import DictConfig
 
@@ -20,7 +18,12 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
         SettingError: a metric that the module does not log on validation rows, or no such mode.
     """
     known = sorted(module.validation_metrics)
-    for key, metric in _watched(config):
+    watched = {"monitor.metric": config.monitor.metric} | {
+        f"callbacks.{name}.monitor": node.monitor
+        for name, node in config.callbacks.items()
+        if node is not None and "monitor" in node
+    }
+    for key, metric in watched.items():
         require(metric in known, key, metric, _expected(str(metric), known))
     require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")
 
@@ -46,13 +49,6 @@ def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
     means = set.intersection(*map(set, tasks.values())) if tasks and MAIN not in tasks else set(tasks.get(MAIN, []))
     each = {f"val/{task}/{name}" for task, names in tasks.items() for name in names}
     return each | {f"val/{name}" for name in means}
-
-
-def _watched(config: DictConfig) -> Iterator[tuple[str, Any]]:
-    yield "monitor.metric", config.monitor.metric
-    for name, node in config.callbacks.items():
-        if node is not None and "monitor" in node:
-            yield f"callbacks.{name}.monitor", node.monitor
 
 
 def _expected(metric: str, known: list[str]) -> str:

@@ -94,11 +94,11 @@ def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampl
     heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
     captions = [
         f"with {resampling.percent} intervals",
-        no_interval_note(found[name] for found in columns for name in names),
+        no_interval_note(intervals[name] for intervals in columns for name in names),
     ]
     table = Table("metric", *heads, title=title, caption=". ".join(filter(None, captions)))
     for name in names:
-        table.add_row(name, *(interval_text(found[name]) for found in columns))
+        table.add_row(name, *(interval_text(intervals[name]) for intervals in columns))
     return table
 
 

@@ -17,7 +17,7 @@ from hallmark.engine.finished import FinishedRun
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, RunDirectory
 
 TFIDF = "experiment=sentiment_tfidf"
 OWN_CLASS = """
@@ -129,12 +129,12 @@ def test_a_set_of_repeats(compose, small, tmp_path, evaluate):
 
     config = compose(TFIDF, *small, "repeat=seeds:2")
     train_repeats(config)
-    made = Run(Job.of(config).directory)
-    member = sorted(made.directory.parent.glob("*/record.json"))[1].parent
+    repeats = RunDirectory(Job.of(config).directory)
+    member = sorted(repeats.directory.parent.glob("*/record.json"))[1].parent
     stored = OmegaConf.load(member / "config.yaml")
     stored.data.augment = {"_target_": "builtins.open", "file": str(tmp_path / "mark"), "mode": "w"}
     OmegaConf.save(stored, member / "config.yaml")
-    refused("data.augment._target_", evaluate, made, "split=train")
+    refused("data.augment._target_", evaluate, repeats, "split=train")
     assert not (tmp_path / "mark").exists()
 
 
@@ -309,8 +309,8 @@ def test_an_interpolation_that_reads_more_than_the_file(changed, monkeypatch, va
     monkeypatch.setenv("API_KEY", "sk-1234567890abcdef")
     monkeypatch.setenv("SERVICE_URL", "https://me:pa55word@example.com")
     monkeypatch.setenv("PLAIN", "plain")
-    for key, item in context.items():
-        changed(key, item)
+    for key, text in context.items():
+        changed(key, text)
     with pytest.raises(ValueError) as caught:
         read_config(changed("value", value).directory, NO_TRUST)
     assert "sk-1234567890abcdef" not in str(caught.value) and "pa55word" not in str(caught.value)

@@ -63,7 +63,7 @@ def test_no_file_of_a_set_and_its_evaluation_holds_the_value(compose, small, tmp
     evaluate(again)
     stored = [OmegaConf.load(path) for path in tmp_path.glob("outputs/**/config.yaml") if "wandb" not in path.parts]
     assert len(stored) == 5  # the set, two seeds, two folds
-    assert {OmegaConf.to_container(one)["note"] for one in stored} == {"${oc.env:TEAM}"}
+    assert {OmegaConf.to_container(config)["note"] for config in stored} == {"${oc.env:TEAM}"}
     assert list(first.glob("wandb/offline-run-*/*.wandb")) and (directory / "repeats.json").exists()
     assert leaks(tmp_path, {"TEAM": SENTINEL}) == []
     monkeypatch.delenv("TEAM")

@@ -15,8 +15,8 @@ from hallmark.engine.config.targets import FOREIGN, admitted_class, check_target
 def named(node) -> set[str]:
     """Every `_target_` in plain containers, and in overrides that a list of jobs holds."""
     if isinstance(node, dict):
-        own = {node["_target_"]} if "_target_" in node else set()
-        return own.union(*map(named, node.values()))
+        targets = {node["_target_"]} if "_target_" in node else set()
+        return targets.union(*map(named, node.values()))
     if isinstance(node, list):
         return set().union(*map(named, node))
     return set(re.findall(r"_target_[:=] *([\w.]+)", node)) if isinstance(node, str) else set()
@@ -31,8 +31,8 @@ def in_presets(project) -> set[str]:
 def test_every_class_that_presets_name_is_admitted(in_presets):
     assert len(in_presets) > 70
     for target in in_presets:
-        found = admitted_class(target, "model")
-        assert found.__name__ == target.rpartition(".")[2]
+        admitted = admitted_class(target, "model")
+        assert admitted.__name__ == target.rpartition(".")[2]
 
 
 def test_every_admitted_class_of_another_package_is_used_by_a_preset(in_presets):

@@ -99,9 +99,9 @@ class TestOnCuda:
 
     def test_a_step_in_half_precision(self, fit):
         half = only_step(fit, "trainer.accelerator=cuda", "trainer.precision=bf16-mixed")
-        whole = only_step(fit, "trainer.accelerator=cuda")
+        reference = only_step(fit, "trainer.accelerator=cuda")
         assert np.isfinite(half["val/loss"])
-        assert half["train/loss"] == pytest.approx(whole["train/loss"], rel=0.05)
+        assert half["train/loss"] == pytest.approx(reference["train/loss"], rel=0.05)
 
     @pytest.mark.parametrize("preset", ["ddp", "fsdp"])
     def test_a_fit_under_a_strategy_leaves_weights_that_one_device_reads(self, fit, preset):

@@ -34,11 +34,14 @@ def test_a_set_becomes_one_archive_with_all_that_it_stands_on(repeats, runs, pla
            "release.json", "runs", "set"}  # fmt: skip
     assert {path.name for path in root.iterdir()} == top
     for run in runs:
-        kept = root / "runs" / run.directory.name
+        unpacked = root / "runs" / run.directory.name
         for name in ("config.yaml", "record.json", "metrics.json", "history.csv", "splits.csv", "checkpoints/best.ckpt",
                      "predictions/val.parquet", "predictions/test.parquet", "figures/learning_curves.png"):  # fmt: skip
-            assert (kept / name).read_bytes() == (run.directory / name).read_bytes(), name
-        weights, state = load_file(kept / "weights.safetensors"), torch.load(run.best, weights_only=True)["state_dict"]
+            assert (unpacked / name).read_bytes() == (run.directory / name).read_bytes(), name
+        weights, state = (
+            load_file(unpacked / "weights.safetensors"),
+            torch.load(run.best, weights_only=True)["state_dict"],
+        )
         assert weights.keys() == state.keys() and all(torch.equal(weights[name], state[name]) for name in state)
     again = RepeatSet(root / "set")
     assert [member.run.directory for member in again.members] == [root / "runs" / r.directory.name for r in runs]

@@ -64,8 +64,8 @@ def test_the_archive_proves_itself_elsewhere(repeats, runs, place):
         cwd=moved.parent, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    said = rf"\d+ files as they were written, {expected} metrics computed again .* and equal, \d+ tensors equal in"
-    assert expected >= 4 * 10 and re.search(said, done.stdout)
+    verdict = rf"\d+ files as they were written, {expected} metrics computed again .* and equal, \d+ tensors equal in"
+    assert expected >= 4 * 10 and re.search(verdict, done.stdout)
     assert list(moved.parent.iterdir()) == [moved]
 
 
@@ -226,7 +226,7 @@ def test_a_tampered_archive_with_right_checksums_does_not_agree_with_itself(arch
 
 def test_a_flipped_byte_is_found_and_its_file_named(archive, capsys):
     with ZipFile(archive) as opened:
-        entry = next(item for item in opened.infolist() if item.filename.endswith("best.ckpt"))
+        entry = next(member for member in opened.infolist() if member.filename.endswith("best.ckpt"))
     changed = bytearray(archive.read_bytes())
     changed[entry.header_offset + 200] ^= 1
     archive.write_bytes(changed)

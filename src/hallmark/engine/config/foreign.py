@@ -97,13 +97,18 @@ def check_foreign(built: type, node: DictConfig) -> None:
         if (key := str(name)).startswith("_") and key.endswith("_"):
             continue
         path = f"{node._get_full_key('')}.{key}".removeprefix(".")
-        plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if len(names) == len(parameters) and key not in names:
             near = difflib.get_close_matches(key, names, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise SettingError(path, plain, f"no such argument of {built.__qualname__}{hint}")
         if key in parameters and not _holds_nodes(plain):
-            check_type(_hint(built, parameters[key].annotation), path, _as_tuple(plain, parameters[key].annotation))
+            text = str(parameters[key].annotation)
+            # YAML has no tuples: a list stands for one where one is asked for.
+            argument = plain
+            if isinstance(plain, list) and "tuple[" in text.lower() and "list[" not in text:
+                argument = tuple(plain)
+            check_type(_hint(built, parameters[key].annotation), path, argument)
         if key in ranges:
             allowed, expected = ranges[key]
             require(allowed(plain), path, plain, expected)
@@ -116,12 +121,6 @@ def _hint(built: type, annotation: Any) -> Any:
             return eval(annotation, vars(sys.modules[built.__module__]))
         return Any
     return Any if annotation is inspect.Parameter.empty else annotation
-
-
-def _as_tuple(value: Any, annotation: Any) -> Any:
-    """YAML has no tuples: a list stands for one where one is asked for."""
-    text = str(annotation)
-    return tuple(value) if isinstance(value, list) and "tuple[" in text.lower() and "list[" not in text else value
 
 
 def _holds_nodes(plain: Any) -> bool:

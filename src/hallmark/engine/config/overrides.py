@@ -20,14 +20,14 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
             not the value.
     """
     for argument in arguments:
-        key, found, value = argument.partition("=")
-        if not found:
+        key, equals, value = argument.partition("=")
+        if not equals:
             refuse_secrets({"command line": argument})
             continue
         name = key.lstrip("+~")
-        for item in _values(argument, value):
-            refuse_secrets({name: item})
-            for override in _overrides_in(item):
+        for typed in _values(argument, value):
+            refuse_secrets({name: typed})
+            for override in _overrides_in(typed):
                 refuse_typed_secrets([override])
 
 
@@ -39,22 +39,22 @@ def _values(argument: str, value: str) -> list[Any]:
         return [value]  # Hydra will say what is wrong with it
     read = parsed.value()
     if isinstance(read, ChoiceSweep):
-        return [_plain(item) for item in read.list]
+        return [_plain(choice) for choice in read.list]
     return [_plain(read)] if read is None or isinstance(read, dict | list | QuotedString | str) else [value]
 
 
-def _plain(item: Any) -> Any:
-    return item.text if isinstance(item, QuotedString) else item
+def _plain(value: Any) -> Any:
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _overrides_in(value: Any) -> Iterator[str]:
     """Texts of the form key=value in lists, as the jobs of a sweep have them."""
     if isinstance(value, dict):
-        for item in value.values():
-            yield from _overrides_in(item)
+        for child in value.values():
+            yield from _overrides_in(child)
     elif isinstance(value, list):
-        for item in value:
-            text = _plain(item)
+        for child in value:
+            text = _plain(child)
             if isinstance(text, str) and re.match(r"[+~]*[\w./@-]+=", text):
                 yield text
             elif isinstance(text, dict | list):

@@ -89,9 +89,17 @@ def check_run_settings(config: DictConfig) -> None:
         require(_is_node(node), key, plain(node), f"a preset, such as {key}=...; it has no _target_")
     for key in _COLLECTIONS:
         check_collection(config, key)
-    _check_stopping(config)
+    for name, node in check_collection(config, "callbacks").items():
+        # A callback that watches the monitored metric watches it the same way round.
+        if node is not None and node.get("monitor") == config.monitor.metric and "mode" in node:
+            key, mode = f"callbacks.{name}.mode", config.monitor.mode
+            require(node.mode == mode, key, plain(node.mode), f"{mode}, as monitor.mode for the same metric")
     if config.init_from is not None:
-        _check_start(config.init_from)
+        try:
+            run = open_run(config.init_from)
+        except ValueError as error:
+            raise SettingError("init_from", config.init_from, f"a finished run ({error})") from error
+        require(run.best.is_file(), "init_from", config.init_from, f"a run with weights; there is no {run.best}")
 
 
 def check_evaluation_settings(config: DictConfig) -> None:
@@ -150,19 +158,3 @@ def check_collection(config: DictConfig, key: str) -> Mapping[str, Any]:
 
 def _is_node(value: Any) -> bool:
     return OmegaConf.is_dict(value) and isinstance(value.get("_target_"), str)
-
-
-def _check_stopping(config: DictConfig) -> None:
-    """A callback that watches the monitored metric watches it the same way round."""
-    for name, node in check_collection(config, "callbacks").items():
-        if node is not None and node.get("monitor") == config.monitor.metric and "mode" in node:
-            key, mode = f"callbacks.{name}.mode", config.monitor.mode
-            require(node.mode == mode, key, plain(node.mode), f"{mode}, as monitor.mode for the same metric")
-
-
-def _check_start(path: str) -> None:
-    try:
-        run = open_run(path)
-    except ValueError as error:
-        raise SettingError("init_from", path, f"a finished run ({error})") from error
-    require(run.best.is_file(), "init_from", path, f"a run with weights; there is no {run.best}")

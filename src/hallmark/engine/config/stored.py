@@ -162,7 +162,10 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
         expected = "no such key in a stored configuration: the command that reads it says what is trusted"
         require(key not in stored, key, "***", expected)
     written = OmegaConf.to_container(stored, resolve=False)
-    _check_interpolations(written)
+    for key, text in _texts(written):
+        resolvers = {match[1].strip() for match in _RESOLVER.finditer(text)}
+        expected = "a value, a reference to another key such as ${seed}, or a variable as ${oc.env:NAME}"
+        require(resolvers <= {"oc.env"}, key, text, expected)
     refuse_configured_secrets(stored)
     values = plain(stored)
     check_targets(_mapped(values, _renamed), trust.packages)
@@ -174,7 +177,7 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
     source = record.data.get("source") if record is not None else None
     if record is not None:
         _check_record(record)
-    writable = [directory, *roots.values()]
+    writable: list[Any] = [directory, *roots.values()]
     readable = [*writable, *trust.paths]
 
     def confined(key: str, value: str) -> str:
@@ -188,7 +191,8 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
             folders = [*readable, str(source)] if source and key.startswith("data.") else readable
             _check_read(key, value, folders, trust.packages)
         elif name in _WRITTEN or _looks_like_path(value):
-            _check_written(key, value, writable)
+            expected = "a path inside the run, or below paths.outputs, paths.cache or paths.seals of this command"
+            require(is_below(value, writable), key, value, expected)
         return _renamed(key, value)
 
     config = OmegaConf.create(_mapped(values, confined, skip=("paths",)))
@@ -215,13 +219,6 @@ def _renamed(key: str, value: str) -> str:
     return f"{_MOVED.get(module, module)}.{name}"
 
 
-def _check_interpolations(written: Any) -> None:
-    for key, text in _texts(written):
-        resolvers = {match[1].strip() for match in _RESOLVER.finditer(text)}
-        expected = "a value, a reference to another key such as ${seed}, or a variable as ${oc.env:NAME}"
-        require(resolvers <= {"oc.env"}, key, text, expected)
-
-
 def _check_read(key: str, value: str, folders: list[Any], packages: tuple[str, ...]) -> None:
     if value.startswith("package:"):
         top = value.removeprefix("package:").partition("/")[0]
@@ -234,11 +231,6 @@ def _check_read(key: str, value: str, folders: list[Any], packages: tuple[str, .
         return
     expected = "a path inside the run, its data folder, or the working folder"
     raise SettingError(key, value, f"{expected}; trusted_paths=[{value}] on the command line admits this one")
-
-
-def _check_written(key: str, value: str, folders: list[Any]) -> None:
-    expected = "a path inside the run, or below paths.outputs, paths.cache or paths.seals of this command"
-    require(is_below(value, folders), key, value, expected)
 
 
 def _looks_like_path(value: str) -> bool:
@@ -264,9 +256,9 @@ def _mapped(value: Any, change: Callable[[str, str], str], key: str = "", *, ski
     """`value` with `change(key, text)` in the place of every text."""
     if isinstance(value, dict):
         dotted = {name: f"{key}.{name}" if key else str(name) for name in value}
-        return {name: item if name in skip else _mapped(item, change, dotted[name]) for name, item in value.items()}
+        return {name: part if name in skip else _mapped(part, change, dotted[name]) for name, part in value.items()}
     if isinstance(value, list):
-        return [_mapped(item, change, f"{key}[{number}]") for number, item in enumerate(value)]
+        return [_mapped(part, change, f"{key}[{number}]") for number, part in enumerate(value)]
     return change(key, value) if isinstance(value, str) else value
 
 

@@ -92,7 +92,10 @@ def admitted_class(target: Any, key: str, trusted: Sequence[str] = ()) -> type:
         SettingError: any other name, a function, or a class that another package defines.
     """
     expected = f"a public class of hallmark or one of {', '.join(sorted(FOREIGN))}"
-    error = SettingError(_target_key(key), target, expected + _advice(target))
+    top = _top(target) if isinstance(target, str) else ""
+    if top != "hallmark" and top not in sys.stdlib_module_names and _PACKAGE.fullmatch(top):
+        expected += f"; trusted_packages=[{top}] on the command line admits classes of {top}, if you trust it"
+    error = SettingError(f"{key}._target_" if key else "_target_", target, expected)
     if not isinstance(target, str) or not _DOTTED.fullmatch(target):
         raise error
     if target in FOREIGN:
@@ -117,18 +120,5 @@ def _class_at(target: str, error: SettingError) -> type:
     return attribute
 
 
-def _advice(target: Any) -> str:
-    if not isinstance(target, str):
-        return ""
-    top = _top(target)
-    if top == "hallmark" or top in sys.stdlib_module_names or not _PACKAGE.fullmatch(top):
-        return ""
-    return f"; trusted_packages=[{top}] on the command line admits classes of {top}, if you trust it"
-
-
 def _top(name: str) -> str:
     return name.partition(".")[0]
-
-
-def _target_key(key: str) -> str:
-    return f"{key}._target_" if key else "_target_"

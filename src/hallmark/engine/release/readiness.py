@@ -52,11 +52,11 @@ def repeats_of(result: Result) -> RepeatSet | None:
     if isinstance(result, RepeatSet):
         sets = [result]
     else:
-        place = result.directory.resolve()
-        beside = [RepeatSet(file.parent) for file in sorted(place.parent.glob(f"*/{FILE}"))]
-        sets = [one for one in beside if place in [member.directory for member in one.members]]
-    finished = [one for one in sets if one.record.state is RunState.DONE and len(one.members) > 1]
-    return max(finished, key=lambda one: len(one.different), default=None)
+        directory = result.directory.resolve()
+        beside = [RepeatSet(file.parent) for file in sorted(directory.parent.glob(f"*/{FILE}"))]
+        sets = [repeats for repeats in beside if directory in [member.directory for member in repeats.members]]
+    finished = [repeats for repeats in sets if repeats.record.state is RunState.DONE and len(repeats.members) > 1]
+    return max(finished, key=lambda repeats: len(repeats.different), default=None)
 
 
 def _git(result: Result) -> Iterable[str]:
@@ -69,20 +69,20 @@ def _git(result: Result) -> Iterable[str]:
     states = [record.git for record in _records(result)]
     if any(state["dirty"] for state in states):
         yield "it was trained with uncommitted changes: commit them and train again with rerun=true"
-    made = sorted({str(state["commit"])[:12] for state in states})
-    if made != [now["commit"][:12]]:
-        found = f"it was trained at commit {', '.join(made)}, and the tree is at {now['commit'][:12]}"
-        yield f"{found}: check that commit out, or train again with rerun=true"
+    commits = sorted({str(state["commit"])[:12] for state in states})
+    if commits != [now["commit"][:12]]:
+        moved = f"it was trained at commit {', '.join(commits)}, and the tree is at {now['commit'][:12]}"
+        yield f"{moved}: check that commit out, or train again with rerun=true"
 
 
 def _leakage(result: Result) -> Iterable[str]:
     records = _records(result)
     verdicts = {(name, verdict) for record in records for name, verdict in record.leakage.get("checks", {}).items()}
-    found, unknown = (sorted({name for name, verdict in verdicts if verdict == kind}) for kind in ("found", "unknown"))
+    leaks, unknown = (sorted({name for name, verdict in verdicts if verdict == kind}) for kind in ("found", "unknown"))
     if not all(record.leakage.get("checks") for record in records):
         yield "its data was not checked: train again with rerun=true"
-    if found:
-        yield f"splits share content ({', '.join(found)}; see leakage.csv): mend the data or its groups and train again"
+    if leaks:
+        yield f"splits share content ({', '.join(leaks)}; see leakage.csv): mend the data or its groups and train again"
     if unknown:
         yield f"nothing is known of {', '.join(unknown)}: give the data what that check compares, such as groups"
 
@@ -109,8 +109,8 @@ def _environment(result: Result) -> Iterable[str]:
     now = package_versions()
     then = {(name, version) for record in _records(result) for name, version in record.versions.items()}
     if changed := sorted(f"{name} {version} then, {now.get(name)} now" for name, version in then - set(now.items())):
-        found = f"packages changed since the training ({', '.join(changed)})"
-        yield f"{found}: install what it was trained with, or train again with rerun=true"
+        packages = f"packages changed since the training ({', '.join(changed)})"
+        yield f"{packages}: install what it was trained with, or train again with rerun=true"
 
 
 def _records(result: Result) -> list[Record]:

@@ -23,9 +23,7 @@ from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, 
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.identity import environment
-from hallmark.runs.record import Record
 from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, runs_of
-from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, TestAccess, accesses_of
 from hallmark.storage.files import atomic_path
 from hallmark.storage.secrets import command_text
@@ -86,7 +84,11 @@ def release(
     for check in checks:
         if check.waived and check.problem is None:
             echo(f"--waive {check.name}: no effect, because this check passes")
-    tag = _tag_name(result) if tagged and _at_its_commit(checks) else None
+    # A tag says that the commit which is checked out is what the runs were made of.
+    if tagged and any(check.name == "git" and check.problem is not None for check in checks):
+        echo("not tagged, because the check of git was waived")
+        tagged = False
+    tag = _tag_name(result) if tagged else None
     archive = result.directory.parent / f"{_label(result)}.zip"
     into = into or archive.parent / "RESULTS.md"
     check_markers(into, result.record.name)
@@ -107,11 +109,18 @@ def release(
 
 def _check_files(result: Result, archive: Path, into: Path) -> None:
     """Raise `ValueError` for what would stop the release, or its verification, after the test split was opened."""
-    problems = [f"{folder}: cannot be written to" for folder in {archive.parent, into.parent} if not _writable(folder)]
+    problems = []
+    for folder in {archive.parent, into.parent}:
+        existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+        if not (existing.is_dir() and os.access(existing, os.W_OK)):
+            problems.append(f"{folder}: cannot be written to")
     runs = runs_of(result)
     for run in runs:
-        findings = [*contradictions(run, run.metrics), *_lost_weights(run)]
-        problems += [f"{run.directory}: {problem}" for problem in findings]
+        problems += [f"{run.directory}: {problem}" for problem in contradictions(run, run.metrics)]
+        if run.best.exists():
+            tensors_of(run.best)  # refuses what is damaged or unsafe
+        elif selected := (run.record.selected or {}).get("checkpoint"):
+            problems.append(f"{run.directory}: {selected} was selected and is missing: train again with rerun=true")
     if len({run.directory.name for run in runs}) < len(runs):
         problems.append(f"{result.directory}: two of its runs have directories of the same name")
     if problems:
@@ -121,18 +130,6 @@ def _check_files(result: Result, archive: Path, into: Path) -> None:
         check_names([f"{archive.stem}/{name}" for name in {*dict(_stored(result)), *dict(_repeats(result))}])
     except ArchiveError as error:
         raise ValueError(f"{archive}: not written: {error}") from None
-
-
-def _writable(folder: Path) -> bool:
-    existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    return existing.is_dir() and os.access(existing, os.W_OK)
-
-
-def _lost_weights(run: Run) -> Iterator[str]:
-    if run.best.exists():
-        tensors_of(run.best)  # refuses what is damaged or unsafe
-    elif selected := (run.record.selected or {}).get("checkpoint"):
-        yield f"{selected} was selected and is missing: train again with rerun=true"
 
 
 def _measure(result: Result, trust: Trust) -> None:
@@ -156,7 +153,10 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequ
         ValueError: it does not; all findings are listed.
     """
     texts = {
-        "README.md": _readme(result),
+        "README.md": _README.format(
+            name=result.record.name, id=_id(result), command=command_text(result.record.command),
+            commit=runs_of(result)[0].record.git["commit"] or "unknown", id_file=f"{_label(result)}.zip",
+        ),
         "RESULTS.md": f"{block}\n",
         "command.txt": f"{command_text(result.record.command)}\n",
         "environment.txt": environment(),
@@ -169,8 +169,13 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequ
         }),
     }  # fmt: skip
     with TemporaryDirectory() as folder, atomic_path(archive) as temporary:
-        weights = dict(_weights(result, Path(folder)))
-        files = {**texts, **dict(_stored(result)), **dict(_repeats(result)), **weights}
+        files = {**texts, **dict(_stored(result)), **dict(_repeats(result))}
+        for run in runs_of(result):
+            if run.best.exists():  # else nothing was fitted
+                file = Path(folder) / f"{run.directory.name}.safetensors"
+                # Names may share memory in a checkpoint, which safetensors refuses.
+                save_file({name: tensor.clone().contiguous() for name, tensor in tensors_of(run.best).items()}, file)
+                files[f"runs/{run.directory.name}/{WEIGHTS}"] = file
         write_archive(temporary, files, folder=archive.stem)
         try:
             verify(temporary)
@@ -204,33 +209,6 @@ def _files(prefix: str, directory: Path) -> Iterator[tuple[str, Path]]:
                 yield f"{prefix}/{file.relative_to(directory).as_posix()}", file
 
 
-def _weights(result: Result, folder: Path) -> Iterator[tuple[str, Path]]:
-    """The tensors of each checkpoint without pickle; names may share memory there, which safetensors refuses."""
-    for run in runs_of(result):
-        if not run.best.exists():
-            continue  # nothing was fitted
-        file = folder / f"{run.directory.name}.safetensors"
-        save_file({name: tensor.clone().contiguous() for name, tensor in tensors_of(run.best).items()}, file)
-        yield f"runs/{run.directory.name}/{WEIGHTS}", file
-
-
-def _readme(result: Result) -> str:
-    record, first = result.record, runs_of(result)[0].record
-    assert isinstance(first, Record)
-    return _README.format(
-        name=record.name, id=_id(result), command=command_text(record.command),
-        commit=first.git["commit"] or "unknown", id_file=f"{_label(result)}.zip",
-    )  # fmt: skip
-
-
-def _at_its_commit(checks: Sequence[Check]) -> bool:
-    """Whether the checked-out commit is what the runs were made of."""
-    clean = all(check.problem is None for check in checks if check.name == "git")
-    if not clean:
-        echo("not tagged, because the check of git was waived")
-    return clean
-
-
 def _tag_name(result: Result) -> str:
     """The tag to be made.
 
@@ -252,9 +230,9 @@ def _tag(tag: str, archive: Path) -> None:
     if _git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode == 0:
         echo(f"tag {tag} is there")
         return
-    made = _git("tag", "--annotate", tag, "--message", f"Released as {archive.name}")
-    if made.returncode:
-        raise ValueError(f"{archive} is whole, but git made no tag {tag}: {made.stderr.strip()}")
+    tagging = _git("tag", "--annotate", tag, "--message", f"Released as {archive.name}")
+    if tagging.returncode:
+        raise ValueError(f"{archive} is whole, but git made no tag {tag}: {tagging.stderr.strip()}")
     echo(f"tag {tag}; `git push origin {shlex.quote(tag)}` shares it")
 
 

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pandas as pd
 from omegaconf import OmegaConf
 
 from hallmark.engine.release.readiness import Check, repeats_of
@@ -24,11 +23,17 @@ from hallmark.wording import NOTHING, SPLITS
 
 def results_block(result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess]) -> str:
     """Settings, metrics with intervals and spread, checks and accesses, in Markdown."""
+    repeats = repeats_of(result)
+    config = OmegaConf.to_container(load_config(result.directory / FILE))
+    assert isinstance(config, dict)
+    settings = OmegaConf.to_yaml(relevant_settings({str(key): value for key, value in config.items()}))
     lines = [
-        *_facts(result), "", *_metrics(result), "", *_runs(repeats_of(result)), *_spread(repeats_of(result)),
+        *_facts(result), "", *_metrics(result), "", *(_spread(repeats) if repeats is not None else ()),
         "Checks:", "",
         *(f"- {check.name}: {check}" for check in checks), "", "Accesses to the test split:", "",
-        *(f"- {access}" for access in accesses), "", *_settings(result),
+        *(f"- {access}" for access in accesses), "",
+        "<details><summary>All settings that matter to the result</summary>", "",
+        "```yaml", settings.rstrip(), "```", "", "</details>",
     ]  # fmt: skip
     return redacted("\n".join(lines))
 
@@ -79,8 +84,8 @@ def _facts(result: Result) -> Iterator[str]:
     yield f"`{command_text(result.record.command)}`"
     yield ""
     yield f"- commit {record.git['commit'] or 'unknown'}{' with uncommitted changes' if record.git['dirty'] else ''}"
-    made = f"{len(runs)} runs, {result.record.repeat}" if isinstance(result, RepeatSet) else "one run"
-    yield f"- {made}; seed {seeds}"
+    size = f"{len(runs)} runs, {result.record.repeat}" if isinstance(result, RepeatSet) else "one run"
+    yield f"- {size}; seed {seeds}"
     yield f"- data {str(record.data.get('content'))[:12]}: {splits} rows{' in the first run' if len(runs) > 1 else ''}"
     for run in runs:
         if run.record.selected is not None:
@@ -89,10 +94,16 @@ def _facts(result: Result) -> Iterator[str]:
 
 
 def _metrics(result: Result) -> Iterator[str]:
-    tables = {split: _table(result, split) for split in SPLITS}
+    if isinstance(result, RepeatSet):
+        tables = {split: result.predictions(split) for split in SPLITS}
+        models = " and models" if len(result.different) > 1 else ""
+        pooled = f"{models}; n counts a row once, {result.over} together"
+    else:
+        tables = {split: read_predictions(result.directory / "predictions" / f"{split}.parquet") for split in SPLITS}
+        pooled = ""
     tasks = list(tables["test"]["task"].unique())
     resampling = stored_resampling(runs_of(result)[0].directory)
-    yield f"Values with {resampling.percent} intervals that resample groups{_pooled(result)}."
+    yield f"Values with {resampling.percent} intervals that resample groups{pooled}."
     for task in tasks:
         yield ""
         counts = {split: row_count(table[table["task"] == task]) for split, table in tables.items()}
@@ -104,37 +115,17 @@ def _metrics(result: Result) -> Iterator[str]:
             for split, table in tables.items()
         }
         for metric in metrics:
-            yield f"| {metric} | " + " | ".join(interval_text(found[metric]) for found in intervals.values()) + " |"
-        if note := no_interval_note(interval for found in intervals.values() for interval in found.values()):
+            yield f"| {metric} | " + " | ".join(interval_text(by_name[metric]) for by_name in intervals.values()) + " |"
+        if note := no_interval_note(interval for by_name in intervals.values() for interval in by_name.values()):
             yield from ("", note)
 
 
-def _pooled(result: Result) -> str:
-    if not isinstance(result, RepeatSet):
-        return ""
-    models = " and models" if len(result.different) > 1 else ""
-    return f"{models}; n counts a row once, {result.over} together"
-
-
-def _table(result: Result, split: str) -> pd.DataFrame:
-    if isinstance(result, RepeatSet):
-        return result.predictions(split)
-    return read_predictions(result.directory / "predictions" / f"{split}.parquet")
-
-
-def _runs(repeats: RepeatSet | None) -> Iterator[str]:
-    if repeats is None:
-        return
+def _spread(repeats: RepeatSet) -> Iterator[str]:
     columns, rows = run_table(repeats)
     yield f"The runs of {repeats.record.repeat}:"
     yield ""
     yield from (f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows))
     yield ""
-
-
-def _spread(repeats: RepeatSet | None) -> Iterator[str]:
-    if repeats is None:
-        return
     measured = repeats.metrics()
     if repeats.identical:
         yield repeats.identical_text
@@ -145,15 +136,7 @@ def _spread(repeats: RepeatSet | None) -> Iterator[str]:
     yield "|---|" + "---|" * len(SPLITS)
     for task, metrics in measured["val"].items():
         for metric in metrics:
-            found = [measured.get(split, {}).get(task, {}).get(metric) for split in SPLITS]
-            cells = [str(Spread(**one)) if one is not None else NOTHING for one in found]  # type: ignore[arg-type]
+            spreads = [measured.get(split, {}).get(task, {}).get(metric) for split in SPLITS]
+            cells = [str(Spread(**spread)) if spread else NOTHING for spread in spreads]  # type: ignore[arg-type]
             yield f"| {metric if task == 'main' else f'{task} {metric}'} | {' | '.join(cells)} |"
     yield ""
-
-
-def _settings(result: Result) -> Iterator[str]:
-    config = OmegaConf.to_container(load_config(result.directory / FILE))
-    assert isinstance(config, dict)
-    settings = OmegaConf.to_yaml(relevant_settings({str(key): value for key, value in config.items()}))
-    yield from ("<details><summary>All settings that matter to the result</summary>", "", "```yaml")
-    yield from (settings.rstrip(), "```", "", "</details>")

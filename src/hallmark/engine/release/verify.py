@@ -47,15 +47,20 @@ def verify(path: Path) -> Verified:
     with TemporaryDirectory() as folder:
         root = unpack(path, Path(folder).resolve())
         try:
-            problems, counts = _examined(root)
+            runs = [Run(record.parent) for record in sorted(root.glob("runs/*/record.json"))]
+            problems = [printable(problem)[:_SHOWN] for problem in islice(_problems(root, runs), _PROBLEMS)]
+            if not problems:
+                return Verified(
+                    files=sum(file.is_file() for file in root.rglob("*")),
+                    metrics=sum(len(_flat(tasks)) for run in runs for tasks in run.metrics.values()),
+                    tensors=sum(len(load_file(run.directory / WEIGHTS)) for run in runs if run.best.exists()),
+                )
         except Exception as error:  # what a stranger put in the place of a file can fail in any way
             cause = str(error).replace(f"{root}/", "")[:_SHOWN] or "no message"
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
             raise ValueError(f"{path}: whole, but not a release ({printable(kind + cause)})") from error
-    if problems:
-        lines = "".join(f"\n  {problem}" for problem in problems)
-        raise ValueError(f"{path}: whole, but it does not agree with itself:{lines}")
-    return counts
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    raise ValueError(f"{path}: whole, but it does not agree with itself:{lines}")
 
 
 def contradictions(run: Run, splits: Iterable[str]) -> Iterator[str]:
@@ -76,19 +81,6 @@ def tensors_of(checkpoint: Path) -> dict[str, torch.Tensor]:
     """
     state = safe_load(checkpoint)["state_dict"]
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-
-
-def _examined(root: Path) -> tuple[list[str], Verified]:
-    """The first problems of an unpacked archive, and how much was compared."""
-    runs = [Run(record.parent) for record in sorted(root.glob("runs/*/record.json"))]
-    problems = [printable(problem)[:_SHOWN] for problem in islice(_problems(root, runs), _PROBLEMS)]
-    if problems:
-        return problems, Verified(0, 0, 0)
-    return [], Verified(
-        files=sum(file.is_file() for file in root.rglob("*")),
-        metrics=sum(len(_flat(tasks)) for run in runs for tasks in run.metrics.values()),
-        tensors=sum(len(load_file(run.directory / WEIGHTS)) for run in runs if run.best.exists()),
-    )
 
 
 def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
@@ -128,23 +120,20 @@ def _tensors(run: Run) -> Iterator[str]:
     if not file.exists():
         yield f"{WEIGHTS} is missing"
         return
-    ours, theirs = load_file(file), tensors_of(run.best)
-    for name in sorted(ours.keys() | theirs.keys()):
-        if name not in ours or name not in theirs:
+    archived, selected_weights = load_file(file), tensors_of(run.best)
+    for name in sorted(archived.keys() | selected_weights.keys()):
+        if name not in archived or name not in selected_weights:
             yield f"{WEIGHTS}: {name} is not in both this and the checkpoint"
-        elif not _equal(ours[name], theirs[name]):
+            continue
+        first, second = archived[name], selected_weights[name]
+        # The shape comes first, because one that a checkpoint declares can be larger than any memory; the bytes are
+        # compared, because nan is not equal to itself.
+        alike = first.dtype == second.dtype and first.shape == second.shape
+        if not (alike and torch.equal(_bytes(first), _bytes(second))):
             yield f"{WEIGHTS}: {name} differs from the checkpoint"
 
 
-def _equal(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
-    """Whether two tensors have the same type, shape and bytes: nan is not equal to itself.
-
-    The shape comes first, because one that a checkpoint declares can be larger than any memory.
-    """
-    return ours.dtype == theirs.dtype and ours.shape == theirs.shape and torch.equal(_bits(ours), _bits(theirs))
-
-
-def _bits(tensor: torch.Tensor) -> torch.Tensor:
+def _bytes(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.contiguous().reshape(-1).view(torch.uint8)
 
 
