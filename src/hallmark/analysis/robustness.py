@@ -23,7 +23,7 @@ from hallmark.analysis.plots.style import (
     color,
     headed,
     house_style,
-    new_figure,
+    panel_grid,
     printable,
 )
 from hallmark.analysis.state import State
@@ -101,26 +101,24 @@ class Robustness:
 
     def table(self, state: State, perturbations: Sequence[Perturbation]) -> pd.DataFrame:
         """One row a task, metric, perturbation and strength; clean rows first, which have no drop."""
-        records = list(self._clean(state.predictions))
+        records = []
+        undefined = Interval.undefined(self.resampling.confidence_level)
+        for task, classes, rows in labelled_tasks(state.predictions):
+            clean = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
+            for metric, value in clean.items():
+                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
+                records.append({**keys, **_values(rows, value, undefined)})
         passes = list(product(perturbations, self.strengths))
         for perturbation, strength in track(
             passes, "perturbed inputs", transient=True, disable=not Console().is_terminal
         ):
             changed = state.predict(perturbation.at(strength))
             records += self._suffered(state.predictions, changed, perturbation.name, strength)
-        found = pd.DataFrame(records)
-        order = {key: found[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
-        return found.sort_values(
+        table = pd.DataFrame(records)
+        order = {key: table[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
+        return table.sort_values(
             list(order), key=lambda column: column.map(order[str(column.name)].index), kind="stable", ignore_index=True
         )
-
-    def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        undefined = Interval.undefined(self.resampling.confidence_level)
-        for task, classes, rows in labelled_tasks(clean):
-            found = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
-            for metric, value in found.items():
-                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
-                yield {**keys, **_values(rows, value, undefined)}
 
     def _suffered(
         self, clean: pd.DataFrame, changed: pd.DataFrame, perturbation: str, strength: int
@@ -128,10 +126,10 @@ class Robustness:
         after = {task: rows for task, _, rows in labelled_tasks(changed)}
         for task, classes, rows in labelled_tasks(clean):
             metrics = self._metrics(rows, classes)
-            found = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
+            intervals_of = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
             for metric in metrics:
                 keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
-                yield {**keys, **_values(rows, *found[metric])}
+                yield {**keys, **_values(rows, *intervals_of[metric])}
 
     def _metrics(self, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
         return list(metric_names(rows, None))[:2] if classes is None else self.metrics
@@ -155,8 +153,8 @@ def value_and_drop(
 
     ranges = {name: metric_range(name, after) for name in metrics}
     ranges |= {f"drop/{name}": values.of_differences for name, values in ranges.items()}
-    found = intervals(evaluate, Units.of(before), ranges, resampling=resampling)
-    return {name: (found[name], found[f"drop/{name}"]) for name in metrics}
+    values = intervals(evaluate, Units.of(before), ranges, resampling=resampling)
+    return {name: (values[name], values[f"drop/{name}"]) for name in metrics}
 
 
 def _sign(metric: str) -> float:
@@ -198,16 +196,13 @@ def robustness_figure(table: pd.DataFrame) -> Figure:
     panels = list(table.groupby(["task", "metric"], sort=False))
     n_metrics = table["metric"].nunique()
     n_columns = min(_COLUMNS, n_metrics if n_metrics > 1 else len(panels))  # with several metrics a row is a task
-    n_rows = -(-len(panels) // n_columns)
-    figure = new_figure(2.3 * n_rows + 0.5, WIDTH * max(2, n_columns) / _COLUMNS)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
-    for ax, ((task, metric), rows) in zip(axes, panels, strict=False):
+    width = WIDTH * max(2, n_columns) / _COLUMNS
+    figure, axes = panel_grid(len(panels), n_columns, 2.3, margin=0.5, width=width, sharex=True)
+    for ax, ((task, metric), rows) in zip(axes, panels, strict=True):
         _panel(ax, rows)
         title = readable(str(metric)) + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
         ax.set_title(headed(title, shown_task(str(task), table)))
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    for ax in axes[max(0, len(panels) - n_columns) : len(panels)]:
+    for ax in axes[-n_columns:]:
         ax.set_xlabel("strength")
         ax.tick_params(labelbottom=True)
     handles, labels = axes[0].get_legend_handles_labels()

@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 
-from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, reliability_dots
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require
@@ -54,18 +53,30 @@ class Calibration:
             results[task], figure = self.diagram(rows, classes, shown_task(task, state.predictions))
             state.save_figure(figure_name("calibration", task, state.predictions), figure)
         state.save_json("calibration", results)
-        show(f"Calibration on {state.split}", _overview(results))
+        table = []
+        for task, result in results.items():
+            versions = {"as predicted": result} | ({"scaled": result["scaled"]} if result["scaled"] else {})
+            for name, version in versions.items():
+                values = {f"{m}{end}": version[m][key] for m in _METRICS for end, key in _ENDS.items()}
+                table.append({"task": task, "probabilities": name, "T": version.get("temperature", 1.0), **values})
+        show(f"Calibration on {state.split}", pd.DataFrame(table))
 
     def diagram(self, rows: pd.DataFrame, classes: list[str], task: str | None = None) -> tuple[dict[str, Any], Figure]:
         """The entry of `calibration.json` for the labelled rows of one task, and its reliability diagram."""
         scaled, temperatures = self.cross_fitted(rows, classes)
-        tables = {"as predicted": rows} | ({} if scaled is None else {"temperature scaled": scaled})
-        figure = reliability_figure(
-            {name: self._bins(table, classes) for name, table in tables.items()},
-            {name: self._intervals(table)["ece"] for name, table in tables.items()},
-            task,
-        )
-        return self._summary(rows, scaled, temperatures), figure
+        before = all_intervals(rows, _METRICS, resampling=self.resampling)
+        result: dict[str, Any] = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
+        result |= {name: vars(interval) for name, interval in before.items()} | {"scaled": None}
+        bins, errors = {"as predicted": self._bins(rows, classes)}, {"as predicted": before["ece"]}
+        if scaled is not None:
+            after = all_intervals(scaled, _METRICS, resampling=self.resampling)
+            result["scaled"] = {
+                "temperature": float(np.mean(temperatures)),
+                "temperature_of_folds": temperatures,
+                **{name: vars(interval) for name, interval in after.items()},
+            }
+            bins["temperature scaled"], errors["temperature scaled"] = self._bins(scaled, classes), after["ece"]
+        return result, reliability_figure(bins, errors, task)
 
     def cross_fitted(self, rows: pd.DataFrame, classes: list[str]) -> tuple[pd.DataFrame | None, list[float]]:
         """The rows with scaled probabilities (None for a single group), and the temperature of each fold."""
@@ -82,22 +93,6 @@ class Calibration:
             scaled[held_out] = scale(probabilities[held_out], temperature)
             temperatures.append(temperature)
         return rows.assign(probabilities=list(scaled)), temperatures
-
-    def _summary(self, rows: pd.DataFrame, scaled: pd.DataFrame | None, temperatures: list[float]) -> dict[str, Any]:
-        before = {name: vars(interval) for name, interval in self._intervals(rows).items()}
-        after = (
-            None
-            if scaled is None
-            else {
-                "temperature": float(np.mean(temperatures)),
-                "temperature_of_folds": temperatures,
-                **{name: vars(interval) for name, interval in self._intervals(scaled).items()},
-            }
-        )
-        return {"n": row_count(rows), "n_groups": rows["group"].nunique(), **before, "scaled": after}
-
-    def _intervals(self, rows: pd.DataFrame) -> dict[str, Interval]:
-        return all_intervals(rows, _METRICS, resampling=self.resampling)
 
     def _bins(self, rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
         probabilities = probability_array(rows, classes)
@@ -145,9 +140,8 @@ def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval], 
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     top.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="perfect calibration")
     for index, (name, table) in enumerate(bins.items()):
-        interval = ece[name]
-        label = f"{name}: ECE {interval_text(interval)}"
-        _reliability(top, table[table["n"] > 0], index, label)
+        label = f"{name}: ECE {interval_text(ece[name])}"
+        reliability_dots(top, table, "os"[index] + "-", index=index, filled=index == 0, label=label)
         bottom.stairs(
             table["n"],
             [*table["low"], table["high"].iloc[-1]],
@@ -164,29 +158,3 @@ def reliability_figure(bins: dict[str, pd.DataFrame], ece: dict[str, Interval], 
     bottom.grid(axis="y")
     figure.legend(*top.get_legend_handles_labels(), loc="outside upper left")
     return figure
-
-
-def _reliability(ax: Axes, table: pd.DataFrame, index: int, label: str) -> None:
-    accuracy = table["accuracy"]
-    ax.errorbar(
-        table["confidence"],
-        accuracy,
-        yerr=np.clip([accuracy - table["accuracy_low"], table["accuracy_high"] - accuracy], 0, None),
-        fmt="os"[index] + "-",
-        color=PALETTE[index],
-        markerfacecolor=PALETTE[index] if index == 0 else "white",
-        linewidth=1.2,
-        elinewidth=0.8,
-        label=label,
-        clip_on=False,
-    )
-
-
-def _overview(results: dict[str, Any]) -> pd.DataFrame:
-    rows = []
-    for task, result in results.items():
-        versions = {"as predicted": result} | ({"scaled": result["scaled"]} if result["scaled"] else {})
-        for name, version in versions.items():
-            values = {f"{m}{end}": version[m][key] for m in _METRICS for end, key in _ENDS.items()}
-            rows.append({"task": task, "probabilities": name, "T": version.get("temperature", 1.0), **values})
-    return pd.DataFrame(rows)

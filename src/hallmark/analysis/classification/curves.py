@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, printable
 from hallmark.analysis.plots.training_curves import learning_curves
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_classes, classified_tasks, figure_name, show, shown_task
+from hallmark.analysis.tables import as_two_classes, check_classes, classified_tasks, figure_name, show, shown_task
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, Resampling, metric_interval, prediction_array, probability_array, target_array
 from hallmark.statistics.members import row_count
@@ -56,38 +56,21 @@ class Curves:
 
         The first of two has the same curve seen from the other side, but for the rounding of its probability.
         """
-        records = [
-            {"task": task, **self._class_row(rows, classes, name)}
-            for task, classes, rows in classified_tasks(predictions)
-            for name in (classes[index] for index in ranked_classes(len(classes)))
-        ]
+        records = []
+        for task, classes, rows in classified_tasks(predictions):
+            for index in ranked_classes(len(classes)):
+                positive = (rows["target"].astype(str) == classes[index]).to_numpy()
+                score = probability_array(rows, classes)[:, index]
+                precision, area = math.nan, Interval.undefined(self.resampling.confidence_level)
+                if positive.any() and not positive.all():
+                    two_classes = as_two_classes(rows, positive, score)
+                    area = metric_interval(two_classes, "auroc", resampling=self.resampling)
+                    precision = float(average_precision_score(positive, score))
+                records.append({
+                    "task": task, "class": classes[index], "n": row_count(rows),
+                    "n_positive": row_count(rows[positive]), "average_precision": precision, **area.columns("auroc"),
+                })  # fmt: skip
         return pd.DataFrame(records, columns=_COLUMNS)
-
-    def _class_row(self, rows: pd.DataFrame, classes: list[str], name: str) -> dict[str, str | float]:
-        positive = (rows["target"].astype(str) == name).to_numpy()
-        score = probability_array(rows, classes)[:, classes.index(name)]
-        undefined = positive.all() or not positive.any()
-        area = (
-            Interval.undefined(self.resampling.confidence_level)
-            if undefined
-            else (metric_interval(_against_rest(rows, positive, score), "auroc", resampling=self.resampling))
-        )
-        return {
-            "class": name,
-            "n": row_count(rows),
-            "n_positive": row_count(rows[positive]),
-            "average_precision": math.nan if undefined else float(average_precision_score(positive, score)),
-            **area.columns("auroc"),
-        }
-
-
-def _against_rest(rows: pd.DataFrame, positive: NDArray[np.bool_], score: NDArray[np.float64]) -> pd.DataFrame:
-    """The predictions as a task with two classes, whose AUROC is that of the one class."""
-    names = np.where(positive, "class", "rest")
-    pairs = list(np.column_stack([1 - score, score]))
-    table = rows.assign(target=names, prediction=names, probabilities=pairs)
-    table.attrs["classes"] = {str(rows["task"].iloc[0]): ["rest", "class"]}
-    return table
 
 
 @house_style()

@@ -70,7 +70,9 @@ def loss_weight_curves(*tables: pd.DataFrame) -> Figure:
             _lines(ax, table["step"].to_numpy(), values, terms, alone=len(tables) == 1)
     every = _panels(pd.concat(tables), terms)
     _log_scale(axes[0], every[0], least_decades=_DECADES)
-    _no_magnified_rounding(axes[0], every[0])
+    low, high = np.nanmin(every[0]), np.nanmax(every[0])
+    if high - low < _ROUNDING * abs(high):  # an axis of rounding errors would look like a course
+        axes[0].set_ylim(low - 0.1 * abs(low), high + 0.1 * abs(high))
     _log_scale(axes[2], every[2], least_decades=0)
     if np.nanmin(every[1], initial=0) == 0:
         axes[1].set_ylim(bottom=0)
@@ -105,12 +107,6 @@ def _lines(ax: Axes, steps: Floats, values: Floats, terms: Sequence[str], *, alo
         look: dict[str, Any] = {"linewidth": 1.5} if alone else {"linewidth": 0.9, "alpha": 0.75}
         label = printable(term)
         ax.plot(steps[::every], smooth[::every], color=color(index), marker=marker, label=label, zorder=3, **look)
-
-
-def _no_magnified_rounding(ax: Axes, values: Floats) -> None:
-    low, high = np.nanmin(values), np.nanmax(values)
-    if high - low < _ROUNDING * abs(high):
-        ax.set_ylim(low - 0.1 * abs(low), high + 0.1 * abs(high))
 
 
 def _log_scale(ax: Axes, values: Floats, *, least_decades: float) -> None:

@@ -1,7 +1,7 @@
 """Methods that learn several tasks at once, side by side: every metric, Δm against single-task models, mean rank."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from scipy.stats import rankdata
 from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, summary, task_figure
 from hallmark.analysis.tables import check_metrics, classified_tasks, interval_note, markdown_table
 from hallmark.checks import require
-from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, spread
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, Spread, spread
 from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.members import member_notes, over_text, same_members
 from hallmark.statistics.metrics.classification import Floats
@@ -80,13 +80,14 @@ class TaskTable:
         self.check_jobs(list(predictions))
         methods = self._methods(predictions)
         samples, units = self._aligned(methods)
-        found = intervals(self._evaluate(samples), units, self._ranges(samples), resampling=self.resampling)
-        rows = [self._row(method, methods[method], found) for method in methods]
-        return pd.DataFrame(rows)
+        values = intervals(self._evaluate(samples), units, self._ranges(samples), resampling=self.resampling)
+        return pd.DataFrame([self._row(method, methods[method], values) for method in methods])
 
     def _methods(self, predictions: Mapping[str, pd.DataFrame]) -> Tables:
+        # Texts as Python objects, which are compared and looked up several times as fast as Arrow's.
+        plain = dict.fromkeys(["id", "group", "target", "prediction"], object)
         rows = {
-            name: {task: _plain(rows) for task, _, rows in classified_tasks(table) if task in self.single}
+            name: {task: rows.astype(plain) for task, _, rows in classified_tasks(table) if task in self.single}
             for name, table in predictions.items()
         }
         for task, job in self.single.items():
@@ -99,18 +100,19 @@ class TaskTable:
         names = pd.Index(pd.concat([rows["group"] for rows in methods[SINGLE].values()]).unique())
         samples = {}
         fullest = {task: _fullest([tasks[task] for tasks in methods.values() if task in tasks]) for task in self.single}
-        for (method, task), rows in _each(methods):
+        for method, task in [(method, task) for method, tasks in methods.items() for task in tasks]:
+            rows = methods[method][task]
             try:
-                _, own = paired_samples(*same_members(fullest[task], rows))
+                _, sample = paired_samples(*same_members(fullest[task], rows))
             except ValueError as error:
                 pair = f"{self.single[task]} (the first table) and {method} (the second)"
                 raise ValueError(f"{pair}: {error}") from error
-            codes = names.get_indexer(pd.Index(own.rows["group"]))
-            samples[method, task] = replace(own, group=codes, n_groups=len(names))
+            codes = names.get_indexer(pd.Index(sample.rows["group"]))
+            samples[method, task] = replace(sample, group=codes, n_groups=len(names))
         counts = {self.single[task]: samples[SINGLE, task].n_models for task in self.single}
         if len(set(counts.values())) > 1:
-            found = ", ".join(f"{n} of {job}" for job, n in counts.items())
-            raise ValueError(f"the single-task jobs must have equally many models to be resampled: {found}")
+            models = ", ".join(f"{n} of {job}" for job, n in counts.items())
+            raise ValueError(f"the single-task jobs must have equally many models to be resampled: {models}")
         units = Units.of(*samples.values())
         return samples, units if _BY_ROW & set(self.metrics) else units._replace(n_rows=len(names))
 
@@ -133,7 +135,7 @@ class TaskTable:
 
         def evaluate(weights: Floats, /) -> dict[str, Floats]:
             values = {key: part(weights) for key, part in parts.items()}
-            found = {
+            numbers = {
                 _name(method, f"{task}/{metric}"): value
                 for (method, task), of_task in values.items()
                 for metric, value in of_task.items()
@@ -141,27 +143,27 @@ class TaskTable:
             scores = np.array(
                 [[values[m, task][metric] for task in self.single for metric in self.metrics] for m in complete]
             )
-            for kind, numbers in {DELTA: relative_gain(scores, lower), RANK: mean_rank(scores, lower)}.items():
-                found |= {_name(method, kind): value for method, value in zip(complete, numbers, strict=True)}
-            return found
+            for kind, scale in {DELTA: relative_gain(scores, lower), RANK: mean_rank(scores, lower)}.items():
+                numbers |= {_name(method, kind): value for method, value in zip(complete, scale, strict=True)}
+            return numbers
 
         return evaluate
 
-    def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], found: Mapping[str, Interval]) -> dict[str, Any]:
+    def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], values: Mapping[str, Interval]) -> dict[str, Any]:
         undefined = Interval.undefined(self.resampling.confidence_level)
         row: dict[str, Any] = {"method": method, "runs": 0, "over": ""}
         for kind in (DELTA, RANK):
-            row |= found.get(_name(method, kind), undefined).columns(kind)
+            row |= values.get(_name(method, kind), undefined).columns(kind)
         for task in self.single:
             over = run_spreads(tasks[task], self.metrics) if task in tasks else {}
-            row["runs"] = max(row["runs"], *(one.runs for one in over.values()), 0)
             if task in tasks:
+                row["runs"] = max(row["runs"], member_notes(tasks[task]).nunique())
                 row["over"] = over_text(tasks[task]) or "1 run"
             for metric in self.metrics:
                 column = f"{task}/{metric}"
-                row |= found.get(_name(method, column), undefined).columns(column)
-                row[f"{column}_mean"] = over[metric].mean if metric in over else np.nan
-                row[f"{column}_std"] = over[metric].std if metric in over else np.nan
+                row |= values.get(_name(method, column), undefined).columns(column)
+                mean, std = (over[metric].mean, over[metric].std) if metric in over else (np.nan, None)
+                row |= {f"{column}_mean": mean, f"{column}_std": np.nan if std is None else std}
         return row
 
     def markdown(self, table: pd.DataFrame) -> str:
@@ -207,24 +209,12 @@ def mean_rank(scores: Floats, lower: NDArray[np.bool_]) -> Floats:
     return mean
 
 
-@dataclass(frozen=True)
-class RunSpread:
-    """Mean and standard deviation (nan for one) of a metric over runs."""
-
-    mean: float
-    std: float
-    runs: int
-
-
-def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, RunSpread]:
+def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Spread]:
     """Of each metric over the runs of a set, from its labelled rows of one task; a run is a set of one."""
     runs, names = pd.factorize(member_notes(rows))
     sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
     by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
-    found = {metric: spread(values) for metric, values in by_run.items()}
-    return {
-        metric: RunSpread(one.mean, np.nan if one.std is None else one.std, len(names)) for metric, one in found.items()
-    }
+    return {metric: spread(values) for metric, values in by_run.items()}
 
 
 def _fullest(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -232,15 +222,6 @@ def _fullest(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if any("copies" in rows.attrs for rows in tables):
         return max(tables, key=lambda rows: member_notes(rows).nunique())
     return tables[0]
-
-
-def _plain(rows: pd.DataFrame) -> pd.DataFrame:
-    """Texts as Python objects, which are compared and looked up several times as fast as Arrow's."""
-    return rows.astype(dict.fromkeys(["id", "group", "target", "prediction"], object))
-
-
-def _each(methods: Tables) -> Iterator[tuple[Key, pd.DataFrame]]:
-    return (((method, task), rows) for method, tasks in methods.items() for task, rows in tasks.items())
 
 
 def _name(method: str, column: str) -> str:

@@ -61,7 +61,9 @@ def parallel_coordinates(trials: pd.DataFrame, keys: Sequence[str], metric: str,
         return too_few(trials, done, [metric])
     # Drawn, and spread, from the worst to the best; of equal ones the first trial is the best.
     rows = done[::-1].sort_values(metric, ascending=mode == "max", kind="stable")
-    scales = [_key_scale(rows[key].tolist()) for key in keys] + [_metric_scale(rows[metric].to_numpy(float), mode)]
+    scales = [_key_scale(rows[key].tolist()) for key in keys]
+    values = rows[metric].to_numpy(float)
+    scales.append(_numeric_scale(values, (0.0, 1.0), few=False, log=mode == "min" and spans_decades(values)))
     gap = min(1.7, max(0.74, (WIDTH - 1) / len(keys)))
     chosen = [_shortened(scale.last, gap, rows=5) for scale in scales]
     figure = new_figure(3.3 + 0.12 * max(text.count("\n") for text in chosen), gap * len(keys) + 1)
@@ -69,16 +71,16 @@ def parallel_coordinates(trials: pd.DataFrame, keys: Sequence[str], metric: str,
     ax.set_axis_off()
     label = f"best of {len(rows)}: trial {rows['number'].iloc[-1]} ({BETTER[mode]}), its settings below"
     _trial_lines(ax, np.stack([scale.heights for scale in scales], axis=1), mode, label)
-    bar = 0.09 / gap
+    bar_width = 0.09 / gap
     shades = np.arange(256)[:: 1 if mode == "max" else -1, None]
-    ax.imshow(shades, cmap=_SHADES, extent=(len(keys), len(keys) + bar, 0, 1), origin="lower", aspect="auto")
+    ax.imshow(shades, cmap=_SHADES, extent=(len(keys), len(keys) + bar_width, 0, 1), origin="lower", aspect="auto")
     titles = [words(name) for name in short_names(keys).values()] + [metric_name(metric)]
     for index, (title, scale, text) in enumerate(zip(titles, scales, chosen, strict=True)):
-        _draw_scale(ax, index + (bar if index == len(keys) else 0), scale, gap)
+        _draw_scale(ax, index + (bar_width if index == len(keys) else 0), scale, gap)
         title = textwrap.fill(title, max(10, int(gap / 0.08)), break_long_words=False)
         ax.text(index, 1.06, title, ha="center", va="bottom", weight="bold")
         ax.text(index, -0.06, text, ha="center", va="top", color=VERMILION, fontsize=7.5)
-    ax.set(xlim=(-0.02, len(keys) + bar), ylim=(-0.02, 1.02))
+    ax.set(xlim=(-0.02, len(keys) + bar_width), ylim=(-0.02, 1.02))
     figure.legend(loc="outside upper left")
     return figure
 
@@ -103,10 +105,6 @@ def _key_scale(values: list[Any]) -> _Scale:
     if unset.any():
         scale = _Scale(np.where(unset, 0.06, scale.heights), [(0.06, "none"), *scale.ticks], _value_text(values[-1]))
     return scale._replace(heights=_spread(scale.heights)) if few else scale
-
-
-def _metric_scale(values: Numbers, mode: str) -> _Scale:
-    return _numeric_scale(values, (0.0, 1.0), few=False, log=mode == "min" and spans_decades(values))
 
 
 def _numeric_scale(values: Numbers, ends: tuple[float, float], *, few: bool, log: bool) -> _Scale:
@@ -138,8 +136,8 @@ def _round_numbers(distinct: Numbers, *, log: bool) -> Numbers:
         inside = (powers >= low) & (powers <= high)
         ticks = powers if inside.sum() > 2 else np.sort(np.append(powers, 3 * powers))
     else:
-        whole = bool((distinct == np.round(distinct)).all())
-        ticks = np.asarray(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10], integer=whole).tick_values(low, high))
+        integer = bool((distinct == np.round(distinct)).all())
+        ticks = np.asarray(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10], integer=integer).tick_values(low, high))
     return ticks[(ticks >= low) & (ticks <= high)]
 
 

@@ -1,6 +1,6 @@
 """Pictures of recordings: their signals, and what a model said of them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, panel_grid, printable
 
 if TYPE_CHECKING:
     from hallmark.data.module import DataModule
@@ -19,7 +19,7 @@ _COLUMNS = 3
 _LANE = 0.8  # of the height of a channel that its signal takes
 
 
-class Signals(NamedTuple):
+class RecordedSignals(NamedTuple):
     """Signals [C, T] by sample, nan where not measured; the channels' names; samples a second."""
 
     of: Mapping[str, NDArray]
@@ -27,7 +27,7 @@ class Signals(NamedTuple):
     rate: float
 
 
-def series_of(data: "DataModule", ids: Sequence[str]) -> Signals | None:
+def series_of(data: "DataModule", ids: Sequence[str]) -> RecordedSignals | None:
     """The signals of samples; None where the samples of this system are none.
 
     Args:
@@ -36,26 +36,21 @@ def series_of(data: "DataModule", ids: Sequence[str]) -> Signals | None:
     known = set(data.samples["id"])
     wanted = {name: name if name in known else name.rpartition("@")[0] for name in ids}
     rows = data.samples[data.samples["id"].isin(list(wanted.values()))]
-    parts = {split: _series_of_split(data, str(split), set(part["id"])) for split, part in rows.groupby("split")}
-    given = [part for part in parts.values() if part is not None]
-    if not given:
+    series: list[RecordedSignals] = []
+    for split, part in rows.groupby("split"):
+        of_split = data.rows(str(split))
+        of_split = of_split[of_split["id"].isin(part["id"].tolist())]
+        if (read := data.series(str(split), of_split.index.tolist())) is not None:
+            signals, channels, rate = read
+            series.append(RecordedSignals(dict(zip(of_split["id"], signals, strict=True)), channels, rate))
+    if not series:
         return None
-    found = {sample: signal for part in given for sample, signal in part.of.items()}
-    return Signals({name: found[sample] for name, sample in wanted.items()}, given[0].channels, given[0].rate)
-
-
-def _series_of_split(data: "DataModule", split: str, ids: Collection[str]) -> Signals | None:
-    rows = data.rows(split)
-    shown = rows[rows["id"].isin(list(ids))]
-    series = data.series(split, shown.index.tolist())
-    if series is None:
-        return None
-    signals, channels, rate = series
-    return Signals(dict(zip(shown["id"], signals, strict=True)), channels, rate)
+    by_id = {sample: signal for signals in series for sample, signal in signals.of.items()}
+    return series[0]._replace(of={name: by_id[sample] for name, sample in wanted.items()})
 
 
 @house_style()
-def signal_sheet(cases: pd.DataFrame, signals: Signals, predictions: pd.DataFrame) -> Figure:
+def signal_sheet(cases: pd.DataFrame, signals: RecordedSignals, predictions: pd.DataFrame) -> Figure:
     """A panel a case: its channels above each other, each in its own range, grey where nothing was measured.
 
     The title has target → prediction and confidence of the case; below stand the other tasks and the subject.
@@ -65,17 +60,12 @@ def signal_sheet(cases: pd.DataFrame, signals: Signals, predictions: pd.DataFram
         predictions: the table that the cases are of, for the answers on the other tasks.
     """
     n_columns = min(_COLUMNS, len(cases))
-    n_rows = -(-len(cases) // n_columns)
-    height = 0.21 * len(signals.channels) + 0.75
-    figure = new_figure(height * n_rows, 2.45 * n_columns)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
+    figure, axes = panel_grid(len(cases), n_columns, 0.21 * len(signals.channels) + 0.75, width=2.45 * n_columns)
     answers = dict(iter(predictions[predictions["id"].isin(cases["guid"])].groupby("id")))
-    for ax in axes[len(cases) :]:
-        ax.set_axis_off()
-    for place, (ax, case) in enumerate(zip(axes, cases.to_dict("records"), strict=False)):
+    for number, (ax, case) in enumerate(zip(axes, cases.to_dict("records"), strict=True)):
         _signals(ax, signals.of[case["guid"]], signals.rate)
         _words(ax, case, answers[case["guid"]])
-        names = [printable(name) for name in signals.channels] if place % n_columns == 0 else []
+        names = [printable(name) for name in signals.channels] if number % n_columns == 0 else []
         ax.set_yticks(range(len(names)), names)
     return figure
 
@@ -111,13 +101,11 @@ def _words(ax: Axes, case: Mapping[Any, Any], answers: pd.DataFrame) -> None:
     title = f"{head}{printable(str(case['target']))} → {printable(str(case['prediction']))}  {case['confidence']:.2f}"
     ax.set_title(title, fontsize=7, color=PALETTE[1] if wrong else PALETTE[0], pad=3)
     others = answers[answers["task"] != case["task"]] if several and "task" in case else answers.head(0)
-    lines = [_other(one) for one in others.to_dict("records")]
+    lines = []
+    for answer in others.to_dict("records"):
+        target = "unlabelled" if pd.isna(answer["target"]) else printable(str(answer["target"]))
+        prediction = f"{printable(str(answer['prediction']))}  {answer['confidence']:.2f}"
+        lines.append(f"{printable(str(answer['task']))}: {target} → {prediction}")
     start = f" at {case['start']:g} s" if isinstance(case.get("start"), int | float) else ""
     lines.append(f"subject {printable(str(case['group']))}, {printable(str(case['guid']))}{start}")
     ax.set_xlabel("\n".join(lines), fontsize=6, loc="left", labelpad=1, linespacing=1.2)
-
-
-def _other(answer: Mapping[Any, Any]) -> str:
-    target = "unlabelled" if pd.isna(answer["target"]) else printable(str(answer["target"]))
-    said = f"{printable(str(answer['prediction']))}  {answer['confidence']:.2f}"
-    return f"{printable(str(answer['task']))}: {target} → {said}"

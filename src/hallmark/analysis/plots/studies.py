@@ -73,14 +73,14 @@ def _ended_early(ax: Axes, trials: pd.DataFrame) -> list[int]:
         "pruned": {"marker": "|", "color": MUTED, "linewidths": 0.9},
         "failed": {"marker": "x", "color": INK, "linewidths": 1.1},
     }
-    found: list[int] = []
+    all_numbers: list[int] = []
     for state, style in styles.items():
         numbers = trials.loc[trials["state"] == state, "number"].tolist()
         if numbers:
-            label, place = f"{state} ({len(numbers)})", ax.get_xaxis_transform()
-            ax.scatter(numbers, [0.045] * len(numbers), 18, transform=place, label=label, zorder=3, **style)
-        found += numbers
-    return found
+            label, along = f"{state} ({len(numbers)})", ax.get_xaxis_transform()
+            ax.scatter(numbers, [0.045] * len(numbers), 18, transform=along, label=label, zorder=3, **style)
+        all_numbers += numbers
+    return all_numbers
 
 
 @house_style()
@@ -149,12 +149,12 @@ def _number_front(ax: Axes, edge: pd.DataFrame, metrics: Sequence[str], modes: S
     offset = (4 if right else -4, 3 if up else -3)
     style: Any = {"ha": "left" if right else "right", "va": "bottom" if up else "top", "fontsize": 7.5}
     points = edge[list(metrics)].to_numpy(dtype=float)
-    places = (ax.transData - ax.transAxes).transform(points)
-    taken = np.empty((0, 2))
-    for number, point, place in zip(edge["number"], points, places, strict=True):
-        if not (np.abs(taken - place) < (0.065, 0.05)).all(axis=1).any():
+    positions = (ax.transData - ax.transAxes).transform(points)
+    numbered = np.empty((0, 2))
+    for number, point, position in zip(edge["number"], points, positions, strict=True):
+        if not (np.abs(numbered - position) < (0.065, 0.05)).all(axis=1).any():
             ax.annotate(str(number), tuple(point), offset, textcoords="offset points", path_effects=HALO, **style)
-            taken = np.vstack([taken, place])
+            numbered = np.vstack([numbered, position])
 
 
 def pareto_front(values: Numbers, modes: Sequence[str]) -> NDArray[np.bool_]:
@@ -171,8 +171,8 @@ def short_names(names: Sequence[str], separator: str = ".") -> dict[str, str]:
     def short(name: str) -> str:
         parts = name.split(separator)
         ends = (separator.join(parts[-count:]) for count in range(1, len(parts)))
-        whole = [separator + other for other in names]
-        return next((end for end in ends if sum(other.endswith(separator + end) for other in whole) == 1), name)
+        full = [separator + other for other in names]
+        return next((end for end in ends if sum(other.endswith(separator + end) for other in full) == 1), name)
 
     return {name: short(name) for name in names}
 
@@ -194,14 +194,14 @@ def completed(
 def too_few(trials: pd.DataFrame, done: pd.DataFrame, metrics: Sequence[str]) -> Figure:
     if trials.empty:
         return _sentence("This study has no trials yet.")
-    rest = trials.loc[~trials["number"].isin(done["number"]), "state"].replace("complete", "complete without a value")
-    others = ", ".join(f"{n} {state}" for state, n in rest.value_counts().items())
+    states = trials.loc[~trials["number"].isin(done["number"]), "state"].replace("complete", "complete without a value")
+    others = ", ".join(f"{n} {state}" for state, n in states.value_counts().items())
     if done.empty:
         return _sentence(f"No trial of this study has a value yet ({others}).")
     row = done.iloc[0]
     values = ", ".join(f"{metric_name(metric)} {number_text(row[metric])}" for metric in metrics)
-    told = f"Only trial {row['number']} of this study has a value: {values}"
-    return _sentence(f"{told} ({others})." if others else f"{told}.")
+    sentence = f"Only trial {row['number']} of this study has a value: {values}"
+    return _sentence(f"{sentence} ({others})." if others else f"{sentence}.")
 
 
 def _sentence(text: str) -> Figure:

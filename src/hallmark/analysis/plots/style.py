@@ -89,6 +89,18 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return figure
 
 
+def panel_grid(
+    n: int, n_columns: int, panel_height: float, *, margin: float = 0.0, width: float = WIDTH, **subplots: Any
+) -> tuple[Figure, list[Axes]]:
+    """A figure of `n` panels in rows of `n_columns`, each so many inches high, `margin` beside; the panels in order."""
+    n_rows = -(-n // n_columns)
+    figure = new_figure(panel_height * n_rows + margin, width)
+    axes = figure.subplots(n_rows, n_columns, squeeze=False, **subplots).ravel()
+    for ax in axes[n:]:
+        ax.set_axis_off()
+    return figure, list(axes[:n])
+
+
 def color(index: int) -> str:
     return PALETTE[index % len(PALETTE)]
 
@@ -102,17 +114,13 @@ def font_names() -> tuple[str, ...]:
 
 def printable(text: str) -> str:
     """`text` without the characters that no installed font has; escaped where nothing else would be left."""
-    kept = " ".join("".join(filter(_has_glyph, text)).split())
-    return kept or text.strip().encode("ascii", "backslashreplace").decode()
+    known = [char for char in text if char.isspace() or any(ord(char) in glyphs for glyphs in _glyphs())]
+    return " ".join("".join(known).split()) or text.strip().encode("ascii", "backslashreplace").decode()
 
 
 def headed(title: str, task: str | None) -> str:
     """`title` led by the task's name; None for the only task, which needs none."""
     return title if task is None else f"{printable(task)}: {title}"
-
-
-def _has_glyph(character: str) -> bool:
-    return character.isspace() or any(ord(character) in glyphs for glyphs in _glyphs())
 
 
 @cache
@@ -139,3 +147,32 @@ def interval_dots(
         elinewidth=1.2,
         label=label,
     )
+
+
+def reliability_dots(ax: Axes, bins: pd.DataFrame, line: str, *, index: int, filled: bool, label: str) -> None:
+    """Accuracy by mean confidence of the bins with rows, with intervals, from `reliability_bins`.
+
+    Args:
+        line: marker and line in matplotlib's short form, as `o-`.
+        index: chooses the color.
+    """
+    bins = bins[bins["n"] > 0]
+    accuracy = bins["accuracy"]
+    ax.errorbar(
+        bins["confidence"],
+        accuracy,
+        yerr=np.clip([accuracy - bins["accuracy_low"], bins["accuracy_high"] - accuracy], 0, None),
+        fmt=line,
+        color=color(index),
+        markerfacecolor=color(index) if filled else "white",
+        linewidth=1.2,
+        elinewidth=0.8,
+        label=label,
+        clip_on=False,
+    )
+
+
+def row_counts(ax: Axes, heights: Iterable[float], counts: Iterable[int], x: float = 1.02) -> None:
+    """`n = 12` to the right of each row of a panel."""
+    for y, n in zip(heights, counts, strict=True):
+        ax.text(x, y, f"n = {n}", transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.style import DASHES, MUTED, WIDTH, color, house_style, new_figure, printable
+from hallmark.analysis.plots.style import DASHES, MUTED, WIDTH, color, house_style, panel_grid, printable
 from hallmark.statistics import CLASSIFICATION_METRICS
 from hallmark.wording import readable
 
@@ -36,13 +36,10 @@ def learning_curves(history: pd.DataFrame, selected: Mapping[str, Any] | None = 
         raise ValueError("history: learning curves need at least one epoch and one metric")
     best = selected_epoch(history, selected)
     n_columns = min(3, len(panels))
-    n_rows = -(-len(panels) // n_columns)
-    figure = new_figure(2.0 * n_rows + 0.4, WIDTH * max(n_columns, 2) / 3)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for ax, (name, columns) in zip(axes, panels.items(), strict=False):
+    width = WIDTH * max(n_columns, 2) / 3
+    figure, axes = panel_grid(len(panels), n_columns, 2.0, margin=0.4, width=width)
+    for ax, (name, columns) in zip(axes, panels.items(), strict=True):
         history_panel(ax, history, name, columns, best)
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
     handles = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=4)
     return figure
@@ -77,12 +74,12 @@ def _terms(history: pd.DataFrame) -> list[str]:
     """Names of the loss terms, tasks first; none where there is nothing to tell them by."""
     logged = [str(column).split("/") for column in history if str(column).partition("/")[0] in _SPLITS]
     tasks = [parts[1] for parts in logged if len(parts) == 3]
-    own = [
+    terms = [
         parts[1]
         for parts in logged
         if len(parts) == 2 and parts[1] not in ("loss", *CLASSIFICATION_METRICS) and (parts[0] == "train" or tasks)
     ]
-    return list(dict.fromkeys([*tasks, *own])) if own else []
+    return list(dict.fromkeys([*tasks, *terms])) if terms else []
 
 
 def _panel_name(column: str, terms: Sequence[str]) -> str:
@@ -108,15 +105,23 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
 
     Colors tell splits apart. Where there are tasks or terms, colors tell those apart, and training is dashed.
     """
-    parts = _parts(history)
+    # Their places among all terms and tasks choose the colors, the same ones in every panel.
+    named = [_part(column, panel) for panel, columns_of in history_panels(history).items() for column in columns_of]
+    parts = [part for part in dict.fromkeys([*_terms(history), *named]) if part]
     for index, column in enumerate(columns):
         measured = history[["epoch", column]].dropna()
-        look = _look(column, name, parts)
-        if look is None:
+        split, part = column.partition("/")[0], _part(column, name)
+        style: dict[str, Any] = {"marker": "o" if len(measured) <= _EPOCHS_WITH_DOTS else None, "markersize": 3}
+        if split not in _SPLITS:
             label = printable(column) if len(columns) > 1 else "_"
-            look = {"color": color(index + len(_SPLITS) + len(parts)), "label": label}
-        marker = "o" if len(measured) <= _EPOCHS_WITH_DOTS else None
-        ax.plot(measured["epoch"], measured[column], marker=marker, markersize=3, **look)
+            style |= {"color": color(index + len(_SPLITS) + len(parts)), "label": label}
+        elif not part:
+            style |= {"color": color(list(_SPLITS).index(split)), "label": _SPLITS[split]}
+        else:
+            label = f"{printable(part)}, {_SPLITS[split]}"
+            style |= {"color": color(parts.index(part) + len(_SPLITS)), "label": label}
+            style |= {"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {}
+        ax.plot(measured["epoch"], measured[column], **style)
     if best is not None:
         label = f"best epoch ({best:g})"
         ax.axvline(best, color=MUTED, linewidth=0.9, linestyle=DASHES, label=label, zorder=1)
@@ -125,22 +130,3 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     ax.ticklabel_format(axis="y", style="sci", scilimits=(-3, 4))
     ax.grid(axis="y")
-
-
-def _parts(history: pd.DataFrame) -> list[str]:
-    """All terms and tasks, whose places choose their colors in every panel."""
-    panels = history_panels(history)
-    found = [_part(column, name) for name, columns in panels.items() for column in columns]
-    return [part for part in dict.fromkeys([*_terms(history), *found]) if part]
-
-
-def _look(column: str, panel: str, parts: Sequence[str]) -> dict[str, Any] | None:
-    """Color, label and line of a measured column; None for one that is of no split."""
-    split = column.partition("/")[0]
-    if split not in _SPLITS:
-        return None
-    part = _part(column, panel)
-    if not part:
-        return {"color": color(list(_SPLITS).index(split)), "label": _SPLITS[split]}
-    look = {"color": color(parts.index(part) + len(_SPLITS)), "label": f"{printable(part)}, {_SPLITS[split]}"}
-    return look | ({"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {})

@@ -23,10 +23,10 @@ def check_masks(predictions: pd.DataFrame, analysis: str) -> None:
     classes = predictions.attrs.get("classes", {})
     if is_segmentation(predictions) and MAIN in set(predictions["task"]) - set(classes):
         return
-    found = ", ".join(f"{name} ({'classes' if name in classes else 'scores'})" for name in predictions["task"].unique())
+    tasks = ", ".join(f"{name} ({'classes' if name in classes else 'scores'})" for name in predictions["task"].unique())
     raise ValueError(
         f"{analysis}: needs predicted masks, a task {MAIN} without classes and the columns {', '.join(OVERLAP)}; "
-        f"this table has {found or 'no rows'}"
+        f"this table has {tasks or 'no rows'}"
     )
 
 
@@ -83,9 +83,9 @@ def parts(predictions: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[s
 
 def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -> dict[str, float]:
     """Metrics of the rows of one task with the ends of their intervals; all nan without a row."""
-    found = all_intervals(rows, metrics, resampling=resampling) if len(rows) else {}
+    intervals = all_intervals(rows, metrics, resampling=resampling) if len(rows) else {}
     undefined = Interval.undefined(resampling.confidence_level)
-    return {key: value for name in metrics for key, value in found.get(name, undefined).columns(name).items()}
+    return {key: value for name in metrics for key, value in intervals.get(name, undefined).columns(name).items()}
 
 
 def counts(rows: pd.DataFrame) -> dict[str, int]:

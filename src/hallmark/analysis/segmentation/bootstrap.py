@@ -16,7 +16,6 @@ from hallmark.analysis.tables import interval_note, interval_texts, p_columns, s
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import (
     SEGMENTATION_METRICS,
-    PairedDifference,
     Resampling,
     adjust,
     all_intervals,
@@ -60,40 +59,33 @@ class Bootstrap:
         tasks = answers(predictions, "bootstrap")
         records = []
         for task, rows in tasks.items():
-            found = all_intervals(rows, SEGMENTATION_METRICS, resampling=self.resampling)
+            intervals = all_intervals(rows, SEGMENTATION_METRICS, resampling=self.resampling)
             records += [
-                {**_keys(task, None, name), **one.columns("value"), **counts(rows)} for name, one in found.items()
+                {**_keys(task, None, name), **interval.columns("value"), **counts(rows)}
+                for name, interval in intervals.items()
             ]  # fmt: skip
         for task, minus in _DIFFERENCES:
-            if task in tasks and minus in tasks:
-                records += self._differences(tasks[task], tasks[minus], task, minus)
+            if task not in tasks or minus not in tasks:
+                continue
+            first, second = (tasks[name].assign(task=MAIN) for name in (minus, task))
+            differences = adjust([
+                paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
+            ])  # fmt: skip
+            for difference in differences:
+                record = {**_keys(task, minus, difference.metric), **difference.difference.columns("value")}
+                if task != ORACLE:
+                    record |= {name: getattr(difference, name) for name in _TESTED}
+                    names = (task, minus)
+                    record["verdict"] = difference.finding(task_name(minus, names), task_name(task, names))
+                records.append({**record, **counts(tasks[task])})
         table = pd.DataFrame(records)
         undefined = table.groupby("metric")["value"].transform(lambda values: values.isna().all())
         return table[~undefined].reset_index(drop=True)
-
-    def _differences(self, rows: pd.DataFrame, others: pd.DataFrame, task: str, minus: str) -> list[dict[str, Any]]:
-        first, second = (part.assign(task=MAIN) for part in (others, rows))
-        found = adjust([
-            paired_difference(first, second, metric, resampling=self.resampling) for metric in SEGMENTATION_METRICS
-        ])  # fmt: skip
-        return [
-            {**_keys(task, minus, one.metric), **one.difference.columns("value"), **_tested(one, task, minus),
-             **counts(rows)}
-            for one in found
-        ]  # fmt: skip
 
 
 def _keys(task: str, minus: str | None, metric: str) -> dict[str, Any]:
     return {"task": task, "minus": minus or "", "metric": metric, **dict.fromkeys(_TESTED, math.nan),
             "verdict": ""}  # fmt: skip
-
-
-def _tested(found: PairedDifference, task: str, minus: str) -> dict[str, Any]:
-    if task == ORACLE:
-        return {}
-    names = (task, minus)
-    tests = {name: getattr(found, name) for name in _TESTED}
-    return {**tests, "verdict": found.finding(task_name(minus, names), task_name(task, names))}
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -120,26 +112,25 @@ def bootstrap_figure(table: pd.DataFrame) -> Figure:
     metrics = list(values["metric"].drop_duplicates())
     figure = new_figure(0.34 * len(metrics) + 1.0, 7.0 if panels else 4.6)
     axes = figure.subplots(1, 1 + len(panels), sharey=True, squeeze=False, width_ratios=[1.5, *[1.0] * len(panels)])[0]
-    _values(axes[0], values)
+    tasks = list(values["task"].drop_duplicates())
+    for index, (task, shift) in enumerate(zip(tasks, np.linspace(-0.22, 0.22, len(tasks)), strict=True)):
+        rows = values[values["task"] == task]
+        heights = np.arange(len(rows)) + (shift if len(tasks) > 1 else 0)
+        interval_dots(axes[0], heights, rows, "value", index=index, label=task_name(task, tasks))
+    axes[0].set_title("value")
     for ax, ((task, minus), rows) in zip(axes[1:], panels, strict=True):
         _difference(ax, rows)
         ax.set_title(_title(str(task), str(minus), table))
+    for ax in axes:
+        ax.xaxis.set_major_locator(MaxNLocator(4))
+        ax.tick_params(axis="y", length=0)
+        ax.grid(axis="x")
     axes[0].set_yticks(range(len(metrics)), [readable(name) for name in metrics])
     axes[0].set_ylim(len(metrics) - 0.4, -0.6)
     n, n_groups = values.iloc[0][["n", "n_groups"]]
     axes[0].set_xlabel(f"{n} expressions of {n_groups} images")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
-
-
-def _values(ax: Axes, values: pd.DataFrame) -> None:
-    tasks = list(values["task"].drop_duplicates())
-    for index, (task, shift) in enumerate(zip(tasks, np.linspace(-0.22, 0.22, len(tasks)), strict=True)):
-        rows = values[values["task"] == task]
-        heights = np.arange(len(rows)) + (shift if len(tasks) > 1 else 0)
-        interval_dots(ax, heights, rows, "value", index=index, label=task_name(task, tasks))
-    ax.set_title("value")
-    _finish(ax)
 
 
 def _difference(ax: Axes, rows: pd.DataFrame) -> None:
@@ -153,10 +144,3 @@ def _difference(ax: Axes, rows: pd.DataFrame) -> None:
             ax.text(
                 1.03, max(y, -0.5), text, transform=ax.get_yaxis_transform(), va="center", fontsize=7, color=MUTED
             )  # fmt: skip
-    _finish(ax)
-
-
-def _finish(ax: Axes) -> None:
-    ax.xaxis.set_major_locator(MaxNLocator(4))
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")

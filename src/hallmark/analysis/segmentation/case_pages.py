@@ -59,24 +59,25 @@ def case_page(cases: Sequence[Case]) -> Figure:
     with_truth = any(case.truth is not None for case in cases)
     n_columns = 5 if with_truth else 4
     words = [_words(case) for case in cases]
-    side = WIDTH / n_columns
-    heights = [inches for case, lines in zip(cases, words, strict=True) for inches in _heights(case, lines, side)]
+    heights = []
+    for case, lines in zip(cases, words, strict=True):
+        height, width = case.picture.shape[:2]
+        heights += [WIDTH / n_columns * min(1.5, height / width) + 0.2, _LINE * len(lines) + _GAP]
     figure = new_figure(sum(heights))
     figure.set_layout_engine("none")
     grid = GridSpec(
         2 * len(cases), n_columns, figure, left=0, right=1, top=1, bottom=0, wspace=0.03, hspace=0,
         height_ratios=heights,
     )  # fmt: skip
-    for place, (case, lines) in enumerate(zip(cases, words, strict=True)):
-        panels = [figure.add_subplot(grid[2 * place, column]) for column in range(n_columns)]
-        _panels(panels, case)
-        _caption(figure.add_subplot(grid[2 * place + 1, :]), lines)
+    for row, (case, lines) in enumerate(zip(cases, words, strict=True)):
+        _panels([figure.add_subplot(grid[2 * row, column]) for column in range(n_columns)], case)
+        caption = figure.add_subplot(grid[2 * row + 1, :])
+        _bare(caption)
+        caption.set_ylim(-heights[2 * row + 1], 0)
+        for number, line in enumerate(lines, 1):
+            ink = MUTED if number == len(lines) else INK
+            caption.text(0, -_LINE * (number - 0.4), line, fontsize=6.8, va="center", color=ink)
     return figure
-
-
-def _heights(case: Case, lines: Sequence[str], side: float) -> tuple[float, float]:
-    height, width = case.picture.shape[:2]
-    return side * min(1.5, height / width) + 0.2, _LINE * len(lines) + _GAP
 
 
 def _panels(panels: Sequence[Axes], case: Case) -> None:
@@ -109,7 +110,7 @@ def _bare(ax: Axes) -> None:
 def proposals_drawn(picture: NDArray, masks: NDArray) -> NDArray:
     """The picture, pale, under all masks, the small ones on top, in colors by turns."""
     order = np.argsort(-masks.sum(axis=(1, 2)), kind="stable")
-    return drawn(picture, masks[order], [PALETTE[place % 7] for place in range(len(masks))])
+    return drawn(picture, masks[order], [PALETTE[number % 7] for number in range(len(masks))])
 
 
 def drawn(picture: NDArray, masks: NDArray, colors: Sequence[str]) -> NDArray:
@@ -152,8 +153,8 @@ def _words(case: Case) -> list[str]:
     for number, query in list(enumerate(later, 1))[:_QUERIES]:
         lines += wrapped(f"→ {number}: “{_plain(query)}”", _WORDS, _QUERY_LINES)
     hidden = f", {len(later) - _QUERIES} more queries" if len(later) > _QUERIES else ""
-    kept = "" if later else "not rewritten, "
-    about = f"{kept}stopped: {readable(case.stop)}{hidden}; {_plain(case.image)}"
+    unchanged = "" if later else "not rewritten, "
+    about = f"{unchanged}stopped: {readable(case.stop)}{hidden}; {_plain(case.image)}"
     warning = wrapped(f"Warning: {_plain(case.warning)}", _WORDS, _WARNING_LINES) if case.warning else []
     return [*lines, *warning, *wrapped(about, _WORDS, 1)]
 
@@ -163,28 +164,20 @@ def _plain(text: str) -> str:
     return printable("".join(character for character in text if character not in _DIRECTIONS))
 
 
-def _caption(ax: Axes, lines: Sequence[str]) -> None:
-    _bare(ax)
-    ax.set_ylim(-(_LINE * len(lines) + _GAP), 0)
-    for place, line in enumerate(lines):
-        last = place == len(lines) - 1
-        ax.text(0, -_LINE * (place + 0.6), line, fontsize=6.8, va="center", color=MUTED if last else INK)
-
-
 def wrapped(text: str, width: int, n_lines: int) -> list[str]:
     """`text` in at most `n_lines` lines of `width` columns, of which a wide (CJK, emoji) character takes two.
 
     Lines break at spaces where they have some; what is left over ends in an ellipsis.
     """
     lines: list[str] = []
-    rest = text.strip()
-    while rest and len(lines) < n_lines:
-        cut = _fitting(rest, width)
-        space = rest.rfind(" ", 0, cut + 1)
-        cut = cut if cut == len(rest) or space <= 0 else space
-        lines.append(rest[:cut].rstrip())
-        rest = rest[cut:].lstrip()
-    if rest:
+    text = text.strip()
+    while text and len(lines) < n_lines:
+        cut = _fitting(text, width)
+        space = text.rfind(" ", 0, cut + 1)
+        cut = cut if cut == len(text) or space <= 0 else space
+        lines.append(text[:cut].rstrip())
+        text = text[cut:].lstrip()
+    if text:
         lines[-1] = lines[-1][: _fitting(lines[-1], width - 1)] + "…"
     return lines
 

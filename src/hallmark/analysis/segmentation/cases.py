@@ -51,8 +51,9 @@ class Cases:
         for name, rows in self.pages(chosen):
             cases = [_case(state, row) for row in rows.to_dict("records")]
             state.save_figure(f"cases_{name}", case_page(cases))
-        found = pd.DataFrame({"kind": counts.index, "expressions": counts.to_numpy()})
-        show(f"Loop against one-shot on {state.split}", found.assign(drawn=[_drawn(chosen, k) for k in counts.index]))
+        drawn = [int((chosen["kind"] == kind).sum()) for kind in counts.index]
+        table = pd.DataFrame({"kind": counts.index, "expressions": counts.to_numpy(), "drawn": drawn})
+        show(f"Loop against one-shot on {state.split}", table)
 
     def kinds(self, table: pd.DataFrame) -> "pd.Series[str]":
         """The kind of every row of `paired_answers`."""
@@ -64,11 +65,14 @@ class Cases:
         """Rows of `paired_answers` with their `kind`, kinds in order and in each the rows as they are drawn."""
         table = table.assign(kind=self.kinds(table), change=table["difference"].abs())
         parts = dict(iter(table.groupby("kind")))
-        picked = [
-            _greatest(parts[kind], self.per_kind) if kind != KINDS[2] else _evenly(parts[kind], self.per_kind)
-            for kind in KINDS
-            if kind in parts
-        ]
+        picked = []
+        for kind in KINDS:
+            if kind in parts and kind != KINDS[2]:
+                picked.append(_greatest(parts[kind], self.per_kind))
+            elif kind in parts:
+                rows = parts[kind].sort_values(["loop", "id"])
+                positions = np.unique(np.linspace(0, len(rows) - 1, self.per_kind).round().astype(int))
+                picked.append(rows.iloc[positions])
         return pd.concat([*picked, table[table["kind"] == OWN].head(self.own)], ignore_index=True)
 
     def pages(self, chosen: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -77,9 +81,9 @@ class Cases:
             rows = chosen[chosen["kind"] == kind]
             if len(rows):
                 yield kind, rows
-        own = chosen[chosen["kind"] == OWN]
-        for page, start in enumerate(range(0, len(own), self.per_kind), 1):
-            yield f"{OWN}_{page}", own.iloc[start : start + self.per_kind]
+        without_truth = chosen[chosen["kind"] == OWN]
+        for page, start in enumerate(range(0, len(without_truth), self.per_kind), 1):
+            yield f"{OWN}_{page}", without_truth.iloc[start : start + self.per_kind]
 
 
 def paired_answers(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -115,16 +119,6 @@ def _greatest(rows: pd.DataFrame, n: int) -> pd.DataFrame:
         turn = rows.groupby(column, sort=False, dropna=False).cumcount()
         rows = rows.assign(turn=turn).sort_values("turn", kind="stable")
     return rows.head(n)
-
-
-def _evenly(rows: pd.DataFrame, n: int) -> pd.DataFrame:
-    rows = rows.sort_values(["loop", "id"])
-    places = np.unique(np.linspace(0, len(rows) - 1, n).round().astype(int))
-    return rows.iloc[places]
-
-
-def _drawn(chosen: pd.DataFrame, kind: str) -> int:
-    return int((chosen["kind"] == kind).sum())
 
 
 def _case(state: State, row: dict[Any, Any]) -> Case:

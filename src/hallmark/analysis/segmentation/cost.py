@@ -61,11 +61,11 @@ class Cost:
         """One row a quantity: its mean over expressions with an interval, and its total."""
         records = []
         for column, name in _PER_EXPRESSION.items():
-            own = rows[column].ne("") if column == "info_fallback" else rows[column]
-            values = own.to_numpy(float)
-            found = mean_score(rows, "mean", values, self.resampling)
+            quantities = rows[column].ne("") if column == "info_fallback" else rows[column]
+            values = quantities.to_numpy(float)
+            mean = mean_score(rows, "mean", values, self.resampling)
             sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
-            records.append({"quantity": name, **found, "total": values.sum(), **sizes})
+            records.append({"quantity": name, **mean, "total": values.sum(), **sizes})
         return pd.DataFrame(records)
 
 
@@ -91,9 +91,9 @@ def read_cost(state: State) -> dict[str, Any]:
     path = state.directory / name
     expected = f"a run with {name}, which predicting that split writes; of a set of repeats give one of its runs"
     require(path.is_file(), "run", str(state.directory), expected)
-    found: dict[str, Any] = read_json(path)
+    cost: dict[str, Any] = read_json(path)
     calibration = path.with_name("calibration_calls.json")
-    return {**found, "calibration": read_json(calibration)} if calibration.is_file() else found
+    return {**cost, "calibration": read_json(calibration)} if calibration.is_file() else cost
 
 
 def stage_table(spent: Mapping[str, Any]) -> pd.DataFrame:
@@ -141,8 +141,8 @@ def later_iterations(spent: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, 
     seconds = spent["seconds"]
     ranking = seconds["rank"] / (first + later) if first + later else math.nan
     opening = seconds["propose"] + seconds["embed"] + ranking * first
-    asked = [spent[name]["requested"] for name in ("proposer", "regions")]
-    stored = [1 - spent[name]["computed"] / n for name, n in zip(("proposer", "regions"), asked, strict=True) if n]
+    works = [spent[name] for name in ("proposer", "regions")]
+    stored = [1 - work["computed"] / work["requested"] for work in works if work["requested"]]
     return {
         "queries_first": first, "queries_later": later,
         "ranking": ranking * later / opening if opening else math.nan,
@@ -153,14 +153,19 @@ def later_iterations(spent: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, 
 
 def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame:
     """What is counted once for the whole run, for readers."""
-    vlm, peak = spent["vlm"], spent["peak_gpu_bytes"]
+    vlm, peak, calibration = spent["vlm"], spent["peak_gpu_bytes"], {}
+    if calls := spent.get("calibration"):
+        calibration = {
+            "VLM answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
+            "fallbacks in the calibration by kind": _kinds(calls["fallbacks"]),
+        }
     values = {
         "texts embedded": f"{spent['texts']}",
         "VLM tokens in, out": f"{vlm['tokens_in']}, {vlm['tokens_out']}",
         "VLM cost": f"{vlm['cost']:g}",
         "VLM answers from disk": f"{vlm['cached']} of {vlm['requests']}",
         "fallbacks by kind": _kinds(vlm["fallbacks"]),
-        **_calibration(spent.get("calibration")),
+        **calibration,
         "peak GPU memory": "no GPU" if peak is None else f"{peak / 2**30:.2f} GiB",
         "later iterations, of the first's time": _percent(later["ranking"]),
         "the same with the VLM's time": _percent(later["with_vlm"]),
@@ -172,15 +177,6 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
 
 def _kinds(fallbacks: Mapping[str, int]) -> str:
     return ", ".join(f"{printable(kind)} {n}" for kind, n in sorted(fallbacks.items())) or "none"
-
-
-def _calibration(calls: Mapping[str, Any] | None) -> dict[str, str]:
-    if calls is None:
-        return {}
-    return {
-        "VLM answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
-        "fallbacks in the calibration by kind": _kinds(calls["fallbacks"]),
-    }
 
 
 def _percent(share: float) -> str:

@@ -12,7 +12,7 @@ from hallmark.analysis.segmentation.answers import answers, counts, scores
 from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import SEGMENTATION_METRICS, Interval, PairedDifference, Resampling, adjust, paired_difference
+from hallmark.statistics import SEGMENTATION_METRICS, Interval, Resampling, adjust, paired_difference
 from hallmark.wording import readable
 
 _GAIN = "difference"
@@ -49,23 +49,23 @@ class MaskTable:
         self.check_jobs(list(predictions))
         main = {name: answers(table, name)[MAIN] for name, table in predictions.items()}
         compared = [(name, metric) for name in main if name != self.baseline for metric in _COMPARED]
-        found = adjust([
+        differences = adjust([
             paired_difference(main[self.baseline], main[name], metric, resampling=self.resampling)
             for name, metric in compared
         ])  # fmt: skip
-        gains = dict(zip(compared, found, strict=True))
-        return pd.DataFrame([self._row(name, rows, gains) for name, rows in main.items()])
-
-    def _row(self, name: str, rows: pd.DataFrame, gains: Mapping[tuple[str, str], PairedDifference]) -> dict[str, Any]:
-        row = {"job": name, **scores(rows, SEGMENTATION_METRICS, self.resampling)}
+        gains = dict(zip(compared, differences, strict=True))
         undefined = Interval.undefined(self.resampling.confidence_level)
-        for metric, column in _COMPARED.items():
-            gain = gains.get((name, metric))
-            row |= (gain.difference if gain else undefined).columns(column)
-            row |= {f"{column}_{name}": getattr(gain, name, np.nan) for name in _TEST}
-            row[f"{column}_verdict"] = gain.finding(self.baseline, name) if gain else ""
-        calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
-        return {**row, **calls, **counts(rows)}
+        records = []
+        for job, rows in main.items():
+            record: dict[str, Any] = {"job": job, **scores(rows, SEGMENTATION_METRICS, self.resampling)}
+            for metric, column in _COMPARED.items():
+                gain = gains.get((job, metric))
+                record |= (gain.difference if gain else undefined).columns(column)
+                record |= {f"{column}_{name}": getattr(gain, name, np.nan) for name in _TEST}
+                record[f"{column}_verdict"] = gain.finding(self.baseline, job) if gain else ""
+            calls = {"calls": rows["info_calls"].mean(), "iterations": rows["info_iterations"].mean()}
+            records.append({**record, **calls, **counts(rows)})
+        return pd.DataFrame(records)
 
     def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
         return table.assign(seconds=table["job"].map(seconds))

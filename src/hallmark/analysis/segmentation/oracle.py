@@ -1,6 +1,5 @@
 """Which part of the error the proposals make, and which part their ranking."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import INK, MARKERS, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, house_style, new_figure, printable, row_counts
 from hallmark.analysis.segmentation.answers import (
     ALL,
     ORACLE,
@@ -23,7 +22,6 @@ from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
-from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.segmentation import PRECISION
 from hallmark.wording import readable
 
@@ -52,8 +50,8 @@ class Oracle:
         table = self.table(state.predictions)
         state.save_table("oracle", table)
         state.save_figure("oracle", oracle_figure(table))
-        shown = [f"{name}{end}" for name in (*_FILLS, "recall@0.5") for end in ("", "_low", "_high")]
-        show(f"What is missing on {state.split}", table[["slice", "category", "n", *shown]])
+        columns = [f"{name}{end}" for name in (*_FILLS, "recall@0.5") for end in ("", "_low", "_high")]
+        show(f"What is missing on {state.split}", table[["slice", "category", "n", *columns]])
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row for all data, then one a category; intervals in `_low` and `_high`.
@@ -92,7 +90,7 @@ def oracle_figure(table: pd.DataFrame) -> Figure:
     groups = list(table.groupby("slice", sort=False))
     heights, y = [], 0.0
     for _, rows in groups:
-        heights += [y + place for place in range(len(rows))]
+        heights += [y + row for row in range(len(rows))]
         y = heights[-1] + 1.7
     figure = new_figure(max(2.4, 0.25 * (heights[-1] + 1) + 0.9))
     left, right = figure.subplots(1, 2, width_ratios=[1.55, 1])
@@ -110,28 +108,21 @@ def oracle_figure(table: pd.DataFrame) -> Figure:
 
 
 def _bars(ax: Axes, table: pd.DataFrame, heights: list[float]) -> None:
-    for name, start, end in _stacked(table):
-        ax.barh(heights, end - start, 0.74, left=start, color=_FILLS[name], label=_LABELS[name])
-        for y, x, width, value in zip(heights, (start + end) / 2, end - start, table[name], strict=True):
+    start = np.zeros(len(table))
+    for name in _FILLS:
+        widths = table[name].fillna(0).to_numpy(float)
+        ax.barh(heights, widths, 0.74, left=start, color=_FILLS[name], label=_LABELS[name])
+        for y, x, width, value in zip(heights, start + widths / 2, widths, table[name], strict=True):
             if width >= _NARROW:
                 ink = "white" if name == _REACHED else INK
                 ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
+        start = start + widths
     ax.set_yticks(heights, [printable(str(category)) for category in table["category"]])
-    for y, n in zip(heights, table["n"], strict=True):
-        ax.text(1.02, y, f"n = {n}", transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
+    row_counts(ax, heights, table["n"])
     ax.set_ylim(heights[-1] + 0.6, -0.6)
     ax.set_xlim(0, 1)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("mean IoU, and what is missing to 1")
-
-
-def _stacked(table: pd.DataFrame) -> Iterator[tuple[str, Floats, Floats]]:
-    """(part, starts, ends) of bars."""
-    start = np.zeros(len(table))
-    for name in _FILLS:
-        end = start + table[name].fillna(0).to_numpy(float)
-        yield name, start, end
-        start = end
 
 
 def _shares(ax: Axes, row: pd.Series) -> None:

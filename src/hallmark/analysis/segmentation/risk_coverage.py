@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.sparse import csr_array
 
-from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, house_style, new_figure
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, house_style, new_figure, reliability_dots
 from hallmark.analysis.segmentation.answers import ORACLE, answers, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import show
+from hallmark.analysis.tables import as_two_classes, show
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import intervals
@@ -53,24 +52,31 @@ class RiskCoverage:
         tasks.pop(ORACLE, None)  # it has the truth for confidence
         curves = pd.concat([curve(rows).assign(task=task) for task, rows in tasks.items()], ignore_index=True)
         state.save_table("risk_coverage", curves[["task", "confidence", "coverage", *_RISKS]])
-        found = {task: self.summary(rows) for task, rows in tasks.items()}
-        state.save_json("risk_coverage", {task: _entry(rows, found[task]) for task, rows in tasks.items()})
+        summaries = {task: self.summary(rows) for task, rows in tasks.items()}
+        entries, texts = {}, []
+        for task, rows in tasks.items():
+            sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique(), "risk": float(1 - rows["score"].mean())}
+            entries[task] = {**sizes, **{name: vars(interval) for name, interval in summaries[task].items()}}
+            values = {title: interval_text(summaries[task][name]) for name, title in _NAMES.items()}
+            texts.append({"task": task_name(task, summaries), **values})
+        state.save_json("risk_coverage", entries)
         bins = {task: self.bins_of(rows) for task, rows in tasks.items()}
-        state.save_figure("risk_coverage", risk_figure(curves, found, bins))
+        state.save_figure("risk_coverage", risk_figure(curves, summaries, bins))
         title = f"Confidence on {state.split} (a right answer has an IoU of {RIGHT} or more)"
-        note = no_interval_note(value for values in found.values() for value in values.values())
-        show(title, _overview(found), notes=[note] if note else [])
+        note = no_interval_note(value for values in summaries.values() for value in values.values())
+        show(title, pd.DataFrame(texts), notes=[note] if note else [])
 
     def summary(self, rows: pd.DataFrame) -> dict[str, Interval]:
         """`aurc` (of 1 - IoU), `aurc_failure` (of IoU < 0.5), `auroc` and `ece` of the rows of one task."""
         sample = task_sample(rows)
         evaluate = over_repetitions(sample, _areas_and_error)
         ranges = dict.fromkeys(("aurc", "aurc_failure", "ece"), UNIT)
-        found = intervals(evaluate, Units.of(sample), ranges, resampling=self.resampling)
+        two_classes = as_two_classes(rows, right(rows).to_numpy(), rows["confidence"].to_numpy(float))
+        areas = intervals(evaluate, Units.of(sample), ranges, resampling=self.resampling)
         return {
-            **found,
-            "auroc": metric_interval(_classified(rows), "auroc", resampling=self.resampling),
-            "ece": found["ece"],
+            **areas,
+            "auroc": metric_interval(two_classes, "auroc", resampling=self.resampling),
+            "ece": areas["ece"],
         }
 
     def bins_of(self, rows: pd.DataFrame) -> pd.DataFrame:
@@ -103,13 +109,13 @@ def aurc(confidence: Floats, risks: Floats, weights: Floats) -> Floats:
     """
     order = np.argsort(-confidence, kind="stable")
     starts = np.flatnonzero(np.diff(-confidence[order], prepend=-np.inf))
-    taken = weights[:, order]
-    sizes = np.add.reduceat(taken, starts, axis=1)
-    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, taken.sum(axis=1).max() + 1))])
+    weights = weights[:, order]
+    sizes = np.add.reduceat(weights, starts, axis=1)
+    harmonic = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, weights.sum(axis=1).max() + 1))])
     covered = sizes.cumsum(axis=1)
     before = covered - sizes
     steps = harmonic[covered.astype(int)] - harmonic[before.astype(int)]
-    areas = [_area(np.add.reduceat(taken * risk, starts, axis=1), sizes, before, steps) for risk in risks[order].T]
+    areas = [_area(np.add.reduceat(weights * risk, starts, axis=1), sizes, before, steps) for risk in risks[order].T]
     return np.stack(areas, axis=1)
 
 
@@ -136,55 +142,38 @@ def _areas_and_error(sample: Sample) -> Callable[[Floats], dict[str, Floats]]:
     risks = np.stack([1 - iou, 1 - hits], axis=1)
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
-        taken = weights[:, sample.group]
-        areas = aurc(confidence, risks, taken)
+        row_weights = weights[:, sample.group]
+        areas = aurc(confidence, risks, row_weights)
         with np.errstate(invalid="ignore"):
-            error = np.abs(gaps @ weights.T).sum(axis=0) / taken.sum(axis=1)
+            error = np.abs(gaps @ weights.T).sum(axis=0) / row_weights.sum(axis=1)
         return {"aurc": areas[:, 0], "aurc_failure": areas[:, 1], "ece": error}
 
     return evaluate
 
 
-def _classified(rows: pd.DataFrame) -> pd.DataFrame:
-    """The answers as a task with the classes wrong and right, of which the confidence is the probability."""
-    names = np.where(right(rows), "right", "wrong")
-    confidence = rows["confidence"].to_numpy(float)
-    table = rows.assign(
-        target=names, prediction=names, probabilities=list(np.column_stack([1 - confidence, confidence]))
-    )
-    table.attrs = {**rows.attrs, "classes": {str(rows["task"].iloc[0]): ["wrong", "right"]}}
-    return table
-
-
-def _entry(rows: pd.DataFrame, found: dict[str, Interval]) -> dict[str, Any]:
-    sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique(), "risk": float(1 - rows["score"].mean())}
-    return {**sizes, **{name: vars(interval) for name, interval in found.items()}}
-
-
-def _overview(found: dict[str, dict[str, Interval]]) -> pd.DataFrame:
-    return pd.DataFrame([
-        {"task": task_name(task, found), **{_NAMES[n]: interval_text(one[n]) for n in _NAMES}}
-        for task, one in found.items()
-    ])  # fmt: skip
-
-
 @house_style()
-def risk_figure(curves: pd.DataFrame, found: dict[str, dict[str, Interval]], bins: dict[str, pd.DataFrame]) -> Figure:
+def risk_figure(
+    curves: pd.DataFrame, summaries: dict[str, dict[str, Interval]], bins: dict[str, pd.DataFrame]
+) -> Figure:
     """Two kinds of risk by coverage, and the share of right answers by confidence; a color a task.
 
     Args:
         curves: tables of `curve`, with a column task.
-        found: `RiskCoverage.summary` by task.
+        summaries: `RiskCoverage.summary` by task.
         bins: tables of `reliability_bins` by task.
     """
-    figure = new_figure(2.9 + 0.24 * len(found))
+    figure = new_figure(2.9 + 0.24 * len(summaries))
     axes = figure.subplots(1, 3)
-    for index, task in enumerate(found):
-        own = curves[curves["task"] == task]
+    for index, (task, values) in enumerate(summaries.items()):
+        name, rows = task_name(task, summaries), curves[curves["task"] == task]
+        style: dict[str, Any] = {"color": PALETTE[index], "linestyle": ("--", "-")[index % 2], "linewidth": 1.4}
         for ax, (kind, area) in zip(axes, (("risk", "aurc"), ("failure", "aurc_failure")), strict=False):
-            _curve(ax, own, kind, index, found[task][area], task_name(task, found))
-        texts = [_text(_NAMES[name], found[task][name]) for name in ("ece", "auroc")]
-        _reliability(axes[2], bins[task], index, f"{task_name(task, found)}: " + ",\n".join(texts))
+            ax.plot(rows["coverage"], rows[kind], label=f"{name}: AURC {interval_text(values[area])}", **style)
+        label = f"{name}: " + ",\n".join(
+            f"{_NAMES[value]} {interval_text(values[value])}" for value in ("ece", "auroc")
+        )
+        line = ("s--", "o-")[index % 2]
+        reliability_dots(axes[2], bins[task], line, index=index, filled=index != 0, label=label)
     for ax, (kind, name) in zip(axes, _RISKS.items(), strict=False):
         ax.set_title(f"risk: {name}")
         ax.set_xlabel("coverage")
@@ -198,22 +187,3 @@ def risk_figure(curves: pd.DataFrame, found: dict[str, dict[str, Interval]], bin
         ax.grid()
         ax.legend(loc="upper left", bbox_to_anchor=(-0.12, -0.2), fontsize=7, handlelength=1.4)
     return figure
-
-
-def _text(name: str, interval: Interval) -> str:
-    return f"{name} {interval_text(interval)}"
-
-
-def _curve(ax: Axes, own: pd.DataFrame, kind: str, index: int, area: Interval, name: str) -> None:
-    style: dict[str, Any] = {"color": PALETTE[index], "linestyle": ("--", "-")[index % 2], "linewidth": 1.4}
-    ax.plot(own["coverage"], own[kind], label=f"{name}: {_text('AURC', area)}", **style)
-
-
-def _reliability(ax: Axes, table: pd.DataFrame, index: int, label: str) -> None:
-    table = table[table["n"] > 0]
-    share = table["accuracy"]
-    ends = np.clip([share - table["accuracy_low"], table["accuracy_high"] - share], 0, None)
-    ax.errorbar(
-        table["confidence"], share, yerr=ends, fmt=("s--", "o-")[index % 2], color=PALETTE[index], linewidth=1.2,
-        elinewidth=0.8, markerfacecolor="white" if index == 0 else PALETTE[index], label=label, clip_on=False,
-    )  # fmt: skip

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import MUTED, house_style, interval_dots, new_figure, printable
+from hallmark.analysis.plots.style import house_style, interval_dots, new_figure, printable, row_counts
 from hallmark.analysis.segmentation.answers import ALL, answers, counts, parts, scores, slice_columns, task_name
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
@@ -36,8 +35,8 @@ class SizeBuckets:
         tasks = list(table["task"].drop_duplicates())
         for task, rows in table.groupby("task", sort=False):
             names = [f"{name}{end}" for name in _DRAWN for end in ("", "_low", "_high")]
-            shown = rows[["slice", "category", "n", *names]]
-            show(f"{task_name(str(task), tasks)} on {state.split}, by part", shown)
+            title = f"{task_name(str(task), tasks)} on {state.split}, by part"
+            show(title, rows[["slice", "category", "n", *names]])
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row for all data of a task (slice `all`), then one a category; intervals in `_low` and `_high`.
@@ -50,8 +49,8 @@ class SizeBuckets:
             columns = slice_columns(rows, self.columns)
             for name, category, member in parts(rows, columns):
                 part = rows[member]
-                found = scores(part, SEGMENTATION_METRICS, self.resampling)
-                records.append({"task": task, "slice": name, "category": category, **counts(part), **found})
+                values = scores(part, SEGMENTATION_METRICS, self.resampling)
+                records.append({"task": task, "slice": name, "category": category, **counts(part), **values})
         return pd.DataFrame(records)
 
 
@@ -67,30 +66,21 @@ def size_figure(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     for row, (name, rows) in zip(axes, panels, strict=True):
         for ax, metric in zip(row, _DRAWN, strict=True):
-            _panel(ax, rows, metric, tasks)
-        _categories(row[0], row[-1], rows)
+            for index, task in enumerate(tasks):
+                values = rows[rows["task"] == task]
+                y = np.arange(len(values)) + 0.22 * (index - (len(tasks) - 1) / 2)
+                interval_dots(ax, y, values, metric, index=index, label=task_name(task, tasks))
+            ax.set_xlim(-0.04, 1.04)
+            ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+            ax.tick_params(axis="y", length=0)
+            ax.grid(axis="x")
+        categories = rows.drop_duplicates("category")
+        row[0].set_yticks(range(len(categories)), [printable(str(category)) for category in categories["category"]])
+        row[0].set_ylim(len(categories) - 0.45, -0.55)
+        row_counts(row[-1], range(len(categories)), categories["n"], x=1.03)
         if name != ALL:
             row[0].set_title(printable(readable(str(name))))
     for ax, metric in zip(axes[-1], _DRAWN, strict=True):
         ax.set_xlabel(readable(metric))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(tasks))
     return figure
-
-
-def _panel(ax: Axes, rows: pd.DataFrame, metric: str, tasks: list[str]) -> None:
-    for index, task in enumerate(tasks):
-        own = rows[rows["task"] == task]
-        shift = 0.22 * (index - (len(tasks) - 1) / 2)
-        interval_dots(ax, np.arange(len(own)) + shift, own, metric, index=index, label=task_name(task, tasks))
-    ax.set_xlim(-0.04, 1.04)
-    ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x")
-
-
-def _categories(first: Axes, last: Axes, rows: pd.DataFrame) -> None:
-    own = rows.drop_duplicates("category")
-    first.set_yticks(range(len(own)), [printable(str(category)) for category in own["category"]])
-    first.set_ylim(len(own) - 0.45, -0.55)
-    for y, n in enumerate(own["n"]):
-        last.text(1.03, y, f"n = {n}", transform=last.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
