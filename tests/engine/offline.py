@@ -33,11 +33,11 @@ class Offline:
         """Read `folder` once its last record, the exit, is there: W&B flushes the file a moment after it is told so."""
         (file,) = folder.glob("run-*.wandb")
         for _ in range(200):
-            records = cls(folder, [Record.FromString(content) for content in _contents(file.read_bytes())])
-            if records.each("exit"):
+            found = cls(folder, [Record.FromString(content) for content in _contents(file.read_bytes())])
+            if found.each("exit"):
                 break
             time.sleep(0.05)
-        return records
+        return found
 
     def each(self, kind: str) -> list[Any]:
         return [getattr(record, kind) for record in self.records if record.WhichOneof("record_type") == kind]
@@ -71,24 +71,24 @@ class Offline:
 
 
 def _values(items: Any) -> dict[str, Any]:
-    return {update.key or "/".join(update.nested_key): json.loads(update.value_json) for update in items}
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
 def _contents(data: bytes) -> list[bytes]:
     assert data[:4] == b":W&B"
-    records, part, position = [], b"", HEADER
-    while position < len(data):
-        if BLOCK - position % BLOCK < HEADER:
-            position += BLOCK - position % BLOCK
+    found, part, place = [], b"", HEADER
+    while place < len(data):
+        if BLOCK - place % BLOCK < HEADER:
+            place += BLOCK - place % BLOCK
             continue
-        header = data[position : position + HEADER]
+        header = data[place : place + HEADER]
         length, kind = int.from_bytes(header[4:6], "little"), int.from_bytes(header[6:])
-        content = data[position + HEADER : position + HEADER + length]
+        content = data[place + HEADER : place + HEADER + length]
         if len(header) < HEADER or len(content) < length:
             break  # the rest is not flushed yet
         assert zlib.crc32(bytes([kind]) + content) == int.from_bytes(header[:4], "little")
         part = content if kind in (WHOLE, FIRST) else part + content
         if kind in (WHOLE, LAST):
-            records.append(part)
-        position += HEADER + length
-    return records
+            found.append(part)
+        place += HEADER + length
+    return found

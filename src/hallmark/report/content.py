@@ -66,7 +66,7 @@ class Charts:
 
 
 @dataclass(frozen=True)
-class SampleCard:
+class Case:
     """A sample and what the model made of it; `picture` is a small JPEG, None where there is none to show."""
 
     id: str
@@ -79,8 +79,8 @@ class SampleCard:
 
 
 @dataclass(frozen=True)
-class SampleCards:
-    cases: Sequence[SampleCard]
+class Cases:
+    cases: Sequence[Case]
     note: str = ""
 
 
@@ -89,7 +89,7 @@ class Commands:
     lines: Sequence[str]
 
 
-Block = Paragraph | Facts | Table | Charts | SampleCards | Commands
+Block = Paragraph | Facts | Table | Charts | Cases | Commands
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from hallmark.checks import require
 
-MIN_GROUPS = 4  # fewer say too little about their spread for an interval
-
 
 @dataclass(frozen=True)
 class Interval:

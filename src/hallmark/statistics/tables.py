@@ -3,9 +3,9 @@
 The table has one schema for all systems. Read by statistics: `id`, `task`, `group` (the unit that is
 resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
 floats in class order), `score` (higher is better), and in a table of repeats `member` (which run predicts the row) and
-`repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task
-to its class names in order; a task that it does not name has scores only; with the columns `intersection`, `union` and
-`target_area` (pixels) it is a segmentation, whose score is the IoU.
+`repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task to its class names in order; a
+task that it does not name has scores only; with the columns `intersection`, `union` and `target_area` (pixels) it is a
+segmentation, whose score is the IoU.
 """
 
 import math
@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hallmark.statistics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
 from hallmark.statistics.members import row_count
-from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
-from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 
 OVERLAP = ("intersection", "union", "target_area")
 
@@ -37,14 +37,10 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
         ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
     """
     rows = labelled_rows(predictions)
-    metrics: dict[str, dict[str, float | None]] = {}
-    for task, part in rows.groupby("task", sort=False, observed=True):
-        classes = class_order(predictions, str(task))
-        values = [_metrics_once(part[member], classes) for member in repetition_masks(part)]
-        means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
-        defined = {name: None if math.isnan(mean) else mean for name, mean in means.items()}
-        metrics[str(task)] = {**defined, "n": row_count(part)}
-    return metrics
+    return {
+        str(task): _task_metrics(part, class_order(predictions, str(task)))
+        for task, part in rows.groupby("task", sort=False, observed=True)
+    }
 
 
 def labelled_rows(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -107,6 +103,12 @@ def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
     return [(column == value).to_numpy(dtype=bool) for value in np.sort(column.unique())]
 
 
+def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
+    values = [_metrics_once(rows[member], classes) for member in repetition_masks(rows)]
+    means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": row_count(rows)}
+
+
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
         if not is_segmentation(rows):
@@ -132,6 +134,6 @@ def _class_indices(rows: pd.DataFrame, column: str, classes: Sequence[str]) -> I
     unknown = rows[column][indices < 0]
     if len(unknown):
         names = ", ".join(sorted({repr(name) for name in unknown}))
-        count = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
-        raise ValueError(f"{count} that is not in {list(classes)}")
+        found = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
+        raise ValueError(f"{found} that is not in {list(classes)}")
     return np.asarray(indices, dtype=np.intp)

@@ -1,1 +1,1 @@
-"""Pretrained encoders by name or local path."""
+"""Pretrained towers by name or local path."""

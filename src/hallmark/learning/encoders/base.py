@@ -10,7 +10,7 @@ from hallmark.data.images import PixelTransform, SquareCrop
 
 
 class Encoder(nn.Module):
-    """Base of the encoders.
+    """Base of the towers.
 
     Attributes:
         embedding_dim: D.

@@ -171,9 +171,9 @@ def load_exactly(
     Raises:
         ValueError: the file is of another architecture.
     """
-    tensors = {name: tensor for name, tensor in state.items() if not name.startswith(ignore)} if ignore else state
+    kept = {name: tensor for name, tensor in state.items() if not name.startswith(ignore)} if ignore else state
     try:
-        load(tensors, strict=True)
+        load(kept, strict=True)
     except RuntimeError as error:
         raise UserError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
 

@@ -1,19 +1,21 @@
 """Loops of many expressions side by side: in each round their queries are ranked together and their rewriters asked."""
 
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from numpy.typing import NDArray
 
-from hallmark.data.masks import Proposals
-from hallmark.systems.refseg.cost import Stopwatch, Timings
 from hallmark.systems.refseg.data import Expression, Scene
-from hallmark.systems.refseg.loop import Outcome
+from hallmark.systems.refseg.loop import Asked, Outcome
+from hallmark.systems.refseg.masks import Proposals
 
 
 @dataclass(frozen=True)
-class EncodedScene:
+class Seen:
     """An image after what is done once: its proposals and their embeddings [N, D]."""
 
     scene: Scene
@@ -22,59 +24,60 @@ class EncodedScene:
 
 
 @dataclass
-class Dialogue:
+class Talk:
     """The loop of one expression.
 
     Attributes:
         query: to be ranked next; None once there is an `outcome`.
-        seconds: of ranking and loop; the rewriter's are taken off at the end.
+        seconds: of ranking and loop; vlm: of the rewriter.
     """
 
-    scene: EncodedScene
+    seen: Seen
     expression: Expression
-    loop: Generator[str, NDArray, Outcome]
+    steps: Generator[Asked, NDArray, Outcome]
     query: str | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
+    vlm: float = 0.0
 
     def __post_init__(self) -> None:
-        self.query = next(self.loop)
+        self.query = next(self.steps).query
 
-    def step(self, logits: NDArray) -> None:
+    def hear(self, logits: NDArray) -> None:
         """Take the ranking of `query`, and ask the rewriter if the loop goes on."""
-        with Stopwatch() as watch:
-            try:
-                self.query = self.loop.send(logits)
-            except StopIteration as stop:
-                self.query, self.outcome = None, stop.value
-        self.seconds += watch.seconds
-        if self.outcome is not None:
-            self.seconds -= sum(rewrite.seconds for rewrite in self.outcome.rewrites)
+        begun, before = time.perf_counter(), self.vlm
+        try:
+            asked = self.steps.send(logits)
+            self.query, self.vlm = asked.query, self.vlm + asked.seconds
+        except StopIteration as done:
+            self.query, self.outcome = None, done.value
+            self.vlm = sum(rewrite.seconds for rewrite in done.value.rewrites)
+        self.seconds += time.perf_counter() - begun - (self.vlm - before)
 
 
-Rank = Callable[[Sequence[Dialogue]], list[NDArray]]
+Rank = Callable[[Sequence[Talk]], list[NDArray]]
 
 
-def answer_all(dialogues: Iterable[Dialogue], rank: Rank, parallel: int, timings: Timings) -> list[Dialogue]:
-    """All `dialogues`, each with its outcome.
+def carry_out(
+    talks: Iterable[Talk], rank: Rank, parallel: int, timed: Callable[[str], AbstractContextManager[Any]]
+) -> list[Talk]:
+    """All `talks`, each with its outcome.
 
     Args:
-        rank: logits of the query of each dialogue.
+        rank: logits of the query of each talk.
         parallel: rewriters asked at a time.
-        timings: gets the seconds of `rank`, with the loop's own, and of `vlm`, in which rewriters are waited for.
+        timed: counts the seconds of a stage: `rank`, or `vlm` for those in which rewriters are asked.
     """
-    everyone = list(dialogues)
+    everyone = list(talks)
     with ThreadPoolExecutor(parallel) as pool:
         apply: Callable[..., Iterable[None]] = map if parallel == 1 else pool.map
-        while waiting := [dialogue for dialogue in everyone if dialogue.query is not None]:
-            with timings.on("rank") as ranking:
+        while waiting := [talk for talk in everyone if talk.query is not None]:
+            begun = time.perf_counter()
+            with timed("rank"):
                 logits = rank(waiting)
-            for dialogue in waiting:
-                dialogue.seconds += ranking.seconds / len(waiting)
-            with timings.on("vlm"):
-                list(apply(Dialogue.step, waiting, logits))
-    # A step waits for its rewriter and does the loop's own work, which belongs to ranking.
-    of_loop = sum(dialogue.seconds for dialogue in everyone) - timings.seconds["rank"]
-    timings.seconds["rank"] += of_loop
-    timings.seconds["vlm"] = max(0.0, timings.seconds["vlm"] - of_loop)
+            share = (time.perf_counter() - begun) / len(waiting)
+            for talk in waiting:
+                talk.seconds += share
+            with timed("vlm"):
+                list(apply(Talk.hear, waiting, logits))
     return everyone

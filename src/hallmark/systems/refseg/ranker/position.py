@@ -41,18 +41,18 @@ _PREPOSITIONS = _RELATIONS | frozenset(("at", "for", "has", "holding", "in", "of
 def position_terms(query: str) -> list[str]:
     """What a query says of place and size: left, right, top, bottom, middle, large, small, each at most once."""
     words = re.findall(r"[a-z0-9]+", query.lower())
-    terms: list[str] = []
+    found: list[str] = []
     leading = True
-    for position, word in enumerate(words):
-        following = words[position + 1] if position + 1 < len(words) else ""
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else ""
         leading = leading and word not in _PREPOSITIONS
         if word in _PLACE and not (word == "right" and following in _RELATIONS):
-            terms.append(_PLACE[word])
+            found.append(_PLACE[word])
         if leading and word in _SIZE:
-            terms.append(_SIZE[word])
+            found.append(_SIZE[word])
         if word in _RELATIONS or (word in _PLACE and following == "of"):
             break
-    return list(dict.fromkeys(terms))
+    return list(dict.fromkeys(found))
 
 
 def position_bias(query: str, geometry: NDArray) -> NDArray:

@@ -1,1 +1,0 @@
-"""Bad cases as extra training rows."""

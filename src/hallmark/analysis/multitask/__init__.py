@@ -1,1 +1,0 @@
-"""Analyses of several tasks or loss terms learned at once."""

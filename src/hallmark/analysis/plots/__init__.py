@@ -1,1 +1,0 @@
-"""Figures, and the style that they share."""

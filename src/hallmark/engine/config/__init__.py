@@ -1,1 +1,0 @@
-"""Configurations: what was typed, what is stored, what may be built."""

@@ -1,1 +1,0 @@
-"""Release a result, and verify a release."""

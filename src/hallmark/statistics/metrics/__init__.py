@@ -1,1 +1,0 @@
-"""Metrics of rows and of sets of rows."""

@@ -1,1 +1,0 @@
-"""Tests of differences, and their adjustment."""
