@@ -3,9 +3,9 @@
 The table has one schema for all systems. Read by statistics: `id`, `task`, `group` (the unit that is
 resampled), `target` and `prediction` (class names; target missing = unlabelled), `probabilities` (list of
 floats in class order), `score` (higher is better), and in a table of repeats `member` (which run predicts the row) and
-`repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task to its class names in order; a
-task that it does not name has scores only; with the columns `intersection`, `union` and `target_area` (pixels) it is a
-segmentation, whose score is the IoU.
+`repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task
+to its class names in order; a task that it does not name has scores only; with the columns `intersection`, `union` and
+`target_area` (pixels) it is a segmentation, whose score is the IoU.
 """
 
 import math
