@@ -47,12 +47,16 @@ kills: env
 pages: env
 	$(BIN)/python -m benchmarks.pages
 
+# Packages in which every name says what it holds.
+NAMED := $(addprefix src/hallmark/,data features learning runs statistics storage)
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.pages --check
+	$(BIN)/python -m benchmarks.codebase --check $(NAMED)
 
 clean:
 	rm -rf outputs/* .venv build

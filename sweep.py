@@ -8,7 +8,7 @@ from hallmark.engine.launch import readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="sweep")
 def main(config: DictConfig) -> None:
-    from hallmark.engine.sweep import sweep  # torch loads here, once the configuration is known to be good
+    from hallmark.engine.search.sweep import sweep  # torch loads here, once the configuration is known to be good
 
     sweep(config)
 

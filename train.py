@@ -8,11 +8,13 @@ from hallmark.engine.launch import readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
 def main(config: DictConfig) -> float:
-    from hallmark.engine.evaluate import (
-        train_and_explain,  # torch loads here, once the configuration is known to be good
-    )
+    from hallmark.engine.repeats import is_done, train_repeats
 
-    return train_and_explain(config)
+    if is_done(config):
+        return train_repeats(config)
+    from hallmark.engine.evaluate import train_and_analyze  # torch loads here, once it is needed
+
+    return train_and_analyze(config)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,14 @@ from benchmarks.fits import CONF
 from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.step_overhead import hallmark_epoch, prepared
 from benchmarks.timing import alternate
-from hallmark.engine.train import quieten
+from hallmark.engine.setup import silence_expected_warnings
 
 REFERENCE = "equal"
 REPEATS = 5
 
 
 def main() -> None:
-    quieten()
+    silence_expected_warnings()
     methods = sorted(path.stem for path in (CONF / "model" / "balance").glob("*.yaml"))
     with tempfile.TemporaryDirectory() as scratch:
         sides, steps = {}, 0

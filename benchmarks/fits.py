@@ -16,7 +16,7 @@ from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.repeats import FILE as SET_FILE
-from hallmark.runs.repeats import RepeatSet, Result, record_of
+from hallmark.runs.repeats import RepeatSet, Result
 from hallmark.runs.run import Run, open_run
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -46,16 +46,16 @@ def fitted(overrides: Sequence[str], outputs: Path | None = None) -> Result:
 
 
 def looked_at(runs: Sequence[Run], outputs: Path | None, *, reason: str | None = None) -> list[pd.DataFrame]:
-    """Test predictions of each of `runs`: of one look at the split, or those that an earlier look has stored.
+    """Test predictions of each of `runs`: of one access to the split, or those that an earlier one has stored.
 
     Raises:
-        ValueError: `outputs` is given, and a run there was not looked at.
+        ValueError: `outputs` is given, and the test split of a run there was not opened.
     """
     if outputs is None:
         return sealed_tables(runs, reason=reason)
     for run in runs:
         if not (run.directory / "looks.json").exists():
-            raise ValueError(f"{run.directory}: its test split was not looked at")
+            raise ValueError(f"{run.directory}: its test split was not opened")
     return [read_predictions(run.directory / "predictions" / "test.parquet") for run in runs]
 
 
@@ -67,12 +67,13 @@ def _stored(overrides: Sequence[str], config: DictConfig, outputs: Path) -> Resu
     expected = {key: _comparable(key, OmegaConf.select(resolved, key)) for key in wanted}
     matching = []
     for directory in sorted((outputs / config.name).glob("*/")):
-        if not (directory / FILE).exists():
+        begun = any((directory / name).exists() for name in ("record.json", SET_FILE))
+        if not (begun and (directory / FILE).exists()):
             continue
         stored = load_config(directory / FILE)
         if all(_comparable(key, OmegaConf.select(stored, key)) == value for key, value in expected.items()):
             result = RepeatSet(directory) if (directory / SET_FILE).exists() else Run(directory)
-            if result.record is not None and record_of(result).state is RunState.DONE:
+            if result.record.state is RunState.DONE:
                 matching.append(result)
     if len(matching) != 1:
         found = ", ".join(result.directory.name for result in matching) or "none"

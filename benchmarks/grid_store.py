@@ -1,6 +1,6 @@
 """A 16-point grid over frozen encoders with and without the feature store: python -m benchmarks.grid_store
 
-With the store the towers run once for each sample; without it, once for each sample, epoch and point. The plain side
+With the store the encoders run once for each sample; without it, once for each sample, epoch and point. The plain side
 is measured on all 16 points too, and the predictions of every point are compared.
 """
 

@@ -19,11 +19,11 @@ from benchmarks.fits import composed
 from benchmarks.results import count_cell, number_cell, write_result
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, quieten
+from hallmark.engine.setup import prepare_data, silence_expected_warnings
 from hallmark.systems.refseg.data import Scene
 from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.proposers.points import PointGrid
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
 
 ITERATIONS, REPEATS = 3, 7
@@ -42,14 +42,15 @@ class Restless:
 def made(scratch: Path, images: int, max_iter: int) -> tuple[LoopModule, list[Scene]]:
     """The loop on crops, whose regions can be embedded one by one, with a cache of its own; and the scenes."""
     settings = [
-        "experiment=refseg_crop", f"data.sample.val={images}", f"model.max_iter={max_iter}", f"paths.cache={scratch}",
+        "experiment=refseg_loop", f"data.sample.val={images}", f"model.max_iter={max_iter}", f"paths.cache={scratch}",
+        "model.encoder.view.alpha=false", "model.encoder.geometry=false", "model.encoder.context=false",
         "model.temperature=1.0", "data.split.calibration=0", "data.split.test=0",
         "+model.thresholds={_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 1.0, gap: 1.0}",
     ]  # fmt: skip
     job = Job.of(composed(settings))
     job.config.model.rewriter = {"_target_": "benchmarks.refseg_loop.Restless"}
     data, module = prepare_data(job), build(job.config.model, trusted=["benchmarks"])
-    data.bind(module.inputs, None)
+    data.configure_inputs(module.inputs, None)
     batches = list(data.eval_dataloader("val"))
     return module, [scene for batch in batches for scene in batch]
 
@@ -73,7 +74,7 @@ def naive(module: LoopModule, scenes: list[Scene]) -> dict[str, int]:
             steps = []
             for iteration in range(ITERATIONS + 1):
                 ranker = Ranker(module.encoder, position=0.0, batch_size=1, cache=None)
-                (regions,) = ranker.embed([Pictured("", scene.read, proposals)])
+                (regions,) = ranker.embed([SceneInput("", scene.read, proposals)])
                 query = f"{expression.sentence} {' '.join(['please'] * iteration)}".strip()
                 logits = ranker.logits(regions, proposals, [query])[0]
                 shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
@@ -95,7 +96,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=16)
     images = parser.parse_args().images
-    quieten()
+    silence_expected_warnings()
     torch.set_num_threads(1)
     spent: dict[int, list[float]] = {0: [], 2: [], ITERATIONS: []}
     with tempfile.TemporaryDirectory() as scratch:

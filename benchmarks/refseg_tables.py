@@ -29,7 +29,7 @@ ANSWERS = {
     "loop, general table, three rewritings": ("refseg_table", "loop_3"),
     "loop, table by rule from WordNet": ("refseg_arms", "wordnet"),
     "loop, dictionary of the sample world (upper bound)": ("refseg_arms", "oracle_dictionary (upper bound)"),
-    "loop without a rewriter": ("refseg_table", "no_vlm"),
+    "loop without a rewriter": ("refseg_table", "no_rewriter"),
     "loop, rewriter that keeps the query": ("refseg_arms", "identity"),
     "loop, rewriter that contradicts": ("refseg_arms", "destructive"),
     "loop, rewriter that attacks": ("refseg_arms", "injected"),

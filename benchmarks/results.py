@@ -18,8 +18,9 @@ from benchmarks.pages import RESULTS, ROOT
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.run import Run
 from hallmark.statistics import LOWER_IS_BETTER, Interval, PairedDifference, Spread
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, number_text, p_texts
+from hallmark.statistics.text import difference_text, interval_text, number_text, p_texts
 from hallmark.storage.files import write_json
+from hallmark.wording import NOTHING
 
 Cell = str | dict[str, Any]
 Table = Sequence[Mapping[str, Cell]]
@@ -47,7 +48,7 @@ def write_result(
         runs: whose fits the numbers stand on; they may have been made by other commits than this one.
         device: where it was measured; this machine's processor unless given.
     """
-    records = [run.record for run in runs if run.record is not None]
+    records = [run.record for run in runs]
     content = {
         "command": _command(sys.argv),
         "commit": _commit(_CODE),

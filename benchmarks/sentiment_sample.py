@@ -1,6 +1,6 @@
 """All presets of the sample profile on its test split: python -m benchmarks.sentiment_sample [--outputs FOLDER]
 
-Each preset looks at the test split once. With --outputs finished runs of another commit are read instead of fitted.
+Each preset opens the test split once. With --outputs finished runs of another commit are read instead of fitted.
 """
 
 import argparse

@@ -3,7 +3,7 @@
     python -m benchmarks.sentiment_seeds --folder ../shared/data/sentiment \
         --image-weights ../shared/data/weights/mobilenetv2_100_pad_same_fp16.pt
 
-Each fit is an ordinary run and each preset one set of repeats, which looks at the test split once.
+Each fit is an ordinary run and each preset one set of repeats, which opens the test split once.
 """
 
 import argparse

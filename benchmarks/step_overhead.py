@@ -17,12 +17,12 @@ from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.timing import alternate
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
-from hallmark.engine.train import build_module, build_trainer, prepare_data, quieten
+from hallmark.engine.setup import build_module, build_trainer, prepare_data, silence_expected_warnings
 from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.multiterm import MultiTermModule
-from hallmark.runs.run import Run
+from hallmark.runs.run import RunDirectory
 
 REPEATS = 5
 CASES = {
@@ -67,16 +67,16 @@ def plain_epoch(module: TrainableModule, loader: DataLoader, job: Job) -> None:
 
 
 def hallmark_epoch(module: TrainableModule, data: DataModule, job: Job, folder: Path) -> None:
-    run = Run(folder)
     without_checkpoints = ModelCheckpoint(folder, save_top_k=0)  # the plain loop writes none
-    callbacks = [StepSeeds(0), History(folder / "history.csv"), GracefulStop(run.last), without_checkpoints]
+    stop = GracefulStop(RunDirectory(folder).last)
+    callbacks = [StepSeeds(0), History(folder / "history.csv"), stop, without_checkpoints]
     trainer = build_trainer(job, callbacks, [])
     trainer.limit_val_batches = 0  # the plain loop does not validate
     trainer.fit(module, datamodule=data)
 
 
 def main() -> None:
-    quieten()
+    silence_expected_warnings()
     steps_by_case: list[dict[str, Cell]] = []
     for name, overrides in CASES.items():
         job, data, module = prepared(overrides)

@@ -57,7 +57,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as outputs:
             wall, trials = run_sweep(Path(outputs), jobs)
             runs = [Run(Path(trial.user_attrs["directory"])) for trial in trials]
-            fitted = np.array([run.record.wall_seconds for run in runs if run.record is not None])
+            fitted = np.array([run.record.wall_seconds for run in runs])
             worked = np.array([trial.user_attrs["seconds"] for trial in trials])
         beyond = float((worked - fitted).mean() + np.mean(gaps(trials)))
         busy = worked.sum() / jobs + np.mean(gaps(trials)) * (TRIALS / jobs - 1)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmarks.results import Cell, difference_cell, value_cell
+from hallmark.analysis.tables import majority_class_baseline
 from hallmark.runs.configuration import default_resampling
+from hallmark.runs.metrics import MAIN
 from hallmark.statistics import PairedDifference, adjust, all_intervals, paired_difference, table_metrics
 
 TITLES = {
@@ -25,8 +27,8 @@ Pair = tuple[pd.DataFrame, pd.DataFrame]
 
 
 def majority(predictions: pd.DataFrame) -> pd.DataFrame:
-    top = predictions["target"].mode()[0]
-    return predictions.assign(prediction=top, score=(predictions["target"] == top).astype(float))
+    """The table of a model that always answers the most frequent class of these rows."""
+    return majority_class_baseline(predictions, predictions.attrs["classes"][MAIN])
 
 
 def metric_table(

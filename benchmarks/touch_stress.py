@@ -2,8 +2,8 @@
 
     python -m benchmarks.touch_stress --folder ../shared/data/stress
 
-Every preset is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
-looks at the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
+Every method is trained for the same number of steps on the same folds and seeds; each is one set of repeats, which
+opens the test folds once. Each fit is an ordinary run: an interrupted benchmark goes on where it stopped. With
 --outputs finished runs of another commit are read instead of fitted.
 """
 
@@ -21,9 +21,9 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.fits import composed, fitted, looked_at
 from benchmarks.results import Cell, number_cell, value_cell, write_result
 from benchmarks.tables import COMPARED, TITLES, difference_table, holm_sentence, metric_table
-from hallmark.analysis.tasks import TaskTable
+from hallmark.analysis.multitask.task_table import TaskTable
 from hallmark.engine.job import Job
-from hallmark.engine.train import prepare_data, quieten
+from hallmark.engine.setup import prepare_data, silence_expected_warnings
 from hallmark.runs.configuration import FILE, default_resampling, load_config
 from hallmark.runs.repeats import Member, RepeatSet, runs_of
 from hallmark.statistics import Interval
@@ -32,10 +32,14 @@ from hallmark.systems.touch.data import WindowDataModule
 
 MAIN = "touch_balanced"
 SINGLE_TASK = {"action": "touch_action", "state": "touch_state"}
-PRESETS = [
-    MAIN, "touch_equal", "touch_fixed", "touch_alternating", "touch_uncertainty", "touch_dwa", "touch_gradnorm",
-    "touch_pcgrad", "touch_famo", *SINGLE_TASK.values(),
-]  # fmt: skip
+METHODS = {
+    MAIN: [],
+    **{f"touch_{name}": [f"model/balance={name}"] for name in (
+        "equal", "fixed", "uncertainty", "dwa", "gradnorm", "pcgrad", "famo",
+    )},
+    "touch_alternating": ["model/balance=alternating", "model.terms=[action,state]"],
+    **{name: [f"model.terms=[{task}]"] for task, name in SINGLE_TASK.items()},
+}  # fmt: skip
 REAL = [
     "profile=full", "data.normalise=subject", "model.frame_encoder=null", "callbacks.early_stopping=null",
     "trainer.max_epochs=5", "data.batch_size=64", "data.split.val=0.25",
@@ -54,7 +58,7 @@ def _probed(preset: str, member: Member, settings: list[str]) -> pd.DataFrame:
     config = composed([f"experiment={preset}", *settings])
     config.data.split = load_config(member.run.directory / FILE).data.split
     data = prepare_data(Job.of(config))
-    assert isinstance(data, WindowDataModule) and member.run.record is not None
+    assert isinstance(data, WindowDataModule)
     if data.fingerprint != member.run.record.provenance.data:
         raise ValueError(f"{member.run.directory}: the recordings or their folds are not those of the run")
     train, test = _statistics(data, "train"), _statistics(data, "test")
@@ -109,18 +113,19 @@ def main() -> None:
     parser.add_argument("--folder", required=True, type=Path, help="in the layout that the converter reads")
     parser.add_argument("--recordings", type=Path, default=Path("outputs/recordings/stress"))
     parser.add_argument("--repeat", default="folds:5x3")
-    parser.add_argument("--presets", nargs="+", choices=PRESETS, default=PRESETS, help="the main one among them")
+    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS), help="the main one among them")
     parser.add_argument("--outputs", type=Path, help="folder of finished runs, which are read and not made again")
     arguments = parser.parse_args()
-    quieten()
+    silence_expected_warnings()
     convert(arguments.folder, arguments.recordings)
     common = [*REAL, f"data.folder={arguments.recordings}"]
     sets: dict[str, RepeatSet] = {}
-    for preset in arguments.presets:
-        repeats = fitted([f"experiment={preset}", *common, f"repeat={arguments.repeat}"], arguments.outputs)
+    for method in arguments.methods:
+        settings = [f"experiment={MAIN}", *METHODS[method], f"name={method}", *common, f"repeat={arguments.repeat}"]
+        repeats = fitted(settings, arguments.outputs)
         assert isinstance(repeats, RepeatSet)
         looked_at(runs_of(repeats), arguments.outputs)
-        sets[preset] = repeats
+        sets[method] = repeats
     tables = {name: repeats.predictions("test") for name, repeats in sets.items()}
     write(sets, {**tables, PROBE: probe_table(MAIN, sets[MAIN], common)}, arguments.repeat)
 
@@ -140,7 +145,7 @@ def write(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame], repeat: s
     windows = rows["id"].str.rpartition("@")[0].nunique()
     compared = {name: table for name, table in tables.items() if name != PROBE}
     runs = [run for repeats in sets.values() for run in runs_of(repeats)]
-    minutes = sum(run.record.wall_seconds for run in runs if run.record) / 60
+    minutes = sum(run.record.wall_seconds for run in runs) / 60
     write_result(
         "touch_stress",
         rows=f"{windows:,} windows of {rows['group'].nunique()} people, `repeat={repeat}`: each window is predicted "

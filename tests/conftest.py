@@ -106,7 +106,7 @@ def blank_figures(monkeypatch) -> None:
     """To draw takes most of a short fit and of an analysis: figures are written, and are blank."""
     from matplotlib.figure import Figure  # after the threads are set above
 
-    from hallmark.analysis.figures import PaperFigure
+    from hallmark.analysis.plots.style import PaperFigure
 
     monkeypatch.setattr(PaperFigure, "savefig", lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings))
 

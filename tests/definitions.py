@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from hallmark.analysis.figures import readable
+from hallmark.wording import readable
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
 _INTERVAL = re.compile(r" \[[\d.]+ % interval\]")

@@ -56,7 +56,7 @@ def test_two_results_of_the_same_settings_are_refused(tmp_path):
 
 def test_a_run_whose_test_split_nobody_looked_at_is_refused(tmp_path):
     directory = finished(tmp_path, "a", FOLDS[0])
-    with pytest.raises(ValueError, match="not looked at"):
+    with pytest.raises(ValueError, match="not opened"):
         looked_at([Run(directory)], tmp_path)
 
 

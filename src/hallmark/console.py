@@ -29,9 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback of a mistake in code.
     """
     make_streams_tolerant()
-    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = _run(given)
+        code = _run(list(sys.argv[1:] if arguments is None else arguments))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -65,26 +64,23 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def _run(given: list[str]) -> int:
-    name, rest = (given[0], given[1:]) if given else ("--help", [])
+def _run(words: list[str]) -> int:
+    name, arguments = (words[0], words[1:]) if words else ("--help", [])
     if name in ("-h", "--help"):
-        print(_usage())
+        lines = [f"  {command:<12}{line}" for command, line in COMMANDS.items()]
+        usage = ["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."]
+        print("\n".join(usage))
         return 0
     if name not in COMMANDS:
         raise ValueError(_unknown(name, COMMANDS))
     command = importlib.import_module(f"hallmark.commands.{module_name(name)}")
     parser = Parser(f"hallmark {name}", description=COMMANDS[name])
     command.add_arguments(parser)
-    return int(command.run(parser.parse_args(rest)))
+    return int(command.run(parser.parse_args(arguments)))
 
 
 def module_name(command: str) -> str:
     return command.replace("-", "_")
-
-
-def _usage() -> str:
-    lines = [f"  {name:<12}{line}" for name, line in COMMANDS.items()]
-    return "\n".join(["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."])
 
 
 def _unknown(name: str, known: Any) -> str:

@@ -11,9 +11,9 @@ from PIL import Image
 from tests.analysis.drawn import F1, LOSS
 from tests.definitions import numeric_columns, undefined
 
-from hallmark.analysis.mask_table import MaskTable
+from hallmark.analysis.multitask.task_table import TaskTable
+from hallmark.analysis.segmentation.mask_table import MaskTable
 from hallmark.analysis.state import State
-from hallmark.analysis.tasks import TaskTable
 
 CLASSES = ["cat", "dog"]
 

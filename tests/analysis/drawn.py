@@ -22,7 +22,7 @@ def sentence(figure):
 
 
 def lines(figure):
-    """[N, axes] heights from the worst trial to the best, and the values that are coloured."""
+    """[N, axes] heights from the worst trial to the best, and the values that are colored."""
     (ax,) = figure.axes
     (collection,) = [artist for artist in ax.collections if isinstance(artist, LineCollection)]
     best = next(line for line in ax.lines if line.get_label().startswith("best of"))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tests.analysis.drawn import Recordings
 
-from hallmark.analysis.bad_cases import BadCases, by_turns, contact_sheet, label_issues
+from hallmark.analysis.bad_cases import BadCases, contact_sheet, label_issues, round_robin
 
 
 def bad_cases(**changes):
@@ -156,13 +156,13 @@ def test_tasks_and_subjects_take_turns_under_a_limit(subjects):
 def test_wrong_cases_come_before_unsure_ones_of_other_subjects(table):
     predictions = table(["cat"] * 3, [[0.1, 0.9], [0.2, 0.8], [0.52, 0.48]], groups=["A", "A", "B"])
     cases = bad_cases().cases(predictions)
-    assert by_turns(cases, 2)["guid"].tolist() == ["a", "b"]
+    assert round_robin(cases, 2)["guid"].tolist() == ["a", "b"]
 
 
 def test_recordings_of_a_subject_take_turns(table):
     predictions = table(["cat"] * 4, [[0.1, 0.9], [0.15, 0.85], [0.2, 0.8], [0.25, 0.75]], groups=["A", "A", "A", "B"])
     cases = bad_cases().cases(predictions.assign(info_recording=["r1", "r1", "r2", "r3"]))
-    assert by_turns(cases, 3)["guid"].tolist() == ["a", "c", "d"]
+    assert round_robin(cases, 3)["guid"].tolist() == ["a", "c", "d"]
 
 
 def test_cases_say_where_they_are_from(subjects):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from hallmark.analysis.figures import PALETTE
+from hallmark.analysis.plots.style import PALETTE
 from hallmark.analysis.robustness import Robustness, robustness_figure, value_and_drop
 from hallmark.statistics import Resampling, all_intervals, paired_difference, wilson
 

@@ -66,14 +66,14 @@ def test_all_checks_on_this_machine(monkeypatch, hallmark, tmp_path):
     for name in ("WANDB_API_KEY", "OPENAI_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, SECRET)
     monkeypatch.setattr("hallmark.commands.diagnosis.weights.published_encoders", lambda conf: {})
-    code, printed, said = hallmark("doctor", "--json", "--data-folder", str(tmp_path))
-    found = json.loads(printed)
-    assert code == 0, [line for line in found if line["level"] == "failed"]
-    assert {line["check"] for line in found} >= {
+    code, printed, errors = hallmark("doctor", "--json", "--data-folder", str(tmp_path))
+    findings = json.loads(printed)
+    assert code == 0, [line for line in findings if line["level"] == "failed"]
+    assert {line["check"] for line in findings} >= {
         "python", "packages", "torch", "devices", "determinism", "disk", "locks", "runs", "keys", "extras",
         "test tools", "git", "data",
     }  # fmt: skip
-    assert SECRET not in printed + said
+    assert SECRET not in printed + errors
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,12 @@ def test_packages_are_held_against_their_ranges(monkeypatch, wanted, problem):
 
 
 def test_the_declared_ranges_are_those_of_the_project(project):
-    assert {one.name for one in packages.declared(packages.PROJECT)} >= {"torch", "optuna", "cleanlab", "pytest"}
+    assert {package.name for package in packages.declared(packages.PROJECT)} >= {
+        "torch",
+        "optuna",
+        "cleanlab",
+        "pytest",
+    }
 
 
 def test_a_torchvision_for_another_torch_has_failed(monkeypatch):
@@ -105,9 +110,9 @@ def test_a_torchvision_for_another_torch_has_failed(monkeypatch):
 def test_an_extra_that_is_missing_says_how_to_get_it(monkeypatch):
     lines = [Requirement("no-such-package>=1; extra == 'wandb'"), Requirement("numpy; extra == 'tensorboard'")]
     monkeypatch.setattr(packages, "declared", lambda package: lines)
-    found = dict(text.split(": ", 1) for _, text in told(packages.extras()))
-    assert found["wandb"] == "no-such-package is not installed (pip install 'hallmark-experiments[wandb]')"
-    assert found["tensorboard"] == "installed"
+    findings = dict(text.split(": ", 1) for _, text in told(packages.extras()))
+    assert findings["wandb"] == "no-such-package is not installed (pip install 'hallmark-experiments[wandb]')"
+    assert findings["tensorboard"] == "installed"
 
 
 def test_programs_for_tests(monkeypatch, tmp_path):
@@ -169,7 +174,7 @@ def test_disk_space_and_permission(monkeypatch, tmp_path):
     monkeypatch.delenv("HALLMARK_CACHE")
     for free, level in ((2**40, "ok"), (2**30, "warning"), (2**20, "failed")):
         monkeypatch.setattr(shutil, "disk_usage", lambda place, free=free: usage._replace(free=free))
-        assert [found for found, _ in told(places.disk(outputs))] == [level, level]
+        assert [findings for findings, _ in told(places.disk(outputs))] == [level, level]
     assert not outputs.exists()
     monkeypatch.setenv("HALLMARK_CACHE", "/proc/hallmark")  # nobody can write there
     assert told(places.disk(outputs))[1][0] == "failed"
@@ -220,13 +225,13 @@ def test_weights_are_there_or_the_ways_to_get_them_are_told_once(monkeypatch, pr
 
     monkeypatch.setattr("hallmark.engine.build.build", load)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))
-    found = told(weights(project / "conf"))
-    assert [level for level, _ in found] == ["warning", "warning", "ok", "warning", "warning"]
-    assert found[0][1].startswith(f"HF_HOME={tmp_path / 'nowhere'}: no such folder")
-    assert found[1][1] == "model openai/clip-vit-base-patch32: weights not found without network"
-    assert found[2][1] == "resnet50 (pretrained): available without network"
+    findings = told(weights(project / "conf"))
+    assert [level for level, _ in findings] == ["warning", "warning", "ok", "warning", "warning"]
+    assert findings[0][1].startswith(f"HF_HOME={tmp_path / 'nowhere'}: no such folder")
+    assert findings[1][1] == "model openai/clip-vit-base-patch32: weights not found without network"
+    assert findings[2][1] == "resnet50 (pretrained): available without network"
     ways = str(MissingWeightsError("", "")).partition("). ")[2]
-    assert found[4][1] == ways and len(ways) > 100
+    assert findings[4][1] == ways and len(ways) > 100
 
 
 def test_weights_without_the_presets():

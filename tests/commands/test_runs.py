@@ -14,19 +14,19 @@ KEYS = [
 @pytest.fixture
 def five(make_run, tmp_path):
     """Four runs and a set of two of them."""
-    val = {"val": {"main": {"macro_f1": 0.9, "accuracy": 0.8}}}
-    make_run("clip_final", "a", value=0.9, metrics=val, wall_seconds=5, started="2026-01-03T00:00:00+00:00")
+    metrics = {"val": {"main": {"macro_f1": 0.9, "accuracy": 0.8}}}
+    make_run("clip_final", "a", value=0.9, metrics=metrics, wall_seconds=5, started="2026-01-03T00:00:00+00:00")
     less = {"val": {"main": {"macro_f1": 0.7008}}}
     make_run("clip_final", "b", value=0.7, metrics=less, wall_seconds=3700, started="2026-01-01T00:00:00+00:00", seed=4)
     make_run("clip_probe", "c", value=0.8, wall_seconds=65, started="2026-01-02T00:00:00+00:00")
     make_run("touch", "d", state="failed", started="2026-01-04T00:00:00+00:00", error="ValueError: no")
     members = [{"note": f"seed {i}", "repetition": i, "directory": f"../{name}"} for i, name in enumerate("ab")]
-    whole = tmp_path / "outputs" / "clip_final" / "e"
-    write_json(whole / "repeats.json", {
+    finished = tmp_path / "outputs" / "clip_final" / "e"
+    write_json(finished / "repeats.json", {
         "name": "clip_final", "set_id": "e", "repeat": "seeds:2", "state": "done", "metric": "val/macro_f1",
         "mode": "max", "second": "val/accuracy", "command": [], "members": members,
     })  # fmt: skip
-    write_json(whole / "metrics.json", {"val": {"main": {"macro_f1": {"mean": 0.8004, "std": 0.1409, "n": 2}}}})
+    write_json(finished / "metrics.json", {"val": {"main": {"macro_f1": {"mean": 0.8004, "std": 0.1409, "n": 2}}}})
 
 
 @pytest.fixture
@@ -75,8 +75,8 @@ def test_a_time_can_be_relative(make_run, ids):
 def test_json_is_one_list_with_the_same_keys_for_all(five, hallmark, tmp_path):
     entries = json.loads(hallmark("runs", "--json")[1])
     assert all(list(entry) == KEYS for entry in entries)
-    whole = entries[-1]
-    assert (whole["kind"], whole["value"], whole["std"], whole["n"], whole["repeat"]) == (
+    finished = entries[-1]
+    assert (finished["kind"], finished["value"], finished["std"], finished["n"], finished["repeat"]) == (
         "set", pytest.approx(0.8004), pytest.approx(0.1409, abs=1e-4), 2, "seeds:2",
     )  # fmt: skip
     assert entries[0]["problem"] == "ValueError: no"
@@ -132,12 +132,12 @@ def test_a_damaged_record_has_a_row_and_a_sentence(five, hallmark, tmp_path):
 
 
 def test_no_runs_yet(hallmark, tmp_path):
-    code, printed, said = hallmark("runs")
+    code, printed, errors = hallmark("runs")
     assert (code, printed) == (0, "")
-    assert said == f"no runs in {tmp_path / 'outputs'} yet\n"
+    assert errors == f"no runs in {tmp_path / 'outputs'} yet\n"
     assert hallmark("runs", "--json")[:2] == (0, "[]\n")
 
 
 def test_a_folder_that_is_not_there(hallmark, tmp_path):
-    code, _, said = hallmark("runs", str(tmp_path / "nowhere"))
-    assert (code, said) == (2, f"error: {tmp_path / 'nowhere'}: no such folder\n")
+    code, _, errors = hallmark("runs", str(tmp_path / "nowhere"))
+    assert (code, errors) == (2, f"error: {tmp_path / 'nowhere'}: no such folder\n")

@@ -34,6 +34,14 @@ def test_help(project, script):
     assert f"python {script}" in printed
 
 
+def test_help_lists_the_options_that_vary_a_preset(project):
+    code, printed = answer(project, "train.py", "--help")
+    assert code == 0
+    groups = {line.removesuffix("=...") for line in printed.splitlines() if line.endswith("=...")}
+    assert {"model", "model/balance", "model/rewriter", "data/split", "trainer", "hydra/launcher"} <= groups
+    assert not {"model/touch", "data/sentiment", "experiment/base", "paths"} & groups  # chosen by profile, or no choice
+
+
 CONFIGS = {
     "train.py": (["experiment=clip_final"], "name: clip_final"),
     "evaluate.py": (["run=outputs/somewhere", "analysis=[slices]"], "_target_: hallmark.analysis.slices.Slices"),
@@ -58,6 +66,12 @@ MISTAKES = {
     "a section": ("train.py", ["experiment=clip_final", "bath_size=4"], "Did you mean data.batch_size"),
     "a group": ("train.py", ["experimen=clip_final"], "experimen: no such setting. Did you mean experiment"),
     "a preset": ("train.py", ["experiment=clip_finel"], "no such preset. Did you mean experiment=clip_final?"),
+    "a preset that an option replaced": (
+        "train.py",
+        ["experiment=touch_gradnorm"],
+        "experiment=touch_gradnorm: no longer a preset of its own; type experiment=touch_balanced "
+        "model/balance=gradnorm (with name=touch_gradnorm it is the same run as before)",
+    ),
     "a number for a preset": (
         "train.py",
         ["experiment=clip_final", "trainer=1"],

@@ -42,13 +42,6 @@ def test_slurm_composes_and_its_files_lie_below_the_outputs(launcher_node, tmp_p
     assert isinstance(instantiated(node), Launcher)
 
 
-def test_ray_composes(launcher_node):
-    installed("hydra_plugins.hydra_ray_launcher")
-    node = launcher_node("hydra/launcher=ray", "hydra.launcher.ray.init.address=auto")
-    assert node.ray.init.address == "auto"
-    assert isinstance(instantiated(node), Launcher)
-
-
 def instantiated(node: DictConfig) -> Launcher:
     config = OmegaConf.create({"hydra": {"launcher": node}})
     return Plugins.instance().instantiate_launcher(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from hallmark.engine.config.replaced import REPLACED
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
 from hallmark.runs.metrics import find_metric
@@ -38,7 +39,7 @@ def test_a_preset_composes_under_the_name_of_its_file(compose, name, profile):
 def test_no_preset_gives_a_model_what_only_the_generator_of_its_data_knows(compose, name):
     model = OmegaConf.to_yaml(compose(f"experiment={name}").model, resolve=True)
     assert ".sample." not in model
-    if name.startswith("refseg_loop"):
+    if name == "refseg_loop":
         assert compose(f"experiment={name}").model.rewriter.synonyms is None  # the package's own table
 
 
@@ -48,6 +49,14 @@ def test_a_preset_opens_with_its_command(name):
     header = text.partition("defaults:")[0]
     commands = ("train.py", "train.py -m", "evaluate.py")
     assert any(f"# python {command} experiment={name}" in header for command in commands)
+
+
+@pytest.mark.parametrize(("name", "command"), REPLACED.items())
+def test_what_is_typed_for_a_replaced_preset_composes(compose, name, command):
+    assert name not in options("experiment")
+    preset, *overrides = shlex.split(command)
+    config = compose(preset, *overrides, f"name={name}")
+    assert config.name == name and config != compose(preset, f"name={name}")
 
 
 @pytest.mark.usefixtures("blank_figures")

@@ -7,7 +7,7 @@ from PIL import Image
 
 @pytest.fixture(scope="session")
 def picture() -> Callable[..., Image.Image]:
-    """Photograph-like pictures by seed: smooth colour at several scales with a little grain."""
+    """Photograph-like pictures by seed: smooth color at several scales with a little grain."""
 
     def make(seed: int, size: tuple[int, int] = (200, 150)) -> Image.Image:
         rng = np.random.default_rng(seed)

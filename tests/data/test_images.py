@@ -24,8 +24,8 @@ def halves(size: tuple[int, int] = (40, 20)) -> Image.Image:
     return image
 
 
-def close(image: Image.Image, place: tuple[int, int], colour: tuple[int, int, int], within: int = 6) -> bool:
-    return image.mode == "RGB" and bool(np.abs(np.subtract(image.getpixel(place), colour)).max() <= within)
+def close(image: Image.Image, place: tuple[int, int], color: tuple[int, int, int], within: int = 6) -> bool:
+    return image.mode == "RGB" and bool(np.abs(np.subtract(image.getpixel(place), color)).max() <= within)
 
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:

@@ -10,26 +10,26 @@ from lightning import Callback, LightningModule, Trainer
 from torch.utils.data import Dataset
 
 from hallmark.checks import SettingError
-from hallmark.data.leakage import Evidence, LeakageError
-from hallmark.data.module import DataModule, View
+from hallmark.data.leakage import LeakageError, LeakageInputs
+from hallmark.data.module import DataModule
 from hallmark.data.problems import BadDataError, Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import Holdout
 from hallmark.runs.metrics import MAIN
 
 
 class ToyDataset(Dataset):
-    def __init__(self, rows: pd.DataFrame, view: View | None) -> None:
-        self.view = view
+    def __init__(self, rows: pd.DataFrame, transform: Transform | None) -> None:
+        self.transform = transform
         self.x = torch.tensor(rows["x"].to_numpy(), dtype=torch.float32)
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         x = self.x[[draw.position for draw in draws]]
-        if self.view is not None:
-            x = torch.stack([self.view(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
+        if self.transform is not None:
+            x = torch.stack([self.transform(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
         return {"x": x, "seeds": [draw.seed for draw in draws]}
 
 
@@ -47,16 +47,16 @@ class ToyData(DataModule):
                 problems.add(row.id, row.problem, f"{row.id} is {row.problem}")
         return self.table[self.table["problem"] == ""].reset_index(drop=True), problems
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"source": "toy.csv"}
 
-    def evidence(self) -> Evidence:
-        return Evidence(self.samples, grouped=True, files={"signal": self.samples["content"].tolist()})
+    def leakage_inputs(self) -> LeakageInputs:
+        return LeakageInputs(self.samples, grouped=True, files={"signal": self.samples["content"].tolist()})
 
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        return ToyDataset(self.rows(split), view)
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        return ToyDataset(self.rows(split), transform)
 
-    def bind(self, inputs: Mapping[str, Any], store: Any) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: Any) -> None:
         pass
 
 
@@ -179,7 +179,7 @@ def test_the_content_is_of_labelled_rows_whatever_their_split_and_name() -> None
 
 def test_rows_added_from_elsewhere_do_not_change_the_content() -> None:
     class Extended(ToyData):
-        def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+        def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
             return pd.concat([samples, samples.iloc[-1:].assign(id="more", content="more", split="train")])
 
     data = Extended(table())

@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from hallmark.checks import SettingError
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, STRENGTHS, Blur, Noise, view_name
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, STRENGTHS, Blur, Noise, transform_name
 
 NAMES = list(IMAGE_PERTURBATIONS)
 PLACES = [(name, strength, seed) for name in NAMES for strength in (1, 5) for seed in (0, 2**62)]
 
 
 def made(size: tuple[int, int] = (48, 64)) -> torch.Tensor:
-    """Smooth colour with an edge, uint8 [3, H, W], without randomness."""
+    """Smooth color with an edge, uint8 [3, H, W], without randomness."""
     down, across = np.mgrid[: size[0], : size[1]]
     planes = [128 + 100 * np.sin(across / 9 + i) * np.cos(down / (7 + i)) for i in range(3)]
     pixels = np.stack(planes)
@@ -171,7 +171,7 @@ def test_views_are_named_by_what_they_do():
 
 def test_a_view_has_the_same_name_in_every_process():
     views = [one.at(strength) for one in IMAGE_PERTURBATIONS.values() for strength in (1, 2)] + [Noise(1.0), Blur(3)]
-    names = [view_name(view) for view in views]
+    names = [transform_name(view) for view in views]
     assert names[0] == "PerturbationView(name='noise', level=4)" and len(set(names)) == len(views)
     assert not any(" at 0x" in str(name) for name in names)
-    assert view_name(lambda sample, seed: sample) is None and view_name(partial(print)) is None
+    assert transform_name(lambda sample, seed: sample) is None and transform_name(partial(print)) is None

@@ -3,10 +3,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.data.sampling import Draw, EpochSampler, eval_batches
+from hallmark.data.sampling import EpochSampler, SampleIndex, eval_batches
 
 
-def epoch(size: int, seed: int, number: int, skip: int = 0) -> list[Draw]:
+def epoch(size: int, seed: int, number: int, skip: int = 0) -> list[SampleIndex]:
     sampler = EpochSampler(size, seed=seed, skip=skip)
     sampler.set_epoch(number)
     return list(sampler)
@@ -73,7 +73,7 @@ def test_evaluation_reads_every_sample_in_one_process_and_in_equally_many_batche
 ) -> None:
     shares = [eval_batches(size, batch_size, rank=rank, world_size=world_size) for rank in range(world_size)]
     read = [draw for share in shares for batch in share for draw in batch]
-    assert sorted(read) == [Draw(position, 0) for position in range(size)]
+    assert sorted(read) == [SampleIndex(position, 0) for position in range(size)]
     assert len({len(share) for share in shares}) == 1
     sizes = {len(batch) for share in shares for batch in share}
     assert max(sizes) <= batch_size and max(sizes) - min(sizes) <= 1

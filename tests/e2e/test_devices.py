@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import torch
 
-from hallmark.engine.finished import Finished
+from hallmark.engine.finished import FinishedRun
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
@@ -22,7 +22,7 @@ from .test_resume import only_run, same
 
 pytestmark = pytest.mark.e2e
 
-# Dropout, augmented pictures, a tower held for an epoch, a schedule by step, an odd number of validation rows.
+# Dropout, augmented pictures, an encoder frozen for an epoch, a schedule by step, an odd number of validation rows.
 SETTINGS = [
     "experiment=clip_final", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=5",
     "callbacks.early_stopping=null", "callbacks.progress=null", "data.sample.rows=110", "data.sample.unlabelled=20",
@@ -55,7 +55,9 @@ def start(project, tmp_path) -> Iterator[Callable[[Path], subprocess.Popen]]:
 def followers(process: subprocess.Popen) -> list[int]:
     """Process ids of the further ranks of a fit."""
     listed = subprocess.run(["ps", "--ppid", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in listed.stdout.splitlines() if "hallmark.engine.follow" in line]
+    return [
+        int(line.split()[0]) for line in listed.stdout.splitlines() if "hallmark.engine.distributed.ddp_worker" in line
+    ]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = LIMIT) -> None:
@@ -126,7 +128,7 @@ def check_predictions(run) -> None:
     assert sorted(stored["id"]) == sorted(rows["id"])
     assert metrics["main"]["macro_f1"] == pytest.approx(run.record.selected["value"], abs=1e-6)
     (run.directory / "predictions" / "val.parquet").unlink()
-    again = Finished(run, folds=0).predictions("val")
+    again = FinishedRun(run, folds=0).predictions("val")
     np.testing.assert_array_equal(np.stack(again["probabilities"]), np.stack(stored["probabilities"]))
     assert run.metrics["val"] == metrics
 

@@ -88,7 +88,7 @@ def test_a_secret_read_into_a_setting_is_refused(start, sentinels, small, tmp_pa
 
 ADDRESS = "https://user:{}@127.0.0.1/v1"
 VLM = ["experiment=refseg_vlm"]
-JOBS = "sweep.plan={{_target_: hallmark.engine.search.plans.Points, jobs: {{a: ['model.rewriter.key_variable={}']}}}}"
+JOBS = "sweep.plan={{_target_: hallmark.engine.search.plans.JobList, jobs: {{a: ['model.rewriter.key_variable={}']}}}}"
 # (script, arguments with the secret as {}, what the environment holds, the key that is named)
 WAYS = {
     "a key where its variable belongs": (

@@ -1,4 +1,4 @@
-"""Sweeps of real worker processes: killed and gone on with, and shared by two machines."""
+"""Sweeps of real workers: killed and gone on with, on a cluster, and shared by two machines."""
 
 import os
 import random
@@ -66,17 +66,17 @@ def end(process: subprocess.Popen) -> str:
 
 
 def trials(outputs: Path, states=(TrialState.COMPLETE,)) -> list[optuna.trial.FrozenTrial]:
-    """Trials of the only study below `outputs`, by place."""
+    """Trials of the only study below `outputs`, by slot."""
     files = list(outputs.glob("*/sweeps/*/study.db"))
     if not files:
         return []
     storage = f"sqlite:///{files[0]}"
     try:
         (name,) = optuna.get_all_study_names(storage)
-        found = optuna.load_study(study_name=name, storage=storage).get_trials(states=states)
+        listed = optuna.load_study(study_name=name, storage=storage).get_trials(states=states)
     except ValueError:  # killed before the study was there
         return []
-    return sorted(found, key=lambda trial: trial.user_attrs["place"])
+    return sorted(listed, key=lambda trial: trial.user_attrs["slot"])
 
 
 def done(outputs: Path) -> dict[Path, bytes]:
@@ -90,7 +90,7 @@ def undisturbed(compose) -> list[tuple[dict, float]]:
     search = Search.of(compose(*SEARCH, command="sweep"))
     study = search.study()
     study.describe({"command": ["sweep.py", *SEARCH]})
-    study.fill()
+    study.enqueue_pending()
     work(search, study)
     return [(trial.params, trial.values[0]) for trial in study.completed]
 
@@ -111,12 +111,14 @@ def test_a_sweep_killed_five_times_ends_as_one_that_was_not(begin, compose, tmp_
         assert len(trials(killed)) < TRIALS
         after = done(killed)
         assert before.items() <= after.items()
-    kept = {path: path.stat().st_mtime_ns for directory in after for path in [directory / "checkpoints" / "best.ckpt"]}
+    written = {
+        path: path.stat().st_mtime_ns for directory in after for path in [directory / "checkpoints" / "best.ckpt"]
+    }
     end(begin(*SEARCH, outputs=killed))
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept, "a finished run was fitted again"
+    assert {path: path.stat().st_mtime_ns for path in written} == written, "a finished run was fitted again"
     everything = trials(killed, None)
     assert [trial.state for trial in everything] == [TrialState.COMPLETE] * TRIALS
-    assert [(one.params, one.value) for one in trials(killed)] == undisturbed(compose)
+    assert [(trial.params, trial.value) for trial in trials(killed)] == undisturbed(compose)
     directories = [trial.user_attrs["directory"] for trial in everything]
     assert len(set(directories)) == len(done(killed)) == TRIALS
 
@@ -142,6 +144,49 @@ def test_sigterm_lets_the_workers_save_and_the_same_command_goes_on(begin, tmp_p
     assert len(trials(tmp_path)) == 2
 
 
+SUBMITIT = [
+    "workers=slurm", "workers.cluster=local", "workers.options={timeout_min: 60, gpus_per_node: 0, cpus_per_task: 1}",
+]  # fmt: skip
+RAY = ["workers=ray", "workers.address=local", "workers.num_cpus=0.5"]
+
+
+def worker_processes(outputs: Path) -> list[int]:
+    """Processes of workers on a sweep below `outputs`, whoever started them."""
+    numbers = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = entry.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"hallmark.engine.search.worker" in words and any(str(outputs).encode() in word for word in words):
+            numbers.append(int(entry.parent.name))
+    return numbers
+
+
+@pytest.mark.parametrize(
+    ("workers", "module"),
+    [(SUBMITIT, "submitit"), (RAY, "ray")],
+    ids=["submitit on this machine", "a local Ray cluster"],
+)
+def test_a_sweep_goes_on_when_a_worker_on_a_cluster_is_killed(begin, postgres, tmp_path, workers, module):
+    pytest.importorskip(module, reason=f"the extra that brings {module} is not installed")
+    arguments = [*SEARCH, *workers, f"sweep.name=cluster_{module}", f"storage={postgres}"]
+    process = begin(*arguments, outputs=tmp_path)
+    deadline = time.monotonic() + 900
+    while len(done(tmp_path)) < 2:
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(worker_processes(tmp_path)[0], signal.SIGKILL)
+    printed = end(process)
+    assert printed.count("a worker crashed; its log is") == 1, printed
+    (name,) = [name for name in optuna.get_all_study_names(postgres) if f"cluster_{module}" in name]
+    everything = optuna.load_study(study_name=name, storage=postgres).trials
+    assert [trial.state for trial in everything] == [TrialState.COMPLETE] * TRIALS
+    assert len(done(tmp_path)) == TRIALS
+    assert worker_processes(tmp_path) == []
+
+
 def test_two_machines_share_a_sweep_through_postgres(begin, postgres, tmp_path):
     arguments = [
         "experiment=sentiment_tfidf", "sweep=random", "sweep.name=two_machines", "sweep.plan.trials=8", "jobs=1",
@@ -152,11 +197,11 @@ def test_two_machines_share_a_sweep_through_postgres(begin, postgres, tmp_path):
     for process in [begin(*arguments, outputs=machine) for machine in machines]:
         end(process)
     (name,) = [name for name in optuna.get_all_study_names(postgres) if "two_machines" in name]
-    found = optuna.load_study(study_name=name, storage=postgres).trials
-    complete = [trial for trial in found if trial.state is TrialState.COMPLETE]
-    assert sorted(trial.user_attrs["place"] for trial in complete) == list(range(8))
-    assert all(trial.user_attrs.get("spare") for trial in found if trial.state is not TrialState.COMPLETE)
-    made = [set(done(machine)) for machine in machines]
-    assert all(made), "one machine did everything"
-    assert sum(map(len, made)) == 8
-    assert {Path(trial.user_attrs["directory"]) for trial in complete} == made[0] | made[1]
+    listed = optuna.load_study(study_name=name, storage=postgres).trials
+    complete = [trial for trial in listed if trial.state is TrialState.COMPLETE]
+    assert sorted(trial.user_attrs["slot"] for trial in complete) == list(range(8))
+    assert all(trial.user_attrs.get("duplicate") for trial in listed if trial.state is not TrialState.COMPLETE)
+    directories = [set(done(machine)) for machine in machines]
+    assert all(directories), "one machine did everything"
+    assert sum(map(len, directories)) == 8
+    assert {Path(trial.user_attrs["directory"]) for trial in complete} == directories[0] | directories[1]

@@ -79,7 +79,7 @@ PAYLOADS: dict[str, Callable[[Path, Path], Node]] = {
     "hallmark.storage.files.write_text": lambda folder, mark: {
         "path": {"_target_": "pathlib.Path", "_args_": [str(mark)]}, "text": "executed",
     },
-    "hallmark.engine.release.subprocess.Popen": lambda folder, mark: {"args": ["touch", str(mark)]},
+    "hallmark.engine.release.release.subprocess.Popen": lambda folder, mark: {"args": ["touch", str(mark)]},
 }  # fmt: skip
 
 # Names alone; what they would do is known.
@@ -123,9 +123,9 @@ NAMES = (
     # Of Hallmark: functions, what is not public, what is imported there, and names that are no classes of it.
     "hallmark", "hallmark.", ".hallmark.Run", "hallmark..checks.SettingError", "hallmark.checks.require",
     "hallmark.console.main", "hallmark.engine.build.build", "hallmark.engine.train.train",
-    "hallmark.engine.train.Trainer",
-    "hallmark.engine.ranks.subprocess.Popen", "hallmark.engine.launch.os.system", "hallmark.features.store.Path",
-    "hallmark.learning.encoders.clip.clip_towers", "hallmark.learning.encoders.weights._cause",
+    "hallmark.engine.setup.Trainer", "hallmark.engine.distributed.ranks.subprocess.Popen",
+    "hallmark.engine.launch.os.system", "hallmark.features.store.Path",
+    "hallmark.learning.encoders.clip.clip_encoders", "hallmark.learning.encoders.weights._cause",
     "hallmark.learning.encoders.weights.pickle.load", "hallmark.learning.encoders.weights.torch.load",
     "hallmark.learning.encoders.weights.safe_load", "hallmark.learning.encoders.weights.MissingWeightsError.__init__",
     "hallmark.runs.run.Run.clear", "hallmark.runs.run.shutil.rmtree",

@@ -33,11 +33,11 @@ class Offline:
         """Read `folder` once its last record, the exit, is there: W&B flushes the file a moment after it is told so."""
         (file,) = folder.glob("run-*.wandb")
         for _ in range(200):
-            found = cls(folder, [Record.FromString(content) for content in _contents(file.read_bytes())])
-            if found.each("exit"):
+            records = cls(folder, [Record.FromString(content) for content in _contents(file.read_bytes())])
+            if records.each("exit"):
                 break
             time.sleep(0.05)
-        return found
+        return records
 
     def each(self, kind: str) -> list[Any]:
         return [getattr(record, kind) for record in self.records if record.WhichOneof("record_type") == kind]
@@ -71,24 +71,24 @@ class Offline:
 
 
 def _values(items: Any) -> dict[str, Any]:
-    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+    return {update.key or "/".join(update.nested_key): json.loads(update.value_json) for update in items}
 
 
 def _contents(data: bytes) -> list[bytes]:
     assert data[:4] == b":W&B"
-    found, part, place = [], b"", HEADER
-    while place < len(data):
-        if BLOCK - place % BLOCK < HEADER:
-            place += BLOCK - place % BLOCK
+    records, part, position = [], b"", HEADER
+    while position < len(data):
+        if BLOCK - position % BLOCK < HEADER:
+            position += BLOCK - position % BLOCK
             continue
-        header = data[place : place + HEADER]
+        header = data[position : position + HEADER]
         length, kind = int.from_bytes(header[4:6], "little"), int.from_bytes(header[6:])
-        content = data[place + HEADER : place + HEADER + length]
+        content = data[position + HEADER : position + HEADER + length]
         if len(header) < HEADER or len(content) < length:
             break  # the rest is not flushed yet
         assert zlib.crc32(bytes([kind]) + content) == int.from_bytes(header[:4], "little")
         part = content if kind in (WHOLE, FIRST) else part + content
         if kind in (WHOLE, LAST):
-            found.append(part)
-        place += HEADER + length
-    return found
+            records.append(part)
+        position += HEADER + length
+    return records

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from hallmark.engine.release import release
-from hallmark.engine.trust import NO_TRUST, Trust
+from hallmark.engine.config.trust import NO_TRUST, Trust
+from hallmark.engine.release.release import release
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -29,7 +29,7 @@ def count(*runs: Run) -> int:
 
 
 def seal_under(directory: Path, seals: Path) -> None:
-    """Let the receipts of a copied run lie with the copy."""
+    """Let the access records of a copied run lie with the copy."""
     record = Record.read(directory)
     assert record is not None
     record.seals = str(seals)

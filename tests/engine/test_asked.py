@@ -8,7 +8,7 @@ import pytest
 from hydra.core.hydra_config import HydraConfig
 
 from hallmark.engine.evaluate import evaluate as evaluate_config
-from hallmark.engine.evaluate import train_and_explain
+from hallmark.engine.evaluate import train_and_analyze
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
@@ -62,7 +62,7 @@ def test_what_an_evaluation_reads_is_not_refused(asked, fitted):
 
 def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(asked, fitted):
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds: no effect"):
-        train_and_explain(asked("train", TFIDF, "out_of_fold.folds=2"))
+        train_and_analyze(asked("train", TFIDF, "out_of_fold.folds=2"))
     asking = (f"run={fitted(TFIDF).directory}", "split=out_of_fold")
     evaluate_config(asked("evaluate", *asking, "out_of_fold.folds=2"))
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds=4: expected 2, as "):
@@ -71,7 +71,7 @@ def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(
 
 @pytest.mark.parametrize("key", ["trainer.max_epochs", "trainer.accumulate_grad_batches"])
 def test_settings_of_a_fit_are_refused_where_nothing_is_fitted(asked, key):
-    for command, what in (("train", train_and_explain), ("evaluate", evaluate_config)):
+    for command, what in (("train", train_and_analyze), ("evaluate", evaluate_config)):
         with pytest.raises(ValueError, match=f"^{key}: no effect"):
             what(asked(command, "experiment=refseg_loop", f"{key}=3"))
 
@@ -81,7 +81,7 @@ def test_settings_of_a_fit_are_refused_where_nothing_is_fitted(asked, key):
     [
         ([*GRID, "analysis=[slices]"], "analysis"),
         ([*GRID, "model.ngrams=2"], "model.ngrams"),
-        (["sweep.plan._target_=hallmark.engine.search.plans.Points", "sweep=grid", "seed=3", "model.ngrams=1",
+        (["sweep.plan._target_=hallmark.engine.search.plans.JobList", "sweep=grid", "seed=3", "model.ngrams=1",
           "+sweep.plan.jobs={a: ['model.ngrams=1'], b: ['model.ngrams=2', 'seed=4']}"], "model.ngrams"),
     ],
 )  # fmt: skip
@@ -104,7 +104,7 @@ def test_a_set_answers_unlabelled_rows_by_the_mean_of_its_runs(compose, small):
     repeats = RepeatSet(Job.of(config).directory)
     evaluate_config(compose(f"run={repeats.directory}", "split=predict", command="evaluate"))
     lines = pd.read_csv(repeats.directory / "test_with_label.txt", dtype=str)
-    tables = [read_predictions(one.run.directory / "predictions" / "predict.parquet") for one in repeats.members]
+    tables = [read_predictions(member.run.directory / "predictions" / "predict.parquet") for member in repeats.members]
     stacked = [np.stack(table.set_index("id")["probabilities"].loc[lines["guid"]]) for table in tables]
     classes = np.array(tables[0].attrs["classes"]["main"])
     assert lines["guid"].is_unique and len(lines) == 20
@@ -114,7 +114,7 @@ def test_a_set_answers_unlabelled_rows_by_the_mean_of_its_runs(compose, small):
 def test_the_label_file_of_two_tasks_names_each_row_once(compose, small_of):
     overrides = ("experiment=touch_balanced", *small_of("touch_balanced"), "trainer.max_epochs=1")
     config = compose(*overrides)
-    train_and_explain(config)
+    train_and_analyze(config)
     run = Job.of(config).run
     evaluate_config(compose(f"run={run.directory}", "split=predict", command="evaluate"))
     labels = pd.read_csv(run.directory / "labels.csv", dtype=str)

@@ -63,9 +63,9 @@ def test_of_several_terms_the_message_names_the_term_whatever_joins_them(compose
     losses = JointModule.losses
     spoiled = {"state": torch.tensor(torch.nan)}
     monkeypatch.setattr(JointModule, "losses", lambda self, batch: {**losses(self, batch), **spoiled})
-    for preset in ("touch_equal", "touch_gradnorm", "touch_pcgrad"):
+    for balance in ("equal", "gradnorm", "pcgrad"):
         with pytest.raises(DivergedError, match="the loss state is nan in epoch 0, after 0 steps"):
-            train(compose(f"experiment={preset}", *small_of(preset)))
+            train(compose("experiment=touch_balanced", f"model/balance={balance}", *small_of("touch_balanced")))
 
 
 def test_in_a_sweep_the_trial_fails_and_says_so(swept, monkeypatch, capsys) -> None:

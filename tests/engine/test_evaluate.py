@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from hallmark.data.leakage import LeakageError
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.run import Run
+from hallmark.runs.run import Run, RunDirectory
 
 TFIDF = "experiment=sentiment_tfidf"
 ANALYSES = ["slices", "calibration", "curves", "bad_cases", "compare", "augment_text", "augment_images"]
@@ -184,7 +184,7 @@ def test_what_cannot_be_evaluated(evaluate, run, overrides, message):
 
 def test_a_run_that_is_not_there(evaluate, tmp_path):
     with pytest.raises(ValueError, match="give one finished run"):
-        evaluate(Run(tmp_path / "nothing"))
+        evaluate(RunDirectory(tmp_path / "nothing"))
 
 
 def test_a_run_that_is_not_named(compose):
@@ -195,7 +195,7 @@ def test_a_run_that_is_not_named(compose):
 
 
 def test_the_only_run_of_an_experiment_is_found_by_its_folder(evaluate, run):
-    evaluate(Run(run.directory.parent), "split=test")
+    evaluate(RunDirectory(run.directory.parent), "split=test")
     assert "test" in run.metrics
 
 

@@ -1,4 +1,4 @@
-"""Training on stored embeddings of frozen towers gives what training through the towers gives."""
+"""Training on stored embeddings of frozen encoders gives what training through the encoders gives."""
 
 import numpy as np
 import pytest
@@ -16,16 +16,16 @@ def probabilities(run: Run) -> np.ndarray:
 
 @pytest.fixture
 def forwards(monkeypatch) -> list[int]:
-    """Samples in each forward pass of a tower from here on."""
+    """Samples in each forward pass of an encoder from here on."""
     counted: list[int] = []
-    for tower in (ClipImageEncoder, ClipTextEncoder):
-        real = tower.forward
+    for encoder in (ClipImageEncoder, ClipTextEncoder):
+        real = encoder.forward
 
         def forward(self, inputs, real=real):
             counted.append(len(inputs["input_ids"] if isinstance(inputs, dict) else inputs))
             return real(self, inputs)
 
-        monkeypatch.setattr(tower, "forward", forward)
+        monkeypatch.setattr(encoder, "forward", forward)
     return counted
 
 
@@ -33,7 +33,7 @@ def test_stored_features_change_nothing_but_the_work(fit, forwards, tmp_path):
     folder = f"features.folder={tmp_path / 'features'}"
     stored = fit(*PROBE, folder)
     rows = sum(stored.record.splits[split]["n"] for split in ("train", "val"))
-    assert 1.5 * rows < sum(forwards) <= 2 * rows  # each tower once for each different content
+    assert 1.5 * rows < sum(forwards) <= 2 * rows  # each encoder once for each different content
     stored_probabilities = probabilities(stored)
     forwards.clear()
     again = fit(*PROBE, folder, "rerun=true")
@@ -52,14 +52,14 @@ def test_a_seed_shares_the_features_of_another(fit, forwards, tmp_path):
     assert forwards == []
 
 
-def test_augmented_pictures_go_through_the_tower(fit, forwards, tmp_path):
+def test_augmented_pictures_go_through_the_encoder(fit, forwards, tmp_path):
     augment = "data.augment={_target_: hallmark.data.augment.LightAugment, crop: 0.8, flip: 0.5, color: 0.0}"
     run = fit(*PROBE, augment, f"features.folder={tmp_path / 'features'}")
     rows = run.record.splits["train"]["n"]
     assert sum(forwards) >= 3 * (rows - rows % 32) + rows
 
 
-def test_checkpoints_of_frozen_towers_hold_the_head_alone(fit):
+def test_checkpoints_of_frozen_encoders_hold_the_head_alone(fit):
     import torch
 
     run = fit(*PROBE)

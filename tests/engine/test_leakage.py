@@ -19,8 +19,8 @@ def torn(corpus, tmp_path, fit) -> tuple[list[str], dict[str, tuple[str, str]]]:
     """Overrides for a split that tears three pairs, and the pairs by what their rows share."""
     splits = pd.read_csv(fit(TFIDF, f"data.folder={corpus}").directory / "splits.csv", dtype=str)
     alone = splits[~splits["group"].duplicated(keep=False)]
-    train, val = (alone.loc[alone["split"] == split, "id"].tolist() for split in ("train", "val"))
-    pairs = {kind: (train[place], val[place]) for place, kind in enumerate(KINDS)}
+    train, validation = (alone.loc[alone["split"] == split, "id"].tolist() for split in ("train", "val"))
+    pairs = {kind: (train[position], validation[position]) for position, kind in enumerate(KINDS)}
     copy_text(corpus, *pairs["text"])
     copy_picture(corpus, *pairs["bytes"])
     reencode_picture(corpus, *pairs["encoding"])
@@ -59,8 +59,8 @@ def test_the_gate_stops_the_run_and_lists_the_pairs(fit, run_of, torn):
     assert not run.best.exists()
     table = pd.read_csv(run.directory / "leakage.csv", dtype=str)
     assert set(KINDS.values()) <= set(table["kind"])
-    found = {(row.kind, frozenset((row.first_id, row.second_id))) for row in table.itertuples()}
-    assert {(KINDS[kind], frozenset(pair)) for kind, pair in pairs.items()} <= found
+    leaks = {(row.kind, frozenset((row.first_id, row.second_id))) for row in table.itertuples()}
+    assert {(KINDS[kind], frozenset(pair)) for kind, pair in pairs.items()} <= leaks
 
 
 def test_report_goes_on_and_the_record_says_so(fit, torn):

@@ -6,17 +6,19 @@ import weakref
 
 import pytest
 
-from hallmark.engine import train as engine
+from hallmark.engine import setup
 
 
 def test_a_fit_frees_its_module_and_gives_the_signals_back(fit, monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[weakref.ref] = []
-    build = engine.build_module
-    monkeypatch.setattr(engine, "build_module", lambda *of: (made.append(weakref.ref(module := build(*of))), module)[1])
+    modules: list[weakref.ref] = []
+    build = setup.build_module
+    monkeypatch.setattr(
+        setup, "build_module", lambda *of: (modules.append(weakref.ref(module := build(*of))), module)[1]
+    )
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     fit("experiment=clip_probe", "debug=fast")
 
     gc.collect()
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
-    assert [reference() for reference in made] == [None]
+    assert [reference() for reference in modules] == [None]

@@ -13,9 +13,9 @@ from tests.engine.offline import Offline, folders
 
 from hallmark.checks import Interrupted
 from hallmark.data.images import read_image
+from hallmark.engine.config.trust import NO_TRUST
 from hallmark.engine.loggers.content import PICTURES, bad_case_rows
 from hallmark.engine.loggers.tracking import track_release
-from hallmark.engine.trust import NO_TRUST
 from hallmark.learning.callbacks import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
@@ -37,8 +37,8 @@ def curve(logged: Offline) -> dict[int, float]:
 
 
 def picture_of(logged: Offline, name: str) -> str:
-    found = [values for values in logged.history.values() if f"{name}/path" in values]
-    return found[-1][f"{name}/path"]
+    logged_values = [values for values in logged.history.values() if f"{name}/path" in values]
+    return logged_values[-1][f"{name}/path"]
 
 
 def stop_in_second_epoch(_, trainer, *__) -> None:

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import ProgressBar
 
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
-from hallmark.engine.train import build_trainer
+from hallmark.engine.setup import build_trainer
 
 TEXT = ["experiment=sentiment_text", "debug=fast"]
 

@@ -10,8 +10,8 @@ from PIL import Image
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
 from hallmark.engine.origins import foreign_weights, write_warnings
-from hallmark.engine.train import build_module, prepare_data
-from hallmark.report import standing
+from hallmark.engine.setup import build_module, prepare_data
+from hallmark.report import provenance
 from hallmark.report.content import Paragraph, Tone
 from hallmark.report.sources import open_results
 from hallmark.runs.predictions import read_predictions
@@ -66,8 +66,8 @@ def own(tmp_path) -> Path:
     """A folder of somebody's pictures and what is asked about them."""
     folder = tmp_path / "own"
     folder.mkdir()
-    for place, colour in enumerate(("red", "green")):
-        Image.new("RGB", (96, 64), colour).save(folder / f"{place}.png")
+    for label, color in enumerate(("red", "green")):
+        Image.new("RGB", (96, 64), color).save(folder / f"{label}.png")
     (folder / "expressions.csv").write_text("image,expression\n0.png,the red one\n1.png,left of the star\n")
     return folder
 
@@ -84,7 +84,7 @@ def test_own_pictures_are_answered_with_a_warning_everywhere(compose, own, capsy
     assert set(pd.read_csv(run.directory / "answers.csv")["info_warning"]) == {sentence}
     assert (run.directory / "answers.warning.txt").read_text() == f"{sentence}\n"
     (result,) = open_results([run.directory])
-    assert standing.what_was_run(result).blocks[0] == Paragraph(f"{sentence}.", Tone.CAUTION)
+    assert provenance.what_was_run(result).blocks[0] == Paragraph(f"{sentence}.", Tone.CAUTION)
     evaluate(compose(f"run={run.directory}", "split=predict", command="evaluate"))
     assert f"warning: {sentence}" in capsys.readouterr().out
 

@@ -10,7 +10,7 @@ from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, Picture, preset
 
 from hallmark.checks import Interrupted, SettingError
 from hallmark.console import main
-from hallmark.engine.evaluate import evaluate, train_and_explain
+from hallmark.engine.evaluate import evaluate, train_and_analyze
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
 from hallmark.report.sources import open_results
@@ -18,7 +18,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
-from hallmark.runs.seal import SealedError, receipts_of
+from hallmark.runs.seal import SealedError, accesses_of
 from hallmark.systems.refseg.module import LoopModule
 
 NAME = "refseg_loop"
@@ -75,12 +75,12 @@ def test_evaluate_makes_the_run_of_a_preset_measures_it_and_finds_it_again(ready
     assert "val/miou = " in printed and "one shot" in printed and "oracle" in printed
     assert run.record.state is RunState.DONE and run.record.selected["checkpoint"] is None
     # crimson, red, green, azure; half of the red square, the red square for blue, red for nothing.
-    found = {"miou": (4 + 0.5 + 1 + 0) / 7, "oiou": (64 + 64 + 16 + 36 + 32 + 64) / (180 + 64 + 64 + 64), "n": 7}
-    assert {name: run.metrics["val"]["main"][name] for name in found} == pytest.approx(found)
+    expected = {"miou": (4 + 0.5 + 1 + 0) / 7, "oiou": (64 + 64 + 16 + 36 + 32 + 64) / (180 + 64 + 64 + 64), "n": 7}
+    assert {name: run.metrics["val"]["main"][name] for name in expected} == pytest.approx(expected)
     assert run.metrics["val"]["main"]["p@0.5"] == pytest.approx(6 / 7)
     assert run.metrics["val"]["main"]["p@0.6"] == pytest.approx(5 / 7)
     assert run.metrics["val"]["one_shot"]["miou"] == pytest.approx((2 + 0.5 + 1) / 7)
-    assert run.record.selected["value"] == pytest.approx(found["miou"])
+    assert run.record.selected["value"] == pytest.approx(expected["miou"])
     before = files(run)
     command(*ready())
     assert files(run) == before
@@ -88,7 +88,7 @@ def test_evaluate_makes_the_run_of_a_preset_measures_it_and_finds_it_again(ready
 
 
 def test_train_makes_the_same_run(ready, compose, command):
-    value = train_and_explain(compose(*ready()))
+    value = train_and_analyze(compose(*ready()))
     run = command(*ready())
     assert value == run.record.selected["value"] == run.metrics["val"]["main"]["miou"]
     assert run.record.resumed == 0
@@ -122,24 +122,24 @@ def test_the_calibration_is_read_again_for_another_split(ready, command, compose
 def test_the_test_split_is_sealed_and_opened_once(ready, command, compose):
     run = command(*ready())
     assert "test" not in run.metrics and not (run.directory / "predictions" / "test.parquet").exists()
-    assert receipts_of(run) == []
+    assert accesses_of(run) == []
     command(*ready("split=test"))
     assert run.metrics["test"]["main"]["miou"] == 1 and answers(run, "test")["info_calls"].tolist() == [1]
-    (look,) = receipts_of(run)
-    assert look.covers([run]) and look.metrics["main"]["miou"] == 1
+    (access,) = accesses_of(run)
+    assert access.covers([run]) and access.metrics["main"]["miou"] == 1
     (result,) = open_results([run.directory])
     assert result.main["test"].interval.estimate == 1
     other = ready("model.max_iter=1")
     with pytest.raises(SealedError):
         command(*other, "split=test")
     command(*other, "split=test", "seal.reason=to compare")
-    assert len(receipts_of(run)) == 2
+    assert len(accesses_of(run)) == 2
 
 
 def test_without_rows_to_calibrate_on(ready, command):
-    kept = [one for one in WORLD if one.split != "calibration"]
+    measured_rows = [one for one in WORLD if one.split != "calibration"]
     with pytest.raises(SettingError, match=r"data\.split\.calibration=0"):
-        command(*ready(pictures=kept))
+        command(*ready(pictures=measured_rows))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -147,12 +147,12 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
     overrides = ready("data.batch_size=1", "model.temperature=1", "model.thresholds={"
                       "_target_: hallmark.systems.refseg.loop.Thresholds, confidence: 0.9, gap: 0.5}")  # fmt: skip
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    whole = LoopModule.predict_step
+    original = LoopModule.predict_step
 
     def stopping(self, batch, batch_idx):
         if batch_idx == 1:
             signal.raise_signal(number)
-        return whole(self, batch, batch_idx)
+        return original(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(LoopModule, "predict_step", stopping)
@@ -170,8 +170,8 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
     assert cost(run)["proposer"]["requested"] == 2 and len(answers(run)) == 7
 
 
-def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
-    run, whole = command(*ready()), LoopModule.table
+def test_a_access_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
+    run, original = command(*ready()), LoopModule.table
 
     def stopping(*_):
         raise KeyboardInterrupt
@@ -180,12 +180,12 @@ def test_a_look_at_the_test_split_that_was_cut_off_is_finished(ready, command, m
         patch.setattr(LoopModule, "table", stopping)
         with pytest.raises(KeyboardInterrupt):
             command(*ready("split=test"))
-    assert "test" not in run.metrics and len(receipts_of(run)) == 1 and LoopModule.table is whole
+    assert "test" not in run.metrics and len(accesses_of(run)) == 1 and LoopModule.table is original
     (part,) = run.partial.iterdir()
     monkeypatch.setattr(LoopModule, "_answered", lambda *_: pytest.fail("what was kept is asked again"))
     command(*ready("split=test"))
-    (look,) = receipts_of(run)
-    assert look.covers([run]) and run.metrics["test"]["main"]["miou"] == 1 and not part.exists()
+    (access,) = accesses_of(run)
+    assert access.covers([run]) and run.metrics["test"]["main"]["miou"] == 1 and not part.exists()
 
 
 def test_a_failed_run_goes_on_with_what_was_answered(ready, command, compose, monkeypatch):
@@ -200,7 +200,7 @@ def test_a_failed_run_goes_on_with_what_was_answered(ready, command, compose, mo
 
 
 def test_repeats_over_seeds_are_a_set(ready, compose):
-    value = train_and_explain(compose(*ready("repeat=seeds:2")))
+    value = train_and_analyze(compose(*ready("repeat=seeds:2")))
     (entry,) = find_entries([Job.of(compose(*ready("repeat=seeds:2"))).directory])
     assert (entry.kind, entry.state) == ("set", "done") and entry.value == pytest.approx(value)
     assert (entry.n, entry.identical, entry.std) == (1, 1, None)  # nothing is fitted, so the seed changes nothing
@@ -236,7 +236,7 @@ def test_another_calibration_asks_for_another_run(ready, compose):
 
 def test_training_is_followed_by_the_analyses_it_names(fit, compose, small, capsys):
     typed = compose("experiment=sentiment_tfidf", *small, "analysis=[slices]", "statistics.n_resamples=50")
-    train_and_explain(typed)
+    train_and_analyze(typed)
     run = Job.of(typed).run
     assert (run.directory / "analysis" / "slices.csv").exists()
     assert capsys.readouterr().out.count("sentiment_tfidf · val") == 1
@@ -280,5 +280,5 @@ def test_own_pictures_are_not_answered_twice(own, command, files, compose):
 
 
 def test_train_analyses_own_pictures(own, compose):
-    train_and_explain(compose(*own, "analysis=[cost]", "statistics.n_resamples=50"))
+    train_and_analyze(compose(*own, "analysis=[cost]", "statistics.n_resamples=50"))
     assert (Job.of(compose(*own)).directory / "analysis" / "cost.csv").exists()

@@ -1,19 +1,19 @@
-"""Every system is released and verified, as a set of repeats and as one run, after one look at the test split."""
+"""Every system is released and verified, as a set of repeats and as one run, after one access to the test split."""
 
 import pytest
 from tests.engine.releasing import count, released
 from tests.engine.test_ready import KNOWN, WORLD
 from tests.systems.refseg.parts import preset, write_world
 
+from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job
-from hallmark.engine.readiness import CHECKS
+from hallmark.engine.release.readiness import CHECKS
+from hallmark.engine.release.verify import verify
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.trust import Trust
-from hallmark.engine.verify import verify
 from hallmark.runs.archive import unpack
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
-from hallmark.runs.seal import receipts_of
+from hallmark.runs.seal import accesses_of
 
 SYSTEMS = {
     "sentiment": ["experiment=sentiment_tfidf"],
@@ -56,14 +56,14 @@ def test_a_system_is_released_and_verified(trust, trained, system):
     runs = members(repeats)
     archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     assert all(set(run.metrics) == {"val", "test"} for run in runs)
-    found = verify(archive)
-    assert found.metrics == count(*runs) > 0
-    assert (found.tensors == 0) == (system == "refseg")
-    (look,) = receipts_of(repeats)
-    assert look.covers(runs)
-    one = released(runs[0], *CHECKS, tagged=False, trust=trust)
-    assert verify(one).metrics == count(runs[0]) and verify(one).tensors * 2 == found.tensors
-    assert receipts_of(repeats) == [look]
+    verified = verify(archive)
+    assert verified.metrics == count(*runs) > 0
+    assert (verified.tensors == 0) == (system == "refseg")
+    (access,) = accesses_of(repeats)
+    assert access.covers(runs)
+    archive_of_one = released(runs[0], *CHECKS, tagged=False, trust=trust)
+    assert verify(archive_of_one).metrics == count(runs[0]) and verify(archive_of_one).tensors * 2 == verified.tensors
+    assert accesses_of(repeats) == [access]
 
 
 def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(trust, trained, tmp_path):
@@ -71,9 +71,9 @@ def test_a_run_in_which_nothing_is_fitted_holds_its_calibration_and_no_weights(t
     archive = released(repeats, *CHECKS, tagged=False, trust=trust)
     root = unpack(archive, tmp_path / "there")
     for run in members(repeats):
-        kept = root / "runs" / run.directory.name
-        assert (kept / "calibration.json").read_bytes() == (run.directory / "calibration.json").read_bytes()
-        assert not (kept / "weights.safetensors").exists() and not (kept / "checkpoints").exists()
+        unpacked = root / "runs" / run.directory.name
+        assert (unpacked / "calibration.json").read_bytes() == (run.directory / "calibration.json").read_bytes()
+        assert not (unpacked / "weights.safetensors").exists() and not (unpacked / "checkpoints").exists()
 
 
 def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(trust, trained):
@@ -81,4 +81,4 @@ def test_a_calibration_that_cannot_be_read_stops_the_release_before_the_look(tru
     (members(repeats)[1].directory / "calibration.json").write_text("{}")
     with pytest.raises(ValueError, match=r"calibration\.json: not a calibration of the loop"):
         released(repeats, *CHECKS, tagged=False, trust=trust)
-    assert receipts_of(repeats) == []
+    assert accesses_of(repeats) == []

@@ -1,6 +1,7 @@
 """Repeats: one setting trained over seeds or folds, each an ordinary run, as one result."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatSet, open_result
-from hallmark.runs.run import held
+from hallmark.runs.run import Run, locked
 from hallmark.storage.files import read_json
 
 TFIDF = "experiment=sentiment_tfidf"
@@ -26,21 +27,22 @@ class Cheap:
         self.fitted: list[DictConfig] = []
         self.fail: dict[int, BaseException] = {}
 
-    def __call__(self, config: DictConfig) -> float:
-        run = Job.of(config).run
-        if run.record is None or run.record.state is not RunState.DONE or config.rerun:
+    def __call__(self, config: DictConfig, should_prune: object = None) -> float:
+        directory = Job.of(config).directory
+        record = Record.read(directory)
+        if record is None or record.state is not RunState.DONE or config.rerun:
             self.fitted.append(config)
-            self._fit(run, VALUES[len(self.fitted) - 1])
-        assert run.record is not None
-        return run.record.selected["value"]
+            self._fit(directory, VALUES[len(self.fitted) - 1])
+        return Run(directory).record.selected["value"]
 
-    def _fit(self, run, value: float) -> None:
+    def _fit(self, directory: Path, value: float) -> None:
         record = Record(
-            name="try", run_id=run.directory.name, state=RunState.RUNNING, provenance=Provenance("d", {}), seed=0,
+            name="try", run_id=directory.name, state=RunState.RUNNING, provenance=Provenance("d", {}), seed=0,
             command=[], started="", git={}, versions={}, device={}, splits={}, leakage={},
         )  # fmt: skip
-        run.directory.mkdir(parents=True, exist_ok=True)
-        with run.recorded(record):
+        directory.mkdir(parents=True, exist_ok=True)
+        run = Run(directory, record)
+        with run.recorded():
             if error := self.fail.pop(len(self.fitted), None):
                 raise error
             record.selected = {"checkpoint": "", "metric": "val/macro_f1", "value": value}
@@ -49,9 +51,9 @@ class Cheap:
 
 @pytest.fixture
 def cheap(monkeypatch) -> Cheap:
-    made = Cheap()
-    monkeypatch.setattr("hallmark.engine.repeats.train", made)
-    return made
+    repeats = Cheap()
+    monkeypatch.setattr("hallmark.engine.train.train", repeats)
+    return repeats
 
 
 @pytest.fixture
@@ -73,49 +75,49 @@ def set_of(compose, small) -> Callable[..., RepeatSet]:
 
 
 def test_the_members_of_seeds_are_the_runs_that_train_makes(repeat, fit, monkeypatch):
-    made = repeat("repeat='seeds:2'", "seed=3")
+    repeats = repeat("repeat='seeds:2'", "seed=3")
     monkeypatch.setattr("lightning.Trainer.fit", lambda *_, **__: pytest.fail("a finished run was fitted again"))
     runs = [fit(TFIDF, f"seed={seed}") for seed in (3, 4)]
-    assert [member.run.directory for member in made.members] == [run.directory for run in runs]
-    assert [(member.note, member.repetition) for member in made.members] == [("seed 3", 0), ("seed 4", 1)]
+    assert [member.run.directory for member in repeats.members] == [run.directory for run in runs]
+    assert [(member.note, member.repetition) for member in repeats.members] == [("seed 3", 0), ("seed 4", 1)]
     value = runs[0].metrics["val"]["main"]["macro_f1"]
-    found = read_json(made.directory / "metrics.json")["val"]["main"]["macro_f1"]
-    assert found == {"mean": value, "std": None, "n": 1}  # the seed changes nothing in this model
-    pooled, n = made.predictions("val"), runs[0].record.splits["val"]["n"]
+    spread = read_json(repeats.directory / "metrics.json")["val"]["main"]["macro_f1"]
+    assert spread == {"mean": value, "std": None, "n": 1}  # the seed changes nothing in this model
+    pooled, n = repeats.predictions("val"), runs[0].record.splits["val"]["n"]
     assert pooled["repetition"].tolist() == [0] * n
     assert pooled["id"].str.partition("@")[2].unique().tolist() == ["seed 3"]
     assert pooled["id"].is_unique
     repeat("repeat='seeds:2'", "seed=3")
-    assert open_result(made.directory).record.state is RunState.DONE
+    assert open_result(repeats.directory).record.state is RunState.DONE
 
 
 def test_folds_test_every_row_once(repeat):
-    made = repeat("repeat='folds:2'")
-    tables = [pd.read_csv(member.run.directory / "splits.csv", dtype=str) for member in made.members]
+    repeats = repeat("repeat='folds:2'")
+    tables = [pd.read_csv(member.run.directory / "splits.csv", dtype=str) for member in repeats.members]
     tested = [set(table.loc[table["split"] == "test", "id"]) for table in tables]
     labelled = {row for table in tables for row in table.loc[table["split"].isin(["train", "val", "test"]), "id"]}
     assert not tested[0] & tested[1]
     assert tested[0] | tested[1] == labelled
-    assert [(member.note, member.repetition) for member in made.members] == [("fold 0", 0), ("fold 1", 0)]
+    assert [(member.note, member.repetition) for member in repeats.members] == [("fold 0", 0), ("fold 1", 0)]
 
 
 def test_the_value_is_the_mean_and_the_files_tell_mean_std_and_each_run(compose, small, cheap, set_of, capsys):
     overrides = ["repeat='seeds:3'", "seed=1"]
     assert train_repeats(compose(TFIDF, *small, *overrides)) == pytest.approx(np.mean(VALUES[:3]))
-    made = set_of(*overrides)
-    assert made.record.state is RunState.DONE
-    table = pd.read_csv(made.directory / "runs.csv")
+    repeats = set_of(*overrides)
+    assert repeats.record.state is RunState.DONE
+    table = pd.read_csv(repeats.directory / "runs.csv")
     assert table["note"].tolist()[:3] == ["seed 1", "seed 2", "seed 3"]
     assert table["run"].tolist()[3:] == ["mean", "std"]
     expected = [*VALUES[:3], np.mean(VALUES[:3]), np.std(VALUES[:3], ddof=1)]
     assert table["val/macro_f1"].tolist() == pytest.approx(expected)
     assert table["val/accuracy"].tolist() == pytest.approx([value / 2 for value in expected])
-    accuracy = read_json(made.directory / "metrics.json")["val"]["main"]["accuracy"]
+    accuracy = read_json(repeats.directory / "metrics.json")["val"]["main"]["accuracy"]
     assert accuracy == {"mean": pytest.approx(0.25), "std": pytest.approx(0.125), "n": 3}
     printed = capsys.readouterr().out
     assert "sentiment_tfidf: repeat 2 of 3, seed 2" in printed
     assert "mean and std over 3 seeds" in printed and "0.500" in printed and "0.250" in printed
-    assert OmegaConf.load(made.directory / "config.yaml").repeat == "seeds:3"
+    assert OmegaConf.load(repeats.directory / "config.yaml").repeat == "seeds:3"
 
 
 def test_seeds_begin_at_the_seed_of_the_preset(repeat, cheap):
@@ -126,35 +128,39 @@ def test_seeds_begin_at_the_seed_of_the_preset(repeat, cheap):
 
 
 def test_folds_have_one_seed_and_each_a_fold_of_one_plan(repeat, cheap):
-    made = repeat("repeat='folds:3'", "seed=5", "data.split.seed=2", "data.split.val=0.2")
+    repeats = repeat("repeat='folds:3'", "seed=5", "data.split.seed=2", "data.split.val=0.2")
     plan = {"_target_": "hallmark.data.splits.KFold", "folds": 3, "val": 0.2, "seed": 2}
     assert [config.data.split for config in cheap.fitted] == [{**plan, "fold": fold} for fold in range(3)]
     assert [config.seed for config in cheap.fitted] == [5, 5, 5]
-    assert [(one.note, one.repetition) for one in made.members] == [(f"fold {fold}", 0) for fold in range(3)]
+    assert [(member.note, member.repetition) for member in repeats.members] == [
+        (f"fold {fold}", 0) for fold in range(3)
+    ]
 
 
 def test_repetitions_of_folds_have_seeds_of_their_own_for_training_and_split(repeat, cheap):
-    made = repeat("repeat='folds:3x2'", "seed=5", "data.split.seed=2")
+    repeats = repeat("repeat='folds:3x2'", "seed=5", "data.split.seed=2")
     assert [(config.seed, config.data.split.seed, config.data.split.fold) for config in cheap.fitted] == [
         (5, 2, 0), (5, 2, 1), (5, 2, 2), (6, 3, 0), (6, 3, 1), (6, 3, 2),
     ]  # fmt: skip
-    assert [(one.note, one.repetition) for one in made.members] == [
-        (f"fold {fold}, repetition {place}", place) for place in range(2) for fold in range(3)
+    assert [(member.note, member.repetition) for member in repeats.members] == [
+        (f"fold {fold}, repetition {repetition}", repetition) for repetition in range(2) for fold in range(3)
     ]
 
 
 def test_the_first_repetition_of_folds_are_the_plain_folds(repeat, cheap):
     plain, several = repeat("repeat='folds:2'"), repeat("repeat='folds:2x2'")
-    assert [one.run.directory for one in several.members[:2]] == [one.run.directory for one in plain.members]
+    assert [member.run.directory for member in several.members[:2]] == [
+        member.run.directory for member in plain.members
+    ]
     assert plain.directory != several.directory
     assert len(cheap.fitted) == 4
 
 
 def test_more_seeds_later_train_only_the_further_ones(repeat, cheap):
     repeat("repeat='seeds:2'")
-    made = repeat("repeat='seeds:3'")
+    repeats = repeat("repeat='seeds:3'")
     assert [config.seed for config in cheap.fitted] == [0, 1, 2]
-    assert made.table()["val/macro_f1"].tolist()[:3] == VALUES[:3]
+    assert repeats.table()["val/macro_f1"].tolist()[:3] == VALUES[:3]
 
 
 def test_the_second_time_nothing_is_trained_and_all_stays(repeat, cheap):
@@ -170,11 +176,11 @@ def test_the_second_time_nothing_is_trained_and_all_stays(repeat, cheap):
 
 @pytest.mark.parametrize("repeat", [None, "null"])
 def test_without_repeats_it_is_the_run_itself(compose, small, cheap, repeat, monkeypatch):
-    asked = []
-    monkeypatch.setattr("hallmark.engine.repeats.train", lambda config, hopeless: asked.append(hopeless) or 0.5)
+    calls = []
+    monkeypatch.setattr("hallmark.engine.train.train", lambda config, should_prune: calls.append(should_prune) or 0.5)
     overrides = [] if repeat is None else [f"repeat={repeat}"]
     assert train_repeats(compose(TFIDF, *small, *overrides), max) == 0.5
-    assert asked == [max]
+    assert calls == [max]
 
 
 @pytest.mark.parametrize(
@@ -189,21 +195,21 @@ def test_a_stopped_member_leaves_its_state_and_the_same_command_goes_on(repeat, 
     assert set_of("repeat='seeds:3'").record.state is state
     with pytest.raises(ValueError, match=f"the set is {state}; repeat its command"):
         open_result(set_of("repeat='seeds:3'").directory)
-    made = repeat("repeat='seeds:3'")
-    assert made.record.state is RunState.DONE
+    repeats = repeat("repeat='seeds:3'")
+    assert repeats.record.state is RunState.DONE
     assert [config.seed for config in cheap.fitted] == [0, 1, 1, 2]
 
 
 def test_it_is_judged_after_each_repeat_but_the_last_by_their_mean(compose, small, cheap):
-    asked = []
+    calls = []
     config = compose(TFIDF, *small, "repeat='seeds:3'")
-    train_repeats(config, lambda *told: bool(asked.append(told)))
-    assert asked == [(1, VALUES[0]), (2, pytest.approx(sum(VALUES[:2]) / 2))]
+    train_repeats(config, lambda *told: bool(calls.append(told)))
+    assert calls == [(1, VALUES[0]), (2, pytest.approx(sum(VALUES[:2]) / 2))]
 
 
-def test_a_hopeless_set_is_left_interrupted(compose, small, cheap, set_of):
+def test_a_pruned_set_is_left_interrupted(compose, small, cheap, set_of):
     config = compose(TFIDF, *small, "repeat='seeds:3'")
-    with pytest.raises(Interrupted, match="judged hopeless: stopped after repeat 2"):
+    with pytest.raises(Interrupted, match="pruned after repeat 2"):
         train_repeats(config, lambda number, mean: number == 2)
     assert set_of("repeat='seeds:3'").record.state is RunState.INTERRUPTED
     assert len(cheap.fitted) == 2
@@ -235,23 +241,23 @@ def test_a_wrong_setting_is_refused_before_the_first_repeat(repeat, cheap, tmp_p
 def test_a_folder_that_was_told_holds_set_and_members(compose, small, cheap, tmp_path):
     folder = tmp_path / "told"
     train_repeats(compose(TFIDF, *small, "repeat='folds:2x2'", f"paths.run_dir={folder}"))
-    made = RepeatSet(folder)
-    names = [f"fold-{fold}-repetition-{place}" for place in range(2) for fold in range(2)]
-    assert [member.run.directory for member in made.members] == [folder / name for name in names]
+    repeats = RepeatSet(folder)
+    names = [f"fold-{fold}-repetition-{repetition}" for repetition in range(2) for fold in range(2)]
+    assert [member.run.directory for member in repeats.members] == [folder / name for name in names]
     assert [member["directory"] for member in read_json(folder / "repeats.json")["members"]] == names
 
 
 def test_members_are_written_relative_to_the_set(repeat, cheap, tmp_path):
-    made = repeat("repeat='seeds:2'")
-    expected = [f"../{member.run.directory.name}" for member in made.members]
-    assert [member["directory"] for member in made.record.members] == expected
+    repeats = repeat("repeat='seeds:2'")
+    expected = [f"../{member.run.directory.name}" for member in repeats.members]
+    assert [member["directory"] for member in repeats.record.members] == expected
     (tmp_path / "outputs").rename(tmp_path / "archive")
-    moved = RepeatSet(tmp_path / "archive" / "sentiment_tfidf" / made.directory.name)
+    moved = RepeatSet(tmp_path / "archive" / "sentiment_tfidf" / repeats.directory.name)
     assert moved.table()["val/macro_f1"].tolist()[:2] == VALUES[:2]
 
 
 def test_two_processes_do_not_work_on_one_set(repeat, set_of, cheap, compose, small):
     folder = Job.of(compose(TFIDF, *small, "repeat='seeds:2'")).directory
-    with held(folder), pytest.raises(ValueError, match="another process is working on this run"):
+    with locked(folder), pytest.raises(ValueError, match="another process is working on this run"):
         repeat("repeat='seeds:2'")
     assert cheap.fitted == []

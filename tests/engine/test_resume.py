@@ -29,7 +29,7 @@ FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch) -> None:
     """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.report", lambda *_: None)
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: None)
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +171,7 @@ def test_a_process_killed_while_it_clears_leaves_no_finished_run(fit, compose, s
         process.start()
         process.join()
     assert process.exitcode == 1
-    assert run_of(tfidf).record is None
+    assert run_of(tfidf).read_record() is None
     assert fit(tfidf).record.state is RunState.DONE
 
 

@@ -4,7 +4,6 @@ import pandas as pd
 import pytest
 
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.run import Run
 from hallmark.statistics import table_metrics
 
 ASKED = ["analysis=[robustness]", "statistics.n_resamples=40", "analysis.robustness.strengths=[5]"]
@@ -19,17 +18,17 @@ def table(directory) -> pd.DataFrame:
 def test_a_run_is_predicted_again_and_its_clean_value_is_the_stored_one(fitted, evaluate):
     run = fitted(*PICTURES)
     evaluate(run, *NOISE_AND_CROP)
-    found = table(run.directory)
-    assert list(found.index) == ["clean", "noise", "crop"]
-    assert found.loc["clean", "value"] == pytest.approx(run.metrics["val"]["main"]["macro_f1"])
+    measured = table(run.directory)
+    assert list(measured.index) == ["clean", "noise", "crop"]
+    assert measured.loc["clean", "value"] == pytest.approx(run.metrics["val"]["main"]["macro_f1"])
 
 
 def test_a_set_of_repeats_is_measured_as_one(repeats, evaluate):
     assert isinstance(repeats, RepeatSet)
-    evaluate(Run(repeats.directory), *ASKED)
-    found = table(repeats.directory)
+    evaluate(repeats, *ASKED)
+    measured = table(repeats.directory)
     pooled = table_metrics(repeats.predictions("val"))["main"]["macro_f1"]
-    assert found.loc["clean", "value"] == pytest.approx(pooled)
+    assert measured.loc["clean", "value"] == pytest.approx(pooled)
 
 
 def test_a_model_of_texts_alone_is_told_that_pictures_do_not_matter(fitted, evaluate, caplog):

@@ -1,4 +1,4 @@
-"""The test split: nothing reads it but one evaluation, which leaves a receipt."""
+"""The test split: nothing reads it but one evaluation, which leaves an access record."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from hallmark.engine import finished as engine
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.finished import sealed_tables
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.sweep import sweep
-from hallmark.runs.looks import LabelledRows
+from hallmark.engine.search.sweep import sweep
+from hallmark.runs.access import LabelledRows
 from hallmark.runs.run import Run
-from hallmark.runs.seal import SealedError, receipts_of
+from hallmark.runs.seal import SealedError, accesses_of
 
 TFIDF = "experiment=sentiment_tfidf"
 TRUSTED = "trusted_packages=[tests]"
@@ -48,7 +48,7 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
     evaluate(run, "split=train", TRUSTED)
     evaluate(run, "split=predict", TRUSTED)
     assert main(["report", str(run.directory)]) == 0
-    assert receipts_of(run) == []
+    assert accesses_of(run) == []
     with pytest.raises(AssertionError, match="a test row was read"):
         evaluate(run, "split=test", TRUSTED)
 
@@ -57,19 +57,19 @@ def test_training_sweeping_repeating_evaluating_and_reporting_do_not_read_the_te
 def test_an_analysis_does_not_get_the_test_split_from_another(fitted, evaluate, untouchable, stored):
     run = fitted(*untouchable)
     if stored:
-        val = run.directory / "predictions" / "val.parquet"
-        shutil.copy(val, val.with_name("test.parquet"))
+        validation = run.directory / "predictions" / "val.parquet"
+        shutil.copy(validation, validation.with_name("test.parquet"))
     with pytest.raises(SealedError, match=r"the test split is sealed; only evaluate\.py run=\.\.\. split=test opens"):
         evaluate(run, "analysis=[bad_cases]", "analysis.bad_cases.source=test", TRUSTED)
-    assert receipts_of(run) == []
+    assert accesses_of(run) == []
 
 
-def test_the_first_look_gives_metrics_analyses_and_a_receipt(evaluate, run):
+def test_the_first_access_gives_metrics_analyses_and_a_record(evaluate, run):
     evaluate(run, "split=test", "analysis=[slices,bad_cases]", "analysis.bad_cases.source=test")
-    (look,) = receipts_of(run)
-    assert look.metrics == run.metrics["test"]
-    assert look.metrics["main"]["n"] == run.record.splits["test"]["n"]
-    assert look.runs[0].split == run.record.splits["test"]["hash"]
+    (access,) = accesses_of(run)
+    assert access.metrics == run.metrics["test"]
+    assert access.metrics["main"]["n"] == run.record.splits["test"]["n"]
+    assert access.runs[0].split == run.record.splits["test"]["hash"]
     assert set(pd.read_csv(run.directory / "analysis" / "bad_cases.csv")["mined_from"]) == {"test"}
 
 
@@ -79,7 +79,7 @@ def test_the_same_run_is_refused_a_second_time(evaluate, run):
     with pytest.raises(SealedError, match=re.escape(accuracy)):
         evaluate(run, "split=test")
     evaluate(run, "split=test", "seal.reason=a figure was missing", "analysis=[slices]")
-    assert [look.reason for look in receipts_of(run)] == [None, "a figure was missing"]
+    assert [access.reason for access in accesses_of(run)] == [None, "a figure was missing"]
 
 
 OTHERS = {"training seed": ["seed=1"], "settings": ["model.ngrams=1"], "split": ["data.split.seed=1"],
@@ -108,14 +108,14 @@ def test_more_training_rows_do_not_open_the_seal(fit, evaluate, run):
         evaluate(fit(TFIDF, *more), "split=test")
 
 
-def test_other_experiments_and_other_data_have_a_look_of_their_own(fitted, evaluate, run):
+def test_other_experiments_and_other_data_have_an_access_of_their_own(fitted, evaluate, run):
     evaluate(run, "split=test")
     evaluate(fitted("experiment=sentiment_text", "debug=fast"), "split=test")
     evaluate(fitted(TFIDF, "data.sample.seed=8"), "split=test")
-    assert len(receipts_of(run)) == 1
+    assert len(accesses_of(run)) == 1
 
 
-def test_a_look_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluate, run, monkeypatch):
+def test_a_access_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluate, run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(engine, "predict_split", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -123,7 +123,7 @@ def test_a_look_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluat
     with pytest.raises(SealedError, match="cut off"):
         evaluate(fitted(TFIDF, "seed=1"), "split=test")
     evaluate(run, "split=test")
-    assert [look.metrics for look in receipts_of(run)] == [run.metrics["test"]]
+    assert [access.metrics for access in accesses_of(run)] == [run.metrics["test"]]
 
 
 UNREAD = {"no test rows": (["data.split.test=0"], "the data has no such rows"), "a bad checkpoint": ([], "damaged")}
@@ -136,20 +136,22 @@ def test_what_fails_before_anything_is_read_is_no_look(fitted, evaluate, overrid
         run.best.write_bytes(b"nonsense")
     with pytest.raises(ValueError, match=message):
         evaluate(run, "split=test")
-    assert receipts_of(run) == []
+    assert accesses_of(run) == []
 
 
 def test_a_script_reads_the_folds_of_a_model_in_one_recorded_look(fitted):
     runs = [fitted(TFIDF, "data/split=kfold", "data.split.folds=3", f"data.split.fold={fold}") for fold in range(3)]
     tables = sealed_tables(runs, reason="a row of a table")
-    (look,) = receipts_of(runs[0])
-    assert look.reason == "a row of a table" and [one.run_id for one in look.runs] == [r.record.run_id for r in runs]
+    (access,) = accesses_of(runs[0])
+    assert access.reason == "a row of a table" and [subject.run_id for subject in access.runs] == [
+        r.record.run_id for r in runs
+    ]
     assert len(pd.concat(tables)["id"].unique()) == sum(len(table) for table in tables)
     again = sealed_tables(runs)
     assert [list(table["id"]) for table in again] == [list(table["id"]) for table in tables]
     with pytest.raises(SealedError):
         sealed_tables([fitted(TFIDF)])
-    assert len(receipts_of(runs[0])) == 1
+    assert len(accesses_of(runs[0])) == 1
 
 
 def test_the_seal_is_kept_where_it_is_told(fit, compose, tmp_path, monkeypatch):
@@ -173,9 +175,9 @@ def test_another_policy_for_one_bad_row_does_not_open_a_corpus_again(fit, evalua
     seen = len(set(tests[0]) & set(tests[1]))
     with pytest.raises(SealedError, match=rf"of its {len(set(tests[1]))} different test rows {seen} \("):
         evaluate(runs[1], "split=test")
-    assert [look.runs[0].run_id for look in receipts_of(runs[1])] == [runs[0].record.run_id]
+    assert [access.runs[0].run_id for access in accesses_of(runs[1])] == [runs[0].record.run_id]
     evaluate(runs[1], "split=test", "seal.reason=a bad row")
-    assert [look.reason for look in receipts_of(runs[0])] == [None, "a bad row"]
+    assert [access.reason for access in accesses_of(runs[0])] == [None, "a bad row"]
 
 
 def test_a_run_that_did_not_store_its_rows_is_known_by_them_once_it_was_looked_at(run, evaluate):
@@ -184,6 +186,6 @@ def test_a_run_that_did_not_store_its_rows_is_known_by_them_once_it_was_looked_a
     table.drop(columns="content").to_csv(splits, index=False)
     evaluate(run, "split=test")
     assert pd.read_csv(splits, dtype=str).equals(table)
-    (look,) = receipts_of(run)
-    assert look.rows == LabelledRows.of(table[["content", "split"]].itertuples(index=False, name=None))
-    assert len(look.rows.test) == table[table["split"] == "test"]["content"].nunique()
+    (access,) = accesses_of(run)
+    assert access.rows == LabelledRows.of(table[["content", "split"]].itertuples(index=False, name=None))
+    assert len(access.rows.test) == table[table["split"] == "test"]["content"].nunique()

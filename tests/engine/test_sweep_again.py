@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 from optuna.trial import TrialState
-from tests.engine.sweeping import PRESET, RANDOM, STRENGTH, THREE, replace_training
+from tests.engine.sweeping import PRESET, RANDOM, STRENGTH, THREE, replace_training, silence
 
 from hallmark.checks import Interrupted
 from hallmark.engine.search.jobs import Search
@@ -85,6 +85,18 @@ def test_a_changed_search_is_refused_with_what_changed(swept, trained):
     assert len(trained) == 3
 
 
+def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(swept, trained, monkeypatch):
+    study = swept(*THREE)
+    plan = {**study.manifest["plan"], "_target_": "hallmark.engine.search.plans.Lattice"}
+    study.describe({**study.manifest, "plan": plan})
+    with pytest.raises(ValueError, match="was begun as another search"):
+        swept(*THREE)
+    names = {"hallmark.engine.search.plans.Lattice": "hallmark.engine.search.plans.Grid"}
+    monkeypatch.setattr("hallmark.engine.config.stored._RENAMED", names)
+    swept(*THREE)
+    assert len(trained) == 3
+
+
 def test_a_changed_search_under_another_name_is_another_sweep(swept, trained):
     first = swept(*THREE)
     second = swept("sweep=grid", f"sweep.space={{{STRENGTH}: [8.0]}}", "sweep.name=other")
@@ -100,8 +112,8 @@ def test_other_settings_are_another_sweep(swept, trained):
 def test_changed_code_is_named_by_its_file(swept, trained, monkeypatch):
     study = swept(*THREE)
     hashes = {**study.manifest["provenance"]["code"], "learning/optim.py": "0" * 12}
-    monkeypatch.setattr("hallmark.engine.sweep.code_hashes", lambda _: hashes)
-    with pytest.raises(ValueError, match=r"begun on another ground; it differs in code: learning/optim\.py\. Give"):
+    monkeypatch.setattr("hallmark.engine.search.sweep.code_hashes", lambda _: hashes)
+    with pytest.raises(ValueError, match=r"created from different data or code: code: learning/optim\.py\. Give"):
         swept(*THREE, f"sweep.space={{{STRENGTH}: [1.0, 2.0, 4.0]}}")
 
 
@@ -110,7 +122,7 @@ def test_other_data_is_refused_and_rerun_starts_anew(swept, trained, corpus):
     swept(*overrides)
     table = pd.read_csv(corpus / "train.txt", dtype=str)
     table.iloc[1:].to_csv(corpus / "train.txt", index=False)
-    with pytest.raises(ValueError, match="begun on another ground; it differs in data: fingerprint"):
+    with pytest.raises(ValueError, match="created from different data or code: data: fingerprint"):
         swept(*overrides)
     assert len(trained) == 3
     swept(*overrides, "rerun=true")
@@ -144,17 +156,17 @@ def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_
 ):
     storage = f"storage=sqlite:///{tmp_path / 'shared.db'}"
     other = Search.of(compose(PRESET, *small, *THREE, storage, command="sweep")).study()
-    other.fill()
+    other.enqueue_pending()
     trial = other.claim("a worker of another machine")
     moments = iter([0.0])
-    monkeypatch.setattr("hallmark.engine.search.study.SILENT_SECONDS", 0.0)
-    monkeypatch.setattr(SweepStudy, "reclaim", _from_the_second_on(SweepStudy.reclaim, moments))
+    silence(other, 61)
+    monkeypatch.setattr(SweepStudy, "requeue_stale", _from_the_second_on(SweepStudy.requeue_stale, moments))
     assert [(one.number, one.state) for one in swept(*THREE, storage).trials()] == [
         (number, TrialState.COMPLETE) for number in range(3)
     ]
     assert trial.number == 0 and len(trained) == 3
 
 
-def _from_the_second_on(reclaim, moments):
-    """`reclaim` that finds nobody silent the first time, which is when the sweep starts."""
-    return lambda study, *, blame: reclaim(study, blame=blame) if next(moments, None) is None else []
+def _from_the_second_on(requeue_stale, moments):
+    """`requeue_stale` that finds nobody silent the first time, which is when the sweep starts."""
+    return lambda study, *crashed: requeue_stale(study, *crashed) if next(moments, None) is None else []

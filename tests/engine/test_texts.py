@@ -11,11 +11,11 @@ from tests.engine.test_ready import KNOWN, WORLD
 from tests.systems.refseg.parts import preset, write_world
 
 from hallmark.console import main
+from hallmark.engine.config.trust import Trust
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
-from hallmark.engine.readiness import CHECKS
+from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.trust import Trust
 from hallmark.runs.configuration import default_resampling
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run

@@ -15,7 +15,7 @@ N = 10
 KEYS = [f"{number:032d}" for number in range(N)]
 
 
-class Tower(nn.Module):
+class ToyEncoder(nn.Module):
     """A linear map with dropout that notes the size of every batch it sees."""
 
     def __init__(self, **preprocessing: Any) -> None:
@@ -37,85 +37,85 @@ def inputs() -> Tensor:
     return torch.randn(N, 4, generator=torch.Generator().manual_seed(1))
 
 
-def features(folder: Path, tower: nn.Module, inputs: Tensor, keys: Sequence[str] = KEYS) -> Tensor:
-    return FeatureStore(folder, 4, "cpu").features(tower, keys, lambda positions: inputs[list(positions)])
+def features(folder: Path, encoder: nn.Module, inputs: Tensor, keys: Sequence[str] = KEYS) -> Tensor:
+    return FeatureStore(folder, 4, "cpu").features(encoder, keys, lambda positions: inputs[list(positions)])
 
 
-def direct(tower: nn.Module, inputs: Tensor) -> Tensor:
+def direct(encoder: nn.Module, inputs: Tensor) -> Tensor:
     with torch.no_grad():
-        return tower.eval()(inputs).float()
+        return encoder.eval()(inputs).float()
 
 
 def test_stored_features_equal_a_direct_forward_in_the_order_asked_for(tmp_path: Path, inputs: Tensor) -> None:
-    tower = Tower().train()
-    stored = features(tmp_path, tower, inputs)
+    encoder = ToyEncoder().train()
+    stored = features(tmp_path, encoder, inputs)
     assert stored.dtype == torch.float32 and stored.shape == (N, 3)
-    assert tower.batches == [4, 4, 2]
-    torch.testing.assert_close(stored, direct(tower, inputs))
-    backwards = features(tmp_path, tower, inputs.flip(0), KEYS[::-1])
+    assert encoder.batches == [4, 4, 2]
+    torch.testing.assert_close(stored, direct(encoder, inputs))
+    backwards = features(tmp_path, encoder, inputs.flip(0), KEYS[::-1])
     torch.testing.assert_close(backwards, stored.flip(0), rtol=0, atol=0)
 
 
 def test_the_encoder_is_left_in_evaluation_mode(tmp_path: Path, inputs: Tensor) -> None:
-    tower = Tower().train()
-    before = weights_digest(tower)
-    features(tmp_path, tower, inputs)
-    assert not any(module.training for module in tower.modules())
-    assert weights_digest(tower) == before
+    encoder = ToyEncoder().train()
+    before = weights_digest(encoder)
+    features(tmp_path, encoder, inputs)
+    assert not any(module.training for module in encoder.modules())
+    assert weights_digest(encoder) == before
 
 
 def test_a_second_store_does_not_run_the_encoder_again(tmp_path: Path, inputs: Tensor) -> None:
-    first = features(tmp_path, Tower(), inputs)
-    again = Tower()
+    first = features(tmp_path, ToyEncoder(), inputs)
+    again = ToyEncoder()
     torch.testing.assert_close(features(tmp_path, again, inputs), first, rtol=0, atol=0)
     assert again.batches == []
 
 
 def test_only_new_content_is_encoded(tmp_path: Path, inputs: Tensor) -> None:
-    features(tmp_path, Tower(), inputs)
-    tower = Tower()
+    features(tmp_path, ToyEncoder(), inputs)
+    encoder = ToyEncoder()
     changed = inputs.clone()
     changed[6] += 1
-    stored = features(tmp_path, tower, changed, [*KEYS[:6], "f" * 32, *KEYS[7:]])
-    assert tower.batches == [1]
-    torch.testing.assert_close(stored, direct(tower, changed))
+    stored = features(tmp_path, encoder, changed, [*KEYS[:6], "f" * 32, *KEYS[7:]])
+    assert encoder.batches == [1]
+    torch.testing.assert_close(stored, direct(encoder, changed))
 
 
-class OtherTower(Tower):
+class OtherTower(ToyEncoder):
     pass
 
 
-def rewritten(tower: Tower) -> Tower:
+def rewritten(encoder: ToyEncoder) -> ToyEncoder:
     with torch.no_grad():
-        tower.layers[0].weight[0, 0] += 1e-3
-    return tower
+        encoder.layers[0].weight[0, 0] += 1e-3
+    return encoder
 
 
-def with_other_statistics(tower: Tower) -> Tower:
-    tower.layers[1].running_mean += 1
-    return tower
+def with_other_statistics(encoder: ToyEncoder) -> ToyEncoder:
+    encoder.layers[1].running_mean += 1
+    return encoder
 
 
-def with_other_activation(tower: Tower) -> Tower:
-    tower.layers[3] = nn.GELU()
-    return tower
+def with_other_activation(encoder: ToyEncoder) -> ToyEncoder:
+    encoder.layers[3] = nn.GELU()
+    return encoder
 
 
 OTHERS = {
-    "weights": lambda: rewritten(Tower()),
-    "buffers": lambda: with_other_statistics(Tower()),
-    "dtype": lambda: Tower().double(),
-    "image size": lambda: Tower(image_size=48),
-    "token length": lambda: Tower(token_length=24),
-    "view": lambda: Tower(view="flip"),
+    "weights": lambda: rewritten(ToyEncoder()),
+    "buffers": lambda: with_other_statistics(ToyEncoder()),
+    "dtype": lambda: ToyEncoder().double(),
+    "image size": lambda: ToyEncoder(image_size=48),
+    "token length": lambda: ToyEncoder(token_length=24),
+    "view": lambda: ToyEncoder(view="flip"),
     "class": OtherTower,
-    "activation": lambda: with_other_activation(Tower()),
+    "activation": lambda: with_other_activation(ToyEncoder()),
 }
 
 
 @pytest.mark.parametrize("what", OTHERS)
 def test_another_encoder_misses(tmp_path: Path, inputs: Tensor, what: str) -> None:
-    features(tmp_path, Tower(), inputs)
+    features(tmp_path, ToyEncoder(), inputs)
     other = OTHERS[what]()
     stored = features(tmp_path, other, inputs)
     assert sum(other.batches) == N
@@ -123,24 +123,24 @@ def test_another_encoder_misses(tmp_path: Path, inputs: Tensor, what: str) -> No
 
 
 def test_weights_written_to_a_frozen_encoder_after_its_first_use_miss(tmp_path: Path, inputs: Tensor) -> None:
-    tower = Tower()
-    features(tmp_path, tower, inputs)
-    features(tmp_path, rewritten(tower), inputs)
-    assert sum(tower.batches) == 2 * N
-    tower.load_state_dict(Tower().state_dict())
-    features(tmp_path, tower, inputs)
-    assert sum(tower.batches) == 2 * N
+    encoder = ToyEncoder()
+    features(tmp_path, encoder, inputs)
+    features(tmp_path, rewritten(encoder), inputs)
+    assert sum(encoder.batches) == 2 * N
+    encoder.load_state_dict(ToyEncoder().state_dict())
+    features(tmp_path, encoder, inputs)
+    assert sum(encoder.batches) == 2 * N
 
 
 def test_mappings_of_tensors_are_inputs_too(tmp_path: Path, inputs: Tensor) -> None:
     store = FeatureStore(str(tmp_path), 16, "cpu")
-    stored = store.features(Tower(), KEYS, lambda positions: {"x": inputs[list(positions)]})
-    torch.testing.assert_close(stored, direct(Tower(), inputs))
+    stored = store.features(ToyEncoder(), KEYS, lambda positions: {"x": inputs[list(positions)]})
+    torch.testing.assert_close(stored, direct(ToyEncoder(), inputs))
 
 
 def test_features_can_be_trained_on(tmp_path: Path, inputs: Tensor) -> None:
     head = nn.Linear(3, 1)
-    head(features(tmp_path, Tower(), inputs)).sum().backward()
+    head(features(tmp_path, ToyEncoder(), inputs)).sum().backward()
     assert head.weight.grad is not None
 
 
@@ -165,9 +165,9 @@ def test_a_batch_holds_at_least_one(tmp_path: Path) -> None:
 def test_a_plain_attribute_of_a_layer_is_part_of_the_key() -> None:
     keys = []
     for pooling in ("first", "last"):
-        tower = Tower()
-        tower.layers[0].pool_type = pooling  # as open_clip's text tower has it: no weight and not printed
-        keys.append(encoder_key(tower))
-    assert keys[0] != keys[1] != encoder_key(Tower())
-    trained = Tower().train()
-    assert encoder_key(trained) == encoder_key(Tower().eval())
+        encoder = ToyEncoder()
+        encoder.layers[0].pool_type = pooling  # as open_clip's text encoder has it: no weight and not printed
+        keys.append(encoder_key(encoder))
+    assert keys[0] != keys[1] != encoder_key(ToyEncoder())
+    trained = ToyEncoder().train()
+    assert encoder_key(trained) == encoder_key(ToyEncoder().eval())

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from tests.kills.killing import carried_out, differences, killed_at, on_small_disk, small_disks_are_allowed
 from tests.kills.scenarios import Scenario, end_state, restore, scenarios
 
-from hallmark.analysis.figures import PaperFigure
+from hallmark.analysis.plots.style import PaperFigure
 
 _OTHER = Path("/dev/shm")
 _SWEEP = "sweep"

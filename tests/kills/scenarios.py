@@ -17,11 +17,11 @@ from omegaconf import DictConfig
 
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
-from hallmark.engine.release import release
+from hallmark.engine.release.release import release
+from hallmark.engine.release.verify import verify
 from hallmark.engine.repeats import train_repeats
-from hallmark.engine.sweep import sweep
+from hallmark.engine.search.sweep import sweep
 from hallmark.engine.train import train
-from hallmark.engine.verify import verify
 from hallmark.runs.seal import SealedError
 from hallmark.storage.hashing import digest, digest_bytes
 
@@ -67,7 +67,7 @@ def scenarios() -> dict[str, Scenario]:
         release(Job.of(repeats).directory, waived=["git"], into=None, tagged=False)
 
     def measured_again() -> None:
-        with suppress(SealedError):  # killed at its very end, it had its one look, with all that it gave
+        with suppress(SealedError):  # killed at its very end, it had its one access, with all that it gave
             evaluate(measured)
 
     return {

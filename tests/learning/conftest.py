@@ -7,7 +7,7 @@ from lightning import LightningDataModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from hallmark.data.sampling import Draw, EpochSampler
+from hallmark.data.sampling import EpochSampler, SampleIndex
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
@@ -16,7 +16,7 @@ from hallmark.runs.metrics import MAIN
 CLASSES = ["a", "b", "c"]
 
 
-class Tower(Encoder):
+class ToyEncoder(Encoder):
     """Everything that could move: weights, batch statistics and dropout."""
 
     def __init__(self, *, frozen: bool = False, seed: int = 0) -> None:
@@ -46,7 +46,7 @@ class Rows(Dataset):
     target = torch.tensor([0] * 12 + [1] * 8 + [2] * 4)
     x = torch.randn(24, 4, generator=torch.Generator().manual_seed(5)) + target[:, None]
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Tensor]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Tensor]:
         index = torch.tensor([draw.position for draw in draws])
         return {"index": index, "target": self.target[index], "x": self.x[index]}
 
@@ -66,19 +66,19 @@ class ToyData(LightningDataModule):
         return DataLoader(Rows(), 6, sampler=EpochSampler(24, seed=0), collate_fn=as_is)
 
     def val_dataloader(self) -> DataLoader:
-        draws = [Draw(position, 0) for position in range(0, 24, 3)]
+        draws = [SampleIndex(position, 0) for position in range(0, 24, 3)]
         return DataLoader(Rows(), 8, sampler=draws, collate_fn=as_is)
 
 
 @pytest.fixture
 def classifier() -> Callable[..., Classifier]:
     def make(encoders: dict[str, Encoder] | None = None, *, seed: int = 0, **changes: Any) -> Classifier:
-        towers = {"image": Tower(seed=seed)} if encoders is None else encoders
+        encoders = {"image": ToyEncoder(seed=seed)} if encoders is None else encoders
         torch.manual_seed(seed)
         optimizer = Optimizer(lr=0.1, lr_scale=1.0, head_lr=0.1, weight_decay=0.1, schedule="constant", warmup=0.0)
-        common = {"head": nn.Linear(6 * len(towers), 3), "optimizer": optimizer, "freeze_epochs": 0,
+        common = {"head": nn.Linear(6 * len(encoders), 3), "optimizer": optimizer, "freeze_epochs": 0,
                   "label_smoothing": 0.0, "class_balance": 0.0}  # fmt: skip
-        return Classifier(classes=CLASSES, encoders=towers, **{**common, **changes})
+        return Classifier(classes=CLASSES, encoders=encoders, **{**common, **changes})
 
     return make
 
@@ -99,5 +99,5 @@ def fit() -> Callable[..., Trainer]:
 
 
 @pytest.fixture
-def tower() -> type[Tower]:
-    return Tower
+def encoder() -> type[ToyEncoder]:
+    return ToyEncoder

@@ -21,25 +21,25 @@ def moved(module: torch.nn.Module, before: dict[str, torch.Tensor]) -> set[str]:
 
 
 class Watch(Callback):
-    """The names in the towers and the head that moved within each epoch."""
+    """The names in the encoders and the head that moved within each epoch."""
 
     def __init__(self) -> None:
-        self.towers: list[set[str]] = []
+        self.encoders: list[set[str]] = []
         self.head: list[set[str]] = []
 
     def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.before = copy_of(module.encoders), copy_of(module.head)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.towers.append(moved(module.encoders, self.before[0]))
+        self.encoders.append(moved(module.encoders, self.before[0]))
         self.head.append(moved(module.head, self.before[1]))
 
 
-def test_freeze_epochs_hold_the_towers_whole_then_free_them(classifier, fit) -> None:
+def test_freeze_epochs_hold_the_encoders_whole_then_free_them(classifier, fit) -> None:
     module, watch = classifier(freeze_epochs=2), Watch()
     fit(module, watch, epochs=4)
-    assert watch.towers[:2] == [set(), set()], "neither weights nor batch statistics move"
-    assert watch.towers[2] == watch.towers[3] == set(module.encoders.state_dict())
+    assert watch.encoders[:2] == [set(), set()], "neither weights nor batch statistics move"
+    assert watch.encoders[2] == watch.encoders[3] == set(module.encoders.state_dict())
     assert all(names == {"weight", "bias"} for names in watch.head)
     assert module.encoders["image"].layers[2].training
 
@@ -47,22 +47,22 @@ def test_freeze_epochs_hold_the_towers_whole_then_free_them(classifier, fit) -> 
 def test_without_freeze_epochs_everything_moves_from_the_start(classifier, fit) -> None:
     module, watch = classifier(), Watch()
     fit(module, watch, epochs=1)
-    assert watch.towers == [set(module.encoders.state_dict())]
+    assert watch.encoders == [set(module.encoders.state_dict())]
 
 
-def test_a_frozen_tower_stays_in_evaluation_mode_and_never_moves(classifier, fit, tower) -> None:
-    frozen = tower(frozen=True)
+def test_a_frozen_encoder_stays_in_evaluation_mode_and_never_moves(classifier, fit, encoder) -> None:
+    frozen = encoder(frozen=True)
     modes = []
     frozen.layers[2].register_forward_hook(lambda layer, *_: modes.append(layer.training))
-    module, watch = classifier({"image": frozen, "text": tower(seed=1)}), Watch()
+    module, watch = classifier({"image": frozen, "text": encoder(seed=1)}), Watch()
     fit(module, watch, epochs=2)
     assert modes and not any(modes)
-    assert all({name.split(".")[0] for name in names} == {"text"} for names in watch.towers)
+    assert all({name.split(".")[0] for name in names} == {"text"} for names in watch.encoders)
 
 
-def test_frozen_towers_are_not_in_the_checkpoint_and_come_back_on_loading(classifier, fit, tower, tmp_path) -> None:
+def test_frozen_encoders_are_not_in_the_checkpoint_and_come_back_on_loading(classifier, fit, encoder, tmp_path) -> None:
     def build() -> Any:
-        return classifier({"image": tower(frozen=True), "text": tower(seed=1)})
+        return classifier({"image": encoder(frozen=True), "text": encoder(seed=1)})
 
     trained = build()
     fit(trained, epochs=1).save_checkpoint(tmp_path / "last.ckpt")
@@ -75,17 +75,17 @@ def test_frozen_towers_are_not_in_the_checkpoint_and_come_back_on_loading(classi
     assert moved(resumed, copy_of(trained)) == set()
 
 
-def test_a_checkpoint_of_other_frozen_weights_is_refused(classifier, fit, tower, tmp_path: Path) -> None:
-    fit(classifier({"image": tower(frozen=True)}), epochs=1).save_checkpoint(tmp_path / "last.ckpt")
-    other = classifier({"image": tower(frozen=True, seed=9)})
+def test_a_checkpoint_of_other_frozen_weights_is_refused(classifier, fit, encoder, tmp_path: Path) -> None:
+    fit(classifier({"image": encoder(frozen=True)}), epochs=1).save_checkpoint(tmp_path / "last.ckpt")
+    other = classifier({"image": encoder(frozen=True, seed=9)})
     with pytest.raises(ValueError, match=r"model\.encoders\.image: its frozen weights are not those"):
         fit(other, epochs=2, resume=tmp_path / "last.ckpt")
 
 
-def test_a_checkpoint_without_hashes_is_refused_for_a_frozen_tower(classifier, fit, tower, tmp_path: Path) -> None:
-    fit(classifier({"image": tower()}), epochs=1).save_checkpoint(tmp_path / "last.ckpt")
+def test_a_checkpoint_without_hashes_is_refused_for_a_frozen_encoder(classifier, fit, encoder, tmp_path: Path) -> None:
+    fit(classifier({"image": encoder()}), epochs=1).save_checkpoint(tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match="its frozen weights are not those"):
-        fit(classifier({"image": tower(frozen=True)}), epochs=2, resume=tmp_path / "last.ckpt")
+        fit(classifier({"image": encoder(frozen=True)}), epochs=2, resume=tmp_path / "last.ckpt")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ BALANCERS = {
 
 
 class TwoTerms(MultiTermModule):
-    """A label and a copy of the input from one tower with dropout."""
+    """A label and a copy of the input from one encoder with dropout."""
 
     @property
     def inputs(self) -> dict[str, Encoder | None]:
@@ -53,10 +53,10 @@ class TwoTerms(MultiTermModule):
 
 
 @pytest.fixture
-def module(tower) -> Callable[..., TwoTerms]:
+def module(encoder) -> Callable[..., TwoTerms]:
     def module(balance: Callable[..., nn.Module], **changes: Any) -> TwoTerms:
         torch.manual_seed(0)
-        encoders, head = {"x": tower()}, nn.ModuleDict({"label": nn.Linear(6, 3), "copy": nn.Linear(6, 4)})
+        encoders, head = {"x": encoder()}, nn.ModuleDict({"label": nn.Linear(6, 3), "copy": nn.Linear(6, 4)})
         optimizer = Optimizer(lr=0.05, lr_scale=1.0, head_lr=0.05, weight_decay=0.0, schedule="constant", warmup=0.0)
         settings = {"terms": ["label", "copy"], "freeze_epochs": 0, **changes}
         return TwoTerms(balance=balance, encoders=encoders, head=head, optimizer=optimizer, **settings)
@@ -67,8 +67,8 @@ def module(tower) -> Callable[..., TwoTerms]:
 def test_the_trace_holds_weight_and_loss_of_each_term_and_step(module, fit):
     trained = module(BALANCERS["fixed"])
     fit(trained, StepSeeds(0), epochs=2)
-    (table,) = trained.traces().values()
-    assert list(trained.traces()) == ["loss_weights"]
+    (table,) = trained.training_logs().values()
+    assert list(trained.training_logs()) == ["loss_weights"]
     assert list(table) == ["epoch", "step", "weight/label", "weight/copy", "loss/label", "loss/copy"]
     assert table["epoch"].tolist() == [0] * 4 + [1] * 4
     assert table["step"].tolist() == list(range(8))
@@ -111,7 +111,9 @@ def test_a_resumed_fit_is_the_undisturbed_one(module, fit, tmp_path, name):
     fit(whole, StepSeeds(0), epochs=4)
     fit(part, StepSeeds(0), epochs=2).save_checkpoint(tmp_path / "last.ckpt")
     fit(resumed, StepSeeds(0), epochs=4, resume=tmp_path / "last.ckpt")
-    pd.testing.assert_frame_equal(resumed.traces()["loss_weights"], whole.traces()["loss_weights"], check_exact=True)
+    pd.testing.assert_frame_equal(
+        resumed.training_logs()["loss_weights"], whole.training_logs()["loss_weights"], check_exact=True
+    )
     for key, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
 
@@ -125,4 +127,4 @@ def test_terms_that_are_none_are_refused(module):
 def test_a_single_term_leaves_no_trace(module, fit):
     alone = module(Equal, terms=["label"])
     fit(alone, StepSeeds(0), epochs=1)
-    assert alone.traces() == {}
+    assert alone.training_logs() == {}

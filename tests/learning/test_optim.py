@@ -59,7 +59,7 @@ def test_groups_rates_and_decay() -> None:
             assert found.pop(id(weight)) == pytest.approx((rate, 0.1))
         for weight in (net.linear.bias, net.conv.bias, net.norm.weight, net.norm.bias):
             assert found.pop(id(weight)) == pytest.approx((rate, 0.0))
-    assert not found, "what stands still is not optimised"
+    assert not found, "frozen parameters are not optimized"
 
 
 def test_the_schedule_moves_every_group_by_step() -> None:

@@ -7,7 +7,7 @@ from sklearn.metrics import accuracy_score, f1_score, log_loss
 from torch.nn.functional import cross_entropy
 
 from hallmark.learning.tasks import MacroF1, TaskLoss, TaskMetrics
-from hallmark.statistics.classification import classification_metrics
+from hallmark.statistics.metrics.classification import classification_metrics
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

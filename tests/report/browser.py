@@ -43,7 +43,7 @@ class Browser:
         self._session = f"{address}/session/{session}"
 
     def open(self, page: Path, *, width: int, dark: bool) -> None:
-        """Load a file in a window of this width, as a user with that colour scheme sees it."""
+        """Load a file in a window of this width, as a user with that color scheme sees it."""
         self.logs()
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
         self._devtools("Emulation.setDeviceMetricsOverride", size)

@@ -210,12 +210,12 @@ def make_sweep(outputs: Path, make_run: Callable[..., Run]) -> Callable[[], Path
 
 
 @pytest.fixture
-def look_at() -> Callable[..., None]:
+def open_test_split() -> Callable[..., None]:
     """A function that opens the test seal of runs and records what they scored."""
 
-    def look(*runs: Run, reason: str | None = None) -> None:
+    def access(*runs: Run, reason: str | None = None) -> None:
         with seal_of(runs[0]).opened(runs, reason=reason) as opened:
             for run in runs:
                 opened.record(run, METRICS)
 
-    return look
+    return access

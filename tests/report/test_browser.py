@@ -45,8 +45,8 @@ def folder(make_set, make_run, make_sweep, picture, tmp_path) -> Path:
     return tmp_path / "report"
 
 
-def luminance(colour: str) -> float:
-    red, green, blue = (int(part) for part in colour[colour.index("(") + 1 :].rstrip(")").split(",")[:3])
+def luminance(color: str) -> float:
+    red, green, blue = (int(part) for part in color[color.index("(") + 1 :].rstrip(")").split(",")[:3])
     return (0.299 * red + 0.587 * green + 0.114 * blue) / 255
 
 

@@ -51,10 +51,10 @@ def test_results_on_other_rows_are_said_to_be_incomparable(make_run):
 
 
 @pytest.mark.parametrize(("opened", "split"), [(2, "test"), (1, "validation")])
-def test_the_first_sentence_is_of_the_test_split_once_all_have_looked_at_it(make_run, look_at, opened, split):
+def test_the_first_sentence_is_of_the_test_split_once_all_have_looked_at_it(make_run, open_test_split, opened, split):
     first = make_run("clip_final", quality=3.0, measured=("val", "test"))
     second = make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3, measured=("val", "test"))
     for run in (first, second)[:opened]:
-        look_at(run)
+        open_test_split(run)
     report = gather([first.directory, second.directory])
     assert report.summary[0].startswith(f"clip_final is better than sentiment_text on {split}: macro F1 +")

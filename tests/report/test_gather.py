@@ -73,7 +73,7 @@ def test_an_unfinished_run_is_refused_with_what_to_do(make_run, capsys):
 
 
 def test_nothing_of_the_data_is_read(make_run, monkeypatch):
-    """Only what the run stored: no predictions of the test split without a receipt, however they are asked for."""
+    """Only what the run stored: no predictions of the test split without an access record."""
     run = make_run(measured=("val", "test"))
     (run.directory / "predictions" / "test.parquet").write_bytes(b"whoever reads this fails")
     assert gather([run.directory]).summary

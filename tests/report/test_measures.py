@@ -6,7 +6,7 @@ import pandas as pd
 from tests.report.conftest import CLASSES, predictions
 from tests.report.reading import sections, table
 
-from hallmark.report.content import Cases
+from hallmark.report.content import SampleCards
 from hallmark.report.gather import gather
 from hallmark.statistics import Resampling, all_intervals, table_metrics
 from hallmark.statistics.text import interval_text
@@ -59,7 +59,7 @@ def test_the_worst_cases_come_first_with_text_and_a_small_picture(make_run, pict
     frame = predictions(path=picture)
     report = gather([make_run(table=frame).directory])
     (cases,) = sections(report)["Bad cases"].blocks
-    assert isinstance(cases, Cases)
+    assert isinstance(cases, SampleCards)
     wrong = frame[frame["prediction"] != frame["target"]].sort_values("confidence", ascending=False)
     assert [case.id for case in cases.cases[: len(wrong)]] == wrong["id"].head(12).tolist()
     assert cases.cases[0].text == wrong["info_text"].iloc[0]

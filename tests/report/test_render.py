@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from tests.report.conftest import predictions
 from tests.report.reading import Reader, page, sections, unescaped
 
-from hallmark.report.content import Cases, Facts, Paragraph, Report, Section, Table
+from hallmark.report.content import Facts, Paragraph, Report, SampleCards, Section, Table
 from hallmark.report.gather import gather
 from hallmark.report.render import markdown, write
 
@@ -17,12 +17,12 @@ HOSTILE = (
 )
 
 
-def test_both_pages_hold_the_same_facts(make_set, make_run, look_at, tmp_path):
+def test_both_pages_hold_the_same_facts(make_set, make_run, open_test_split, tmp_path):
     repeats, run = (
         make_set(rich=True),
         make_run("sentiment_text", "bbbb0000", seed=7, quality=0.5, problems={"cmyk_image": 1}),
     )
-    look_at(run)
+    open_test_split(run)
     report = gather([repeats.directory, run.directory])
     write(report, tmp_path)
     text = unescaped((tmp_path / "report.md").read_text())
@@ -44,7 +44,7 @@ def _texts(block) -> list[str]:
             return [text for pair in block.pairs for text in pair]
         case Table():
             return [*block.columns, *(cell for row in block.rows for cell in row), *filter(None, [block.note])]
-        case Cases():
+        case SampleCards():
             return [block.note, *(text for case in block.cases for text in (case.id, case.text, case.note))]
     return []
 

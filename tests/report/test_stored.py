@@ -6,7 +6,7 @@ import pytest
 from tests.report.conftest import CLASSES, predictions
 from tests.report.reading import sections, table
 
-from hallmark.report.content import Cases, Charts, Paragraph, Table
+from hallmark.report.content import Charts, Paragraph, SampleCards, Table
 from hallmark.report.gather import gather
 from hallmark.runs.predictions import write_predictions
 from hallmark.storage.files import write_csv
@@ -89,11 +89,11 @@ def test_robustness_is_shown_with_its_numbers(make_run, measured):
     assert charts(section) == ["robustness"]
 
 
-def test_robustness_on_test_is_shown_only_where_the_seal_was_opened(make_run, measured, look_at):
+def test_robustness_on_test_is_shown_only_where_the_seal_was_opened(make_run, measured, open_test_split):
     run = make_run(measured=("val", "test"))
     write_csv(run.directory / "analysis" / "robustness.csv", measured("test"))
     assert "Robustness on test" not in sections(gather([run.directory]))
-    look_at(run)
+    open_test_split(run)
     assert "Robustness on test" in sections(gather([run.directory]))
 
 
@@ -127,7 +127,7 @@ def test_results_with_one_task_in_common_are_compared_on_it(run_of_tasks, make_r
 
 def test_bad_cases_of_several_tasks_name_the_task(run_of_tasks):
     (cases,) = sections(gather([run_of_tasks("one", "val/macro_f1").directory]))["Bad cases"].blocks
-    assert isinstance(cases, Cases)
+    assert isinstance(cases, SampleCards)
     named = [case.note.partition(", ")[0] for case in cases.cases]
     assert named.count("action") == named.count("state") == 6
 

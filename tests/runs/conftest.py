@@ -3,9 +3,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.looking import Maker
+from tests.runs.accessing import Maker
 
-from hallmark.runs.receipts import absolute_folder
+from hallmark.runs.access_folders import absolute_folder
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_text

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from tests.runs.looking import look_at
+from tests.runs.accessing import open_test_split
 
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.registry import STATES, Entry, find_entries, in_use
@@ -18,15 +18,15 @@ Maker = Callable[..., Record]
 HOLD = """
 import sys
 from pathlib import Path
-from hallmark.runs.run import Run
-with Run(Path(sys.argv[1])).locked():
+from hallmark.runs.run import RunDirectory
+with RunDirectory(Path(sys.argv[1])).locked():
     print("held", flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def locked_elsewhere(directory: Path) -> Iterator[None]:
     """The lock of a run directory, in another process."""
     command = [sys.executable, "-c", HOLD, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -75,7 +75,7 @@ def test_another_metric_by_name(tmp_path: Path, make_record: Maker, metric: str,
 def test_a_running_record_is_interrupted_once_its_process_is_gone(tmp_path: Path, make_record: Maker) -> None:
     make_record(state=RunState.RUNNING).write(tmp_path)
     assert only(tmp_path).state == "interrupted"  # no lock at all
-    with held(tmp_path):
+    with locked_elsewhere(tmp_path):
         assert in_use(tmp_path)
         assert only(tmp_path).state == "running"
     assert not in_use(tmp_path)
@@ -122,7 +122,7 @@ def test_results_are_found_at_every_place_once(tmp_path: Path, make_record: Make
 
 
 @pytest.mark.parametrize("name", ["clip", "group/clip"])
-def test_a_receipt_of_any_run_of_the_experiment_on_the_data_opens_its_test(
+def test_a_record_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     tmp_path: Path, make_record: Maker, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HALLMARK_SEALS", raising=False)
@@ -140,13 +140,13 @@ def test_a_receipt_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     assert [entry.test for entry in find_entries([tmp_path / name])] == ["opened", "opened", "sealed", None]
 
 
-def test_a_look_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_access_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
     rows = [f"row {number}" for number in range(40)]
     looked = make_run("a", test=rows[:20], train=rows[20:])
     make_run("b", content="e" * 32, test=[*rows[15:20], *rows[25:]], train=["kept now"])
     make_run("c", content="f" * 32, test=[f"new {number}" for number in range(20)], train=rows)
     assert [entry.test for entry in find_entries([tmp_path])] == ["sealed", "sealed", "sealed"]
-    look_at(looked)
+    open_test_split(looked)
     assert [entry.test for entry in find_entries([tmp_path])] == ["opened", "opened", "sealed"]
     shutil.copytree(looked.directory.parent, tmp_path / "elsewhere" / "old" / "clip_final")
     shutil.rmtree(tmp_path / "outputs")
@@ -189,9 +189,9 @@ def test_a_set_of_repeats_is_one_result(tmp_path: Path, make_record: Maker) -> N
 def test_a_set_runs_as_long_as_a_process_holds_it_or_a_member(tmp_path: Path, make_record: Maker) -> None:
     directory = repeats(tmp_path, make_record, state="running")
     assert only(directory).state == "interrupted"
-    with held(tmp_path / "clip" / "r1"):
+    with locked_elsewhere(tmp_path / "clip" / "r1"):
         assert only(directory).state == "running"
-    with held(directory):
+    with locked_elsewhere(directory):
         assert only(directory).state == "running"
 
 

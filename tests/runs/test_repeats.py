@@ -119,7 +119,7 @@ def test_a_moved_outputs_folder_opens_with_its_members(repeats, tmp_path):
 
 def test_it_becomes_and_stays_what_it_was_said_to_be(repeats):
     made = repeats(state=RunState.RUNNING)
-    made.become(RunState.FAILED)
+    made.set_state(RunState.FAILED)
     assert RepeatSet(made.directory).record.state is RunState.FAILED
 
 

@@ -123,16 +123,16 @@ def test_the_question_shows_what_tells_them_apart(made, outputs):
 
 
 def test_a_run_and_a_set_say_when_they_finish(tmp_path, make_record, set_of, made):
-    run = Run(tmp_path / "run")
-    run.directory.mkdir()
-    with run.recorded(make_record()) as record:
-        assert record.finished is None
+    (tmp_path / "run").mkdir()
+    run = Run(tmp_path / "run", make_record())
+    with run.recorded():
+        assert run.record.finished is None
     first = Run(tmp_path / "run").record.finished
     assert first is not None
-    with run.recorded(make_record()):
+    with Run(run.directory, make_record()).recorded():
         pass
     assert Run(tmp_path / "run").record.finished > first
     made("aaaa", 1)
     repeats = set_of("zzzz", "aaaa", day=None)
-    repeats.become(RunState.DONE)
+    repeats.set_state(RunState.DONE)
     assert RepeatSet(repeats.directory).record.finished > first

@@ -6,8 +6,8 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from hallmark.statistics import auc_variance, table_metrics
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import task_sample
-from hallmark.statistics.weighted import weighted_metrics
 
 
 @pytest.mark.parametrize("tied", [False, True])

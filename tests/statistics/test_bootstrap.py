@@ -21,8 +21,8 @@ from hallmark.statistics import (
     metric_interval,
     table_metrics,
 )
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import task_sample
-from hallmark.statistics.weighted import weighted_metrics
 
 Maker = Callable[..., pd.DataFrame]
 SETTINGS = Resampling(0.95, 400, 7)

@@ -15,8 +15,8 @@ from hallmark.statistics import (
     paired_difference,
     table_metrics,
 )
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import task_sample
-from hallmark.statistics.weighted import weighted_metrics
 
 Maker = Callable[..., pd.DataFrame]
 SETTINGS = Resampling(0.9, 300, 7)

@@ -13,10 +13,10 @@ from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
 from hallmark.statistics import Resampling, all_intervals, mean_interval, metric_interval, paired_difference
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.sample import task_sample
 from hallmark.statistics.uncertainty import UNIT, Estimate, Range, Units, estimates
-from hallmark.statistics.weighted import weighted_metrics
 
 Maker = Callable[..., pd.DataFrame]
 MANY = Resampling(0.95, 20_000, 0)

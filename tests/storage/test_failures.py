@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from hallmark.checks import SettingError, UserError
-from hallmark.statistics.holm import holm
+from hallmark.statistics.significance.holm import holm
 from hallmark.storage.failures import printable, sentence
 from hallmark.storage.files import atomic_path, read_json
 

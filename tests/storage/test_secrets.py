@@ -77,7 +77,7 @@ def test_names_of_settings_that_name_a_variable(name, names):
         ("SECRET_KEY_BASE", "0123456789", True),
         ("OLDPWD", "/home/somebody", False),
         ("KEY_FILE_SECRET", "/proc/self", False),  # a path is none
-        ("COLOUR", "0123456789", False),
+        ("COLOR", "0123456789", False),
     ],
 )
 def test_variables_that_hold_secrets(monkeypatch, variable, value, found):

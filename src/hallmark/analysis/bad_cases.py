@@ -3,29 +3,26 @@
 import logging
 import textwrap
 import unicodedata
-from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
-from hallmark.analysis.figures import BAND, MUTED, PALETTE, house_style, new_figure, printable
-from hallmark.analysis.signal_sheet import series_of, signal_sheet
+from hallmark.analysis.plots.signal_sheet import series_of, signal_sheet
+from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, house_style, panel_grid, printable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
 from hallmark.data.images import read_image
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.statistics import probability_array, target_array
 
 log = logging.getLogger(__name__)
 
 TABLE = "bad_cases"
-OUT_OF_FOLD = "out_of_fold"
 WRONG, UNSURE = "wrong", "low_confidence"
 SHEET, _SHOWN = 12, 8
 _COLUMNS = [
@@ -91,21 +88,18 @@ class BadCases:
         predictions = state.predictions_of(self.source)
         cases = self.cases(predictions)
         state.save_table(TABLE, cases)
-        worst = by_turns(cases, _SHOWN).drop(
+        worst = round_robin(cases, _SHOWN).drop(
             columns=["path", "text", "recording", "start", "mined_from"], errors="ignore"
         )
         show(f"Bad cases ({len(cases)} from {self.source})", worst)
-        figure = self._sheet(state, predictions, cases) if len(cases) else None
-        if figure is not None:
-            state.save_figure(TABLE, figure)
-
-    def _sheet(self, state: State, predictions: pd.DataFrame, cases: pd.DataFrame) -> Figure | None:
+        if cases.empty:
+            return
         groups = predictions.drop_duplicates("id").set_index("id")["group"]
-        shown = by_turns(cases.assign(group=cases["guid"].map(groups)), SHEET)
+        first = round_robin(cases.assign(group=cases["guid"].map(groups)), SHEET)
         if "path" in cases:
-            return contact_sheet(shown)
-        signals = series_of(state.data(), shown["guid"].tolist())
-        return None if signals is None else signal_sheet(shown, signals, predictions)
+            state.save_figure(TABLE, contact_sheet(first))
+        elif signals := series_of(state.data(), first["guid"].tolist()):
+            state.save_figure(TABLE, signal_sheet(first, signals, predictions))
 
     def cases(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """The table of cases: wrong ones by falling confidence, then unsure ones by rising confidence.
@@ -114,13 +108,17 @@ class BadCases:
         """
         tasks = classified_tasks(predictions)
         parts = [self._task_cases(classes, rows) for _, classes, rows in tasks]
-        columns = [name for name in _COLUMNS if self._has(name, predictions)]
-        found = pd.concat(parts) if parts else pd.DataFrame(columns=list(dict.fromkeys([*columns, "task", "group"])))
-        doubt = found["confidence"].where(found["reason"] != WRONG, -found["confidence"])
-        found = found.assign(doubt=doubt).sort_values(
+        absent = {name for name, source in _OPTIONAL.items() if source not in predictions}
+        absent |= set() if self.label_errors else {"label_issue"}
+        absent |= set() if len(tasks) > 1 else {"task"}
+        absent |= set() if predictions[["task", "group"]].duplicated().any() else {"group"}
+        columns = [name for name in _COLUMNS if name not in absent]
+        table = pd.concat(parts) if parts else pd.DataFrame(columns=list(dict.fromkeys([*columns, "task", "group"])))
+        doubt = table["confidence"].where(table["reason"] != WRONG, -table["confidence"])
+        table = table.assign(doubt=doubt).sort_values(
             ["reason", "doubt", "guid"], ascending=[False, True, True], ignore_index=True
         )
-        return by_turns(found, self.limit)[columns]
+        return round_robin(table, self.limit)[columns]
 
     def _task_cases(self, classes: list[str], rows: pd.DataFrame) -> pd.DataFrame:
         wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
@@ -135,17 +133,8 @@ class BadCases:
             table["label_issue"] = label_issues(rows, classes)
         return table[wrong | (rows["confidence"] < self.confidence_below)]
 
-    def _has(self, column: str, predictions: pd.DataFrame) -> bool:
-        if column == "label_issue":
-            return self.label_errors
-        if column == "task":
-            return len(classified_tasks(predictions)) > 1
-        if column == "group":
-            return bool(predictions[["task", "group"]].duplicated().any())
-        return column not in _OPTIONAL or _OPTIONAL[column] in predictions
 
-
-def by_turns(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
+def round_robin(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
     """`n` of the cases in their order: wrong ones first, by turns tasks, in a task groups, in a group recordings."""
     by_task = [name for name in ("reason", "task") if name in cases]
     parts = [name for name in ("group", "recording") if name in cases]
@@ -173,31 +162,22 @@ def label_issues(rows: pd.DataFrame, classes: list[str]) -> np.ndarray:
 @house_style()
 def contact_sheet(cases: pd.DataFrame) -> Figure:
     """Picture, target → prediction with its confidence, and text of each case; `cases` has `path`."""
-    n_columns = min(4, len(cases))
-    n_rows = -(-len(cases) // n_columns)
-    figure = new_figure(2.6 * n_rows, 1.9 * n_columns)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False).ravel()
-    for ax in axes[len(cases) :]:
-        ax.set_axis_off()
-    for ax, case in zip(axes, cases.to_dict("records"), strict=False):
-        _case_panel(ax, case)
+    figure, axes = panel_grid(len(cases), min(4, len(cases)), 2.6, width=1.9 * min(4, len(cases)))
+    for ax, case in zip(axes, cases.to_dict("records"), strict=True):
+        picture = _thumbnail(case["path"])
+        ax.imshow(picture if picture is not None else Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), BAND))
+        if picture is None:
+            ax.text(0.5, 0.5, "no readable picture", transform=ax.transAxes, ha="center", va="center", color=MUTED)
+        ax.set_xticks([])
+        ax.set_yticks([])
+        ax.spines[:].set_visible(False)
+        ink = PALETTE[1] if case["reason"] == WRONG else PALETTE[0]
+        title = f"{printable(case['target'])} → {printable(case['prediction'])}  {case['confidence']:.2f}"
+        ax.set_title(title, fontsize=7.5, color=ink, pad=3)
+        issue = ["[label in doubt]"] if case.get("label_issue") else []
+        lines = [*issue, *_wrapped(case.get("text"), 4 - len(issue))]
+        ax.set_xlabel("\n".join(lines), fontsize=6.8, loc="left", labelpad=2, linespacing=1.15)
     return figure
-
-
-def _case_panel(ax: Axes, case: Mapping[Any, Any]) -> None:
-    picture = _thumbnail(case["path"])
-    ax.imshow(picture if picture is not None else Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), BAND))
-    if picture is None:
-        ax.text(0.5, 0.5, "no readable picture", transform=ax.transAxes, ha="center", va="center", color=MUTED)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.spines[:].set_visible(False)
-    wrong = case["reason"] == WRONG
-    title = f"{printable(case['target'])} → {printable(case['prediction'])}  {case['confidence']:.2f}"
-    ax.set_title(title, fontsize=7.5, color=PALETTE[1] if wrong else PALETTE[0], pad=3)
-    issue = ["[label in doubt]"] if case.get("label_issue") else []
-    lines = [*issue, *_wrapped(case.get("text"), 4 - len(issue))]
-    ax.set_xlabel("\n".join(lines), fontsize=6.8, loc="left", labelpad=2, linespacing=1.15)
 
 
 def _thumbnail(path: object) -> Image.Image | None:
@@ -215,7 +195,7 @@ def _wrapped(text: object, n_lines: int) -> list[str]:
     """`text` in lines that fit below a thumbnail; wide (CJK) characters count twice."""
     if not isinstance(text, str) or not text.strip():
         return []
-    shown = printable(text)
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in shown)
-    width = _CAPTION * len(shown) // (len(shown) + wide)
-    return textwrap.wrap(shown, width, max_lines=n_lines, placeholder=" …")
+    text = printable(text)
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    width = _CAPTION * len(text) // (len(text) + wide)
+    return textwrap.wrap(text, width, max_lines=n_lines, placeholder=" …")

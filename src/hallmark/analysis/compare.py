@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import headed, house_style, interval_dots, new_figure, printable, readable
+from hallmark.analysis.plots.style import headed, house_style, interval_dots, new_figure, printable
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import (
     check_metrics,
@@ -42,6 +42,7 @@ from hallmark.statistics import (
     spread,
     table_metrics,
 )
+from hallmark.wording import readable
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +84,8 @@ class Compare:
         for task, rows in table.groupby("task", sort=False):
             figure = compare_figure(rows, shown_task(str(task), state.predictions))
             state.save_figure(figure_name("compare", str(task), state.predictions), figure)
-        shown = summary(table).assign(**{THIS: interval_texts(table, "value")})
-        show(f"Compared on {state.split}", shown.drop(columns="its value"), notes=interval_note(table))
+        texts = summary(table).assign(**{THIS: interval_texts(table, "value")})
+        show(f"Compared on {state.split}", texts.drop(columns="its value"), notes=interval_note(table))
 
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
@@ -99,35 +100,42 @@ class Compare:
             ValueError: a baseline does not have the same labelled rows, or no task in common; it names the baseline.
         """
         check_tasks(predictions, others)
-        records, found = [], []
+        records: list[dict[str, object]] = []
+        differences: list[PairedDifference] = []
         for task, classes, rows in labelled_tasks(predictions):
             if classes is None and task != MAIN:
                 continue  # other answers of the same run stand beside its main one
             metrics = self.metrics if classes is not None else list(metric_names(rows, None))[:2]
-            own = _Values(rows, task, metrics, self.resampling)
+            values = _Values(rows, task, metrics, self.resampling)
             for name, other in others.items():
                 if task not in set(other["task"]):
                     continue
                 try:
-                    theirs = _Values(other[other["task"] == task], task, metrics, self.resampling)
-                    compared = self._against(own, theirs)
+                    baseline = _Values(other[other["task"] == task], task, metrics, self.resampling)
+                    compared = self._against(values, baseline)
                 except ValueError as error:
                     message = f"baseline {name} (the first table; {THIS} is the second): {error}"
                     raise ValueError(message) from error
                 records += [{"task": task, "baseline": name, **record} for record, _ in compared]
-                found += [difference for _, difference in compared]
-        return _with_verdicts(pd.DataFrame(records), adjust(found))
+                differences += [difference for _, difference in compared]
+        table, differences = pd.DataFrame(records), adjust(differences)
+        verdicts = [
+            difference.sentence(name, THIS, readable(difference.metric))
+            for difference, name in zip(differences, table.get("baseline", ()), strict=True)
+        ]
+        p_holm = np.array([difference.p_holm for difference in differences], dtype=np.float64)
+        return table.assign(p_holm=p_holm, verdict=verdicts)
 
-    def _against(self, own: "_Values", theirs: "_Values") -> list[tuple[dict[str, object], PairedDifference]]:
-        second, first = same_members(own.rows, theirs.rows)
+    def _against(self, values: "_Values", baseline: "_Values") -> list[tuple[dict[str, object], PairedDifference]]:
+        second, first = same_members(values.rows, baseline.rows)
         rowwise = rowwise_p_values(first, second)
         compared = []
-        for metric in own.intervals:
+        for metric in values.intervals:
             paired = paired_difference(first, second, metric, resampling=self.resampling)
             record = {
                 "metric": metric,
-                **own.columns(metric, "value", ""),
-                **theirs.columns(metric, "baseline_value", "baseline_"),
+                **values.columns(metric, "value", ""),
+                **baseline.columns(metric, "baseline_value", "baseline_"),
                 **paired.difference.columns("difference"),
                 "p_value": paired.p_value,
                 "p_holm": math.nan,
@@ -142,17 +150,17 @@ class Compare:
 
 def check_tasks(predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> None:
     """Warn of tasks that only one of the two predicts; raise `ValueError` where they have none in common."""
-    own = predictions["task"].unique()
+    tasks = predictions["task"].unique()
     for name, other in others.items():
-        theirs = other["task"].unique()
-        common = [task for task in own if task in theirs]
+        others_tasks = other["task"].unique()
+        common = [task for task in tasks if task in others_tasks]
         if not common:
-            raise ValueError(f"baseline {name} predicts {', '.join(theirs)}, {THIS} {', '.join(own)}: no common task")
-        for owner, tasks in ((name, set(own) - set(theirs)), (THIS, set(theirs) - set(own))):
-            if tasks:
-                log.warning(
-                    "%s does not predict %s: compared on %s", owner, ", ".join(sorted(tasks)), ", ".join(common)
-                )
+            predicted = f"predicts {', '.join(others_tasks)}, {THIS} {', '.join(tasks)}"
+            raise ValueError(f"baseline {name} {predicted}: no common task")
+        for owner, missing in ((name, set(tasks) - set(others_tasks)), (THIS, set(others_tasks) - set(tasks))):
+            if missing:
+                names = ", ".join(sorted(missing))
+                log.warning("%s does not predict %s: compared on %s", owner, names, ", ".join(common))
 
 
 class _Values:
@@ -175,15 +183,8 @@ def member_spreads(rows: pd.DataFrame, task: str, metrics: list[str]) -> dict[st
     """Mean and standard deviation of each metric over the members of a set, from its labelled rows of one task."""
     parts = [part for _, part in rows.groupby(member_notes(rows), sort=False)]
     values = [table_metrics(part).get(task, {}) for part in parts]
-    found = pd.DataFrame(values, columns=metrics, dtype=float)
-    return {name: spread(found[name]) for name in metrics}
-
-
-def _with_verdicts(table: pd.DataFrame, found: list[PairedDifference]) -> pd.DataFrame:
-    names = table.get("baseline", ())
-    verdicts = [one.sentence(name, THIS, readable(one.metric)) for one, name in zip(found, names, strict=True)]
-    adjusted = np.array([one.p_holm for one in found], dtype=np.float64)
-    return table.assign(p_holm=adjusted, verdict=verdicts)
+    table = pd.DataFrame(values, columns=metrics, dtype=float)
+    return {name: spread(table[name]) for name in metrics}
 
 
 def run_names(directories: Sequence[Path]) -> list[str]:
@@ -224,8 +225,8 @@ def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
         f"{resampling.times}; the difference is paired; verdicts go by the p-values adjusted by Holm over all "
         f"{len(table)} comparisons of this table."
     )
-    own = [(THIS, *table.iloc[0][["over", "members"]])]
-    sets = dict.fromkeys([*own, *table[["baseline", "baseline_over", "baseline_members"]].itertuples(index=False)])
+    this = (THIS, *table.iloc[0][["over", "members"]])
+    sets = dict.fromkeys([this, *table[["baseline", "baseline_over", "baseline_members"]].itertuples(index=False)])
     if over := [f"{over} of {name}" for name, over, members in sets if members > 1]:
         head += (
             " In a set of repeats intervals resample groups and models; ± is the standard deviation over "
@@ -241,17 +242,17 @@ def compare_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     baselines = list(table["baseline"].unique())
     figure = new_figure((0.16 * len(baselines) + 0.3) * len(metrics) + 0.8 + 0.1 * len(baselines), 5.2)
     ax = figure.subplots()
-    own = table.drop_duplicates("metric")
+    this = table.drop_duplicates("metric")
     shifts = np.linspace(-0.28, 0.28, len(baselines) + 1)
     heights = np.arange(len(metrics))
-    interval_dots(ax, heights + shifts[0], own, "value", index=0, label=THIS)
+    interval_dots(ax, heights + shifts[0], this, "value", index=0, label=THIS)
     for index, name in enumerate(baselines):
         rows = table[table["baseline"] == name]
         interval_dots(ax, heights + shifts[index + 1], rows, "baseline_value", index=index + 1, label=printable(name))
     ax.set_yticks(heights, [readable(metric) for metric in metrics])
     ax.set_ylim(len(metrics) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel(headed(f"value on {own['n'].iloc[0]} rows in {own['n_groups'].iloc[0]} groups", task))
+    ax.set_xlabel(headed(f"value on {this['n'].iloc[0]} rows in {this['n_groups'].iloc[0]} groups", task))
     ax.grid(axis="x")
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper left", ncols=min(3, len(baselines) + 1))
     return figure

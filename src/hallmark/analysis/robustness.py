@@ -14,17 +14,17 @@ from matplotlib.ticker import MultipleLocator
 from rich.console import Console
 from rich.progress import track
 
-from hallmark.analysis.figures import (
+from hallmark.analysis.plots.style import (
     DASHES,
     INK,
     MARKERS,
     MUTED,
     WIDTH,
-    colour,
+    color,
     headed,
     house_style,
-    new_figure,
-    readable,
+    panel_grid,
+    printable,
 )
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_metrics, interval_note, interval_texts, labelled_tasks, show, shown_task
@@ -32,11 +32,12 @@ from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.bootstrap import intervals, metric_range
-from hallmark.statistics.classification import Floats
 from hallmark.statistics.members import row_count
+from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.uncertainty import Units
-from hallmark.statistics.weighted import weighted_metrics
+from hallmark.wording import readable
 
 log = logging.getLogger(__name__)
 
@@ -100,26 +101,24 @@ class Robustness:
 
     def table(self, state: State, perturbations: Sequence[Perturbation]) -> pd.DataFrame:
         """One row a task, metric, perturbation and strength; clean rows first, which have no drop."""
-        records = list(self._clean(state.predictions))
+        records = []
+        undefined = Interval.undefined(self.resampling.confidence_level)
+        for task, classes, rows in labelled_tasks(state.predictions):
+            clean = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
+            for metric, value in clean.items():
+                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
+                records.append({**keys, **_values(rows, value, undefined)})
         passes = list(product(perturbations, self.strengths))
         for perturbation, strength in track(
             passes, "perturbed inputs", transient=True, disable=not Console().is_terminal
         ):
             changed = state.predict(perturbation.at(strength))
             records += self._suffered(state.predictions, changed, perturbation.name, strength)
-        found = pd.DataFrame(records)
-        order = {key: found[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
-        return found.sort_values(
+        table = pd.DataFrame(records)
+        order = {key: table[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
+        return table.sort_values(
             list(order), key=lambda column: column.map(order[str(column.name)].index), kind="stable", ignore_index=True
         )
-
-    def _clean(self, clean: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        undefined = Interval.undefined(self.resampling.confidence_level)
-        for task, classes, rows in labelled_tasks(clean):
-            found = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
-            for metric, value in found.items():
-                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
-                yield {**keys, **_values(rows, value, undefined)}
 
     def _suffered(
         self, clean: pd.DataFrame, changed: pd.DataFrame, perturbation: str, strength: int
@@ -127,10 +126,10 @@ class Robustness:
         after = {task: rows for task, _, rows in labelled_tasks(changed)}
         for task, classes, rows in labelled_tasks(clean):
             metrics = self._metrics(rows, classes)
-            found = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
+            intervals_of = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
             for metric in metrics:
                 keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
-                yield {**keys, **_values(rows, *found[metric])}
+                yield {**keys, **_values(rows, *intervals_of[metric])}
 
     def _metrics(self, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
         return list(metric_names(rows, None))[:2] if classes is None else self.metrics
@@ -154,8 +153,8 @@ def value_and_drop(
 
     ranges = {name: metric_range(name, after) for name in metrics}
     ranges |= {f"drop/{name}": values.of_differences for name, values in ranges.items()}
-    found = intervals(evaluate, Units.of(before), ranges, resampling=resampling)
-    return {name: (found[name], found[f"drop/{name}"]) for name in metrics}
+    values = intervals(evaluate, Units.of(before), ranges, resampling=resampling)
+    return {name: (values[name], values[f"drop/{name}"]) for name in metrics}
 
 
 def _sign(metric: str) -> float:
@@ -197,16 +196,13 @@ def robustness_figure(table: pd.DataFrame) -> Figure:
     panels = list(table.groupby(["task", "metric"], sort=False))
     n_metrics = table["metric"].nunique()
     n_columns = min(_COLUMNS, n_metrics if n_metrics > 1 else len(panels))  # with several metrics a row is a task
-    n_rows = -(-len(panels) // n_columns)
-    figure = new_figure(2.3 * n_rows + 0.5, WIDTH * max(2, n_columns) / _COLUMNS)
-    axes = figure.subplots(n_rows, n_columns, squeeze=False, sharex=True).ravel()
-    for ax, ((task, metric), rows) in zip(axes, panels, strict=False):
+    width = WIDTH * max(2, n_columns) / _COLUMNS
+    figure, axes = panel_grid(len(panels), n_columns, 2.3, margin=0.5, width=width, sharex=True)
+    for ax, ((task, metric), rows) in zip(axes, panels, strict=True):
         _panel(ax, rows)
         title = readable(str(metric)) + (" (lower is better)" if metric in LOWER_IS_BETTER else "")
         ax.set_title(headed(title, shown_task(str(task), table)))
-    for ax in axes[len(panels) :]:
-        ax.set_axis_off()
-    for ax in axes[max(0, len(panels) - n_columns) : len(panels)]:
+    for ax in axes[-n_columns:]:
         ax.set_xlabel("strength")
         ax.tick_params(labelbottom=True)
     handles, labels = axes[0].get_legend_handles_labels()
@@ -222,11 +218,11 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
     sign = _sign(str(clean["metric"]))
     for index, (name, part) in enumerate(rows[rows["perturbation"] != CLEAN].groupby("perturbation", sort=False)):
         strengths = [0, *part["strength"]]
-        style: dict[str, Any] = {"color": colour(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
-        label = readable(str(name))
+        style: dict[str, Any] = {"color": color(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
+        label = printable(readable(str(name)))
         ax.plot(strengths, [clean["value"], *part["value"]], markevery=slice(1, None), label=label, **style)
         low, high = ([0.0, *part[f"drop_{end}"]] for end in ("low", "high"))
         bands = (clean["value"] - sign * np.array(end) for end in (low, high))
-        ax.fill_between(strengths, *bands, color=colour(index), alpha=0.13, linewidth=0, zorder=2)
+        ax.fill_between(strengths, *bands, color=color(index), alpha=0.13, linewidth=0, zorder=2)
     ax.xaxis.set_major_locator(MultipleLocator(1))
     ax.grid(axis="y")

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import (
+from hallmark.analysis.plots.style import (
     DASHES,
     MUTED,
     headed,
@@ -15,7 +15,7 @@ from hallmark.analysis.figures import (
     interval_dots,
     new_figure,
     printable,
-    readable,
+    row_counts,
 )
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
@@ -23,6 +23,7 @@ from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.members import row_count
 from hallmark.statistics.text import number_text
+from hallmark.wording import readable
 
 PREFIX = "slice_"
 MISSING = "(missing)"
@@ -157,7 +158,6 @@ def _slice_panel(ax: Axes, name: str, rows: pd.DataFrame, metrics: list[str]) ->
     ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
-    for y, n in enumerate(rows["n"]):
-        ax.text(1.02, y, f"n = {n}", transform=ax.get_yaxis_transform(), va="center", fontsize=7.5, color=MUTED)
-    ax.set_title(readable(name))
+    row_counts(ax, range(len(rows)), rows["n"])
+    ax.set_title(printable(readable(name)))
     ax.grid(axis="x")

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from hallmark.storage.files import atomic_path, write_csv, write_json, write_text
 
 if TYPE_CHECKING:
-    from hallmark.data.module import DataModule, View
+    from matplotlib.figure import Figure
+
+    from hallmark.data.module import DataModule
+    from hallmark.data.sampling import Transform
 
 
 @dataclass
@@ -26,7 +28,7 @@ class State:
         history: one row an epoch; empty for a run without epochs.
         predictions_of: predictions of another split by name; `out_of_fold` refits on folds of the
             training split if it has to.
-        predict: predictions of the same split with every raw input changed by a view; not stored.
+        predict: predictions of the same split with every raw input changed by a transform; not stored.
         data: the data module, told what the model reads; of a set of repeats that of its first run.
         load: data module and module with the selected weights, for analyses that need them.
         written: files that were saved, in order.
@@ -37,7 +39,7 @@ class State:
     predictions: pd.DataFrame
     history: pd.DataFrame
     predictions_of: Callable[[str], pd.DataFrame]
-    predict: Callable[["View"], pd.DataFrame]
+    predict: Callable[["Transform"], pd.DataFrame]
     data: Callable[[], "DataModule"]
     load: Callable[[], tuple["DataModule", Any]]
     written: list[Path] = field(default_factory=list)
@@ -63,7 +65,7 @@ class State:
         write_text(path, text)
         return self._saved(path)
 
-    def save_figure(self, name: str, figure: Figure) -> Path:
+    def save_figure(self, name: str, figure: "Figure") -> Path:
         """Write `figures/<name>.png` and `.pdf`; return the PNG's path."""
         png = save_figure(self.directory / "figures" / f"{name}.png", figure)
         self._saved(png.with_suffix(".pdf"))
@@ -74,7 +76,7 @@ class State:
         return path
 
 
-def save_figure(png: Path, figure: Figure) -> Path:
+def save_figure(png: Path, figure: "Figure") -> Path:
     """Write `png` for the screen and a PDF beside it for a paper."""
     for path in (png, png.with_suffix(".pdf")):
         with atomic_path(path) as temporary:

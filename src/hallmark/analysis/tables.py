@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hallmark.analysis.figures import readable
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows
-from hallmark.statistics.text import NO_INTERVAL, NOTHING, number_text, p_texts, with_ends
+from hallmark.statistics.text import NO_INTERVAL, number_text, p_texts, with_ends
+from hallmark.wording import NOTHING, readable
 
 _WIDTH = 160
 
@@ -104,14 +105,15 @@ def show(title: str, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
     """
     frame = frame.drop(columns=["task"] if "task" in frame and set(frame["task"]) == {MAIN} else [])
     ends = interval_columns(frame)
-    shown = frame.assign(**{name: interval_texts(frame, name) for name in ends})
-    shown = shown.drop(columns=[f"{name}{end}" for name in ends for end in ("_low", "_high")])
+    texts = frame.assign(**{name: interval_texts(frame, name) for name in ends})
+    texts = texts.drop(columns=[f"{name}{end}" for name in ends for end in ("_low", "_high")])
     table = Table(box=box.SIMPLE_HEAD)
-    for column in shown:
-        numeric = pd.api.types.is_numeric_dtype(shown[column])
+    for column in texts:
+        numeric = pd.api.types.is_numeric_dtype(texts[column])
         table.add_column(Text(str(column)), justify="right" if numeric else "left")
-    for row in shown.itertuples(index=False):
-        table.add_row(*(Text(_cell(value)) for value in row))
+    for row in texts.itertuples(index=False):
+        cells = (number_text(value) if isinstance(value, float) else value for value in row)
+        table.add_row(*(Text(NOTHING if pd.isna(value) else str(value)) for value in cells))
     console = wide_console()
     console.print(Text(title, style="bold"))
     console.print(table)
@@ -119,13 +121,16 @@ def show(title: str, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
         console.print(Text(note))
 
 
-def _cell(value: Any) -> str:
-    if pd.isna(value):
-        return NOTHING
-    return number_text(value) if isinstance(value, float) else str(value)
+def as_two_classes(rows: pd.DataFrame, positive: NDArray[np.bool_], probability: NDArray[np.float64]) -> pd.DataFrame:
+    """The rows [N] of one task as one with two classes: `class` of probability [N] where `positive` [N], and `rest`."""
+    names = np.where(positive, "class", "rest")
+    pairs = list(np.column_stack([1 - probability, probability]))
+    table = rows.assign(target=names, prediction=names, probabilities=pairs)
+    table.attrs = {**rows.attrs, "classes": {str(rows["task"].iloc[0]): ["rest", "class"]}}
+    return table
 
 
-def always_the_commonest(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
+def majority_class_baseline(rows: pd.DataFrame, classes: list[str]) -> pd.DataFrame:
     """The labelled rows of one task as a model would answer that always says their most frequent class, for certain."""
     top = rows["target"].astype(str).mode()[0]
     certain = [float(name == top) for name in classes]

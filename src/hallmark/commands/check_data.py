@@ -30,12 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
     """
+    from hallmark.analysis.tables import show
     from hallmark.checks import require, setting
     from hallmark.data.leakage import find_leaks
     from hallmark.data.module import DataModule
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
+    from hallmark.storage.files import write_csv
 
     config = composed("train", arguments.overrides)
     expected = "null; one split is checked at a time: give its seed, or data/split=kfold data.split.fold=N"
@@ -52,20 +54,28 @@ def run(arguments: argparse.Namespace) -> int:
         if not data.problems.found:
             raise
         refusal = str(error).splitlines()[0].removesuffix(":")
-    _show_problems(data)
+    table = data.problems.table()
+    for (kind, policy), rows in table.groupby(["kind", "policy"]):
+        show(f"{kind}: {len(rows)}, by data.on_problem {policy}", rows[["id", "detail"]])
+    if table.empty:
+        print("No problems.")
     if refusal is None:
-        leaks = find_leaks(data.evidence())
+        leaks = find_leaks(data.leakage_inputs())
         refusal = _check_splits(data, leaks)
     if arguments.output is not None:
-        _write(data, leaks, arguments.output)
+        write_csv(arguments.output / "problems.csv", table)
+        if not data.samples.empty:
+            data.write_splits(arguments.output)
+        if leaks is not None:
+            write_csv(arguments.output / "leakage.csv", leaks.findings)
     print(f"A fit would be refused: {refusal}" if refusal else "A fit would start.")
     return int(refusal is not None)
 
 
 def _without_effect(overrides: Sequence[str]) -> list[str]:
     """Those of `overrides` without which the settings of the data are the same."""
+    from hallmark.engine.config.symbolic import plain
     from hallmark.engine.launch import composed
-    from hallmark.engine.symbolic import plain
 
     composed_data = plain(composed("train", overrides).data)
     ignored = []
@@ -78,22 +88,12 @@ def _without_effect(overrides: Sequence[str]) -> list[str]:
     return ignored
 
 
-def _show_problems(data: "DataModule") -> None:
-    from hallmark.analysis.tables import show
-
-    table = data.problems.table()
-    for (kind, policy), rows in table.groupby(["kind", "policy"]):
-        show(f"{kind}: {len(rows)}, by data.on_problem {policy}", rows[["id", "detail"]])
-    if table.empty:
-        print("No problems.")
-
-
 def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
     """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
     from hallmark.analysis.tables import show
     from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
 
-    show(f"Splits of {data.facts()['source']}", _splits(data))
+    show(f"Splits of {data.metadata()['source']}", _splits(data))
     entry = leaks.entry()
     print(f"Leakage: {verdict_line(entry)}")
     for line in reach_lines(entry):
@@ -121,13 +121,3 @@ def _splits(data: "DataModule") -> "pd.DataFrame":
             record |= {name if task == MAIN else f"{task}: {name}": int(counts.get(name, 0)) for name in classes}
         records.append(record)
     return pd.DataFrame(records)
-
-
-def _write(data: "DataModule", leaks: "Leaks | None", folder: Path) -> None:
-    from hallmark.storage.files import write_csv
-
-    write_csv(folder / "problems.csv", data.problems.table())
-    if not data.samples.empty:
-        data.write_splits(folder)
-    if leaks is not None:
-        write_csv(folder / "leakage.csv", leaks.findings)

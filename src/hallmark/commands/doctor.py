@@ -19,14 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out every check; 1 if something failed, 0 otherwise."""
-    found = []
+    lines = []
     for name, finding in diagnose(_checks(default_outputs(), arguments.data_folder)):
-        found.append({"check": name, "level": str(finding.level), "text": finding.text})
+        lines.append({"check": name, "level": str(finding.level), "text": finding.text})
         if not arguments.json:
             print(f"{finding.level:<8} {name:<12} {finding.text}", flush=True)
     if arguments.json:
-        print(json.dumps(found, indent=2, ensure_ascii=False))
-    return int(any(line["level"] == Level.FAILED for line in found))
+        print(json.dumps(lines, indent=2, ensure_ascii=False))
+    return int(any(line["level"] == Level.FAILED for line in lines))
 
 
 def diagnose(checks: dict[str, Check]) -> Iterator[tuple[str, Finding]]:

@@ -1,7 +1,7 @@
 """Check, measure and archive a result, or verify such an archive.
 
 A result is a finished run or set of repeats. The archive holds its weights, configuration, predictions, metrics,
-receipts and environment, and can be verified anywhere.
+test accesses and environment, and can be verified anywhere.
 """
 
 import argparse
@@ -34,16 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
         if ignored:
             raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     if arguments.verify is None:
+        from hallmark.engine.config.trust import Trust
         from hallmark.engine.launch import composed
-        from hallmark.engine.release import release  # torch loads here, and not for --help
-        from hallmark.engine.trust import Trust
+        from hallmark.engine.release.release import release  # torch loads here, and not for --help
 
         trust = Trust.of(composed("evaluate", arguments.setting))
         release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
-    from hallmark.engine.verify import verify
+    from hallmark.engine.release.verify import WEIGHTS, verify
 
-    found = verify(arguments.verify)
-    print(f"{arguments.verify}: {found.files} files as they were written, {found.metrics} metrics computed again from "
-        f"the predictions and equal, {found.tensors} tensors equal in checkpoint and weights.safetensors")  # fmt: skip
+    counts = verify(arguments.verify)
+    print(f"{arguments.verify}: {counts.files} files as they were written, {counts.metrics} metrics computed again "
+        f"from the predictions and equal, {counts.tensors} tensors equal in checkpoint and {WEIGHTS}")  # fmt: skip
     return 0

@@ -32,8 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def default_folder(results: Sequence[Path]) -> Path:
     """`report` in the one result, or in the folder that holds all of them."""
-    places = [path.resolve() for path in results]
-    common = places[0]
-    while not all(place.is_relative_to(common) for place in places):
+    folders = [path.resolve() for path in results]
+    common = folders[0]
+    while not all(folder.is_relative_to(common) for folder in folders):
         common = common.parent
     return common / "report"

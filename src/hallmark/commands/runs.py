@@ -8,7 +8,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -23,7 +23,7 @@ _SORT: dict[str, Callable[[Entry], Any]] = {
     "name": lambda entry: entry.name,
     "seconds": lambda entry: entry.seconds,
 }
-_COLOURS = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "unreadable": "red"}
+_COLORS = {"done": "green", "running": "cyan", "interrupted": "yellow", "failed": "red", "unreadable": "red"}
 _FULL_WIDTH = 130  # columns that a terminal needs for the full table
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
@@ -48,25 +48,28 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: a folder is not there.
     """
-    found = find_entries(_folders(arguments.folders), arguments.metric)
-    entries = _sorted([e for e in found if _passes(e, arguments)], arguments.sort, reverse=arguments.reverse)
-    entries = entries[: arguments.limit]
+    default = default_outputs()
+    results = find_entries(arguments.folders or [default] * default.is_dir(), arguments.metric)
+    key = _SORT[arguments.sort]
+    passing = [entry for entry in results if _passes(entry, arguments)]
+    unknown = [entry for entry in passing if key(entry) is None]
+    entries = sorted(
+        (entry for entry in passing if key(entry) is not None), key=key,
+        reverse=arguments.reverse is (arguments.sort == "name"),
+    )  # fmt: skip
+    entries = [*entries, *unknown][: arguments.limit]
     if arguments.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
     elif entries:
         _print_table(entries)
     else:
-        where = ", ".join(map(str, arguments.folders or [default_outputs()]))
-        print("none of the results passes the filters" if found else f"no runs in {where} yet", file=sys.stderr)
+        where = ", ".join(map(str, arguments.folders or [default]))
+        print("none of the results passes the filters" if results else f"no runs in {where} yet", file=sys.stderr)
     return 0
 
 
 def default_outputs() -> Path:
     return Path(os.environ.get("HALLMARK_OUTPUTS") or "outputs")
-
-
-def _folders(given: Sequence[Path]) -> Sequence[Path]:
-    return given or [folder for folder in [default_outputs()] if folder.is_dir()]
 
 
 def _passes(entry: Entry, arguments: argparse.Namespace) -> bool:
@@ -80,31 +83,20 @@ def _passes(entry: Entry, arguments: argparse.Namespace) -> bool:
     )
 
 
-def _sorted(entries: list[Entry], by: str, *, reverse: bool) -> list[Entry]:
-    key = _SORT[by]
-    known, unknown = [e for e in entries if key(e) is not None], [e for e in entries if key(e) is None]
-    return sorted(known, key=key, reverse=reverse is (by == "name")) + unknown
-
-
 def _print_table(entries: list[Entry]) -> None:
     if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
         _draw(entries)
     else:
-        print("\n".join(_aligned(_full(entries))))
+        columns = [[header, *cells] for header, cells in _full(entries).items()]
+        widths = [max(map(len, column)) for column in columns]
+        for row in zip(*columns, strict=True):
+            print("  ".join(map(str.ljust, row, widths)).rstrip())
     for entry in entries:
         if entry.state == "unreadable":
             print(entry.problem)
         if entry.identical:
             same = "the seed changes nothing" if entry.n == 1 else f"{entry.identical} predict what another does"
             print(f"{entry.name}/{entry.id}: of its {entry.identical + (entry.n or 0)} runs {same}")
-
-
-def _aligned(columns: dict[str, Iterable[str]]) -> Iterator[str]:
-    """One line a row, for a file or a pipe."""
-    whole = [[header, *cells] for header, cells in columns.items()]
-    widths = [max(map(len, column)) for column in whole]
-    for row in zip(*whole, strict=True):
-        yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
 def _draw(entries: list[Entry]) -> None:
@@ -123,7 +115,7 @@ def _draw(entries: list[Entry]) -> None:
         right = header in ("time", "seed")
         table.add_column(header, no_wrap=header != "run", overflow="fold", justify="right" if right else "left")
     for row, entry in zip(zip(*columns.values(), strict=True), entries, strict=True):
-        table.add_row(*(Text(cell, _COLOURS[entry.state] if cell == entry.state else "") for cell in row))
+        table.add_row(*(Text(cell, _COLORS[entry.state] if cell == entry.state else "") for cell in row))
     screen.print(table)
 
 

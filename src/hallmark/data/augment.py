@@ -8,7 +8,7 @@ from hallmark.checks import require
 
 
 class LightAugment:
-    """Random resized crop, horizontal flip and colour jitter on uint8 pixels [3, S, S].
+    """Random resized crop, horizontal flip and color jitter on uint8 pixels [3, S, S].
 
     Args:
         crop: smallest share of the area that a crop keeps, in (0, 1]; 1 turns cropping off.

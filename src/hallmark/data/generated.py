@@ -29,14 +29,29 @@ def sample_folder(
     if arguments is None:
         raise SettingError(key, None, f"{expected}; or profile=sample, which generates some")
     hints = get_type_hints(generate)
-    parameters = [one for one in signature(generate).parameters.values() if one.kind is one.KEYWORD_ONLY]
-    known, needed = ({one.name for one in parameters if one.default is one.empty or optional} for optional in (1, 0))
+    parameters = [
+        parameter for parameter in signature(generate).parameters.values() if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    known, needed = (
+        {parameter.name for parameter in parameters if parameter.default is parameter.empty or optional}
+        for optional in (1, 0)
+    )
     named = needed <= set(arguments) <= known
-    require(named, "sample", dict(arguments), f"values for {', '.join(one.name for one in parameters)}")
+    require(named, "sample", dict(arguments), f"values for {', '.join(parameter.name for parameter in parameters)}")
     for name, value in arguments.items():
         check_type(hints[name], f"sample.{name}", value)
     with setting("sample"):
         return generate(cache / "sample" / f"{system}-{digest(dict(arguments))[:8]}", **arguments)
+
+
+def data_folder(
+    folder: str | None, cache: Path, system: str, generate: Callable[..., Path], arguments: Mapping[str, Any] | None, *,
+    expected: str,
+) -> Path:  # fmt: skip
+    """The user's own `folder`, or where that is None the sample world of `sample_folder`."""
+    if folder is not None:
+        return Path(folder).expanduser()
+    return sample_folder(cache, system, generate, arguments, key="folder", expected=expected)
 
 
 def origin_of(folder: Path | str, system: str) -> str | None:
@@ -76,9 +91,9 @@ def _is_complete(folder: Path, arguments: Mapping[str, Any], version: int) -> bo
     """Whether `folder` holds this very sample (True) or nothing (False); ValueError for anything else."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
-    record = folder / RECORD
-    found = json.loads(record.read_text(encoding="utf-8")) if record.is_file() else None
-    if found and found["version"] == version and found["arguments"] == arguments:
+    path = folder / RECORD
+    record = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+    if record and record["version"] == version and record["arguments"] == arguments:
         return True
-    held = f"a sample of {found['arguments']}, version {found['version']}" if found else "something else"
+    held = f"a sample of {record['arguments']}, version {record['version']}" if record else "something else"
     raise ValueError(f"{folder} holds {held}, not {arguments}, version {version}; choose another folder")

@@ -124,7 +124,7 @@ def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool, bool]:
             with Image.open(BytesIO(content), formats=_formats()) as image:
                 size, cmyk = image.size, image.mode == "CMYK"
             damaged = has_damaged_metadata(content)
-        damaged |= any(not issubclass(item.category, Image.DecompressionBombWarning) for item in caught)
+        damaged |= any(not issubclass(warning.category, Image.DecompressionBombWarning) for warning in caught)
         return np.asarray(small), size, cmyk, True, damaged
     except (UnreadableFileError, UnreadableImageError):
         return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False, False

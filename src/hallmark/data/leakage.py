@@ -43,20 +43,20 @@ class LeakageError(Portable, ValueError):
     def __init__(self, findings: pd.DataFrame) -> None:
         counts = ", ".join(f"{n} {kind}" for kind, n in findings["kind"].value_counts().items())
         in_turn = findings.groupby("kind").cumcount().sort_values(kind="stable").index
-        shown = findings.loc[in_turn[:_LISTED]].sort_index()
+        listed = findings.loc[in_turn[:_LISTED]].sort_index()
         lines = [
             f"  {row.kind}: {row.first_id} ({row.first_split}) ~ {row.second_id} ({row.second_split})"
-            for row in shown.itertuples()
+            for row in listed.itertuples()
         ]
-        rest = len(findings) - len(shown)
-        more = [f"  … and {rest} more in leakage.csv"] if rest else []
+        n_unlisted = len(findings) - len(listed)
+        more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
         advice = "Mend the split, or record the leak for ever with data.leakage=report"
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings
 
 
 @dataclass
-class Evidence:
+class LeakageInputs:
     """What the gate compares, one entry a row.
 
     Attributes:
@@ -102,36 +102,36 @@ class Leaks(NamedTuple):
         }
 
 
-def find_leaks(evidence: Evidence) -> Leaks:
-    """Compare all rows with all by every check that `evidence` allows."""
-    split = evidence.samples["split"].to_numpy()
+def find_leaks(inputs: LeakageInputs) -> Leaks:
+    """Compare all rows with all by every check that `inputs` allows."""
+    split = inputs.samples["split"].to_numpy()
     # Where one row stands for many that are alike, it is a labelled one if there is any.
     order = np.argsort(split == "predict", kind="stable")
-    pairs = {kind: None if rows is None else order[rows] for kind, rows in _pairs(evidence, order).items()}
-    crossing = [_crossing(kind, rows, evidence.samples) for kind, rows in pairs.items() if rows is not None]
+    pairs = {kind: None if rows is None else order[rows] for kind, rows in _pairs(inputs, order).items()}
+    crossing = [_crossing(kind, rows, inputs.samples) for kind, rows in pairs.items() if rows is not None]
     findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
     verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
     return Leaks(findings, verdicts, _shared_by_predict({k: p for k, p in pairs.items() if p is not None}, split))
 
 
-def _pairs(evidence: Evidence, order: NDArray) -> dict[str, NDArray | None]:
+def _pairs(inputs: LeakageInputs, order: NDArray) -> dict[str, NDArray | None]:
     """By check, pairs of positions in `order`; None where nothing is known."""
-    samples = evidence.samples.iloc[order]
+    samples = inputs.samples.iloc[order]
     pairs: dict[str, NDArray | None] = {"id": shared_key_pairs(samples["id"].tolist())}
-    pairs["group"] = shared_key_pairs(samples["group"].astype(str).tolist()) if evidence.grouped else None
-    for kind, digests in evidence.files.items():
+    pairs["group"] = shared_key_pairs(samples["group"].astype(str).tolist()) if inputs.grouped else None
+    for kind, digests in inputs.files.items():
         pairs[f"identical {kind}"] = shared_key_pairs([digests[row] for row in order])
-    if evidence.texts is not None:
-        texts = [evidence.texts[row] for row in order]
+    if inputs.texts is not None:
+        texts = [inputs.texts[row] for row in order]
         pairs["duplicate text"] = shared_key_pairs(texts)
         different: dict[str, int] = {}  # equal texts are found above; the first of them stands for all
         for position, text in enumerate(texts):
             different.setdefault(text, position)
         pairs[_TEXT] = np.array(list(different.values()), int)[near_duplicate_texts(list(different))]
-    if evidence.thumbnails is not None:
-        rows = np.arange(len(order)) if evidence.comparable is None else np.flatnonzero(evidence.comparable[order])
-        pairs[_IMAGE] = rows[near_duplicates(Selection(evidence.thumbnails, order[rows]))]
+    if inputs.thumbnails is not None:
+        rows = np.arange(len(order)) if inputs.comparable is None else np.flatnonzero(inputs.comparable[order])
+        pairs[_IMAGE] = rows[near_duplicates(Selection(inputs.thumbnails, order[rows]))]
     return pairs
 
 

@@ -1,7 +1,7 @@
 """What every system's data module is: samples, split, gate, loaders."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,26 +11,24 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require, setting
-from hallmark.data.leakage import Evidence, LeakageError, find_leaks
+from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw, EpochSampler, eval_batches
-from hallmark.data.splits import SplitPlan, check_splits, split_summary, target_column
+from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
+from hallmark.data.splits import SplitPlan, check_splits, plan_files, split_summary, target_column
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
 from hallmark.storage.seeds import fold_in_many
+from hallmark.storage.unchanged import state_of
 
 if TYPE_CHECKING:
     from hallmark.data.perturb import Perturbation
     from hallmark.features.store import FeatureStore
 
-View = Callable[[Any, int], Any]
-"""Changes the raw input of one sample, as its seed says: an augmentation or a perturbation."""
-
 Series = tuple[NDArray, Sequence[str], float]
 """Signals float [N, C, T] in physical units, nan where not measured; the channels' names; samples a second."""
 
-_VIEW_SEED = 20
+_TRANSFORM_SEED = 20
 UNLABELLED = "predict"
 """The split of rows without a label."""
 
@@ -38,7 +36,7 @@ UNLABELLED = "predict"
 class DataModule(LightningDataModule, ABC):
     """Base of the systems' data modules.
 
-    The engine calls `prepare` (read and split), `check` (leakage gate) and `bind` (what the model wants
+    The engine calls `prepare` (read and split), `check` (leakage gate) and `configure_inputs` (what the model wants
     to see), then Lightning asks for loaders. `samples` holds one row a sample with the columns id,
     group, target (None if unlabelled), split, content (hash of all that the sample is made of),
     `slice_*` and `info_*`. Where that hash depends on settings or labels too, a column source holds one that does not.
@@ -55,11 +53,12 @@ class DataModule(LightningDataModule, ABC):
 
     Attributes:
         content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
-            `with_extra` are left out. The test seal knows a data set by it.
+            `add_rows` are left out. The test seal knows a data set by it.
+        read_from: what `prepare` has read, and `read_state` the state that it was in; None where that is not known.
     """
 
     def __init__(
-        self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: View | None,
+        self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: Transform | None,
         split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__()
@@ -74,26 +73,33 @@ class DataModule(LightningDataModule, ABC):
         self.split_plan, self.leakage_action = split, leakage
         self.samples = pd.DataFrame()
         self.content = ""
+        self.read_from: list[Path] = []
+        self.read_state: str | None = None
         self._skip = 0
 
     @abstractmethod
     def read(self) -> tuple[pd.DataFrame, Problems]:
         """All usable samples (every column but split) and what was found wrong with the others."""
 
+    def sources(self) -> Sequence[Path] | None:
+        """Files and folders that hold all that `read` reads; None where that is not known, and a finished run is then
+        found done only by reading its data again."""
+        return None
+
     @abstractmethod
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """`source` (where the data comes from) and what else the record should say of it."""
 
     @abstractmethod
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """What the leakage gate compares, for `samples`."""
 
     @abstractmethod
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        """Samples of a split, their raw inputs as in `view`; reads a batch at once through `__getitems__(draws)`."""
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        """Samples of a split, their raw inputs changed by `transform`; `__getitems__(indices)` reads a whole batch."""
 
     @abstractmethod
-    def bind(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
         """Say what the model wants to see: its encoder for each modality, or None for raw content.
 
         With a `store`, outputs of frozen encoders take the place of their inputs.
@@ -109,7 +115,7 @@ class DataModule(LightningDataModule, ABC):
         return {}
 
     def perturbations(self) -> "Mapping[str, Perturbation]":
-        """What those inputs may suffer that the model reads, by name, as `bind` has told; {} for nothing known."""
+        """Perturbations of the inputs that `configure_inputs` chose, by name; {} where none is known."""
         return {}
 
     def series(self, split: str, positions: Sequence[int]) -> Series | None:
@@ -122,16 +128,20 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             ValueError: nothing to train on, one class only, no validation rows, a fatal bad row.
         """
+        files, split_files = self.sources(), plan_files(self.split_plan)
+        if files is not None and split_files is not None:
+            self.read_from = [*files, *split_files]
+            self.read_state = state_of(self.read_from)  # of before they are read
         samples, self.problems = self.read()
         self.problems.raise_if_fatal()
         if samples.empty:
-            raise ValueError(f"{self.facts()['source']}: no usable rows")
+            raise ValueError(f"{self.metadata()['source']}: no usable rows")
         labelled = samples["target"].notna()
         samples["split"] = UNLABELLED
         with setting("split"):
             samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
-        self.samples = self.with_extra(samples).reset_index(drop=True)
+        self.samples = self.add_rows(samples).reset_index(drop=True)
         self.check_samples()
 
     def check_samples(self) -> None:
@@ -140,7 +150,7 @@ class DataModule(LightningDataModule, ABC):
         size = int((self.samples["split"] == "train").sum())
         require(self.batch_size <= size, "batch_size", self.batch_size, f"at most the {size} training rows")
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """Hook for rows that are added to the training split from elsewhere, or left out of all splits."""
         return samples
 
@@ -153,7 +163,7 @@ class DataModule(LightningDataModule, ABC):
         self.write_splits(directory)
         if self.problems.found:
             write_csv(directory / "problems.csv", self.problems.table())
-        leaks = find_leaks(self.evidence())
+        leaks = find_leaks(self.leakage_inputs())
         if len(leaks.findings):
             write_csv(directory / "leakage.csv", leaks.findings)
             if self.leakage_action == "stop":
@@ -165,16 +175,16 @@ class DataModule(LightningDataModule, ABC):
         content = self.samples["source" if "source" in self.samples else "content"]
         write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]].assign(content=content))
 
-    def check_share(self, world_size: int) -> None:
+    def validate_world_size(self, world_size: int) -> None:
         """See that each of `world_size` processes gets a batch of training rows and a validation row.
 
         Raises:
             ValueError: it does not.
         """
-        train, val = len(self.rows("train")), len(self.rows("val"))
-        most = f"at most {train // world_size}, for {train} training rows in {world_size} processes"
-        require(self.batch_size * world_size <= train, "data.batch_size", self.batch_size, most)
-        require(world_size <= val, "trainer.devices", world_size, f"at most {val}, the number of validation rows")
+        n_train, n_val = len(self.rows("train")), len(self.rows("val"))
+        most = f"at most {n_train // world_size}, for {n_train} training rows in {world_size} processes"
+        require(self.batch_size * world_size <= n_train, "data.batch_size", self.batch_size, most)
+        require(world_size <= n_val, "trainer.devices", world_size, f"at most {n_val}, the number of validation rows")
 
     @property
     def fingerprint(self) -> str:
@@ -214,11 +224,11 @@ class DataModule(LightningDataModule, ABC):
         batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
         return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
 
-    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
-        """Every sample of `split` once, in order, in this process alone; each row has one seed for any `view`."""
-        seeds = fold_in_many(_VIEW_SEED, count=len(self.rows(split)))
-        draws = [Draw(position, int(seed)) for position, seed in enumerate(seeds)]
-        return DataLoader(self.dataset(split, view), 4 * self.batch_size, sampler=draws, **self._loading())
+    def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
+        """Every sample of `split` once, in order, in this process alone; each row has one seed for any `transform`."""
+        seeds = fold_in_many(_TRANSFORM_SEED, count=len(self.rows(split)))
+        indices = [SampleIndex(position, int(seed)) for position, seed in enumerate(seeds)]
+        return DataLoader(self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self._loading())
 
     def _place(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""

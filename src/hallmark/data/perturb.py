@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from hallmark.checks import require
-
-if TYPE_CHECKING:
-    from hallmark.data.module import View
+from hallmark.data.sampling import Transform
 
 STRENGTHS = (1, 2, 3, 4, 5)
 
@@ -35,8 +33,8 @@ class Perturbation:
     operation: Callable[[Any, float, np.random.Generator], Any]
     levels: tuple[float, float, float, float, float]
 
-    def at(self, strength: int) -> "View":
-        """The view of `strength` 1 to 5, the same for equal seeds.
+    def at(self, strength: int) -> Transform:
+        """The transform of `strength` 1 to 5, the same for equal seeds.
 
         Raises:
             ValueError: no such strength.
@@ -47,7 +45,7 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class PerturbationView:
-    """A perturbation at one level; what it prints as is the same in every process."""
+    """A perturbation at one level; its `repr` names caches of finished runs."""
 
     name: str
     level: float
@@ -57,13 +55,13 @@ class PerturbationView:
         return self.operation(sample, self.level, np.random.default_rng(seed))
 
 
-def view_name(view: "View") -> str | None:
-    """What names `view` in caches and records, the same in every process: all fields of a dataclass.
+def transform_name(transform: Transform) -> str | None:
+    """What names `transform` in caches and records, the same in every process: all fields of a dataclass.
 
     None for any other function, which prints as its address in memory: that is another one in every process, and
     another function's in the next.
     """
-    return repr(view) if is_dataclass(view) else None
+    return repr(transform) if is_dataclass(transform) else None
 
 
 PictureOperation = Callable[[Image.Image, float, np.random.Generator], Image.Image]
@@ -89,7 +87,7 @@ def blurred(picture: Image.Image, share: float, _: np.random.Generator) -> Image
 
 
 def compressed(picture: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:
-    """Written as JPEG of this `quality` (libjpeg's 1 to 95, colour at half resolution) and read again."""
+    """Written as JPEG of this `quality` (libjpeg's 1 to 95, color at half resolution) and read again."""
     written = BytesIO()
     picture.save(written, "JPEG", quality=int(quality), subsampling="4:2:0")
     return Image.open(written).convert("RGB")
@@ -110,7 +108,7 @@ def rescaled(picture: Image.Image, factor: float, _: np.random.Generator) -> Ima
 
 @dataclass(frozen=True)
 class Noise:
-    """A view: white Gaussian noise of standard deviation `sigma` in grey levels (of 255) on uint8 [3, H, W]."""
+    """A transform: white Gaussian noise of standard deviation `sigma` in grey levels (of 255) on uint8 [3, H, W]."""
 
     sigma: float
 
@@ -123,7 +121,7 @@ class Noise:
 
 @dataclass(frozen=True)
 class Blur:
-    """A view: Gaussian blur of uint8 [3, H, W] as OpenCV has it for an odd `kernel` of that many pixels."""
+    """A transform: Gaussian blur of uint8 [3, H, W] as OpenCV has it for an odd `kernel` of that many pixels."""
 
     kernel: int
 

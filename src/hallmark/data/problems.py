@@ -1,7 +1,7 @@
 """What to do with a file or row that is not as it should be: listed by name, never silent."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -32,6 +32,19 @@ class Problem:
 
 class BadDataError(ValueError):
     """Rows that the configuration calls fatal."""
+
+
+def complete_policies(
+    policies: Mapping[str, str], kinds: Sequence[str], *, defaults: Mapping[str, str]
+) -> dict[str, str]:
+    """`policies` with those of `defaults` for kinds that a stored configuration does not name.
+
+    Raises:
+        SettingError: another kind is missing, or one is unknown.
+    """
+    complete = {**defaults, **policies}
+    require(set(complete) == set(kinds), "on_problem", complete, f"a policy for each of {', '.join(kinds)}")
+    return complete
 
 
 class Problems:

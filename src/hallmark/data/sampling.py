@@ -1,22 +1,25 @@
 """Which samples a process reads, and in which order: a function of seed and epoch, resumable within an epoch."""
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch.utils.data import Sampler
 
 from hallmark.storage.seeds import fold_in, fold_in_many
 
+Transform = Callable[[Any, int], Any]
+"""(raw input of one sample, seed) → the input changed: an augmentation or a perturbation."""
 
-class Draw(NamedTuple):
-    """One sample to read: its position in the split and the seed of its augmentation."""
+
+class SampleIndex(NamedTuple):
+    """One sample to read: its position in the split and the seed of its transform."""
 
     position: int
     seed: int
 
 
-class EpochSampler(Sampler[Draw]):
+class EpochSampler(Sampler[SampleIndex]):
     """Shuffles `size` samples anew each epoch; Lightning announces the epoch through `set_epoch`.
 
     Of several processes each takes every `world_size`-th sample of the one order, so that a step of all of them
@@ -37,16 +40,16 @@ class EpochSampler(Sampler[Draw]):
     def __len__(self) -> int:
         return self.size // self.world_size
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SampleIndex]:
         skip, self.skip = self.skip, 0
         order = np.random.default_rng(fold_in(self.seed, self.epoch)).permutation(self.size)
         seeds = fold_in_many(self.seed, self.epoch, 1, count=self.size)
-        own = order[self.rank : len(self) * self.world_size : self.world_size]
-        for position in own[skip:]:
-            yield Draw(int(position), int(seeds[position]))
+        positions = order[self.rank : len(self) * self.world_size : self.world_size]
+        for position in positions[skip:]:
+            yield SampleIndex(int(position), int(seeds[position]))
 
 
-def eval_batches(size: int, batch_size: int, *, rank: int, world_size: int) -> list[list[Draw]]:
+def eval_batches(size: int, batch_size: int, *, rank: int, world_size: int) -> list[list[SampleIndex]]:
     """This process's part of `size` samples in order and without augmentation, each sample in one process only.
 
     All processes get equally many batches, because they wait for each other in every forward pass; the batches hold
@@ -55,4 +58,4 @@ def eval_batches(size: int, batch_size: int, *, rank: int, world_size: int) -> l
     """
     rounds = -(-size // (batch_size * world_size))
     parts = np.array_split(np.arange(size), rounds * world_size)
-    return [[Draw(int(position), 0) for position in part] for part in parts[rank::world_size]]
+    return [[SampleIndex(int(position), 0) for position in part] for part in parts[rank::world_size]]

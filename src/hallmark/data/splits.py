@@ -47,8 +47,8 @@ class Holdout:
         names = np.full(len(samples), "train", dtype=object)
         if self.test:
             names[_carve(samples, self.test, self.seed)] = "test"
-        rest = np.flatnonzero(names == "train")
-        names[rest[_carve(samples.iloc[rest], self.val / (1 - self.test), self.seed)]] = "val"
+        training = np.flatnonzero(names == "train")
+        names[training[_carve(samples.iloc[training], self.val / (1 - self.test), self.seed)]] = "val"
         return names
 
 
@@ -64,8 +64,8 @@ class KFold:
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = np.full(len(samples), "train", dtype=object)
         names[_folds(samples, self.folds, self.seed)[self.fold]] = "test"
-        rest = np.flatnonzero(names == "train")
-        names[rest[_carve(samples.iloc[rest], self.val, self.seed)]] = "val"
+        training = np.flatnonzero(names == "train")
+        names[training[_carve(samples.iloc[training], self.val, self.seed)]] = "val"
         return names
 
 
@@ -134,6 +134,15 @@ class InnerFold:
         return names
 
 
+def plan_files(plan: SplitPlan) -> list[Path] | None:
+    """The files that `plan` reads; None where that is not known."""
+    if isinstance(plan, FromFile):
+        return [plan.path]
+    if isinstance(plan, InnerFold):
+        return plan_files(plan.outer)
+    return [] if type(plan) in (Holdout, KFold, Evaluation) else None
+
+
 def target_column(task: str) -> str:
     """The column of a sample table that holds the labels of `task`."""
     return "target" if task == MAIN else f"target_{task}"
@@ -148,8 +157,8 @@ def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) ->
         present = sorted(samples[target_column(task)].dropna().unique())
         if len(present) < 2:
             of_task = "" if task == MAIN else f" of {task}"
-            found = f"only one class{of_task} ({', '.join(present) or 'none'}) in {len(samples)} rows"
-            raise ValueError(f"data: {found}; a classifier needs two")
+            listed = ", ".join(present) or "none"
+            raise ValueError(f"data: only one class{of_task} ({listed}) in {len(samples)} rows; a classifier needs two")
     for split in ("train", "val"):
         if not (samples["split"] == split).any():
             raise ValueError(f"data.split: no rows in {split}; give it a larger share or more data")

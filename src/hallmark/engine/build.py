@@ -11,8 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 
 from hallmark.checks import SettingError, UserError, check_type, require
-from hallmark.engine.foreign import check_foreign
-from hallmark.engine.targets import is_trusted, node_class
+from hallmark.engine.config.foreign import check_foreign
+from hallmark.engine.config.targets import is_trusted, node_class
 from hallmark.storage.failures import is_stated
 
 _LIBRARIES = {"lightning", "optuna", "timm", "torch", "torchmetrics", "torchvision"}
@@ -62,11 +62,11 @@ def check_types(node: DictConfig, trusted: Sequence[str] = ()) -> None:
 
 def _targets(node: Any) -> list[DictConfig]:
     if not isinstance(node, DictConfig):
-        return [found for item in node for found in _targets(item)] if OmegaConf.is_list(node) else []
+        return [target for child in node for target in _targets(child)] if OmegaConf.is_list(node) else []
     missing = [str(key) for key in node if OmegaConf.is_missing(node, key)]
     if missing:
         raise SettingError(_key(node, missing[0]), "???", "a value; it has no default")
-    below = [found for key in node for found in _targets(node[key])]
+    below = [target for key in node for target in _targets(node[key])]
     return [node, *below] if "_target_" in node else below
 
 
@@ -91,9 +91,9 @@ def _check_nested(value: Any, hint: Any, trusted: Sequence[str]) -> None:
     parts = list(_alternatives(hint)) if hint is not _UNKNOWN else []
     inner = [get_args(part)[-1] for part in parts if get_origin(part) is not None and get_args(part)]
     of_parts = _UNKNOWN if hint is _UNKNOWN else tuple(inner)
-    for item in value.values() if isinstance(value, DictConfig) else value:
-        if _builds_something(item):
-            _check_nested(item, of_parts, trusted)
+    for child in value.values() if isinstance(value, DictConfig) else value:
+        if _builds_something(child):
+            _check_nested(child, of_parts, trusted)
 
 
 def _check_kind(built: type, node: DictConfig, kind: Any, trusted: Sequence[str]) -> None:
@@ -102,7 +102,8 @@ def _check_kind(built: type, node: DictConfig, kind: Any, trusted: Sequence[str]
         return
     partial = bool(node.get("_partial_", False))
     fits = any(_fits(built, part, partial=partial) for part in _alternatives(kind))
-    names = [_name_of(part) for part in _alternatives(kind) if part not in (type(None), None, Any)]
+    parts = [part for part in _alternatives(kind) if part not in (type(None), None, Any)]
+    names = [str(getattr(part, "__name__", part)) for part in parts]
     expected = f"a {' or '.join(names)}" if names else "a plain value, which no class stands for"
     require(fits, _key(node, "_target_"), target, expected)
 
@@ -138,10 +139,6 @@ def _fits(built: type, kind: Any, *, partial: bool) -> bool:
     return issubclass(built, origin)
 
 
-def _name_of(kind: Any) -> str:
-    return str(getattr(kind, "__name__", kind))
-
-
 def _builds_something(value: Any) -> bool:
     return bool(_targets(value)) if OmegaConf.is_config(value) else False
 
@@ -164,17 +161,13 @@ def _named(error: InstantiationException, node: DictConfig) -> Exception:
     if isinstance(cause, TypeError) and " argument" in str(cause):  # a key too many or too few
         return ValueError(f"{key or 'configuration'}: {cause}")
     if name.partition(".")[0] in _LIBRARIES:
-        return _of_library(name, key, node, cause)
+        # Whatever the constructor of a library raises is about a setting, which is all that it was given.
+        message = " ".join(str(cause).split())
+        parent = OmegaConf.select(node._get_root(), key) if key else node
+        settings = parent if isinstance(parent, DictConfig) else node
+        named = next((str(each) for each in settings if re.search(rf"\b{re.escape(str(each))}\b", message)), None)
+        path, value = (f"{key}.{named}", settings[named]) if named is not None else (key, name)
+        return SettingError(path, value, f"what {name} takes ({message})")
     if name.startswith("hallmark.") and isinstance(cause, ValueError):
         return cause if is_stated(cause) else UserError(f"{key}: {cause}")
     return cause
-
-
-def _of_library(target: str, key: str, node: DictConfig, cause: Exception) -> SettingError:
-    """Whatever the constructor of a library raises is about a setting, which is all that it was given."""
-    message = " ".join(str(cause).split())
-    parent = OmegaConf.select(node._get_root(), key) if key else node
-    settings = parent if isinstance(parent, DictConfig) else node
-    name = next((str(name) for name in settings if re.search(rf"\b{re.escape(str(name))}\b", message)), None)
-    path, value = (f"{key}.{name}", settings[name]) if name is not None else (key, target)
-    return SettingError(path, value, f"what {target} takes ({message})")

@@ -1,5 +1,6 @@
 """The command that a process was started for, as a user would repeat it."""
 
+import os
 import re
 import shlex
 import sys
@@ -7,6 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
+
+FIT_SETTINGS = tuple(
+    f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
+)
+"""Without effect on a model in which nothing is fitted."""
 
 
 def typed_settings() -> list[str]:
@@ -25,6 +31,16 @@ def refuse_without_effect(keys: Sequence[str], why: str) -> None:
     """Raise ValueError, where there are such `keys`: what was asked with them would not be done."""
     if keys:
         raise ValueError(f"{', '.join(dict.fromkeys(keys))}: no effect, because {why}")
+
+
+def refuse_foreign_ranks() -> None:
+    """Raises ValueError under a launcher that started several processes of one command."""
+    further = any(int(os.environ.get(name, 0)) > 0 for name in ("LOCAL_RANK", "SLURM_PROCID"))
+    if further or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError(
+            "this command was started several times at once, as torchrun and srun do; "
+            "start it once, and trainer.devices=N starts the other processes of this machine"
+        )
 
 
 def command_line() -> list[str]:

@@ -5,44 +5,47 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 from lightning import Trainer
 from omegaconf import OmegaConf
 
 from hallmark.checks import require
-from hallmark.data.module import DataModule, View
-from hallmark.data.perturb import view_name
+from hallmark.data.module import DataModule
+from hallmark.data.perturb import transform_name
+from hallmark.data.sampling import Transform
+from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.job import Job
+from hallmark.engine.messages import print_warnings
 from hallmark.engine.origins import foreign_weights
-from hallmark.engine.predict import load_weights, noting_calls, predict_split, predicted
-from hallmark.engine.terminal import say_warnings
-from hallmark.engine.train import build_module, predictor, prepare_data, read_history, train
-from hallmark.engine.trust import NO_TRUST, Trust
-from hallmark.learning.module import PredictingModule, ReadyModule
+from hallmark.engine.predict import load_weights, predict_split, predicted, recorded_calls
+from hallmark.engine.setup import build_module, build_predictor, prepare_data
+from hallmark.engine.train import train
+from hallmark.learning.module import PredictingModule, TrainingFreeModule
+from hallmark.runs.access import TEST, LabelledRows
 from hallmark.runs.identity import code_hashes
-from hallmark.runs.looks import TEST, LabelledRows
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.predictions import read_predictions, write_predictions
+from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
-from hallmark.runs.seal import OpenLook, SealedError, seal_of
+from hallmark.runs.seal import OpenTestAccess, SealedError, seal_of
 from hallmark.statistics.tables import table_metrics
-
-OUT_OF_FOLD = "out_of_fold"
 
 
 @dataclass
-class Finished:
+class FinishedRun:
     """A finished run, with what made it built on demand and at most once.
 
     Attributes:
         folds: of the training rows, for out-of-fold predictions.
-        look: the right to read the test split, from `opened`; None for the sealed run that it is at first.
+        access: the right to read the test split, from `open_split`; None for the sealed run that it is at first.
         trust: what the run's configuration may use beside Hallmark's own classes and its own folder.
     """
 
     run: Run
     folds: int
-    look: OpenLook | None = None
+    access: OpenTestAccess | None = None
     trust: Trust = NO_TRUST
 
     @cached_property
@@ -52,10 +55,9 @@ class Finished:
     @cached_property
     def data(self) -> DataModule:
         data = prepare_data(self.job)
-        assert self.run.record is not None
         if data.fingerprint != self.run.record.provenance.data:
             raise ValueError(
-                f"{self.run.directory}: the data in {data.facts()['source']} is no longer what the run was made on; "
+                f"{self.run.directory}: the data in {data.metadata()['source']} is no longer what the run was made on; "
                 "restore it, or train again with rerun=true"
             )
         return data
@@ -67,7 +69,6 @@ class Finished:
             module = build_module(self.job, data)
         except ValueError as error:
             record = self.run.record
-            assert record is not None
             if record.provenance.code == code_hashes(self.job.config.model._target_):
                 raise
             raise ValueError(
@@ -75,11 +76,10 @@ class Finished:
                 f"check out commit {record.git['commit']}, or train again with rerun=true"
             ) from error
         record = self.run.record
-        assert record is not None
         if not record.warnings:  # as in a run that was made before there were any
             record.warnings = foreign_weights(self.job, module, data)
-            say_warnings(record)
-        if isinstance(module, ReadyModule):
+            print_warnings(record)
+        if isinstance(module, TrainingFreeModule):
             module.settle(self.run.directory)
         else:
             load_weights(module, self.run.best)
@@ -87,84 +87,83 @@ class Finished:
 
     @cached_property
     def trainer(self) -> Trainer:
-        return predictor(self.job)
+        return build_predictor(self.job)
 
     @cached_property
     def quiet_trainer(self) -> Trainer:
         """Without a progress bar, for the many passes of one analysis."""
-        return predictor(self.job, shown=False)
+        return build_predictor(self.job, progress=False)
 
     @property
     def history(self) -> pd.DataFrame:
-        return read_history(self.run)
+        return self.run.history
+
+    def configured_data(self) -> DataModule:
+        """The data module, told what the model reads."""
+        _ = self.module  # building it tells the data
+        return self.data
+
+    def load(self) -> tuple[DataModule, PredictingModule]:
+        return self.data, self.module
 
     def predictions(self, split: str) -> pd.DataFrame:
         """The stored table of `split`, computed first where there is none.
 
         Raises:
             SealedError: the test split, and the seal was not opened for this run.
+            SettingError: stored predictions out of fold are of another number of folds.
         """
-        if split == TEST:
-            return self._test()
         path = self.run.directory / "predictions" / f"{split}.parquet"
-        if path.exists():
-            if split == OUT_OF_FOLD:
-                self._check_folds(path)
-            return read_predictions(path)
+        access = self._granted() if split == TEST else None
         if split == OUT_OF_FOLD:
-            return self._out_of_fold()
-        return self._predicted(split)
+            return self._out_of_fold(path)
+        if path.exists():
+            table = read_predictions(path)
+        else:
+            table = predict_split(self.run, self.trainer, self.module, self.data, split)
+        if access is not None:
+            access.record(self.run, table_metrics(table))
+        return table
 
-    def viewed(self, split: str, view: View) -> pd.DataFrame:
-        """Predictions of `split` with inputs as in `view`; they are not stored.
+    def transformed(self, split: str, transform: Transform) -> pd.DataFrame:
+        """Predictions of `split` with inputs as in `transform`; they are not stored.
 
         Raises:
             SealedError: the test split, and the seal was not opened for this run.
         """
         if split == TEST:
-            self._check_look()
-        with noting_calls(self.run, self.module, f"{split}, {view_name(view) or 'another view'}"):
-            return predicted(self.quiet_trainer, self.module, self.data, split, view)
+            self._granted()
+        with recorded_calls(self.run, self.module, f"{split}, {transform_name(transform) or 'another view'}"):
+            return predicted(self.quiet_trainer, self.module, self.data, split, transform)
 
-    def _check_look(self) -> OpenLook:
-        if self.look is None:
+    def _granted(self) -> OpenTestAccess:
+        if self.access is None:
             raise SealedError(
                 f"{self.run.directory}: the test split is sealed; only evaluate.py run=... split=test opens it, once"
             )
-        return self.look
+        return self.access
 
-    def _test(self) -> pd.DataFrame:
-        look = self._check_look()
-        path = self.run.directory / "predictions" / f"{TEST}.parquet"
-        table = read_predictions(path) if path.exists() else self._predicted(TEST)
-        look.record(self.run, table_metrics(table))
-        return table
-
-    def _predicted(self, split: str) -> pd.DataFrame:
-        return predict_split(self.run, self.trainer, self.module, self.data, split)
-
-    def _out_of_fold(self) -> pd.DataFrame:
-        """Predictions of the training rows by models that did not see them.
+    def _out_of_fold(self, path: Path) -> pd.DataFrame:
+        """Predictions of the training rows by models that did not see them; from `path` where they were stored.
 
         Refits the run on grouped folds of its training rows. Each fold is a run of its own below
         `<run>/out_of_fold/`, so that an interrupted refit goes on; the validation rows select its checkpoint.
         """
-        tables = [self._held_out(fold) for fold in range(self.folds)]
+        if path.exists():
+            counts = {int(fold.name.partition("-of-")[2]) for fold in (self.run.directory / OUT_OF_FOLD).glob("*-of-*")}
+            expected = (
+                f"{' or '.join(map(str, sorted(counts)))}, as {path} was made with; without that file it is made again"
+            )
+            require(not counts or self.folds in counts, "out_of_fold.folds", self.folds, expected)
+            return read_predictions(path)
+        tables = [self._refit_without(fold) for fold in range(self.folds)]
         pooled = pd.concat(tables, ignore_index=True).assign(split=OUT_OF_FOLD)
         pooled.attrs = tables[0].attrs
-        write_predictions(self.run.directory / "predictions" / f"{OUT_OF_FOLD}.parquet", pooled)
+        write_predictions(path, pooled)
         self.run.add_metrics(OUT_OF_FOLD, table_metrics(pooled))
         return pooled
 
-    def _check_folds(self, table: Path) -> None:
-        """Raise SettingError where the stored predictions out of fold are of another number of folds."""
-        counts = {int(fold.name.partition("-of-")[2]) for fold in (self.run.directory / OUT_OF_FOLD).glob("*-of-*")}
-        expected = (
-            f"{' or '.join(map(str, sorted(counts)))}, as {table} was made with; without that file it is made again"
-        )
-        require(not counts or self.folds in counts, "out_of_fold.folds", self.folds, expected)
-
-    def _held_out(self, fold: int) -> pd.DataFrame:
+    def _refit_without(self, fold: int) -> pd.DataFrame:
         config = self.job.stored.copy()
         OmegaConf.set_struct(config, False)
         inner = {"_target_": "hallmark.data.splits.InnerFold", "folds": self.folds, "fold": fold, "seed": config.seed}
@@ -174,57 +173,91 @@ class Finished:
         config.logger = None
         config.trusted_packages = list(self.job.trusted)
         train(config)
-        return Finished(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust).predictions("held_out")
+        return FinishedRun(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust).predictions("held_out")
+
+
+@dataclass
+class FinishedSet:
+    """A finished set of repeats as one: each run is predicted, and their tables are pooled.
+
+    Attributes:
+        runs: its members in order, opened.
+    """
+
+    repeats: RepeatSet
+    runs: Sequence[FinishedRun]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """Empty: its runs have one each."""
+        return pd.DataFrame()
+
+    def configured_data(self) -> DataModule:
+        """The data module of the first run, told what the model reads."""
+        return self.runs[0].configured_data()
+
+    def load(self) -> NoReturn:
+        raise ValueError(f"run={self.repeats.directory}: this analysis needs one model; give one run of the set")
+
+    def predictions(self, split: str) -> pd.DataFrame:
+        """The pooled tables of `split`, computed first where a run has none."""
+        for run in self.runs:
+            run.predictions(split)
+        self.repeats.write_summary()  # which of its runs predict the same shows on all splits
+        return self.repeats.predictions(split)
+
+    def transformed(self, split: str, transform: Transform) -> pd.DataFrame:
+        return self.repeats.pooled([run.transformed(split, transform) for run in self.runs])
 
 
 @contextmanager
-def opened(
+def open_split(
     runs: Sequence[Run], split: str, *, folds: int, reason: str | None = None, trust: Trust = NO_TRUST
-) -> Iterator[list[Finished]]:
+) -> Iterator[list[FinishedRun]]:
     """`runs` with the right to read `split`; for the test split that breaks the seal, once for all of them.
 
-    The receipt is written before anything is read; what can go wrong without reading is found out before.
+    The access record is written before anything is read; what can go wrong without reading is found out before.
 
     Raises:
         SealedError: the test split was opened before and no reason is given.
         ValueError: other data or code than a run was made on, no rows in the test split, weights or a calibration that
             cannot be read.
     """
-    finished = [Finished(run, folds, trust=trust) for run in runs]
+    finished = [FinishedRun(run, folds, trust=trust) for run in runs]
     if split != TEST:
         yield finished
         return
-    for one in finished:
-        one.data.rows(TEST)
-        if not (one.run.directory / "predictions" / f"{TEST}.parquet").exists():
-            _ = one.module  # weights, networks and calibration are read now
-        if LabelledRows.read(one.run.directory) is None:  # a run of a version that did not store them
-            one.data.write_splits(one.run.directory)
+    for run in finished:
+        run.data.rows(TEST)
+        if not (run.run.directory / "predictions" / f"{TEST}.parquet").exists():
+            _ = run.module  # weights, networks and calibration are read now
+        if LabelledRows.read(run.run.directory) is None:  # a run of a version that did not store them
+            run.data.write_splits(run.run.directory)
     seals = {(seal.path, seal.name) for seal in map(seal_of, runs)}
-    assert len(seals) == 1, "one look is at one experiment on one data set"
-    with seal_of(*runs).opened(runs, reason=reason) as look:
+    assert len(seals) == 1, "one access is to one data set by one experiment"
+    with seal_of(*runs).opened(runs, reason=reason) as access:
         try:
-            for one in finished:
-                one.look = look
+            for run in finished:
+                run.access = access
             yield finished
         finally:
-            for one in finished:
-                one.look = None
+            for run in finished:
+                run.access = None
 
 
 def sealed_tables(
     runs: Sequence[Run], *, reason: str | None = None, trust: Trust = NO_TRUST
 ) -> list[pd.DataFrame]:  # fmt: skip
-    """Test predictions of `runs` for a script: those of an earlier look at these very runs, or of a new look.
+    """Test predictions of `runs` for a script: those of an earlier access to these very runs, or of a new access.
 
     Raises:
         SealedError: the test split was opened for other runs and no reason is given.
     """
     paths = [run.directory / "predictions" / f"{TEST}.parquet" for run in runs]
-    if all(path.exists() for path in paths) and any(look.covers(runs) for look in seal_of(*runs).looks()):
+    if all(path.exists() for path in paths) and any(access.covers(runs) for access in seal_of(*runs).accesses()):
         return [read_predictions(path) for path in paths]
-    with ExitStack() as held:
+    with ExitStack() as stack:
         for run in runs:
-            held.enter_context(run.locked())
-        finished = held.enter_context(opened(runs, TEST, folds=0, reason=reason, trust=trust))
-        return [one.predictions(TEST) for one in finished]
+            stack.enter_context(run.locked())
+        finished = stack.enter_context(open_split(runs, TEST, folds=0, reason=reason, trust=trust))
+        return [run.predictions(TEST) for run in finished]

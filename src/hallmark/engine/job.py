@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.engine.settings import check_run_settings
-from hallmark.engine.stored import reopen
-from hallmark.engine.symbolic import plain, refuse_configured_secrets, stored_form
-from hallmark.engine.targets import trusted_packages
-from hallmark.engine.trust import TRUST_KEYS, Trust
+from hallmark.engine.config.settings import check_run_settings
+from hallmark.engine.config.stored import reopen
+from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, stored_form
+from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.config.trust import TRUST_KEYS, Trust
 from hallmark.runs.identity import run_id
 from hallmark.runs.run import Run, open_run
 from hallmark.runs.selection import LATEST
@@ -64,9 +63,8 @@ class Job:
 
         Raises:
             ValueError: a setting that a stored configuration may not have, or that cannot be resolved; see
-                `hallmark.engine.stored`.
+                `hallmark.engine.config.stored`.
         """
-        assert run.record is not None
         config, stored = reopen(run.directory, trust)
         return cls(config, run.record.run_id, run.directory, stored, trust.packages)
 
@@ -104,18 +102,6 @@ def in_group(config: DictConfig, name: str) -> None:
     key = "logger.wandb.group"
     if OmegaConf.select(config, key, default="") is None:
         OmegaConf.update(config, key, name)
-
-
-def device_name() -> str:
-    return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu"
-
-
-def device_facts() -> dict[str, Any]:
-    """Device and driver for the record."""
-    facts: dict[str, Any] = {"device": device_name(), "threads": torch.get_num_threads()}
-    if torch.cuda.is_available():
-        facts |= {"cuda": torch.version.cuda, "capability": list(torch.cuda.get_device_capability())}
-    return facts
 
 
 def _plain(config: DictConfig, *, resolve: bool = True) -> dict[str, Any]:

@@ -22,9 +22,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
-from hallmark.engine.overrides import refuse_typed_secrets
-from hallmark.engine.symbolic import refuse_configured_secrets
-from hallmark.engine.usage import show_usage_if_asked
+from hallmark.engine.config.overrides import refuse_typed_secrets
+from hallmark.engine.config.replaced import replacement
+from hallmark.engine.config.symbolic import refuse_configured_secrets
+from hallmark.engine.config.usage import show_usage_if_asked
 from hallmark.runs.configuration import project_conf
 from hallmark.storage.failures import printable, sentence
 from hallmark.storage.secrets import SecretError, redacted
@@ -165,16 +166,15 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         raise ValueError(message) from error
 
 
-_LAUNCHERS = {"submitit": "slurm", "ray": "ray"}  # the extra of pyproject.toml that brings a launcher
-
-
 def _unknown_option(error: MissingConfigException, conf: Path) -> str:
     wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
     group, _, name = wanted.rpartition("/")
-    if group == "hydra/launcher" and (extra := _LAUNCHERS.get(name.partition("_")[0])):
-        return f"{group}={name}: not installed; pip install 'hallmark-experiments[{extra}]'"
-    own = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
-    options = sorted(own or [option for option in error.options or [] if option])
+    if group == "hydra/launcher" and name.startswith("submitit"):
+        return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
+    if group == "experiment" and (answer := replacement(name)):
+        return answer
+    files = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
+    options = sorted(files or [option for option in error.options or [] if option])
     near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
     hint = f" Did you mean {group}={near[0]}?" if near else ""
     return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
@@ -216,4 +216,4 @@ def _flat(config: DictConfig) -> Iterator[str]:
         if path:
             yield path
         if isinstance(value, dict):
-            stack.extend((f"{path}.{key}" if path else str(key), item) for key, item in value.items())
+            stack.extend((f"{path}.{key}" if path else str(key), child) for key, child in value.items())

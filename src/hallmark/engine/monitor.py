@@ -1,16 +1,14 @@
 """The metrics that may steer a fit: those that the module logs on the validation rows, and no others."""
 
 import difflib
-from collections.abc import Iterator
-from typing import Any
 
 from omegaconf import DictConfig
 
 from hallmark.checks import require
 from hallmark.data.module import DataModule
-from hallmark.learning.module import PredictingModule, ReadyModule, TrainableModule
+from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.classification import CLASSIFICATION_METRICS
+from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
 
 
 def check_monitor(config: DictConfig, module: TrainableModule) -> None:
@@ -20,7 +18,12 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
         SettingError: a metric that the module does not log on validation rows, or no such mode.
     """
     known = sorted(module.validation_metrics)
-    for key, metric in _watched(config):
+    watched = {"monitor.metric": config.monitor.metric} | {
+        f"callbacks.{name}.monitor": node.monitor
+        for name, node in config.callbacks.items()
+        if node is not None and "monitor" in node
+    }
+    for key, metric in watched.items():
         require(metric in known, key, metric, _expected(str(metric), known))
     require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")
 
@@ -37,7 +40,7 @@ def check_measured(key: str, metric: str, module: PredictingModule, data: DataMo
 
 def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
     """Names of the metrics of the validation rows; empty where only the predictions will tell."""
-    if isinstance(module, ReadyModule):
+    if isinstance(module, TrainingFreeModule):
         tasks = {task: list(names) for task, names in module.measured.items()}
     elif type(module).table is PredictingModule.table:
         tasks = {task: list(CLASSIFICATION_METRICS) for task in data.classes}
@@ -46,13 +49,6 @@ def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
     means = set.intersection(*map(set, tasks.values())) if tasks and MAIN not in tasks else set(tasks.get(MAIN, []))
     each = {f"val/{task}/{name}" for task, names in tasks.items() for name in names}
     return each | {f"val/{name}" for name in means}
-
-
-def _watched(config: DictConfig) -> Iterator[tuple[str, Any]]:
-    yield "monitor.metric", config.monitor.metric
-    for name, node in config.callbacks.items():
-        if node is not None and "monitor" in node:
-            yield f"callbacks.{name}.monitor", node.monitor
 
 
 def _expected(metric: str, known: list[str]) -> str:

@@ -7,9 +7,9 @@ from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.learning.encoders.weights import trained_on
 from hallmark.learning.module import PredictingModule
-from hallmark.report.wording import listed
 from hallmark.runs.run import open_run
 from hallmark.storage.files import write_text
+from hallmark.wording import listed
 
 
 def foreign_weights(job: Job, module: PredictingModule, data: DataModule) -> list[str]:
@@ -21,7 +21,7 @@ def foreign_weights(job: Job, module: PredictingModule, data: DataModule) -> lis
     for origin in sorted({origin for origin in origins.values() if origin != data.generated}):
         names = listed([name for name, source in origins.items() if source == origin])
         sentences.append(
-            f"{names}: these weights were trained on {origin} alone, and {data.facts()['source']} is other data. "
+            f"{names}: these weights were trained on {origin} alone, and {data.metadata()['source']} is other data. "
             "Answers there are guesses, however high their confidence; profile=full takes published weights"
         )  # fmt: skip
     return sentences

@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 from lightning import LightningModule, Trainer
 
-from hallmark.data.module import DataModule, View
-from hallmark.engine.terminal import say_failed_calls
+from hallmark.data.module import DataModule
+from hallmark.data.sampling import Transform
+from hallmark.engine.messages import print_failed_calls
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.predictions import read_predictions, write_predictions
@@ -26,9 +27,9 @@ def load_weights(module: LightningModule, checkpoint: Path) -> None:
 
 def predict_split(run: Run, trainer: Trainer, module: PredictingModule, data: DataModule, split: str) -> pd.DataFrame:
     """Predict every row of `split`, write its table and, where it has labels, its metrics."""
-    with noting_calls(run, module, split):
+    with recorded_calls(run, module, split):
         frame = predicted(trainer, module, data, split)
-    if run.record is not None and run.record.warnings:
+    if run.record.warnings:
         frame["info_warning"] = "; ".join(run.record.warnings)
     write_predictions(run.directory / "predictions" / f"{split}.parquet", frame)
     metrics = table_metrics(frame)
@@ -58,21 +59,20 @@ def add_missing_metrics(run: Run) -> list[str]:
 
 
 @contextmanager
-def noting_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[None]:
+def recorded_calls(run: Run, module: PredictingModule, phase: str) -> Iterator[None]:
     """Put the calls that `module` made in the block into the record, and say which of them failed, however it ends."""
     try:
         yield
     finally:
         if module.calls:
-            assert run.record is not None
             run.record.calls[phase] = dict(module.calls)
             run.record.write(run.directory)
-            say_failed_calls(phase, module.calls)
+            print_failed_calls(phase, module.calls)
 
 
 def predicted(
-    trainer: Trainer, module: PredictingModule, data: DataModule, split: str, view: View | None = None
+    trainer: Trainer, module: PredictingModule, data: DataModule, split: str, transform: Transform | None = None
 ) -> pd.DataFrame:
-    """The predictions table of `split`, its inputs as in `view`."""
-    outputs: list[Any] = trainer.predict(module, data.eval_dataloader(split, view)) or []
+    """The predictions table of `split`, its inputs as in `transform`."""
+    outputs: list[Any] = trainer.predict(module, data.eval_dataloader(split, transform)) or []
     return module.table(outputs, data, split)

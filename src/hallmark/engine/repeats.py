@@ -4,35 +4,37 @@ import re
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
-from hallmark.engine.build import check_types
-from hallmark.engine.command import command_line
+from hallmark.engine.command import FIT_SETTINGS, command_line, refuse_foreign_ranks, root, typed_settings
+from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
-from hallmark.engine.terminal import say
-from hallmark.engine.train import Hopeless, check, train
-from hallmark.runs.record import RunState
+from hallmark.engine.messages import echo
+from hallmark.runs.metrics import OUT_OF_FOLD
+from hallmark.runs.record import Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
-from hallmark.runs.run import held
-from hallmark.statistics.text import NOTHING, number_text
+from hallmark.runs.run import locked
+from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_text
+
+if TYPE_CHECKING:
+    from hallmark.engine.setup import ShouldPrune
 
 _EXPECTED = "seeds:N, folds:K, or folds:KxN (N repetitions with seeds of their own), such as seeds:5"
 
 
-def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float:
+def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None) -> float:
     """Train once, or as often as `repeat` says.
 
     Each repeat is the ordinary run of its own seed and fold, so a set that was stopped goes on where it was.
 
     Args:
-        hopeless: as in `train`; of several repeats it is asked after each but the last, with how many there were
+        should_prune: as in `train`; of several repeats it is asked after each but the last, with how many there were
             and the mean of their values.
 
     Returns:
@@ -43,29 +45,81 @@ def train_repeats(config: DictConfig, hopeless: Hopeless | None = None) -> float
         Interrupted: asked to stop; the same command goes on.
     """
     if config.get("repeat") is None:
-        return train(config, hopeless)
-    job = Job.of(config)
-    members = [(note, repetition, _placed(member, note)) for note, repetition, member in _members(config)]
-    for _, _, member in members:
-        in_group(member, f"{config.name}-{job.id}")
+        return _train(config, should_prune)
+    job, members = _set(config)
     jobs = [Job.of(member) for _, _, member in members]
-    for one in jobs:
-        check_types(one.config, one.trusted)
-    if not job.directory.exists():
-        check(jobs[0])
-    with held(job.directory):
+    if not all(map(is_noted, jobs)):
+        from hallmark.engine.build import check_types
+        from hallmark.engine.setup import check_job  # torch loads here
+
+        for member_job in jobs:
+            check_types(member_job.config, member_job.trusted)
+        if not job.directory.exists():
+            check_job(jobs[0])
+    values: list[float] = []
+    with locked(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
         repeats = RepeatSet.create(job.directory, _record(job, members, jobs))
         try:
-            values = _train_all(repeats, [member for _, _, member in members], hopeless)
+            for number, (note, _, member) in enumerate(members, start=1):
+                echo(f"{config.name}: repeat {number} of {len(members)}, {note}")
+                values.append(_train(member))
+                if should_prune and number < len(members) and should_prune(number, sum(values) / number):
+                    raise Interrupted(f"pruned after repeat {number}")
         except (Interrupted, KeyboardInterrupt):
-            repeats.become(RunState.INTERRUPTED)
+            repeats.set_state(RunState.INTERRUPTED)
             raise
         except BaseException:
-            repeats.become(RunState.FAILED)
+            repeats.set_state(RunState.FAILED)
             raise
-        _finish(job.directory)
+        repeats = RepeatSet(job.directory)  # its runs are read from disk as they are now
+        repeats.write_summary()
+        repeats.set_state(RunState.DONE)
+        print_repeats(repeats)
+        echo(f"{job.directory}")
     return sum(values) / len(values)
+
+
+def is_done(config: DictConfig) -> bool:
+    """Whether every run of `config` is noted as done, and nothing else is asked for.
+
+    Where such a note is not true any more, `train_repeats` does what there is to do.
+    """
+    typed = typed_settings()
+    if config.get("analysis") or any(root(key) == OUT_OF_FOLD for key in typed):
+        return False
+    try:
+        configs = [config] if config.get("repeat") is None else [member for _, _, member in _set(config)[1]]
+        jobs = [Job.of(each) for each in configs]
+    except ValueError:  # of a setting, which the way of a fit answers
+        return False
+    return all(map(is_noted, jobs)) and not (set(typed) & set(FIT_SETTINGS) and not all(map(_is_fitted, jobs)))
+
+
+def _is_fitted(job: Job) -> bool:
+    record = Record.read(job.directory)
+    return record is not None and record.selected is not None and record.selected["checkpoint"] is not None
+
+
+def _set(config: DictConfig) -> tuple[Job, list[tuple[str, int, DictConfig]]]:
+    """The job of a set of repeats, and (note, repetition, configuration) of each of its runs where it lies."""
+    job = Job.of(config)
+    members = list(_members(config))
+    for note, _, member in members:
+        if member.paths.run_dir:
+            member.paths.run_dir = str(Path(member.paths.run_dir) / re.sub(r"\W+", "-", note))
+        in_group(member, f"{config.name}-{job.id}")
+    return job, members
+
+
+def _train(config: DictConfig, should_prune: "ShouldPrune | None" = None) -> float:
+    """As `train`, which is not needed where a note says that the run is done."""
+    refuse_foreign_ranks()
+    if (value := report_noted(Job.of(config))) is not None:
+        return value
+    from hallmark.engine.train import train  # torch loads here
+
+    return train(config, should_prune)
 
 
 def check_repeat(config: DictConfig) -> None:
@@ -74,29 +128,11 @@ def check_repeat(config: DictConfig) -> None:
         next(_members(config))
 
 
-def _train_all(repeats: RepeatSet, members: list[DictConfig], hopeless: Hopeless | None) -> list[float]:
-    values: list[float] = []
-    for number, member in enumerate(members, start=1):
-        say(f"{repeats.record.name}: repeat {number} of {len(members)}, {repeats.record.members[number - 1]['note']}")
-        values.append(train(member))
-        if hopeless and number < len(members) and hopeless(number, sum(values) / number):
-            raise Interrupted(f"judged hopeless: stopped after repeat {number}")
-    return values
-
-
-def _finish(directory: Path) -> None:
-    done = RepeatSet(directory)  # its runs are read from disk as they are now
-    done.write_summary()
-    done.become(RunState.DONE)
-    print_repeats(done)
-    say(f"{directory}")
-
-
 def print_repeats(repeats: RepeatSet) -> None:
     """Print the table of the runs, and which of them only repeat another."""
     Console().print(repeats_table(repeats))
     if repeats.identical:
-        say(f"warning: {repeats.identical_text}")
+        echo(f"warning: {repeats.identical_text}")
 
 
 def repeats_table(repeats: RepeatSet) -> Table:
@@ -104,44 +140,35 @@ def repeats_table(repeats: RepeatSet) -> Table:
     frame = repeats.table().drop(columns="checkpoint")
     frame["seconds"] = [f"{seconds:.1f}" for seconds in frame["seconds"]]
     table = Table(*frame, title=f"{repeats.record.name} · mean and std over {repeats.over}")
-    for place, row in enumerate(frame.itertuples(index=False)):
-        table.add_row(*map(_cell, row), end_section=place == len(frame) - 3)
+    for position, row in enumerate(frame.itertuples(index=False)):
+        cells = [number_text(cell) if cell is None or isinstance(cell, float) else str(cell) for cell in row]
+        table.add_row(*cells, end_section=position == len(frame) - 3)
     return table
-
-
-def _cell(value: Any) -> str:
-    if pd.isna(value):
-        return NOTHING
-    return number_text(value) if isinstance(value, float) else str(value)
 
 
 def _members(config: DictConfig) -> Iterator[tuple[str, int, DictConfig]]:
     """(note, repetition, configuration) of each repeat."""
-    found = re.fullmatch(r"seeds:([1-9]\d*)|folds:([1-9]\d*)(?:x([1-9]\d*))?", str(config.repeat))
-    require(found is not None, "repeat", config.repeat, _EXPECTED)
-    assert found is not None
-    seeds, folds, repetitions = (int(part) if part else 0 for part in found.groups())
+    match = re.fullmatch(r"seeds:([1-9]\d*)|folds:([1-9]\d*)(?:x([1-9]\d*))?", str(config.repeat))
+    require(match is not None, "repeat", config.repeat, _EXPECTED)
+    assert match is not None
+    seeds, folds, repetitions = (int(part) if part else 0 for part in match.groups())
     if seeds:
-        for place in range(seeds):
-            seed = config.seed + place
-            yield f"seed {seed}", place, _with(config, {"seed": seed})
+        for repetition in range(seeds):
+            seed = config.seed + repetition
+            yield f"seed {seed}", repetition, _with(config, {"seed": seed})
         return
     require(folds >= 2, "repeat", config.repeat, f"at least two folds: {_EXPECTED}")
-    for place in range(max(1, repetitions)):
-        for fold in range(folds):
-            note = f"fold {fold}" + (f", repetition {place}" if repetitions else "")
-            split = _fold(config, folds, fold, place)
-            yield note, place, _with(config, {"seed": config.seed + place, "data.split": split})
-
-
-def _fold(config: DictConfig, folds: int, fold: int, repetition: int) -> dict[str, object]:
     plan = config.data.split
     if not {"val", "seed"} <= set(plan):
         raise SettingError("repeat", config.repeat, f"a split by shares or folds to repeat over, not {plan._target_}")
-    seed = plan.seed + repetition
-    return {
-        "_target_": "hallmark.data.splits.KFold", "folds": folds, "fold": fold, "val": plan.val, "seed": seed,
-    }  # fmt: skip
+    for repetition in range(max(1, repetitions)):
+        for fold in range(folds):
+            note = f"fold {fold}" + (f", repetition {repetition}" if repetitions else "")
+            split = {
+                "_target_": "hallmark.data.splits.KFold", "folds": folds, "fold": fold, "val": plan.val,
+                "seed": plan.seed + repetition,
+            }  # fmt: skip
+            yield note, repetition, _with(config, {"seed": config.seed + repetition, "data.split": split})
 
 
 def _with(config: DictConfig, values: dict[str, object]) -> DictConfig:
@@ -150,12 +177,6 @@ def _with(config: DictConfig, values: dict[str, object]) -> DictConfig:
     for key, value in {**values, "repeat": None}.items():
         OmegaConf.update(changed, key, value, merge=False)
     return changed
-
-
-def _placed(member: DictConfig, note: str) -> DictConfig:
-    if member.paths.run_dir:
-        member.paths.run_dir = str(Path(member.paths.run_dir) / re.sub(r"\W+", "-", note))
-    return member
 
 
 def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job]) -> RepeatRecord:
@@ -169,7 +190,7 @@ def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job
         second=job.config.monitor.second,
         command=command_line(),
         members=[
-            {"note": note, "repetition": repetition, "directory": relpath(one.directory, job.directory)}
-            for (note, repetition, _), one in zip(members, jobs, strict=True)
+            {"note": note, "repetition": repetition, "directory": relpath(member_job.directory, job.directory)}
+            for (note, repetition, _), member_job in zip(members, jobs, strict=True)
         ],
     )

@@ -51,14 +51,19 @@ class FeatureStore:
 
         def compute(positions: Sequence[int]) -> NDArray:
             batches = (positions[s : s + self.batch_size] for s in range(0, len(positions), self.batch_size))
-            return np.concatenate([self._forward(encoder, load(batch)) for batch in batches])
+            encoder.to(self.device).eval()
+            outputs = []
+            for batch in batches:
+                inputs = load(batch)
+                if isinstance(inputs, Tensor):
+                    inputs = inputs.to(self.device)
+                else:
+                    inputs = {name: tensor.to(self.device) for name, tensor in inputs.items()}
+                with torch.inference_mode():
+                    outputs.append(encoder(inputs).float().cpu().numpy())
+            return np.concatenate(outputs)
 
         return torch.from_numpy(store.rows(content, compute).take(range(len(content))))
-
-    @torch.inference_mode()
-    def _forward(self, encoder: nn.Module, inputs: Inputs) -> NDArray:
-        encoder.to(self.device).eval()
-        return encoder(_to(inputs, self.device)).float().cpu().numpy()
 
 
 def encoder_key(encoder: nn.Module) -> str:
@@ -95,7 +100,7 @@ def weights_digest(module: nn.Module) -> str:
     """Hash of names, shapes, dtypes and bytes of a module's parameters and buffers.
 
     Taken once for a module that says it is `frozen`, as long as nothing writes to its tensors: hashing a large
-    tower costs a second.
+    encoder costs a second.
     """
     if not getattr(module, "frozen", False):
         return _digest_of(module)
@@ -114,9 +119,3 @@ def _digest_of(module: nn.Module) -> str:
         blocks.append(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         blocks.append(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest_bytes(*blocks)
-
-
-def _to(inputs: Inputs, device: str) -> Inputs:
-    if isinstance(inputs, Tensor):
-        return inputs.to(device)
-    return {name: tensor.to(device) for name, tensor in inputs.items()}

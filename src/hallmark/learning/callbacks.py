@@ -147,10 +147,10 @@ class GracefulStop(Callback):
 
     def _agreed(self, trainer: Trainer) -> bool:
         """Whether any process was told to stop; every process asks at the same places."""
-        asked = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
-        if asked and self._received is None:
+        stops = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
+        if stops and self._received is None:
             self._received = "signal to another process"
-        return asked
+        return stops
 
     # Before Lightning restores its own: the other way round its dead handler would stay, and the model with it.
 
@@ -183,19 +183,22 @@ class PredictionStop(Callback):
         self._handlers.restore()
 
 
-class Judge(Callback):
-    """Stops a fit after an epoch of which `hopeless` says so, unless it was the last one.
+class PruningCallback(Callback):
+    """Stops a fit after an epoch for which `should_prune` says so, unless it was the last one.
+
+    Optuna's callback for Lightning raises in the middle of the fit; this one leaves a checkpoint first, so that the
+    same settings can be trained to their end later.
 
     Args:
-        metric: the value that is judged.
-        hopeless: from the epoch and its value to whether to stop; asked by rank zero alone.
+        metric: the value that is reported.
+        should_prune: from the epoch and its value to whether to stop; asked by rank zero alone.
         stop: through which all ranks stop together.
     """
 
-    def __init__(self, metric: str, hopeless: Callable[[int, float], bool], stop: GracefulStop) -> None:
-        self.metric, self.hopeless, self.stop = metric, hopeless, stop
+    def __init__(self, metric: str, should_prune: Callable[[int, float], bool], stop: GracefulStop) -> None:
+        self.metric, self.should_prune, self.stop = metric, should_prune, stop
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         value = trainer.callback_metrics[self.metric].item()
-        if trainer.is_global_zero and self.hopeless(trainer.current_epoch, value):
-            self.stop.ask("judged hopeless")
+        if trainer.is_global_zero and self.should_prune(trainer.current_epoch, value):
+            self.stop.ask("pruned")

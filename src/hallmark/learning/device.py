@@ -1,5 +1,7 @@
 """Where a network runs."""
 
+from typing import Any
+
 import torch
 
 
@@ -8,3 +10,15 @@ def chosen_device(name: str = "auto") -> str:
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def device_name() -> str:
+    return f"cuda ({torch.cuda.get_device_name()})" if torch.cuda.is_available() else "cpu"
+
+
+def device_facts() -> dict[str, Any]:
+    """Device and driver for the record."""
+    facts: dict[str, Any] = {"device": device_name(), "threads": torch.get_num_threads()}
+    if torch.cuda.is_available():
+        facts |= {"cuda": torch.version.cuda, "capability": list(torch.cuda.get_device_capability())}
+    return facts

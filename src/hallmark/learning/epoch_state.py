@@ -4,7 +4,6 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
 from torchmetrics import Metric
 
 from hallmark.learning.ranks import of_all_ranks
@@ -36,7 +35,9 @@ class EpochState(Callback):
             metric = module.get_submodule(name)
             assert isinstance(metric, Metric)
             for key, value in saved["states"].items():
-                setattr(metric, key, _moved(value, module.device))
+                is_list = isinstance(value, list)
+                moved = [tensor.to(module.device) for tensor in (value if is_list else [value])]
+                setattr(metric, key, moved if is_list else moved[0])
             metric._update_count, metric._computed = saved["updates"], None
 
     def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
@@ -97,7 +98,3 @@ def _metric_states(module: LightningModule) -> dict[str, dict[str, Any]]:
         for name, metric in module.named_modules()
         if isinstance(metric, Metric) and metric.update_called
     }
-
-
-def _moved(value: Tensor | list[Tensor], device: torch.device) -> Tensor | list[Tensor]:
-    return [item.to(device) for item in value] if isinstance(value, list) else value.to(device)

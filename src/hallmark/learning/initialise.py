@@ -14,8 +14,10 @@ def initialise_from(module: nn.Module, checkpoint: Path) -> list[str]:
         ValueError: nothing fits, or the file is not a safe checkpoint.
     """
     saved = safe_load(checkpoint)["state_dict"]
-    own = module.state_dict()
-    fitting = {name: value for name, value in saved.items() if name in own and own[name].shape == value.shape}
+    parameters = module.state_dict()
+    fitting = {
+        name: value for name, value in saved.items() if name in parameters and parameters[name].shape == value.shape
+    }
     if not any(name in fitting for name, _ in module.named_parameters()):
         raise ValueError(f"init_from: {checkpoint} shares no parameter with this model; its head must be the same")
     module.load_state_dict(fitting, strict=False)

@@ -24,8 +24,8 @@ class _QkvDelta(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         # Dropping columns of A drops input features, with one mask for all tokens of a step.
-        kept = dropout(torch.ones_like(self.down[0, :1]), self.dropout_probability, self.training)
-        return weight + self.scale * (self.up @ (self.down * kept)).reshape(weight.shape)
+        mask = dropout(torch.ones_like(self.down[0, :1]), self.dropout_probability, self.training)
+        return weight + self.scale * (self.up @ (self.down * mask)).reshape(weight.shape)
 
 
 class Lora:

@@ -50,7 +50,7 @@ class PredictingModule(LightningModule, ABC):
         return classification_table(outputs, data, split)
 
 
-class ReadyModule(PredictingModule):
+class TrainingFreeModule(PredictingModule):
     """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are."""
 
     @property
@@ -75,10 +75,10 @@ class TrainableModule(PredictingModule):
     Frozen encoders are not written to checkpoints: their hash is, and loading verifies it. (FSDP writes them whole.)
 
     Args:
-        encoders: towers by modality; empty for a model without any.
+        encoders: encoders by modality; empty for a model without any.
         head: everything that starts from random values.
         optimizer: recipe; None for a model that is solved and not trained by steps.
-        freeze_epochs: epochs at the start in which the encoders stand still.
+        freeze_epochs: epochs at the start in which the encoders are frozen.
     """
 
     def __init__(
@@ -100,16 +100,16 @@ class TrainableModule(PredictingModule):
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
 
-    def traces(self) -> dict[str, pd.DataFrame]:
+    def training_logs(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""
         return {}
 
     def on_train_start(self) -> None:
-        self._hold_encoders()
+        self._freeze_encoders()
 
     def on_train_epoch_start(self) -> None:
         self.train_loss.reset()
-        self._hold_encoders()
+        self._freeze_encoders()
 
     def log_train_loss(self, loss: Tensor, size: int) -> None:
         """Count the mean loss of `size` rows for the epoch's mean."""
@@ -142,9 +142,9 @@ class TrainableModule(PredictingModule):
             checkpoint["state_dict"] |= {prefix + key: value for key, value in encoder.state_dict().items()}
 
     def _frozen(self) -> dict[str, Encoder]:
-        return {name: tower for name, tower in self.encoders.items() if tower.frozen}  # type: ignore[misc]
+        return {name: encoder for name, encoder in self.encoders.items() if encoder.frozen}  # type: ignore[misc]
 
-    def _hold_encoders(self) -> None:
+    def _freeze_encoders(self) -> None:
         # The optimizer's parameters, because requires_grad says only what is held at this epoch.
         groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
         trained = {id(parameter) for group in groups for parameter in group["params"]}

@@ -60,14 +60,15 @@ class MultiTermModule(TrainableModule):
         # Here and not at the end of the batch, where a checkpoint may have been written before.
         super().optimizer_step(*arguments, **settings)
         if self.balance.recomputes:
-            with torch.no_grad(), torch.random.fork_rng(devices=self._cuda()):
+            devices = [torch.cuda.current_device()] if self.device.type == "cuda" else []
+            with torch.no_grad(), torch.random.fork_rng(devices=devices):
                 torch.manual_seed(torch.initial_seed())  # the same dropout and masks as before the step
                 self.balance.after_step(lambda: self._listed(self._batch))
 
     def on_train_epoch_end(self) -> None:
         self.balance.end_epoch()
 
-    def traces(self) -> dict[str, pd.DataFrame]:
+    def training_logs(self) -> dict[str, pd.DataFrame]:
         """`loss_weights`: epoch, step, and of each step the weight and the loss of each term; a single one has none."""
         if len(self.terms) == 1:
             return {}
@@ -87,6 +88,3 @@ class MultiTermModule(TrainableModule):
     def _listed(self, batch: Batch) -> list[Tensor]:
         losses = self.losses(batch)
         return [losses[term] for term in self.terms]
-
-    def _cuda(self) -> list[int]:
-        return [torch.cuda.current_device()] if self.device.type == "cuda" else []

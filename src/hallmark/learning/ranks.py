@@ -13,4 +13,4 @@ def of_all_ranks(value: T) -> list[T]:
         return [value]
     values: list[T | None] = [None] * distributed.get_world_size()
     distributed.all_gather_object(values, value)
-    return [item for item in values if item is not None]
+    return [element for element in values if element is not None]

@@ -55,15 +55,15 @@ class TaskMetrics(nn.ModuleDict):
     """
 
     def __init__(self, classes: Mapping[str, int]) -> None:
-        found: dict[str, Metric] = {}
+        metrics: dict[str, Metric] = {}
         for task, number in classes.items():
-            found[f"val/{task}/loss"] = MeanMetric()
-            found[f"val/{task}/accuracy"] = MulticlassAccuracy(number, average="micro", ignore_index=UNLABELLED)
-            found[f"val/{task}/macro_f1"] = MacroF1(number, ignore_index=UNLABELLED)
+            metrics[f"val/{task}/loss"] = MeanMetric()
+            metrics[f"val/{task}/accuracy"] = MulticlassAccuracy(number, average="micro", ignore_index=UNLABELLED)
+            metrics[f"val/{task}/macro_f1"] = MacroF1(number, ignore_index=UNLABELLED)
         for name in ("loss", "accuracy", "macro_f1"):
             # A composed metric asks its parts when it is computed: they alone are updated, and agree over processes.
-            found[f"val/{name}"] = reduce(add, [found[f"val/{task}/{name}"] for task in classes]) / len(classes)
-        super().__init__(found)
+            metrics[f"val/{name}"] = reduce(add, [metrics[f"val/{task}/{name}"] for task in classes]) / len(classes)
+        super().__init__(metrics)
 
     def by_name(self) -> dict[str, Metric]:
         return {name: self.metric(name) for name in self}
@@ -77,6 +77,6 @@ class TaskMetrics(nn.ModuleDict):
         self.metric(f"val/{task}/macro_f1").update(logits, target)
 
     def metric(self, name: str) -> Metric:
-        found = self[name]
-        assert isinstance(found, Metric)
-        return found
+        metric = self[name]
+        assert isinstance(metric, Metric)
+        return metric

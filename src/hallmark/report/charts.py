@@ -7,7 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.figures import history_panel, history_panels, house_style, new_figure, selected_epoch
+from hallmark.analysis.plots.style import house_style, new_figure
+from hallmark.analysis.plots.training_curves import history_panel, history_panels, selected_epoch
 from hallmark.report.content import Chart
 
 
@@ -44,6 +45,12 @@ def _panel(histories: Sequence[pd.DataFrame], name: str, columns: list[str], bes
     handles, labels = ax.get_legend_handles_labels()
     by_label = dict(zip(labels, handles, strict=True))
     if by_label:
-        place: dict[str, Any] = {"loc": "outside lower left", "ncols": 3, "columnspacing": 1.2, "handlelength": 1.6}
-        figure.legend(list(by_label.values()), list(by_label), **place)
+        figure.legend(
+            list(by_label.values()),
+            list(by_label),
+            loc="outside lower left",
+            ncols=3,
+            columnspacing=1.2,
+            handlelength=1.6,
+        )
     return figure

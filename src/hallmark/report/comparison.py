@@ -1,16 +1,13 @@
 """Results side by side, and each against each on the same rows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
-
-import pandas as pd
 
 from hallmark.analysis.tables import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
+from hallmark.report.provenance import leak_verdict, seal_words
 from hallmark.report.sources import Result
-from hallmark.report.standing import leak_verdict, seal_words
-from hallmark.report.wording import SPLITS, duration, listed, plural
 from hallmark.statistics import (
     PairedDifference,
     Resampling,
@@ -20,19 +17,20 @@ from hallmark.statistics import (
     row_count,
     same_members,
 )
-from hallmark.statistics.text import NOTHING, difference_text, interval_text, no_interval_note
+from hallmark.statistics.text import difference_text, interval_text, no_interval_note
+from hallmark.wording import NOTHING, SPLITS, duration, listed, plural
 
 _SECOND = "accuracy"
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two results on the same rows; `found` is `first` minus `second`."""
+    """Two results on the same rows; `difference` is `first` minus `second`."""
 
     task: str
     first: str
     second: str
-    found: PairedDifference
+    difference: PairedDifference
 
 
 def overview(results: Sequence[Result]) -> Section:
@@ -40,8 +38,8 @@ def overview(results: Sequence[Result]) -> Section:
     rows = []
     for result in results:
         main = result.main_values.get("val", [])
-        value = ", ".join(f"{one.name} {interval_text(one.interval)}" for one in main) or NOTHING
-        n = ", ".join(f"{row_count(one.rows):,}" for one in main) or NOTHING
+        value = ", ".join(f"{value.name} {interval_text(value.interval)}" for value in main) or NOTHING
+        n = ", ".join(f"{row_count(value.rows):,}" for value in main) or NOTHING
         seconds = sum(record.wall_seconds for record in result.records)
         words = [leak_verdict(result)[0], seal_words(result)[0]]
         rows.append([result.label, result.unit, value, n, *words, duration(seconds)])
@@ -66,110 +64,91 @@ def compare(results: Sequence[Result], split: str) -> Compared:
     resampling = results[0].resampling
     pairs: list[Pair] = []
     problems = [f"{label} has no predictions of {SPLITS[split]}." for label, table in tables.items() if table is None]
-    shown = [result for result in results if tables[result.label] is not None]
-    for first, second in combinations(shown, 2):
+    for first, second in combinations([result for result in results if tables[result.label] is not None], 2):
         try:
-            pairs += _pairs(first, second, split, resampling)
-            problems += _alone(first, second, split)
+            differences, alone = _compare_pair(first, second, split, resampling)
         except ValueError as error:
             problems.append(f"{first.label} and {second.label} cannot be compared: {error}.")
-    adjusted = adjust([pair.found for pair in pairs])
-    named = [Pair(pair.task, pair.first, pair.second, found) for pair, found in zip(pairs, adjusted, strict=True)]
-    return Compared(split, resampling, named, problems)
+        else:
+            pairs += differences
+            problems += alone
+    adjusted = adjust([pair.difference for pair in pairs])
+    pairs = [replace(pair, difference=difference) for pair, difference in zip(pairs, adjusted, strict=True)]
+    return Compared(split, resampling, pairs, problems)
 
 
-def _pairs(first: Result, second: Result, split: str, resampling: Resampling) -> list[Pair]:
-    tables = [result.predictions(split) for result in (first, second)]
-    assert tables[0] is not None and tables[1] is not None
-    others = {task: rows for task, _, rows in labelled_tasks(tables[1])}
+def _compare_pair(first: Result, second: Result, split: str, resampling: Resampling) -> tuple[list[Pair], list[str]]:
+    """Differences on the tasks that both predict, and sentences on those that only one of them does."""
+    tasks = {}
+    for result in (first, second):
+        predictions = result.predictions(split)
+        assert predictions is not None
+        tasks[result.label] = {task: (classes, rows) for task, classes, rows in labelled_tasks(predictions)}
     pairs = []
-    for task, classes, rows in labelled_tasks(tables[0]):
-        if task not in others:
+    for task, (classes, rows) in tasks[first.label].items():
+        if task not in tasks[second.label]:
             continue
-        own, other = same_members(rows, others[task])
-        for metric in _metrics(first, rows, classes):
-            found = paired_difference(other, own, metric, resampling=resampling)
-            pairs.append(Pair(task, first.label, second.label, found))
-    return pairs
-
-
-def _alone(first: Result, second: Result, split: str) -> list[str]:
-    """Sentences on tasks that only one of the two predicts."""
-    tasks = {result.label: _tasks(result, split) for result in (first, second)}
-    return [
+        rows_of_first, rows_of_second = same_members(rows, tasks[second.label][task][1])
+        metrics = list(metric_names(rows, None))[:2] if classes is None else [first.main_metric, _SECOND]
+        for metric in dict.fromkeys(metrics):
+            difference = paired_difference(rows_of_second, rows_of_first, metric, resampling=resampling)
+            pairs.append(Pair(task, first.label, second.label, difference))
+    alone = [
         f"{owner} does not predict {task}, which {other} is thus not compared on."
         for owner, other in ((second.label, first.label), (first.label, second.label))
         for task in tasks[other]
         if task not in tasks[owner]
     ]
-
-
-def _tasks(result: Result, split: str) -> list[str]:
-    table = result.predictions(split)
-    assert table is not None
-    return [task for task, _, _ in labelled_tasks(table)]
-
-
-def _metrics(result: Result, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
-    if classes is None:
-        return list(metric_names(rows, None))[:2]
-    return list(dict.fromkeys([result.main_metric, _SECOND]))
+    return pairs, alone
 
 
 def comparison(compared: Compared, labels: Sequence[str]) -> Section | None:
     """Differences of all results given, as a matrix for each metric and as a list with p-values."""
-    pairs = compared.pairs
     blocks: list[Block] = [Paragraph(problem, Tone.CAUTION) for problem in compared.problems]
-    keys = dict.fromkeys((pair.task, pair.found.metric) for pair in pairs)
+    pairs_of: dict[tuple[str, str], list[Pair]] = {}
+    for pair in compared.pairs:
+        pairs_of.setdefault((pair.task, pair.difference.metric), []).append(pair)
+    several_tasks = len({task for task, _ in pairs_of}) > 1
     if len(labels) > 2:
-        several = len({task for task, _ in keys}) > 1
-        for task, metric in keys:
-            name = f"{metric_title(metric)} of {task}" if several else metric_title(metric)
-            blocks.append(_matrix([p for p in pairs if (p.task, p.found.metric) == (task, metric)], labels, name))
-    if pairs:
-        blocks.append(_list(compared, several_tasks=len({task for task, _ in keys}) > 1))
+        for (task, metric), pairs in pairs_of.items():
+            name = f"{metric_title(metric)} of {task}" if several_tasks else metric_title(metric)
+            blocks.append(_matrix(pairs, labels, name))
+    if compared.pairs:
+        blocks.append(_list(compared, several_tasks=several_tasks))
     return Section(f"Comparison on {SPLITS[compared.split]}", blocks) if blocks else None
 
 
 def _matrix(pairs: Sequence[Pair], labels: Sequence[str], name: str) -> Table:
-    cells = {(pair.first, pair.second): pair.found for pair in pairs}
-    rows = []
-    for row in labels:
-        cells_of_row = [_cell(cells.get((row, column)), cells.get((column, row))) for column in labels]
-        rows.append([row, *cells_of_row])
+    """Row less column, and the same with its sign turned on the other side of the diagonal."""
+    cells = {}
+    for pair in pairs:
+        star, difference = "*" * pair.difference.told_apart, pair.difference.difference
+        cells[pair.first, pair.second] = difference_text(difference) + star
+        cells[pair.second, pair.first] = difference_text(difference.negated) + star
+    rows = [[row, *(cells.get((row, column), NOTHING) for column in labels)] for row in labels]
     columns = [f"{name}: row − column", *labels]
-    level = pairs[0].found.difference.confidence_level
+    level = pairs[0].difference.difference.confidence_level
     note = f"[{100 * level:g} % interval]; * can be told apart after Holm's adjustment."
     return Table(columns, rows, frozenset(range(1, len(columns))), note=note)
-
-
-def _cell(found: PairedDifference | None, mirrored: PairedDifference | None) -> str:
-    one = found or mirrored
-    if one is None:
-        return NOTHING
-    difference = one.difference if found is not None else one.difference.negated
-    return difference_text(difference) + ("*" if one.told_apart else "")
 
 
 def _list(compared: Compared, *, several_tasks: bool) -> Table:
     rows, pairs, resampling = [], compared.pairs, compared.resampling
     for pair in pairs:
-        found = pair.found
-        task = [pair.task] if several_tasks else []
-        names = [f"{pair.first} − {pair.second}", metric_title(found.metric)]
-        verdict = found.finding(pair.second, pair.first)
-        rows.append([*task, *names, difference_text(found.difference), *found.p_texts, verdict])
+        names = [f"{pair.first} − {pair.second}", metric_title(pair.difference.metric)]
+        numbers = [difference_text(pair.difference.difference), *pair.difference.p_texts]
+        verdict = pair.difference.finding(pair.second, pair.first)
+        rows.append([*([pair.task] if several_tasks else []), *names, *numbers, verdict])
     head = ["A − B", "metric", f"difference [{resampling.percent} interval]", "p", "p (Holm)", "verdict"]
     columns = [*(["task"] if several_tasks else []), *head]
     first = len(columns) - 4
-    bases = dict.fromkeys(pair.found.grounds for pair in pairs)
-    models = {pair.found.n_models > 1 for pair in pairs}
-    tests = ["a permutation test that swaps whole groups"] * (False in models)
-    tests += ["a t test of groups and models, where there are sets"] * (True in models)
-    alone = no_interval_note(pair.found.difference for pair in pairs)
+    bases = dict.fromkeys(pair.difference.grounds for pair in pairs)
+    several_models = {pair.difference.n_models > 1 for pair in pairs}
+    tests = ["a permutation test that swaps whole groups"] * (False in several_models)
+    tests += ["a t test of groups and models, where there are sets"] * (True in several_models)
+    alone = no_interval_note(pair.difference.difference for pair in pairs)
     note = (
         f"Paired on the same {listed(list(bases))}; intervals and {listed(tests)} resample {resampling.times}; "
-        f"p (Holm) is adjusted for "
-        f"{plural(len(pairs), 'comparison')}, and the verdict goes by it. {alone}"
+        f"p (Holm) is adjusted for {plural(len(pairs), 'comparison')}, and the verdict goes by it. {alone}"
     ).rstrip()
     return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)

@@ -66,7 +66,7 @@ class Charts:
 
 
 @dataclass(frozen=True)
-class Case:
+class SampleCard:
     """A sample and what the model made of it; `picture` is a small JPEG, None where there is none to show."""
 
     id: str
@@ -79,8 +79,8 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Cases:
-    cases: Sequence[Case]
+class SampleCards:
+    cases: Sequence[SampleCard]
     note: str = ""
 
 
@@ -89,7 +89,7 @@ class Commands:
     lines: Sequence[str]
 
 
-Block = Paragraph | Facts | Table | Charts | Cases | Commands
+Block = Paragraph | Facts | Table | Charts | SampleCards | Commands
 
 
 @dataclass(frozen=True)

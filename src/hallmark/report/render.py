@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hallmark.report.content import Block, Cases, Chart, Charts, Report, Section
+from hallmark.report.content import Block, Chart, Charts, Report, SampleCards, Section
 from hallmark.report.vector import svg_file, svg_inline
 from hallmark.storage.files import atomic_path, write_text
 from hallmark.storage.hashing import digest_bytes
@@ -38,16 +38,20 @@ def write(report: Report, folder: Path) -> list[Path]:
 def html(report: Report, drawings: dict[str, str]) -> str:
     """The page; `drawings` are the SVG documents of its charts by name."""
     environment = _environment(autoescape=True)
-    environment.filters["drawing"] = lambda chart: _drawing(chart, drawings)
-    environment.filters["jpeg"] = _jpeg
-    style = Markup(_source(environment, "style.css"))
+    environment.filters |= {
+        # Written by ElementTree, which escapes.
+        "drawing": lambda chart: Markup(svg_inline(drawings[chart.name], chart.name, chart.alt)),
+        "jpeg": lambda picture: f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}",
+    }
+    assert environment.loader is not None
+    style = Markup(environment.loader.get_source(environment, "style.css")[0])
     return environment.get_template("report.html").render(report=report, style=style)
 
 
 def markdown(report: Report) -> str:
     """The Markdown; it refers to its figures in the folder beside it."""
     environment = _environment(autoescape=False)
-    environment.filters |= {"md": _md, "code": _code, "picture": picture_name, "line": _line}
+    environment.filters |= {"md": _md, "code": _code, "picture": picture_name, "line": _one_line}
     lines = environment.get_template("report.md").render(report=report).splitlines()
     return re.sub(r"\n{3,}", "\n\n", "\n".join(line.rstrip() for line in lines)).strip() + "\n"
 
@@ -62,7 +66,7 @@ def charts(sections: Sequence[Section]) -> Iterator[Chart]:
 def pictures(sections: Sequence[Section]) -> Iterator[tuple[str, bytes]]:
     """File name and JPEG of every picture of the sections and their parts."""
     for block in _blocks(sections):
-        if isinstance(block, Cases):
+        if isinstance(block, SampleCards):
             yield from ((picture_name(case.picture), case.picture) for case in block.cases if case.picture)
 
 
@@ -84,48 +88,35 @@ def _environment(*, autoescape: bool) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_shown if autoescape else None,
+        finalize=_cleaned if autoescape else None,
     )
     environment.tests["of"] = lambda block, kind: type(block).__name__ == kind
     return environment
 
 
-def _source(environment: Environment, name: str) -> str:
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
-
-
-def _shown(value: object) -> object:
+def _cleaned(value: object) -> object:
     """Texts as they may go into a page, before they are escaped."""
     return _clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _clean(text: str) -> str:
     """No secrets, and no control characters, which neither HTML nor Markdown may hold."""
-    return redacted("".join(one for one in text if one in "\n\t" or unicodedata.category(one) != "Cc"))
+    return redacted("".join(char for char in text if char in "\n\t" or unicodedata.category(char) != "Cc"))
 
 
-def _drawing(chart: Chart, drawings: dict[str, str]) -> Markup:
-    return Markup(svg_inline(drawings[chart.name], chart.name, chart.alt))  # written by ElementTree, which escapes
-
-
-def _jpeg(picture: bytes) -> str:
-    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
+def _one_line(text: str) -> str:
+    return " ".join(_clean(text).split())
 
 
 def _md(text: str) -> str:
     """`text` as one line of Markdown that shows it as it is, in a paragraph or in a cell of a table."""
-    line = " ".join(_clean(text).split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = _one_line(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     line = _SPECIAL.sub(r"\\\1", line)
     return _OPENING.sub(lambda m: f"\\{m[1]}" if m[1] else f"{m[2]}\\{m[3]}", line)
 
 
 def _code(text: str) -> str:
     """`text` as a code span, which nothing in it can end."""
-    line = " ".join(_clean(text).split())
+    line = _one_line(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
     return f"{fence} {line} {fence}"
-
-
-def _line(text: str) -> str:
-    return " ".join(_clean(text).split())

@@ -1,4 +1,4 @@
-"""What a report is told: finished runs, sets of repeats and sweeps, read from what they stored."""
+"""What a report reads: finished runs, sets of repeats and sweeps, read from what they stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,20 +9,17 @@ from typing import Any
 import pandas as pd
 from omegaconf import OmegaConf
 
-from hallmark.analysis.figures import readable
 from hallmark.analysis.tables import labelled_tasks
-from hallmark.report.wording import SPLITS, plural
 from hallmark.runs.configuration import FILE, load_config, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
-from hallmark.runs.repeats import RepeatSet, open_result, record_of
+from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import Run
-from hallmark.runs.seal import Look, receipts_of
+from hallmark.runs.seal import TestAccess, accesses_of
 from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
 from hallmark.storage.files import read_csv
-
-OUT_OF_FOLD = "out_of_fold"
+from hallmark.wording import SPLITS, plural, readable
 
 
 @dataclass(frozen=True)
@@ -68,9 +65,7 @@ class Result:
 
     @property
     def records(self) -> list[Record]:
-        records = [run.record for _, run in self.members]
-        assert all(record is not None for record in records)
-        return records  # type: ignore[return-value]
+        return [run.record for _, run in self.members]
 
     @property
     def record(self) -> Record:
@@ -80,7 +75,7 @@ class Result:
     @property
     def fitted(self) -> bool:
         """Whether weights were selected on the validation rows; not so for a model in which nothing is fitted."""
-        return any((one.selected or {}).get("checkpoint", "") is not None for one in self.records)
+        return any((record.selected or {}).get("checkpoint", "") is not None for record in self.records)
 
     @property
     def unit(self) -> str:
@@ -101,9 +96,9 @@ class Result:
         return resampling_of(self.config)
 
     @cached_property
-    def looks(self) -> list[Look] | None:
-        """Receipts of the test split, oldest first; None where the record does not tell which seal it is under."""
-        return receipts_of(self.source) if self.record.data.get("content") else None
+    def accesses(self) -> list[TestAccess] | None:
+        """Accesses to the test split, oldest first; None where the record does not tell which seal it is under."""
+        return accesses_of(self.source) if self.record.data.get("content") else None
 
     @property
     def has_test(self) -> bool:
@@ -111,9 +106,9 @@ class Result:
 
     @cached_property
     def opened(self) -> bool:
-        """Whether a complete look was at these very runs, so that their test numbers may be shown."""
+        """Whether a complete access covers these very runs, so that their test numbers may be shown."""
         runs = [run for _, run in self.members]
-        return any(look.covers(runs) for look in self.looks or [])
+        return any(access.covers(runs) for access in self.accesses or [])
 
     @property
     def main_metric(self) -> str:
@@ -124,7 +119,7 @@ class Result:
     def tables(self, split: str) -> list[pd.DataFrame]:
         """The stored predictions of each member; empty unless every member has them.
 
-        Those of the test split are given only where a receipt says that the seal was opened for these runs.
+        Those of the test split are given only where an access record says that the seal was opened for these runs.
         """
         paths = [run.directory / "predictions" / f"{split}.parquet" for _, run in self.members]
         if (split == "test" and not self.opened) or not all(path.exists() for path in paths):
@@ -151,18 +146,15 @@ class Result:
     @cached_property
     def main_values(self) -> dict[str, list[MainValue]]:
         """The main metric by split: of the task that selected the weights, or of each task where their mean did."""
-        found = {split: self._main(split) for split in SPLITS}
-        return {split: values for split, values in found.items() if values}
-
-    def _main(self, split: str) -> list[MainValue]:
-        predictions = self.predictions(split)
-        tasks = list(labelled_tasks(predictions)) if predictions is not None else []
         selected = str((self.record.selected or {}).get("metric", "")).split("/")
-        values = []
-        for task, classes, rows in [one for one in tasks if one[0] in selected] or tasks:
-            metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
-            interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
-            values.append(MainValue(metric, task, interval, rows, classes))
+        values: dict[str, list[MainValue]] = {}
+        for split in SPLITS:
+            predictions = self.predictions(split)
+            tasks = list(labelled_tasks(predictions)) if predictions is not None else []
+            for task, classes, rows in [task for task in tasks if task[0] in selected] or tasks:
+                metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
+                interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
+                values.setdefault(split, []).append(MainValue(metric, task, interval, rows, classes))
         return values
 
     @property
@@ -179,14 +171,10 @@ def open_results(paths: Sequence[Path]) -> list[Result]:
         ValueError: a path is no finished run or set.
     """
     sources = {source.directory.resolve(): source for source in map(open_result, paths)}
-    names = [record_of(source).name for source in sources.values()]
-    return [
-        Result(name if names.count(name) == 1 else f"{name}/{source.directory.name}", source, _members(source))
-        for name, source in zip(names, sources.values(), strict=True)
-    ]
-
-
-def _members(source: Run | RepeatSet) -> list[tuple[str, Run]]:
-    if isinstance(source, Run):
-        return [("", source)]
-    return [(member.note, member.run) for member in source.members]
+    names = [source.record.name for source in sources.values()]
+    results = []
+    for name, source in zip(names, sources.values(), strict=True):
+        label = name if names.count(name) == 1 else f"{name}/{source.directory.name}"
+        members = [("", source)] if isinstance(source, Run) else [(part.note, part.run) for part in source.members]
+        results.append(Result(label, source, members))
+    return results

@@ -1,17 +1,16 @@
 """What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
 
-from hallmark.analysis.figures import readable
-from hallmark.analysis.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
+from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.analysis.tables import interval_note
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import Result
-from hallmark.report.wording import SPLITS
 from hallmark.statistics import Interval
 from hallmark.statistics.text import difference_text, interval_text
 from hallmark.storage.files import read_csv
+from hallmark.wording import SPLITS, readable
 
 
 def loss_weights(result: Result, prefix: str) -> Section | None:
@@ -57,5 +56,5 @@ def robustness(result: Result, prefix: str) -> Section | None:
         "Strength 0 is clean.",
         *interval_note(table),
     ]
-    shown = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
-    return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), shown])
+    values = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
+    return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), values])

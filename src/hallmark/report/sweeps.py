@@ -9,14 +9,15 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.parallel import parallel_coordinates
-from hallmark.analysis.studies import optimisation_history, short_names, trade_off
-from hallmark.analysis.task_views import summary, task_figure
+from hallmark.analysis.multitask.task_views import summary, task_figure
+from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
+from hallmark.analysis.plots.studies import optimisation_history, short_names, trade_off
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
-from hallmark.report.wording import command_text, duration, listed, plural, value_text
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv, read_json
+from hallmark.storage.secrets import command_text
+from hallmark.wording import duration, listed, plural, value_text
 
 MANIFEST = "manifest.json"
 _SHOWN = 30
@@ -83,13 +84,41 @@ class Sweep:
         if self.best is None or not self.best.get("directory"):
             return None
         recorded = Path(self.best["directory"])
-        places = [recorded, self.directory.parent.parent / recorded.name]
-        return next((place for place in places if place.is_dir()), None)
+        paths = [recorded, self.directory.parent.parent / recorded.name]
+        return next((path for path in paths if path.is_dir()), None)
 
 
 def sweep_section(sweep: Sweep) -> Section:
-    blocks = [_facts(sweep), *_tasks(sweep), Charts(_charts(sweep)), _trials(sweep), Commands([sweep.command])]
-    return Section(f"Sweep {sweep.name}", blocks)
+    """Its goals and best trial, its table of tasks where it has one, its figures, and its trials."""
+    metrics, modes = [goal["metric"] for goal in sweep.objectives], [goal["mode"] for goal in sweep.objectives]
+    better = {"max": "higher", "min": "lower"}
+    goals = [f"{metric} ({better[mode]} is better)" for metric, mode in zip(metrics, modes, strict=True)]
+    pairs = [("Objectives", listed(goals)), ("Trials", sweep.states)]
+    pairs += [("Time of all trials", duration(float(sweep.trials["seconds"].fillna(0).sum())))]
+    if sweep.best is not None:
+        pairs += [("Best", f"trial {sweep.best['number']}: {sweep.best_values}")]
+        names = short_names(sweep.keys)
+        pairs += [(f"Best {names.get(key, key)}", value_text(value)) for key, value in sweep.best["params"].items()]
+    blocks: list[Block] = [Facts(pairs)]
+    if sweep.tasks is not None:
+        table, note = sweep.tasks
+        texts = summary(table)
+        rows = [[str(cell) for cell in row] for row in texts.itertuples(index=False)]
+        alt = "each method's gain over the single-task models, mean rank and metrics; the numbers are in the table"
+        chart = Chart(f"{chart_name('sweep', sweep.name)}-tasks", task_figure(table), alt)
+        blocks += [
+            Table(list(map(str, texts)), rows, frozenset(range(1, texts.shape[1])), note=note), Charts([chart])
+        ]  # fmt: skip
+    alts = {
+        "history": f"{metrics[0]} by trial",
+        "parallel": f"the settings of each trial and its {metrics[0]}",
+        "trade_off": f"{listed(metrics)} of each trial",
+    }
+    charts = [
+        Chart(chart_name("sweep", sweep.name, name), figure, alts[name])
+        for name, figure in figures(sweep.trials, sweep.keys, metrics, modes)
+    ]
+    return Section(f"Sweep {sweep.name}", [*blocks, Charts(charts), _trial_table(sweep), Commands([sweep.command])])
 
 
 def sweep_sentence(sweep: Sweep) -> str:
@@ -100,17 +129,6 @@ def sweep_sentence(sweep: Sweep) -> str:
         f"{sentence}; the best, trial {sweep.best['number']}, has {sweep.best_values}, which is the best of many on "
         "the rows that chose it and hence too good."
     )
-
-
-def _facts(sweep: Sweep) -> Block:
-    goals = [f"{one['metric']} ({'higher' if one['mode'] == 'max' else 'lower'} is better)" for one in sweep.objectives]
-    pairs = [("Objectives", listed(goals)), ("Trials", sweep.states)]
-    pairs += [("Time of all trials", duration(float(sweep.trials["seconds"].fillna(0).sum())))]
-    if sweep.best is not None:
-        pairs += [("Best", f"trial {sweep.best['number']}: {sweep.best_values}")]
-        names = short_names(sweep.keys)
-        pairs += [(f"Best {names.get(key, key)}", value_text(value)) for key, value in sweep.best["params"].items()]
-    return Facts(pairs)
 
 
 def ranked(trials: pd.DataFrame, metric: str, mode: str) -> pd.DataFrame:
@@ -130,39 +148,14 @@ def figures(
         yield "trade_off", trade_off(trials, metrics, modes)
 
 
-def _tasks(sweep: Sweep) -> list[Block]:
-    if sweep.tasks is None:
-        return []
-    table, note = sweep.tasks
-    texts = summary(table)
-    rows = [[str(cell) for cell in row] for row in texts.itertuples(index=False)]
-    alt = "each method's gain over the single-task models, mean rank and metrics; the numbers are in the table"
-    chart = Chart(f"{chart_name('sweep', sweep.name)}-tasks", task_figure(table), alt)
-    return [Table(list(map(str, texts)), rows, frozenset(range(1, texts.shape[1])), note=note), Charts([chart])]
-
-
-def _charts(sweep: Sweep) -> list[Chart]:
-    metrics, modes = [one["metric"] for one in sweep.objectives], [one["mode"] for one in sweep.objectives]
-    alts = {
-        "history": f"{metrics[0]} by trial",
-        "parallel": f"the settings of each trial and its {metrics[0]}",
-        "trade_off": f"{listed(metrics)} of each trial",
-    }
-    return [
-        Chart(chart_name("sweep", sweep.name, name), figure, alts[name])
-        for name, figure in figures(sweep.trials, sweep.keys, metrics, modes)
-    ]
-
-
-def _trials(sweep: Sweep) -> Table:
-    shown = ranked(sweep.trials, **sweep.objectives[0]).head(_SHOWN).round({"seconds": 1})
-    metrics = [one["metric"] for one in sweep.objectives]
+def _trial_table(sweep: Sweep) -> Table:
+    best = ranked(sweep.trials, **sweep.objectives[0]).head(_SHOWN).round({"seconds": 1})
+    metrics = [goal["metric"] for goal in sweep.objectives]
     names = short_names(sweep.keys)
     columns = ["number", "state", *metrics, "seconds", *sweep.keys]
     forms = [number_text if name in metrics else value_text for name in columns]
-    cells = shown[columns].astype(object).itertuples(index=False)
+    cells = best[columns].astype(object).itertuples(index=False)
     rows = [[form(value) for form, value in zip(forms, row, strict=True)] for row in cells]
-    numeric = [pd.api.types.is_numeric_dtype(sweep.trials[name]) for name in columns]
-    places = frozenset(place for place, is_number in enumerate(numeric) if is_number)
+    numeric = frozenset(i for i, name in enumerate(columns) if pd.api.types.is_numeric_dtype(sweep.trials[name]))
     more = f"The best {_SHOWN} of {len(sweep.trials)}; all are in trials.csv." if len(sweep.trials) > _SHOWN else ""
-    return Table([names.get(name, name) for name in columns], rows, places, note=more)
+    return Table([names.get(name, name) for name in columns], rows, numeric, note=more)

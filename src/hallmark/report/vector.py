@@ -1,4 +1,4 @@
-"""Figures as SVG: a file of its own, and a part of a page that follows the page's colours."""
+"""Figures as SVG: a file of its own, and a part of a page that follows the page's colors."""
 
 import io
 import re
@@ -8,21 +8,21 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from hallmark.analysis.figures import BAND, INK, MUTED, PALETTE
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE
 
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _GRID = "#e4e4e4"
-_COLOURS = {
+_COLORS = {
     "#ffffff": "card",
     "white": "card",
     INK.lower(): "ink",
     MUTED.lower(): "muted",
     _GRID: "line",
     BAND.lower(): "line",
-    **{colour.lower(): f"series-{index}" for index, colour in enumerate(PALETTE, 1)},
+    **{color.lower(): f"series-{index}" for index, color in enumerate(PALETTE, 1)},
 }
-_COLOUR = re.compile(r"(?<![\w&-])(#[0-9a-fA-F]{6}\b|white\b)")
+_COLOR = re.compile(r"(?<![\w&-])(#[0-9a-fA-F]{6}\b|white\b)")
 _FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
@@ -32,8 +32,8 @@ def svg_file(figure: Figure, name: str) -> str:
     buffer = io.StringIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}):
         # The whole figure: a tight box would cost a second drawing, and constrained layout has left no margin.
-        whole = Bbox.from_bounds(0, 0, *figure.get_size_inches())
-        figure.savefig(buffer, format="svg", bbox_inches=whole, metadata={"Date": None, "Creator": None})
+        page = Bbox.from_bounds(0, 0, *figure.get_size_inches())
+        figure.savefig(buffer, format="svg", bbox_inches=page, metadata={"Date": None, "Creator": None})
     root = ElementTree.fromstring(buffer.getvalue())
     for parent in root.iter():
         for child in list(parent):
@@ -49,26 +49,24 @@ def svg_file(figure: Figure, name: str) -> str:
 
 
 def svg_inline(document: str, name: str, alt: str) -> str:
-    """A document of `svg_file` as an element of a page: no address in it, ids of its own, the page's colours."""
+    """A document of `svg_file` as an element of a page: no address in it, ids of its own, the page's colors."""
     root = ElementTree.fromstring(document)
-    used = {match for element in root.iter() for match in _references(element)}
+    used: set[str] = set()
+    for element in root.iter():
+        used.update(match for value in element.attrib.values() for match in _REFERENCE.findall(value))
+        links = [element.attrib[key] for key in (_LINK, "href") if key in element.attrib]
+        used.update(link[1:] for link in links if link.startswith("#"))
     for element in root.iter():
         element.tag = element.tag.removeprefix(f"{{{_SVG}}}")
         _rename(element, used, name)
         for key in ("style", "fill", "stroke"):
             if key in element.attrib:
-                element.set(key, _COLOUR.sub(_themed, element.attrib[key]))
+                element.set(key, _COLOR.sub(_themed, element.attrib[key]))
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
     root.attrib |= {"role": "img", "aria-label": alt, "class": "chart"}
     root.set("style", f"{root.attrib['style']}; --width: {width / 12:.2f}rem")
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _references(element: ElementTree.Element) -> list[str]:
-    found = [match for value in element.attrib.values() for match in _REFERENCE.findall(value)]
-    links = [element.attrib[key] for key in (_LINK, "href") if key in element.attrib]
-    return [*found, *(link[1:] for link in links if link.startswith("#"))]
 
 
 def _rename(element: ElementTree.Element, used: set[str], name: str) -> None:
@@ -85,5 +83,5 @@ def _rename(element: ElementTree.Element, used: set[str], name: str) -> None:
 
 
 def _themed(match: re.Match[str]) -> str:
-    name = _COLOURS.get(match[1].lower())
+    name = _COLORS.get(match[1].lower())
     return match[1] if name is None else f"var(--{name}, {match[1]})"

@@ -65,13 +65,13 @@ def damage(path: Path) -> list[str]:
         root, names = _checked(archive, path)
         if MANIFEST not in names:
             return [f"{MANIFEST} is damaged or missing"]
-        found = {name: _checksum(archive, f"{root}/{name}") for name in names}
-        expected = _manifest(archive, root) if found.pop(MANIFEST, None) else None
+        digests = {name: _checksum(archive, f"{root}/{name}") for name in names}
+        expected = _manifest(archive, root) if digests.pop(MANIFEST, None) else None
     if expected is None:
         return [f"{MANIFEST} is damaged or missing"]
-    problems = [f"{name} is missing" for name in expected if name not in found]
-    problems += [f"{name} is not in {MANIFEST}" for name in found if name not in expected]
-    problems += [f"{name} is damaged" for name, digest in found.items() if expected.get(name, digest) != digest]
+    problems = [f"{name} is missing" for name in expected if name not in digests]
+    problems += [f"{name} is not in {MANIFEST}" for name in digests if name not in expected]
+    problems += [f"{name} is damaged" for name, digest in digests.items() if expected.get(name, digest) != digest]
     if not problems and not _has_checksum(path):
         problems.append("the archive was changed outside of its files")
     return problems

@@ -62,7 +62,7 @@ def parse_config(path: Path, text: str) -> DictConfig:
 def project_conf() -> Path | None:
     """`conf/` of the working folder, or beside the sources that are installed."""
     places = (Path.cwd(), Path(hallmark.__file__).parents[2])
-    return next((place / "conf" for place in places if (place / "conf" / "train.yaml").is_file()), None)
+    return next((folder / "conf" for folder in places if (folder / "conf" / "train.yaml").is_file()), None)
 
 
 def resampling_of(config: Mapping[str, Any]) -> "Resampling":
@@ -78,14 +78,14 @@ def resampling_of(config: Mapping[str, Any]) -> "Resampling":
     if values is None:
         return default_resampling()
     require(isinstance(values, Mapping), "statistics", values, "a preset, such as statistics=default")
-    given = {str(key): value for key, value in values.items() if key != "_target_"}
+    arguments = {str(key): value for key, value in values.items() if key != "_target_"}
     with setting("statistics"):
         require(values.get("_target_", _TARGET) == _TARGET, "_target_", values.get("_target_"), _TARGET)
         hints = {field.name: field.type for field in fields(Resampling)}
-        for name in {**hints, **given}:
-            require(name in hints, name, given.get(name), f"no such key; there are {', '.join(hints)}")
-            check_type(hints[name], name, given.get(name))
-        return Resampling(**given)
+        for name in {**hints, **arguments}:
+            require(name in hints, name, arguments.get(name), f"no such key; there are {', '.join(hints)}")
+            check_type(hints[name], name, arguments.get(name))
+        return Resampling(**arguments)
 
 
 def stored_resampling(directory: Path) -> "Resampling":

@@ -27,8 +27,8 @@ _IRRELEVANT = (
     "trainer.enable_progress_bar",
 )
 
-_ENGINE = tuple(f"engine/{name}.py" for name in ("train", "predict", "ranks", "follow"))
-_SHARED_FLOORS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
+_ENGINE = ("engine/setup.py", "engine/train.py", "engine/predict.py", "engine/distributed")
+_SHARED_LAYERS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -58,13 +58,13 @@ def code_hashes(target: str) -> dict[str, str]:
     """
     package = Path(hallmark.__file__).parent
     parts = target.split(".")
-    floors = [*_SHARED_FLOORS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_FLOORS
-    files = [file for floor in floors for file in _sources(package / floor)]
+    layers = [*_SHARED_LAYERS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_LAYERS
+    files = [
+        file
+        for layer in layers
+        for file in ([package / layer] if layer.endswith(".py") else (package / layer).rglob("*.py"))
+    ]
     return {file.relative_to(package).as_posix(): digest_file(file)[:12] for file in sorted(files)}
-
-
-def _sources(path: Path) -> list[Path]:
-    return [path] if path.suffix == ".py" else list(path.rglob("*.py"))
 
 
 def git_state() -> dict[str, Any]:
@@ -87,7 +87,7 @@ def package_versions() -> dict[str, str]:
 
 def environment() -> str:
     """Every installed package as `name==version`, sorted, but for this one; Python and platform in a comment."""
-    found = {(item.metadata["Name"], item.version) for item in metadata.distributions()}
-    lines = sorted({f"{name}=={version}" for name, version in found if name}, key=str.lower)
+    versions = {(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()}
+    lines = sorted({f"{name}=={version}" for name, version in versions if name}, key=str.lower)
     lines = [line for line in lines if not line.startswith("hallmark-experiments==")]
     return "\n".join([f"# Python {platform.python_version()}, {platform.system()} {platform.machine()}", *lines, ""])

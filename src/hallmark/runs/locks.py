@@ -8,10 +8,10 @@ from filelock import FileLock, Timeout
 
 
 @contextmanager
-def holding(lock: Path, refusal: Callable[[], Exception], *, seconds: float = 0) -> Iterator[None]:
-    """Hold `lock`; raise `refusal()` where another process holds it for more than `seconds`."""
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    file_lock = FileLock(lock, timeout=seconds)
+def locked_file(path: Path, refusal: Callable[[], Exception], *, seconds: float = 0) -> Iterator[None]:
+    """Hold the lock file `path`; raise `refusal()` where another process holds it for more than `seconds`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file_lock = FileLock(path, timeout=seconds)
     try:
         file_lock.acquire()
     except Timeout:
@@ -22,7 +22,7 @@ def holding(lock: Path, refusal: Callable[[], Exception], *, seconds: float = 0)
         file_lock.release()
 
 
-def is_held(lock: Path) -> bool:
+def is_locked(lock: Path) -> bool:
     """Whether a process holds `lock`; True also where that cannot be found out, such as without permission."""
     if not lock.exists():  # and is not created by asking
         return False

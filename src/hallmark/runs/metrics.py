@@ -1,10 +1,13 @@
-"""One number out of `metrics.json`."""
+"""Names that `metrics.json` is keyed by, and one number out of it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 MAIN = "main"
 """The task of a system that has only one."""
+
+OUT_OF_FOLD = "out_of_fold"
+"""The split of predictions of training rows by models that were fitted without them."""
 
 
 def find_metric(metrics: Mapping[str, Any], name: str) -> float | None:

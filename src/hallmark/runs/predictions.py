@@ -24,9 +24,13 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
 def same_predictions(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     """Whether two tables have the same rows with the same answers; numbers may differ by rounding, 1e-6."""
     first, second = (table.sort_values(["task", "id"], ignore_index=True) for table in (first, second))
-    return all(first[name].equals(second[name]) for name in ("id", "task", "prediction")) and all(
-        _close(_numbers(first[name]), _numbers(second[name])) for name in ("confidence", "score", "probabilities")
-    )
+    if not all(first[name].equals(second[name]) for name in ("id", "task", "prediction")):
+        return False
+    for name in ("confidence", "score", "probabilities"):
+        numbers, others = _numbers(first[name]), _numbers(second[name])
+        if len(numbers) != len(others) or not np.allclose(numbers, others, rtol=0, atol=1e-6, equal_nan=True):
+            return False
+    return True
 
 
 def first_alike(tables: Sequence[pd.DataFrame]) -> list[int]:
@@ -41,10 +45,6 @@ def first_alike(tables: Sequence[pd.DataFrame]) -> list[int]:
 def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
     """All numbers of a column of numbers or of lists of them; nan for a missing one."""
     return np.concatenate([np.empty(0), *(np.atleast_1d(np.asarray(value, dtype=np.float64)) for value in column)])
-
-
-def _close(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    return len(first) == len(second) and np.allclose(first, second, rtol=0, atol=1e-6, equal_nan=True)
 
 
 def read_predictions(path: Path) -> pd.DataFrame:

@@ -28,14 +28,12 @@ class Provenance:
 
     def differences(self, other: "Provenance") -> list[str]:
         """Sentences that say how `other` differs, empty when it does not."""
-        changed = sorted(name for name in self.code.keys() | other.code.keys() if self._changed(other, name))
-        found = [f"code: {', '.join(changed)}"] if changed else []
+        names = sorted(self.code.keys() | other.code.keys())
+        changed = [name for name in names if self.code.get(name) != other.code.get(name)]
+        differences = [f"code: {', '.join(changed)}"] if changed else []
         if self.data != other.data:
-            found.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
-        return found
-
-    def _changed(self, other: "Provenance", name: str) -> bool:
-        return self.code.get(name) != other.code.get(name)
+            differences.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
+        return differences
 
 
 @dataclass
@@ -45,7 +43,7 @@ class Record:
     Attributes:
         warnings: sentences that everybody must read who uses the answers.
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
-        seals: absolute folder of the receipts of looks, so that a copy of the run elsewhere still knows of them.
+        seals: absolute folder of the records of test accesses, so that a copy of the run elsewhere still knows of them.
     """
 
     name: str

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from hallmark.runs.locks import is_held
-from hallmark.runs.looks import LabelledRows, Look, earlier_looks
+from hallmark.runs.access import LabelledRows, TestAccess, earlier_accesses
+from hallmark.runs.access_folders import AccessFolders
+from hallmark.runs.locks import is_locked
 from hallmark.runs.metrics import find_metric
-from hallmark.runs.receipts import ReceiptFolders
 
 # How an entry can stand: the states of a record, and a record that cannot be read.
 STATES = ("running", "done", "failed", "interrupted", "unreadable")
@@ -34,8 +34,8 @@ class Entry:
         kind: `run`, `set` (of repeats) or `sweep`.
         metric: what `value` is, such as val/macro_f1; of a set the mean over `n` members with standard deviation
             `std`, of a sweep the best of `n` trials.
-        test: `opened` if anyone has looked at the test split of this experiment's data, `sealed` if nobody has,
-            None where there is none to look at.
+        test: `opened` if the test split of this experiment's data was opened, `sealed` if not,
+            None where there is none to read.
         identical: members of a set that predict what an earlier one does; they are not among the `n`.
         repeat: how a set repeats, such as seeds:5.
         started: ISO 8601; `seconds`: spent in all, over the members of a set.
@@ -70,15 +70,15 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
     Raises:
         ValueError: a folder is not there.
     """
-    found: dict[Path, Entry] = {}
-    receipts = _Receipts()
+    entries: dict[Path, Entry] = {}
+    accesses = _TestAccesses()
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         for directory, kind in _results(folder, _DEPTH):
-            if directory.resolve() not in found:
-                found[directory.resolve()] = _entry(directory, kind, metric, receipts)
-    return list(found.values())
+            if directory.resolve() not in entries:
+                entries[directory.resolve()] = _entry(directory, kind, metric, accesses)
+    return list(entries.values())
 
 
 def in_use(directory: Path) -> bool:
@@ -86,16 +86,16 @@ def in_use(directory: Path) -> bool:
 
     True also where that cannot be found out, such as without permission.
     """
-    return any(map(is_held, [directory / ".lock", *directory.glob("workers/*.lock")]))
+    return any(map(is_locked, [directory / ".lock", *directory.glob("workers/*.lock")]))
 
 
-class _Receipts:
-    """Whether test splits were looked at; what the runs of one folder have in common is read once."""
+class _TestAccesses:
+    """Whether test splits were opened; what the runs of one folder have in common is read once."""
 
     def __init__(self) -> None:
-        self._folders: dict[tuple[Path, str, str | None], ReceiptFolders] = {}
-        self._looks: dict[tuple[ReceiptFolders, str], list[Look] | None] = {}
-        self._contents: dict[tuple[ReceiptFolders, str, str], bool] = {}
+        self._folders: dict[tuple[Path, str, str | None], AccessFolders] = {}
+        self._accesses: dict[tuple[AccessFolders, str], list[TestAccess] | None] = {}
+        self._contents: dict[tuple[AccessFolders, str, str], bool] = {}
 
     def state(self, directory: Path, record: dict[str, Any], metrics: dict[str, Any]) -> str | None:
         """`opened`, `sealed`, or None where the data has no test split."""
@@ -104,29 +104,29 @@ class _Receipts:
         return "opened" if "test" in metrics or self._opened(directory, record) else "sealed"
 
     def _opened(self, directory: Path, record: dict[str, Any]) -> bool:
-        """Also True where receipts cannot be read: that is for an evaluation to say, and not to be taken for a seal."""
+        """Also True where access records cannot be read: an evaluation says why; they must not pass for a seal."""
         name, content = record["name"], record.get("data", {}).get("content")
         if content is None:
             return False
         key = (directory.parent, name, record.get("seals"))
         if key not in self._folders:
-            self._folders[key] = ReceiptFolders.of([directory], name, recorded=record.get("seals"))
+            self._folders[key] = AccessFolders.of([directory], name, recorded=record.get("seals"))
         folders = self._folders[key]
         if (folders, name, content) not in self._contents:
             exists = any(file.exists() for file in folders.files_of(name, content))
             self._contents[folders, name, content] = exists
         if self._contents[folders, name, content]:
             return True
-        if (folders, name) not in self._looks:
+        if (folders, name) not in self._accesses:
             try:
-                self._looks[folders, name] = folders.looks(name, of_others=False)
+                self._accesses[folders, name] = folders.accesses(name, of_others=False)
             except (ValueError, OSError):
-                self._looks[folders, name] = None
-        looks = self._looks[folders, name]
-        if not looks:
-            return looks is None
+                self._accesses[folders, name] = None
+        accesses = self._accesses[folders, name]
+        if not accesses:
+            return accesses is None
         rows = LabelledRows.read(directory)
-        return bool(earlier_looks(looks, name=name, recipe=None, content=content, rows=rows).looks)
+        return bool(earlier_accesses(accesses, name=name, recipe=None, content=content, rows=rows).accesses)
 
 
 def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Path, str]]:
@@ -143,15 +143,15 @@ def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Pa
 
 def _children(folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as found:
-            return sorted(child.name for child in found if child.is_dir() and not child.name.startswith("."))
+        with os.scandir(folder) as children:
+            return sorted(child.name for child in children if child.is_dir() and not child.name.startswith("."))
     except PermissionError:
         return []
 
 
-def _entry(directory: Path, kind: str, metric: str | None, receipts: "_Receipts") -> Entry:
+def _entry(directory: Path, kind: str, metric: str | None, accesses: "_TestAccesses") -> Entry:
     try:
-        return _READERS[kind](directory, metric, receipts)
+        return _READERS[kind](directory, metric, accesses)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
         return Entry(
@@ -161,7 +161,7 @@ def _entry(directory: Path, kind: str, metric: str | None, receipts: "_Receipts"
         )  # fmt: skip
 
 
-def _run(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
+def _run(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entry:
     record = _read(directory / "record.json")
     selected = record.get("selected") or {}
     wanted, value = selected.get("metric"), _number(selected.get("value"))
@@ -170,23 +170,23 @@ def _run(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
         wanted, value = metric, _found(metrics, metric)
     return Entry(
         kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory),
-        metric=wanted, value=value, std=None, n=None, test=receipts.state(directory, record, metrics),
+        metric=wanted, value=value, std=None, n=None, test=accesses.state(directory, record, metrics),
         seed=record["seed"], repeat=None, started=_moment(record["started"]),
         seconds=_number(record["wall_seconds"]), directory=str(directory), problem=_last_line(record.get("error")),
     )  # fmt: skip
 
 
-def _set(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
+def _set(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entry:
     repeats = _read(directory / "repeats.json")
     wanted = metric or repeats["metric"]
     places = [directory / member["directory"] for member in repeats["members"]]
     measured = places if (directory / "metrics.json").exists() else []
-    found = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
+    metrics = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
     copies = {note for notes in repeats.get("identical") or [] for note in notes[1:]}
     different = [member["note"] not in copies for member in repeats["members"]]
-    values = [value for value, counts in zip(found, different, strict=False) if value is not None and counts]
+    values = [value for value, counts in zip(metrics, different, strict=False) if value is not None and counts]
     members = [(folder, _read_if_there(folder / "record.json")) for folder in places]
-    tests = {receipts.state(folder, record, {}) for folder, record in members if record}
+    tests = {accesses.state(folder, record, {}) for folder, record in members if record}
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
@@ -198,21 +198,21 @@ def _set(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
     )  # fmt: skip
 
 
-def _sweep(directory: Path, metric: str | None, receipts: "_Receipts") -> Entry:
+def _sweep(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entry:
     manifest, summary = _read(directory / "manifest.json"), _read_if_there(directory / "summary.json")
     best = summary.get("best") or {}
     wanted = summary.get("metric") or manifest.get("metric")
-    shown = metric in (None, wanted)  # of other metrics the trials' own runs tell
+    selected = metric in (None, wanted)  # of other metrics the trials' own runs tell
     return Entry(
         kind="sweep", name=directory.parent.parent.name, id=directory.name,
         state=_state(summary.get("state") or "running", directory), metric=metric or wanted,
-        value=_number(best.get("value")) if shown else None, std=None, n=summary.get("n"), test=None, seed=None,
+        value=_number(best.get("value")) if selected else None, std=None, n=summary.get("n"), test=None, seed=None,
         repeat=None, started=_moment(manifest["started"]) if "started" in manifest else None,
         seconds=_number(summary.get("seconds")), directory=str(directory), problem=None,
     )  # fmt: skip
 
 
-_READERS: dict[str, Callable[[Path, str | None, _Receipts], Entry]] = {"run": _run, "set": _set, "sweep": _sweep}
+_READERS: dict[str, Callable[[Path, str | None, _TestAccesses], Entry]] = {"run": _run, "set": _set, "sweep": _sweep}
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import Record, RunState
-from hallmark.runs.run import Run, open_run
+from hallmark.runs.run import Run, RunDirectory, open_run
 from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, write_csv, write_json
 
@@ -32,7 +32,21 @@ class Member:
 
     note: str
     repetition: int
-    run: Run
+    directory: Path
+
+    @cached_property
+    def run(self) -> Run:
+        """Read at its first use, because a set lists runs that were not begun.
+
+        Raises:
+            ValueError: this one was not.
+        """
+        return Run(self.directory)
+
+    @property
+    def is_done(self) -> bool:
+        record = Record.read(self.directory)
+        return record is not None and record.state is RunState.DONE
 
 
 @dataclass
@@ -83,10 +97,10 @@ class RepeatSet:
         write_json(directory / FILE, asdict(record))
         return cls(directory)
 
-    def become(self, state: RunState) -> None:
+    def set_state(self, state: RunState) -> None:
         self.record.state = state
         if state is RunState.DONE:
-            runs = [member.run.record.finished or "" for member in self.members if member.run.record is not None]
+            runs = [member.run.record.finished or "" for member in self.members if member.is_done]
             if not self.record.finished or max(runs, default="") > self.record.finished:
                 self.record.finished = datetime.now(UTC).isoformat()
         write_json(self.directory / FILE, asdict(self.record))
@@ -95,7 +109,7 @@ class RepeatSet:
     def members(self) -> list[Member]:
         """All runs of the set in order, whatever became of them."""
         return [
-            Member(raw["note"], raw["repetition"], Run((self.directory / raw["directory"]).resolve()))
+            Member(raw["note"], raw["repetition"], (self.directory / raw["directory"]).resolve())
             for raw in self.record.members
         ]
 
@@ -140,7 +154,7 @@ class RepeatSet:
     def _find_identical(self) -> list[list[str]]:
         from hallmark.runs.predictions import first_alike, read_predictions
 
-        folders = [member.run.directory / "predictions" for member in self.members]
+        folders = [member.directory / "predictions" for member in self.members]
         splits = set.intersection(*({path.stem for path in folder.glob("[!.]*.parquet")} for folder in folders))
         splits -= {"out_of_fold"}  # its folds are drawn anew for each seed
         firsts = [
@@ -161,19 +175,19 @@ class RepeatSet:
         """
         from hallmark.runs.predictions import read_predictions  # heavy: the registry of runs reads records without it
 
-        paths = [member.run.directory / "predictions" / f"{split}.parquet" for member in self.members]
+        paths = [member.directory / "predictions" / f"{split}.parquet" for member in self.members]
         return self.pooled([read_predictions(path) for path in paths])
 
     def pooled(self, tables: "Sequence[pd.DataFrame]") -> "pd.DataFrame":
         """One table of each member in one, as `predictions` gives it; of members that predict the same, the first's."""
         import pandas as pd
 
-        own = [
+        parts = [
             table.assign(id=table["id"].astype(str) + f"@{member.note}", repetition=member.repetition, member=position)
             for position, (member, table) in enumerate(zip(self.members, tables, strict=True))
             if member.note not in self.copies
         ]
-        pooled = pd.concat(own, ignore_index=True)
+        pooled = pd.concat(parts, ignore_index=True)
         pooled.attrs = tables[0].attrs | ({"copies": self.copies} if self.copies else {})
         return pooled
 
@@ -186,13 +200,13 @@ class RepeatSet:
         import pandas as pd
 
         metrics = [name for name in (self.record.metric, self.record.second) if name]
-        done = [one for one in self.members if one.run.record and one.run.record.state is RunState.DONE]
+        done = [member for member in self.members if member.is_done]
         rows = pd.DataFrame({
-            "run": [one.run.directory.name for one in done],
-            "note": [one.note for one in done],
-            **{name: [find_metric(one.run.metrics, name) for one in done] for name in metrics},
-            "seconds": [one.run.record.wall_seconds for one in done if one.run.record],
-            "checkpoint": [str(one.run.best) for one in done],
+            "run": [member.directory.name for member in done],
+            "note": [member.note for member in done],
+            **{name: [find_metric(member.run.metrics, name) for member in done] for name in metrics},
+            "seconds": [member.run.record.wall_seconds for member in done],
+            "checkpoint": [str(member.run.best) for member in done],
         })  # fmt: skip
         numbers = rows[[*metrics, "seconds"]].astype(float)
         numbers[metrics] = numbers[metrics].mask(rows["note"].isin(list(self.copies)))
@@ -208,19 +222,19 @@ class RepeatSet:
         rows = [
             (split, task, metric, value)
             for member in self.different
-            for split, tasks in member.run.metrics.items()
+            for split, tasks in RunDirectory(member.directory).metrics.items()
             for task, values in tasks.items()
             for metric, value in values.items()
             if metric != "n" and value is not None
         ]
-        found: Metrics = {}
+        metrics: Metrics = {}
         columns = ["split", "task", "metric"]
         for keys, values in pd.DataFrame(rows, columns=[*columns, "value"]).groupby(columns, sort=False)["value"]:
             split, task, metric = map(str, keys)
             std = float(values.std(ddof=1)) if len(values) > 1 else None
             spread = {"mean": float(values.mean()), "std": std, "n": len(values)}
-            found.setdefault(split, {}).setdefault(task, {})[metric] = spread
-        return found
+            metrics.setdefault(split, {}).setdefault(task, {})[metric] = spread
+        return metrics
 
     def write_summary(self) -> None:
         """Write `runs.csv`, `metrics.json` and `identical` of `repeats.json` from what the members hold now."""
@@ -236,12 +250,6 @@ Result = Run | RepeatSet
 def runs_of(result: Result) -> list[Run]:
     """The run itself, or the members of a set."""
     return [result] if isinstance(result, Run) else [member.run for member in result.members]
-
-
-def record_of(result: Result) -> Record | RepeatRecord:
-    """The record of a run that was begun, or of a set."""
-    assert result.record is not None
-    return result.record
 
 
 def open_result(path: str | Path) -> Result:

@@ -7,23 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hallmark.checks import Interrupted
-from hallmark.runs.locks import holding
-from hallmark.runs.receipts import COPY
+from hallmark.runs.access_folders import COPY
+from hallmark.runs.locks import locked_file
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.selection import select
-from hallmark.storage.files import read_json, remove_stale, write_json, zip_damage
+from hallmark.storage.files import read_csv, read_json, remove_stale, write_json, zip_damage
 from hallmark.storage.secrets import redacted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class RunConflict(ValueError):
     """The command cannot be carried out in this run directory as it stands."""
 
 
-class Run:
-    """A run directory; `record` is None until `start` or `resume`.
+class RunDirectory:
+    """A directory in which a run is, or is to be made; it may be empty or not there yet.
 
     Layout: `config.yaml`, `record.json`, `metrics.json`, `history.csv`, `splits.csv`, `predictions/`,
     `checkpoints/`, `figures/`, `analysis/`.
@@ -31,7 +34,6 @@ class Run:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.record = Record.read(directory)
 
     @property
     def best(self) -> Path:
@@ -51,8 +53,9 @@ class Run:
         path = self.directory / "metrics.json"
         return read_json(path) if path.exists() else {}
 
-    def add_metrics(self, split: str, metrics: dict[str, Any]) -> None:
-        write_json(self.directory / "metrics.json", {**self.metrics, split: metrics})
+    def read_record(self) -> Record | None:
+        """The record as it is on disk now; None where no run was begun."""
+        return Record.read(self.directory)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -61,12 +64,11 @@ class Run:
         Raises:
             RunConflict: another process holds it.
         """
-        with held(self.directory):
+        with locked(self.directory):
             remove_stale(self.directory.rglob(".*"))
-            self.record = Record.read(self.directory)
             yield
 
-    def standing(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
+    def resume_status(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
         """What the directory holds of this run: done, interrupted, or None for nothing to build on.
 
         Call it under the lock: a record that says `running` is then of a process that died.
@@ -74,22 +76,22 @@ class Run:
         Raises:
             RunConflict: it holds a run of another configuration, on other data or with other code.
         """
-        if rerun or self.record is None:
+        record = None if rerun else self.read_record()
+        if record is None:
             return None
         resumable = self.best.exists() or self.last.exists() or self.partial.exists()
-        if self.record.state is RunState.FAILED and not resumable:
+        if record.state is RunState.FAILED and not resumable:
             return None
-        differences = self.record.provenance.differences(provenance)
-        if self.record.run_id != run_id:
-            there = f"{self.record.run_id} there (see its config.yaml)"
+        differences = record.provenance.differences(provenance)
+        if record.run_id != run_id:
+            there = f"{record.run_id} there (see its config.yaml)"
             differences.insert(0, f"configuration: {there}, {run_id} asked for")
         if differences:
             raise RunConflict(
-                f"{self.directory} is {self.record.state} but not of the same making; it differs in "
-                + "; ".join(differences)
-                + ". Add rerun=true to replace it"
+                f"{self.directory} is {record.state}, but was produced with a different configuration, data or code; "
+                f"it differs in {'; '.join(differences)}. Add rerun=true to replace it"
             )
-        if self.record.state is RunState.DONE:
+        if record.state is RunState.DONE:
             return RunState.DONE
         return RunState.INTERRUPTED if resumable else None
 
@@ -111,7 +113,7 @@ class Run:
         return None
 
     def clear(self) -> None:
-        """Remove what an earlier run left, but for the lock that this process holds and receipts of its test split.
+        """Remove what an earlier run left, but for the lock that this process holds and its `looks.json`.
 
         The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
         """
@@ -121,15 +123,57 @@ class Run:
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
+
+class Run(RunDirectory):
+    """A run that was begun: `record` is what `record.json` says of it.
+
+    Args:
+        record: of a run that begins here; one that was begun is read.
+
+    Raises:
+        ValueError: no run was begun in the directory, or its record is of another version.
+    """
+
+    def __init__(self, directory: Path, record: Record | None = None) -> None:
+        super().__init__(directory)
+        self.record = self._existing_record() if record is None else record
+
+    def _existing_record(self) -> Record:
+        if (record := self.read_record()) is None:
+            raise ValueError(f"{self.directory}: there is no run; it has no record.json")
+        return record
+
+    def add_metrics(self, split: str, metrics: dict[str, Any]) -> None:
+        write_json(self.directory / "metrics.json", {**self.metrics, split: metrics})
+
+    @property
+    def history(self) -> "pd.DataFrame":
+        """`history.csv`, one row an epoch; empty where there is none."""
+        import pandas as pd
+
+        path = self.directory / "history.csv"
+        return read_csv(path) if path.exists() else pd.DataFrame()
+
     @contextmanager
-    def recorded(self, record: Record) -> Iterator[Record]:
+    def locked(self) -> Iterator[None]:
+        """Hold the directory alone, with the record as it is by then.
+
+        Raises:
+            RunConflict: another process holds it.
+        """
+        with super().locked():
+            self.record = self._existing_record()
+            yield
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
         """Keep `record` on disk as running, then as done, interrupted or failed by how the block ends."""
-        self.record = record
+        record = self.record
         spent, began = record.wall_seconds, time.monotonic()
         record.state, record.error = RunState.RUNNING, None
         record.write(self.directory)
         try:
-            yield record
+            yield
         except BaseException as error:
             # A launcher exits where it queues the job again.
             stopped = isinstance(error, Interrupted | KeyboardInterrupt | SystemExit)
@@ -147,14 +191,14 @@ class Run:
 
 
 @contextmanager
-def held(directory: Path) -> Iterator[None]:
+def locked(directory: Path) -> Iterator[None]:
     """Hold `directory` alone.
 
     Raises:
         RunConflict: another process holds it.
     """
     message = f"{directory}: another process is working on this run; wait for it"
-    with holding(directory / ".lock", lambda: RunConflict(message)):
+    with locked_file(directory / ".lock", lambda: RunConflict(message)):
         yield
 
 
@@ -164,10 +208,9 @@ def open_run(path: str | Path) -> Run:
     Raises:
         ValueError: there is no run, several, or it is not done.
     """
+    if RunDirectory(Path(path)).read_record() is None:
+        path = select(Path(path), sets=False)
     run = Run(Path(path))
-    if run.record is None:
-        run = Run(select(Path(path), sets=False))
-    assert run.record is not None
     if run.record.state is not RunState.DONE:
         again = " ".join(run.record.command)
         raise ValueError(

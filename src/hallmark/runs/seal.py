@@ -1,4 +1,4 @@
-"""The test seal: the test split of a data set opens once for an experiment, and each look leaves a receipt."""
+"""The test seal: the test split of a data set opens once for an experiment, and each access is recorded."""
 
 import platform
 import shlex
@@ -13,76 +13,76 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from hallmark.runs.configuration import FILE, load_config
-from hallmark.runs.identity import relevant_settings
-from hallmark.runs.locks import holding, is_held
-from hallmark.runs.looks import (
+from hallmark.runs.access import (
     SAME_SHARE,
     SEEN_SHARE,
     TEST,
     Earlier,
     LabelledRows,
-    Look,
     Metrics,
     Subject,
-    earlier_looks,
+    TestAccess,
+    earlier_accesses,
     hashes_to_text,
 )
-from hallmark.runs.receipts import COPY, ReceiptFolders, absolute_folder, outputs_of
+from hallmark.runs.access_folders import COPY, AccessFolders, absolute_folder, outputs_of
+from hallmark.runs.configuration import FILE, load_config
+from hallmark.runs.identity import relevant_settings
+from hallmark.runs.locks import is_locked, locked_file
 from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_json
 from hallmark.storage.hashing import digest
 
-__all__ = ["TEST", "Look", "OpenLook", "Seal", "SealedError", "Subject", "receipts_of", "seal_of"]
+__all__ = ["TEST", "OpenTestAccess", "Seal", "SealedError", "Subject", "TestAccess", "accesses_of", "seal_of"]
 
 # Settings that do not make another experiment: what is left is a copy of it under another name.
 _NAMES = ("name", "seed", "repeat")
 _DATA = ("folder", "source", "sample", "split", "extra", "on_problem", "leakage")
 
-_WAIT_SECONDS = 60  # for another process to note a look; that takes milliseconds
+_WAIT_SECONDS = 60  # for another process to note an access; that takes milliseconds
 
 
 class SealedError(ValueError):
-    """The test split may not be looked at; the message shows who did."""
+    """The test split may not be opened; the message shows who did."""
 
 
 class Seal:
-    """The looks at the test split of one data set by one experiment.
+    """The accesses to the test split of one data set by one experiment.
 
-    Receipts are written to `<folder>/<name>/<content>.json`, and a copy into the directory of each run that was
-    looked at.
+    Records are written to `<folder>/<name>/<content>.json`, and a copy into the directory of each run that was
+    evaluated.
 
     Args:
         folder: the setting `paths.seals`.
         name: of the experiment.
         content: fingerprint of the data set without its split, so that another split does not open it.
-        folders: where else receipts are written and looked for.
+        folders: where else access records are written and looked for.
         recipe: hash of what makes it the same experiment under another name.
         rows: of the data set, by which it is known where its fingerprint is another.
     """
 
     def __init__(
-        self, folder: Path, name: str, content: str, *, folders: ReceiptFolders | None = None,
+        self, folder: Path, name: str, content: str, *, folders: AccessFolders | None = None,
         recipe: str | None = None, rows: LabelledRows | None = None,
     ) -> None:  # fmt: skip
         self.name, self.content, self.recipe, self.rows = name, content, recipe, rows
-        self.folders = folders or ReceiptFolders((folder,))
+        self.folders = folders or AccessFolders((folder,))
         self.path = folder / name / f"{content}.json"
 
-    def looks(self) -> list[Look]:
-        """Receipts of all looks that make another one a second look, oldest first.
+    def accesses(self) -> list[TestAccess]:
+        """Records of all accesses that make another one a second access, oldest first.
 
         Raises:
-            ValueError: a file of receipts is damaged.
+            ValueError: a file of access records is damaged.
         """
-        return self._earlier().looks
+        return self._earlier().accesses
 
     @contextmanager
-    def opened(self, runs: Sequence[Run], *, reason: str | None) -> Iterator["OpenLook"]:
-        """Let this process alone look at the test split, with one receipt for all of `runs`.
+    def opened(self, runs: Sequence[Run], *, reason: str | None) -> Iterator["OpenTestAccess"]:
+        """Let this process alone read the test split, with one access record for all of `runs`.
 
-        A look that was cut off before all of its runs had numbers goes on if it was at the same runs.
+        An access that was cut off before all of its runs had numbers goes on if it was to the same runs.
 
         Raises:
             SealedError: it was opened before and no reason is given, or another process has it open.
@@ -91,27 +91,30 @@ class Seal:
         reason = (reason or "").strip() or None
         with ExitStack() as locks:
             for file in self._written():
-                locks.enter_context(holding(file.with_suffix(".lock"), self._busy))
-            with self._noting():  # looks at other data with the same rows hold other locks
+                locks.enter_context(locked_file(file.with_suffix(".lock"), self._busy))
+            with self._noting():  # accesses to other data with the same rows hold other locks
                 earlier = self._earlier()
-                look = _unfinished(earlier.looks, subjects)
-                if look is None:
-                    if earlier.looks and not reason:
+                access = _unfinished(earlier.accesses, subjects)
+                if access is None:
+                    if earlier.accesses and not reason:
                         raise self._refusal(earlier)
-                    look = Look(
+                    access = TestAccess(
                         _now(), platform.node(), shlex.join(sys.argv), reason, subjects, id=uuid.uuid4().hex,
                         name=self.name, recipe=self.recipe, content=self.content,
                     )  # fmt: skip
-                    earlier.looks.append(look)
-                look.reason = look.reason or reason
-                if self.rows is not None and look.test_rows is None:
-                    look.test_rows, look.other_rows = hashes_to_text(self.rows.test), hashes_to_text(self.rows.rest)
-                self._write(earlier.looks, runs)
-            yield OpenLook(look, save=lambda: self._write(earlier.looks, runs))
+                    earlier.accesses.append(access)
+                access.reason = access.reason or reason
+                if self.rows is not None and access.test_rows is None:
+                    access.test_rows, access.other_rows = (
+                        hashes_to_text(self.rows.test),
+                        hashes_to_text(self.rows.other),
+                    )
+                self._write(earlier.accesses, runs)
+            yield OpenTestAccess(access, save=lambda: self._write(earlier.accesses, runs))
 
     def _earlier(self) -> Earlier:
-        return earlier_looks(
-            self.folders.looks(self.name), name=self.name, recipe=self.recipe, content=self.content, rows=self.rows
+        return earlier_accesses(
+            self.folders.accesses(self.name), name=self.name, recipe=self.recipe, content=self.content, rows=self.rows
         )
 
     def _written(self) -> list[Path]:
@@ -120,65 +123,66 @@ class Seal:
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
-        """Read and write receipts while no other process does."""
+        """Read and write access records while no other process does."""
         with ExitStack() as locks:
             for folder in sorted(self.folders.written):
-                locks.enter_context(holding(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
+                locks.enter_context(locked_file(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
             yield
 
     def _busy(self) -> SealedError:
-        return SealedError(f"the test split of {self.name} is open in another process:{_listed(self.looks())}")
+        return SealedError(f"the test split of {self.name} is open in another process:{_listed(self.accesses())}")
 
     def _refusal(self, earlier: Earlier) -> SealedError:
-        last = earlier.looks[-1]
+        last = earlier.accesses[-1]
         if last.completed is None and self._is_open(last):
             return self._busy()
         again = ' To open it again, say why: seal.reason="..."; every report will show it.'
         if last.completed is None:
-            again = f" That look was cut off; its command finishes it: {last.command}." + again
+            again = f" That access was cut off; its command finishes it: {last.command}." + again
         sealed = "on this data is sealed; it was opened"
-        if all(look.content != self.content for look in earlier.looks):
+        if all(access.content != self.content for access in earlier.accesses):
             sealed = (
                 f"is sealed: of its {earlier.n} different test rows {_share(earlier.seen, earlier.n)} were test rows "
-                f"of earlier looks ({float(SEEN_SHARE):.0%} make a second look), and "
-                f"{_share(earlier.known, earlier.n)} are in the data of these looks ({float(SAME_SHARE):.0%} make it "
+                f"of earlier accesses ({float(SEEN_SHARE):.0%} make a second access), and "
+                f"{_share(earlier.known, earlier.n)} are in their data ({float(SAME_SHARE):.0%} make it "
                 "the same data); it was opened"
             )
-        listed = _listed(earlier.looks)
+        listed = _listed(earlier.accesses)
         return SealedError(f"the test split of {self.name} {sealed}:{listed}\n{again.strip()}")
 
-    def _is_open(self, look: Look) -> bool:
-        """Whether a process is at a look at other data just now; looks at this data wait for this process."""
-        if (look.name, look.content) == (self.name, self.content):
+    def _is_open(self, access: TestAccess) -> bool:
+        """Whether a process is at an access to other data just now; accesses to this data wait for this process."""
+        if (access.name, access.content) == (self.name, self.content):
             return False
-        return any(is_held(folder / str(look.name) / f"{look.content}.lock") for folder in self.folders.written)
+        return any(is_locked(folder / str(access.name) / f"{access.content}.lock") for folder in self.folders.written)
 
-    def _write(self, looks: Sequence[Look], runs: Sequence[Run]) -> None:
-        """Write `looks` into all places, that which counts last: killed before it, the same command goes on."""
-        raw = [asdict(look) for look in looks]
-        same = [look for look in raw if (look["name"], look["content"]) == (self.name, self.content)]
+    def _write(self, accesses: Sequence[TestAccess], runs: Sequence[Run]) -> None:
+        """Write `accesses` into all places, that which counts last: killed before it, the same command goes on."""
+        raw = [asdict(access) for access in accesses]
+        same = [access for access in raw if (access["name"], access["content"]) == (self.name, self.content)]
         for run in runs:
             write_json(run.directory / COPY, {"looks": raw})
         for folder in reversed(self.folders.written):
-            receipts = {"name": self.name, "content": self.content, "looks": same}
-            write_json(folder / self.name / self.path.name, receipts)
+            records = {"name": self.name, "content": self.content, "looks": same}
+            write_json(folder / self.name / self.path.name, records)
 
 
-class OpenLook:
-    """The right to look, while `Seal.opened` lasts."""
+class OpenTestAccess:
+    """The right to access, while `Seal.opened` lasts."""
 
-    def __init__(self, look: Look, *, save: Callable[[], None]) -> None:
-        self.look, self._save = look, save
+    def __init__(self, access: TestAccess, *, save: Callable[[], None]) -> None:
+        self.access, self._save = access, save
 
     def record(self, run: Run, metrics: Metrics) -> None:
-        """Write what `run` scored into the receipt; the last run completes it."""
+        """Write what `run` scored into the access record; the last run completes it."""
         identity = Subject.of(run).identity
-        assert identity in {subject.identity for subject in self.look.runs}, f"{run.directory} is not in this look"
-        self.look.runs = [
-            replace(subject, metrics=metrics) if subject.identity == identity else subject for subject in self.look.runs
+        assert identity in {subject.identity for subject in self.access.runs}, f"{run.directory} is not in this access"
+        self.access.runs = [
+            replace(subject, metrics=metrics) if subject.identity == identity else subject
+            for subject in self.access.runs
         ]
-        if self.look.completed is None and all(subject.metrics is not None for subject in self.look.runs):
-            self.look.completed = _now()
+        if self.access.completed is None and all(subject.metrics is not None for subject in self.access.runs):
+            self.access.completed = _now()
         self._save()
 
 
@@ -189,14 +193,13 @@ def seal_of(run: Run, *more: Run) -> Seal:
         ValueError: the run's record does not name the content of its data.
     """
     runs = [run, *more]
-    assert run.record is not None
     content = run.record.data.get("content")
     if content is None:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")
     config = load_config(run.directory / FILE)
     folder = _folder(run, config)
     made_under = run.record.seals or str(absolute_folder(Path(config.paths.outputs), config.paths.get("seals")))
-    folders = ReceiptFolders.of(
+    folders = AccessFolders.of(
         [each.directory for each in runs], run.record.name, configured=folder, recorded=made_under
     )
     rows = [LabelledRows.read(each.directory) for each in runs]
@@ -206,9 +209,9 @@ def seal_of(run: Run, *more: Run) -> Seal:
     )  # fmt: skip
 
 
-def receipts_of(result: Result) -> list[Look]:
-    """All looks that open the test split of a result's data for its experiment, oldest first, by whichever run."""
-    return seal_of(*runs_of(result)).looks()
+def accesses_of(result: Result) -> list[TestAccess]:
+    """All accesses that open the test split of a result's data for its experiment, oldest first, by whichever run."""
+    return seal_of(*runs_of(result)).accesses()
 
 
 def _folder(run: Run, config: Any) -> Path:
@@ -232,16 +235,16 @@ def _recipe(config: Any) -> str:
     return digest(settings)
 
 
-def _unfinished(looks: list[Look], subjects: list[Subject]) -> Look | None:
+def _unfinished(accesses: list[TestAccess], subjects: list[Subject]) -> TestAccess | None:
     wanted = {subject.identity for subject in subjects}
-    for look in looks:
-        if look.completed is None and {subject.identity for subject in look.runs} == wanted:
-            return look
+    for access in accesses:
+        if access.completed is None and {subject.identity for subject in access.runs} == wanted:
+            return access
     return None
 
 
-def _listed(looks: Sequence[Look]) -> str:
-    return "".join(f"\n  {look}" for look in looks)
+def _listed(accesses: Sequence[TestAccess]) -> str:
+    return "".join(f"\n  {access}" for access in accesses)
 
 
 def _share(part: int, total: int) -> str:
@@ -249,5 +252,5 @@ def _share(part: int, total: int) -> str:
 
 
 def _now() -> str:
-    """To the microsecond, since looks are put in the order of their times."""
+    """To the microsecond, since accesses are put in the order of their times."""
     return datetime.now(UTC).isoformat(timespec="microseconds")

@@ -111,5 +111,5 @@ def _settings(directory: Path) -> dict[str, Any]:
 def _flat(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, dict) or not value:
         return {path: value}
-    parts = [_flat(item, f"{path}.{key}" if path else str(key)) for key, item in value.items()]
-    return {key: item for part in parts for key, item in part.items()}
+    parts = [_flat(nested, f"{path}.{key}" if path else str(key)) for key, nested in value.items()]
+    return {key: nested for part in parts for key, nested in part.items()}

@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hallmark.statistics.classification import Floats
 from hallmark.statistics.interval import Interval
+from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.segmentation import TARGET_METRICS, by_target
+from hallmark.statistics.metrics.weighted import weighted_mean, weighted_metrics
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, task_sample, value_groups
-from hallmark.statistics.segmentation import TARGET_METRICS, by_target
 from hallmark.statistics.uncertainty import UNIT, Range, Units, WeightedMetrics, estimates
-from hallmark.statistics.weighted import weighted_mean, weighted_metrics
 
 _RANGES = {"log_loss": Range(0.0), "brier": Range(0.0, 2.0)}
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from hallmark.checks import require
 
+MIN_GROUPS = 4  # fewer say too little about their spread for an interval
+
 
 @dataclass(frozen=True)
 class Interval:

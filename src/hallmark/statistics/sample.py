@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hallmark.statistics import tables
-from hallmark.statistics.classification import Integers
+from hallmark.statistics.metrics.classification import Integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +44,8 @@ def one_task(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     rows = tables.labelled_rows(predictions)
     names = [str(name) for name in rows["task"].unique()]
     if len(names) != 1:
-        found = f"{len(names)} tasks ({', '.join(names)})" if names else "no task, as no row is labelled"
-        raise ValueError(f"statistics are of one task, the table has {found}: select one task")
+        tasks = f"{len(names)} tasks ({', '.join(names)})" if names else "no task, as no row is labelled"
+        raise ValueError(f"statistics are of one task, the table has {tasks}: select one task")
     return rows, names[0]
 
 
@@ -97,8 +97,8 @@ def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, S
     (rows, task), (others, other_task) = one_task(first), one_task(second)
     classes, other_classes = tables.class_order(first, task), tables.class_order(second, other_task)
     if (task, classes) != (other_task, other_classes):
-        found = f"{task} {classes} and {other_task} {other_classes}"
-        raise ValueError(f"the tables differ in task or class order: {found}")
+        difference = f"{task} {classes} and {other_task} {other_classes}"
+        raise ValueError(f"the tables differ in task or class order: {difference}")
     for name, table in (("first", rows), ("second", others)):
         if repeated := int(table["id"].duplicated().sum()):
             raise ValueError(f"{repeated} rows of the {name} table repeat an id: give each row its own")

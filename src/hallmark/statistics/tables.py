@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hallmark.statistics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
 from hallmark.statistics.members import row_count
-from hallmark.statistics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
+from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 
 OVERLAP = ("intersection", "union", "target_area")
 
@@ -37,10 +37,14 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
         ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
     """
     rows = labelled_rows(predictions)
-    return {
-        str(task): _task_metrics(part, class_order(predictions, str(task)))
-        for task, part in rows.groupby("task", sort=False, observed=True)
-    }
+    metrics: dict[str, dict[str, float | None]] = {}
+    for task, part in rows.groupby("task", sort=False, observed=True):
+        classes = class_order(predictions, str(task))
+        values = [_metrics_once(part[member], classes) for member in repetition_masks(part)]
+        means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
+        defined = {name: None if math.isnan(mean) else mean for name, mean in means.items()}
+        metrics[str(task)] = {**defined, "n": row_count(part)}
+    return metrics
 
 
 def labelled_rows(predictions: pd.DataFrame) -> pd.DataFrame:
@@ -103,12 +107,6 @@ def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
     return [(column == value).to_numpy(dtype=bool) for value in np.sort(column.unique())]
 
 
-def _task_metrics(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float | None]:
-    values = [_metrics_once(rows[member], classes) for member in repetition_masks(rows)]
-    means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
-    return {name: None if math.isnan(mean) else mean for name, mean in means.items()} | {"n": row_count(rows)}
-
-
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
         if not is_segmentation(rows):
@@ -134,6 +132,6 @@ def _class_indices(rows: pd.DataFrame, column: str, classes: Sequence[str]) -> I
     unknown = rows[column][indices < 0]
     if len(unknown):
         names = ", ".join(sorted({repr(name) for name in unknown}))
-        found = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
-        raise ValueError(f"{found} that is not in {list(classes)}")
+        count = f"{len(unknown)} of {len(rows)} rows have a {column} ({names})"
+        raise ValueError(f"{count} that is not in {list(classes)}")
     return np.asarray(indices, dtype=np.intp)

@@ -6,10 +6,9 @@ Fractions have three digits. What is undefined is a dash, and a value without an
 import math
 from collections.abc import Iterable
 
-from hallmark.statistics.interval import Interval
-from hallmark.statistics.uncertainty import MIN_GROUPS
+from hallmark.statistics.interval import MIN_GROUPS, Interval
+from hallmark.wording import NOTHING
 
-NOTHING = "–"
 NO_INTERVAL = (
     f"A value without interval: fewer than {MIN_GROUPS} groups, or groups of which too few define it, say too little "
     "about its spread."
@@ -42,7 +41,7 @@ def with_ends(value: float, low: float, high: float, *, sign: str = "", digits: 
 
 def no_interval_note(intervals: Iterable[Interval]) -> str:
     """The sentence below a table in which a value stands alone; empty where none does."""
-    alone = any(math.isnan(one.low) and not math.isnan(one.estimate) for one in intervals)
+    alone = any(math.isnan(interval.low) and not math.isnan(interval.estimate) for interval in intervals)
     return NO_INTERVAL if alone else ""
 
 
@@ -80,5 +79,5 @@ def p_sentence(p_value: float, p_holm: float | None, floor: float) -> str:
 
 def _rounded_up(p_value: float) -> str:
     """Two significant digits, so that less than the text is never said of more."""
-    place = math.floor(math.log10(p_value)) - 1
-    return f"{math.ceil(p_value / 10.0**place - 1e-6) * 10.0**place:.{-place}f}".rstrip("0")
+    exponent = math.floor(math.log10(p_value)) - 1
+    return f"{math.ceil(p_value / 10.0**exponent - 1e-6) * 10.0**exponent:.{-exponent}f}".rstrip("0")

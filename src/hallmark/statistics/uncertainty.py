@@ -23,13 +23,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.stats import t as student
 
-from hallmark.statistics.classification import Floats, Integers
-from hallmark.statistics.interval import Interval
+from hallmark.statistics.interval import MIN_GROUPS, Interval
+from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample
-
-MIN_GROUPS = 4  # fewer say too little about their spread for an interval
 
 BLOCK = 2**18  # weights per block: they stay in cache, and memory does not grow with the resamples
 
@@ -179,11 +177,16 @@ def estimates(
     n_groups = {name: ranges[name].n_groups or units.n_groups for name in plain}
     if max(n_groups.values(), default=0) < MIN_GROUPS:
         return {name: Estimate(value, math.nan, math.nan, n_groups[name]) for name, value in plain.items()}
-    groups = _variances(evaluate, _group_weights(units, resampling), n_groups)
+    shape = (units.n_groups, units.n_models)  # resampling groups, all models of a group count alike, and conversely
+    group_counts = _counts(units, units.n_groups, resampling, stream=0)
+    by_group = (np.broadcast_to(counts[:, :, None], (len(counts), *shape)) for counts in group_counts)
+    groups = _variances(evaluate, by_group, n_groups)
     if units.n_models == 1:
         joined = {name: (variance, n_groups[name] - 1.0) for name, variance in groups.items()}
     else:
-        models = _variances(evaluate, _model_weights(units, resampling), dict.fromkeys(plain, units.n_models))
+        model_counts = _counts(units, units.n_models, resampling, stream=1)
+        by_model = (np.broadcast_to(counts[:, None, :], (len(counts), *shape)) for counts in model_counts)
+        models = _variances(evaluate, by_model, dict.fromkeys(plain, units.n_models))
         n_cells = len(units.cell_group)
         if n_cells == units.n_groups:  # each group has one model: resampling cells is resampling groups
             cells = groups
@@ -237,16 +240,6 @@ def evaluate_blocks(evaluate: WeightedMetrics, blocks: Iterator[Floats]) -> dict
     """Values [R] of every number over blocks of weights."""
     parts = [evaluate(weights) for weights in blocks]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _group_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:
-    for counts in _counts(units, units.n_groups, resampling, stream=0):
-        yield np.broadcast_to(counts[:, :, None], (len(counts), units.n_groups, units.n_models))
-
-
-def _model_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:
-    for counts in _counts(units, units.n_models, resampling, stream=1):
-        yield np.broadcast_to(counts[:, None, :], (len(counts), units.n_groups, units.n_models))
 
 
 def _cell_weights(units: Units, resampling: Resampling) -> Iterator[Floats]:

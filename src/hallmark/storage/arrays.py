@@ -1,6 +1,6 @@
 """Content-addressed arrays on disk: rows are computed once and shared by all processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +48,8 @@ class ArrayStore:
             self._refresh()
             first = {key: position for position, key in reversed(list(enumerate(keys)))}
             wanted = sorted(position for key, position in first.items() if key not in self._index)
-            for positions in _chunks(wanted, self.shard_rows):
+            for start in range(0, len(wanted), self.shard_rows):
+                positions = wanted[start : start + self.shard_rows]
                 self._write([keys[position] for position in positions], compute(positions))
             self._refresh()
 
@@ -84,8 +85,3 @@ class Rows:
     def take(self, positions: Sequence[int]) -> NDArray:
         """Copy of the rows at `positions`, shape [len(positions), ...]."""
         return np.stack([self[position] for position in positions])
-
-
-def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
-    for start in range(0, len(items), size):
-        yield items[start : start + size]

@@ -60,7 +60,13 @@ def decode(raw: bytes) -> DecodedText:
             and without_nuls.isascii()
             and not any(map(_is_odd, without_nuls.decode()))
         )
-        return (None if damaged else _wide(raw)) or _with_nuls(raw)
+        wide = None if damaged else _wide(raw)
+        if wide:
+            return wide
+        text = _strict(raw, "utf-8")
+        reading = _guess(without_nuls) if text is None else DecodedText(text, "utf-8")
+        doubt = "it holds NUL bytes and is no UTF-16"
+        return DecodedText(reading.text.replace("\0", "\ufffd"), reading.encoding, doubt)
     text = _strict(raw, "utf-8")
     if text is None:
         return _guess(raw)
@@ -104,12 +110,6 @@ def _wide(raw: bytes) -> DecodedText | None:
         f"read as {best}; it is ordinary text in {alternatives[0]} as well" if alternatives and not plain[best] else ""
     )
     return DecodedText(texts[best], best, doubt)
-
-
-def _with_nuls(raw: bytes) -> DecodedText:
-    text = _strict(raw, "utf-8")
-    reading = _guess(raw.replace(b"\0", b"")) if text is None else DecodedText(text, "utf-8")
-    return DecodedText(reading.text.replace("\0", "\ufffd"), reading.encoding, "it holds NUL bytes and is no UTF-16")
 
 
 def _strict(raw: bytes, encoding: str) -> str | None:
@@ -172,11 +172,6 @@ def _lead(char: str, encoding: str) -> int:
     return code[0] if len(code) == 2 else 0
 
 
-def _is_common(char: str) -> bool:
-    """Of the first level of GB2312 or of Big5."""
-    return 0xB0 <= _lead(char, "gb2312") <= 0xD7 or 0xA4 <= _lead(char, "big5") <= 0xC6
-
-
 def _around(text: str, position: int) -> str:
     return text[max(0, position - 1) : position] + text[position + 1 : position + 2]
 
@@ -188,7 +183,8 @@ def _ordinary(text: str) -> float:
         if _is_odd(char):
             return 0.0
         if _is_hanzi(char):
-            return 1.0 if _is_common(char) else 0.5
+            first_level = 0xB0 <= _lead(char, "gb2312") <= 0xD7 or 0xA4 <= _lead(char, "big5") <= 0xC6
+            return 1.0 if first_level else 0.5
         if _is_korean(char):
             return 0.95  # random bytes are Korean more often than anything
         known = (

@@ -204,9 +204,9 @@ def zip_damage(path: Path) -> str | None:
 
 def _finite(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): _finite(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_finite(element) for element in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -34,7 +34,8 @@ def regions(text: str, opening: str, closing: str) -> Iterator[Region]:
     opened: re.Match[str] | None = None
     for match in marker.finditer(text):
         if bool(match["_opening"]) == (opened is not None):
-            raise ValueError(f"line {line_of(text, match.start())}: {_unpaired(match, opened)}")
+            fault = "follows no opening marker" if opened is None else f"within {opened[0]}"
+            raise ValueError(f"line {line_of(text, match.start())}: {match[0]} {fault}")
         if opened is not None:
             yield Region(opened.groupdict().get("name") or opened[0], opened.end(), match.start())
         opened = match if match["_opening"] else None
@@ -45,7 +46,3 @@ def regions(text: str, opening: str, closing: str) -> Iterator[Region]:
 def line_of(text: str, index: int) -> int:
     """Number of the line, from 1, that holds the character at `index`."""
     return text.count("\n", 0, index) + 1
-
-
-def _unpaired(match: re.Match[str], opened: re.Match[str] | None) -> str:
-    return f"{match[0]} follows no opening marker" if opened is None else f"{match[0]} within {opened[0]}"

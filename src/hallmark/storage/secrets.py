@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,6 +23,7 @@ _ISSUED = re.compile(  # the forms in which services issue keys
     r"|xox[abprs]-[\w-]{10,}|(?:AKIA|ASIA)[A-Z0-9]{16}|AIza[\w-]{30,}|wandb_v\d_\w{20,}|pypi-\w{20,}|npm_\w{30,}"
     r"|eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*)|-----BEGIN [A-Z ]*PRIVATE KEY-----"
 )
+_SETTING = re.compile(r"([\w.+~-]+)=(\S+)")
 _FROM_ENVIRONMENT = re.compile(r"oc\.env\s*:\s*([^,}]*)")
 _ADVICE = (
     "settings are written to files; secrets come from environment variables only, such as WANDB_API_KEY, HF_TOKEN or "
@@ -60,7 +61,9 @@ def has_login(text: str) -> bool:
 def secret_values() -> list[str]:
     """Values of the environment variables whose name says secret (WANDB_API_KEY, PGPASSWORD), and the passwords in
     addresses that others hold (DATABASE_URL, HTTPS_PROXY), the longest first."""
-    named = {value for name, value in os.environ.items() if _holds_secret(name) and not _is_path(value)}
+    named = {value for name, value in os.environ.items() if _holds_secret(name)}
+    # The path of a file may hold a secret and is none.
+    named = {value for value in named if not (value.startswith("/") and os.access(value, os.F_OK))}
     passwords = {form for value in os.environ.values() for form in _passwords(value)}
     return sorted((value for value in named | passwords if len(value) >= _SHORTEST), key=len, reverse=True)
 
@@ -70,11 +73,6 @@ def _holds_secret(variable: str) -> bool:
     if name in _FOLDERS:
         return False
     return is_secret_name(variable.removesuffix("_ID")) or any(word in name for word in _ANYWHERE)
-
-
-def _is_path(value: str) -> bool:
-    """Whether `value` is the path of a file or folder, which may hold a secret and is none."""
-    return value.startswith("/") and os.access(value, os.F_OK)
 
 
 def _passwords(text: str) -> Iterator[str]:
@@ -90,6 +88,17 @@ def redacted(text: str) -> str:
     for value in secret_values():
         text = text.replace(value, "***")
     return _ISSUED.sub("***", _LOGIN.sub(r"\1***@", text))
+
+
+def without_secrets(text: str) -> str:
+    """A command less the secrets of the environment, values of settings named so, and passwords in addresses."""
+    hidden = _SETTING.sub(lambda match: f"{match[1]}=***" if is_secret_name(match[1]) else match[0], text)
+    return re.sub(r"(\w+://[^\s/:@]*):[^\s/@]+@", r"\1:***@", redacted(hidden))
+
+
+def command_text(words: Sequence[str]) -> str:
+    """A recorded command in one line, secrets hidden."""
+    return without_secrets(" ".join(words))
 
 
 def refuse_secrets(settings: Mapping[str, Any]) -> None:
@@ -168,10 +177,10 @@ def _refused_interpolation(key: str, text: str) -> str | None:
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
     if isinstance(value, Mapping):
-        for key, item in value.items():
-            yield from _leaves(item, f"{path}.{key}" if path else str(key))
+        for key, element in value.items():
+            yield from _leaves(element, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _leaves(item, path)
+        for element in value:
+            yield from _leaves(element, path)
     else:
         yield path, value

@@ -41,15 +41,16 @@ def _changed(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
         return change(value) if isinstance(value, str) and _is_formula(value) else value
 
     columns = [frame.iloc[:, position] for position in range(frame.shape[1])]
-    parts = [column.astype(object).map(cell) if _has_formula(column) else column for column in columns]
+    parts = [
+        column.astype(object).map(cell)
+        if _holds_text(column) and any(isinstance(value, str) and _is_formula(value) for value in column)
+        else column
+        for column in columns
+    ]
     names = [cell(name) for name in frame.columns]
     if names == list(frame.columns) and all(part is column for part, column in zip(parts, columns, strict=True)):
         return frame
     return pd.concat(parts, axis=1).set_axis(names, axis=1)
-
-
-def _has_formula(column: pd.Series) -> bool:
-    return _holds_text(column) and any(isinstance(value, str) and _is_formula(value) for value in column)
 
 
 def _is_formula(cell: str) -> bool:

@@ -10,7 +10,7 @@ from hallmark.engine.search.study import SweepStudy
 
 
 @pytest.fixture
-def search(typed, small) -> Callable[..., Search]:
+def search_of(typed, small) -> Callable[..., Search]:
     """A function from overrides to the search that they describe."""
     return lambda *overrides: Search.of(typed("experiment=sentiment_tfidf", *small, *overrides))
 
@@ -22,7 +22,7 @@ def begin() -> Callable[[Search], SweepStudy]:
     def begin(search: Search) -> SweepStudy:
         study = search.study()
         study.describe({**search.description(), "command": ["sweep.py"]})
-        study.fill()
+        study.enqueue_pending()
         return study
 
     return begin

@@ -18,74 +18,74 @@ PRUNER = "sweep.pruner={_target_: optuna.pruners.MedianPruner}"
 
 def points(jobs: str) -> list[str]:
     return ["+sweep={name: listed, objectives: null, pruner: null, plan: "
-            f"{{_target_: hallmark.engine.search.plans.Points, jobs: {jobs}}}}}"]  # fmt: skip
+            f"{{_target_: hallmark.engine.search.plans.JobList, jobs: {jobs}}}}}"]  # fmt: skip
 
 
-def test_a_trial_is_the_run_that_train_makes_of_the_same_settings(search, compose, small):
-    found = search(*GRID, "seed=3")
+def test_a_trial_is_the_run_that_train_makes_of_the_same_settings(search_of, compose, small):
+    search = search_of(*GRID, "seed=3")
     ids = {
         Job.of(compose("experiment=sentiment_tfidf", *small, "seed=3", f"model.ngrams={n}", f"{STRENGTH}={c}")).id
         for n in (1, 2) for c in (1.0, 4.0)
     }  # fmt: skip
     assert len(ids) == 4
-    assert {Job.of(found.at(point)).id for point in found.plan.points(found.space)} == ids
+    assert {Job.of(search.at(point)).id for point in search.plan.points(search.space)} == ids
 
 
-def test_a_key_that_a_point_lacks_is_the_presets(search):
-    found = search(*GRID)
-    config = found.at({"model.ngrams": 1})
-    assert (config.model.ngrams, config.model.inverse_regularisation) == (1, found.base.model.inverse_regularisation)
-    assert found.base.model.ngrams == 2
+def test_a_key_that_a_point_lacks_is_the_presets(search_of):
+    search = search_of(*GRID)
+    config = search.at({"model.ngrams": 1})
+    assert (config.model.ngrams, config.model.inverse_regularisation) == (1, search.base.model.inverse_regularisation)
+    assert search.base.model.ngrams == 2
 
 
-def test_trials_of_one_sweep_are_a_group_in_the_tracker(search):
-    assert search(*GRID, "logger=wandb").at({}).logger.wandb.group.startswith("grid-")
-    assert search(*GRID, "logger=wandb", "logger.wandb.group=mine").at({}).logger.wandb.group == "mine"
+def test_trials_of_one_sweep_are_a_group_in_the_tracker(search_of):
+    assert search_of(*GRID, "logger=wandb").at({}).logger.wandb.group.startswith("grid-")
+    assert search_of(*GRID, "logger=wandb", "logger.wandb.group=mine").at({}).logger.wandb.group == "mine"
 
 
-def test_listed_jobs_are_the_runs_of_their_overrides(search, compose, small):
-    found = search(*points('{one: [], two: ["seed=3", "model.ngrams=1"]}'), "data.batch_size=8")
-    own = ["experiment=sentiment_tfidf", *small, "data.batch_size=8"]
+def test_listed_jobs_are_the_runs_of_their_overrides(search_of, compose, small):
+    search = search_of(*points('{one: [], two: ["seed=3", "model.ngrams=1"]}'), "data.batch_size=8")
+    typed_alone = ["experiment=sentiment_tfidf", *small, "data.batch_size=8"]
     expected = {
-        "one": Job.of(compose(*own)).directory,
-        "two": Job.of(compose(*own, "seed=3", "model.ngrams=1")).directory,
+        "one": Job.of(compose(*typed_alone)).directory,
+        "two": Job.of(compose(*typed_alone, "seed=3", "model.ngrams=1")).directory,
     }
-    made = {point["job"]: Job.of(found.at(point)).directory for point in found.plan.points(found.space)}
-    assert made == expected
+    directories = {point["job"]: Job.of(search.at(point)).directory for point in search.plan.points(search.space)}
+    assert directories == expected
 
 
-def test_listed_jobs_keep_a_setting_whose_name_begins_like_one_of_the_sweep(search):
-    found = search(*points("{one: []}"), "+jobs_note=here")
-    assert found.at({"job": "one"}).jobs_note == "here"
+def test_listed_jobs_keep_a_setting_whose_name_begins_like_one_of_the_sweep(search_of):
+    search = search_of(*points("{one: []}"), "+jobs_note=here")
+    assert search.at({"job": "one"}).jobs_note == "here"
 
 
 @pytest.mark.parametrize("overrides", [GRID, points('{one: [], two: ["model.ngrams=1"]}')], ids=["grid", "listed"])
-def test_a_worker_reads_the_same_search_from_the_folder(search, overrides):
-    found = search(*overrides)
-    found.save()
-    read = Search.load(found.directory)
-    assert (read.directory, read.description()) == (found.directory, found.description())
-    every = found.plan.points(found.space)
+def test_a_worker_reads_the_same_search_from_the_folder(search_of, overrides):
+    search = search_of(*overrides)
+    search.save()
+    read = Search.load(search.directory)
+    assert (read.directory, read.description()) == (search.directory, search.description())
+    every = search.plan.points(search.space)
     assert read.plan.points(read.space) == every
-    assert [Job.of(read.at(point)).id for point in every] == [Job.of(found.at(point)).id for point in every]
+    assert [Job.of(read.at(point)).id for point in every] == [Job.of(search.at(point)).id for point in every]
 
 
-def test_the_folder_of_a_sweep_depends_on_the_preset_and_not_on_the_search(search, tmp_path):
-    grid, other, seed = search(*GRID), search(*RANDOM, "sweep.name=grid", "jobs=2"), search(*GRID, "seed=1")
+def test_the_folder_of_a_sweep_depends_on_the_preset_and_not_on_the_search(search_of, tmp_path):
+    grid, other, seed = search_of(*GRID), search_of(*RANDOM, "sweep.name=grid", "jobs=2"), search_of(*GRID, "seed=1")
     assert grid.directory == other.directory != seed.directory
     assert grid.directory == tmp_path / "outputs" / "sentiment_tfidf" / "sweeps" / grid.name
     assert grid.name == f"grid-{Job.of(grid.base).id}"
 
 
-def test_the_number_of_trials_is_not_part_of_what_a_sweep_is(search):
-    assert search(*RANDOM, "sweep.plan.trials=4").description() == search(*RANDOM).description()
-    assert search(*RANDOM, "sweep.plan.seed=1").description() != search(*RANDOM).description()
+def test_the_number_of_trials_is_not_part_of_what_a_sweep_is(search_of):
+    assert search_of(*RANDOM, "sweep.plan.trials=4").description() == search_of(*RANDOM).description()
+    assert search_of(*RANDOM, "sweep.plan.seed=1").description() != search_of(*RANDOM).description()
 
 
-def test_the_objective_is_the_monitored_metric_unless_told(search):
-    told = "sweep.objectives=[{metric: val/accuracy, mode: max}, {metric: val/loss, mode: min}]"
-    assert [vars(one) for one in search(*GRID).objectives] == [{"metric": "val/macro_f1", "mode": "max"}]
-    assert [(one.metric, one.direction) for one in search(*GRID, told).objectives] == [
+def test_the_objective_is_the_monitored_metric_unless_told(search_of):
+    objectives = "sweep.objectives=[{metric: val/accuracy, mode: max}, {metric: val/loss, mode: min}]"
+    assert [vars(objective) for objective in search_of(*GRID).objectives] == [{"metric": "val/macro_f1", "mode": "max"}]
+    assert [(objective.metric, objective.direction) for objective in search_of(*GRID, objectives).objectives] == [
         ("val/accuracy", "maximize"), ("val/loss", "minimize"),
     ]  # fmt: skip
 
@@ -149,33 +149,34 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("overrides", "message"), WRONG.values(), ids=WRONG)
-def test_what_is_wrong_is_refused_before_anything_is_written(search, tmp_path, overrides, message):
+def test_what_is_wrong_is_refused_before_anything_is_written(search_of, tmp_path, overrides, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        search(*overrides)
+        search_of(*overrides)
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_storage_with_a_password_is_refused_without_repeating_it(search, tmp_path):
+def test_a_storage_with_a_password_is_refused_without_repeating_it(search_of, tmp_path):
     with pytest.raises(ValueError, match="put it into HALLMARK_STORAGE") as refused:
-        search(*GRID, "storage='postgresql+psycopg://me:verysecret@host/base'")
+        search_of(*GRID, "storage='postgresql+psycopg://me:verysecret@host/base'")
     assert "verysecret" not in str(refused.value)
     assert not (tmp_path / "outputs").exists()
 
 
 @pytest.mark.filterwarnings("ignore:Query string argument")
-def test_a_storage_of_the_environment_is_written_nowhere(search, begin, monkeypatch, tmp_path):
+def test_a_storage_of_the_environment_is_written_nowhere(search_of, begin, monkeypatch, tmp_path):
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}?user=me&password=verysecret"
     monkeypatch.setenv("HALLMARK_STORAGE", url)
-    found = search(*GRID)
-    begin(found)
-    found.save()
-    files = [path for path in found.directory.rglob("*") if path.is_file()]
+    search = search_of(*GRID)
+    begin(search)
+    search.save()
+    files = [path for path in search.directory.rglob("*") if path.is_file()]
     assert {path.name for path in files} >= {"config.yaml", "manifest.json"}
     assert not any(b"verysecret" in path.read_bytes() for path in files)
-    assert Search.load(found.directory).config.storage == url
+    assert Search.load(search.directory).config.storage == url
 
 
-def test_settings_that_are_null_by_default_can_be_searched(search):
-    found = search("sweep=grid", "sweep.space={callbacks.early_stopping.patience: [1], data.extra: [null, somewhere]}")
-    placed = [found.at(point) for point in found.plan.points(found.space)]
-    assert [OmegaConf.select(one, "data.extra") for one in placed] == [None, "somewhere"]
+def test_settings_that_are_null_by_default_can_be_searched(search_of):
+    space = "sweep.space={callbacks.early_stopping.patience: [1], data.extra: [null, somewhere]}"
+    search = search_of("sweep=grid", space)
+    configs = [search.at(point) for point in search.plan.points(search.space)]
+    assert [OmegaConf.select(config, "data.extra") for config in configs] == [None, "somewhere"]

@@ -6,7 +6,7 @@ import optuna
 import pytest
 from omegaconf import OmegaConf
 
-from hallmark.engine.search.plans import CoarseToFine, Grid, Points, Random, Tpe
+from hallmark.engine.search.plans import CoarseToFine, Grid, JobList, Random, Tpe
 from hallmark.engine.search.space import Space
 
 RANGES = {
@@ -47,8 +47,8 @@ def test_tpe_goes_where_the_values_are_good():
     for point in Tpe(40, startup=15, seed=0).points(SPACE):
         study.enqueue_trial(point)
         trial = study.ask()
-        found = SPACE.suggest(trial)
-        study.tell(trial, -abs(math.log10(found["lr"]) + 1))
+        point = SPACE.suggest(trial)
+        study.tell(trial, -abs(math.log10(point["lr"]) + 1))
     distances = [-trial.value for trial in study.trials]
     assert sum(distances[25:]) / 15 < sum(distances[:15]) / 15 / 2
 
@@ -69,12 +69,12 @@ def test_the_second_stage_lies_around_the_best_of_the_first():
 
 def test_only_coarse_to_fine_has_a_second_stage():
     best = optuna.trial.create_trial(value=1.0)
-    plans = [Grid(), Random(2, seed=0), Tpe(2, startup=1, seed=0), Points({"one": []})]
+    plans = [Grid(), Random(2, seed=0), Tpe(2, startup=1, seed=0), JobList({"one": []})]
     assert [plan.refine(SPACE, best) for plan in plans] == [[]] * 4
 
 
 def test_points_are_jobs_by_name():
-    assert Points({"one": [], "two": ["seed=1"]}).points(SPACE) == [{"job": "one"}, {"job": "two"}]
+    assert JobList({"one": [], "two": ["seed=1"]}).points(SPACE) == [{"job": "one"}, {"job": "two"}]
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_points_are_jobs_by_name():
         (lambda: CoarseToFine(1, 0, 0.5, 0), "fine=0"),
         (lambda: CoarseToFine(1, 1, 1.0, 0), "share=1.0"),
         (lambda: CoarseToFine(1, 1, 0.0, 0), "share=0.0"),
-        (lambda: Points({}), "jobs={}"),
+        (lambda: JobList({}), "jobs={}"),
         (lambda: Random(1, seed=0).points(Space({})), "sweep.space={}"),
     ],
 )

@@ -1,14 +1,14 @@
-"""Worker processes: as many as are wanted, told when they die, ended with their parent's pipe."""
+"""Workers: as many as are wanted, told when they crash, ended with their parent's pipe."""
 
-import subprocess
 import sys
 import time
 
 import pytest
 
-from hallmark.engine.search.pool import Pool, pool
+from hallmark.engine.search.launchers import LocalProcesses
+from hallmark.engine.search.pool import Pool
 
-LIVES_UNTIL_ITS_PIPE_ENDS = "#!/bin/sh\necho started $*\ncat > /dev/null\necho ended\n"
+UNTIL_ITS_PIPE_ENDS = "#!/bin/sh\necho started $*\ncat > /dev/null\necho ended\n"
 
 
 @pytest.fixture
@@ -25,16 +25,16 @@ def worker(tmp_path, monkeypatch):
 
 
 def until(condition) -> None:
-    for _ in range(500):
+    for _ in range(1500):
         if condition():
             return
         time.sleep(0.02)
-    pytest.fail("nothing happened for 10 s")
+    pytest.fail("nothing happened for 30 s")
 
 
 def test_it_keeps_as_many_as_are_wanted_and_ends_them_with_the_block(worker, tmp_path):
-    worker(LIVES_UNTIL_ITS_PIPE_ENDS)
-    with pool(tmp_path / "sweep", 2) as workers:
+    worker(UNTIL_ITS_PIPE_ENDS)
+    with Pool(LocalProcesses(), tmp_path / "sweep", 2) as workers:
         assert workers.alive == 0
         workers.keep(1)
         assert workers.alive == 1
@@ -42,39 +42,46 @@ def test_it_keeps_as_many_as_are_wanted_and_ends_them_with_the_block(worker, tmp
         assert workers.alive == 2
         workers.keep(0)
         assert workers.alive == 2
+        assert len(workers.names) == 2
     assert workers.alive == 0
-    assert workers.died() == []
+    assert workers.crashed() == []
+    names = set()
     for number in (1, 2):
         log = tmp_path / "sweep" / "workers" / f"{number}.log"
-        assert log.read_text() == f"started -m hallmark.engine.search.worker {tmp_path / 'sweep'} {log}\nended\n"
+        command, _, name = log.read_text().removesuffix("\nended\n").partition(" --name=")
+        assert command == f"started -m hallmark.engine.search.worker {tmp_path / 'sweep'} {log}"
+        names.add(name)
+    assert names == workers.names
 
 
-def test_one_that_dies_is_told_once_by_its_log_and_can_be_replaced(worker, tmp_path):
-    worker("#!/bin/sh\necho last words >&2\nexit 3\n")
-    workers = Pool(tmp_path, 1)
+def test_one_that_crashes_is_told_once_by_name_and_log_and_can_be_replaced(worker, tmp_path):
+    worker("#!/bin/sh\necho out of memory >&2\nexit 3\n")
+    workers = Pool(LocalProcesses(), tmp_path, 1)
     workers.keep(1)
+    names = workers.names
     until(lambda: workers.alive == 0)
-    (log,) = workers.died()
-    assert log.read_text() == "last words\n"
-    assert workers.died() == []
-    worker(LIVES_UNTIL_ITS_PIPE_ENDS)
+    (crash,) = workers.crashed()
+    assert {crash.worker} == names
+    assert crash.log.read_text() == "out of memory\n"
+    assert workers.crashed() == []
+    worker(UNTIL_ITS_PIPE_ENDS)
     workers.keep(1)
     assert workers.alive == 1
     workers.end()
-    assert log.read_text().startswith("last words\nstarted ")
+    assert crash.log.read_text().startswith("out of memory\nstarted ")
 
 
-def test_one_that_found_nothing_to_do_has_not_died(worker, tmp_path):
+def test_one_that_found_nothing_to_do_has_not_crashed(worker, tmp_path):
     worker("#!/bin/sh\nexit 0\n")
-    workers = Pool(tmp_path, 1)
+    workers = Pool(LocalProcesses(), tmp_path, 1)
     workers.keep(1)
     until(lambda: workers.alive == 0)
-    assert workers.died() == []
+    assert workers.crashed() == []
 
 
 def test_they_end_when_the_block_raises(worker, tmp_path):
-    worker(LIVES_UNTIL_ITS_PIPE_ENDS)
-    with pytest.raises(RuntimeError), pool(tmp_path, 1) as workers:
+    worker(UNTIL_ITS_PIPE_ENDS)
+    with pytest.raises(RuntimeError), Pool(LocalProcesses(), tmp_path, 1) as workers:
         workers.keep(1)
         raise RuntimeError
     assert workers.alive == 0
@@ -82,9 +89,9 @@ def test_they_end_when_the_block_raises(worker, tmp_path):
 
 
 def test_one_that_does_not_end_in_time_is_killed(worker, tmp_path, monkeypatch):
-    monkeypatch.setattr("hallmark.engine.search.pool.FAREWELL_SECONDS", 0.1)
+    monkeypatch.setattr("hallmark.engine.search.pool.STOP_SECONDS", 0.1)
     worker("#!/bin/sh\nexec sleep 60\n")
-    workers = Pool(tmp_path, 2)
+    workers = Pool(LocalProcesses(), tmp_path, 2)
     workers.keep(2)
     workers.end()
     assert workers.alive == 0
@@ -92,16 +99,13 @@ def test_one_that_does_not_end_in_time_is_killed(worker, tmp_path, monkeypatch):
 
 def test_all_are_killed_when_it_is_asked_again_to_stop(worker, tmp_path, monkeypatch):
     worker("#!/bin/sh\nexec sleep 60\n")
-    workers = Pool(tmp_path, 2)
+    workers = Pool(LocalProcesses(), tmp_path, 2)
     workers.keep(2)
 
-    def again(self, timeout=None) -> int:
-        if timeout is not None:
-            raise KeyboardInterrupt
-        return wait(self)
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
 
-    wait = subprocess.Popen.wait
-    monkeypatch.setattr(subprocess.Popen, "wait", again)
+    monkeypatch.setattr("hallmark.engine.search.pool.time.sleep", interrupt)
     with pytest.raises(KeyboardInterrupt):
         workers.end()
     assert workers.alive == 0

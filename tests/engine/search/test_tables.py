@@ -8,16 +8,16 @@ from tests.engine.sweeping import InProcess
 
 from hallmark.checks import SettingError
 from hallmark.engine.search.jobs import Search
+from hallmark.engine.search.sweep import sweep
 from hallmark.engine.search.tables import job_table
-from hallmark.engine.sweep import sweep
 from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
 
 JOBS = '{plain: ["model.ngrams=1"], pairs: ["model.ngrams=2"], weak: ["model.inverse_regularisation=0.01"]}'
-LISTED = f"{{_target_: hallmark.engine.search.plans.Points, jobs: {JOBS}}}"
+LISTED = f"{{_target_: hallmark.engine.search.plans.JobList, jobs: {JOBS}}}"
 GRID = "{_target_: hallmark.engine.search.plans.Grid}, space: {model.ngrams: [1]}"
 TABLE = (
-    "{_target_: hallmark.analysis.tasks.TaskTable, single: {main: plain}, metrics: [macro_f1], "
+    "{_target_: hallmark.analysis.multitask.task_table.TaskTable, single: {main: plain}, metrics: [macro_f1], "
     "statistics: {_target_: hallmark.statistics.Resampling, confidence_level: 0.9, n_resamples: 40, seed: 0}}"
 )
 
@@ -34,8 +34,8 @@ def carry_out(typed, small, monkeypatch):
     def pool(directory, size, options):
         yield InProcess(directory, options)
 
-    monkeypatch.setattr("hallmark.engine.sweep.pool", pool)
-    monkeypatch.setattr("hallmark.engine.sweep._POLL_SECONDS", 0)
+    monkeypatch.setattr("hallmark.engine.search.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
 
     def carry_out(*overrides) -> Search:
         config = typed("experiment=sentiment_tfidf", *small, *overrides)
@@ -76,10 +76,10 @@ def test_all_jobs_stand_side_by_side_and_again_without_training_and_never_on_tes
         (listed(plan=GRID), r"^sweep\.table=.*expected null, or a plan that lists its jobs"),
     ],
 )
-def test_a_mistake_is_refused_before_the_first_job(search, sweep, message):
+def test_a_mistake_is_refused_before_the_first_job(search_of, sweep, message):
     with pytest.raises(SettingError, match=message):
-        job_table(search(sweep))
+        job_table(search_of(sweep))
 
 
-def test_most_sweeps_have_no_such_table(search):
-    assert job_table(search("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None
+def test_most_sweeps_have_no_such_table(search_of):
+    assert job_table(search_of("sweep=grid", "sweep.space={model.ngrams: [1]}")) is None

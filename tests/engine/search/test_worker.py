@@ -21,7 +21,7 @@ TWO_OBJECTIVES = "sweep.objectives=[{metric: val/macro_f1, mode: max}, {metric: 
 MEDIAN = "sweep.pruner={_target_: optuna.pruners.MedianPruner, n_startup_trials: 1}"
 
 
-def strength(config, hopeless=None) -> float:
+def strength(config, should_prune=None) -> float:
     return config.model.inverse_regularisation / 10
 
 
@@ -29,30 +29,30 @@ def states(study) -> list[str]:
     return [trial.state.name for trial in study.trials()]
 
 
-def test_it_trains_all_that_waits_and_tells_value_time_and_place(search, begin, training, run_of):
+def test_it_trains_all_that_waits_and_reports_value_time_and_directory(search_of, begin, training, run_of):
     training(strength)
-    found = search(*THREE)
-    study = begin(found)
-    work(found, study)
-    assert [(one.params[STRENGTH], one.value) for one in study.completed] == [(1.0, 0.1), (2.0, 0.2), (4.0, 0.4)]
+    search = search_of(*THREE)
+    study = begin(search)
+    work(search, study)
+    assert [(trial.params[STRENGTH], trial.value) for trial in study.completed] == [(1.0, 0.1), (2.0, 0.2), (4.0, 0.4)]
     expected = [str(run_of("experiment=sentiment_tfidf", f"{STRENGTH}={c}").directory) for c in (1.0, 2.0, 4.0)]
-    assert [one.user_attrs["directory"] for one in study.completed] == expected
-    assert all(one.user_attrs["seconds"] >= 0 for one in study.completed)
-    assert list((found.directory / "workers").glob("*.lock")) == []
+    assert [trial.user_attrs["directory"] for trial in study.completed] == expected
+    assert all(trial.user_attrs["seconds"] >= 0 for trial in study.completed)
+    assert list((search.directory / "workers").glob("*.lock")) == []
 
 
-def test_the_progress_of_a_trial_is_not_drawn(search, begin, training):
-    shown = []
-    training(lambda config, hopeless: shown.append(config.callbacks.progress) or 0.5)
-    found = search(*THREE)
-    work(found, begin(found))
-    assert shown == [None] * 3
+def test_the_progress_of_a_trial_is_not_drawn(search_of, begin, training):
+    progress_bars = []
+    training(lambda config, should_prune: progress_bars.append(config.callbacks.progress) or 0.5)
+    search = search_of(*THREE)
+    work(search, begin(search))
+    assert progress_bars == [None] * 3
 
 
 def ending_at_two(error: BaseException) -> Callable[..., float]:
     """A training that ends with `error` in the trial of strength 2."""
 
-    def train(config, hopeless) -> float:
+    def train(config, should_prune) -> float:
         if config.model.inverse_regularisation == 2:
             raise error
         return 0.5
@@ -60,96 +60,96 @@ def ending_at_two(error: BaseException) -> Callable[..., float]:
     return train
 
 
-def test_it_holds_its_lock_while_it_trains(search, begin, training):
-    found = search(*THREE)
-    study = begin(found)
+def test_it_holds_its_lock_while_it_trains(search_of, begin, training):
+    search = search_of(*THREE)
+    study = begin(search)
     held = []
 
-    def look(config, hopeless) -> float:
+    def look(config, should_prune) -> float:
         worker = study.trials(TrialState.RUNNING)[0].user_attrs["worker"]
-        held.append(worker_lock(study.directory, worker).exists() and study.reclaim(blame=True) == [])
+        held.append(worker_lock(study.directory, worker).exists() and study.requeue_stale({worker}) == [])
         return 0.5
 
     training(look)
-    work(found, study)
+    work(search, study)
     assert held == [True] * 3
 
 
-def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search, begin, training):
+def test_a_failed_trial_does_not_stop_the_others_and_keeps_its_error(search_of, begin, training):
     training(ending_at_two(RuntimeError("out of memory")))
-    found = search(*THREE)
-    study = begin(found)
-    work(found, study)
+    search = search_of(*THREE)
+    study = begin(search)
+    work(search, study)
     assert states(study) == ["COMPLETE", "FAIL", "COMPLETE"]
     assert study.trials(TrialState.FAIL)[0].user_attrs["error"] == "RuntimeError: out of memory"
     tried = []
-    training(lambda config, hopeless: tried.append(config.model.inverse_regularisation) or 0.5)
-    study.fill()
-    work(found, study)
+    training(lambda config, should_prune: tried.append(config.model.inverse_regularisation) or 0.5)
+    study.enqueue_pending()
+    work(search, study)
     assert tried == [2.0]
     assert states(study) == ["COMPLETE"] * 3
 
 
-def test_an_undefined_value_is_a_failure(search, begin, training):
-    training(lambda config, hopeless: math.nan)
-    found = search(*THREE)
-    study = begin(found)
-    work(found, study)
-    assert [one.user_attrs["error"] for one in study.trials(TrialState.FAIL)] == [
+def test_an_undefined_value_is_a_failure(search_of, begin, training):
+    training(lambda config, should_prune: math.nan)
+    search = search_of(*THREE)
+    study = begin(search)
+    work(search, study)
+    assert [trial.user_attrs["error"] for trial in study.trials(TrialState.FAIL)] == [
         "val/macro_f1 is undefined for this trial"
     ] * 3
 
 
 @pytest.mark.parametrize("kind", [Interrupted, KeyboardInterrupt])
-def test_an_interrupted_trial_waits_again_and_goes_on_as_it_is(search, begin, training, kind):
+def test_an_interrupted_trial_waits_again_and_goes_on_as_it_is(search_of, begin, training, kind):
     training(ending_at_two(kind("SIGTERM: stopped after step 3")))
-    found = search(*THREE)
-    study = begin(found)
+    search = search_of(*THREE)
+    study = begin(search)
     with pytest.raises(kind):
-        work(found, study)
+        work(search, study)
     assert states(study) == ["COMPLETE", "WAITING", "WAITING"]
     training(strength)
-    work(found, study)
-    assert [(one.number, one.value) for one in study.completed] == [(0, 0.5), (1, 0.2), (2, 0.4)]
+    work(search, study)
+    assert [(trial.number, trial.value) for trial in study.completed] == [(0, 0.5), (1, 0.2), (2, 0.4)]
 
 
-def by_epochs(config, hopeless) -> float:
+def by_epochs(config, should_prune) -> float:
     """Three epochs at the same value, stopped as a fit stops itself."""
     value = {1.0: 0.6, 2.0: 0.3, 4.0: 0.8}[config.model.inverse_regularisation]
     for epoch in range(3):
-        if hopeless(epoch, value):
-            raise Interrupted("judged hopeless: stopped after epoch")
+        if should_prune(epoch, value):
+            raise Interrupted("pruned after epoch")
     return value
 
 
-def test_a_trial_below_the_median_is_pruned_and_not_tried_again(search, begin, training):
+def test_a_trial_below_the_median_is_pruned_and_not_tried_again(search_of, begin, training):
     training(by_epochs)
-    found = search(*THREE, MEDIAN)
-    study = begin(found)
-    work(found, study)
+    search = search_of(*THREE, MEDIAN)
+    study = begin(search)
+    work(search, study)
     assert states(study) == ["COMPLETE", "PRUNED", "COMPLETE"]
-    assert [one.intermediate_values for one in study.trials()] == [dict.fromkeys(range(3), 0.6), {0: 0.3}, {
+    assert [trial.intermediate_values for trial in study.trials()] == [dict.fromkeys(range(3), 0.6), {0: 0.3}, {
         0: 0.8, 1: 0.8, 2: 0.8
     }]  # fmt: skip
-    study.fill()
+    study.enqueue_pending()
     assert study.unfinished == []
     assert study.best().params == {STRENGTH: 4.0}
 
 
-def test_without_a_pruner_nothing_is_judged_hopeless(search, begin, training):
+def test_without_a_pruner_nothing_is_pruned(search_of, begin, training):
     training(by_epochs)
-    found = search(*THREE)
-    study = begin(found)
-    work(found, study)
+    search = search_of(*THREE)
+    study = begin(search)
+    work(search, study)
     assert states(study) == ["COMPLETE"] * 3
 
 
-def test_a_hopeless_fit_is_left_interrupted_after_its_epoch(search, begin, run_of):
+def test_a_pruned_fit_is_left_interrupted_after_its_epoch(search_of, begin, run_of):
     text = ["experiment=sentiment_text", "trainer.max_epochs=3", "trainer.limit_train_batches=1"]
-    hopeless = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
-    found = search(*text, "sweep=grid", "sweep.space={seed: [5]}", *hopeless)
-    study = begin(found)
-    work(found, study)
+    pruner = "sweep.pruner={_target_: optuna.pruners.ThresholdPruner, lower: 2.0}", "trusted_packages=[optuna]"
+    search = search_of(*text, "sweep=grid", "sweep.space={seed: [5]}", *pruner)
+    study = begin(search)
+    work(search, study)
     assert states(study) == ["PRUNED"]
     run = run_of(*text, "seed=5")
     assert str(run.directory) == study.trials()[0].user_attrs["directory"]
@@ -159,20 +159,20 @@ def test_a_hopeless_fit_is_left_interrupted_after_its_epoch(search, begin, run_o
     assert study.trials()[0].intermediate_values == {0: pytest.approx(history["val/macro_f1"][0])}
 
 
-def test_several_objectives_are_several_values_of_the_finished_run(search, begin, run_of):
-    found = search("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
-    study = begin(found)
-    work(found, study)
+def test_several_objectives_are_several_values_of_the_finished_run(search_of, begin, run_of):
+    search = search_of("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
+    study = begin(search)
+    work(search, study)
     metrics = run_of("experiment=sentiment_tfidf", "model.ngrams=1").metrics["val"]["main"]
     assert study.completed[0].values == pytest.approx([metrics["macro_f1"], metrics["accuracy"]], rel=1e-6)
 
 
-def test_a_trial_of_several_objectives_is_not_judged(search, begin, training, monkeypatch):
-    training(lambda config, hopeless: 0.25 if hopeless is None else 0.0)
+def test_a_trial_of_several_objectives_is_not_pruned(search_of, begin, training, monkeypatch):
+    training(lambda config, should_prune: 0.25 if should_prune is None else 0.0)
     monkeypatch.setattr("hallmark.engine.search.worker.measured", lambda directory, metric: 0.75)
-    found = search("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
-    study = begin(found)
-    work(found, study)
+    search = search_of("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
+    study = begin(search)
+    work(search, study)
     assert study.completed[0].values == [0.25, 0.75]
 
 
@@ -196,10 +196,10 @@ def test_a_metric_is_that_of_a_run_or_the_mean_of_a_set(tmp_path):
     assert measured(repeats, "val/accuracy") == 0.75
 
 
-def test_a_worker_goes_on_with_the_trial_that_another_one_left(search, begin, training):
+def test_a_worker_goes_on_with_the_trial_that_another_one_left(search_of, begin, training):
     """The seconds that both spent are added."""
-    found = search(*THREE)
-    study = begin(found)
+    search = search_of(*THREE)
+    study = begin(search)
     lock = worker_lock(study.directory, "dead")
     lock.parent.mkdir()
     with FileLock(lock):
@@ -207,20 +207,20 @@ def test_a_worker_goes_on_with_the_trial_that_another_one_left(search, begin, tr
         study.space.suggest(trial)
         trial.set_user_attr("seconds", 100.0)
     lock.touch()
-    study.reclaim(blame=False)
+    study.requeue_stale()
     training(strength)
-    work(found, study)
-    assert [one.number for one in study.completed] == [0, 1, 2]
+    work(search, study)
+    assert [trial.number for trial in study.completed] == [0, 1, 2]
     assert study.completed[0].user_attrs["seconds"] >= 100
 
 
-def test_the_sampler_sees_what_other_workers_found(search, begin, training):
-    training(lambda config, hopeless: -abs(config.model.inverse_regularisation - 9))
+def test_the_sampler_sees_what_other_workers_found(search_of, begin, training):
+    training(lambda config, should_prune: -abs(config.model.inverse_regularisation - 9))
     space = f"sweep.space={{{STRENGTH}: {{low: 0.0, high: 10.0}}}}"
-    found = search("sweep=tpe", "sweep.plan.trials=14", "sweep.plan.startup=6", space)
-    begin(found)
-    work(found, found.study())
-    values = [one.params[STRENGTH] for one in found.study().completed]
+    search = search_of("sweep=tpe", "sweep.plan.trials=14", "sweep.plan.startup=6", space)
+    begin(search)
+    work(search, search.study())
+    values = [trial.params[STRENGTH] for trial in search.study().completed]
     assert len(values) == 14
     assert sum(values[6:]) / 8 > sum(values[:6]) / 6
-    assert isinstance(found.study().study.sampler, optuna.samplers.TPESampler)
+    assert isinstance(search.study().study.sampler, optuna.samplers.TPESampler)

@@ -5,7 +5,7 @@ from hallmark.data.images import SquareCrop
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
 
 
-class Tower(Encoder):
+class ToyEncoder(Encoder):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
@@ -13,14 +13,14 @@ class Tower(Encoder):
 
 
 def test_a_frozen_encoder_stays_in_evaluation_mode_whatever_surrounds_it() -> None:
-    tower = Tower()
-    around = nn.ModuleDict({"image": tower})
+    encoder = ToyEncoder()
+    around = nn.ModuleDict({"image": encoder})
     around.train()
-    assert tower.layers[1].training
-    tower.freeze()
+    assert encoder.layers[1].training
+    encoder.freeze()
     around.train()
-    assert around.training and not tower.training and not tower.layers[1].training
-    assert not any(parameter.requires_grad for parameter in tower.parameters())
+    assert around.training and not encoder.training and not encoder.layers[1].training
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
 
 
 def test_pixels_are_normalised_by_channel() -> None:

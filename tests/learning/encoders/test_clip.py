@@ -11,7 +11,7 @@ from transformers import CLIPModel
 
 from hallmark.checks import SettingError
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_towers
+from hallmark.learning.encoders.clip import clip_encoders
 from hallmark.learning.encoders.weights import MissingWeightsError
 
 TEXTS = ["a great day", "hello world, this is sad", ""]
@@ -24,7 +24,7 @@ TINY = {
 
 def build(folder: Path | str, **changes: Any) -> dict[str, Any]:
     common = {"weights": "folder", "token_length": 77, "frozen": True, "modalities": ["image", "text"]}
-    return clip_towers(**{"name": str(folder), **common, **changes})
+    return clip_encoders(**{"name": str(folder), **common, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def architecture(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.stem
 
 
-def embeddings(towers: dict[str, Any], pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def embeddings(encoders: dict[str, Any], pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     with torch.no_grad():
-        return towers["image"](pixels), towers["text"](towers["text"].tokenize(TEXTS))
+        return encoders["image"](pixels), encoders["text"](encoders["text"].tokenize(TEXTS))
 
 
 def tensor_of(output: Any) -> torch.Tensor:
@@ -53,14 +53,14 @@ def tensor_of(output: Any) -> torch.Tensor:
 @torch.no_grad()
 def test_a_transformers_folder_gives_transformers_own_embeddings(clip_folder, pixels: torch.Tensor) -> None:
     folder, model = clip_folder
-    towers = build(folder)
-    image, text = embeddings(towers, pixels)
-    tokens = towers["text"].tokenize(TEXTS)["input_ids"]
-    reference_image = tensor_of(model.get_image_features(pixel_values=towers["image"].normalised(pixels)))
+    encoders = build(folder)
+    image, text = embeddings(encoders, pixels)
+    tokens = encoders["text"].tokenize(TEXTS)["input_ids"]
+    reference_image = tensor_of(model.get_image_features(pixel_values=encoders["image"].normalised(pixels)))
     reference_text = tensor_of(model.get_text_features(input_ids=tokens))
     torch.testing.assert_close(image, normalize(reference_image, dim=-1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(text, normalize(reference_text, dim=-1), rtol=1e-4, atol=1e-5)
-    assert towers["image"].embedding_dim == towers["text"].embedding_dim == 16
+    assert encoders["image"].embedding_dim == encoders["text"].embedding_dim == 16
 
 
 @torch.no_grad()
@@ -71,10 +71,10 @@ def test_other_activations_of_a_transformers_folder_are_respected(tmp_path: Path
     other = CLIPModel(config).eval()
     other.load_state_dict(model.state_dict())
     other.save_pretrained(tmp_path)
-    towers = build(tmp_path)
-    expected = tensor_of(other.get_image_features(pixel_values=towers["image"].normalised(pixels)))
-    torch.testing.assert_close(towers["image"](pixels), normalize(expected, dim=-1), rtol=1e-4, atol=1e-5)
-    assert encoder_key(towers["image"]) != encoder_key(build(clip_folder[0])["image"])
+    encoders = build(tmp_path)
+    expected = tensor_of(other.get_image_features(pixel_values=encoders["image"].normalised(pixels)))
+    torch.testing.assert_close(encoders["image"](pixels), normalize(expected, dim=-1), rtol=1e-4, atol=1e-5)
+    assert encoder_key(encoders["image"]) != encoder_key(build(clip_folder[0])["image"])
 
 
 def test_short_texts_are_embedded_alike_at_any_token_length(clip_folder, pixels: torch.Tensor) -> None:
@@ -85,16 +85,16 @@ def test_short_texts_are_embedded_alike_at_any_token_length(clip_folder, pixels:
 
 
 def test_a_long_text_is_cut_but_still_ends(clip_folder) -> None:
-    tower = build(clip_folder[0], token_length=8)["text"]
-    assert tower.tokenize(["word " * 50])["input_ids"][0, -1] == 49407
+    encoder = build(clip_folder[0], token_length=8)["text"]
+    assert encoder.tokenize(["word " * 50])["input_ids"][0, -1] == 49407
 
 
 def test_only_the_modalities_asked_for_are_built_and_frozen_means_frozen(clip_folder) -> None:
-    towers = build(clip_folder[0], modalities=["text"])
-    assert list(towers) == ["text"] and towers["text"].frozen
-    assert not any(parameter.requires_grad for parameter in towers["text"].parameters())
+    encoders = build(clip_folder[0], modalities=["text"])
+    assert list(encoders) == ["text"] and encoders["text"].frozen
+    assert not any(parameter.requires_grad for parameter in encoders["text"].parameters())
     free = build(clip_folder[0], frozen=False)
-    assert all(parameter.requires_grad for tower in free.values() for parameter in tower.parameters())
+    assert all(parameter.requires_grad for encoder in free.values() for parameter in encoder.parameters())
 
 
 def layouts(model: torch.nn.Module) -> dict[str, dict[str, torch.Tensor]]:
@@ -117,22 +117,22 @@ def test_a_local_file_round_trips(tmp_path: Path, architecture: str, pixels, lay
         torch.save({"state_dict": state}, path)
     else:
         save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
-    towers = build(architecture, weights=str(path))
-    image, text = embeddings(towers, pixels)
+    encoders = build(architecture, weights=str(path))
+    image, text = embeddings(encoders, pixels)
     tolerance = {"rtol": 1e-2, "atol": 1e-2} if layout == "openai" else {"rtol": 1e-4, "atol": 1e-5}
     with torch.no_grad():
-        torch.testing.assert_close(image, model.encode_image(towers["image"].normalised(pixels), True), **tolerance)
-        tokens = towers["text"].tokenize(TEXTS)["input_ids"]
+        torch.testing.assert_close(image, model.encode_image(encoders["image"].normalised(pixels), True), **tolerance)
+        tokens = encoders["text"].tokenize(TEXTS)["input_ids"]
         torch.testing.assert_close(text, model.encode_text(tokens, True), **tolerance)
 
 
 def test_a_transformers_file_fits_the_architecture_of_the_same_shape(
     tmp_path: Path, architecture: str, clip_folder, pixels: torch.Tensor
 ) -> None:
-    towers = build(architecture, weights=str(clip_folder[0] / "model.safetensors"))
+    encoders = build(architecture, weights=str(clip_folder[0] / "model.safetensors"))
     reference = build(clip_folder[0])
-    assert torch.equal(towers["text"].text.token_embedding.weight, reference["text"].text.token_embedding.weight)
-    assert encoder_key(towers["image"]) != encoder_key(reference["image"]), "gelu here, quick_gelu there"
+    assert torch.equal(encoders["text"].text.token_embedding.weight, reference["text"].text.token_embedding.weight)
+    assert encoder_key(encoders["image"]) != encoder_key(reference["image"]), "gelu here, quick_gelu there"
 
 
 def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, architecture: str, pixels) -> None:
@@ -141,13 +141,13 @@ def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, arc
     stats = {"mean": [0.5, 0.5, 0.5], "std": [0.25, 0.25, 0.25]}
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": stats}))
     save_file(model.state_dict(), tmp_path / "open_clip_model.safetensors")
-    towers = build(tmp_path)
+    encoders = build(tmp_path)
     transform = {"library": "open_clip", "size": [32, 32], "interpolation": "bicubic", "resize_mode": "shortest",
                  "fill_color": 0}  # fmt: skip
-    assert towers["image"].preprocessing == {"image_size": 32, **stats, "transform": transform}
+    assert encoders["image"].preprocessing == {"image_size": 32, **stats, "transform": transform}
     with torch.no_grad():
-        expected = model.encode_image(towers["image"].normalised(pixels), True)
-    torch.testing.assert_close(embeddings(towers, pixels)[0], expected, rtol=1e-4, atol=1e-5)
+        expected = model.encode_image(encoders["image"].normalised(pixels), True)
+    torch.testing.assert_close(embeddings(encoders, pixels)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_code_in_the_folder_of_a_text_model_is_neither_run_nor_asked_for(
     classes = {"AutoConfig": "evil.Evil", "AutoModel": "evil.Evil", "AutoTokenizer": ["evil.Evil", "evil.Evil"]}
     for name in ("config.json", "tokenizer_config.json"):
         (text / name).write_text(json.dumps({"model_type": "evil", "auto_map": classes}))
-    tower = {"hf_model_name": str(text), "hf_tokenizer_name": str(text)}
-    config = {"model_cfg": {**TINY, "text_cfg": tower}, "preprocess_cfg": {}}
+    encoder = {"hf_model_name": str(text), "hf_tokenizer_name": str(text)}
+    config = {"model_cfg": {**TINY, "text_cfg": encoder}, "preprocess_cfg": {}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
     asked: list[str] = []
     monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")

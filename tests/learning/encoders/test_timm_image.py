@@ -37,7 +37,7 @@ def pooled(model: torch.nn.Module, encoder: TimmImageEncoder, pixels: torch.Tens
 
 
 @torch.no_grad()
-def test_a_random_tower_embeds_in_its_declared_width_with_the_models_own_normalisation(pixels) -> None:
+def test_a_random_encoder_embeds_in_its_declared_width_with_the_models_own_normalisation(pixels) -> None:
     encoder = build().eval()
     config = timm.get_pretrained_cfg("test_resnet")
     assert encoder(pixels).shape == (3, encoder.embedding_dim)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from hallmark.systems.refseg.masks import Proposals, Rle, encode
+from hallmark.data.masks import Proposals, Rle, encode
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tests.systems.refseg.parts import BLUE, GREEN, RED, SIZE, rle_of
 
+from hallmark.data.masks import Proposals, rle_from_text
 from hallmark.systems.refseg.answers import MEASURED, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.data import Expression
 from hallmark.systems.refseg.loop import Outcome, Step
-from hallmark.systems.refseg.masks import Proposals, rle_from_text
 from hallmark.systems.refseg.vlm.base import Rewrite
 
 BOXES = (RED, GREEN)

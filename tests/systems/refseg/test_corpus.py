@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from hallmark.checks import SettingError
+from hallmark.data.masks import decode, encode, rle_from_text
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg import sources
 from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, Corpus, read_corpus, size_bucket
-from hallmark.systems.refseg.masks import decode, encode, rle_from_text
 from hallmark.systems.refseg.sample import generate
 from hostile import NAMES, OUTSIDE, with_exif_rational
 

@@ -14,7 +14,7 @@ from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.perturb import Blur, Noise
 from hallmark.data.splits import Evaluation
-from hallmark.runs.looks import LabelledRows
+from hallmark.runs.access import LabelledRows
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.sample import generate
 
@@ -48,7 +48,7 @@ def test_splits_record_and_gate(data_of, tmp_path):
     assert {name: part["n"] for name, part in data.split_summary().items()} == {
         "val": 4, "calibration": 1, "test": 1, "predict": 1,
     }  # fmt: skip
-    assert data.facts() == {"source": str(tmp_path / "world"), "rows": 7, "images": 5}
+    assert data.metadata() == {"source": str(tmp_path / "world"), "rows": 7, "images": 5}
     entry = data.check(tmp_path / "run")
     assert entry["findings"] == 0 and set(entry["checks"].values()) == {"clean"}
     assert pd.read_csv(tmp_path / "run" / "splits.csv")["id"].tolist() == data.samples["id"].tolist()
@@ -151,7 +151,7 @@ def test_a_view_comes_after_the_perturbation_and_does_not_keep(data_of):
 
 def test_pictures_and_proposals_of_a_row(data_of):
     data, proposer = data_of(WORLD), ColourProposer()
-    data.bind({"image": None, "sentence": None, "proposals": proposer}, None)
+    data.configure_inputs({"image": None, "sentence": None, "proposals": proposer}, None)
     assert np.array_equal(data.picture("t-0#0"), WORLD[2].pixels())
     assert data.proposals("t-0#0").rles == [rle_of((10, 20, 8, 8)), rle_of(BLUE)]
     assert set(data.perturbations()) == {"noise", "blur", "jpeg", "crop", "scale"}

@@ -17,6 +17,7 @@ from tests.systems.refseg.parts import BLUE, GREEN, RED, SYNONYMS, ColourEncoder
 
 from hallmark.data.perturb import Noise
 from hallmark.data.splits import Evaluation
+from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.loop import Thresholds
 from hallmark.systems.refseg.module import LoopModule
@@ -25,10 +26,9 @@ from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel, SmallSam
 from hallmark.systems.refseg.ranker.dual import DualEncoder, DualNetwork
 from hallmark.systems.refseg.ranker.views import View
-from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.systems.refseg.vlm.client import OpenAIRewriter
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
-from hallmark.systems.refseg.vlm.policies import Destructive, Identity, Injected, Noisy, Oracle, RuleNormaliser
+from hallmark.systems.refseg.vlm.policies import Adversarial, Identity, Noisy, Oracle, PromptInjection, RuleNormaliser
 
 WORDS = {"a": "red", "b": "blue"}
 
@@ -69,8 +69,8 @@ def rewriters() -> list[Subject]:
             {"rewriter": Oracle(WORDS), "p": 0.5, "seed": 0, "expressions": WORDS},
             {"rewriter": Identity(), "p": 0.6, "seed": 1, "expressions": {**WORDS, "c": "green"}},
         ),
-        Subject(Destructive, {"mode": "drop"}, {"mode": "contradict"}),
-        Subject(Injected, {"replies": ["a"]}, {"replies": ["b"]}),
+        Subject(Adversarial, {"mode": "drop"}, {"mode": "contradict"}),
+        Subject(PromptInjection, {"replies": ["a"]}, {"replies": ["b"]}),
         Subject(OpenAIRewriter, endpoint, answers, dict.fromkeys(endpoint.keys() - answers.keys(), waiting)),
         Subject(
             PictureEncoder, {"max_pixels": 1024, "format": "png"}, {"max_pixels": 1025, "format": "jpeg"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hallmark.checks import SettingError
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Step, Thresholds
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
-from hallmark.systems.refseg.vlm.policies import Destructive, Identity, TimeOut
+from hallmark.systems.refseg.vlm.policies import Adversarial, Identity, TimeOut
 
 EXPRESSION = "the crimson disc"
 SETTINGS = {
@@ -231,7 +231,7 @@ def test_most_confident_protects_from_a_rewriter_that_destroys_and_last_does_not
         words = ("crimson", "disc", "square")
         return np.array([sum(word in query for word in said) for said in (words[:2], words[2:], ())], np.float64)
 
-    drop = Destructive("drop")
+    drop = Adversarial("drop")
     protected, trusting = (run(drop, rank, 3, keep=keep) for keep in ("most_confident", "last"))
     assert protected.first.top == protected.answer.top == 0 and len(protected.steps) > 1
     assert trusting.answer.confidence < trusting.first.confidence and trusting.answer is trusting.steps[-1]

@@ -8,10 +8,10 @@ import pytest
 from tests.systems.refseg.parts import BLUE, GREEN, RED, SYNONYMS, ColourEncoder, ColourProposer, Picture, rle_of
 
 from hallmark.checks import SettingError
+from hallmark.data.masks import rle_from_text
 from hallmark.data.perturb import Noise
 from hallmark.statistics.tables import table_metrics
 from hallmark.systems.refseg.loop import ALWAYS, Thresholds
-from hallmark.systems.refseg.masks import rle_from_text
 from hallmark.systems.refseg.vlm.base import Rewrite
 from hallmark.systems.refseg.vlm.policies import Identity, RuleNormaliser, TimeOut
 

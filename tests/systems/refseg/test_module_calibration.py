@@ -8,9 +8,9 @@ import pytest
 from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, SYNONYMS, ColourProposer, Picture
 
 from hallmark.checks import SettingError
+from hallmark.data.masks import Proposals, encode
 from hallmark.systems.refseg.calibration import fit_temperature
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Thresholds
-from hallmark.systems.refseg.masks import Proposals, encode
 from hallmark.systems.refseg.vlm.policies import RuleNormaliser
 
 CALIBRATION = [

@@ -10,7 +10,7 @@ from PIL import Image
 
 from hallmark.data.augment import LightAugment
 from hallmark.data.problems import BadDataError
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.learning.encoders.base import ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.sentiment.corpus import LATER_KINDS
@@ -47,7 +47,7 @@ def test_every_row_has_one_split_and_groups_are_whole(module_of):
 
 def test_batches_hold_what_the_rows_hold(module_of):
     data = module_of()
-    data.bind({"image": Picture(), "text": Text()}, None)
+    data.configure_inputs({"image": Picture(), "text": Text()}, None)
     rows = data.rows("val")
     batch = batches(data.eval_dataloader("val"))[0]
     assert batch["image"].shape == (len(rows), 3, 16, 16)
@@ -59,15 +59,15 @@ def test_batches_hold_what_the_rows_hold(module_of):
     assert abs(batch["image"][0].float().mean().item() - mean) < 12
 
 
-def test_raw_texts_for_a_model_without_a_tower(module_of):
+def test_raw_texts_for_a_model_without_an_encoder(module_of):
     data = module_of()
-    data.bind({"text": None}, None)
+    data.configure_inputs({"text": None}, None)
     assert batches(data.eval_dataloader("val"))[0]["text"] == data.texts("val")
 
 
 def test_unlabelled_rows_have_the_target_minus_one(module_of):
     data = module_of()
-    data.bind({"text": None}, None)
+    data.configure_inputs({"text": None}, None)
     targets = torch.cat([batch["target"] for batch in data.eval_dataloader("predict")])
     assert targets.tolist() == [-1] * 20
 
@@ -75,7 +75,7 @@ def test_unlabelled_rows_have_the_target_minus_one(module_of):
 def test_training_batches_cover_an_epoch_in_an_order_of_seed_and_epoch(module_of):
     def order(seed: int, epoch: int) -> list[int]:
         data = module_of(seed=seed)
-        data.bind({"text": None}, None)
+        data.configure_inputs({"text": None}, None)
         loader = data.train_dataloader()
         loader.sampler.set_epoch(epoch)
         return torch.cat([batch["index"] for batch in loader]).tolist()
@@ -91,7 +91,7 @@ def test_training_batches_cover_an_epoch_in_an_order_of_seed_and_epoch(module_of
 def test_augmentation_is_of_training_pictures_alone_and_by_seed(module_of):
     def pictures(split: str, seed: int, augment: LightAugment | None) -> torch.Tensor:
         data = module_of(augment=augment, seed=seed)
-        data.bind({"image": Picture()}, None)
+        data.configure_inputs({"image": Picture()}, None)
         return batches(data.train_dataloader() if split == "train" else data.eval_dataloader(split))[0]["image"]
 
     light = LightAugment(0.6, 0.5, 0.3)
@@ -105,7 +105,7 @@ def test_a_picture_that_cannot_be_read_is_grey(module_of, corpus, policy):
     fill(corpus)
     corpus.picture("r3").write_bytes(b"not a picture")
     data = module_of(corpus.folder, on_problem={**policy, "unreadable_image": "keep"}, batch_size=4)
-    data.bind({"image": Picture()}, None)
+    data.configure_inputs({"image": Picture()}, None)
     split = data.samples.set_index("id").loc["r3", "split"]
     place = data.rows(split)["id"].tolist().index("r3")
     shown = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
@@ -140,7 +140,7 @@ def test_the_stored_configuration_of_an_earlier_run_knows_fewer_kinds_and_still_
 def test_a_picture_that_vanishes_after_the_check_is_named(module_of, corpus, tmp_path):
     fill(corpus)
     data = module_of(corpus.folder, batch_size=4, cache=str(tmp_path / "cache"))
-    data.bind({"image": Picture()}, None)
+    data.configure_inputs({"image": Picture()}, None)
     gone = Path(data.rows("train")["info_path"].iloc[5])
     gone.rename(gone.with_suffix(".away"))
     with pytest.raises(OSError, match=f"^{gone}: no such file"):
@@ -203,7 +203,7 @@ def test_extra_rows_train_in_the_group_of_their_source(module_of, corpus, tmp_pa
     assert len(data.rows("train")) == len(plain.rows("train")) + 1
     assert data.fingerprint != plain.fingerprint
     assert data.check(tmp_path / "run")["findings"] == 0
-    assert data.facts()["extra"][str(tmp_path / "extra.csv")]["rows"] == 1
+    assert data.metadata()["extra"][str(tmp_path / "extra.csv")]["rows"] == 1
 
 
 @pytest.mark.parametrize(
@@ -239,5 +239,5 @@ def test_models_read_marked_links_and_the_record_keeps_the_words(module_of) -> N
     assert any("http://" in text for text in words)
     assert not any("http://" in text for text in marked.texts("train"))
     assert marked.rows("train")["info_text"].tolist() == words
-    marked.bind({"text": None}, None)
-    assert marked.dataset("val")[Draw(0, 0)]["text"] == marked.texts("val")[:1]
+    marked.configure_inputs({"text": None}, None)
+    assert marked.dataset("val")[SampleIndex(0, 0)]["text"] == marked.texts("val")[:1]

@@ -1,4 +1,4 @@
-"""TF-IDF against scikit-learn, and the towers' module."""
+"""TF-IDF against scikit-learn, and the encoders' module."""
 
 from types import SimpleNamespace
 
@@ -105,14 +105,14 @@ def classifier(*, frozen: bool = False, adapter=None) -> PairClassifier:
     )
 
 
-def test_stored_features_take_the_place_of_the_tower():
+def test_stored_features_take_the_place_of_the_encoder():
     module = classifier(frozen=True).eval()
     values = torch.randn(3, 4)
     through = module({"text": {"values": values}})
     assert torch.equal(module({"text_features": 2 * values}), through)
 
 
-def test_a_frozen_tower_is_known_by_its_hash_and_not_saved():
+def test_a_frozen_encoder_is_known_by_its_hash_and_not_saved():
     module = classifier(frozen=True)
     module._trainer = SimpleNamespace(strategy=None, global_rank=0)
     saved = {"state_dict": module.state_dict()}

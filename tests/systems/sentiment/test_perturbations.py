@@ -17,15 +17,15 @@ def images(data, view=None) -> torch.Tensor:
 
 def test_pictures_suffer_only_where_the_model_reads_them(module_of):
     data = module_of()
-    data.bind({"text": None}, None)
+    data.configure_inputs({"text": None}, None)
     assert data.perturbations() == {}
-    data.bind({"text": None, "image": Picture()}, None)
+    data.configure_inputs({"text": None, "image": Picture()}, None)
     assert list(data.perturbations()) == ["noise", "blur", "jpeg", "crop", "scale"]
 
 
 def test_each_row_suffers_from_a_seed_of_its_own_and_always_the_same_one(module_of):
     data = module_of()
-    data.bind({"image": Picture()}, None)
+    data.configure_inputs({"image": Picture()}, None)
     clean, noisy = images(data), images(data, IMAGE_PERTURBATIONS["noise"].at(3))
     assert torch.equal(noisy, images(data, IMAGE_PERTURBATIONS["noise"].at(3)))
     noise = noisy.int() - clean.int()

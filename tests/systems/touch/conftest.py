@@ -94,7 +94,7 @@ def module_of(cache) -> Callable[..., WindowDataModule]:
         }  # fmt: skip
         data = WindowDataModule(**{**common, **own, **changed})
         data.prepare()
-        data.bind({"signals": None}, None)
+        data.configure_inputs({"signals": None}, None)
         return data
 
     return module_of

@@ -6,9 +6,9 @@ import torch
 
 from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import InnerFold, KFold
-from hallmark.runs.looks import LabelledRows
+from hallmark.runs.access import LabelledRows
 from hallmark.systems.touch.augment import SignalAugment
 from systems.touch.conftest import POLICY
 
@@ -16,7 +16,7 @@ from systems.touch.conftest import POLICY
 def whole(data, split: str, view=None) -> dict:
     """All of a split in one batch."""
     dataset = data.dataset(split, view)
-    return dataset.__getitems__([Draw(position, position) for position in range(len(dataset))])
+    return dataset.__getitems__([SampleIndex(position, position) for position in range(len(dataset))])
 
 
 def test_subjects_are_whole_and_windows_without_labels_are_for_prediction(module_of, tmp_path):
@@ -97,7 +97,7 @@ def test_what_was_not_measured_is_zero_and_marked(module_of, folder):
 @pytest.mark.parametrize("normalise", ["channel", "subject", "none"])
 def test_values_of_test_recordings_change_nothing_that_trains(module_of, folder, tmp_path, normalise):
     data = module_of(folder.fill(), normalise=normalise, log_channels=["x"])
-    before, statistics = whole(data, "train"), data.facts()["statistics"]
+    before, statistics = whole(data, "train"), data.metadata()["statistics"]
     for name in data.rows("test")["info_recording"].unique():
         with np.load(folder.path / f"{name}.npz") as file:
             changed = {**file, "signals": 50 * file["signals"] + 9}
@@ -107,7 +107,7 @@ def test_values_of_test_recordings_change_nothing_that_trains(module_of, folder,
     assert again.rows("train")["id"].tolist() == data.rows("train")["id"].tolist()
     assert torch.equal(before["signals"], after["signals"])
     assert torch.equal(before["observed"], after["observed"])
-    assert again.facts()["statistics"] == statistics
+    assert again.metadata()["statistics"] == statistics
     assert again.content != data.content
     if normalise == "channel":
         assert not torch.equal(whole(data, "test")["signals"], whole(again, "test")["signals"])
@@ -151,7 +151,7 @@ def test_every_perturbation_changes_what_is_evaluated_and_is_of_the_row_alone(mo
 
 def test_frames_come_if_the_model_asks(module_of):
     data = module_of()
-    data.bind({"signals": None, "frames": None}, None)
+    data.configure_inputs({"signals": None, "frames": None}, None)
     batch, rows = whole(data, "train"), data.rows("train")
     assert batch["frames"].shape == (len(rows), 16, 16, 16)
     assert batch["has_frames"].tolist() == (rows["frame"] >= 0).astype(float).tolist()
@@ -165,7 +165,7 @@ def test_frames_come_if_the_model_asks(module_of):
 def test_a_model_with_frames_needs_some(module_of, folder):
     data = module_of(folder.fill())
     with pytest.raises(SettingError, match=r"model\.frame_encoder=null"):
-        data.bind({"signals": None, "frames": None}, None)
+        data.configure_inputs({"signals": None, "frames": None}, None)
 
 
 def test_windows_split_at_random_are_refused(module_of, tmp_path):
@@ -223,7 +223,7 @@ def test_the_seal_knows_a_window_by_its_recording(module_of, folder, tmp_path):
 
 
 def test_facts_are_short_and_of_plain_values(module_of):
-    facts = module_of(min_observed=0.8).facts()
+    facts = module_of(min_observed=0.8).metadata()
     assert facts["rows"] > 400
     assert (facts["subjects"], facts["groups"], facts["rate"], facts["window_samples"]) == (12, 12, 16.0, 64)
     assert facts["windows_left_out"] > 0

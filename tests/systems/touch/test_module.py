@@ -213,7 +213,9 @@ def test_the_module_learns_a_small_batch_by_heart():
     fit.fit(module, datamodule=Batches([first]))
     found = {name: value.item() for name, value in fit.callback_metrics.items()}
     assert found["val/accuracy"] == found["val/action/macro_f1"] == 1
-    assert module.traces()["loss_weights"]["loss/reconstruction"].iloc[-5:].mean() < 0.3, "the signals' variance is 0.5"
+    assert module.training_logs()["loss_weights"]["loss/reconstruction"].iloc[-5:].mean() < 0.3, (
+        "the signals' variance is 0.5"
+    )
     expected = class_weights(Batches([first]).class_counts("action"), 0.5)
     assert torch.equal(module.criteria["action"].class_weights, expected)
 

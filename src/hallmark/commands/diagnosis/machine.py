@@ -19,7 +19,9 @@ _REDUCED_PRECISION = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"
 def devices() -> Findings:
     import torch
 
-    yield ok(f"CPU: {torch.get_num_threads()} threads for torch, {_usable_cores()} cores to use")
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
+    n_cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    yield ok(f"CPU: {torch.get_num_threads()} threads for torch, {n_cores} cores to use")
     driver = _cuda_driver()
     if torch.cuda.is_available():
         names = ", ".join(torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count()))
@@ -63,11 +65,6 @@ def git() -> Findings:
         yield warning(f"commit {state['commit'][:8]}, with changes; `hallmark release` needs a clean tree: git commit")
     else:
         yield ok(f"commit {state['commit'][:8]}, clean")
-
-
-def _usable_cores() -> int:
-    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _cuda_driver() -> str | None:

@@ -25,8 +25,9 @@ def python() -> Findings:
 
 
 def packages() -> Findings:
-    needed = [one for one in declared(PROJECT) if one.marker is None or one.marker.evaluate({"extra": ""})]
-    problems = [problem for one in needed if (problem := mismatch(one))]
+    packages = declared(PROJECT)
+    needed = [package for package in packages if not package.marker or package.marker.evaluate({"extra": ""})]
+    problems = [problem for package in needed if (problem := mismatch(package))]
     yield from map(failed, problems)
     if not problems:
         yield ok(f"{len(needed)} packages within their ranges")
@@ -36,7 +37,7 @@ def torch_pair() -> Findings:
     """torchvision is compiled against one torch; with another its import ends in an error."""
     pair = f"torch {metadata.version('torch')}, torchvision {metadata.version('torchvision')}"
     again = f"install both together: {_INSTALL} --force-reinstall"
-    problem = next((mismatch(one) for one in declared("torchvision") if one.name == "torch"), None)
+    problem = next((mismatch(package) for package in declared("torchvision") if package.name == "torch"), None)
     if problem:
         yield failed(f"{pair} do not match ({problem}); {again}")
         return
@@ -51,8 +52,12 @@ def torch_pair() -> Findings:
 def extras() -> Findings:
     """Packages beyond the required ones, by the name of the extra that brings them."""
     for extra in metadata.metadata(PROJECT).get_all("Provides-Extra") or []:
-        wanted = [one for one in declared(PROJECT) if one.marker and one.marker.evaluate({"extra": extra})]
-        problems = [problem for one in wanted if one.name != PROJECT and (problem := mismatch(one, brief=True))]
+        problems = [
+            problem
+            for package in declared(PROJECT)
+            if package.marker and package.marker.evaluate({"extra": extra}) and package.name != PROJECT
+            if (problem := mismatch(package, brief=True))
+        ]
         install = f"pip install '{PROJECT}[{extra}]'"
         yield ok(f"{extra}: {'; '.join(problems)} ({install})" if problems else f"{extra}: installed")
 
@@ -75,9 +80,9 @@ def mismatch(wanted: Requirement, *, brief: bool = False) -> str | None:
     try:
         version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError:
-        found = f"{wanted.name} is not installed"
+        problem = f"{wanted.name} is not installed"
     else:
         if wanted.specifier.contains(version, prereleases=True):
             return None
-        found = f"{wanted.name} {version} is installed, {wanted.specifier} needed"
-    return found if brief else f"{found}: {_INSTALL}"
+        problem = f"{wanted.name} {version} is installed, {wanted.specifier} needed"
+    return problem if brief else f"{problem}: {_INSTALL}"

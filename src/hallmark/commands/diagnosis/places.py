@@ -73,19 +73,20 @@ def data(folder: Path) -> Findings:
 
 
 def _space(what: str, folder: Path, variable: str) -> Finding:
-    place = _nearest(folder)
+    existing = _nearest(folder)
     try:
-        with tempfile.TemporaryFile(dir=place) as file:
+        with tempfile.TemporaryFile(dir=existing) as file:
             file.write(b"0")
-        free = shutil.disk_usage(place).free
+        free = shutil.disk_usage(existing).free
     except OSError as error:
-        return failed(f"{what}: cannot write in {place} ({error.strerror}): change its permissions, or set {variable}")
-    told = f"{what}: {free / _GIB:.1f} GiB free at {folder}"
+        advice = f"change its permissions, or set {variable}"
+        return failed(f"{what}: cannot write in {existing} ({error.strerror}): {advice}")
+    line = f"{what}: {free / _GIB:.1f} GiB free at {folder}"
     if free < _TOO_LITTLE:
-        return failed(f"{told}; free some, or set {variable} to another disk")
-    return ok(told) if free >= _ENOUGH else warning(f"{told}; a sweep with checkpoints can need more")
+        return failed(f"{line}; free some, or set {variable} to another disk")
+    return ok(line) if free >= _ENOUGH else warning(f"{line}; a sweep with checkpoints can need more")
 
 
 def _nearest(folder: Path) -> Path:
     folder = folder.absolute()
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(parent for parent in (folder, *folder.parents) if parent.exists())

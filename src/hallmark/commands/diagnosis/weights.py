@@ -29,9 +29,9 @@ def weights(conf: Path | None) -> Findings:
         if problem is None:
             yield ok(f"{name}: available without network")
             continue
-        what, missing, rest = problem.partition(": weights not found")
+        what, missing, explanation = problem.partition(": weights not found")
         yield warning(f"{what}: weights not found without network" if missing else problem)
-        advice = advice or rest[rest.find(_WAYS) :] * (_WAYS in rest)
+        advice = advice or explanation[explanation.find(_WAYS) :] * (_WAYS in explanation)
     if advice:
         yield warning(advice)
 
@@ -41,14 +41,14 @@ def published_encoders(conf: Path) -> dict[str, Any]:
     from hydra import compose, initialize_config_dir
     from omegaconf import OmegaConf
 
-    found: dict[str, Any] = {}
+    encoders: dict[str, Any] = {}
     with initialize_config_dir(str(conf.absolute()), version_base="1.3"):
         for preset in sorted((conf / "experiment").glob("*.yaml")):
             config = compose("train", [f"experiment={preset.stem}", "profile=full"])
             for node in _encoders(config.model):
                 plain: Any = OmegaConf.to_container(node, resolve=True)
-                found.setdefault(f"{plain['name']} ({plain['weights']})", OmegaConf.create(plain))
-    return found
+                encoders.setdefault(f"{plain['name']} ({plain['weights']})", OmegaConf.create(plain))
+    return encoders
 
 
 def _encoders(node: Any) -> list[Any]:

@@ -1,6 +1,6 @@
 """What of a run goes to a dashboard: final metrics with their intervals, pictures of figures, bad cases."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,24 +27,19 @@ def final_metrics(run: Run, split: str) -> dict[str, float | str]:
         for metric, value in metrics.items()
         if value is not None
     }
-    return {**points, **dict(_ends(run, split))}
-
-
-def _ends(run: Run, split: str) -> Iterator[tuple[str, float | str]]:
     resampling = stored_resampling(run.directory)
     for task, metrics in run.metrics.get(split, {}).items():
         table = read_predictions(run.directory / "predictions" / f"{split}.parquet")
         rows = table[table["task"] == task]
         names = [name for name, value in metrics.items() if value is not None and name != "n"]
         for name, interval in all_intervals(rows, names, resampling=resampling).items():
-            yield f"final/{split}/{task}/{name}/text", interval_text(interval)
-            yield f"final/{split}/{task}/{name}/low", interval.low
-            yield f"final/{split}/{task}/{name}/high", interval.high
+            key = f"final/{split}/{task}/{name}"
+            points |= {f"{key}/text": interval_text(interval), f"{key}/low": interval.low, f"{key}/high": interval.high}
+    return points
 
 
 def selection(run: Run) -> dict[str, Any]:
     """Which checkpoint was selected, and by what; {} where no row is labelled."""
-    assert run.record is not None
     return {f"selected/{key}": value for key, value in (run.record.selected or {}).items()}
 
 
@@ -59,9 +54,9 @@ def bad_case_rows(path: Path) -> tuple[list[str], list[list[Any]]]:
     columns, rows = [str(name) for name in table.columns], table.where(table.notna(), None).values.tolist()
     if "path" not in columns:
         return columns, rows
-    place = columns.index("path")
-    shown = [_thumbnail(row[place]) if number < PICTURES else None for number, row in enumerate(rows)]
-    return ["picture", *columns], [[picture, *row] for picture, row in zip(shown, rows, strict=True)]
+    column = columns.index("path")
+    pictures = [_thumbnail(row[column]) if number < PICTURES else None for number, row in enumerate(rows)]
+    return ["picture", *columns], [[picture, *row] for picture, row in zip(pictures, rows, strict=True)]
 
 
 def _thumbnail(path: str | None) -> Image.Image | None:

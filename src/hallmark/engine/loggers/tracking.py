@@ -8,10 +8,9 @@ from typing import Any, Protocol
 from lightning.pytorch.loggers import Logger
 
 from hallmark.engine.build import build
+from hallmark.engine.config.stored import read_config
+from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job
-from hallmark.engine.stored import read_config
-from hallmark.engine.trust import Trust
-from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.run import Run
 
 
@@ -29,7 +28,7 @@ class Tracker(Protocol):
 
 
 @contextmanager
-def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
+def training_loggers(job: Job, run: Run) -> Iterator[list[Logger]]:
     """The Lightning loggers of a training; they learn how the block ends.
 
     Raises:
@@ -37,12 +36,6 @@ def tracked(job: Job, run: Run) -> Iterator[list[Logger]]:
     """
     with ExitStack() as stack:
         yield [stack.enter_context(tracker.training(job, run)) for tracker in _trackers(job.config, job.trusted)]
-
-
-def unused_loggers(job: Job, run: Run) -> list[str]:
-    """Loggers that `job` asks for and that the finished `run` was made without."""
-    made_with = load_config(run.directory / FILE).get("logger") or {}
-    return [str(name) for name in job.config.logger or {} if name not in made_with]
 
 
 def track_evaluation(job: Job, run: Run, split: str, written: Sequence[Path]) -> None:

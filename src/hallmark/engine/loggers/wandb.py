@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.content import bad_case_rows, figures, final_metrics, selection
-from hallmark.engine.terminal import say
+from hallmark.engine.messages import echo
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_text
 from hallmark.storage.secrets import redacted
@@ -67,7 +67,9 @@ class Wandb:
     def evaluated(self, job: Job, run: Run, split: str, written: Sequence[Path]) -> None:
         with _spared(), self._session(run) as session:
             session.summary.update(final_metrics(run, split))
-            session.log({**_images(written), **_tables(written)}, step=_next_step(run.directory.resolve()))
+            path = run.directory.resolve() / _LAST_STEP
+            step = int(path.read_text(encoding="utf-8")) + 1 if path.exists() else 0
+            session.log({**_images(written), **_tables(written)}, step=step)
 
     def released(self, run: Run, archive: Path) -> None:
         """Tag the W&B run and give it `archive` as an artifact of type model.
@@ -76,9 +78,13 @@ class Wandb:
         """
         from wandb import Artifact
 
-        assert run.record is not None
         with self._session(run, tags=(*self.tags, RELEASED)) as session:
-            artifact = Artifact(f"{run.record.name}-{run.record.run_id}", type="model", metadata=_facts(run))
+            record = run.record
+            facts = {
+                "name": record.name, "run_id": record.run_id, "seed": record.seed, "selected": record.selected,
+                "metrics": run.metrics, "data": record.provenance.data, "commit": record.git["commit"],
+            }  # fmt: skip
+            artifact = Artifact(f"{record.name}-{record.run_id}", type="model", metadata=facts)
             artifact.add_file(str(archive), skip_cache=True)
             session.log_artifact(artifact, aliases=[RELEASED])
 
@@ -88,10 +94,11 @@ class Wandb:
 
         `init` is left out where it is to stay as an earlier session said.
         """
-        assert run.record is not None
         folder = run.directory.resolve()
+        # The same id after a resume; another one where the run is made anew, because W&B would append to the old one.
+        id_ = f"{run.record.run_id}-{re.sub('[^0-9]', '', run.record.started)[:14]}"
         with _staging_in(folder / "wandb"):
-            session = self._opened(folder, name=f"{run.record.name}-{run.record.run_id}", id=_id(run), **init)
+            session = self._init(folder, name=f"{run.record.name}-{run.record.run_id}", id=id_, **init)
             try:
                 yield session
             except (Interrupted, KeyboardInterrupt):
@@ -104,7 +111,7 @@ class Wandb:
             else:
                 _finish(session, folder, 0)
 
-    def _opened(self, folder: Path, **init: Any) -> Any:
+    def _init(self, folder: Path, **init: Any) -> Any:
         import wandb
 
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
@@ -144,21 +151,6 @@ class StepLogger(Logger):
         """Nothing: the run's configuration holds them."""
 
 
-def _facts(run: Run) -> dict[str, Any]:
-    record = run.record
-    assert record is not None
-    return {
-        "name": record.name, "run_id": record.run_id, "seed": record.seed, "selected": record.selected,
-        "metrics": run.metrics, "data": record.provenance.data, "commit": record.git["commit"],
-    }  # fmt: skip
-
-
-def _id(run: Run) -> str:
-    """The same after a resume; another one where the run is made anew, because W&B would append to the old one."""
-    assert run.record is not None
-    return f"{run.record.run_id}-{re.sub('[^0-9]', '', run.record.started)[:14]}"
-
-
 def _images(written: Iterable[Path]) -> dict[str, Any]:
     from wandb import Image
 
@@ -168,27 +160,22 @@ def _images(written: Iterable[Path]) -> dict[str, Any]:
 def _tables(written: Iterable[Path]) -> dict[str, Any]:
     from wandb import Image, Table
 
-    found = [path for path in written if path.name == BAD_CASES]
-    if not found:
+    path = next((path for path in written if path.name == BAD_CASES), None)
+    if path is None:
         return {}
-    columns, rows = bad_case_rows(found[0])
+    columns, rows = bad_case_rows(path)
     cells = [[Image(cell) if isinstance(cell, PIL.Image.Image) else cell for cell in row] for row in rows]
-    return {found[0].stem: Table(columns=columns, data=cells)}
+    return {path.stem: Table(columns=columns, data=cells)}
 
 
 def _finish(session: Any, folder: Path, exit_code: int) -> None:
     with _spared():
         write_text(folder / _LAST_STEP, str(session.step))
         offline = f"offline, upload with: wandb sync {session.settings.sync_dir}"
-        place = offline if session.offline else session.url
+        address = offline if session.offline else session.url
         session.finish(exit_code=exit_code)
         if not session.disabled:
-            say(f"W&B: {place}")
-
-
-def _next_step(folder: Path) -> int:
-    path = folder / _LAST_STEP
-    return int(path.read_text(encoding="utf-8")) + 1 if path.exists() else 0
+            echo(f"W&B: {address}")
 
 
 @contextmanager

@@ -19,22 +19,22 @@ from optuna.pruners import BasePruner
 from hallmark.checks import SettingError, require
 from hallmark.engine.build import build, check_types
 from hallmark.engine.command import refuse_without_effect, root, typed_settings
+from hallmark.engine.config.overrides import refuse_typed_secrets
+from hallmark.engine.config.settings import check_search_settings
+from hallmark.engine.config.stored import is_remembered, remembered, text_digest
+from hallmark.engine.config.symbolic import refuse_configured_secrets, stored_form
+from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
-from hallmark.engine.overrides import refuse_typed_secrets
 from hallmark.engine.repeats import check_repeat
-from hallmark.engine.search.plans import Plan, Points
+from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
-from hallmark.engine.settings import check_search_settings
-from hallmark.engine.stored import is_remembered, remembered, text_digest
-from hallmark.engine.symbolic import refuse_configured_secrets, stored_form
-from hallmark.engine.targets import trusted_packages
-from hallmark.engine.trust import TRUST_KEYS
 from hallmark.runs.configuration import FILE, parse_config, read_text
 from hallmark.storage.files import write_text
 
-_OWN = ("sweep", "jobs", "storage")
+_OF_THE_SWEEP = ("sweep", "jobs", "storage", "workers")
 _JOBS = "jobs"  # folder of the configurations of listed jobs
 
 
@@ -65,25 +65,25 @@ class Search:
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         refuse_configured_secrets(config)
         check_search_settings(config)
-        _refuse_analyses()
+        ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
+        refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)
         trusted = trusted_packages(config)
         plan: Plan = build(config.sweep.plan, Plan, trusted=trusted)
         if listed is None:
-            listed = composed(plan.jobs) if isinstance(plan, Points) else {}
+            listed = composed(plan.jobs) if isinstance(plan, JobList) else {}
         space = _space(config, base, plan)
         _refuse_overruled(plan, space)
         objectives = _objectives(config)
         node = config.sweep.pruner
         pruner = build(node, BasePruner, trusted=trusted) if node is not None else None
-        _check_pruner(config, objectives)
         search = cls(config, base, plan, space, objectives, pruner, listed)
         corners = space.corners()
         for point in [*corners, *(point for point in plan.points(space) if point not in corners)]:
-            placed = search.at(point)
-            check_types(Job.of(placed).config, trusted)
-            check_repeat(placed)
+            trial = search.at(point)
+            check_types(Job.of(trial).config, trusted)
+            check_repeat(trial)
         return search
 
     @cached_property
@@ -96,30 +96,27 @@ class Search:
 
     def at(self, point: Point) -> DictConfig:
         """The configuration of the run at `point`; keys that it lacks are the preset's."""
-        listed = self.listed.get(point.get(Points.KEY, ""))
-        placed = (self.base if listed is None else listed).copy()
-        OmegaConf.set_struct(placed, False)
+        listed = self.listed.get(point.get(JobList.KEY, ""))
+        config = (self.base if listed is None else listed).copy()
+        OmegaConf.set_struct(config, False)
         for key, value in point.items() if listed is None else ():
-            OmegaConf.update(placed, key, value)
-        in_group(placed, self.name)
-        return placed
+            OmegaConf.update(config, key, value)
+        in_group(config, self.name)
+        return config
 
-    def study(self, *, anew: bool = False) -> SweepStudy:
-        """The study in its storage, made if it is not there; with `anew`, what was there is removed first."""
+    def study(self, *, from_scratch: bool = False) -> SweepStudy:
+        """The study in its storage, made if it is not there; with `from_scratch`, what was there is removed first."""
         name = f"{self.base.name}/{self.name}"
-        if anew:
-            self._forget(name)
+        if from_scratch:
+            if self.config.storage:
+                with suppress(KeyError):
+                    optuna.delete_study(study_name=name, storage=open_storage(self.config.storage))
+            rmtree(self.directory, ignore_errors=True)
         url = self.config.storage or f"sqlite:///{self.directory / 'study.db'}"
         return SweepStudy(
             self.directory, name, url,
             plan=self.plan, space=self.space, objectives=self.objectives, pruner=self.pruner,
         )  # fmt: skip
-
-    def _forget(self, name: str) -> None:
-        if self.config.storage:
-            with suppress(KeyError):
-                optuna.delete_study(study_name=name, storage=open_storage(self.config.storage))
-        rmtree(self.directory, ignore_errors=True)
 
     def description(self) -> dict[str, Any]:
         """What may not change while a sweep goes on; the number of trials may."""
@@ -127,7 +124,7 @@ class Search:
         return {
             "plan": {key: value for key, value in stored["plan"].items() if key != "trials"},
             "space": stored.get("space") or {},
-            "objectives": [vars(one) for one in self.objectives],
+            "objectives": [vars(objective) for objective in self.objectives],
             "pruner": stored["pruner"],
         }
 
@@ -159,7 +156,7 @@ class Search:
         """
         config = _saved_config(directory / FILE, trusted)
         plan = config.sweep.plan
-        names = list(plan.jobs) if plan._target_ == f"{Points.__module__}.{Points.__name__}" else []
+        names = list(plan.jobs) if plan._target_ == f"{JobList.__module__}.{JobList.__name__}" else []
         listed = {name: _saved_config(directory / _JOBS / f"{name}.yaml", trusted) for name in names}
         return cls.of(config, listed)
 
@@ -175,7 +172,7 @@ def _saved_config(path: Path, trusted: Sequence[str]) -> DictConfig:
 
 def without_sweep(config: DictConfig) -> DictConfig:
     """`config` less what is not part of a run."""
-    return without(config, _OWN)
+    return without(config, _OF_THE_SWEEP)
 
 
 def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
@@ -187,25 +184,25 @@ def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """
     hydra = HydraConfig.get()
     conf = next(source.path for source in hydra.runtime.config_sources if source.provider == "main")
-    own = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OWN]
+    typed = [text for text in hydra.overrides.task if re.split(r"[.=@/]", text.lstrip("+~"))[0] not in _OF_THE_SWEEP]
     for overrides in jobs.values():
         refuse_typed_secrets(overrides)
-    found = {}
+    configs = {}
     GlobalHydra.instance().clear()
     with initialize_config_dir(conf, version_base="1.3"):
         for name, overrides in jobs.items():
             try:
-                found[name] = compose("train", [*own, *overrides])
+                configs[name] = compose("train", [*typed, *overrides])
             except Exception as error:  # Hydra and OmegaConf raise a dozen kinds
                 key = f"sweep.plan.jobs.{name}"
                 raise SettingError(key, list(overrides), f"overrides that fit the preset ({error})") from error
-    return found
+    return configs
 
 
 def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
-    if isinstance(plan, Points):
+    if isinstance(plan, JobList):
         names = optuna.distributions.CategoricalDistribution(list(plan.jobs))
-        return Space({Points.KEY: names})
+        return Space({JobList.KEY: names})
     space = stored_form(config).sweep.get("space")
     for key in space if OmegaConf.is_dict(space) else ():
         written = OmegaConf.to_yaml(space[key]).strip() if OmegaConf.is_config(space[key]) else ""
@@ -214,15 +211,10 @@ def _space(config: DictConfig, base: DictConfig, plan: Plan) -> Space:
     return Space.of(space, setting_names(base))
 
 
-def _refuse_analyses() -> None:
-    ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
-    refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
-
-
 def _refuse_overruled(plan: Plan, space: Space) -> None:
     """Raise ValueError for a typed setting that every trial or every listed job gives another value."""
     overruled = set(space.distributions)
-    if isinstance(plan, Points):
+    if isinstance(plan, JobList):
         jobs = [{text.partition("=")[0].lstrip("+~") for text in overrides} for overrides in plan.jobs.values()]
         overruled = set.intersection(*jobs) if jobs else set()
     ignored = [key for key in typed_settings() if key in overruled]
@@ -232,20 +224,15 @@ def _refuse_overruled(plan: Plan, space: Space) -> None:
 def _objectives(config: DictConfig) -> list[Objective]:
     nodes = config.sweep.objectives or [{"metric": config.monitor.metric, "mode": config.monitor.mode}]
     objectives = [Objective(node["metric"], node["mode"]) for node in nodes]
-    for place, one in enumerate(objectives):
-        key = f"sweep.objectives[{place}]"
-        require(one.metric.startswith("val/"), f"{key}.metric", one.metric, "a validation metric: val/...")
-        require(one.mode in ("min", "max"), f"{key}.mode", one.mode, "min or max")
-        same = one.metric != config.monitor.metric or one.mode == config.monitor.mode
-        require(same, f"{key}.mode", one.mode, f"{config.monitor.mode}, as monitor.mode")
+    for number, objective in enumerate(objectives):
+        key = f"sweep.objectives[{number}]"
+        require(objective.metric.startswith("val/"), f"{key}.metric", objective.metric, "a validation metric: val/...")
+        require(objective.mode in ("min", "max"), f"{key}.mode", objective.mode, "min or max")
+        same = objective.metric != config.monitor.metric or objective.mode == config.monitor.mode
+        require(same, f"{key}.mode", objective.mode, f"{config.monitor.mode}, as monitor.mode")
+    if config.sweep.pruner is not None:  # a fit reports its monitored metric after each epoch, and no other value
+        key, written = "sweep.pruner", str(config.sweep.pruner)
+        require(len(objectives) == 1, key, written, "null with several objectives: Optuna prunes by one")
+        monitored = objectives[0].metric == config.monitor.metric
+        require(monitored, key, written, "null where the objective is not monitor.metric, by which trials are pruned")
     return objectives
-
-
-def _check_pruner(config: DictConfig, objectives: list[Objective]) -> None:
-    """A fit tells its monitored metric after each epoch, and no other value can be judged."""
-    if config.sweep.pruner is None:
-        return
-    key, written = "sweep.pruner", str(config.sweep.pruner)
-    require(len(objectives) == 1, key, written, "null with several objectives: Optuna prunes by one")
-    monitored = objectives[0].metric == config.monitor.metric
-    require(monitored, key, written, "null where the objective is not monitor.metric, by which trials are judged")

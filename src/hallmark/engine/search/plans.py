@@ -87,7 +87,7 @@ class CoarseToFine(Plan):
         return _drawn(space.around(best.params, self.share), self.fine, self.seed + 1)
 
 
-class Points(Plan):
+class JobList(Plan):
     """A list of jobs: the overrides of each by its name, as a user would type them after the preset's."""
 
     KEY = "job"

@@ -1,80 +1,99 @@
-"""The workers of a sweep on this machine: processes that end with the one that started them."""
+"""The workers of a sweep that one command has started."""
 
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-FAREWELL_SECONDS = 120
+from hallmark.engine.search.launchers import Launcher, Worker
+
+STOP_SECONDS = 120
+_POLL_SECONDS = 0.05
+
+
+@dataclass
+class Crash:
+    """A worker that ended otherwise than on its own.
+
+    Attributes:
+        worker: its name in the study.
+    """
+
+    worker: str
+    log: Path
 
 
 class Pool:
-    """At most `size` workers on the sweep in `directory`; what they print goes to `workers/<number>.log`.
+    """At most `size` workers on the sweep in `directory`, which end with the block.
+
+    What they print goes to `workers/<number>.log`.
 
     Args:
-        options: of each worker, after the folder.
+        options: of each worker, after its log.
     """
 
-    def __init__(self, directory: Path, size: int, options: Sequence[str] = ()) -> None:
-        self.directory, self.size, self.options = directory, size, options
-        self._processes: dict[int, subprocess.Popen] = {}
+    def __init__(self, launcher: Launcher, directory: Path, size: int, options: Sequence[str] = ()) -> None:
+        self.launcher, self.directory, self.size, self.options = launcher, directory, size, options
+        self._workers: dict[int, tuple[str, Worker]] = {}
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.end()
+        self.launcher.close()
 
     def keep(self, wanted: int) -> None:
         """Start workers until there are `wanted` of them, or as many as may be."""
         for number in range(1, self.size + 1):
-            if self.alive < min(wanted, self.size) and number not in self._running():
-                self._start(number)
+            running = self._running()
+            if len(running) < min(wanted, self.size) and number not in running:
+                name, log = uuid.uuid4().hex, self._log(number)
+                command = [
+                    sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(log),
+                    f"--name={name}", *self.options,
+                ]  # fmt: skip
+                self._workers[number] = (name, self.launcher.start(command, log))
 
     @property
     def alive(self) -> int:
         return len(self._running())
 
-    def died(self) -> list[Path]:
-        """Logs of workers that ended otherwise than on their own, each told once."""
-        dead = [number for number, process in self._processes.items() if process.poll()]
-        for number in dead:
-            del self._processes[number]
-        return [self._log(number) for number in dead]
+    @property
+    def names(self) -> set[str]:
+        """Names of the workers in the study."""
+        return {name for name, _ in self._workers.values()}
 
-    def _running(self) -> list[int]:
-        return [number for number, process in self._processes.items() if process.poll() is None]
+    def crashed(self) -> list[Crash]:
+        """Workers that crashed since the last time."""
+        ended = {number: name for number, (name, worker) in self._workers.items() if worker.exit_status()}
+        for number in ended:
+            del self._workers[number]
+        return [Crash(name, self._log(number)) for number, name in ended.items()]
 
-    def _start(self, number: int) -> None:
-        self._log(number).parent.mkdir(parents=True, exist_ok=True)
-        with self._log(number).open("ab") as log:
-            # A group of its own: Ctrl-C reaches the parent alone, which then closes the pipe.
-            self._processes[number] = subprocess.Popen(
-                [
-                    sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(self._log(number)),
-                    *self.options,
-                ],
-                stdin=subprocess.PIPE, stdout=log, stderr=subprocess.STDOUT, process_group=0,
-            )  # fmt: skip
-
-    def _log(self, number: int) -> Path:
-        return self.directory / "workers" / f"{number}.log"
+    def cancel_queued(self) -> None:
+        """Take back workers that still wait for a machine."""
+        for _, worker in self._workers.values():
+            worker.cancel_if_queued()
 
     def end(self) -> None:
         """Ask every worker to save a checkpoint and end; kill one that does not, or all when asked to stop again."""
-        for process in self._processes.values():
-            if process.stdin is not None:
-                process.stdin.close()
+        running = self._running()
+        for worker in running.values():
+            worker.stop()
         try:
-            with suppress(subprocess.TimeoutExpired):
-                for process in self._processes.values():
-                    process.wait(FAREWELL_SECONDS)
+            deadline = time.monotonic() + STOP_SECONDS
+            while self._running() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
         finally:
-            for process in self._processes.values():
-                process.kill()
-                process.wait()
+            for worker in self._running().values():
+                worker.kill()
 
+    def _running(self) -> dict[int, Worker]:
+        return {number: worker for number, (_, worker) in self._workers.items() if worker.exit_status() is None}
 
-@contextmanager
-def pool(directory: Path, size: int, options: Sequence[str] = ()) -> Iterator[Pool]:
-    """A pool that is ended with the block."""
-    workers = Pool(directory, size, options)
-    try:
-        yield workers
-    finally:
-        workers.end()
+    def _log(self, number: int) -> Path:
+        return self.directory / "workers" / f"{number}.log"

@@ -56,38 +56,46 @@ class Space:
             SettingError: a range, which has no list of values, or no key at all.
         """
         require(bool(self.distributions), "sweep.space", {}, "lists of values by key of the preset")
-        for key, one in self.distributions.items():
-            require(isinstance(one, CategoricalDistribution), f"sweep.space.{key}", one, "a list of values for a grid")
-        choices = [cast(CategoricalDistribution, one).choices for one in self.distributions.values()]
+        choices = []
+        for key, values in self.distributions.items():
+            listed = isinstance(values, CategoricalDistribution)
+            require(listed, f"sweep.space.{key}", values, "a list of values for a grid")
+            choices.append(cast(CategoricalDistribution, values).choices)
         return [dict(zip(self.distributions, values, strict=True)) for values in product(*choices)]
 
     def corners(self) -> list[Point]:
         """Points that hold every listed value and both ends of every range at least once."""
-        ends = {key: _ends(one) for key, one in self.distributions.items()}
+        ends: dict[str, list[Any]] = {}
+        for key, values in self.distributions.items():
+            if isinstance(values, CategoricalDistribution):
+                ends[key] = list(values.choices)
+            else:
+                assert isinstance(values, IntDistribution | FloatDistribution)
+                ends[key] = [values.low, values.high]
         length = max(map(len, ends.values()), default=0)
-        return [{key: values[place % len(values)] for key, values in ends.items()} for place in range(length)]
+        return [{key: values[number % len(values)] for key, values in ends.items()} for number in range(length)]
 
     def suggest(self, trial: Trial) -> Point:
         """The trial's value of every key, sampled where it has none yet."""
-        return {key: _suggest(trial, key, one) for key, one in self.distributions.items()}
+        point: Point = {}
+        for key, values in self.distributions.items():
+            if isinstance(values, CategoricalDistribution):
+                point[key] = trial.suggest_categorical(key, values.choices)
+            elif isinstance(values, IntDistribution):
+                point[key] = trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
+            else:
+                assert isinstance(values, FloatDistribution)
+                point[key] = trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
+        return point
 
     def around(self, best: Point, share: float) -> "Space":
         """Ranges narrowed to `share` of their width (of their logarithm) around `best`; values stay at the best one."""
-        return Space({key: _narrowed(one, best[key], share) for key, one in self.distributions.items()})
-
-
-def _suggest(trial: Trial, key: str, one: BaseDistribution) -> Any:
-    if isinstance(one, CategoricalDistribution):
-        return trial.suggest_categorical(key, one.choices)
-    if isinstance(one, IntDistribution):
-        return trial.suggest_int(key, one.low, one.high, step=one.step, log=one.log)
-    assert isinstance(one, FloatDistribution)
-    return trial.suggest_float(key, one.low, one.high, step=one.step, log=one.log)
+        return Space({key: _narrowed(values, best[key], share) for key, values in self.distributions.items()})
 
 
 def _distribution(key: str, value: Any) -> BaseDistribution:
     if isinstance(value, list):
-        plain = bool(value) and all(isinstance(item, _PLAIN) for item in value)
+        plain = bool(value) and all(isinstance(choice, _PLAIN) for choice in value)
         require(plain, key, value, "a list of values: numbers, strings, true, false or null")
         return CategoricalDistribution(value)
     require(isinstance(value, dict) and {"low", "high"} <= set(value), key, value, _RANGE)
@@ -97,35 +105,28 @@ def _distribution(key: str, value: Any) -> BaseDistribution:
     require(numbers and value["low"] < value["high"], key, value, "numbers with low < high")
     log, step = value.get("log", False), value.get("step")
     require(isinstance(log, bool) and isinstance(step, int | float | None), key, value, _RANGE)
-    whole = all(isinstance(number, int) for number in (value["low"], value["high"], step or 1))
+    integers = all(isinstance(number, int) for number in (value["low"], value["high"], step or 1))
     try:
-        if whole:
+        if integers:
             return IntDistribution(value["low"], value["high"], log=log, step=1 if step is None else step)
         return FloatDistribution(value["low"], value["high"], log=log, step=step)
     except ValueError as error:
         raise SettingError(key, value, f"{_RANGE} ({error})") from error
 
 
-def _ends(one: BaseDistribution) -> list[Any]:
-    if isinstance(one, CategoricalDistribution):
-        return list(one.choices)
-    assert isinstance(one, IntDistribution | FloatDistribution)
-    return [one.low, one.high]
-
-
-def _narrowed(one: BaseDistribution, best: Any, share: float) -> BaseDistribution:
-    if isinstance(one, CategoricalDistribution):
+def _narrowed(values: BaseDistribution, best: Any, share: float) -> BaseDistribution:
+    if isinstance(values, CategoricalDistribution):
         return CategoricalDistribution([best])
-    assert isinstance(one, IntDistribution | FloatDistribution)
-    forward, back = (math.log, math.exp) if one.log else (float, float)
-    half = (forward(one.high) - forward(one.low)) * share / 2
-    low, high = max(one.low, back(forward(best) - half)), min(one.high, back(forward(best) + half))
-    if isinstance(one, FloatDistribution):
-        if one.step is None:
-            return FloatDistribution(low, high, log=one.log)
-        return FloatDistribution(*_on_steps(low, high, one.low, one.step), step=one.step)
-    low, high = _on_steps(low, high, one.low, one.step)
-    return IntDistribution(int(low), int(high), log=one.log, step=one.step)
+    assert isinstance(values, IntDistribution | FloatDistribution)
+    forward, back = (math.log, math.exp) if values.log else (float, float)
+    half = (forward(values.high) - forward(values.low)) * share / 2
+    low, high = max(values.low, back(forward(best) - half)), min(values.high, back(forward(best) + half))
+    if isinstance(values, FloatDistribution):
+        if values.step is None:
+            return FloatDistribution(low, high, log=values.log)
+        return FloatDistribution(*_on_steps(low, high, values.low, values.step), step=values.step)
+    low, high = _on_steps(low, high, values.low, values.step)
+    return IntDistribution(int(low), int(high), log=values.log, step=values.step)
 
 
 def _on_steps(low: float, high: float, start: float, step: float) -> tuple[float, float]:

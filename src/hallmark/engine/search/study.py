@@ -1,12 +1,17 @@
-"""The study of a sweep: an ordinary Optuna study whose trials are places to be filled, each once.
+"""The study of a sweep: an ordinary Optuna study whose trials fill the slots of a plan, each once.
 
-Places are enqueued beforehand, so a sweep has exactly as many trials as its plan says, however many workers and
-machines take part and however often it is stopped. A trial whose worker died goes back to the queue as it is, and its
-run goes on from its checkpoint.
+Slots are enqueued beforehand, so a sweep has exactly as many trials as its plan says, however many workers and
+machines take part and however often it is stopped.
+
+Whether a worker is alive is Optuna's heartbeat, by the clock of the database. What follows is not Optuna's: its
+`fail_stale_trials` ends a trial, and `RetryHeartbeatStaleTrialCallback` enqueues a copy under another number, without
+its running time and only after a silence. Here the trial itself waits again, with all that it has, because its run
+goes on from a checkpoint; and a worker of this machine is known to be gone at once.
 """
 
-import time
-from collections.abc import Sequence
+import socket
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +19,10 @@ from typing import Any, Literal
 
 import optuna
 from filelock import FileLock
-from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage, get_storage
+from optuna.storages._heartbeat import BaseHeartbeat
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy import make_url
@@ -25,13 +31,13 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from hallmark.checks import SettingError
 from hallmark.engine.search.plans import Plan
 from hallmark.engine.search.space import Space
-from hallmark.runs.locks import is_held
+from hallmark.runs.locks import is_locked
 from hallmark.storage.files import write_json
 from hallmark.storage.secrets import redacted
 
-BEAT_SECONDS, SILENT_SECONDS = 10.0, 60.0
+HEARTBEAT_SECONDS, STALE_SECONDS = 10, 60
 ATTEMPTS = 3
-"""Workers that may die over one trial before it counts as failed."""
+"""Workers that may crash over one trial before it counts as failed."""
 
 _CONNECT_SECONDS = 20
 _OPENINGS = 20  # each one that fails finds more tables than the one before
@@ -59,26 +65,27 @@ def open_storage(url: str) -> BaseStorage:
         SettingError: no database answers there, or its driver is not installed.
     """
     try:
-        settings = _connection(url)
-        for _ in range(_OPENINGS):
+        address = make_url(url)
+        settings = None
+        if address.get_backend_name() == "postgresql" and "connect_timeout" not in address.query:
+            settings = {"connect_args": {"connect_timeout": _CONNECT_SECONDS}}  # its driver would wait much longer
+        for opening in range(_OPENINGS):
             try:
-                return get_storage(RDBStorage(url, settings))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", ExperimentalWarning)
+                    storage = RDBStorage(
+                        url, settings, heartbeat_interval=HEARTBEAT_SECONDS, grace_period=STALE_SECONDS
+                    )
+                return get_storage(storage)
             except DatabaseError as error:
-                if not isinstance(error, IntegrityError) and "already exists" not in str(error):
+                missing = isinstance(error, IntegrityError) or "already exists" in str(error)
+                if not missing or opening + 1 == _OPENINGS:
                     raise
-        return get_storage(RDBStorage(url, settings))
+        raise AssertionError("the last opening returns or raises")
     except (SQLAlchemyError, ImportError, StorageInternalError) as error:
         cause = getattr(error, "orig", None) or error.__cause__ or error
         reason = " ".join(str(cause).split())
         raise SettingError("storage", _without_password(url), f"a database that answers: {reason}") from error
-
-
-def _connection(url: str) -> dict[str, Any] | None:
-    """Arguments of SQLAlchemy's engine: a server that does not answer is not waited for as long as its driver would."""
-    address = make_url(url)
-    if address.get_backend_name() != "postgresql" or "connect_timeout" in address.query:
-        return None
-    return {"connect_args": {"connect_timeout": _CONNECT_SECONDS}}
 
 
 def _without_password(url: str) -> str:
@@ -107,9 +114,11 @@ class SweepStudy:
         directory.mkdir(parents=True, exist_ok=True)
         self.study: Study = optuna.create_study(
             study_name=name, storage=self.storage, sampler=plan.sampler, pruner=pruner or NopPruner(),
-            directions=[one.direction for one in objectives], load_if_exists=True,
+            directions=[objective.direction for objective in objectives], load_if_exists=True,
         )  # fmt: skip
         self._id = self.storage.get_study_id_from_name(name)
+        assert isinstance(self.storage, BaseHeartbeat)
+        self.heartbeats: BaseHeartbeat = self.storage
 
     @property
     def manifest(self) -> dict[str, Any] | None:
@@ -121,30 +130,30 @@ class SweepStudy:
         write_json(self.directory / "manifest.json", manifest)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
-        """One trial for each place in their order: the one that ended, or is open, or failed last."""
-        by_place: dict[int, FrozenTrial] = {}
-        tries = [one for one in self.storage.get_all_trials(self._id, deepcopy=False) if not _spare(one)]
-        for trial in sorted(tries, key=_standing, reverse=True):
-            by_place[trial.user_attrs["place"]] = trial
-        return [trial for _, trial in sorted(by_place.items()) if not states or trial.state in states]
+        """One trial for each slot in their order: the one that ended, or is open, or failed last."""
+        by_slot: dict[int, FrozenTrial] = {}
+        for trial in sorted(self.storage.get_all_trials(self._id, deepcopy=False), key=_sort_key, reverse=True):
+            if (slot := slot_of(trial)) is not None:
+                by_slot[slot] = trial
+        return [trial for _, trial in sorted(by_slot.items()) if not states or trial.state in states]
 
     @property
     def unfinished(self) -> list[FrozenTrial]:
         return self.trials(*_OPEN)
 
-    def fill(self) -> None:
-        """Enqueue what is missing: new places and those whose tries failed."""
+    def enqueue_pending(self) -> None:
+        """Enqueue what is missing: new slots and those whose trials failed."""
         with self._alone():
             self._enqueue(0, self.plan.points(self.space), again=True)
             self._enqueue_second_stage(again=True)
 
-    def advance(self) -> None:
+    def enqueue_next_stage(self) -> None:
         """Enqueue the second stage of the plan, once the first has ended."""
         with self._alone():
             self._enqueue_second_stage(again=False)
 
     def _enqueue_second_stage(self, *, again: bool) -> None:
-        first = [trial for trial in self.trials() if trial.user_attrs["place"] < self._first_stage]
+        first = self.trials()[: self._first_stage]
         completed = [trial for trial in first if trial.state is TrialState.COMPLETE]
         if completed and all(trial.state.is_finished() for trial in first):
             self._enqueue(self._first_stage, self.plan.refine(self.space, self.best(completed)), again=again)
@@ -155,10 +164,10 @@ class SweepStudy:
 
     def _enqueue(self, start: int, points: Sequence[dict[str, Any]], *, again: bool) -> None:
         states = (*_ENDED, *_OPEN) if again else (*_ENDED, *_OPEN, TrialState.FAIL)
-        taken = {trial.user_attrs["place"] for trial in self.trials(*states)}
-        for place, point in enumerate(points, start=start):
-            if place not in taken:
-                self.study.enqueue_trial(point, user_attrs={"place": place})
+        filled = {slot_of(trial) for trial in self.trials(*states)}
+        for slot, point in enumerate(points, start=start):
+            if slot not in filled:
+                self.study.enqueue_trial(point, user_attrs={"slot": slot})
 
     @property
     def completed(self) -> list[FrozenTrial]:
@@ -171,64 +180,58 @@ class SweepStudy:
 
     def claim(self, worker: str) -> Trial | None:
         """The next waiting trial, now running for `worker`; None when nothing waits."""
-        with self._alone():  # or `reclaim` could see the trial run before it sees for whom
+        with self._alone():
             for waiting in self.storage.get_all_trials(self._id, deepcopy=False, states=(TrialState.WAITING,)):
                 trial_id = self._trial_id(waiting.number)
-                if not self._taken(trial_id):
+                # Before the trial runs, or another machine could see it run without a sign of life.
+                self.heartbeats.record_heartbeat(trial_id)
+                try:
+                    if not self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
+                        continue
+                except UpdateFinishedTrialError:  # another machine was quicker, and is done
                     continue
-                if self._already_there(waiting):
-                    self.storage.set_trial_user_attr(trial_id, "spare", True)
+                if self._is_duplicate(waiting):
+                    self.storage.set_trial_user_attr(trial_id, "duplicate", True)
                     self.storage.set_trial_state_values(trial_id, TrialState.FAIL)
                     continue
                 trial = Trial(self.study, trial_id)
                 trial.set_user_attr("worker", worker)
-                trial.set_user_attr("beat", time.time())
                 return trial
             return None
 
-    def _taken(self, trial_id: int) -> bool:
-        try:
-            return self.storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-        except UpdateFinishedTrialError:  # another machine was quicker
-            return False
+    def _is_duplicate(self, waiting: FrozenTrial) -> bool:
+        """Whether two machines filled the same slot at the same moment and the other trial comes first."""
+        trials = self.storage.get_all_trials(self._id, deepcopy=False, states=(*_ENDED, *_OPEN))
+        return any(slot_of(trial) == slot_of(waiting) and trial.number < waiting.number for trial in trials)
 
-    def _already_there(self, waiting: FrozenTrial) -> bool:
-        """Whether two machines enqueued the same place at the same moment and the other trial comes first."""
-        place = waiting.user_attrs["place"]
-        others = self.storage.get_all_trials(self._id, deepcopy=False, states=(*_ENDED, *_OPEN))
-        return any(one.user_attrs["place"] == place and one.number < waiting.number for one in others)
-
-    def put_back(self, number: int) -> None:
+    def requeue(self, number: int) -> None:
         """Let a running trial wait again, with all that it has."""
         self.storage.set_trial_state_values(self._trial_id(number), TrialState.WAITING)
 
-    def reclaim(self, *, blame: bool) -> list[int]:
-        """Put back running trials whose worker is gone; gives the numbers of all such trials.
+    def requeue_stale(self, crashed: Collection[str] = ()) -> list[int]:
+        """Let running trials whose worker is gone wait again; gives their numbers.
 
-        A worker of this machine is gone when nobody holds its lock, one elsewhere when it was silent for a minute.
-        With `blame` the trial itself is held to have ended its worker, and has failed the `ATTEMPTS`th time.
+        A worker of this machine is gone when nobody holds its lock, one elsewhere when its heartbeat stopped.
+
+        Args:
+            crashed: names of workers that crashed. A trial over which `ATTEMPTS` of them did has failed.
         """
-        found = []
+        numbers = []
         with self._alone():
+            silent = self.heartbeats._get_stale_trial_ids(self._id)
             for trial in self.trials(TrialState.RUNNING):
-                if not self._abandoned(trial):
+                trial_id, worker = self._trial_id(trial.number), trial.user_attrs.get("worker", "")
+                lock = worker_lock(self.directory, worker)
+                if is_locked(lock) if lock.exists() else trial_id not in silent:
                     continue
-                attempts = trial.user_attrs.get("attempts", 0) + int(blame)
-                self.storage.set_trial_user_attr(self._trial_id(trial.number), "attempts", attempts)
+                attempts = trial.user_attrs.get("attempts", 0) + int(worker in crashed)
+                self.storage.set_trial_user_attr(trial_id, "attempts", attempts)
                 if attempts >= ATTEMPTS:
-                    self.fail(trial.number, f"its worker died {attempts} times")
+                    self.fail(trial.number, f"its worker crashed {attempts} times")
                 else:
-                    self.put_back(trial.number)
-                found.append(trial.number)
-        return found
-
-    def _abandoned(self, trial: FrozenTrial) -> bool:
-        worker = trial.user_attrs.get("worker")
-        if worker is not None and (lock := worker_lock(self.directory, worker)).exists():
-            return not is_held(lock)
-        assert trial.datetime_start is not None
-        heard = max(trial.user_attrs.get("beat", 0.0), trial.datetime_start.timestamp())
-        return time.time() - heard > SILENT_SECONDS
+                    self.requeue(trial.number)
+                numbers.append(trial.number)
+        return numbers
 
     def fail(self, number: int, error: str) -> None:
         self.storage.set_trial_user_attr(self._trial_id(number), "error", redacted(error))
@@ -246,17 +249,24 @@ def state_name(trial: FrozenTrial) -> str:
     return "failed" if trial.state is TrialState.FAIL else trial.state.name.lower()
 
 
-def _standing(trial: FrozenTrial) -> tuple[int, int]:
-    """Lower for the trial that counts where a place has several."""
+def slot_of(trial: FrozenTrial) -> int | None:
+    """The slot that a trial fills; None for a duplicate, and for a trial that no plan has enqueued."""
+    attributes = trial.user_attrs
+    if attributes.get("duplicate") or attributes.get("spare"):
+        return None
+    return attributes.get("slot", attributes.get("place"))  # as studies had it that were begun earlier
+
+
+def _sort_key(trial: FrozenTrial) -> tuple[int, int]:
+    """Lower for the trial that counts where a slot has several."""
     if trial.state in _ENDED:
         return 0, trial.number
     return (1, trial.number) if trial.state in _OPEN else (2, -trial.number)
 
 
 def worker_lock(directory: Path, worker: str) -> Path:
-    """The file that a worker holds locked for as long as it lives."""
-    return directory / "workers" / f"{worker}.lock"
+    """The file that a worker of this machine holds locked for as long as it lives.
 
-
-def _spare(trial: FrozenTrial) -> bool:
-    return "place" not in trial.user_attrs or trial.user_attrs.get("spare", False)
+    It bears the machine's name, because a lock of another machine in a shared folder may not be seen here.
+    """
+    return directory / "workers" / f"{socket.gethostname()}-{worker}.lock"

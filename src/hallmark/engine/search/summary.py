@@ -10,26 +10,33 @@ from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 
+from hallmark.analysis.plots.studies import importance_bars
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.studies import importance_bars
+from hallmark.engine.messages import echo
 from hallmark.engine.search.study import SweepStudy, state_name
-from hallmark.engine.terminal import say
 from hallmark.report.sweeps import figures, ranked
-from hallmark.report.wording import value_text
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_csv, write_json
+from hallmark.wording import value_text
 
 _SHOWN = 20
 _ENOUGH = 4
 """Complete trials below which importances would be of chance."""
 
 
-def summarise(study: SweepStudy, title: str) -> None:
+def summarize(study: SweepStudy, title: str) -> None:
     """Write `trials.csv`, `summary.json` and `figures/`, and print the trials, best first."""
     trials = trials_table(study)
     write_csv(study.directory / "trials.csv", trials)
     counts = Counter(trials["state"])
-    best = _best(study)
+    best: dict[str, Any] | None = None
+    if study.completed:
+        trial = study.best()
+        values = dict(zip([objective.metric for objective in study.objectives], trial.values, strict=True))
+        best = {
+            "number": trial.number, "value": trial.values[0], "values": values, "params": trial.params,
+            "directory": trial.user_attrs["directory"],
+        }  # fmt: skip
     state = "failed" if counts["failed"] else "done"
     seconds = round(float(trials["seconds"].sum()), 2)
     summary = {"state": state, "metric": study.objectives[0].metric, "best": best, "n": len(trials), "seconds": seconds}
@@ -37,15 +44,15 @@ def summarise(study: SweepStudy, title: str) -> None:
     _figures(study, trials)
     Console().print(_best_first(study, trials, title))
     for trial in study.trials(TrialState.FAIL):
-        say(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
+        echo(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
     if best:
-        say(f"best: trial {best['number']}, {best['directory']}")
-    say(f"{', '.join(f'{n} {state}' for state, n in counts.items())} · {study.directory}")
+        echo(f"best: trial {best['number']}, {best['directory']}")
+    echo(f"{', '.join(f'{n} {state}' for state, n in counts.items())} · {study.directory}")
 
 
 def trials_table(study: SweepStudy) -> pd.DataFrame:
     """One row a trial: number, state, objectives, seconds, directory, searched keys."""
-    keys, metrics = list(study.space.distributions), [one.metric for one in study.objectives]
+    keys, metrics = list(study.space.distributions), [objective.metric for objective in study.objectives]
     rows = [
         {
             "number": trial.number,
@@ -60,32 +67,24 @@ def trials_table(study: SweepStudy) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _best(study: SweepStudy) -> dict[str, Any] | None:
-    if not study.completed:
-        return None
-    best = study.best()
-    values = dict(zip([one.metric for one in study.objectives], best.values, strict=True))
-    return {
-        "number": best.number, "value": best.values[0], "values": values, "params": best.params,
-        "directory": best.user_attrs["directory"],
-    }  # fmt: skip
-
-
 def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
-    shown = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
+    rows = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
     more = f", {_SHOWN} of {len(trials)}" if len(trials) > _SHOWN else ""
-    heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, shown)]
+    heads = [name if "/" in name else name.rpartition(".")[2] for name in map(str, rows)]
     table = Table(*heads, title=f"{title}: best first{more}")
     metrics = [objective.metric for objective in study.objectives]
-    forms = [number_text if name in metrics else value_text for name in map(str, shown)]
-    for row in shown.itertuples(index=False):
+    forms = [number_text if name in metrics else value_text for name in map(str, rows)]
+    for row in rows.itertuples(index=False):
         table.add_row(*(form(value) for form, value in zip(forms, row, strict=True)))
     return table
 
 
 def _figures(study: SweepStudy, trials: pd.DataFrame) -> None:
     folder, keys = study.directory / "figures", list(study.space.distributions)
-    metrics, modes = [one.metric for one in study.objectives], [one.mode for one in study.objectives]
+    metrics, modes = (
+        [objective.metric for objective in study.objectives],
+        [objective.mode for objective in study.objectives],
+    )
     for name, figure in figures(trials, keys, metrics, modes):
         save_figure(folder / f"{name}.png", figure)
     varied = [key for key in keys if trials[key].nunique() > 1]

@@ -9,14 +9,14 @@ from hallmark.analysis.state import save_figure
 from hallmark.analysis.tables import interval_note, show
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
+from hallmark.engine.config.targets import trusted_packages
+from hallmark.engine.messages import echo
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.plans import Points
+from hallmark.engine.search.plans import JobList
 from hallmark.engine.search.study import SweepStudy
-from hallmark.engine.targets import trusted_packages
-from hallmark.engine.terminal import say
 from hallmark.report.sources import open_results
-from hallmark.report.wording import duration
 from hallmark.storage.files import write_csv, write_text
+from hallmark.wording import duration
 
 
 def job_table(search: Search) -> JobTable | None:
@@ -28,7 +28,7 @@ def job_table(search: Search) -> JobTable | None:
     node = search.config.sweep.get("table")
     if node is None:
         return None
-    points = isinstance(search.plan, Points)
+    points = isinstance(search.plan, JobList)
     require(points, "sweep.table", str(node), "null, or a plan that lists its jobs")
     table: JobTable = build(node, JobTable, trusted=trusted_packages(search.config))
     with setting("sweep.table"):
@@ -45,31 +45,31 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         ValueError: a job has no predictions of the split that may be read, or other rows than the rest.
     """
     if len(study.completed) < len(study.trials()):
-        say(f"{table.stem}.md: written once every job is complete")
+        echo(f"{table.stem}.md: written once every job is complete")
         return
     predictions, seconds = {}, {}
     for trial in study.completed:
-        name = trial.params[Points.KEY]
+        name = trial.params[JobList.KEY]
         predictions[name] = _predictions(Path(trial.user_attrs["directory"]), name, table.split)
         seconds[name] = float(trial.user_attrs.get("seconds", 0.0))
     with setting("sweep.table"):
-        found = table.table(predictions)
-    found = table.timed(found, seconds)
-    write_csv(study.directory / f"{table.stem}.csv", found)
-    write_text(study.directory / f"{table.stem}.md", table.markdown(found))
-    save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(found))
+        rows = table.table(predictions)
+    rows = table.timed(rows, seconds)
+    write_csv(study.directory / f"{table.stem}.csv", rows)
+    write_text(study.directory / f"{table.stem}.md", table.markdown(rows))
+    save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(rows))
     show(
         f"{title} · {table.split} · {duration(sum(seconds.values()))} in all",
-        table.summary(found),
-        notes=interval_note(found),
+        table.summary(rows),
+        notes=interval_note(rows),
     )
-    say(table.note())
+    echo(table.note())
 
 
 def _predictions(directory: Path, name: str, split: str) -> pd.DataFrame:
     (result,) = open_results([directory])
-    found = result.predictions(split)
-    if found is None:
-        kept = "; those of the test split only after evaluate.py run=... split=test" if split == "test" else ""
-        raise ValueError(f"sweep.table.split={split}: job {name} ({directory}) has no such predictions{kept}")
-    return found
+    predictions = result.predictions(split)
+    if predictions is None:
+        hint = "; those of the test split only after evaluate.py run=... split=test" if split == "test" else ""
+        raise ValueError(f"sweep.table.split={split}: job {name} ({directory}) has no such predictions{hint}")
+    return predictions

@@ -1,4 +1,4 @@
-"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log that its output goes to> <digests>
+"""A worker of a sweep: python -m hallmark.engine.search.worker <sweep folder> <log> --name=<name> <digests>
 
 Trains waiting trials until none waits. Ends as for SIGTERM when the process that started it ends.
 """
@@ -8,30 +8,25 @@ import math
 import os
 import signal
 import sys
-import threading
-import uuid
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
 from time import time
 from types import FrameType
 
 from filelock import FileLock
-from omegaconf import DictConfig
+from optuna.storages._heartbeat import get_heartbeat_thread
 from optuna.trial import Trial, TrialState
 
 from hallmark.checks import Interrupted
+from hallmark.engine.config.stored import remember
+from hallmark.engine.distributed.parent_watchdog import exit_with_parent
 from hallmark.engine.job import Job
 from hallmark.engine.launch import redacted_errors
-from hallmark.engine.lifeline import end_with_parent
+from hallmark.engine.messages import echo
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.study import BEAT_SECONDS, SweepStudy, worker_lock
-from hallmark.engine.stored import remember
-from hallmark.engine.terminal import say
-from hallmark.engine.train import Hopeless
+from hallmark.engine.search.study import SweepStudy, worker_lock
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -39,21 +34,23 @@ from hallmark.storage.failures import printable, sentence
 from hallmark.storage.streams import make_streams_tolerant
 
 
-def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
+def work(search: Search, study: SweepStudy, log: Path | None = None, name: str = "here") -> None:
     """Train waiting trials, one after another, until none waits.
 
     A trial that raises is failed, with what it raised and the `log` that has the traceback; the next one begins.
+
+    Args:
+        name: of this worker, which no other one has.
 
     Raises:
         Interrupted: asked to stop; the trial waits again and its run goes on from its checkpoint.
     """
     warnings.filterwarnings("ignore", message=".*is ignored because this .step. is already reported.*")
-    name = uuid.uuid4().hex
     lock = worker_lock(study.directory, name)
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         while (trial := study.claim(name)) is not None:
-            with _beating(trial):
+            with get_heartbeat_thread(trial._trial_id, study.storage):  # `optimize` alone would start one
                 _carry_out(search, study, trial, log)
     lock.unlink(missing_ok=True)
 
@@ -61,7 +58,7 @@ def work(search: Search, study: SweepStudy, log: Path | None = None) -> None:
 def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None) -> None:
     pruned: list[int] = []
 
-    def hopeless(step: int, value: float) -> bool:
+    def should_prune(step: int, value: float) -> bool:
         trial.report(value, step)
         if trial.should_prune():
             pruned.append(step)
@@ -73,31 +70,25 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         directory = Job.of(config).directory
         trial.set_user_attr("directory", str(directory))
         began = time()
-        values = _values(search, config, directory, hopeless if len(search.objectives) == 1 else None)
+        monitored = train_repeats(config, should_prune if len(search.objectives) == 1 else None)
+        values = []
+        for objective in search.objectives:
+            of_fit = objective.metric == config.monitor.metric
+            values.append(monitored if of_fit else measured(directory, objective.metric))
+            if math.isnan(values[-1]):
+                raise ValueError(f"{objective.metric} is undefined for this trial")
         trial.set_user_attr("seconds", round(trial.user_attrs.get("seconds", 0.0) + time() - began, 2))
         study.study.tell(trial, values)
     except (Interrupted, KeyboardInterrupt):
         if not pruned:
-            study.put_back(trial.number)
+            study.requeue(trial.number)
             raise
         study.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
-        say(printable(error))
+        echo(printable(error))
         notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
         message = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
         study.fail(trial.number, message)
-
-
-def _values(search: Search, config: DictConfig, directory: Path, hopeless: Hopeless | None) -> list[float]:
-    monitored = train_repeats(config, hopeless)
-    values = [
-        monitored if one.metric == config.monitor.metric else measured(directory, one.metric)
-        for one in search.objectives
-    ]
-    for one, value in zip(search.objectives, values, strict=True):
-        if math.isnan(value):
-            raise ValueError(f"{one.metric} is undefined for this trial")
-    return values
 
 
 def measured(directory: Path, metric: str) -> float:
@@ -117,38 +108,21 @@ def measured(directory: Path, metric: str) -> float:
     return fmean(known)
 
 
-@contextmanager
-def _beating(trial: Trial) -> Iterator[None]:
-    """Say regularly that the trial is alive, for workers on other machines."""
-    over = threading.Event()
-
-    def beat() -> None:
-        while not over.wait(BEAT_SECONDS):
-            trial.set_user_attr("beat", time())
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
-
-
 def main() -> None:
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(f"{signal.Signals(number).name}: stopped between trials")
+
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("log", type=Path)
+    parser.add_argument("--name", required=True, help="of this worker in the study")
     parser.add_argument("saved", nargs="+", help="digests of the configurations that the sweep has saved")
     parser.add_argument("--trusted", action="append", default=[])
     arguments = parser.parse_args()
     make_streams_tolerant()
-    signal.signal(signal.SIGTERM, _stop)
-    end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
+    for number in (signal.SIGTERM, signal.SIGUSR2):  # the second is how a cluster announces the end of a job's time
+        signal.signal(number, stop)
+    exit_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     for digest in arguments.saved:
         remember(digest)
     search = Search.load(arguments.directory, arguments.trusted)
@@ -156,9 +130,9 @@ def main() -> None:
     assert study.manifest is not None
     sys.argv = study.manifest["command"]  # what a record shows as the command that makes the run again
     try:
-        work(search, study, arguments.log)
+        work(search, study, arguments.log, arguments.name)
     except Interrupted as error:
-        say(str(error))
+        echo(str(error))
 
 
 if __name__ == "__main__":

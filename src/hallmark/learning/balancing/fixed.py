@@ -17,9 +17,9 @@ class Fixed(Balancer):
 
     def __init__(self, terms: Sequence[str], *, coefficients: Mapping[str, float]) -> None:
         super().__init__(terms)
-        found = dict(coefficients)
-        require(found.keys() == set(terms), "coefficients", found, f"one for each of {', '.join(terms)}")
-        for term, value in found.items():
+        by_term = dict(coefficients)
+        require(by_term.keys() == set(terms), "coefficients", by_term, f"one for each of {', '.join(terms)}")
+        for term, value in by_term.items():
             require(value >= 0, f"coefficients.{term}", value, "at least 0")
-        require(any(found.values()), "coefficients", found, "at least one above 0")
-        self.weights = torch.tensor([float(found[term]) for term in terms])
+        require(any(by_term.values()), "coefficients", by_term, "at least one above 0")
+        self.weights = torch.tensor([float(by_term[term]) for term in terms])

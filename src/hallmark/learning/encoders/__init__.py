@@ -1,1 +1,1 @@
-"""Pretrained towers by name or local path."""
+"""Pretrained encoders by name or local path."""

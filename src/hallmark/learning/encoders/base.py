@@ -10,7 +10,7 @@ from hallmark.data.images import PixelTransform, SquareCrop
 
 
 class Encoder(nn.Module):
-    """Base of the towers.
+    """Base of the encoders.
 
     Attributes:
         embedding_dim: D.

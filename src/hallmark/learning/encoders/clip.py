@@ -1,4 +1,4 @@
-"""The two towers of CLIP, through open_clip."""
+"""The two encoders of CLIP, through open_clip."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +26,7 @@ _HUGGING_FACE = {
 
 
 class ClipImageEncoder(ImageEncoder):
-    """CLIP's image tower with its projection; embeddings are unit vectors."""
+    """CLIP's image encoder with its projection; embeddings are unit vectors."""
 
     def __init__(
         self, visual: nn.Module, *, image_size: int, mean: Sequence[float], std: Sequence[float],
@@ -41,7 +41,7 @@ class ClipImageEncoder(ImageEncoder):
 
 
 class ClipTextEncoder(TextEncoder):
-    """CLIP's text tower with its projection; embeddings are unit vectors.
+    """CLIP's text encoder with its projection; embeddings are unit vectors.
 
     The tokens are cut to `token_length`: tweets end long before CLIP's 77, and attention is paid for
     every position.
@@ -52,7 +52,9 @@ class ClipTextEncoder(TextEncoder):
         self.text, self.tokenizer, self.token_length = text, tokenizer, token_length
         self.embedding_dim = int(text.output_dim)  # type: ignore[arg-type]
         self.frozen = False
-        self.preprocessing = {"token_length": token_length, "tokenizer": _tokenizer_digest(tokenizer)}
+        inner = getattr(tokenizer, "tokenizer", None)
+        vocabulary = tokenizer.encoder if inner is None else inner.get_vocab()
+        self.preprocessing = {"token_length": token_length, "tokenizer": digest(vocabulary)}
         _shorten(text, token_length)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
@@ -63,10 +65,10 @@ class ClipTextEncoder(TextEncoder):
         return normalize(self.text(tokens["input_ids"]), dim=-1)
 
 
-def clip_towers(
+def clip_encoders(
     *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
 ) -> dict[str, Encoder]:
-    """The towers of one CLIP as {"image": ..., "text": ...}, for the `modalities` asked for.
+    """The encoders of one CLIP as {"image": ..., "text": ...}, for the `modalities` asked for.
 
     Args:
         name: an open_clip architecture (ViT-B-32), a Hugging Face name of OpenAI's releases
@@ -86,34 +88,34 @@ def clip_towers(
     require(
         3 <= token_length <= text.context_length, "token_length", token_length, f"between 3 and {text.context_length}"
     )
-    towers: dict[str, Encoder] = {}
+    encoders: dict[str, Encoder] = {}
     if "image" in modalities:
         visual = model.visual
         config = visual.preprocess_cfg
         sides = set(config["size"]) if isinstance(config["size"], tuple | list) else {config["size"]}
         require(len(sides) == 1, "name", name, f"a CLIP that looks at squares; this one looks at {config['size']}")
         transform = getattr(visual, "folder_transform", None) or open_clip_transform(config)
-        towers["image"] = ClipImageEncoder(
+        encoders["image"] = ClipImageEncoder(
             visual, image_size=sides.pop(), mean=config["mean"], std=config["std"], transform=transform
         )
     if "text" in modalities:
-        towers["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
+        encoders["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
     origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))
-    for tower in towers.values():
-        tower.trained_on = None if weights == "random" else origin
+    for encoder in encoders.values():
+        encoder.trained_on = None if weights == "random" else origin
         if frozen:
-            tower.freeze()
-    return towers
+            encoder.freeze()
+    return encoders
 
 
 class ClipEncoders(dict[str, Encoder]):
-    """`clip_towers` for configurations, which name classes."""
+    """`clip_encoders` for configurations, which name classes."""
 
     def __init__(
         self, *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
     ) -> None:  # fmt: skip
         super().__init__(
-            clip_towers(name=name, weights=weights, token_length=token_length, frozen=frozen, modalities=modalities)
+            clip_encoders(name=name, weights=weights, token_length=token_length, frozen=frozen, modalities=modalities)
         )
 
 
@@ -127,7 +129,8 @@ def _load(name: str, weights: str) -> tuple[Any, Any]:
         require(weights == "folder", "weights", weights, "folder, because a folder in this layout brings its own")
         return read_transformers_folder(folder), open_clip.get_tokenizer("ViT-B-32")
     architecture = _HUGGING_FACE.get(name, name)
-    require(architecture in open_clip.list_models(), "name", name, _known_names())
+    known = f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"
+    require(architecture in open_clip.list_models(), "name", name, known)
     return _with_weights(architecture, weights), open_clip.get_tokenizer(architecture)
 
 
@@ -161,12 +164,3 @@ def _shorten(text: Any, token_length: int) -> None:
     # open_clip cuts its positions to the tokens given, but applies its causal mask whole.
     if text.attn_mask is not None:
         text.register_buffer("attn_mask", text.attn_mask[:token_length, :token_length].clone(), persistent=False)
-
-
-def _tokenizer_digest(tokenizer: Any) -> str:
-    inner = getattr(tokenizer, "tokenizer", None)
-    return digest(inner.get_vocab() if inner is not None else tokenizer.encoder)
-
-
-def _known_names() -> str:
-    return f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"

@@ -51,9 +51,9 @@ def read_transformers_folder(folder: Path) -> Any:
     config_file, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.is_file():
         weights = folder / "pytorch_model.bin"
-    found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "a file"
-    whole = config_file.is_file() and weights.is_file()
-    require(whole, "name", str(folder), f"a CLIP folder with config.json and model.safetensors; found {found}")
+    content = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "a file"
+    is_complete = config_file.is_file() and weights.is_file()
+    require(is_complete, "name", str(folder), f"a CLIP folder with config.json and model.safetensors; found {content}")
     config = CLIPConfig.from_json_file(config_file)
     vision, text = config.vision_config, config.text_config
     model = open_clip.CustomTextCLIP(

@@ -1,4 +1,4 @@
-"""Text towers of Hugging Face transformers."""
+"""Text encoders of Hugging Face transformers."""
 
 from collections.abc import Sequence
 

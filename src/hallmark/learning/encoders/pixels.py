@@ -87,7 +87,7 @@ def clip_folder_transform(folder: Path, size: int) -> tuple[LibraryTransform, Se
 
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
-        return [_plain(item) for item in value]
+        return [_plain(element) for element in value]
     if hasattr(value, "items"):
-        return {str(name): _plain(item) for name, item in value.items() if item is not None}
+        return {str(name): _plain(element) for name, element in value.items() if element is not None}
     return value if value is None or type(value) in (bool, int, float, str) else str(value)

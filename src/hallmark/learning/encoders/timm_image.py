@@ -1,4 +1,4 @@
-"""Image towers of timm."""
+"""Image encoders of timm."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,7 +36,8 @@ class TimmImageEncoder(ImageEncoder):
         self, *, name: str, weights: str, image_size: int, crop_pct: float | None, interpolation: str | None,
         mean: Sequence[float] | None, std: Sequence[float] | None, frozen: bool, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        require(timm.is_model(name), "name", name, _nearest_models(name))
+        nearest = timm.list_models(f"*{name.split('.')[0][:8]}*")[:4] or timm.list_models()[:4]
+        require(timm.is_model(name), "name", name, f"a timm model name, such as {', '.join(nearest)}")
         sources = sorted(_SOURCES & set(options))
         require(not sources, "options", dict(options), f"no {', '.join(sources)}: `weights` says where they come from")
         require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
@@ -79,8 +80,3 @@ class TimmImageEncoder(ImageEncoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalised(pixels))
-
-
-def _nearest_models(name: str) -> str:
-    matches = timm.list_models(f"*{name.split('.')[0][:8]}*")[:4] or timm.list_models()[:4]
-    return f"a timm model name, such as {', '.join(matches)}"

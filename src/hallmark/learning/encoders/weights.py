@@ -171,9 +171,9 @@ def load_exactly(
     Raises:
         ValueError: the file is of another architecture.
     """
-    kept = {name: tensor for name, tensor in state.items() if not name.startswith(ignore)} if ignore else state
+    tensors = {name: tensor for name, tensor in state.items() if not name.startswith(ignore)} if ignore else state
     try:
-        load(kept, strict=True)
+        load(tensors, strict=True)
     except RuntimeError as error:
         raise UserError(f"{path}: weights do not fit this architecture: {str(error)[:400]}") from error
 

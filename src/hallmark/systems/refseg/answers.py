@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from hallmark.data.masks import Proposals, Rle, empty, measured, overlap, rle_text
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.tables import OVERLAP
 from hallmark.systems.refseg.data import Expression
 from hallmark.systems.refseg.loop import Outcome, Step
-from hallmark.systems.refseg.masks import Proposals, Rle, empty, measured, overlap, rle_text
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
 MEASURED = ("score", *OVERLAP)
@@ -50,7 +50,9 @@ def answer_rows(
     if kind.loops:
         yield {**shared, "task": ONE_SHOT, **_of_step(expression, outcome.first, proposals)}
     if expression.truth is not None:
-        yield {**shared, "task": ORACLE, **_of_oracle(expression, proposals, abstains=kind.abstains)}
+        position, _ = best_candidate(expression, proposals, abstains=kind.abstains)
+        certain = {"confidence": 1.0, "info_gap": 1.0, "probabilities": []}
+        yield {**shared, "task": ORACLE, **_masked(expression, proposals, position), **certain}
 
 
 def overlap_of(expression: Expression, proposals: Proposals) -> Callable[[int], float]:
@@ -63,11 +65,11 @@ def overlap_of(expression: Expression, proposals: Proposals) -> Callable[[int], 
 def best_candidate(expression: Expression, proposals: Proposals, *, abstains: bool) -> tuple[int, float]:
     """What a perfect ranker would choose, −1 for no mask, and its IoU."""
     assert expression.truth is not None
-    place, iou = proposals.best(expression.truth)
+    position, iou = proposals.best(expression.truth)
     nothing = overlap(None, expression.truth).iou
-    if place is None or (abstains and nothing > iou):
+    if position is None or (abstains and nothing > iou):
         return -1, nothing
-    return place, iou
+    return position, iou
 
 
 def _of_step(expression: Expression, step: Step, proposals: Proposals) -> dict[str, Any]:
@@ -77,16 +79,11 @@ def _of_step(expression: Expression, step: Step, proposals: Proposals) -> dict[s
     }  # fmt: skip
 
 
-def _of_oracle(expression: Expression, proposals: Proposals, *, abstains: bool) -> dict[str, Any]:
-    place, _ = best_candidate(expression, proposals, abstains=abstains)
-    return {**_masked(expression, proposals, place), "confidence": 1.0, "info_gap": 1.0, "probabilities": []}
-
-
-def _masked(expression: Expression, proposals: Proposals, place: int) -> dict[str, Any]:
-    mask, truth = _mask(proposals, place), expression.truth
+def _masked(expression: Expression, proposals: Proposals, position: int) -> dict[str, Any]:
+    mask, truth = _mask(proposals, position), expression.truth
     columns = dict.fromkeys(MEASURED) if truth is None else measured(mask, truth)
-    return {"prediction": rle_text(mask or empty(proposals.size)), "info_chosen": place, **columns}
+    return {"prediction": rle_text(mask or empty(proposals.size)), "info_chosen": position, **columns}
 
 
-def _mask(proposals: Proposals, place: int) -> Rle | None:
-    return proposals.rles[place] if place >= 0 else None
+def _mask(proposals: Proposals, position: int) -> Rle | None:
+    return proposals.rles[position] if position >= 0 else None

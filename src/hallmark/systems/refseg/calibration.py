@@ -37,26 +37,26 @@ def fit_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> float:
         ValueError: no sample with two logits that differ; every temperature would be as good.
     """
     assert all(0 <= index < len(row) for row, index in zip(logits, best, strict=True))
-    telling = [(row, index) for row, index in zip(logits, best, strict=True) if np.ptp(row) > 0]
-    if not telling:
+    informative = [(row, index) for row, index in zip(logits, best, strict=True) if np.ptp(row) > 0]
+    if not informative:
         raise ValueError(f"none of {len(logits)} samples has two candidates with different logits: "
                          "no temperature can be fitted; give it more samples")  # fmt: skip
     # Less than the right one's: differences alone matter, and -inf pads the rows to one length.
-    differences = np.full((len(telling), max(len(row) for row, _ in telling)), -np.inf)
-    for at, (row, index) in enumerate(telling):
+    differences = np.full((len(informative), max(len(row) for row, _ in informative)), -np.inf)
+    for at, (row, index) in enumerate(informative):
         differences[at, : len(row)] = np.asarray(row, np.float64) - row[index]
     low, high = np.log(TEMPERATURES)
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda t: float(logsumexp(differences / np.exp(t), axis=1).mean()),
         bounds=(low, high),
         method="bounded",
         options={"xatol": 1e-8},
     )
-    if min(found.x - low, high - found.x) < 1e-3:
+    if min(optimum.x - low, high - optimum.x) < 1e-3:
         log.warning(
-            "the fitted temperature %.3g is at its bound: the ranker is always right, or no use", np.exp(found.x)
+            "the fitted temperature %.3g is at its bound: the ranker is always right, or no use", np.exp(optimum.x)
         )
-    return float(np.exp(found.x))
+    return float(np.exp(optimum.x))
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,8 @@ def fit_thresholds(traces: Sequence[Trace], *, budget: float) -> tuple[Threshold
     candidates = [_candidates(values, changes[:, 0]) for values in corners.T]
     # A corner reaches the thresholds from its place on; the first, 1, is never reached.
     places = [1 + np.searchsorted(-c[1:], -values) for c, values in zip(candidates, corners.T, strict=True)]
-    base = np.array([[_units(one.iou[-1]), one.calls[-1]] for one in traces]).sum(axis=0)
-    limit = int(min(budget * len(traces), sum(max(one.calls) for one in traces)) + 1e-9)
+    base = np.array([[_units(trace.iou[-1]), trace.calls[-1]] for trace in traces]).sum(axis=0)
+    limit = int(min(budget * len(traces), sum(max(trace.calls) for trace in traces)) + 1e-9)
     shape = len(candidates[0]), len(candidates[1])
     row, column, (iou, calls) = _best_cell(shape, places, changes, base, limit)
     thresholds = Thresholds(float(candidates[0][row]), float(candidates[1][column]))
@@ -142,13 +142,13 @@ def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
     thresholds that any of the steps 0..k reaches: a union of quadrants, whose indicator is a sum over the corners
     of its staircase less a sum over the corners between them.
     """
-    length = max(len(one.confidence) for one in traces)
+    length = max(len(trace.confidence) for trace in traces)
     confidence, gap = (np.full((len(traces), length), -1.0) for _ in range(2))
     gains = np.zeros((len(traces), length, 2), np.int64)
-    for at, one in enumerate(traces):
-        size = len(one.confidence)
-        confidence[at, :size], gap[at, :size] = one.confidence, one.gap
-        values = np.array([[_units(iou), calls] for iou, calls in zip(one.iou, one.calls, strict=True)])
+    for at, trace in enumerate(traces):
+        size = len(trace.confidence)
+        confidence[at, :size], gap[at, :size] = trace.confidence, trace.gap
+        values = np.array([[_units(iou), calls] for iou, calls in zip(trace.iou, trace.calls, strict=True)])
         gains[at, :size] = values[:-1] - values[1:]
     corners, changes = [], []
     for k in range(length):
@@ -165,9 +165,9 @@ def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
 
 def _merged(corners: NDArray, changes: NDArray) -> tuple[NDArray, NDArray]:
     """Each corner once, with the sum of its changes, where they are not zero."""
-    unique, place = np.unique(corners @ [1, 1j], return_inverse=True)
+    unique, inverse = np.unique(corners @ [1, 1j], return_inverse=True)
     total = np.zeros((len(unique), 2), np.int64)
-    np.add.at(total, place, changes)
+    np.add.at(total, inverse, changes)
     matters = total.any(axis=1)
     return np.stack([unique.real, unique.imag], axis=1)[matters], total[matters]
 
@@ -182,11 +182,11 @@ def _candidates(values: NDArray, gain: NDArray) -> NDArray:
     A threshold above a value is left out where reaching its corners costs no IoU: the one below asks for no more
     calls and is as good, whatever the other threshold.
     """
-    unique, place = np.unique(values, return_inverse=True)
+    unique, inverse = np.unique(values, return_inverse=True)
     middle = (unique[:-1] + unique[1:]) / 2
     apart = (unique[:-1] < middle) & (middle < unique[1:])  # not where the two differ by one rounding
     group = np.concatenate([[0], np.cumsum(apart)])
-    costly = np.unique(group[place[gain < 0]])
+    costly = np.unique(group[inverse[gain < 0]])
     return np.concatenate([[1.0], middle[apart][costly[costly < apart.sum()]][::-1], [0.0]])
 
 
@@ -212,9 +212,9 @@ def _best_cell(
         np.cumsum(totals, axis=1, out=totals)
         before = totals[:, -1].copy()
         row, column = _best_of(totals[0], totals[1], limit)
-        found = totals[:, row, column]
-        if found[1] <= limit and (best is None or (found[0], -found[1]) >= (best[2][0], -best[2][1])):
-            best = low + row, column, found
+        cell = totals[:, row, column]
+        if cell[1] <= limit and (best is None or (cell[0], -cell[1]) >= (best[2][0], -best[2][1])):
+            best = low + row, column, cell
     assert best is not None, "never rewriting asks for nothing"
     return best
 
@@ -265,5 +265,5 @@ class Calibration:
         except OSError as error:
             raise ValueError(f"{path}: no calibration can be read there ({error.strerror})") from error
         except ValidationError as error:
-            found = "; ".join(".".join(map(str, (*one["loc"], one["msg"]))) for one in error.errors())
-            raise ValueError(f"{path}: not a calibration of the loop ({found}); fit it again") from error
+            problems = "; ".join(".".join(map(str, (*problem["loc"], problem["msg"]))) for problem in error.errors())
+            raise ValueError(f"{path}: not a calibration of the loop ({problems}); fit it again") from error

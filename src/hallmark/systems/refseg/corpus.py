@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hallmark.data.images import has_damaged_metadata, read_image
+from hallmark.data.masks import Rle, areas, parse_rle, rle_text
 from hallmark.data.problems import Problems
 from hallmark.storage.arrays import ArrayStore
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, check_name
-from hallmark.systems.refseg.masks import Rle, areas, parse_rle, rle_text
 from hallmark.systems.refseg.sources import Pictures, open_source
 
 # Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.
@@ -59,8 +59,8 @@ class Corpus:
     def slice_categories(self) -> dict[str, list[str]]:
         """All categories of each slice column in order."""
         names = [str(name) for name in self.samples if str(name).startswith("slice_")]
-        found = {name: sorted(self.samples[name].dropna().unique()) for name in names}
-        return {**found, "slice_size": SIZES}
+        categories = {name: sorted(self.samples[name].dropna().unique()) for name in names}
+        return {**categories, "slice_size": SIZES}
 
 
 def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
@@ -86,21 +86,21 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     })  # fmt: skip
     rows, seen = [], set[str]()
     for position, (record, scan) in enumerate(zip(records, scans, strict=True)):
-        place = f"{record['file_name']} (image {record['image_id']})"
+        where = f"{record['file_name']} (image {record['image_id']})"
         if problem := _problem(record, pictures, position, readable=bool(scan["readable"])):
             kind, detail = problem
-            problems.add(str(record["image_id"]), kind, f"{place}: {detail}")
+            problems.add(str(record["image_id"]), kind, f"{where}: {detail}")
             continue
         if scan["metadata"] and not problems.add(
-            str(record["image_id"]), "damaged_metadata", f"{place}: metadata that cannot be read"
+            str(record["image_id"]), "damaged_metadata", f"{where}: metadata that cannot be read"
         ):
             continue
         width, height = scan["size"].tolist()
         for number, sample in enumerate(record["samples"] or ()):
             try:
-                rows += _rows(sample, place, (height, width), seen, problems, image=position, record=record)
+                rows += _rows(sample, where, (height, width), seen, problems, image=position, record=record)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                detail = f"{place}, sample {number} of its list: {shortened(repr(error))}"
+                detail = f"{where}, sample {number} of its list: {shortened(repr(error))}"
                 problems.add(str(record["image_id"]), "damaged_record", detail)
     samples = pd.DataFrame(rows, columns=None if rows else ["id", "group", "target", "sentence", "image"])
     if rows:
@@ -118,21 +118,21 @@ def row_contents(samples: pd.DataFrame) -> list[str]:
 
 
 def _rows(
-    sample: Mapping[str, Any], place: str, size: tuple[int, int], seen: set[str], problems: Problems, *, image: int,
+    sample: Mapping[str, Any], where: str, size: tuple[int, int], seen: set[str], problems: Problems, *, image: int,
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    name, place = str(sample["id"]), f"{place}, sample {sample['id']}"
+    name, where = str(sample["id"]), f"{where}, sample {sample['id']}"
     try:
         check_name(name)
     except UnsafePathError as error:
-        problems.add(name, "unsafe_path", f"{place}: {error}")
+        problems.add(name, "unsafe_path", f"{where}: {error}")
         return []
     if name in seen:
-        problems.add(name, "duplicate_id", f"{place}: listed more than once")
+        problems.add(name, "duplicate_id", f"{where}: listed more than once")
         return []
     seen.add(name)
     known = sample["mask"] is not None
-    mask = _mask(sample, name, place, size, problems) if known else None
+    mask = _mask(sample, name, where, size, problems) if known else None
     if known and mask is None:
         return []
     about = _about(sample, mask, record) | {"group": str(record["image_id"]), "image": image}
@@ -140,29 +140,29 @@ def _rows(
         raise TypeError(f"expected a list of sentences; found {sample['sentences']!r}")
     sentences = [_text(sentence) for sentence in sample["sentences"] or [""]]
     more = sample.get("expressions") or [{}] * len(sentences)
-    found = []
+    rows = []
     for number, (sentence, extra) in enumerate(zip(sentences, more, strict=True)):
         row_id = f"{name}#{number}"
-        if not sentence and not problems.add(row_id, "empty_sentence", f"{place}: sentence {number} is empty"):
+        if not sentence and not problems.add(row_id, "empty_sentence", f"{where}: sentence {number} is empty"):
             continue
-        found.append({"id": row_id, "sentence": sentence, "info_sentence": sentence, **about, **_made(extra)})
-    return found
+        rows.append({"id": row_id, "sentence": sentence, "info_sentence": sentence, **about, **_made(extra)})
+    return rows
 
 
 def _mask(
-    sample: Mapping[str, Any], name: str, place: str, size: tuple[int, int], problems: Problems
+    sample: Mapping[str, Any], name: str, where: str, size: tuple[int, int], problems: Problems
 ) -> Rle | None:  # fmt: skip
     try:
         mask = parse_rle(sample["mask"])
     except Exception as error:  # anything may stand there: infinities, words, numbers beyond any integer
-        problems.add(name, "damaged_mask", f"{place}: {shortened(str(error) or type(error).__name__)}")
+        problems.add(name, "damaged_mask", f"{where}: {shortened(str(error) or type(error).__name__)}")
         return None
     if tuple(mask["size"]) != size:
-        detail = f"{place}: the mask has {mask['size'][0]}×{mask['size'][1]} pixels, the image {size[0]}×{size[1]}"
+        detail = f"{where}: the mask has {mask['size'][0]}×{mask['size'][1]} pixels, the image {size[0]}×{size[1]}"
         problems.add(name, "mask_size", detail)
         return None
     if not sample.get("no_target") and not areas([mask])[0]:
-        return mask if problems.add(name, "empty_mask", f"{place}: no pixel in its mask") else None
+        return mask if problems.add(name, "empty_mask", f"{where}: no pixel in its mask") else None
     return mask
 
 
@@ -214,17 +214,17 @@ def size_bucket(share: float) -> str:
 def _scans(pictures: Pictures, digests: Sequence[str], cache: Path) -> NDArray:
     """Structured array [N]: thumbnail, size (width, height), whether the image can be read, and whether its metadata
     cannot. What could not be read is tried again, as after a shortage of memory."""
-    found = np.zeros(len(digests), _SCAN)
+    scans = np.zeros(len(digests), _SCAN)
     present = [position for position, digest in enumerate(digests) if digest]
     if present:
         keys = [digests[position] for position in present]
         store = ArrayStore(cache / "refseg" / "scans" / digest(_SCAN.descr))
         rows = store.rows(keys, lambda places: np.array([_scan(pictures, present[p]) for p in places], _SCAN))
-        found[present] = rows.take(range(len(present)))
+        scans[present] = rows.take(range(len(present)))
         for position in present:
-            if not found[position]["readable"]:
-                found[position] = _scan(pictures, position)
-    return found
+            if not scans[position]["readable"]:
+                scans[position] = _scan(pictures, position)
+    return scans
 
 
 def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], bool, bool]:

@@ -12,19 +12,31 @@ import torch
 from hallmark.systems.refseg.vlm.calls import CallCounts
 
 
+class Stopwatch:
+    """Wall seconds of a `with` block; the one clock of all timings."""
+
+    seconds = 0.0
+
+    def __enter__(self) -> "Stopwatch":
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._start
+
+
 @dataclass
-class Spent:
-    """Seconds by stage and work of one batch."""
+class Timings:
+    """Seconds by stage of one batch."""
 
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("propose", "embed", "rank", "vlm"), 0.0))
-    work: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
-    def on(self, stage: str) -> Iterator[None]:
+    def on(self, stage: str) -> Iterator[Stopwatch]:
         """Add the time that the block takes to `stage`."""
-        begun = time.perf_counter()
-        yield
-        self.seconds[stage] += time.perf_counter() - begun
+        with Stopwatch() as watch:
+            yield watch
+        self.seconds[stage] += watch.seconds
 
 
 def total_calls(outputs: Sequence[Mapping[str, Any]]) -> CallCounts:

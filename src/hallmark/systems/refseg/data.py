@@ -16,10 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
-from hallmark.data.module import DataModule, View
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, view_name
+from hallmark.data.leakage import LeakageInputs
+from hallmark.data.masks import Proposals, Rle, rle_from_text
+from hallmark.data.module import DataModule
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, transform_name
 from hallmark.data.problems import Problems
+from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.runs.metrics import MAIN
@@ -27,7 +29,6 @@ from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus, row_contents
-from hallmark.systems.refseg.masks import Proposals, Rle, rle_from_text
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.sample import generate
 
@@ -79,7 +80,8 @@ class ExpressionDataModule(DataModule):
     """
 
     def __init__(
-        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: View | None, anchors: str | None,
+        self, *, source: str | None, sample: Mapping[str, Any] | None, perturbation: Transform | None,
+        anchors: str | None,
         on_problem: Mapping[str, str], cache: str, batch_size: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
@@ -103,7 +105,7 @@ class ExpressionDataModule(DataModule):
         self._corpus = read_corpus(self.source, self.problems, self.cache)
         return self._corpus.samples, self.problems
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """`samples` as `anchors` says, so that each image is in the split that it has without."""
         if self.anchors is None:
             return samples
@@ -118,7 +120,9 @@ class ExpressionDataModule(DataModule):
     def identity(self, split: str) -> dict[str, Any]:
         """All that the rows of `split` are, as the model sees them, in plain containers."""
         rows = self.rows(split)[["id", "content", "target"]].sort_values("id")
-        perturbation = None if self.perturbation is None else view_name(self.perturbation) or repr(self.perturbation)
+        perturbation = (
+            None if self.perturbation is None else transform_name(self.perturbation) or repr(self.perturbation)
+        )
         return {"rows": rows.astype(str).to_numpy().tolist(), "perturbation": perturbation, "seed": _VIEW_SEED}
 
     def check_samples(self) -> None:
@@ -126,20 +130,25 @@ class ExpressionDataModule(DataModule):
         if not self.samples["split"].isin(["val", "predict"]).any():
             raise ValueError("data.split: no rows in val; give it a larger share or more data")
 
+    def sources(self) -> list[Path] | None:
+        """The folder of the source, in which a parquet file may name pictures; of the hub's it is not known."""
+        path = Path(self.source).expanduser()
+        return [path if path.is_dir() else path.parent] if path.exists() else None
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.source, "refseg")
 
-    def facts(self) -> dict[str, Any]:
-        found = {"source": self.source, "rows": len(self.samples)}
-        return found if self.samples.empty else {**found, "images": int(self.samples["group"].nunique())}
+    def metadata(self) -> dict[str, Any]:
+        counts = {"source": self.source, "rows": len(self.samples)}
+        return counts if self.samples.empty else {**counts, "images": int(self.samples["group"].nunique())}
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """Images, each once; that two of them are described in the same words is no leak."""
         rows = self.samples
         files = {"image": rows["image_digest"].tolist()}
         once = ~rows.duplicated("image").to_numpy()
-        return Evidence(
+        return LeakageInputs(
             rows, grouped=True, files=files, thumbnails=self._corpus.thumbnails[rows["image"].to_numpy(int)],
             comparable=once,
         )  # fmt: skip
@@ -151,31 +160,31 @@ class ExpressionDataModule(DataModule):
         """What the images may suffer, by name."""
         return dict(IMAGE_PERTURBATIONS)
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """The model reads images and sentences; `inputs` names its proposer, for pictures of what it proposed."""
         self._proposer: Proposer | None = inputs.get("proposals")
 
-    def dataset(self, split: str, view: View | None = None) -> "SceneDataset":
-        return SceneDataset([self._scene(rows, view) for _, rows in self.rows(split).groupby("image", sort=False)])
+    def dataset(self, split: str, transform: Transform | None = None) -> "SceneDataset":
+        return SceneDataset([self._scene(rows, transform) for _, rows in self.rows(split).groupby("image", sort=False)])
 
-    def eval_dataloader(self, split: str, view: View | None = None) -> DataLoader:
+    def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
         """Every image of `split` once, in order."""
-        return DataLoader(self.dataset(split, view), self.batch_size, collate_fn=list)
+        return DataLoader(self.dataset(split, transform), self.batch_size, collate_fn=list)
 
-    def _scene(self, rows: pd.DataFrame, view: View | None) -> Scene:
+    def _scene(self, rows: pd.DataFrame, transform: Transform | None) -> Scene:
         position = int(rows["image"].iloc[0])
         columns = [rows[name].tolist() for name in ("id", "sentence", "target")]
         expressions = [
             Expression(name, sentence, rle_from_text(target) if isinstance(target, str) else None)
             for name, sentence, target in zip(*columns, strict=True)
         ]
-        changes = [change for change in (self.perturbation, view) if change is not None]
+        changes = [change for change in (self.perturbation, transform) if change is not None]
         read = partial(self._pixels, position, changes)
         content = partial(self._corpus.pictures.content, position) if not changes else partial(_as_png, read)
         name = _content_name([rows["image_digest"].iloc[0], _VIEW_SEED, position], changes, read)
-        return Scene(read, content, name, expressions, keeps=view is None)
+        return Scene(read, content, name, expressions, keeps=transform is None)
 
-    def _pixels(self, position: int, changes: Sequence[View]) -> NDArray:
+    def _pixels(self, position: int, changes: Sequence[Transform]) -> NDArray:
         pixels = self._corpus.pictures.read(position)
         for change in changes:
             planes = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
@@ -198,7 +207,7 @@ class ExpressionDataModule(DataModule):
 
     def proposals(self, row_id: str) -> Proposals:
         """What the model's proposer finds in the image of a row."""
-        assert self._proposer is not None, "bind tells the proposer"
+        assert self._proposer is not None, "configure_inputs sets the proposer"
         return self._proposer.propose(self.picture(row_id))
 
 
@@ -213,9 +222,9 @@ class SceneDataset(Dataset):
         return self.scenes[position]
 
 
-def _content_name(image: Sequence[Any], changes: Sequence[View], read: Callable[[], NDArray]) -> str:
+def _content_name(image: Sequence[Any], changes: Sequence[Transform], read: Callable[[], NDArray]) -> str:
     """What names an image in every process, given its digest, the seed and its position, which the changes draw by."""
-    names = [view_name(change) for change in changes]
+    names = [transform_name(change) for change in changes]
     if None in names:
         pixels = read()
         return digest_bytes(str(pixels.shape).encode(), pixels.tobytes())

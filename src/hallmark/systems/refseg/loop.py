@@ -92,14 +92,6 @@ class Outcome:
         return self.steps[0]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A query to be ranked, and the seconds that the rewriter took for it."""
-
-    query: str
-    seconds: float
-
-
 class Loop:
     """Ranks an expression, and its rewritings while the answer is unsure.
 
@@ -141,30 +133,30 @@ class Loop:
         require(combine in ("replace", "fuse"), "combine", combine, "replace or fuse")
         require(0 <= weight < math.inf, "weight", weight, "0 or more")
         require(keep in ("most_confident", "last"), "keep", keep, "most_confident or last")
-        self._rewriter, self._max_iter, self._thresholds = rewriter, max_iter, thresholds
+        self._rewriter, self._max_iter, self.thresholds = rewriter, max_iter, thresholds
         self._temperature, self._keep = temperature, keep
         self._combine, self._weight = combine, weight
 
     def run(self, request: Request, rank: Rank, proposals: int) -> Outcome:
-        """`talk` with `rank` as the one who answers."""
-        talk = self.talk(request, proposals)
-        asked = next(talk)
+        """`dialogue` with `rank` as the one who answers."""
+        dialogue = self.dialogue(request, proposals)
+        query = next(dialogue)
         while True:
             try:
-                asked = talk.send(rank(asked.query))
-            except StopIteration as done:
-                return done.value
+                query = dialogue.send(rank(query))
+            except StopIteration as stop:
+                return stop.value
 
-    def talk(self, request: Request, proposals: int) -> Generator[Asked, NDArray, Outcome]:
+    def dialogue(self, request: Request, proposals: int) -> Generator[str, NDArray, Outcome]:
         """Rank `request.expression` and what becomes of it; the request's query and history are set here.
 
-        It yields what is to be ranked and is sent the logits, [N] or [N+1], all finite, of one shape for all queries.
+        It yields the query to rank and is sent the logits, [N] or [N+1], all finite, of one shape for all queries.
 
         Args:
             request: names the image and the expression for the rewriter.
             proposals: N.
         """
-        ranked = [_checked((yield Asked(request.expression, 0.0)), proposals)]
+        ranked = [_checked((yield request.expression), proposals)]
         steps = [self._step(request.expression, ranked, proposals)]
         rewrites: list[Rewrite] = []
         while (stop := self._stop(steps, proposals)) is None:
@@ -175,12 +167,17 @@ class Loop:
             if rewrite.fallback is not None or rewrite.query in history:
                 stop = "unchanged" if rewrite.fallback is None else "fallback"
                 break
-            ranked.append(_checked((yield Asked(rewrite.query, rewrite.seconds)), proposals))
+            ranked.append(_checked((yield rewrite.query), proposals))
             steps.append(self._step(rewrite.query, ranked, proposals))
-        return Outcome(steps, rewrites, stop, self._answer(steps, stop))
+        trusted = stop == "confident" or self._keep == "last"
+        answer = steps[-1] if trusted else max(steps, key=lambda step: step.confidence)
+        return Outcome(steps, rewrites, stop, answer)
 
     def _step(self, query: str, ranked: Sequence[NDArray], proposals: int) -> Step:
-        logits = self._combined(ranked)
+        if self._combine == "replace":
+            logits = ranked[-1]
+        else:
+            logits = np.average(ranked, axis=0, weights=self._weight ** np.arange(len(ranked)))
         if proposals == 0:
             return Step(query, logits, np.zeros_like(logits), -1, 0.0, 0.0)
         probabilities = softmax(logits / self._temperature)
@@ -189,27 +186,17 @@ class Loop:
         second = float(np.partition(probabilities, -2)[-2]) if len(probabilities) > 1 else 0.0
         return Step(query, logits, probabilities, top if top < proposals else -1, confidence, confidence - second)
 
-    def _combined(self, ranked: Sequence[NDArray]) -> NDArray:
-        if self._combine == "replace":
-            return ranked[-1]
-        return np.average(ranked, axis=0, weights=self._weight ** np.arange(len(ranked)))
-
     def _stop(self, steps: Sequence[Step], proposals: int) -> StopReason | None:
         last = steps[-1]
         if proposals == 0:
             return "no_proposals"
         if self._max_iter == 0:
             return "one_shot"
-        if len(last.logits) == 1 or self._thresholds.reached(last.confidence, last.gap):
+        if len(last.logits) == 1 or self.thresholds.reached(last.confidence, last.gap):
             return "confident"
         if len(steps) > self._max_iter:
             return "max_iter"
         return "unchanged" if self._rewriter is None else None
-
-    def _answer(self, steps: Sequence[Step], stop: StopReason) -> Step:
-        if stop == "confident" or self._keep == "last":
-            return steps[-1]
-        return max(steps, key=lambda step: step.confidence)
 
 
 def _checked(logits: NDArray, proposals: int) -> NDArray:

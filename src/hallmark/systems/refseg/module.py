@@ -1,12 +1,11 @@
 """The closed loop as a module: what is proposed, embedded, ranked and asked, and what it costs."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -15,22 +14,22 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
-from hallmark.learning.module import ReadyModule
+from hallmark.learning.module import TrainingFreeModule
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.segmentation import SEGMENTATION_METRICS
+from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.answers import MEASURED, ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
-from hallmark.systems.refseg.cost import Spent, total_calls, total_cost
+from hallmark.systems.refseg.cost import Stopwatch, Timings, total_calls, total_cost
 from hallmark.systems.refseg.data import Expression, ExpressionDataModule, Scene
-from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Thresholds
+from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Thresholds
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
-from hallmark.systems.refseg.rounds import Seen, Talk, carry_out
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
+from hallmark.systems.refseg.rounds import Dialogue, EncodedScene, answer_all
 from hallmark.systems.refseg.vlm.base import Request, Rewrite, Rewriter
 from hallmark.systems.refseg.vlm.calls import CallCounts, TooManyFailures
 
@@ -39,10 +38,10 @@ MODEL = "model.json"  # hashes of what the answers depend on, by setting
 CALLS = "cost/calibration_calls.json"
 _RIGHT = 0.5  # IoU from which the nearest proposal counts as the object
 
-Answer = Callable[["Seen", Expression, Outcome, float], list[dict[str, Any]]]
+Mode = Literal["answer", "fit_temperature", "fit_thresholds"]
 
 
-class LoopModule(ReadyModule):
+class LoopModule(TrainingFreeModule):
     """Masks proposed without a text, ranked by an expression, ranked again by what a language model makes of it.
 
     Nothing is trained. The temperature of the confidences and the thresholds of the loop are fitted on the split
@@ -77,14 +76,16 @@ class LoopModule(ReadyModule):
         self._given = temperature, thresholds
         self.temperature = 1.0 if temperature is None else temperature
         self.thresholds = thresholds or NEVER
-        self._answer: Answer = self._rows
+        self._mode: Mode = "answer"
         self._directory: Path | None = None
         self._counted = CallCounts()
-        self.loop = self._loop_of(max_iter)
+        self.loop("answer")  # says what is wrong with these
 
-    def _loop_of(self, max_iter: int) -> Loop:
+    def loop(self, mode: Mode) -> Loop:
+        """The loop as it is set, the ranking alone for fitting the temperature, or one that never stops early."""
         return Loop(
-            self.rewriter, max_iter=max_iter, thresholds=self.thresholds, temperature=self.temperature,
+            self.rewriter, max_iter=0 if mode == "fit_temperature" else self.max_iter,
+            thresholds=ALWAYS if mode == "fit_thresholds" else self.thresholds, temperature=self.temperature,
             **self._looping,  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -123,23 +124,20 @@ class LoopModule(ReadyModule):
         """A hash of each of the settings."""
         return {name: digest(value) for name, value in self.settings().items()}
 
-    def _check_identity(self, path: Path) -> None:
-        """Raise ValueError where the run in `path` was begun with a model whose files or tables were others."""
-        before = read_json(path)
-        changed = sorted(name for name in self._identity if before.get(name) != self._identity[name])
-        if changed:
-            names = ", ".join(f"model.{name}" for name in changed)
-            raise ValueError(f"{path}: what {names} read for this run (weights, a table of words) has changed since; "
-                             "restore it, or make the run again with rerun=true")  # fmt: skip
-
     def settle(self, directory: Path) -> None:
         self._directory = directory
         if (directory / MODEL).exists():
-            self._check_identity(directory / MODEL)
+            before = read_json(directory / MODEL)
+            changed = sorted(name for name in self._identity if before.get(name) != self._identity[name])
+            if changed:
+                names = ", ".join(f"model.{name}" for name in changed)
+                raise ValueError(
+                    f"{directory / MODEL}: what {names} read for this run (weights, a table of words) has changed "
+                    "since; restore it, or make the run again with rerun=true"
+                )
         if (directory / CALIBRATION).exists():
-            found = Calibration.read(directory / CALIBRATION)
-            self.temperature, self.thresholds = found.temperature, found.thresholds
-            self.loop = self._loop_of(self.max_iter)
+            fitted = Calibration.read(directory / CALIBRATION)
+            self.temperature, self.thresholds = fitted.temperature, fitted.thresholds
 
     def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
         assert self._directory is not None, "settle comes first"
@@ -158,10 +156,10 @@ class LoopModule(ReadyModule):
         expected: Expected | None = None
         n = int((data.samples["split"] == CALIBRATED).sum())
         if thresholds is None:
-            self.thresholds = ALWAYS
-            traces = self._passed(predict, self._traces, self.max_iter)
-            write_json(calls, self.calls)
-            thresholds, expected = fit_thresholds([Trace(**one) for one in traces], budget=self.budget)
+            traces = self._calibration_rows(predict, "fit_thresholds")
+            if self.calls:
+                write_json(calls, self.calls)
+            thresholds, expected = fit_thresholds([Trace(**row) for row in traces], budget=self.budget)
         Calibration(temperature, thresholds, expected, n, CALIBRATED, self.calibration_digest(data)).write(path)
         self.settle(self._directory)
 
@@ -175,7 +173,7 @@ class LoopModule(ReadyModule):
         Raises:
             SettingError: no expression has a proposal that is near enough to its object.
         """
-        rows = self._passed(predict, self._best, 0)
+        rows = self._calibration_rows(predict, "fit_temperature")
         usable = [row for row in rows if row["iou"] >= _RIGHT and row["logits"]]
         if not usable:
             best = max(row["iou"] for row in rows)
@@ -189,14 +187,13 @@ class LoopModule(ReadyModule):
             )  # fmt: skip
         return fit_temperature([np.array(row["logits"]) for row in usable], [row["best"] for row in usable])
 
-    def _passed(self, predict: Callable[[str], list[Any]], answer: Answer, max_iter: int) -> list[dict[str, Any]]:
-        """What `answer` says of the calibration split, with a loop of `max_iter`."""
-        before, self._answer, self.loop = self._answer, answer, self._loop_of(max_iter)
+    def _calibration_rows(self, predict: Callable[[str], list[Any]], mode: Mode) -> list[dict[str, Any]]:
         self.on_predict_start()
+        self._mode = mode
         try:
             outputs = predict(CALIBRATED)
         finally:
-            self._answer = before
+            self._mode = "answer"
         self._count(total_calls(outputs), complete=True)
         return [row for output in outputs for row in output["rows"]]
 
@@ -209,129 +206,115 @@ class LoopModule(ReadyModule):
         try:
             counts.check(self.rewriter, complete=complete)
         except TooManyFailures:
-            self._forget_failed()
+            # A batch with a failed call is not kept, so that the next attempt asks for it again.
+            for path in (self._directory / "partial").glob("*.json") if self._directory is not None else ():
+                if CallCounts(**read_json(path)["calls"]).failed:
+                    path.unlink()
             raise
-
-    def _forget_failed(self) -> None:
-        """Keep no batch with a failed call, so that the next attempt asks for it again."""
-        for path in (self._directory / "partial").glob("*.json") if self._directory is not None else ():
-            if CallCounts(**read_json(path)["calls"]).failed:
-                path.unlink()
 
     def transfer_batch_to_device(self, batch: Sequence[Scene], device: torch.device, _: int) -> Sequence[Scene]:
         return batch  # images are read when they are looked at
 
     def predict_step(self, batch: Sequence[Scene], batch_idx: int) -> dict[str, Any]:
         """`rows` in plain values, and what they cost; read from disk where they were answered before."""
-        begun = time.perf_counter()
-        kept = self._kept_at(batch)
-        if kept is not None and kept.exists():
-            output = read_json(kept)
-            self._count(self._counted + CallCounts(**output["calls"]), complete=False)
-            return output
-        spent = Spent()
-        before = self._work()
-        rows, calls = self._answered(self._seen(batch, spent), spent)
-        spent.work = {name: value - before[name] for name, value in self._work().items()}
-        seconds = {**spent.seconds, "total": time.perf_counter() - begun}
-        output = {
-            "rows": rows,
-            "images": len(batch),
-            "seconds": seconds,
-            "work": spent.work,
-            "calls": asdict(calls),
-            "keeps": all(s.keeps for s in batch),
-        }
-        if kept is not None:
-            write_json(kept, output)
-        self._count(self._counted + calls, complete=False)
+        path = self._partial_path(batch, self._mode)
+        if path is not None and path.exists():
+            output = read_json(path)
+        else:
+            output = self._answered(batch, self._mode)
+            if path is not None:
+                write_json(path, output)
+        self._count(self._counted + CallCounts(**output["calls"]), complete=False)
         return output
 
-    def _kept_at(self, batch: Sequence[Scene]) -> Path | None:
+    def _partial_path(self, batch: Sequence[Scene], mode: Mode) -> Path | None:
         """Where the answers to a batch are kept while the run is under way."""
         if self._directory is None or not all(scene.keeps for scene in batch):
             return None
+        # All that the answers depend on, so that what an earlier calibration or other data gave is not taken over.
         ids = [expression.id for scene in batch for expression in scene.expressions]
         key = {
             "ids": ids, "scenes": [scene.digest for scene in batch], "model": self._identity,
-            "temperature": self.temperature, **asdict(self.thresholds), "for": self._answer.__name__,
+            "temperature": self.temperature, **asdict(self.loop(mode).thresholds), "for": mode,
         }  # fmt: skip
         return self._directory / "partial" / f"{digest(key)}.json"
 
-    def _seen(self, batch: Sequence[Scene], spent: Spent) -> list[Seen]:
-        with spent.on("propose"):
-            pixels = [scene.read() for scene in batch]
-            proposals = [self.proposer.propose(image) for image in pixels]
-        pictured = [
-            Pictured(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(_given, image), found)
-            for image, found in zip(pixels, proposals, strict=True)
+    def _answered(self, batch: Sequence[Scene], mode: Mode) -> dict[str, Any]:
+        timings, work = Timings(), self._work()
+        with Stopwatch() as total:
+            loop, asks = self.loop(mode), self.rewriter is not None and self.max_iter > 0
+            dialogues = [
+                Dialogue(scene, expression, loop.dialogue(request, len(scene.proposals)))
+                for scene in self._encoded(batch, timings)
+                for expression, request in _requests(scene.scene, with_image=asks)
+            ]
+            rows: list[dict[str, Any]] = []
+            rewrites: list[Rewrite] = []
+            for dialogue in answer_all(dialogues, self._ranked, self.parallel, timings):
+                assert dialogue.outcome is not None
+                rows += self._rows(dialogue, mode)
+                rewrites += dialogue.outcome.rewrites
+        return {
+            "rows": rows, "images": len(batch), "seconds": {**timings.seconds, "total": total.seconds},
+            "work": {name: value - work[name] for name, value in self._work().items()},
+            "calls": asdict(CallCounts.of(rewrites)), "keeps": all(scene.keeps for scene in batch),
+        }  # fmt: skip
+
+    def _encoded(self, batch: Sequence[Scene], timings: Timings) -> list[EncodedScene]:
+        with timings.on("propose"):
+            images = [scene.read() for scene in batch]
+            proposals = [self.proposer.propose(image) for image in images]
+        inputs = [
+            SceneInput(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(np.asarray, image), masks)
+            for image, masks in zip(images, proposals, strict=True)
         ]
-        with spent.on("embed"):
-            regions = self.ranker.embed(pictured)
-        return [Seen(*one) for one in zip(batch, proposals, regions, strict=True)]
+        with timings.on("embed"):
+            regions = self.ranker.embed(inputs)
+        return [EncodedScene(*parts) for parts in zip(batch, proposals, regions, strict=True)]
 
-    def _answered(self, seen: Sequence[Seen], spent: Spent) -> tuple[list[dict[str, Any]], CallCounts]:
-        talks = [talk for own in seen for talk in self._talks(own)]
-        rows: list[dict[str, Any]] = []
-        rewrites: list[Rewrite] = []
-        for talk in carry_out(talks, self._ranked, self.parallel, spent.on):
-            assert talk.outcome is not None
-            rows += self._answer(talk.seen, talk.expression, talk.outcome, talk.seconds)
-            rewrites += talk.outcome.rewrites
-        of_loop = sum(talk.seconds for talk in talks) - spent.seconds["rank"]
-        spent.seconds["rank"] += of_loop
-        spent.seconds["vlm"] = max(0.0, spent.seconds["vlm"] - of_loop)
-        return rows, CallCounts.of(rewrites)
+    def _ranked(self, dialogues: Sequence[Dialogue]) -> list[NDArray]:
+        """Logits of the query of each dialogue; each query is ranked once for an image, whoever asks."""
+        self.ranker.read([str(dialogue.query) for dialogue in dialogues])
+        scenes = {id(dialogue.scene): dialogue.scene for dialogue in dialogues}
+        queries: dict[int, dict[str, None]] = {name: {} for name in scenes}
+        for dialogue in dialogues:
+            queries[id(dialogue.scene)][str(dialogue.query)] = None
+        logits = {
+            (name, query): row
+            for name, scene in scenes.items()
+            for query, row in zip(
+                queries[name], self.ranker.logits(scene.regions, scene.proposals, list(queries[name])), strict=True
+            )
+        }
+        return [logits[id(dialogue.scene), str(dialogue.query)] for dialogue in dialogues]
 
-    def _talks(self, seen: Seen) -> Iterator[Talk]:
-        asks = self.rewriter is not None and self.max_iter > 0
-        image = seen.scene.content() if asks else b""
-        for expression in seen.scene.expressions:
-            request = Request(
-                image=image, image_digest=seen.scene.digest, expression=expression.sentence, query=expression.sentence,
-                history=(), sample_id=expression.id,
-            )  # fmt: skip
-            yield Talk(seen, expression, self.loop.talk(request, len(seen.proposals)))
-
-    def _ranked(self, talks: Sequence[Talk]) -> list[NDArray]:
-        self.ranker.read([str(talk.query) for talk in talks])
-        asked: dict[int, dict[str, Seen]] = {}
-        for talk in talks:
-            asked.setdefault(id(talk.seen), {})[str(talk.query)] = talk.seen
-        found: dict[tuple[int, str], NDArray] = {}
-        for name, queries in asked.items():
-            seen = next(iter(queries.values()))
-            logits = self.ranker.logits(seen.regions, seen.proposals, list(queries))
-            found |= {(name, query): row for query, row in zip(queries, logits, strict=True)}
-        return [found[id(talk.seen), str(talk.query)] for talk in talks]
-
-    def _rows(self, seen: Seen, expression: Expression, outcome: Outcome, seconds: float) -> list[dict[str, Any]]:
-        return list(answer_rows(expression, outcome, seen.proposals, self._kind, seconds))
-
-    def _traces(self, seen: Seen, expression: Expression, outcome: Outcome, _: float) -> list[dict[str, Any]]:
-        return [asdict(trace(outcome, overlap_of(expression, seen.proposals)))]
-
-    def _best(self, seen: Seen, expression: Expression, outcome: Outcome, _: float) -> list[dict[str, Any]]:
-        """The logits (none without proposals), the best candidate and its IoU."""
-        place, iou = best_candidate(expression, seen.proposals, abstains=self._kind.abstains)
-        best = place if place >= 0 else len(seen.proposals)
+    def _rows(self, dialogue: Dialogue, mode: Mode) -> list[dict[str, Any]]:
+        """Rows of the predictions table, or what a calibration is fitted on."""
+        expression, outcome, proposals = dialogue.expression, dialogue.outcome, dialogue.scene.proposals
+        assert outcome is not None
+        if mode == "answer":
+            return list(answer_rows(expression, outcome, proposals, self._kind, dialogue.seconds))
+        if mode == "fit_thresholds":
+            return [asdict(trace(outcome, overlap_of(expression, proposals)))]
+        position, iou = best_candidate(expression, proposals, abstains=self._kind.abstains)
+        best = position if position >= 0 else len(proposals)  # "no such object" is the last logit
         return [{"logits": outcome.first.logits.tolist(), "best": best, "iou": iou}]
 
     def _work(self) -> dict[str, float]:
         counts = self.ranker.counts
-        spent: dict[str, float] = getattr(self.rewriter, "spent", dict)()
+        usage: dict[str, float] = getattr(self.rewriter, "spent", dict)()
         return {
             "proposer requested": self.proposer.requested, "proposer computed": self.proposer.computed,
             "regions requested": counts.requested, "regions computed": counts.computed, "scores": counts.scores,
-            "texts": counts.texts, "cost": float(spent.get("cost", 0.0)),
+            "texts": counts.texts, "cost": float(usage.get("cost", 0.0)),
         }  # fmt: skip
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         self._count(total_calls(outputs), complete=True)
         samples = data.rows(split).set_index("id", drop=False)
         rows = pd.DataFrame([row for output in outputs for row in output["rows"]])
-        own = samples.loc[rows["id"]].reset_index(drop=True)
-        frame = rows.assign(split=split, group=own["group"], target=own["target"], **carried_columns(own))
+        samples = samples.loc[rows["id"]].reset_index(drop=True)
+        frame = rows.assign(split=split, group=samples["group"], target=samples["target"], **carried_columns(samples))
         frame = frame.astype(dict.fromkeys(MEASURED, float))
         order = pd.Categorical(frame["task"], list(dict.fromkeys(frame["task"])), ordered=True)
         frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
@@ -342,5 +325,11 @@ class LoopModule(ReadyModule):
         return frame
 
 
-def _given(image: NDArray) -> NDArray:
-    return image
+def _requests(scene: Scene, *, with_image: bool) -> Iterator[tuple[Expression, Request]]:
+    image = scene.content() if with_image else b""
+    for expression in scene.expressions:
+        sentence = expression.sentence
+        yield expression, Request(
+            image=image, image_digest=scene.digest, expression=sentence, query=sentence, history=(),
+            sample_id=expression.id,
+        )  # fmt: skip

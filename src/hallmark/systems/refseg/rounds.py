@@ -1,21 +1,19 @@
 """Loops of many expressions side by side: in each round their queries are ranked together and their rewriters asked."""
 
-import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
 
 from numpy.typing import NDArray
 
+from hallmark.data.masks import Proposals
+from hallmark.systems.refseg.cost import Stopwatch, Timings
 from hallmark.systems.refseg.data import Expression, Scene
-from hallmark.systems.refseg.loop import Asked, Outcome
-from hallmark.systems.refseg.masks import Proposals
+from hallmark.systems.refseg.loop import Outcome
 
 
 @dataclass(frozen=True)
-class Seen:
+class EncodedScene:
     """An image after what is done once: its proposals and their embeddings [N, D]."""
 
     scene: Scene
@@ -24,60 +22,59 @@ class Seen:
 
 
 @dataclass
-class Talk:
+class Dialogue:
     """The loop of one expression.
 
     Attributes:
         query: to be ranked next; None once there is an `outcome`.
-        seconds: of ranking and loop; vlm: of the rewriter.
+        seconds: of ranking and loop; the rewriter's are taken off at the end.
     """
 
-    seen: Seen
+    scene: EncodedScene
     expression: Expression
-    steps: Generator[Asked, NDArray, Outcome]
+    loop: Generator[str, NDArray, Outcome]
     query: str | None = None
     outcome: Outcome | None = None
     seconds: float = 0.0
-    vlm: float = 0.0
 
     def __post_init__(self) -> None:
-        self.query = next(self.steps).query
+        self.query = next(self.loop)
 
-    def hear(self, logits: NDArray) -> None:
+    def step(self, logits: NDArray) -> None:
         """Take the ranking of `query`, and ask the rewriter if the loop goes on."""
-        begun, before = time.perf_counter(), self.vlm
-        try:
-            asked = self.steps.send(logits)
-            self.query, self.vlm = asked.query, self.vlm + asked.seconds
-        except StopIteration as done:
-            self.query, self.outcome = None, done.value
-            self.vlm = sum(rewrite.seconds for rewrite in done.value.rewrites)
-        self.seconds += time.perf_counter() - begun - (self.vlm - before)
+        with Stopwatch() as watch:
+            try:
+                self.query = self.loop.send(logits)
+            except StopIteration as stop:
+                self.query, self.outcome = None, stop.value
+        self.seconds += watch.seconds
+        if self.outcome is not None:
+            self.seconds -= sum(rewrite.seconds for rewrite in self.outcome.rewrites)
 
 
-Rank = Callable[[Sequence[Talk]], list[NDArray]]
+Rank = Callable[[Sequence[Dialogue]], list[NDArray]]
 
 
-def carry_out(
-    talks: Iterable[Talk], rank: Rank, parallel: int, timed: Callable[[str], AbstractContextManager[Any]]
-) -> list[Talk]:
-    """All `talks`, each with its outcome.
+def answer_all(dialogues: Iterable[Dialogue], rank: Rank, parallel: int, timings: Timings) -> list[Dialogue]:
+    """All `dialogues`, each with its outcome.
 
     Args:
-        rank: logits of the query of each talk.
+        rank: logits of the query of each dialogue.
         parallel: rewriters asked at a time.
-        timed: counts the seconds of a stage: `rank`, or `vlm` for those in which rewriters are asked.
+        timings: gets the seconds of `rank`, with the loop's own, and of `vlm`, in which rewriters are waited for.
     """
-    everyone = list(talks)
+    everyone = list(dialogues)
     with ThreadPoolExecutor(parallel) as pool:
         apply: Callable[..., Iterable[None]] = map if parallel == 1 else pool.map
-        while waiting := [talk for talk in everyone if talk.query is not None]:
-            begun = time.perf_counter()
-            with timed("rank"):
+        while waiting := [dialogue for dialogue in everyone if dialogue.query is not None]:
+            with timings.on("rank") as ranking:
                 logits = rank(waiting)
-            share = (time.perf_counter() - begun) / len(waiting)
-            for talk in waiting:
-                talk.seconds += share
-            with timed("vlm"):
-                list(apply(Talk.hear, waiting, logits))
+            for dialogue in waiting:
+                dialogue.seconds += ranking.seconds / len(waiting)
+            with timings.on("vlm"):
+                list(apply(Dialogue.step, waiting, logits))
+    # A step waits for its rewriter and does the loop's own work, which belongs to ranking.
+    of_loop = sum(dialogue.seconds for dialogue in everyone) - timings.seconds["rank"]
+    timings.seconds["rank"] += of_loop
+    timings.seconds["vlm"] = max(0.0, timings.seconds["vlm"] - of_loop)
     return everyone

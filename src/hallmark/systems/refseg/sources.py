@@ -96,17 +96,17 @@ class ParquetPictures(Pictures):
         return f"{self._groups[int(np.searchsorted(self._ends, position, side='right'))][0]}, row {position}"
 
     def content(self, position: int) -> bytes:
-        place = int(np.searchsorted(self._ends, position, side="right"))
-        if self._held is None or self._held[0] != place:
-            file, group = self._groups[place]
+        group_number = int(np.searchsorted(self._ends, position, side="right"))
+        if self._held is None or self._held[0] != group_number:
+            file, group = self._groups[group_number]
             try:
                 # No open file is kept: forked workers would share its position.
                 column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
-                self._held = place, column.to_pylist()
+                self._held = group_number, column.to_pylist()
             except _DAMAGED as error:
                 raise OSError(f"{file}: row {position} cannot be read: {error}") from error
-        file = self._groups[place][0]
-        image = _image_bytes(self._held[1][position - int(self._ends[place])], file)
+        file = self._groups[group_number][0]
+        image = _image_bytes(self._held[1][position - int(self._ends[group_number])], file)
         if image is None:
             raise OSError(f"{file}: row {position} has no image")
         return image

@@ -27,7 +27,7 @@ from hallmark.storage.regular import (
 from hallmark.storage.tables import read_table
 
 LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
-UNREADABLE = ""  # digest of an image that is kept although it cannot be read
+UNREADABLE = ""  # digest of an image that stays in the corpus although it cannot be read
 _NO_FILE = "0" * 32  # the same until its row is scanned
 
 # Kinds of problems, and those for which `keep` has a meaning: a grey picture, no text, RGB for CMYK, the pixels as they
@@ -68,15 +68,21 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
     safe = [_is_safe(row_id, folder, problems) for row_id in rows["id"]]
     rows = rows[np.array(safe, bool)].reset_index(drop=True)
     rows = _with_texts(rows, folder, problems)
-    rows = _with_images(rows, folder, problems)
+    paths = [folder / "data" / f"{row_id}.jpg" for row_id in rows["id"]]
+    rows = _with_digests(rows.assign(info_path=[str(path) for path in paths]), paths, problems)
     scans = scan_images([Path(p) for p in rows["info_path"]], rows["image_digest"].tolist(), cache)
-    kept = _readable(rows, scans, problems)
-    rows, scans = rows[kept].reset_index(drop=True), scans[kept]
+    usable = _readable(rows, scans, problems)
+    rows, scans = rows[usable].reset_index(drop=True), scans[usable]
     rows.loc[~scans["readable"], "image_digest"] = UNREADABLE
     rows["content"] = [
         digest_bytes(i.encode(), t.encode()) for i, t in zip(rows["image_digest"], rows["text"], strict=True)
     ]
-    rows["group"] = [f"g{number}" for number in _groups(rows, scans)]
+    # Rows belong together that the leakage gate would call alike.
+    pairs = [shared_key_pairs(rows[key].tolist()) for key in ("normalised", "image_digest")]
+    pairs.append(near_duplicate_texts(rows["normalised"].tolist()))
+    readable = np.flatnonzero(scans["readable"])
+    pairs.append(readable[near_duplicates(scans["thumbnail"][readable])])
+    rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
     return _with_slices(rows, scans), scans["thumbnail"]
 
 
@@ -104,7 +110,7 @@ def usable_extra_rows(
     scans = scan_images([Path(path) for path in rows["image"]], rows["image_digest"].tolist(), cache)
     readable = _readable(rows.assign(info_path=rows["image"]), scans, problems)
     rows, scans = rows[readable].reset_index(drop=True), scans[readable]
-    digests = [row if scan["readable"] else UNREADABLE for row, scan in zip(rows["image_digest"], scans, strict=True)]
+    digests = rows["image_digest"].where(scans["readable"], UNREADABLE).tolist()
     return rows, digests, scans
 
 
@@ -153,36 +159,30 @@ def _is_safe(row_id: str, folder: Path, problems: Problems) -> bool:
 
 def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
     paths = [folder / "data" / f"{row_id}.txt" for row_id in rows["id"]]
-    readings = [_read_text(path) for path in paths]
+    readings: list[DecodedText | UnreadableFileError] = []
+    for path in paths:
+        try:
+            readings.append(decode(read_regular(path)))
+        except UnreadableFileError as error:
+            readings.append(error)
+    # An encoding is in doubt only beside others of the same corpus, so all files are read before one is judged.
     encodings = {reading.encoding for reading in readings if isinstance(reading, DecodedText)}
-    texts, kept = [], []
+    texts, usable = [], []
     for row_id, path, reading in zip(rows["id"], paths, readings, strict=True):
         text = reading.text.strip() if isinstance(reading, DecodedText) else ""
         if isinstance(reading, UnreadableFileError):
             kind = "missing_text" if isinstance(reading, MissingFileError) else "unreadable_text"
-            kept.append(problems.add(row_id, kind, str(reading)))
+            usable.append(problems.add(row_id, kind, str(reading)))
         elif not text:
-            kept.append(problems.add(row_id, "empty_text", f"{path}: empty text"))
+            usable.append(problems.add(row_id, "empty_text", f"{path}: empty text"))
         elif doubt := doubt_beside(reading, encodings):
-            kept.append(problems.add(row_id, "uncertain_encoding", f"{path}: {doubt}: {text[:60]!r}"))
+            usable.append(problems.add(row_id, "uncertain_encoding", f"{path}: {doubt}: {text[:60]!r}"))
         else:
-            kept.append(True)
+            usable.append(True)
         texts.append(text)
     rows = rows.assign(text=texts, info_text=texts)
     rows["normalised"] = [normalise_text(text) for text in texts]
-    return rows[np.array(kept, bool)].reset_index(drop=True)
-
-
-def _read_text(path: Path) -> DecodedText | UnreadableFileError:
-    try:
-        return decode(read_regular(path))
-    except UnreadableFileError as error:
-        return error
-
-
-def _with_images(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
-    paths = [folder / "data" / f"{row_id}.jpg" for row_id in rows["id"]]
-    return _with_digests(rows.assign(info_path=[str(path) for path in paths]), paths, problems)
+    return rows[np.array(usable, bool)].reset_index(drop=True)
 
 
 def _with_digests(rows: pd.DataFrame, paths: Sequence[Path], problems: Problems) -> pd.DataFrame:
@@ -199,34 +199,23 @@ def _with_digests(rows: pd.DataFrame, paths: Sequence[Path], problems: Problems)
 
 
 def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.ndarray:
-    kept = np.ones(len(rows), bool)
+    """Which rows stay, bool [N], of those that `scan_images` has opened."""
+    usable = np.ones(len(rows), bool)
     for position in np.flatnonzero(~scans["readable"] | scans["cmyk"] | scans["metadata"]):
         row, scan = rows.iloc[position], scans[position]
         row_id, path = row["id"], row["info_path"]
-        if not scan["readable"]:  # a file that could not be opened is listed already
-            kept[position] = row["image_digest"] == _NO_FILE or problems.add(row_id, "unreadable_image", _why(path))
+        if not scan["readable"] and row["image_digest"] != _NO_FILE:  # which is listed already
+            cause = f"{path}: was unreadable when it was first scanned"
+            try:
+                read_image(Path(path))
+            except OSError as error:
+                cause = str(error)
+            usable[position] = problems.add(row_id, "unreadable_image", cause)
         if scan["cmyk"]:
-            kept[position] &= problems.add(row_id, "cmyk_image", f"{path}: a CMYK picture")
+            usable[position] &= problems.add(row_id, "cmyk_image", f"{path}: a CMYK picture")
         if scan["metadata"]:
-            kept[position] &= problems.add(row_id, "damaged_metadata", f"{path}: metadata that cannot be read")
-    return kept
-
-
-def _why(path: str) -> str:
-    try:
-        read_image(Path(path))
-    except OSError as error:
-        return str(error)
-    return f"{path}: was unreadable when it was first scanned"
-
-
-def _groups(rows: pd.DataFrame, scans: np.ndarray) -> np.ndarray:
-    """Rows belong together that the leakage gate would call alike."""
-    pairs = [shared_key_pairs(rows[key].tolist()) for key in ("normalised", "image_digest")]
-    pairs.append(near_duplicate_texts(rows["normalised"].tolist()))
-    readable = np.flatnonzero(scans["readable"])
-    pairs.append(readable[near_duplicates(scans["thumbnail"][readable])])
-    return connected_groups(len(rows), pairs)
+            usable[position] &= problems.add(row_id, "damaged_metadata", f"{path}: metadata that cannot be read")
+    return usable
 
 
 def _with_slices(rows: pd.DataFrame, scans: np.ndarray) -> pd.DataFrame:

@@ -12,13 +12,13 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
-from hallmark.data.generated import origin_of, sample_folder
+from hallmark.data.generated import data_folder, origin_of
 from hallmark.data.images import decoded_images
-from hallmark.data.leakage import Evidence
-from hallmark.data.module import DataModule, View
+from hallmark.data.leakage import LeakageInputs
+from hallmark.data.module import DataModule
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
-from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.problems import Problems, complete_policies
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalise_text
@@ -41,7 +41,7 @@ from hallmark.systems.sentiment.corpus import (
 )
 from hallmark.systems.sentiment.sample import generate
 
-_GREY = 128
+_GRAY = 128
 
 
 class PairDataModule(DataModule):
@@ -66,41 +66,37 @@ class PairDataModule(DataModule):
             classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
-        on_problem = {**LATER_KINDS, **on_problem}
-        require(
-            set(on_problem) == set(KINDS), "on_problem", dict(on_problem), f"a policy for each of {', '.join(KINDS)}"
-        )
-        self.problems = Problems(on_problem, repairable=REPAIRABLE)
+        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
+        self.problems = Problems(policies, repairable=REPAIRABLE)
         self.cache, self.mark_links = Path(cache), mark_links
-        self.folder = self._resolve(folder, sample)
+        expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
+        self.folder = data_folder(folder, self.cache, "sentiment", generate, sample, expected=expected)
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
         self._extra_facts: dict[str, dict[str, Any]] = {}
         self._inputs: Mapping[str, Encoder | None] = {}
         self._store: FeatureStore | None = None
         self._datasets: dict[str, PairDataset] = {}
 
-    def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
-        if folder is not None:
-            return Path(folder).expanduser()
-        expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
-        return sample_folder(self.cache, "sentiment", generate, sample, key="folder", expected=expected)
-
     def read(self) -> tuple[pd.DataFrame, Problems]:
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
         return samples, self.problems
+
+    def sources(self) -> list[Path] | None:
+        """The corpus; the pictures of extra rows may lie anywhere."""
+        return None if self.extra else [self.folder]
 
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "sentiment")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         rows = self.samples
         return {
             "source": str(self.folder), "rows": len(rows), "groups": int(rows["group"].nunique()) if len(rows) else 0,
             "extra": self._extra_facts,
         }  # fmt: skip
 
-    def with_extra(self, samples: pd.DataFrame) -> pd.DataFrame:
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """Append the rows of `extra` to the training split, in the group of the row they were made from."""
         for file in self.extra:
             samples = pd.concat([samples, self._extra_rows(Path(file), samples)], ignore_index=True)
@@ -122,29 +118,22 @@ class PairDataModule(DataModule):
             str(file),
             f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}",
         )
-        table, digests, scans = usable_extra_rows(
+        rows, digests, scans = usable_extra_rows(
             table, file, known_ids=set(samples["id"]), classes=self.classes[MAIN], problems=self.problems,
             cache=self.cache,
         )  # fmt: skip
-        source = sources.loc[table["source_id"]].reset_index(drop=True)
-        content = [digest_bytes(i.encode(), t.encode()) for i, t in zip(digests, table["text"], strict=True)]
+        content = [digest_bytes(i.encode(), t.encode()) for i, t in zip(digests, rows["text"], strict=True)]
         self._thumbnails = np.concatenate([self._thumbnails, scans["thumbnail"]])
-        return source.assign(
-            id=table["id"],
-            target=table["target"],
-            text=table["text"],
-            info_text=table["text"],
-            normalised=table["text"].map(normalise_text),
-            info_path=table["image"],
-            image_digest=digests,
-            content=content,
-            split="train",
-        )
+        return sources.loc[rows["source_id"]].reset_index(drop=True).assign(
+            id=rows["id"], target=rows["target"], text=rows["text"], info_text=rows["text"],
+            normalised=rows["text"].map(normalise_text), info_path=rows["image"], image_digest=digests,
+            content=content, split="train",
+        )  # fmt: skip
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
         readable = (rows["image_digest"] != UNREADABLE).to_numpy()
-        return Evidence(
+        return LeakageInputs(
             samples=rows,
             grouped=True,
             files={"image": rows["image_digest"].tolist()},
@@ -161,7 +150,7 @@ class PairDataModule(DataModule):
         reads = any(isinstance(encoder, ImageEncoder) for encoder in self._inputs.values())
         return IMAGE_PERTURBATIONS if reads else {}
 
-    def bind(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
         """As in the base; augmented pictures are never taken from the store."""
         self._inputs, self._store = inputs, store
         self._datasets = {}
@@ -172,21 +161,19 @@ class PairDataModule(DataModule):
         write_csv(path, predictions[["id", "prediction"]].set_axis(["guid", "tag"], axis=1))
         return path
 
-    def dataset(self, split: str, view: View | None = None) -> Dataset:
-        if view is not None:
-            return self._dataset(split, view)
-        if split not in self._datasets:
-            self._datasets[split] = self._dataset(split, None)
-        return self._datasets[split]
-
-    def _dataset(self, split: str, view: View | None) -> "PairDataset":
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        if transform is None and split in self._datasets:
+            return self._datasets[split]
         rows = self.rows(split)
-        viewed = view is not None
-        return PairDataset(
-            target=torch.tensor([self._class_index(name) for name in rows["target"]]),
-            inputs={name: self._input(encoder, rows, viewed=viewed) for name, encoder in self._inputs.items()},
-            view=view,
-        )
+        index = {name: number for number, name in enumerate(self.classes[MAIN])}
+        inputs = {
+            name: self._input(encoder, rows, viewed=transform is not None) for name, encoder in self._inputs.items()
+        }
+        target = torch.tensor([index.get(name, -1) for name in rows["target"]])
+        dataset = PairDataset(target=target, inputs=inputs, transform=transform)
+        if transform is None:
+            self._datasets[split] = dataset
+        return dataset
 
     def texts(self, split: str) -> list[str]:
         """What a model reads of each row of `split`."""
@@ -194,9 +181,6 @@ class PairDataModule(DataModule):
 
     def _read_texts(self, rows: pd.DataFrame) -> list[str]:
         return [mark_links_in(text) if self.mark_links else text for text in rows["text"]]
-
-    def _class_index(self, name: str | None) -> int:
-        return self.classes[MAIN].index(name) if name in self.classes[MAIN] else -1
 
     def _input(self, encoder: Encoder | None, rows: pd.DataFrame, *, viewed: bool) -> "Input":
         texts = self._read_texts(rows)
@@ -215,26 +199,28 @@ class PairDataModule(DataModule):
 
     def _pixels(self, rows: pd.DataFrame, encoder: ImageEncoder) -> "Pixels":
         readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
-        shown = rows.iloc[readable]
-        decoded = decoded_images(
-            [Path(p) for p in shown["info_path"]], shown["image_digest"].tolist(), encoder.transform, self.cache
-        )
-        place = np.full(len(rows), -1)
-        place[readable] = np.arange(len(readable))
-        return Pixels(decoded, place, encoder.image_size)
+        paths, digests = ([*rows[column].iloc[readable]] for column in ("info_path", "image_digest"))
+        decoded = decoded_images([Path(path) for path in paths], digests, encoder.transform, self.cache)
+        decoded_rows = np.full(len(rows), -1)
+        decoded_rows[readable] = np.arange(len(readable))
+        return Pixels(decoded, decoded_rows, encoder.image_size)
 
 
 class Pixels:
-    """Decoded pictures of a split; grey where a picture could not be read."""
+    """Decoded pictures of a split; gray where a picture could not be read.
 
-    def __init__(self, decoded: Rows, place: np.ndarray, size: int) -> None:
-        self._decoded, self._place, self._size = decoded, place, size
+    Args:
+        decoded: uint8 [R, 3, S, S] of the readable ones; rows: int [N], the row in it of each picture, −1 for none.
+    """
+
+    def __init__(self, decoded: Rows, rows: np.ndarray, size: int) -> None:
+        self._decoded, self._rows, self._size = decoded, rows, size
 
     def take(self, positions: Sequence[int]) -> Tensor:
         """uint8 [len(positions), 3, S, S]."""
-        grey = np.full((3, self._size, self._size), _GREY, np.uint8)
-        places = (self._place[position] for position in positions)
-        return torch.from_numpy(np.stack([self._decoded[place] if place >= 0 else grey for place in places]))
+        gray = np.full((3, self._size, self._size), _GRAY, np.uint8)
+        rows = self._rows[list(positions)]
+        return torch.from_numpy(np.stack([self._decoded[row] if row >= 0 else gray for row in rows]))
 
 
 Input = Pixels | Tensor | dict[str, Tensor] | list[str]
@@ -246,25 +232,29 @@ class PairDataset(Dataset):
     Args:
         target: int64 [N], −1 where unlabelled.
         inputs: by modality: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
-        view: applied to pixels with the seed of the draw.
+        transform: applied to pixels with the seed of the draw.
     """
 
-    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], view: View | None) -> None:
-        self.target, self.inputs, self.view = target, inputs, view
+    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], transform: Transform | None) -> None:
+        self.target, self.inputs, self.transform = target, inputs, transform
 
     def __len__(self) -> int:
         return len(self.target)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.__getitems__([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         """`index`, `target` and, for each modality, its input or `<modality>_features`."""
         index = torch.tensor([draw.position for draw in draws])
         batch: dict[str, Any] = {"index": index, "target": self.target[index]}
         for name, source in self.inputs.items():
             if isinstance(source, Pixels):
-                batch[name] = self._view(source.take(index.tolist()), draws)
+                pixels = source.take(index.tolist())
+                if self.transform is not None:
+                    changed = [self.transform(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)]
+                    pixels = torch.stack(changed)
+                batch[name] = pixels
             elif isinstance(source, Tensor):
                 batch[f"{name}_features"] = source[index]
             elif isinstance(source, dict):
@@ -272,8 +262,3 @@ class PairDataset(Dataset):
             else:
                 batch[name] = [source[position] for position in index.tolist()]
         return batch
-
-    def _view(self, pixels: Tensor, draws: Sequence[Draw]) -> Tensor:
-        if self.view is None:
-            return pixels
-        return torch.stack([self.view(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)])

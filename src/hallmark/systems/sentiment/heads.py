@@ -81,21 +81,18 @@ class GatedFusionHead(Head):
         self.modality_dropout = modality_dropout
 
     def forward(self, embeddings: Embeddings) -> Tensor:
-        normed = self._drop(self.normed(embeddings))
+        normed = self.normed(embeddings)
+        if self.training and self.modality_dropout > 0:
+            batch, device = len(normed[0]), normed[0].device
+            drops = torch.rand(batch, device=device) < self.modality_dropout
+            dropped_modality = torch.randint(len(normed), (batch,), device=device)
+            keeps = [(~drops | (dropped_modality != number)).unsqueeze(1) for number in range(len(normed))]
+            normed = [embedding * keep for embedding, keep in zip(normed, keeps, strict=True)]
         hidden_BMW = torch.stack(
             [self.project[m](e).tanh() for m, e in zip(self.modalities, normed, strict=True)], dim=1
         )
         gates_BMW = self.gate(torch.cat(normed, dim=1)).view(hidden_BMW.shape).softmax(dim=1)
         return self.classifier(self.dropout((gates_BMW * hidden_BMW).sum(dim=1)))
-
-    def _drop(self, embeddings: list[Tensor]) -> list[Tensor]:
-        if not self.training or self.modality_dropout == 0:
-            return embeddings
-        batch, device = len(embeddings[0]), embeddings[0].device
-        dropped = torch.rand(batch, device=device) < self.modality_dropout
-        victim = torch.randint(len(embeddings), (batch,), device=device)
-        keeps = [(~dropped | (victim != number)).unsqueeze(1) for number in range(len(embeddings))]
-        return [embedding * keep for embedding, keep in zip(embeddings, keeps, strict=True)]
 
 
 class LateFusionHead(Head):

@@ -1,4 +1,4 @@
-"""The sentiment classifiers: towers with a fusion head, and TF-IDF."""
+"""The sentiment classifiers: encoders with a fusion head, and TF-IDF."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,11 +19,11 @@ from hallmark.systems.sentiment.heads import Embeddings, Head
 
 
 class PairClassifier(ClassificationModule):
-    """Towers by modality (one is enough) and a head on their embeddings.
+    """Encoders by modality (one is enough) and a head on their embeddings.
 
     Args:
         head: builds the head from the embedding widths and the number of classes.
-        adapter: low-rank adaptation of the towers; None fine-tunes them whole, unless they are frozen.
+        adapter: low-rank adaptation of the encoders; None fine-tunes them whole, unless they are frozen.
         common: the arguments of `ClassificationModule`.
     """
 
@@ -46,9 +46,9 @@ class PairClassifier(ClassificationModule):
             classes=classes, encoders=encoders, head=built, optimizer=optimizer,
             freeze_epochs=freeze_epochs, label_smoothing=label_smoothing, class_balance=class_balance,
         )  # fmt: skip
-        for encoder in encoders.values() if adapter else ():
-            assert adapter is not None
-            adapter.apply(encoder)
+        if adapter is not None:
+            for encoder in encoders.values():
+                adapter.apply(encoder)
 
     @property
     def inputs(self) -> dict[str, Encoder | None]:
@@ -100,19 +100,22 @@ class TfidfClassifier(ClassificationModule):
         return {"text": None}
 
     def setup(self, stage: str) -> None:
+        """Solve on the training rows before the first epoch."""
         super().setup(stage)
-        if stage == "fit":
-            data = self.trainer.datamodule  # type: ignore[attr-defined]
-            self._solve(data.texts("train"), data.rows("train")["target"].tolist())
-
-    def _solve(self, texts: Sequence[str], targets: Sequence[str]) -> None:
+        if stage != "fit":
+            return
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        features = self.vectorizer.fit_transform(data.texts("train"))
         weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))
-        features = self.vectorizer.fit_transform(texts)
         solver = LogisticRegression(C=self.inverse_regularisation, class_weight=weights, max_iter=1000)
-        solver.fit(features, targets)
+        solver.fit(features, data.rows("train")["target"].tolist())
+        coefficients, intercept = solver.coef_, solver.intercept_
+        if len(self.classes) == 2:
+            # scikit-learn then has one row of log-odds; halves with both signs give the same softmax.
+            coefficients = np.concatenate([-coefficients, coefficients]) / 2
+            intercept = np.concatenate([-intercept, intercept]) / 2
         self.head = nn.Linear(features.shape[1], len(self.classes)).to(self.device).requires_grad_(True)
         order = [list(solver.classes_).index(name) for name in self.classes]
-        coefficients, intercept = _by_class(solver)
         with torch.no_grad():
             self.head.weight.copy_(torch.from_numpy(coefficients[order]))
             self.head.bias.copy_(torch.from_numpy(intercept[order]))
@@ -132,12 +135,3 @@ class TfidfClassifier(ClassificationModule):
         self.vectorizer.vocabulary = saved["vocabulary"]
         self.vectorizer.idf_ = saved["idf"].numpy()
         self.head = nn.Linear(len(saved["vocabulary"]), len(self.classes))
-
-
-def _by_class(solver: LogisticRegression) -> tuple[np.ndarray, np.ndarray]:
-    # With two classes scikit-learn keeps one row of log-odds; halves with both signs give the same softmax.
-    if len(solver.classes_) > 2:
-        return solver.coef_, solver.intercept_
-    return np.concatenate([-solver.coef_, solver.coef_]) / 2, np.concatenate(
-        [-solver.intercept_, solver.intercept_]
-    ) / 2

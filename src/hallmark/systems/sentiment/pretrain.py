@@ -1,4 +1,4 @@
-"""Makes the small towers of the sample profile from generated pairs, without their labels.
+"""Makes the small encoders of the sample profile from generated pairs, without their labels.
 
     python -m hallmark.systems.sentiment.pretrain
 
@@ -80,8 +80,8 @@ def fit(pixels: Tensor, tokens: Tensor) -> open_clip.CustomTextCLIP:
     std = 255 * torch.tensor(open_clip.OPENAI_DATASET_STD).view(3, 1, 1)
     for step in range(STEPS):
         batch = torch.randint(len(pixels), (BATCH,))
-        shown = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, pixels[batch], pixels[batch].flip(-1))
-        image, text, scale = model((shown - mean) / std, tokens[batch])
+        flipped = torch.where(torch.rand(BATCH, 1, 1, 1) < 0.5, pixels[batch], pixels[batch].flip(-1))
+        image, text, scale = model((flipped - mean) / std, tokens[batch])
         loss = loss_of(image, text, scale)
         optimizer.zero_grad()
         loss.backward()

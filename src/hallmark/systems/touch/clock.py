@@ -55,20 +55,27 @@ def read_clock(t: NDArray, declared: float | None) -> Clock:
     median, resolution = float(np.median(steps)), _resolution(t)
     # Where several samples have one time, the times are a step of the rounding apart and never two.
     starts = _cut(steps > _GAP * float(np.median(steps[steps > 0])) + (0.0 if (steps == 0).any() else resolution))
-    period = _slope(t, starts)
+    period, jitter = _fit(t, starts)
     rounding = 0.0 if np.mean(np.abs(steps - period) <= _EXACT * period) >= 0.5 else resolution
-    jitter = float(np.median(np.abs(_residuals(t, starts, period))))
     tolerance = len(starts) * (resolution + 2 * jitter) / (max(1, len(t) - len(starts)) * period)
     noise = np.spacing(np.abs(t).max())  # of seconds since 1970 it shows in a single step
     likely = [declared, 1 / median if noise < _NOISE * median else None]
     rate = _rate(t, period, rounding, tolerance + 1e-9, likely)
     still = np.flatnonzero(steps == 0)
-    if len(still) and not _explains_ties(rate, resolution, declared):
+    # One double time makes any clock look a little faster than it is, and is a fault; so a rate close to one sample a
+    # step of the rounding has to be a whole or a declared one.
+    per_step = rate * resolution
+    ties = per_step >= _TIES or (per_step > 1 and (rate == declared or float(rate).is_integer()))
+    if len(still) and not ties:
         raise ValueError(f"t that rises; sample {still[0] + 2} does not (or, where t is rounded, data.rate)")
     starts = _stretches(t, 1 / rate, rounding)
-    coarse = rounding > _COARSE * period
-    seconds = _fitted_seconds(t, starts, 1 / rate) if coarse else t[starts] - t[0]
-    return Clock(rate, tolerance, starts, seconds, _deviation(t, starts, 1 / rate, rounding))
+    offset = t - 1 / rate * np.arange(len(t))
+    seconds = t[starts] - t[0]
+    if rounding > _COARSE * period:  # then all times of a stretch say better when it starts than its first one
+        mean = np.add.reduceat(offset, starts) / np.diff([*starts, len(t)])
+        seconds = mean + 1 / rate * starts - mean[0]
+    spread = np.maximum.reduceat(offset, starts) - np.minimum.reduceat(offset, starts)
+    return Clock(rate, tolerance, starts, seconds, deviation=max(0.0, float(spread.max() - rounding) / 2))
 
 
 def _resolution(t: NDArray) -> float:
@@ -87,21 +94,19 @@ def _cut(gaps: NDArray) -> NDArray:
     return np.concatenate([[0], np.flatnonzero(gaps) + 1])
 
 
-def _slope(t: NDArray, starts: NDArray) -> float:
-    """Seconds a sample, by least squares over all stretches, each with an offset of its own."""
+def _fit(t: NDArray, starts: NDArray) -> tuple[float, float]:
+    """Seconds a sample, by least squares over all stretches, each with an offset of its own, and the median distance of
+    the times from that."""
     length = np.diff([*starts, len(t)])
     stretch = np.repeat(np.arange(len(starts)), length)
+
+    def centered(values: NDArray) -> NDArray:
+        return values - (np.bincount(stretch, values) / length)[stretch]
+
     number = np.arange(len(t), dtype=float)
-    x, y = (values - (np.bincount(stretch, values) / length)[stretch] for values in (number, t))
-    return float(x @ y / (x @ x)) if (x @ x) > 0 and (x @ y) > 0 else float(np.median(np.diff(t)))
-
-
-def _residuals(t: NDArray, starts: NDArray, period: float) -> NDArray:
-    """Distances of `t` from a clock of `period` that is set anew at each of `starts`, [samples]."""
-    length = np.diff([*starts, len(t)])
-    stretch = np.repeat(np.arange(len(starts)), length)
-    offset = t - period * np.arange(len(t))
-    return offset - (np.bincount(stretch, offset) / length)[stretch]
+    x, y = centered(number), centered(t)
+    period = float(x @ y / (x @ x)) if (x @ x) > 0 and (x @ y) > 0 else float(np.median(np.diff(t)))
+    return period, float(np.median(np.abs(centered(t - period * number))))
 
 
 def _rate(t: NDArray, period: float, rounding: float, tolerance: float, likely: list[float | None]) -> float:
@@ -110,25 +115,15 @@ def _rate(t: NDArray, period: float, rounding: float, tolerance: float, likely: 
     for rate in likely:
         if rate is not None and abs(rate * period - 1) <= tolerance:
             return rate
-    near = np.arange(-_CANDIDATES, _CANDIDATES + 1)
-    rates = [(round(parts / period) + near) / parts for parts in (1, 10)]
-    integers, tenths = (some[(some > 0) & (np.abs(some * period - 1) <= tolerance)].tolist() for some in rates)
+    steps = np.arange(-_CANDIDATES, _CANDIDATES + 1)
+    rates = [(round(parts / period) + steps) / parts for parts in (1, 10)]
+    integers, tenths = (near[(near > 0) & (np.abs(near * period - 1) <= tolerance)].tolist() for near in rates)
 
     def rank(rate: float) -> tuple[int, bool, bool, float]:
         # Fewest stretches first: another rate than the true one has to set its clock again and again.
         return len(_stretches(t, 1 / rate, rounding)), rate not in integers, rate not in tenths, abs(rate * period - 1)
 
     return min([*integers, *tenths, 1 / period], key=rank)
-
-
-def _explains_ties(rate: float, resolution: float, declared: float | None) -> bool:
-    """Whether samples at `rate` have the same time when rounded to `resolution`.
-
-    One double time makes any clock look a little faster than it is, and is a fault; so a rate close to one sample a
-    step of the resolution has to be a whole or a declared one.
-    """
-    steps = rate * resolution
-    return steps >= _TIES or (steps > 1 and (rate == declared or float(rate).is_integer()))
 
 
 def _stretches(t: NDArray, period: float, rounding: float) -> NDArray:
@@ -156,17 +151,3 @@ def _end_of_stretch(offset: NDArray, width: float) -> int:
         if apart.any() or ahead >= len(offset):
             return int(apart.argmax()) if apart.any() else len(part)
         ahead *= 2
-
-
-def _deviation(t: NDArray, starts: NDArray, period: float, rounding: float) -> float:
-    """Largest distance of `t` from the clock that is nearest to all of it, less what `rounding` explains."""
-    offset = t - period * np.arange(len(t))
-    spread = np.maximum.reduceat(offset, starts) - np.minimum.reduceat(offset, starts)
-    return max(0.0, float(spread.max() - rounding) / 2)
-
-
-def _fitted_seconds(t: NDArray, starts: NDArray, period: float) -> NDArray:
-    """When each stretch starts, from the first sample on, by all of its times."""
-    offset = t - period * np.arange(len(t))
-    mean = np.add.reduceat(offset, starts) / np.diff([*starts, len(t)])
-    return mean + period * starts - mean[0]

@@ -35,17 +35,16 @@ def convert(source: Path, target: Path) -> pd.DataFrame:
     """
     files = sorted(path for path in (source / "subjects").glob("*.csv*") if path.name.endswith((".csv", ".csv.gz")))
     require(len(files) > 0, "source", str(source), "a folder with subjects/*.csv.gz, one file a subject")
-    require(
-        not target.resolve().is_relative_to(source.resolve()),
-        "target",
-        str(target),
-        "a folder outside the source",
-    )
+    inside = target.resolve().is_relative_to(source.resolve())
+    require(not inside, "target", str(target), "a folder outside the source")
     subjects = {path.name.removesuffix(".gz").removesuffix(".csv"): path for path in files}
     require(len(subjects) == len(files), "source", str(source), "one file a subject, .csv or .csv.gz")
-    recordings = [found for subject, path in subjects.items() for found in _segments(subject, path)]
+    recordings = [segment for subject, path in subjects.items() for segment in _segments(subject, path)]
     manifest = pd.DataFrame([line for line, _ in recordings])
-    _refuse_others(target / MANIFEST, manifest)
+    if (target / MANIFEST).is_file():
+        listed = read_table(target / MANIFEST).cells
+        right = f"a new folder, or one with these {len(manifest)} recordings; it holds {len(listed)} others"
+        require(listed.equals(manifest.astype(object)), "target", str(target), right)
     for line, table in recordings:
         write_parquet(target / line["signals"], table)
     write_csv(target / MANIFEST, manifest, exact=True)
@@ -58,13 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("python -m hallmark.systems.touch.convert", description=about, allow_abbrev=False)
     parser.add_argument("source", metavar="STRESS_FOLDER", type=Path, help="has subjects/S01.csv.gz and so on")
     parser.add_argument("target", metavar="RECORDINGS_FOLDER", type=Path, help="gets recordings.csv and signals/")
-    given = parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
     try:
-        manifest = convert(given.source, given.target)
+        manifest = convert(parsed.source, parsed.target)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{given.target / MANIFEST}: {len(manifest)} recordings of {manifest['subject'].nunique()} subjects")
+    print(f"{parsed.target / MANIFEST}: {len(manifest)} recordings of {manifest['subject'].nunique()} subjects")
     for task in ("action", "state"):
         counts = ", ".join(f"{name} {n}" for name, n in manifest[task].value_counts().items())
         print(f"  {task}: {counts}")
@@ -73,7 +72,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _segments(subject: str, path: Path) -> Iterator[tuple[dict[str, str], pd.DataFrame]]:
     """The manifest line and the signals of each segment of one subject."""
-    table = _read(path)
+    table = read_numeric_table(path)
+    right = f"the columns {', '.join(COLUMNS)}; found {', '.join(map(str, table.columns))}"
+    require(set(COLUMNS) <= set(table), "source", str(path), right)
+    labels = table[["task", "stress", "segment"]]
+    require(bool(labels.notna().to_numpy().all()), "source", str(path), "a task, stress and segment in every row")
+    integers = all(pd.api.types.is_integer_dtype(table[name]) for name in ("stress", "segment"))
+    require(integers, "source", str(path), "whole numbers in the columns stress and segment")
     require(table["segment"].ne(table["segment"].shift()).sum() == table["segment"].nunique(), "source", str(path),
             "the rows of a segment one after another")  # fmt: skip
     for number, rows in table.groupby("segment", sort=False):
@@ -86,29 +91,6 @@ def _segments(subject: str, path: Path) -> Iterator[tuple[dict[str, str], pd.Dat
             "id": name, "subject": subject, "scene": str(number), "action": action, "state": STATES[stress],
             "signals": f"signals/{name}.parquet", "frames": "",
         }, rows[["t", *CHANNELS]].reset_index(drop=True)  # fmt: skip
-
-
-def _read(path: Path) -> pd.DataFrame:
-    table = read_numeric_table(path)
-    missing = [name for name in COLUMNS if name not in table]
-    found = f"the columns {', '.join(COLUMNS)}; found {', '.join(map(str, table.columns))}"
-    require(not missing, "source", str(path), found)
-    labels = table[["task", "stress", "segment"]]
-    require(bool(labels.notna().to_numpy().all()), "source", str(path), "a task, stress and segment in every row")
-    integers = all(pd.api.types.is_integer_dtype(table[name]) for name in ("stress", "segment"))
-    require(integers, "source", str(path), "whole numbers in the columns stress and segment")
-    return table
-
-
-def _refuse_others(path: Path, manifest: pd.DataFrame) -> None:
-    if path.is_file():
-        listed = read_table(path).cells
-        require(
-            listed.equals(manifest.astype(object)),
-            "target",
-            str(path.parent),
-            f"a new folder, or one with these {len(manifest)} recordings; it holds {len(listed)} others",
-        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +98,10 @@ def read_windows(
         SettingError: no such folder, not this layout, or no window of that length.
     """
     table = read_manifest(folder, classes, problems)
-    table["target"] = _joint(table[[target_column(task) for task in classes]])
+    labels = table[[target_column(task) for task in classes]]
+    # `stroop / 1`; a task without a label stands as `?`, and None where no task has one.
+    names = labels.astype(object).where(labels.notna(), "?").agg(" / ".join, axis=1) if len(labels) else ""
+    table["target"] = pd.Series(names, labels.index, object).where(labels.notna().any(axis=1), None)
     labelled = table[table["target"].notna()]
     content = digest(sorted(labelled[["signals_digest", "frames_digest", "target"]].to_numpy().tolist()))
     recordings = load_recordings(table, channels, rate, cache)
@@ -112,7 +114,12 @@ def read_windows(
     windows = _windows(parsed, size, step, common)
     windows["observed"] = observed_shares(recordings.values, windows["offset"].to_numpy(), size)
     enough = windows["observed"] >= cutting.min_observed
-    _note_empty(table, windows["position"], enough, problems)
+    laid, left = set(windows["position"]), set(windows["position"][enough])
+    for position, (row_id, path) in enumerate(zip(table["id"], table["signals"], strict=True)):
+        if position not in laid:
+            problems.add(row_id, "too_short", f"{path}: no stretch as long as data.window")
+        elif position not in left:
+            problems.add(row_id, "unobserved", f"{path}: no window of which data.min_observed was measured")
     windows, frames = _with_frames(windows[enough], parsed, size / (common or 1))
     samples = _described(windows, table, classes=classes, channels=channels, size=size, rate=common)
     return Corpus(samples, recordings, content, common, size, frames, int((~enough).sum()))
@@ -130,47 +137,36 @@ def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Proble
     row_id, path = row["id"], row["signals"]
     if entry.error:
         return problems.add(row_id, "unreadable_file", entry.error)
-    kept = []
+    usable = []
     if abs(entry.rate / rate - 1) > max(_RATE_TOLERANCE, entry.rate_tolerance):
         units = [unit for unit, factor in _UNITS.items() if abs(entry.rate * factor / rate - 1) <= _RATE_TOLERANCE]
         advice = f"; t looks like {units[0]}, and has to be in seconds" if units else ""
         detail = f"{path}: {entry.rate:g} Hz, where the others or data.rate have {rate:g} Hz{advice}"
-        kept.append(problems.add(row_id, "wrong_rate", detail))
+        usable.append(problems.add(row_id, "wrong_rate", detail))
     if entry.deviation > 1 / entry.rate:
         detail = f"{path}: times are up to {entry.deviation:.3g} s from a clock of {entry.rate:g} Hz"
-        kept.append(problems.add(row_id, "irregular_clock", detail))
+        usable.append(problems.add(row_id, "irregular_clock", detail))
     if entry.missing:
-        kept.append(problems.add(row_id, "missing_channel", f"{path}: without {', '.join(entry.missing)}"))
+        usable.append(problems.add(row_id, "missing_channel", f"{path}: without {', '.join(entry.missing)}"))
     if entry.frames_error:
-        kept.append(problems.add(row_id, "unreadable_frames", entry.frames_error))
-    return all(kept)
+        usable.append(problems.add(row_id, "unreadable_frames", entry.frames_error))
+    return all(usable)
 
 
 def _windows(parsed: Sequence[Parsed], size: int, step: int, rate: float) -> pd.DataFrame:
     """position (of the recording), number (within it), offset and start (s) of every window."""
     owner = np.repeat(np.arange(len(parsed)), [len(entry.starts) for entry in parsed])
-    starts, lengths, seconds = (
-        np.array([number for entry in parsed for number in measured(entry)])
-        for measured in (attrgetter("starts"), Parsed.lengths, attrgetter("seconds"))
-    )
+    starts = np.array([start for entry in parsed for start in entry.starts])
+    lengths = np.array([length for entry in parsed for length in entry.lengths()])
+    seconds = np.array([second for entry in parsed for second in entry.seconds])
     offsets, stretch = lay_windows(starts, lengths, size, step)
     # A rate that rounded times leave open is the one that all have.
-    measured, tolerances = (
-        np.array([get(entry) for entry in parsed]) for get in (attrgetter("rate"), attrgetter("rate_tolerance"))
-    )
+    measured = np.array([entry.rate for entry in parsed])
+    tolerances = np.array([entry.rate_tolerance for entry in parsed])
     rates = np.where(np.abs(measured - rate) <= tolerances * rate, rate, measured)
     into = (offsets - starts[stretch]) / rates[owner[stretch]]
     windows = pd.DataFrame({"position": owner[stretch], "offset": offsets, "start": seconds[stretch] + into})
     return windows.assign(number=windows.groupby("position").cumcount())
-
-
-def _note_empty(table: pd.DataFrame, position: pd.Series, enough: pd.Series, problems: Problems) -> None:
-    laid, left = set(position), set(position[enough])
-    for place, (row_id, path) in enumerate(zip(table["id"], table["signals"], strict=True)):
-        if place not in laid:
-            problems.add(row_id, "too_short", f"{path}: no stretch as long as data.window")
-        elif place not in left:
-            problems.add(row_id, "unobserved", f"{path}: no window of which data.min_observed was measured")
 
 
 def _with_frames(windows: pd.DataFrame, parsed: Sequence[Parsed], seconds: float) -> tuple[pd.DataFrame, int]:
@@ -179,7 +175,7 @@ def _with_frames(windows: pd.DataFrame, parsed: Sequence[Parsed], seconds: float
     if not rates:
         return windows.assign(frame=-1), 0
     count = max(1, round(seconds * rates[0]))
-    of_window = [parsed[place] for place in windows["position"]]
+    of_window = [parsed[position] for position in windows["position"]]
     into = np.round(windows["start"].to_numpy() * rates[0]).astype(int)
     inside = into + count <= np.array([entry.frames for entry in of_window], int)
     first = into + np.array([entry.first_frame for entry in of_window], int)
@@ -201,7 +197,7 @@ def _described(
         "recording": row["id"],
         "target": row["target"],
         **{str(name): labels[name] for name in labels},
-        "content": [digest([*item, size, rate, list(channels)]) for item in content],
+        "content": [digest([*parts, size, rate, list(channels)]) for parts in content],
         "source": row["signals_digest"],
         "signals_digest": row["signals_digest"],
         "frames_digest": row["frames_digest"],
@@ -216,9 +212,3 @@ def _described(
         "info_seconds": size / (rate or 1),
     }
     return pd.DataFrame(described)
-
-
-def _joint(labels: pd.DataFrame) -> pd.Series:
-    """`stroop / 1`; a task without a label stands as `?`, and None where no task has one."""
-    names = labels.astype(object).where(labels.notna(), "?").agg(" / ".join, axis=1) if len(labels) else ""
-    return pd.Series(names, labels.index, object).where(labels.notna().any(axis=1), None)

@@ -12,12 +12,12 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
-from hallmark.data.module import DataModule, View
+from hallmark.data.generated import data_folder, origin_of
+from hallmark.data.leakage import LeakageInputs
+from hallmark.data.module import DataModule
 from hallmark.data.perturb import Perturbation
-from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.problems import Problems, complete_policies
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
 from hallmark.systems.touch.augment import SignalAugment
@@ -59,38 +59,23 @@ class WindowDataModule(DataModule):
             classes=classes, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
-        require(
-            bool(classes) and set(classes) <= set(TASKS),
-            "classes",
-            dict(classes),
-            "those of action and state",
-        )
+        known = bool(classes) and set(classes) <= set(TASKS)
+        require(known, "classes", dict(classes), "those of action and state")
         require(len(set(channels)) == len(channels) > 0, "channels", list(channels), "one or more different names")
-        require(
-            set(log_channels) <= set(channels),
-            "log_channels",
-            list(log_channels),
-            "names among data.channels",
-        )
+        logarithms = list(log_channels)
+        require(set(logarithms) <= set(channels), "log_channels", logarithms, "names among data.channels")
         require(rate is None or rate > 0, "rate", rate, "Hz above 0, or null")
         require(normalise in METHODS, "normalise", normalise, f"one of {', '.join(METHODS)}")
         require(unit in ("subject", "window"), "unit", unit, "subject or window")
-        on_problem = {**LATER_KINDS, **on_problem}
-        kinds = f"a policy for each of {', '.join(KINDS)}"
-        require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
-        self.problems = Problems(on_problem, repairable=REPAIRABLE)
-        self.channels, self.log_channels, self.rate = list(channels), list(log_channels), rate
+        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
+        self.problems = Problems(policies, repairable=REPAIRABLE)
+        self.channels, self.log_channels, self.rate = list(channels), logarithms, rate
         self.cutting, self.normalise, self.unit = Cutting(window, overlap, min_observed), normalise, unit
         self.cache = Path(cache)
-        self.folder = self._resolve(folder, sample)
+        expected = "the folder of your recordings.csv"
+        self.folder = data_folder(folder, self.cache, "touch", generate, sample, expected=expected)
         self._with_frames = False
         self._normaliser: Normaliser | None = None
-
-    def _resolve(self, folder: str | None, sample: Mapping[str, Any] | None) -> Path:
-        if folder is not None:
-            return Path(folder).expanduser()
-        expected = "the folder of your recordings.csv"
-        return sample_folder(self.cache, "touch", generate, sample, key="folder", expected=expected)
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_windows(
@@ -109,43 +94,46 @@ class WindowDataModule(DataModule):
         super().prepare()
         self.content, self._normaliser = self._corpus.content, None
 
+    def sources(self) -> list[Path]:
+        return [self.folder]
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "touch")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         rows, corpus = self.samples, self._corpus
-        found = {"source": str(self.folder), "rows": len(rows)}
+        source = {"source": str(self.folder), "rows": len(rows)}
         if not len(rows):
-            return found
+            return source
         statistics = {} if self.normalise == "none" else {
             channel: [float(f"{value:.6g}") for value in pair]
             for channel, *pair in zip(self.channels, self.normaliser.mean, self.normaliser.std, strict=True)
         }  # fmt: skip
         return {
-            **found, "groups": int(rows["group"].nunique()), "recordings": int(rows["recording"].nunique()),
+            **source, "groups": int(rows["group"].nunique()), "recordings": int(rows["recording"].nunique()),
             "subjects": int(rows["subject"].nunique()), "rate": corpus.rate, "window_samples": corpus.size,
             "windows_left_out": corpus.left_out, "statistics": statistics,
         }  # fmt: skip
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         """Subjects are compared whatever the unit of the split is."""
         rows = self.samples
         files = {name: rows[column].tolist() for name, column in
                  (("signals", "signals_digest"), ("frames", "frames_digest"), ("subject", "subject"))}  # fmt: skip
-        return Evidence(rows, grouped=self.unit == "subject" and bool((rows["subject"] != "").all()), files=files)
+        return LeakageInputs(rows, grouped=self.unit == "subject" and bool((rows["subject"] != "").all()), files=files)
 
     def slice_categories(self) -> dict[str, list[str]]:
         labels = {f"slice_{task}": names for task, names in self.classes.items()}
         return {**labels, "slice_missing": MISSING}
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """The model always reads `signals`, and `frames` if it asks for them; outputs are never taken from a store."""
         self._with_frames = "frames" in inputs
         needed = "recordings with frames, or a model without: model.frame_encoder=null"
         require(not self._with_frames or self._corpus.frames > 0, "data.folder", str(self.folder), needed)
 
-    def dataset(self, split: str, view: View | None = None) -> "WindowDataset":
+    def dataset(self, split: str, transform: Transform | None = None) -> "WindowDataset":
         rows = self.rows(split)
         target = {
             task: torch.tensor([names.index(n) if n in names else -1 for n in rows[target_column(task)]])
@@ -153,7 +141,7 @@ class WindowDataModule(DataModule):
         }
         return WindowDataset(
             target=target, rows=rows, corpus=self._corpus, normaliser=self.normaliser, with_frames=self._with_frames,
-            view=view,
+            transform=transform,
         )  # fmt: skip
 
     @property
@@ -174,11 +162,8 @@ class WindowDataModule(DataModule):
     def series(self, split: str, positions: Sequence[int]) -> tuple[NDArray, list[str], float]:
         """Windows [n, C, T] in physical units, nan where nothing was measured; channel names; rate in Hz."""
         offsets = self.rows(split)["offset"].to_numpy(int)[list(positions)]
-        return (
-            cut(self._corpus.recordings.values, offsets, self._corpus.size),
-            self.channels,
-            self._corpus.rate,
-        )
+        windows = cut(self._corpus.recordings.values, offsets, self._corpus.size)
+        return windows, self.channels, self._corpus.rate
 
     def perturbations(self) -> dict[str, Perturbation]:
         """What the signals may suffer, by name."""
@@ -194,48 +179,45 @@ class WindowDataset(Dataset):
         corpus: what the windows are cut from.
         normaliser: of the signals.
         with_frames: whether a batch has frames.
-        view: changes (signals [C, T], observed [C, T]) after normalisation, with the seed of the draw.
+        transform: changes (signals [C, T], observed [C, T]) after normalisation, with the seed of the draw.
     """
 
     def __init__(
         self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: Corpus, normaliser: Normaliser,
-        with_frames: bool, view: View | None,
+        with_frames: bool, transform: Transform | None,
     ) -> None:  # fmt: skip
         self.target, self.corpus, self.normaliser = dict(target), corpus, normaliser
-        self.with_frames, self.view = with_frames, view
+        self.with_frames, self.transform = with_frames, transform
         self._offset, self._frame, self._subject = (rows[c].to_numpy(int) for c in ("offset", "frame", "subject_code"))
 
     def __len__(self) -> int:
         return len(self._offset)
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.__getitems__([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         """`index` [B], `target` {task: [B]}, `signals` and `observed` float32 [B, C, T], and if asked for
         `frames` float32 [B, K, H, W] in [0, 1] (0 where missing) with `has_frames` float32 [B]."""
         index = np.array([draw.position for draw in draws])
         windows = cut(self.corpus.recordings.values, self._offset[index], self.corpus.size)
         signals, observed = self.normaliser(windows, self._subject[index])
-        if self.view is not None:
+        if self.transform is not None:
             seen = zip(signals, observed, draws, strict=True)
-            signals, observed = map(np.stack, zip(*(self.view((s, o), d.seed) for s, o, d in seen), strict=True))
+            signals, observed = map(np.stack, zip(*(self.transform((s, o), d.seed) for s, o, d in seen), strict=True))
         batch: dict[str, Any] = {
             "index": torch.from_numpy(index),
             "target": {task: labels[index] for task, labels in self.target.items()},
             "signals": torch.from_numpy(signals),
             "observed": torch.from_numpy(observed),
         }
-        return batch | (self._frames(index) if self.with_frames else {})
-
-    def _frames(self, index: NDArray) -> dict[str, Tensor]:
-        first, stored = self._frame[index], self.corpus.recordings.frames
-        shown = np.flatnonzero(first >= 0)
-        frames = np.zeros((len(index), self.corpus.frames, *stored.shape[1:]), np.float32)
-        frames[shown] = stored[first[shown, None] + np.arange(self.corpus.frames)]
-        if stored.dtype == np.uint8:
-            frames /= 255
-        return {
-            "frames": torch.from_numpy(frames),
-            "has_frames": torch.from_numpy((first >= 0).astype(np.float32)),
-        }
+        if self.with_frames:
+            first, stored = self._frame[index], self.corpus.recordings.frames
+            present = np.flatnonzero(first >= 0)
+            frames = np.zeros((len(index), self.corpus.frames, *stored.shape[1:]), np.float32)
+            frames[present] = stored[first[present, None] + np.arange(self.corpus.frames)]
+            if stored.dtype == np.uint8:
+                frames /= 255
+            batch["frames"] = torch.from_numpy(frames)
+            batch["has_frames"] = torch.from_numpy((first >= 0).astype(np.float32))
+        return batch

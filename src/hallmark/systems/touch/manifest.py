@@ -22,6 +22,10 @@ from hallmark.storage.tables import DELIMITERS, TableError, read_table
 
 MANIFEST = "recordings.csv"
 TASKS = ("action", "state")
+_LAYOUT = (
+    f"a folder with {MANIFEST} (id,subject,scene,action,state,signals,frames) and the files it names. "
+    "Without data, profile=sample with data.folder=null generates recordings in this layout"
+)
 _FILES = {  # columns of paths, with the kinds of problems of a file that is missing or cannot be read
     "signals": ("missing_file", "unreadable_file"), "frames": ("missing_frames", "unreadable_frames"),
 }  # fmt: skip
@@ -38,7 +42,10 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
         SettingError: no such folder or file, no rows, or not these columns.
     """
     rows = _table(folder, list(classes), problems)
-    rows = rows[[_has_an_id(row, problems) for row in rows.itertuples()]]
+    nameless = rows["id"] == ""
+    for line in rows.loc[nameless, "line"]:
+        problems.add("", "empty_id", f"{MANIFEST}, line {line}: no id")
+    rows = rows[~nameless]
     rows = rows[[_is_safe(row, folder, problems) for row in rows.to_dict("records")]]
     repeated = rows["id"].duplicated()
     for row_id in rows.loc[repeated, "id"]:
@@ -59,28 +66,17 @@ def _table(folder: Path, tasks: list[str], problems: Problems) -> pd.DataFrame:
         read = read_table(path_below(folder, MANIFEST), delimiters=DELIMITERS, tidy=True)
     except (UnreadableFileError, TableError) as error:
         cause = f"{path} is missing" if isinstance(error, MissingFileError) else str(error)
-        raise SettingError("folder", str(folder), f"{_layout()}; {cause}") from error
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}") from error
     if read.doubt:
         problems.add("", "uncertain_encoding", read.doubt)
     table = read.cells
     needed = ["id", "subject", *tasks, "signals"]
     if not set(needed) <= set(table):
-        found = f"{path} has the columns {', '.join(table.columns)} and needs {', '.join(needed)}"
-        raise SettingError("folder", str(folder), f"{_layout()}; {found}")
-    require(len(table) > 0, "folder", str(folder), f"{_layout()}; {path} lists no recording")
+        cause = f"{path} has the columns {', '.join(table.columns)} and needs {', '.join(needed)}"
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}")
+    require(len(table) > 0, "folder", str(folder), f"{_LAYOUT}; {path} lists no recording")
     columns = list(dict.fromkeys([*needed, "scene", "frames", *TASKS]))
     return table.reindex(columns=columns, fill_value="").assign(line=read.lines)
-
-
-def _layout() -> str:
-    return (
-        f"a folder with {MANIFEST} (id,subject,scene,action,state,signals,frames) and the files it names. "
-        "Without data, profile=sample with data.folder=null generates recordings in this layout"
-    )
-
-
-def _has_an_id(row: tuple, problems: Problems) -> bool:
-    return bool(row.id) or problems.add("", "empty_id", f"{MANIFEST}, line {row.line}: no id")  # type: ignore[attr-defined]
 
 
 def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
@@ -95,14 +91,14 @@ def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
 
 
 def _has_known_labels(row: dict[Any, Any], classes: Mapping[str, Sequence[str]], problems: Problems) -> bool:
-    row_id, kept = row["id"], []
+    row_id, usable = row["id"], []
     if not row["subject"]:
-        kept.append(problems.add(row_id, "empty_subject", f"{MANIFEST}: {row_id} has no subject"))
+        usable.append(problems.add(row_id, "empty_subject", f"{MANIFEST}: {row_id} has no subject"))
     for task, names in classes.items():
         if row[task] and row[task] not in names:
             detail = f"{MANIFEST}: {row_id} has the {task} {row[task]!r}; known: {', '.join(names)}"
-            kept.append(problems.add(row_id, f"unknown_{task}", detail))
-    return all(kept)
+            usable.append(problems.add(row_id, f"unknown_{task}", detail))
+    return all(usable)
 
 
 def _has_files(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:

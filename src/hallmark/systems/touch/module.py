@@ -64,8 +64,15 @@ class JointModule(MultiTermModule):
         require(mask_length >= 1, "mask_length", mask_length, "at least one sample")
         check_criterion(label_smoothing, class_balance)
         sizes = {task: len(names) for task, names in classes.items() if task in terms}
-        encoders = _encoders(len(channels), signal_encoder, frame_encoder)
-        head = _head(len(channels), sizes, encoders, width, dropout, reconstruct=RECONSTRUCTION in terms)
+        with setting("signal_encoder"):
+            signals = signal_encoder(len(channels))
+        encoders: dict[str, Encoder] = {"signals": signals}
+        if frame_encoder is not None:
+            with setting("frame_encoder"):
+                encoders["frames"] = frame_encoder()
+        dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
+        decoder = Decoder(signals.width, len(channels), signals.stride) if RECONSTRUCTION in terms else None
+        head = JointHead(dims, sizes, width=width, dropout=dropout, decoder=decoder)
         super().__init__(
             terms=terms, balance=balance, encoders=encoders, head=head, optimizer=optimizer, freeze_epochs=freeze_epochs
         )
@@ -88,8 +95,8 @@ class JointModule(MultiTermModule):
 
     @property
     def validation_metrics(self) -> dict[str, Metric]:
-        own = {f"val/{RECONSTRUCTION}": self.val_reconstruction} if self.reconstructs else {}
-        return {**self.val.by_name(), **own}
+        metrics: dict[str, Metric] = dict(self.val.by_name())
+        return {**metrics, f"val/{RECONSTRUCTION}": self.val_reconstruction} if self.reconstructs else metrics
 
     def setup(self, stage: str) -> None:
         if stage == "fit":
@@ -100,24 +107,24 @@ class JointModule(MultiTermModule):
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Logits {task: [B, C]}."""
-        return self._seen(batch, batch["observed"])[0]
+        return self._outputs(batch, batch["observed"])[0]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         observed = batch["observed"]
         hidden = self._spans(torch.rand(self._draws(observed), device=observed.device)) if self.reconstructs else None
-        shown = observed if hidden is None else observed * ~hidden
-        logits, sequence = self._seen(batch, shown)
-        found = {task: self.criteria[task](logits[task], batch["target"][task]) for task in self.tasks}
+        visible = observed if hidden is None else observed * ~hidden
+        logits, sequence = self._outputs(batch, visible)
+        losses = {task: self.criteria[task](logits[task], batch["target"][task]) for task in self.tasks}
         if hidden is not None:
-            found[RECONSTRUCTION] = self._reconstruction(sequence, batch, hidden)[0]
-        return found
+            losses[RECONSTRUCTION] = self._reconstruction(sequence, batch, hidden)[0]
+        return losses
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         for task, logits in self(batch).items():
             self.val.count(task, logits, batch["target"][task])
         if self.reconstructs:
             hidden = self._fixed_spans(batch)
-            _, sequence = self._seen(batch, batch["observed"] * ~hidden)
+            _, sequence = self._outputs(batch, batch["observed"] * ~hidden)
             self.val_reconstruction.update(*self._reconstruction(sequence, batch, hidden))
         self.log_dict(self.validation_metrics)
 
@@ -125,7 +132,7 @@ class JointModule(MultiTermModule):
         probabilities = {task: logits.float().softmax(dim=1) for task, logits in self(batch).items()}
         return {"index": batch["index"], "probabilities": probabilities}
 
-    def _seen(self, batch: Batch, observed: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    def _outputs(self, batch: Batch, observed: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Logits {task: [B, C]} and the signals' sequence [B, L, W], from what is `observed` [B, C, T]."""
         signals = self.encoders["signals"]
         assert isinstance(signals, SignalEncoder)
@@ -167,25 +174,3 @@ class JointModule(MultiTermModule):
             generator.manual_seed(fold_in(_MASK_SEED, index))
             rows.append(torch.rand(self._draws(observed[0]), generator=generator))
         return self._spans(torch.stack(rows)).to(observed.device)
-
-
-def _encoders(
-    channels: int, signals: Callable[[int], SignalEncoder], frames: Callable[[], FrameEncoder] | None
-) -> dict[str, Encoder]:
-    with setting("signal_encoder"):
-        encoders: dict[str, Encoder] = {"signals": signals(channels)}
-    if frames is not None:
-        with setting("frame_encoder"):
-            encoders["frames"] = frames()
-    return encoders
-
-
-def _head(
-    channels: int, sizes: Mapping[str, int], encoders: Mapping[str, Encoder], width: int, dropout: float, *,
-    reconstruct: bool,
-) -> JointHead:  # fmt: skip
-    signals = encoders["signals"]
-    assert isinstance(signals, SignalEncoder)
-    dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
-    decoder = Decoder(signals.width, channels, signals.stride) if reconstruct else None
-    return JointHead(dims, sizes, width=width, dropout=dropout, decoder=decoder)

@@ -44,13 +44,7 @@ class Normaliser:
 
 
 def fit_normaliser(
-    values: NDArray,
-    subject: NDArray,
-    training: NDArray,
-    everywhere: NDArray,
-    *,
-    method: str,
-    log: Sequence[int],
+    values: NDArray, subject: NDArray, training: NDArray, everywhere: NDArray, *, method: str, log: Sequence[int]
 ) -> Normaliser:
     """Fit to the windows of the training split.
 
@@ -68,35 +62,31 @@ def fit_normaliser(
     """
     channels, subjects = values.shape[1], int(subject.max()) + 1
     floor, mean, std = np.full(channels, -np.inf), np.zeros(channels), np.ones(channels)
-    own_mean, own_std = np.zeros((subjects, channels)), np.ones((subjects, channels))
+    subject_mean, subject_std = np.zeros((subjects, channels)), np.ones((subjects, channels))
     for channel in range(channels):
         column = values[:, channel].astype(np.float64)
         if channel in log:
-            floor[channel] = _floor(column[training > 0])
+            # A small positive value; 1 where there is none, so that the logarithm is constant.
+            positive = column[(training > 0) & (column > 0)]
+            floor[channel] = np.quantile(positive, _FLOOR_QUANTILE) if len(positive) else 1.0
         column = _logarithm(column, floor[channel])
         if method == "subject":
-            own_mean[:, channel], own_std[:, channel] = _moments(column, subject, everywhere, subjects)
-            column = (column - own_mean[subject, channel]) / own_std[subject, channel]
-        found = _moments(column, np.zeros_like(subject), training, 1)
-        if method != "none" or np.isnan(found[0][0]):
-            mean[channel], std[channel] = found[0][0], found[1][0]
+            subject_mean[:, channel], subject_std[:, channel] = _moments(column, subject, everywhere, subjects)
+            column = (column - subject_mean[subject, channel]) / subject_std[subject, channel]
+        [channel_mean], [channel_std] = _moments(column, np.zeros_like(subject), training, 1)
+        if method != "none" or np.isnan(channel_mean):
+            mean[channel], std[channel] = channel_mean, channel_std
     clip = np.inf if method == "none" else CLIP
     if method != "subject":
         return Normaliser(floor, None, None, mean, std, clip)
-    return Normaliser(floor, own_mean, own_std, mean, std, clip)
-
-
-def _floor(column: NDArray) -> float:
-    """A small positive value of `column`; 1 where it has none, so that its logarithm is constant."""
-    positive = column[column > 0]
-    return float(np.quantile(positive, _FLOOR_QUANTILE)) if len(positive) else 1.0
+    return Normaliser(floor, subject_mean, subject_std, mean, std, clip)
 
 
 def _logarithm(values: NDArray, floor: NDArray | float) -> NDArray:
     """The logarithm of what has a finite `floor`, other values as they are; in double precision."""
-    taken = np.isfinite(floor)
-    safe = np.where(taken, floor, 1.0)
-    return np.where(taken, np.log(np.maximum(values, safe, dtype=np.float64)), values)
+    logarithmic = np.isfinite(floor)
+    safe = np.where(logarithmic, floor, 1.0)
+    return np.where(logarithmic, np.log(np.maximum(values, safe, dtype=np.float64)), values)
 
 
 def _moments(column: NDArray, part: NDArray, weights: NDArray, parts: int) -> tuple[NDArray, NDArray]:

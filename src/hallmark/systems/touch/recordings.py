@@ -75,28 +75,22 @@ def load_recordings(table: pd.DataFrame, channels: Sequence[str], rate: float | 
     One folder under `cache` for the contents of all files together with `channels` and `rate`; its index is
     written last, so a folder without one does not count.
     """
-    folder = cache / "touch" / _key(table, channels, rate)
+    columns = table[["signals", "signals_digest", "frames_digest"]].to_numpy().tolist()
+    files = [[Path(signals).suffix, *digests] for signals, *digests in columns]
+    key = digest({"version": _VERSION, "channels": list(channels), "rate": rate, "files": files})
+    folder = cache / "touch" / key
     if not (folder / "index.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".lock"):
             if not (folder / "index.json").is_file():
-                _parse(table, channels, rate, folder)
-    values, frames = (np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ("values", "frames"))
-    return Recordings(values, frames, [Parsed(**entry) for entry in read_json(folder / "index.json")])
-
-
-def _key(table: pd.DataFrame, channels: Sequence[str], rate: float | None) -> str:
-    columns = table[["signals", "signals_digest", "frames_digest"]].to_numpy().tolist()
-    files = [[Path(signals).suffix, *digests] for signals, *digests in columns]
-    return digest({"version": _VERSION, "channels": list(channels), "rate": rate, "files": files})
-
-
-def _parse(table: pd.DataFrame, channels: Sequence[str], rate: float | None, folder: Path) -> None:
-    signals, values = _read_all_signals(table["signals"], channels, rate)
-    parts, frames = _read_all_frames(table["frames"])
-    _save(folder / "values.npy", values, np.empty((0, len(channels)), np.float32))
-    _save(folder / "frames.npy", frames, np.empty((0, 0, 0), np.uint8))
-    write_json(folder / "index.json", [asdict(Parsed(**a, **b)) for a, b in zip(signals, parts, strict=True)])
+                entries, values = _read_all_signals(table["signals"], channels, rate)
+                frame_entries, frames = _read_all_frames(table["frames"])
+                _save(folder / "values.npy", values, np.empty((0, len(channels)), np.float32))
+                _save(folder / "frames.npy", frames, np.empty((0, 0, 0), np.uint8))
+                pairs = zip(entries, frame_entries, strict=True)
+                write_json(folder / "index.json", [asdict(Parsed(**signals, **frames)) for signals, frames in pairs])
+    arrays = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ("values", "frames")]
+    return Recordings(arrays[0], arrays[1], [Parsed(**entry) for entry in read_json(folder / "index.json")])
 
 
 def _read_all_signals(
@@ -123,31 +117,30 @@ def _read_all_signals(
 
 def _read_all_frames(paths: pd.Series) -> tuple[list[dict[str, Any]], list[NDArray]]:
     """As for signals; frames of another size or rate than most are unusable."""
-    read = [_try_frames(path) for path in paths]
-    kinds = Counter((found[0].shape[1:], found[1]) for found in read if isinstance(found, tuple))
+    contents: list[tuple[NDArray, float] | str] = []  # of each recording, or why it has none
+    for path in paths:
+        try:
+            contents.append(read_frames(Path(path)) if path else "")
+        except FileError as error:
+            contents.append(str(error))
+    kinds = Counter((content[0].shape[1:], content[1]) for content in contents if isinstance(content, tuple))
     usual = kinds.most_common(1)[0][0] if kinds else None
     entries: list[dict[str, Any]] = []
-    kept: list[NDArray] = []
-    for path, found in zip(paths, read, strict=True):
-        if not isinstance(found, tuple):
-            entries.append({"frames_error": found})
-        elif (kind := (found[0].shape[1:], found[1])) != usual:
+    parts: list[NDArray] = []
+    for path, content in zip(paths, contents, strict=True):
+        if isinstance(content, str):
+            entries.append({"frames_error": content})
+            continue
+        frames, rate = content
+        if (kind := (frames.shape[1:], rate)) != usual:
             detail = f"{path}: expected frames (size, rate in Hz) as most have, {usual}; found {kind}"
             entries.append({"frames_error": detail})
         else:
-            first = sum(map(len, kept))
-            entries.append({"frame_rate": found[1], "first_frame": first, "frames": len(found[0])})
-            kept.append(found[0])
-    if any(frames.dtype != np.uint8 for frames in kept):
-        kept = [frames / np.float32(255) if frames.dtype == np.uint8 else frames for frames in kept]
-    return entries, kept
-
-
-def _try_frames(path: str) -> tuple[NDArray, float] | str:
-    try:
-        return read_frames(Path(path)) if path else ""
-    except FileError as error:
-        return str(error)
+            entries.append({"frame_rate": rate, "first_frame": sum(map(len, parts)), "frames": len(frames)})
+            parts.append(frames)
+    if any(frames.dtype != np.uint8 for frames in parts):
+        parts = [frames / np.float32(255) if frames.dtype == np.uint8 else frames for frames in parts]
+    return entries, parts
 
 
 def _save(path: Path, parts: list[NDArray], empty: NDArray) -> None:

@@ -49,24 +49,21 @@ def read_signals(path: Path, channels: Sequence[str], rate: float | None) -> Sig
     Raises:
         FileError: it cannot be read, has none of the channels, or its time stands still or runs back.
     """
-    table, own_rate = _parsed(path, _npz if path.suffix == ".npz" else _frame)
-    _demand(
-        any(name in table for name in channels),
-        path,
-        f"one of the channels {', '.join(channels)}; found {', '.join(table.columns)}",
-    )
+    table, file_rate = _parsed(path, _npz if path.suffix == ".npz" else _frame)
+    expected = f"one of the channels {', '.join(channels)}; found {', '.join(table.columns)}"
+    _demand(any(name in table for name in channels), path, expected)
     values = np.full((len(table), len(channels)), np.nan, np.float32)
-    for place, name in enumerate(channels):
+    for channel, name in enumerate(channels):
         if name in table:
-            values[:, place] = _numbers(table[name], path)
+            values[:, channel] = _numbers(table[name], path)
     values[~np.isfinite(values)] = np.nan
-    measured = [name for place, name in enumerate(channels) if np.isfinite(values[:, place]).any()]
+    measured = [name for name, column in zip(channels, values.T, strict=True) if np.isfinite(column).any()]
     missing = [name for name in channels if name not in (measured or table)]
     if "t" not in table:
-        found = own_rate or rate
-        _demand(found is not None, path, "a column t in seconds, or else a rate: give data.rate")
-        assert found is not None
-        return Signals(values, missing, Clock(float(found), 0.0, np.zeros(1, int), np.zeros(1), 0.0))
+        known = file_rate or rate
+        _demand(known is not None, path, "a column t in seconds, or else a rate: give data.rate")
+        assert known is not None
+        return Signals(values, missing, Clock(float(known), 0.0, np.zeros(1, int), np.zeros(1), 0.0))
     try:
         return Signals(values, missing, read_clock(_numbers(table["t"], path), rate))
     except ValueError as error:
@@ -106,14 +103,6 @@ def _parsed(path: Path, parse: Callable[[bytes, Path], T]) -> T:
         raise FileError(f"{path}: {kind}{str(error) or 'cannot be read'}") from error
 
 
-def _unzipped(raw: bytes) -> bytes:
-    with gzip.open(BytesIO(raw)) as file:
-        content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise ValueError(f"expected at most {_LARGEST:,} bytes when unpacked")
-    return content
-
-
 def _check_unpacked_size(raw: bytes) -> None:
     if not zipfile.is_zipfile(BytesIO(raw)):
         return  # NumPy says what it is
@@ -147,10 +136,15 @@ def read_numeric_table(path: Path) -> pd.DataFrame:
 
 
 def _frame(raw: bytes, path: Path) -> tuple[pd.DataFrame, None]:
+    if path.suffix == ".gz":
+        with gzip.open(BytesIO(raw)) as file:
+            raw = file.read(_LARGEST + 1)
+        if len(raw) > _LARGEST:
+            raise ValueError(f"expected at most {_LARGEST:,} bytes when unpacked")
     if path.suffix == ".parquet":
         table = pd.read_parquet(BytesIO(raw))
     else:
-        table = read_numbers(_unzipped(raw) if path.suffix == ".gz" else raw, path, delimiters=DELIMITERS)
+        table = read_numbers(raw, path, delimiters=DELIMITERS)
     return table.set_axis(table.columns.astype(str).str.strip(), axis=1), None
 
 

@@ -15,8 +15,8 @@ def window_starts(length: int, size: int, step: int) -> NDArray:
 def lay_windows(starts: NDArray, lengths: NDArray, size: int, step: int) -> tuple[NDArray, NDArray]:
     """Windows over stretches of the given `starts` and `lengths`: first samples [W] and their stretches [W]."""
     inside = [window_starts(length, size, step) for length in lengths]
-    counts = [len(own) for own in inside]
-    offsets = np.concatenate([np.empty(0, int), *(start + own for start, own in zip(starts, inside, strict=True))])
+    counts = [len(first) for first in inside]
+    offsets = np.concatenate([np.empty(0, int), *(start + first for start, first in zip(starts, inside, strict=True))])
     return offsets.astype(int), np.repeat(np.arange(len(counts)), counts)
 
 

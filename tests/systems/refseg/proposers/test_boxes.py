@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hallmark.engine.build import build
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 
 
@@ -36,3 +37,10 @@ def test_every_pixel_is_in_some_box_of_the_right_size(height, width, scale, over
 def test_bad_grids(arguments, message):
     with pytest.raises(ValueError, match=message):
         BoxGrid(**arguments)
+
+
+@pytest.mark.parametrize("profile", ["sample", "full"])
+def test_boxes_are_an_option_of_every_preset(compose, profile):
+    config = compose("experiment=refseg_loop", f"profile={profile}", "model/proposer=boxes")
+    proposals = build(config.model.proposer).propose(np.zeros((96, 96, 3), np.uint8))
+    assert 50 < len(proposals) < 200 and set(np.diff(proposals.boxes.reshape(-1, 2, 2), axis=1).ravel()) == {19, 38}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hallmark.systems.refseg.masks import Proposals
+from hallmark.data.masks import Proposals
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 from hallmark.systems.refseg.proposers.cache import CachedProposer
@@ -90,7 +90,7 @@ def test_two_processes_share_a_folder(tmp_path):
         "    for image in images:\n"
         "        kept = CachedProposer(BoxGrid(scales=[0.4, 1.0], overlap=0.3), Path(sys.argv[1]))\n"
         "        assert kept.propose(image).rles == kept.proposer.propose(image).rles\n"
-        "    for file in kept.folder.rglob('[!.]*.json'):\n"
+        "    for file in kept.cache.folder.rglob('[!.]*.json'):\n"
         "        file.unlink(missing_ok=True)\n"
     )
     both = [subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE) for _ in range(2)]

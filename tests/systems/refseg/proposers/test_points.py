@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hallmark.systems.refseg.proposers.points import PointGrid, PointModel, point_grid, stability
+from hallmark.systems.refseg.proposers.points import PointGrid, PointModel
 
 SETTINGS = {
     "points_per_side": 2, "points_per_batch": 3, "min_iou": 0.5, "min_stability": 0.6, "stability_offset": 1.0,
@@ -44,13 +44,6 @@ class Written(PointModel[np.ndarray]):
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 
-def test_the_grid_is_that_of_sam():
-    from segment_anything.utils.amg import build_point_grid
-
-    assert np.allclose(point_grid(5), build_point_grid(5))
-    assert point_grid(2).tolist() == [[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]]
-
-
 def test_points_are_decoded_in_batches_of_one_embedding():
     model = Written()
     found = PointGrid(model, **SETTINGS).propose(IMAGE)
@@ -82,14 +75,6 @@ def test_of_masks_that_overlap_the_best_stays():
     # With a far corner inside, every mask has the box of the whole image.
     assert PointGrid(several, **SETTINGS).propose(IMAGE).scores.tolist() == pytest.approx([0.95])
     assert len(PointGrid(several, **SETTINGS | {"max_overlap": 1.0}).propose(IMAGE)) == 4
-
-
-def test_stability_is_that_of_sam():
-    from segment_anything.utils.amg import calculate_stability_score
-
-    logits = torch.randn(5, 9, 8, generator=torch.Generator().manual_seed(0)) * 2
-    assert torch.allclose(stability(logits, 1.0), calculate_stability_score(logits, 0.0, 1.0))
-    assert stability(torch.full((1, 2, 2), -9.0), 1.0).tolist() == [0.0]
 
 
 def test_settings_are_what_the_masks_depend_on():

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import torch
 from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.utils.amg import build_point_grid
 
-from hallmark.systems.refseg.masks import encode
+from hallmark.data.masks import encode
 from hallmark.systems.refseg.proposers import sam
-from hallmark.systems.refseg.proposers.points import PointGrid, point_grid
-from hallmark.systems.refseg.proposers.sam import PublishedSam, SegmentAnything
+from hallmark.systems.refseg.proposers.points import PointGrid
+from hallmark.systems.refseg.proposers.sam import PublishedSam
 
 from .conftest import build_sam
 
@@ -24,8 +25,11 @@ def registry(monkeypatch) -> None:
     monkeypatch.setattr(sam, "sam_model_registry", {"vit_b": lambda: build_sam(seed=9)})
 
 
-def wrapped(model) -> SegmentAnything:
-    return SegmentAnything(lambda: model, identity={"model_type": "tiny"}, device="cpu")
+class Loaded(PublishedSam):
+    """A network at hand in the place of one from a file."""
+
+    def __init__(self, model) -> None:
+        self.model, self.device = model, "cpu"
 
 
 @pytest.mark.parametrize("overlap", [0.7, 1.0])
@@ -35,7 +39,7 @@ def test_the_masks_of_the_published_generator(tiny_sam, image, overlap):
         box_nms_thresh=overlap, output_mode="binary_mask",
     ).generate(image)  # fmt: skip
     settings = {"points_per_side": 6, "points_per_batch": 7, "min_iou": 0.4, "min_stability": 0.9}
-    ours = PointGrid(wrapped(tiny_sam), **LOOSE | settings | {"max_overlap": overlap}).propose(image)
+    ours = PointGrid(Loaded(tiny_sam), **LOOSE | settings | {"max_overlap": overlap}).propose(image)
     assert len(reference) == 1 if overlap < 1 else 20 < len(reference) < 80  # random masks reach over all of the image
     assert ours.scores.tolist() == pytest.approx([own["predicted_iou"] for own in reference], abs=1e-5)
     theirs = np.stack([own["segmentation"] for own in reference])
@@ -51,7 +55,7 @@ def test_batches_give_the_masks_of_one_predict_a_point(tiny_sam, image, batch):
     predictor.set_image(image)
     single = [
         (mask, iou)
-        for point in point_grid(3) * (60, 40)
+        for point in build_point_grid(3) * (60, 40)
         for mask, iou in zip(*predictor.predict(point[None], np.ones(1))[:2], strict=True)
         if mask.any()
     ]
@@ -62,7 +66,7 @@ def test_batches_give_the_masks_of_one_predict_a_point(tiny_sam, image, batch):
         "max_overlap": 1.0,
         "min_stability": 0.0,
     }
-    found = PointGrid(wrapped(tiny_sam), **LOOSE | settings).propose(image)
+    found = PointGrid(Loaded(tiny_sam), **LOOSE | settings).propose(image)
     expected = sorted((encode(mask[None])[0]["counts"], round(float(iou), 4)) for mask, iou in single if iou > 0)
     assert len(expected) > 5
     assert sorted((r["counts"], round(s, 4)) for r, s in zip(found.rles, found.scores, strict=True)) == expected
@@ -72,7 +76,7 @@ def test_the_image_is_embedded_once(tiny_sam, image):
     calls = []
     handle = tiny_sam.image_encoder.register_forward_hook(lambda *_: calls.append(1))
     decoded = tiny_sam.mask_decoder.register_forward_hook(lambda *_: calls.append(2))
-    PointGrid(wrapped(tiny_sam), **LOOSE | {"points_per_batch": 6}).propose(image)
+    PointGrid(Loaded(tiny_sam), **LOOSE | {"points_per_batch": 6}).propose(image)
     handle.remove(), decoded.remove()
     assert calls == [1, 2, 2, 2]
 
@@ -82,7 +86,7 @@ def test_a_checkpoint_in_the_published_layout(tmp_path, tiny_sam, image):
     path = tmp_path / "sam_vit_b_01ec64.pth"
     torch.save(tiny_sam.state_dict(), path)
     loaded = PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu")
-    here, there = (PointGrid(model, **LOOSE).propose(image) for model in (wrapped(tiny_sam), loaded))
+    here, there = (PointGrid(model, **LOOSE).propose(image) for model in (Loaded(tiny_sam), loaded))
     assert here.rles == there.rles
     torch.save(build_sam(1).state_dict(), path)
     assert PublishedSam(model_type="vit_b", checkpoint=str(path), device="cpu").settings() != loaded.settings()

@@ -3,7 +3,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hallmark.systems.refseg.masks import encode
+from hallmark.data.masks import encode
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import LOW, MASKS, SIDE, SmallModel, SmallSam
 from hallmark.systems.refseg.proposers.training import draw_prompts, label_map, small_sam_loss

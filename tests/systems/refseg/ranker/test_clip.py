@@ -12,11 +12,11 @@ from torch.nn.functional import normalize
 from transformers import CLIPConfig, CLIPModel
 
 from hallmark.checks import SettingError
+from hallmark.data.masks import Proposals, encode
 from hallmark.learning.encoders.weights import MissingWeightsError
-from hallmark.systems.refseg.masks import Proposals, encode
 from hallmark.systems.refseg.proposers.boxes import BoxGrid
 from hallmark.systems.refseg.ranker.clip import ClipRegionEncoder
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import Regions, View
 
 TEXTS = ["the red {} one", "a cat"]
@@ -118,7 +118,7 @@ def test_absent_weights_say_three_ways():
 
 
 def test_ranks_alike_in_any_batch_and_from_disk(folder, tmp_path):
-    images = [Pictured(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
+    images = [SceneInput(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
     answers = []
     for batch_size, cache in ((1, None), (3, None), (64, tmp_path), (64, tmp_path)):
         ranker = Ranker(build(folder), position=0.0, batch_size=batch_size, cache=cache)
@@ -149,7 +149,7 @@ def test_a_clip_of_full_size_in_both_layouts(tmp_path, layout):
     view = View(kind="blur", size=224)
     encoder = ClipRegionEncoder(**named, token_length=32, templates=["a photo of {}"], view=view)
     ranker = Ranker(encoder, position=2.0, batch_size=4, cache=tmp_path / "cache")
-    images = [Pictured(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
+    images = [SceneInput(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
     embedded = ranker.embed(images)
     rendered = encoder.image.normalised(torch.from_numpy(view.render(IMAGES[1], images[1].proposals).pixels))
     with torch.no_grad():

@@ -3,7 +3,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from hallmark.systems.refseg.ranker.dual import SIDE, VOCABULARY, DualEncoder, DualNetwork, forget
+from hallmark.systems.refseg.ranker.dual import SIDE, VOCABULARY, DualEncoder, DualNetwork, word_dropout
 from hallmark.systems.refseg.ranker.views import Regions, View
 
 WORDS = ["the red star", "left of a blue circle"]
@@ -128,7 +128,7 @@ def test_too_many_words(texts):
 def test_words_are_forgotten_at_random():
     tokens = torch.tensor([[5, 6, 7, 0]]).expand(4000, -1)
     torch.manual_seed(0)
-    found = forget(tokens, 0.2)
+    found = word_dropout(tokens, 0.2)
     assert (found[:, 3] == 0).all()
     assert (found[:, :3] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
     assert ((found == tokens) | (found == 1)).all()

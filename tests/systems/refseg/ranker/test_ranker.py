@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from hallmark.checks import SettingError
-from hallmark.systems.refseg.masks import Proposals, encode
+from hallmark.data.masks import Proposals, encode
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.position import position_bias
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import Regions, View, geometry
 
 SIZE = (12, 16)
@@ -54,14 +54,14 @@ class Colours(RegionEncoder):
         return torch.stack([torch.tensor([float(name in text) for name in ("red", "green", "blue")]) for text in texts])
 
 
-def pictured(seed: int, count: int) -> Pictured:
+def pictured(seed: int, count: int) -> SceneInput:
     rng = np.random.default_rng(seed)
     masks = np.zeros((count, *SIZE), bool)
     for mask in masks:
         row, column = rng.integers(0, 8, 2)
         mask[row : row + 4, column : column + 5] = True
     image = rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return Pictured(f"image {seed}", lambda: image, Proposals.of(encode(masks), np.ones(count), SIZE))
+    return SceneInput(f"image {seed}", lambda: image, Proposals.of(encode(masks), np.ones(count), SIZE))
 
 
 IMAGES = [pictured(seed, count) for seed, count in enumerate([3, 5, 0, 7, 1])]
@@ -90,7 +90,9 @@ def test_one_by_one_batched_or_from_the_store(tmp_path, joint, batch_size):
     batched = ranker(tmp_path, batch_size=batch_size, joint=joint)
     assert same(batched.embed(IMAGES), expected)
     stored = ranker(tmp_path, batch_size=batch_size, joint=joint)
-    assert same(stored.embed([Pictured(own.digest, unreadable, own.proposals) for own in IMAGES[::-1]]), expected[::-1])
+    assert same(
+        stored.embed([SceneInput(own.digest, unreadable, own.proposals) for own in IMAGES[::-1]]), expected[::-1]
+    )
     assert [own.shape for own in expected] == [(3, 3), (5, 3), (0, 3), (7, 3), (1, 3)]
     counts = [(own.counts.requested, own.counts.computed) for own in (single, batched, stored)]
     assert counts == [(TOTAL, TOTAL), (TOTAL, TOTAL), (TOTAL, 0)] and stored.encoder.seen == []
@@ -126,8 +128,8 @@ def test_other_pixels_proposals_and_settings_are_others(tmp_path):
     kept = ranker(tmp_path).embed([first])
     turned = Proposals.of(first.proposals.rles[::-1], np.ones(5), SIZE)
     grown = Proposals(first.proposals.rles, first.proposals.boxes + np.array([0, 0, 1, 1]), np.ones(5), SIZE)
-    noisy = Pictured("image 1 with noise", lambda: first.read() // 2, first.proposals)
-    for changed in (noisy, Pictured(first.digest, first.read, turned), Pictured(first.digest, first.read, grown)):
+    noisy = SceneInput("image 1 with noise", lambda: first.read() // 2, first.proposals)
+    for changed in (noisy, SceneInput(first.digest, first.read, turned), SceneInput(first.digest, first.read, grown)):
         again = ranker(tmp_path)
         found = again.embed([changed])
         assert again.counts.computed == 5 and same(found, ranker().embed([changed])) and not same(found, kept)
@@ -139,7 +141,7 @@ def test_what_a_proposer_thinks_of_its_masks_changes_no_embedding(tmp_path):
     first = IMAGES[1]
     kept = ranker(tmp_path).embed([first])
     scored = Proposals.of(first.proposals.rles, np.zeros(5), SIZE)
-    assert same(ranker(tmp_path).embed([Pictured(first.digest, unreadable, scored)]), kept)
+    assert same(ranker(tmp_path).embed([SceneInput(first.digest, unreadable, scored)]), kept)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise", "shape", "dtype", "nan", "pickle"])
@@ -200,7 +202,7 @@ def test_the_order_of_the_proposals_does_not_matter(order):
     own, found = IMAGES[3], ranker(position=1.5, joint=True, abstains=True)
     turned = Proposals.of([own.proposals.rles[place] for place in order], np.ones(7), SIZE)
     logits, other = (
-        found.logits(found.embed([Pictured(own.digest, own.read, some)])[0], some, ["red left", "green"])
+        found.logits(found.embed([SceneInput(own.digest, own.read, some)])[0], some, ["red left", "green"])
         for some in (own.proposals, turned)
     )
     assert other[:, :7] == pytest.approx(logits[:, order], abs=1e-5) and np.array_equal(other[:, 7], logits[:, 7])

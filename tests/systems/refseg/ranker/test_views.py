@@ -6,7 +6,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFilter
 
 from hallmark.checks import SettingError
-from hallmark.systems.refseg.masks import Proposals, encode
+from hallmark.data.masks import Proposals, encode
 from hallmark.systems.refseg.ranker.views import FILL, Regions, View, geometry
 
 KINDS = ["crop", "black", "mask", "blur", "outline", "global_local"]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.systems.refseg.sample.conftest import place
 
-from hallmark.systems.refseg.masks import areas, decode
+from hallmark.data.masks import areas, decode
 from hallmark.systems.refseg.sample import expressions as words
 from hallmark.systems.refseg.sample.expressions import ANCHORED, KINDS
 from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, LEXICON, normalise

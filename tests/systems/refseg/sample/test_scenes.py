@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.systems.refseg.sample.conftest import ARGUMENTS
 
-from hallmark.systems.refseg.masks import areas, decode, encode, overlap
+from hallmark.data.masks import areas, decode, encode, overlap
 from hallmark.systems.refseg.sample import world
 from hallmark.systems.refseg.sample.lexicon import COLOURS, SHAPES, SIZES
 from hallmark.systems.refseg.sample.scenes import SIDE, draw_scene, inside

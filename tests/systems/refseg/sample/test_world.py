@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from tests.systems.refseg.sample.conftest import ARGUMENTS, SMALL, contents
 
-from hallmark.systems.refseg.masks import boxes
+from hallmark.data.masks import boxes
 from hallmark.systems.refseg.sample import generate, world
 from hallmark.systems.refseg.sample.scenes import SIDE
 

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from hallmark.checks import Interrupted
-from hallmark.data.sampling import Draw
+from hallmark.data.masks import Proposals, iou_matrix, overlap, rle_from_text
+from hallmark.data.sampling import SampleIndex
 from hallmark.engine.build import build
 from hallmark.engine.train import train
 from hallmark.learning.encoders.weights import trained_on
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
-from hallmark.systems.refseg.masks import Proposals, iou_matrix, overlap, rle_from_text
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import View
 from hallmark.systems.refseg.training.data import NAMES
 from hallmark.systems.refseg.training.encoder import PARTS, soft_targets
@@ -94,7 +94,7 @@ def test_a_batch_keeps_images_apart(data):
 
 def test_training_sees_true_masks_and_counterfactuals_and_validation_does_not(prepared):
     data = prepared("encoder", "data.true_masks=1.0")
-    draw = Draw(0, 5)
+    draw = SampleIndex(0, 5)
     for split in ("train", "val"):
         (batch, scene) = data.dataset(split).__getitems__([draw]), data.annotated(split)[0]
         regions = scene.masks if split == "train" else data.proposed(scene).rles
@@ -128,7 +128,7 @@ def test_steps_reduce_the_loss(data, preset):
     module = build(preset("encoder").model)
     module.network.learn_words(data.sentences())
     module.log_train_loss, module._naming_weight = lambda loss, size: None, lambda: 1.0
-    batch = data.dataset("train").__getitems__([Draw(position, position) for position in range(8)])
+    batch = data.dataset("train").__getitems__([SampleIndex(position, position) for position in range(8)])
     optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
     losses = []
     for _ in range(15):
@@ -158,7 +158,7 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
     for scene in data.annotated("val"):
         rows = frame[frame["group"] == scene.expressions["group"].iloc[0]]
         proposals = data.proposed(scene)
-        (regions,) = ranker.embed([Pictured("", lambda scene=scene: scene.image, proposals)])
+        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, proposals)])
         logits = ranker.logits(regions, proposals, scene.expressions["sentence"].tolist())
         expected = np.exp(logits - logits.max(1, keepdims=True))
         expected /= expected.sum(1, keepdims=True)

@@ -3,18 +3,18 @@ import pytest
 import torch
 from lightning import Trainer
 
-from hallmark.data.sampling import Draw
+from hallmark.data.masks import overlap, rle_from_text
+from hallmark.data.sampling import SampleIndex
 from hallmark.engine.build import build
 from hallmark.engine.train import train
 from hallmark.runs.run import open_run
 from hallmark.statistics.tables import table_metrics
-from hallmark.systems.refseg.masks import overlap, rle_from_text
 from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.training.export import export
 
 
 def batch_of(data, *positions, seed=0):
-    return data.dataset("train").__getitems__([Draw(position, seed + position) for position in positions])
+    return data.dataset("train").__getitems__([SampleIndex(position, seed + position) for position in positions])
 
 
 def test_batches_hold_points_and_the_objects_under_them(prepared):

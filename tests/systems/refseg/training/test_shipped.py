@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from hallmark.data.masks import empty, overlap, rle_from_text
 from hallmark.data.problems import Problems
 from hallmark.systems.refseg.corpus import KINDS, read_corpus
-from hallmark.systems.refseg.masks import empty, overlap, rle_from_text
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder
-from hallmark.systems.refseg.ranker.ranker import Pictured, Ranker
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import View
 from hallmark.systems.refseg.sample import generate
 from hallmark.systems.refseg.training.data import Annotated
@@ -40,7 +40,7 @@ def chosen(scenes, proposals, *, column="sentence", alpha=True, geometry=True, c
     ranker, found = Ranker(encoder, position=0.0, batch_size=64, cache=None), []
     for scene, own in zip(scenes, proposals, strict=True):
         rows = scene.expressions.dropna(subset=column)
-        (regions,) = ranker.embed([Pictured("", lambda scene=scene: scene.image, own)])
+        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, own)])
         for row, logits in zip(rows.itertuples(), ranker.logits(regions, own, rows[column].tolist()), strict=True):
             best = int(logits.argmax())
             mask = own.rles[best] if best < len(own) else empty(own.size)

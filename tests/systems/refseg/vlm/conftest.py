@@ -16,11 +16,11 @@ from werkzeug import Response
 
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
+from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
-from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.systems.refseg.vlm.client import OpenAIRewriter
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
 

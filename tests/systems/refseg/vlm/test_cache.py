@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.systems.refseg.vlm.conftest import ask
 
+from hallmark.learning.language_model.answer import Answer
 from hallmark.storage.files import write_json
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
-from hallmark.systems.refseg.vlm.reply import Answer
 
 ANSWER = Answer(text='{"query": "rød cirkel"}', tokens_in=300, tokens_out=8)
 KEY = "ab" + "0" * 30

@@ -10,7 +10,7 @@ from werkzeug import Response
 
 from hallmark.checks import Interrupted
 from hallmark.engine.evaluate import evaluate
-from hallmark.report import standing
+from hallmark.report import provenance
 from hallmark.report.sources import open_results
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
@@ -144,7 +144,7 @@ def test_fallbacks_are_counted_and_shown_in_every_phase(run, endpoint, compose, 
     totals = json.loads((done.directory / "analysis" / "cost.json").read_text())
     assert totals["calibration"]["fallbacks"] == {"server_error": 1}
     (result,) = open_results([done.directory])
-    cost = standing.cost(result)
+    cost = provenance.cost(result)
     rows = {row[0]: list(row[1:]) for block in cost.blocks[2:] for row in block.rows}
     assert rows["calibration"] == ["3", "0", "server_error 1"] and rows[perturbed][-1] == "server_error 1"
 

@@ -11,10 +11,11 @@ from tests.systems.refseg.vlm.conftest import SENTINEL, VARIABLE, ask, failing, 
 from werkzeug import Response
 
 from hallmark.engine.job import Job
+from hallmark.learning.language_model.answer import Failure
+from hallmark.learning.language_model.budget import Budget
+from hallmark.learning.language_model.transport import Call
 from hallmark.storage.secrets import SecretError
-from hallmark.systems.refseg.vlm.budget import Budget
 from hallmark.systems.refseg.vlm.cache import AnswerCache
-from hallmark.systems.refseg.vlm.wire import Call, Failure
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "key\nwith a line", "clé"])

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from tests.systems.refseg.vlm.conftest import SENTINEL, VARIABLE, ask, failing, kept, only, reply
 
-from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
+from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 
 
 def test_the_budget_of_calls_holds_among_threads(endpoint, build):
@@ -19,7 +19,7 @@ def test_the_budget_of_calls_holds_among_threads(endpoint, build):
     assert rewriter.counts()["budget"] == 30
 
 
-def test_retries_and_rungs_are_paid_for(endpoint, build):
+def test_retries_and_response_formats_are_paid_for(endpoint, build):
     endpoint.answer = failing(500, **{"retry-after-ms": "1"})
     rewriter = build(budget=Budget(calls=3, cost=None, price_in=0, price_out=0, image_tokens=0), max_retries=50)
     assert kept(rewriter.rewrite(ask()), "budget") and endpoint.calls == 3

@@ -13,11 +13,11 @@ from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, normalis
 from hallmark.systems.refseg.vlm.base import Rewrite
 from hallmark.systems.refseg.vlm.policies import (
     HOSTILE,
-    Destructive,
+    Adversarial,
     Identity,
-    Injected,
     Noisy,
     Oracle,
+    PromptInjection,
     RuleNormaliser,
     TimeOut,
 )  # fmt: skip
@@ -26,7 +26,7 @@ from hallmark.systems.refseg.vlm.words import OPPOSITES, packaged_synonyms
 EXPRESSIONS = {f"s{at}": f"expression {at}" for at in range(200)}
 ARMS = [
     Identity(), RuleNormaliser(), Oracle(EXPRESSIONS), Noisy(Identity(), p=0.5, seed=1, expressions=EXPRESSIONS),
-    Destructive("contradict"), Destructive("drop"), Injected(), TimeOut(),
+    Adversarial("contradict"), Adversarial("drop"), PromptInjection(), TimeOut(),
 ]  # fmt: skip
 
 
@@ -100,6 +100,20 @@ def test_how_many_words_that_training_never_saw_a_table_says_in_words_that_it_sa
     assert len(HELD_OUT) == 39 and (hits, len(changed) - hits) == (right, wrong)
 
 
+def test_the_rewriters_of_a_study_are_options(compose):
+    def rewriter(name: str):
+        return build(compose("experiment=refseg_loop", f"model/rewriter={name}", "data.sample.val=4").model.rewriter)
+
+    oracle, noisy = rewriter("oracle"), rewriter("noisy")
+    wordings = oracle.settings()["expressions"]
+    assert len(wordings) > 20 and all(normalise(wording) == wording for wording in wordings.values())
+    sentences = {name: (oracle.rewrite(ask(sample_id=name)).query, noisy.rewrite(ask(sample_id=name)).query)
+                 for name in wordings}  # fmt: skip
+    assert all(right == wordings[name] for name, (right, _) in sentences.items())
+    assert 0 < sum(right != other for right, other in sentences.values()) < len(wordings) / 2
+    assert rewriter("time_out").rewrite(ask("red")) == Rewrite("red", "timeout")
+
+
 def test_rewriters_know_nothing_of_the_sample_world():
     code = (
         "import sys; from hallmark.systems.refseg.vlm.policies import RuleNormaliser; RuleNormaliser(); "
@@ -159,8 +173,8 @@ def test_settings_of_noise(change):
     ],
 )
 def test_destruction(query, contradicted, dropped):
-    assert Destructive("contradict").rewrite(ask(query)).query == contradicted
-    assert Destructive("drop").rewrite(ask(query)).query == dropped
+    assert Adversarial("contradict").rewrite(ask(query)).query == contradicted
+    assert Adversarial("drop").rewrite(ask(query)).query == dropped
 
 
 def test_nothing_is_its_own_opposite():
@@ -170,14 +184,14 @@ def test_nothing_is_its_own_opposite():
 
 def test_settings_of_destruction_and_injection():
     with pytest.raises(ValueError, match=r"^mode="):
-        Destructive("burn")
+        Adversarial("burn")
     with pytest.raises(ValueError, match=r"^replies="):
-        Injected(())
+        PromptInjection(())
 
 
 def test_no_hostile_reply_gets_through_and_every_one_is_tried():
-    kinds = {Injected([text]).rewrite(ask("red", sample_id="a")) for text in HOSTILE}
+    kinds = {PromptInjection([text]).rewrite(ask("red", sample_id="a")) for text in HOSTILE}
     assert {rewrite.query for rewrite in kinds} == {"red"}
     assert {rewrite.fallback for rewrite in kinds} == {"schema", "too_long", "malformed"}
     names = [f"text {at}" for at in range(8)]
-    assert {Injected(names).rewrite(ask("red", sample_id=str(at))).query for at in range(100)} == set(names)
+    assert {PromptInjection(names).rewrite(ask("red", sample_id=str(at))).query for at in range(100)} == set(names)

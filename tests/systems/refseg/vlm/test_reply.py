@@ -4,9 +4,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer
+from hallmark.learning.language_model.transport import status_kind
 from hallmark.systems.refseg.vlm.policies import HOSTILE
-from hallmark.systems.refseg.vlm.reply import MAX_QUERY, MAX_TEXT, Answer, parse_answer, parse_text
-from hallmark.systems.refseg.vlm.wire import status_kind
+from hallmark.systems.refseg.vlm.reply import MAX_QUERY, parse_answer, parse_text
 
 WRITTEN = (
     st.text()

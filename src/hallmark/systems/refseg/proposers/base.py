@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from hallmark.systems.refseg.masks import Proposals
+from hallmark.data.masks import Proposals
 
 
 class Proposer(ABC):

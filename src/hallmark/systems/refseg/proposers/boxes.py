@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hallmark.checks import require
-from hallmark.systems.refseg.masks import Proposals, encode
+from hallmark.data.masks import Proposals, encode
 from hallmark.systems.refseg.proposers.base import Proposer
 
 

@@ -6,10 +6,12 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from segment_anything.utils.amg import build_point_grid, calculate_stability_score
 from torch import Tensor
+from torchvision.ops import nms
 
 from hallmark.checks import require
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, boxes, encode, nms
+from hallmark.data.masks import Proposals, Rle, areas, boxes, encode
 from hallmark.systems.refseg.proposers.base import Proposer
 
 Embedded = TypeVar("Embedded")
@@ -80,41 +82,21 @@ class PointGrid(Proposer):
     def propose(self, image: NDArray) -> Proposals:
         height, width = image.shape[:2]
         embedded = self.model.embed(image)
-        points = point_grid(self.points_per_side) * (width, height)
+        points = build_point_grid(self.points_per_side) * (width, height)
         rles: list[Rle] = []
         scores: list[float] = []
         for start in range(0, len(points), self.points_per_batch):
-            found, their_scores = self._decoded(embedded, points[start : start + self.points_per_batch])
-            rles += found
-            scores += their_scores
-        kept = nms(boxes(rles), np.array(scores), self.max_overlap)
-        return Proposals.of([rles[place] for place in kept], [scores[place] for place in kept], (height, width))
-
-    def _decoded(self, embedded: Any, points: NDArray) -> tuple[list[Rle], list[float]]:
-        logits_PMhw, iou_PM = self.model.decode(embedded, points)
-        # Filtered at low resolution first: enlarging is what most of the decoder's time goes into.
-        logits_Khw, iou_K = logits_PMhw.flatten(0, 1), iou_PM.flatten()
-        keep = iou_K > self.min_iou
-        if not keep.any():
-            return [], []
-        logits_KHW, iou_K = self.model.upscale(embedded, logits_Khw[keep]), iou_K[keep]
-        keep = stability(logits_KHW, self.stability_offset) >= self.min_stability
-        rles = encode((logits_KHW[keep] > 0).cpu().numpy())
-        large = areas(rles) >= self.min_area
-        scores = iou_K[keep].cpu().tolist()
-        return [r for r, own in zip(rles, large, strict=True) if own], [
-            s for s, own in zip(scores, large, strict=True) if own
-        ]
-
-
-def point_grid(per_side: int) -> NDArray:
-    """Centres (x, y) of `per_side`² equal cells of the unit square, row by row, [N, 2]."""
-    line = (np.arange(per_side) + 0.5) / per_side
-    return np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
-
-
-def stability(logits: Tensor, offset: float) -> Tensor:
-    """IoU of each mask [K, H, W] cut at `offset` with itself cut at −`offset`, [K]; 0 where nothing is inside."""
-    inner = (logits > offset).flatten(1).sum(1)
-    outer = (logits > -offset).flatten(1).sum(1)
-    return inner / outer.clamp(min=1)
+            logits_PMhw, iou_PM = self.model.decode(embedded, points[start : start + self.points_per_batch])
+            # Filtered at low resolution first: enlarging is what most of the decoder's time goes into.
+            confident = iou_PM > self.min_iou
+            if not confident.any():
+                continue
+            logits_KHW, iou_K = self.model.upscale(embedded, logits_PMhw[confident]), iou_PM[confident]
+            stable = calculate_stability_score(logits_KHW, 0.0, self.stability_offset) >= self.min_stability
+            masks = encode((logits_KHW[stable] > 0).cpu().numpy())
+            large = np.flatnonzero(areas(masks) >= self.min_area)
+            rles += [masks[position] for position in large]
+            scores += iou_K[stable].cpu()[large].tolist()
+        best = nms(torch.from_numpy(boxes(rles)), torch.tensor(scores, dtype=torch.float64), self.max_overlap).tolist()
+        chosen, chosen_scores = [rles[index] for index in best], [scores[index] for index in best]
+        return Proposals.of(chosen, chosen_scores, (height, width))

@@ -1,7 +1,6 @@
 """Segment Anything from its published checkpoints."""
 
-from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,46 +21,8 @@ PUBLISHED = {"vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "
 _ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything/"
 
 
-class SegmentAnything(PointModel[SamPredictor]):
-    """A `segment_anything` network, built when the first image comes.
-
-    Args:
-        load: gives the network.
-        identity: what names its weights.
-        device: where it runs; `auto` for a GPU if there is one.
-    """
-
-    def __init__(self, load: Callable[[], Sam], *, identity: dict[str, Any], device: str) -> None:
-        self._load, self._identity, self.device = load, identity, chosen_device(device)
-
-    @cached_property
-    def model(self) -> Sam:
-        return self._load().to(self.device).eval()
-
-    def settings(self) -> dict[str, Any]:
-        return {"kind": "segment_anything", **self._identity}
-
-    def embed(self, image: NDArray) -> SamPredictor:
-        predictor = SamPredictor(self.model)
-        predictor.set_image(np.ascontiguousarray(image))
-        return predictor
-
-    def decode(self, embedded: SamPredictor, points: NDArray) -> tuple[Tensor, Tensor]:
-        placed = embedded.transform.apply_coords(points, embedded.original_size)[:, None]
-        points_P12 = torch.as_tensor(placed, dtype=torch.float32, device=self.device)
-        labels_P1 = torch.ones(points_P12.shape[:2], dtype=torch.int, device=self.device)
-        sparse, dense = self.model.prompt_encoder(points=(points_P12, labels_P1), boxes=None, masks=None)
-        return self.model.mask_decoder(
-            image_embeddings=embedded.features, image_pe=self.model.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense, multimask_output=True,
-        )  # fmt: skip
-
-    def upscale(self, embedded: SamPredictor, logits: Tensor) -> Tensor:
-        return self.model.postprocess_masks(logits[None], embedded.input_size, embedded.original_size)[0]
-
-
-class PublishedSam(SegmentAnything):
-    """SAM with its published weights.
+class PublishedSam(PointModel[SamPredictor]):
+    """Segment Anything with its published weights, read when the first image comes.
 
     Args:
         model_type: vit_b, vit_l or vit_h.
@@ -82,11 +43,32 @@ class PublishedSam(SegmentAnything):
                 f"checkpoints/{name}, or give its place here; profile=sample needs none"
             )
             raise SettingError("checkpoint", str(path), advice)
-        identity = {"model_type": model_type, "weights": digest_file(path)}
-        super().__init__(partial(_read, model_type, path), identity=identity, device=device)
+        self.model_type, self.path, self.device = model_type, path, chosen_device(device)
+        self._weights = digest_file(path)
 
+    @cached_property
+    def model(self) -> Sam:
+        model = sam_model_registry[self.model_type]()
+        load_exactly(model.load_state_dict, read_state_dict(self.path), self.path)
+        return model.to(self.device).eval()
 
-def _read(model_type: str, path: Path) -> Sam:
-    model = sam_model_registry[model_type]()
-    load_exactly(model.load_state_dict, read_state_dict(path), path)
-    return model
+    def settings(self) -> dict[str, Any]:
+        return {"kind": "segment_anything", "model_type": self.model_type, "weights": self._weights}
+
+    def embed(self, image: NDArray) -> SamPredictor:
+        predictor = SamPredictor(self.model)
+        predictor.set_image(np.ascontiguousarray(image))
+        return predictor
+
+    def decode(self, embedded: SamPredictor, points: NDArray) -> tuple[Tensor, Tensor]:
+        resized = embedded.transform.apply_coords(points, embedded.original_size)[:, None]
+        points_P12 = torch.as_tensor(resized, dtype=torch.float32, device=self.device)
+        labels_P1 = torch.ones(points_P12.shape[:2], dtype=torch.int, device=self.device)
+        sparse, dense = self.model.prompt_encoder(points=(points_P12, labels_P1), boxes=None, masks=None)
+        return self.model.mask_decoder(
+            image_embeddings=embedded.features, image_pe=self.model.prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse, dense_prompt_embeddings=dense, multimask_output=True,
+        )  # fmt: skip
+
+    def upscale(self, embedded: SamPredictor, logits: Tensor) -> Tensor:
+        return self.model.postprocess_masks(logits[None], embedded.input_size, embedded.original_size)[0]

@@ -67,7 +67,7 @@ class SmallSam(nn.Module):
     def decode(self, maps: tuple[Tensor, Tensor, Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
         """Points [N, P, 2] (x, y in 0 … 1) to logits [N, P, M, 48, 48] and predicted IoU [N, P, M] in 0 … 1."""
         pixels_NCHW = maps[0]
-        under_NPC = torch.cat([*(sample_maps(found, points) for found in (pixels_NCHW[:, :-4], *maps[1:])),
+        under_NPC = torch.cat([*(sample_maps(level, points) for level in (pixels_NCHW[:, :-4], *maps[1:])),
                                2 * points - 1, _waves(points)], -1)  # fmt: skip
         weights = self.hyper(under_NPC).unflatten(-1, (MASKS, -1))
         logits = torch.einsum("npmc,nchw->npmhw", weights, pixels_NCHW)
@@ -85,8 +85,8 @@ def _coordinates() -> Tensor:
 
 def sample_maps(maps: Tensor, points: Tensor) -> Tensor:
     """Values [N, P, C] of maps [N, C, h, w] at points [N, P, 2] in 0 … 1, bilinear."""
-    found = F.grid_sample(maps, 2 * points[:, None] - 1, padding_mode="border", align_corners=False)
-    return found[:, :, 0].transpose(1, 2)
+    sampled = F.grid_sample(maps, 2 * points[:, None] - 1, padding_mode="border", align_corners=False)
+    return sampled[:, :, 0].transpose(1, 2)
 
 
 def _size_and_stability(logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from hallmark.systems.refseg.masks import Rle, decode
+from hallmark.data.masks import Rle, decode
 from hallmark.systems.refseg.proposers.small import LOW, SIDE, SmallSam, sample_maps
 
 _NEAR = 0.25  # of an object's box around it counts as near
@@ -40,8 +40,8 @@ def draw_prompts(rng: np.random.Generator, labels: NDArray, count: int, backgrou
     Args:
         labels: int [N, 96, 96], 0 for the background, else the number of the object that is seen there.
     """
-    places, present = zip(*(_points(rng, own, count, background) for own in labels), strict=True)
-    rows, columns = np.divmod(np.stack(places), SIDE)
+    pixels, present = zip(*(_points(rng, image_labels, count, background) for image_labels in labels), strict=True)
+    rows, columns = np.divmod(np.stack(pixels), SIDE)
     images = np.arange(len(labels))[:, None]
     under = labels[images, rows, columns]
     masks = (labels[:, None] == under[..., None, None]) & (under > 0)[..., None, None]
@@ -72,10 +72,10 @@ def small_sam_loss(
         actual = _actual_iou(logits, prompts)
         at = _where_to_look(prompts, samples, generator)
         truth = sample_maps(prompts.masks.flatten(0, 1)[:, None].float(), at.flatten(0, 1))[..., 0]
-    found = sample_maps(logits.flatten(0, 1), at.flatten(0, 1)).transpose(1, 2)  # [N·P, M, S]
-    truth = truth.round()[:, None].expand_as(found)
-    entropy = F.binary_cross_entropy_with_logits(found, truth, reduction="none").mean(-1)
-    share = found.sigmoid()
+    sampled = sample_maps(logits.flatten(0, 1), at.flatten(0, 1)).transpose(1, 2)  # [N·P, M, S]
+    truth = truth.round()[:, None].expand_as(sampled)
+    entropy = F.binary_cross_entropy_with_logits(sampled, truth, reduction="none").mean(-1)
+    share = sampled.sigmoid()
     dice = 1 - (2 * (share * truth).sum(-1) + 1) / (share.sum(-1) + truth.sum(-1) + 1)
     best = (entropy + dice).argmin(-1, keepdim=True)
     weight = prompts.present.flatten().float()
@@ -89,9 +89,9 @@ def small_sam_loss(
 
 def _actual_iou(logits: Tensor, prompts: Prompts) -> Tensor:
     truth = F.avg_pool2d(prompts.masks.float(), SIDE // LOW)[:, :, None] > 0.5
-    found = logits > 0
-    shared = (found & truth).sum((-2, -1)).float()
-    union = (found | truth).sum((-2, -1)).float()
+    predicted = logits > 0
+    shared = (predicted & truth).sum((-2, -1)).float()
+    union = (predicted | truth).sum((-2, -1)).float()
     return shared / union.clamp(min=1)
 
 

@@ -11,16 +11,16 @@ from torch.nn.functional import normalize
 
 from hallmark.checks import require
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_towers
+from hallmark.learning.encoders.clip import clip_encoders
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View
 
 
 class ClipRegionEncoder(RegionEncoder):
-    """Frozen towers of CLIP; each region is embedded by itself.
+    """Frozen encoders of CLIP; each region is embedded by itself.
 
     Args:
-        name: architecture, Hugging Face name or local folder, as for `clip_towers`.
+        name: architecture, Hugging Face name or local folder, as for `clip_encoders`.
         weights: tag, local file, `folder` or `random`, likewise.
         token_length: of a text; longer ones are cut.
         templates: texts in which an expression takes the place of {}; embeddings of several are averaged.
@@ -38,12 +38,12 @@ class ClipRegionEncoder(RegionEncoder):
         valid = len(templates) > 0 and all(template.count("{}") == 1 for template in templates)
         require(valid, "templates", list(templates), "texts with one {} each, such as 'a photo of {}'")
         require(not view.alpha, "view.alpha", True, "false: CLIP takes no mask as a fourth channel")
-        towers = clip_towers(
+        encoders = clip_encoders(
             name=name, weights=weights, token_length=token_length, frozen=True, modalities=["image", "text"]
         )
-        self.image, self.text = towers["image"], towers["text"]
-        own: int = self.image.image_size  # type: ignore[assignment]
-        require(view.size == own, "view.size", view.size, f"{own}, the size of the images of {name}")
+        self.image, self.text = encoders["image"], encoders["text"]
+        side: int = self.image.image_size  # type: ignore[assignment]
+        require(view.size == side, "view.size", view.size, f"{side}, the size of the images of {name}")
         needed = "a CLIP whose own transform makes a square smaller as the views do: bicubic, without a crop"
         require(_resizes_as_views(self.image), "name", name, needed)
         self.view, self.templates, self.none = view, list(templates), None

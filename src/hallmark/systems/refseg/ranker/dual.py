@@ -51,7 +51,7 @@ class DualNetwork(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(20.0).log())
         self.register_buffer("vocabulary", torch.zeros(VOCABULARY, _LETTERS, dtype=torch.uint8))
 
-    def look(self, pixels: Tensor, geometry: Tensor, placed: Tensor) -> Tensor:
+    def encode_regions(self, pixels: Tensor, geometry: Tensor, placed: Tensor) -> Tensor:
         """What each region is by itself, [N, W].
 
         Args:
@@ -62,17 +62,17 @@ class DualNetwork(nn.Module):
         x = x + torch.where(placed[:, None], self.place(_place_features(geometry)), self.unplaced)
         return x + self.mix(x)
 
-    def embed_regions(self, looks: Tensor, geometry: Tensor, image: Tensor, joint: Tensor) -> Tensor:
+    def embed_regions(self, encoded: Tensor, geometry: Tensor, image: Tensor, joint: Tensor) -> Tensor:
         """Unit vectors [N, D].
 
         Args:
-            looks: of `look`, [N, W].
+            encoded: of `encode_regions`, [N, W].
             geometry, image: of `Regions`.
             joint: bool [N]; all regions of an image that are joint see each other.
         """
         if joint.any():
-            looks = looks.index_put((joint,), self._in_sight(looks[joint], geometry[joint], image[joint]))
-        return normalize(self.to_space(looks), dim=-1)
+            encoded = encoded.index_put((joint,), self._in_sight(encoded[joint], geometry[joint], image[joint]))
+        return normalize(self.to_space(encoded), dim=-1)
 
     def _in_sight(self, x: Tensor, geometry: Tensor, image: Tensor) -> Tensor:
         row, column, present = _slots(image)
@@ -129,7 +129,7 @@ class DualNetwork(nn.Module):
         return torch.tensor(filled, device=self.vocabulary.device)
 
 
-def forget(tokens: Tensor, share: float) -> Tensor:
+def word_dropout(tokens: Tensor, share: float) -> Tensor:
     """`tokens` with a random share of the words unknown."""
     return torch.where((torch.rand(tokens.shape, device=tokens.device) < share) & (tokens != _PAD), _UNKNOWN, tokens)
 
@@ -169,8 +169,8 @@ class DualEncoder(RegionEncoder):
         self.requires_grad_(False).eval()
 
     def settings(self) -> dict[str, Any]:
-        shown = {"view": self.view.settings(), "geometry": self.geometry, "context": self.joint}
-        return {"kind": "dual", "weights": weights_digest(self), **shown}
+        shown_by = {"view": self.view.settings(), "geometry": self.geometry, "context": self.joint}
+        return {"kind": "dual", "weights": weights_digest(self), **shown_by}
 
     def text_settings(self) -> dict[str, Any]:
         return {"weights": weights_digest(self)}
@@ -179,10 +179,10 @@ class DualEncoder(RegionEncoder):
         pixels = torch.from_numpy(regions.pixels).to(self.device)
         if not self.view.alpha:
             pixels = torch.cat([pixels, torch.zeros_like(pixels[:, :1])], 1)
-        geometry, image = (torch.from_numpy(own).to(self.device) for own in (regions.geometry, regions.image))
+        geometry, image = (torch.from_numpy(array).to(self.device) for array in (regions.geometry, regions.image))
         every = torch.ones_like(image, dtype=torch.bool)
-        looks = self.network.look(pixels, geometry, every & self.geometry)
-        return self.network.embed_regions(looks, geometry, image, every & self.joint)
+        encoded = self.network.encode_regions(pixels, geometry, every & self.geometry)
+        return self.network.embed_regions(encoded, geometry, image, every & self.joint)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         return self.network.embed_texts(texts)
@@ -216,9 +216,9 @@ class _Round(nn.Module):
 
     def forward(self, x_BRW: Tensor, pairs_BRRF: Tensor, both_BRR1: Tensor) -> Tensor:
         h = self.norm(x_BRW)
-        said = (self.own(h)[:, :, None] + self.other(h)[:, None] + self.pair(pairs_BRRF)).relu() * both_BRR1
-        mean = said.sum(2) / both_BRR1.sum(2).clamp(min=1)
-        x_BRW = x_BRW + self.out(torch.cat([said.amax(2), mean], -1))
+        messages = (self.own(h)[:, :, None] + self.other(h)[:, None] + self.pair(pairs_BRRF)).relu() * both_BRR1
+        mean = messages.sum(2) / both_BRR1.sum(2).clamp(min=1)
+        x_BRW = x_BRW + self.out(torch.cat([messages.amax(2), mean], -1))
         return x_BRW + self.mix(x_BRW)
 
 

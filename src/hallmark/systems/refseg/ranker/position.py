@@ -41,18 +41,18 @@ _PREPOSITIONS = _RELATIONS | frozenset(("at", "for", "has", "holding", "in", "of
 def position_terms(query: str) -> list[str]:
     """What a query says of place and size: left, right, top, bottom, middle, large, small, each at most once."""
     words = re.findall(r"[a-z0-9]+", query.lower())
-    found: list[str] = []
+    terms: list[str] = []
     leading = True
-    for place, word in enumerate(words):
-        following = words[place + 1] if place + 1 < len(words) else ""
+    for position, word in enumerate(words):
+        following = words[position + 1] if position + 1 < len(words) else ""
         leading = leading and word not in _PREPOSITIONS
         if word in _PLACE and not (word == "right" and following in _RELATIONS):
-            found.append(_PLACE[word])
+            terms.append(_PLACE[word])
         if leading and word in _SIZE:
-            found.append(_SIZE[word])
+            terms.append(_SIZE[word])
         if word in _RELATIONS or (word in _PLACE and following == "of"):
             break
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(terms))
 
 
 def position_bias(query: str, geometry: NDArray) -> NDArray:

@@ -9,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from hallmark.checks import require
-from hallmark.storage.files import atomic_path
+from hallmark.data.masks import Proposals
+from hallmark.storage.cache import FileCache
 from hallmark.storage.hashing import digest
-from hallmark.systems.refseg.masks import Proposals
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.position import position_bias
 from hallmark.systems.refseg.ranker.views import Regions, geometry
 
 
 @dataclass(frozen=True)
-class Pictured:
+class SceneInput:
     """An image and its proposals.
 
     Attributes:
@@ -51,9 +51,8 @@ class Counts:
 class Ranker:
     """Scores of regions for texts.
 
-    Embeddings of an image's regions are one file under a folder for the encoder's settings. A file is whole or
-    absent, so processes may share the folder; two that meet the same new image both work on it and write the same.
-    Texts are embedded once in the life of the ranker.
+    Embeddings of an image's regions are one file under a folder for the encoder's settings; texts are embedded once in
+    the life of the ranker.
 
     Args:
         encoder: embeds regions and texts; it may be moved to another device before the first use.
@@ -71,18 +70,20 @@ class Ranker:
         require(batch_size >= 1, "batch_size", batch_size, "at least 1")
         self.encoder, self.position, self.batch_size = encoder, float(position), batch_size
         self.counts = Counts()
-        self._folder = None if cache is None else cache / digest(encoder.settings())
+        self._cache = None if cache is None else FileCache(cache / digest(encoder.settings()), ".npy")
         self._texts: dict[str, NDArray] = {}
 
-    def embed(self, images: Sequence[Pictured]) -> list[NDArray]:
+    def embed(self, images: Sequence[SceneInput]) -> list[NDArray]:
         """Unit embeddings float32 [N, D] of the regions of each image; N may be 0."""
-        self.counts.requested += sum(len(own.proposals) for own in images)
-        names = [_name(own) for own in images]
-        found = {name: self._stored(name, len(own.proposals)) for name, own in zip(names, images, strict=True)}
-        absent = {name: own for name, own in zip(names, images, strict=True) if found[name] is None}
+        self.counts.requested += sum(len(image.proposals) for image in images)
+        names = [_name(image) for image in images]
+        by_name = dict(zip(names, images, strict=True))
+        stored = {name: self._stored(name, len(image.proposals)) for name, image in by_name.items()}
+        embeddings = {name: rows for name, rows in stored.items() if rows is not None}
+        absent = {name: image for name, image in by_name.items() if name not in embeddings}
         for group in self._groups(absent):
-            found.update(self._computed(group))
-        return [_known(found[name]) for name in names]
+            embeddings.update(self._computed(group))
+        return [embeddings[name] for name in names]
 
     def logits(self, regions: NDArray, proposals: Proposals, queries: Sequence[str]) -> NDArray:
         """Scores float64 [Q, N] of embedded regions [N, D] for each query, or [Q, N+1] where the encoder can abstain:
@@ -118,29 +119,28 @@ class Ranker:
         self.counts.texts += len(new)
         return [self._texts[query] for query in queries]
 
-    def _groups(self, images: dict[str, Pictured]) -> Iterator[dict[str, Pictured]]:
+    def _groups(self, images: dict[str, SceneInput]) -> Iterator[dict[str, SceneInput]]:
         """Images whose regions come to `batch_size` together, or single ones with more."""
-        group: dict[str, Pictured] = {}
+        group: dict[str, SceneInput] = {}
         regions = 0
-        for name, own in images.items():
-            if group and regions + len(own.proposals) > self.batch_size:
+        for name, image in images.items():
+            if group and regions + len(image.proposals) > self.batch_size:
                 yield group
                 group, regions = {}, 0
-            group[name] = own
-            regions += len(own.proposals)
+            group[name] = image
+            regions += len(image.proposals)
         if group:
             yield group
 
-    def _computed(self, group: dict[str, Pictured]) -> dict[str, NDArray]:
+    def _computed(self, group: dict[str, SceneInput]) -> dict[str, NDArray]:
         """Embeddings of the regions of each image by its name; stored, if they are to be."""
-        shown = [self.encoder.view.render(own.read(), own.proposals) for own in group.values()]
-        rows = self._forward(Regions.join(shown))
+        regions = [self.encoder.view.render(image.read(), image.proposals) for image in group.values()]
+        rows = self._forward(Regions.join(regions))
         self.counts.computed += len(rows)
-        split = np.split(rows, np.cumsum([len(own) for own in shown])[:-1])
-        if self._folder is not None:
+        split = np.split(rows, np.cumsum([len(image) for image in regions])[:-1])
+        if self._cache is not None:
             for name, embedded in zip(group, split, strict=True):
-                with atomic_path(self._path(name)) as temporary:
-                    np.save(temporary, embedded, allow_pickle=False)
+                self._cache.put(name, embedded)
         return dict(zip(group, split, strict=True))
 
     @torch.inference_mode()
@@ -153,27 +153,13 @@ class Ranker:
         """What the file of an image holds; None where there is none, or something else than was written."""
         if not count:
             return np.zeros((0, self.encoder.embedding_dim), np.float32)
-        if self._folder is None:
-            return None
-        try:
-            rows = np.load(self._path(name), allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            return None
-        if rows.shape != (count, self.encoder.embedding_dim) or rows.dtype != np.float32:
+        rows = None if self._cache is None else self._cache.get(name)
+        if rows is None or rows.shape != (count, self.encoder.embedding_dim) or rows.dtype != np.float32:
             return None
         return rows if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3) else None
 
-    def _path(self, name: str) -> Path:
-        assert self._folder is not None
-        return self._folder / name[:2] / f"{name}.npy"
 
-
-def _known(rows: NDArray | None) -> NDArray:
-    assert rows is not None
-    return rows
-
-
-def _name(pictured: Pictured) -> str:
+def _name(pictured: SceneInput) -> str:
     """Of the embeddings of an image's regions: the same image and proposals in the same order have the same name."""
     proposals = pictured.proposals
     return digest(

@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from scipy.ndimage import maximum_filter
 
 from hallmark.checks import require
-from hallmark.systems.refseg.masks import Proposals, areas, decode
+from hallmark.data.masks import Proposals, areas, decode
 
 Colour = tuple[int, int, int]
 Kind = Literal["crop", "black", "mask", "blur", "outline", "global_local"]
@@ -49,18 +49,18 @@ class Regions:
 
     def part(self, start: int, stop: int) -> "Regions":
         """Regions `start` to before `stop`."""
-        kept = slice(start, stop)
-        context = None if self.context is None else self.context[kept]
-        return Regions(self.pixels[kept], self.geometry[kept], self.image[kept], context)
+        rows = slice(start, stop)
+        context = None if self.context is None else self.context[rows]
+        return Regions(self.pixels[rows], self.geometry[rows], self.image[rows], context)
 
     @classmethod
     def join(cls, images: Sequence["Regions"]) -> "Regions":
         """One batch of the regions of several images, each given by itself; `image` counts them."""
-        contexts = [own.context for own in images if own.context is not None]
+        contexts = [regions.context for regions in images if regions.context is not None]
         return cls(
-            np.concatenate([own.pixels for own in images]),
-            np.concatenate([own.geometry for own in images]),
-            np.repeat(np.arange(len(images)), [len(own) for own in images]),
+            np.concatenate([regions.pixels for regions in images]),
+            np.concatenate([regions.geometry for regions in images]),
+            np.repeat(np.arange(len(images)), [len(regions) for regions in images]),
             np.concatenate(contexts) if contexts else None,
         )
 
@@ -134,11 +134,11 @@ class View:
         boxes = _clipped(proposals)
         pixels = np.empty((len(proposals), self.channels, self.size, self.size), np.uint8)
         context = np.empty_like(pixels) if self.kind == "global_local" else None
-        for place, (rle, box) in enumerate(zip(proposals.rles, boxes, strict=True)):
+        for position, (rle, box) in enumerate(zip(proposals.rles, boxes, strict=True)):
             mask = decode([rle], proposals.size)[0] if self.alpha or self.kind != "crop" else None
-            pixels[place] = painter.paint(self.kind, mask, _window(box, self.padding, proposals.size))
+            pixels[position] = painter.paint(self.kind, mask, _window(box, self.padding, proposals.size))
             if context is not None:
-                context[place] = painter.paint("blur", mask, _window(box, None, proposals.size))
+                context[position] = painter.paint("blur", mask, _window(box, None, proposals.size))
         return Regions(pixels, geometry(proposals), np.zeros(len(boxes), np.int64), context)
 
 

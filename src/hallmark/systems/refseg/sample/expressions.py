@@ -56,12 +56,12 @@ class _Groups:
     """The descriptions by attributes of a scene, by how many objects they fit."""
 
     def __init__(self, things: Sequence[Thing]) -> None:
-        found: dict[tuple[tuple[str, str], ...], set[int]] = {(): set(range(len(things)))}
-        for place, thing in enumerate(things):
+        groups: dict[tuple[tuple[str, str], ...], set[int]] = {(): set(range(len(things)))}
+        for position, thing in enumerate(things):
             for size in (1, 2, 3):
                 for names in combinations(_ATTRIBUTES, size):
-                    found.setdefault(tuple((name, getattr(thing, name)) for name in names), set()).add(place)
-        programs = [({"op": "filter", **dict(key)}, places) for key, places in found.items()]
+                    groups.setdefault(tuple((name, getattr(thing, name)) for name in names), set()).add(position)
+        programs = [({"op": "filter", **dict(key)}, places) for key, places in groups.items()]
         self.shared = [program for program, places in programs if len(places) >= 2]
         self.several = [program for program, places in programs if len(places) >= 3]
         self.unique = [program for program, places in programs if len(places) == 1]
@@ -138,8 +138,8 @@ def _no_target(rng: np.random.Generator, things: Sequence[Thing], groups: _Group
         return _relation(rng, things, groups)
     thing, other = _pick(rng, things), _pick(rng, things)
     name = _pick(rng, _ATTRIBUTES)
-    kept = {key: getattr(thing, key) for key in ("colour", "shape", *(["size"] if rng.random() < 0.5 else []))}
-    return {"op": "filter", **kept, name: getattr(other, name)}
+    attributes = {key: getattr(thing, key) for key in ("colour", "shape", *(["size"] if rng.random() < 0.5 else []))}
+    return {"op": "filter", **attributes, name: getattr(other, name)}
 
 
 _MAKERS: Mapping[str, _Maker] = {
@@ -156,10 +156,10 @@ def expressions(rng: np.random.Generator, things: Sequence[Thing], synonyms: flo
     """At most one expression of each kind for a scene; `synonyms` is the share with held-out words."""
     groups = _Groups(things)
     for kind in KINDS:
-        found = _meaning(rng, kind, things, groups)
-        if found is None:
+        meaning = _meaning(rng, kind, things, groups)
+        if meaning is None:
             continue
-        program, target = found
+        program, target = meaning
         held_out = bool(rng.random() < synonyms)
         voice = _voice(rng, program, held_out)
         shuffled = _shuffle(rng, program, target, things, groups) if kind in ANCHORED else None
@@ -194,10 +194,10 @@ def _shuffle(
     """`program` with an anchor replaced so that it no longer means `target`; sooner another object than none."""
     old = anchors_of(program)[0]
     changed = []
-    for place in rng.permutation(sorted(groups.names)).tolist():
-        other = _replaced(program, old, _pick(rng, groups.names[place]))
-        found = the_one(other, things)
-        if found is not None and found != target:
+    for position in rng.permutation(sorted(groups.names)).tolist():
+        other = _replaced(program, old, _pick(rng, groups.names[position]))
+        meant = the_one(other, things)
+        if meant is not None and meant != target:
             return other
         if not run(other, things, slack=1):
             changed.append(other)
@@ -242,12 +242,12 @@ def _entries(program: Program) -> list[str]:
 
     class Asked(dict[str, str]):
         def __missing__(self, name: str) -> str:
-            asked.append(name)
+            entries.append(name)
             return name
 
-    asked: list[str] = []
+    entries: list[str] = []
     say(program, Asked())
-    return asked
+    return entries
 
 
 def say(program: Program, voice: Voice) -> str:

@@ -34,18 +34,18 @@ def run(program: Program, things: Sequence[Thing], slack: float = 0.0) -> frozen
     operation = program["op"]
     if operation == "filter":
         wanted = {name: value for name, value in program.items() if name != "op"}.items()
-        return frozenset(place for place, thing in enumerate(things) if wanted <= vars(thing).items())
-    found = run(program["of"], things, slack)
+        return frozenset(position for position, thing in enumerate(things) if wanted <= vars(thing).items())
+    matches = run(program["of"], things, slack)
     if operation == "extreme":
-        return _foremost(found, things, program["to"])
+        return _foremost(matches, things, program["to"])
     if operation == "second":
-        first = _foremost(found, things, program["from"])
-        return _foremost(found - first, things, program["from"]) if len(first) == 1 else frozenset()
+        first = _foremost(matches, things, program["from"])
+        return _foremost(matches - first, things, program["from"]) if len(first) == 1 else frozenset()
     anchors = [run(anchor, things, slack) for anchor in program.get("anchors", [program.get("anchor")])]
     if any(len(anchor) != 1 for anchor in anchors):
         return frozenset()
     places = [next(iter(anchor)) for anchor in anchors]
-    return _related(program, found - set(places), [things[place] for place in places], things, slack)
+    return _related(program, matches - set(places), [things[position] for position in places], things, slack)
 
 
 def the_one(program: Program, things: Sequence[Thing]) -> int | None:
@@ -58,8 +58,8 @@ def anchors_of(program: Program) -> list[Program]:
     """The programs of all anchors, however deep."""
     if program["op"] == "filter":
         return []
-    own = program.get("anchors", [program["anchor"]] if "anchor" in program else [])
-    return [*own, *anchors_of(program["of"])]
+    anchors = program.get("anchors", [program["anchor"]] if "anchor" in program else [])
+    return [*anchors, *anchors_of(program["of"])]
 
 
 def _reach(thing: Thing, direction: str) -> float:
@@ -67,23 +67,23 @@ def _reach(thing: Thing, direction: str) -> float:
     return x * thing.x + y * thing.y
 
 
-def _foremost(found: frozenset[int], things: Sequence[Thing], direction: str) -> frozenset[int]:
-    reach = {place: _reach(things[place], direction) for place in found}
-    return frozenset(place for place in found if reach[place] > max(reach.values()) - MARGIN)
+def _foremost(positions: frozenset[int], things: Sequence[Thing], direction: str) -> frozenset[int]:
+    reach = {position: _reach(things[position], direction) for position in positions}
+    return frozenset(position for position in positions if reach[position] > max(reach.values()) - MARGIN)
 
 
 def _related(
-    program: Program, found: frozenset[int], anchors: list[Thing], things: Sequence[Thing], slack: float
+    program: Program, positions: frozenset[int], anchors: list[Thing], things: Sequence[Thing], slack: float
 ) -> frozenset[int]:
     if program["op"] == "relate":
         edge = _reach(anchors[0], program["side"]) - slack * MARGIN
-        return frozenset(place for place in found if _reach(things[place], program["side"]) > edge)
+        return frozenset(position for position in positions if _reach(things[position], program["side"]) > edge)
     if program["op"] == "nearest":
-        distance = {place: _distance(things[place], anchors[0]) for place in found}
-        return frozenset(place for place in found if distance[place] < min(distance.values()) + MARGIN)
+        distance = {position: _distance(things[position], anchors[0]) for position in positions}
+        return frozenset(position for position in positions if distance[position] < min(distance.values()) + MARGIN)
     assert program["op"] == "between", program["op"]
     first, second = anchors
-    return frozenset(place for place in found if _is_between(things[place], first, second, slack))
+    return frozenset(position for position in positions if _is_between(things[position], first, second, slack))
 
 
 def _distance(first: Thing, second: Thing) -> float:

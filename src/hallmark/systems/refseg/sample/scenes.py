@@ -78,7 +78,7 @@ def draw_scene(rng: np.random.Generator) -> Scene:
             break
     noisy = image + _NOISE * rng.standard_normal(image.shape, dtype=np.float32)
     centres = [(float(_COLUMNS[mask].mean()), float(_ROWS[mask].mean())) for mask in masks]
-    things = tuple(Thing(*own, x, y) for own, (x, y) in zip(attributes, centres, strict=True))
+    things = tuple(Thing(*attribute, x, y) for attribute, (x, y) in zip(attributes, centres, strict=True))
     return Scene(noisy.clip(0, 255).astype(np.uint8), things, masks)
 
 

@@ -3,7 +3,7 @@
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from hallmark.checks import require
-from hallmark.data.generated import generated
-from hallmark.systems.refseg.masks import Rle, boxes, empty, encode
+from hallmark.data.generated import generated, sample_folder
+from hallmark.data.masks import Rle, boxes, empty, encode
 from hallmark.systems.refseg.sample.expressions import Expression, expressions
 from hallmark.systems.refseg.sample.scenes import SIDE, Scene, Thing, draw_scene
 
@@ -54,19 +54,20 @@ SCHEMA = pa.schema({
 
 def draw_row(seed: int, split: str, row: int, synonyms: float) -> tuple[Scene, list[Expression]]:
     """Scene and expressions of one row; they depend on nothing else."""
-    place = (seed, SPLITS.index(split), row)
-    scene = draw_scene(np.random.default_rng((*place, _Stream.SCENE)))
-    words = np.random.default_rng((*place, _Stream.WORDS))
+    stream_key = (seed, SPLITS.index(split), row)
+    scene = draw_scene(np.random.default_rng((*stream_key, _Stream.SCENE)))
+    words = np.random.default_rng((*stream_key, _Stream.WORDS))
     return scene, list(expressions(words, scene.things, synonyms))
 
 
-def _record(scene: Scene, found: list[Expression], split: str, row: int) -> dict[str, Any]:
+def _record(scene: Scene, described: list[Expression], split: str, row: int) -> dict[str, Any]:
     image_id = 1_000_000 * SPLITS.index(split) + row
     rles, name = encode(scene.masks), f"{split}_{row:06d}.jpg"
     samples = [
-        _sample(image_id, place, None if place < 0 else scene.things[place], [*rles, empty((SIDE, SIDE))][place],
-                [(e, _shuffled_mask(e, rles)) for e in found if (-1 if e.target is None else e.target) == place])
-        for place in sorted({-1 if e.target is None else e.target for e in found})
+        _sample(image_id, position, None if position < 0 else scene.things[position],
+                [*rles, empty((SIDE, SIDE))][position],
+                [(e, _shuffled_mask(e, rles)) for e in described if (-1 if e.target is None else e.target) == position])
+        for position in sorted({-1 if e.target is None else e.target for e in described})
     ]  # fmt: skip
     objects = [{**vars(thing), "mask": rle} for thing, rle in zip(scene.things, rles, strict=True)]
     return {
@@ -83,15 +84,15 @@ def _shuffled_mask(expression: Expression, rles: list[Rle]) -> Rle | None:
 
 
 def _sample(
-    image_id: int, place: int, thing: Thing | None, mask: Rle, found: list[tuple[Expression, Rle | None]]
+    image_id: int, position: int, thing: Thing | None, mask: Rle, described: list[tuple[Expression, Rle | None]]
 ) -> dict[str, Any]:
     x0, y0, x1, y1 = boxes([mask])[0].tolist()
     return {
-        "id": 100 * image_id + place + 1, "image_id": image_id, "category": thing.shape if thing else "",
+        "id": 100 * image_id + position + 1, "image_id": image_id, "category": thing.shape if thing else "",
         "supercategory": thing.size if thing else "",
         "label": f"{thing.size} {thing.colour} {thing.shape}" if thing else "",
-        "sentences": [expression.text for expression, _ in found], "bbox": [x0, y0, x1 - x0, y1 - y0], "mask": mask,
-        "no_target": thing is None, "expressions": [_described(*item) for item in found],
+        "sentences": [expression.text for expression, _ in described], "bbox": [x0, y0, x1 - x0, y1 - y0], "mask": mask,
+        "no_target": thing is None, "expressions": [_described(*pair) for pair in described],
     }  # fmt: skip
 
 
@@ -112,10 +113,10 @@ def _jpeg(scene: Scene) -> bytes:
 
 def _records(seed: int, split: str, rows: int, synonyms: float, counts: Counter[str]) -> Iterator[dict[str, Any]]:
     for row in range(rows):
-        scene, found = draw_row(seed, split, row, synonyms)
-        counts.update([f"{split}_images", *(f"{split}_{expression.kind}" for expression in found)])
-        counts.update(f"{split}_held_out" for expression in found if expression.held_out)
-        yield _record(scene, found, split, row)
+        scene, described = draw_row(seed, split, row, synonyms)
+        counts.update([f"{split}_images", *(f"{split}_{expression.kind}" for expression in described)])
+        counts.update(f"{split}_held_out" for expression in described if expression.held_out)
+        yield _record(scene, described, split, row)
 
 
 def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
@@ -150,3 +151,23 @@ def generate(folder: Path, *, train: int, val: int, test: int, seed: int, synony
     require(0 <= synonyms <= 1, "synonyms", synonyms, "a share from 0 to 1")
     require(train + val + test > 0, "train", train, "an image in some split")
     return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
+
+
+class CanonicalWordings(dict[str, str]):
+    """Row id → canonical wording of every expression of a generated world, for configurations.
+
+    Args:
+        cache: root of generated worlds.
+        sample: arguments of `generate`.
+    """
+
+    def __init__(self, *, cache: str, sample: Mapping[str, Any] | None) -> None:
+        expected = "a mapping of row ids to wordings, or a JSON file of one"
+        folder = sample_folder(Path(cache), "refseg", generate, sample, key="expressions", expected=expected)
+        for file in sorted(folder.glob("*.parquet")):
+            for row in pq.read_table(file, columns=["samples"])["samples"].to_pylist():
+                for sample_row in row:
+                    wordings = enumerate(sample_row["expressions"])
+                    self.update(
+                        {f"{sample_row['id']}#{number}": expression["canonical"] for number, expression in wordings}
+                    )

@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hallmark.data.generated import origin_of, sample_folder
-from hallmark.data.leakage import Evidence
+from hallmark.data.leakage import LeakageInputs
+from hallmark.data.masks import Rle, parse_rle, rle_from_text
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
-from hallmark.data.sampling import Draw
+from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.corpus import KINDS, Corpus, read_corpus
-from hallmark.systems.refseg.masks import Rle, parse_rle, rle_from_text
 from hallmark.systems.refseg.sample import generate
 from hallmark.systems.refseg.sample.lexicon import COLOURS, SHAPES, SIZES
 
@@ -54,12 +54,12 @@ class Annotated:
     @cached_property
     def masks(self) -> list[Rle]:
         """What is seen of each object."""
-        return [parse_rle(own["mask"]) for own in self.objects]
+        return [parse_rle(shape["mask"]) for shape in self.objects]
 
     @property
     def names(self) -> NDArray:
         """Position in `NAMES` of each object, int64 [K]."""
-        return np.array([NAMES.index(f"{own['size']} {own['colour']} {own['shape']}") for own in self.objects])
+        return np.array([NAMES.index(f"{shape['size']} {shape['colour']} {shape['shape']}") for shape in self.objects])
 
     @cached_property
     def truths(self) -> list[Rle]:
@@ -99,41 +99,44 @@ class SceneDataModule(DataModule):
         })  # fmt: skip
         return samples.reset_index(drop=True), problems
 
+    def sources(self) -> list[Path]:
+        return [self.folder]
+
     @property
     def generated(self) -> str | None:
         return origin_of(self.folder, "refseg")
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         return {"source": str(self.folder), "rows": len(self.samples)}
 
-    def evidence(self) -> Evidence:
+    def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
         thumbnails = self._corpus.thumbnails[rows["image"].to_numpy(int)]
-        return Evidence(rows, grouped=False, files={"image": rows["image_digest"].tolist()}, thumbnails=thumbnails)
+        return LeakageInputs(rows, grouped=False, files={"image": rows["image_digest"].tolist()}, thumbnails=thumbnails)
 
     def slice_categories(self) -> dict[str, list[str]]:
         return self._corpus.slice_categories()
 
-    def bind(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
+    def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         """Modules read the batches as they are."""
 
     def annotated(self, split: str) -> list[Annotated]:
         """The images of `split` in the order of its rows."""
         places = self.rows(split)["image"].astype(int)
-        return [Annotated(self._corpus, place, self._said[place]) for place in places]
+        return [Annotated(self._corpus, position, self._said[position]) for position in places]
 
 
 class Batches(Dataset):
     """Batches of `size` images, as `make` makes them of draws."""
 
-    def __init__(self, size: int, make: Callable[[Sequence[Draw]], dict[str, Any]]) -> None:
+    def __init__(self, size: int, make: Callable[[Sequence[SampleIndex]], dict[str, Any]]) -> None:
         self.size, self.make = size, make
 
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
         return self.make([draw])
 
-    def __getitems__(self, draws: Sequence[Draw]) -> dict[str, Any]:
+    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         return self.make(draws)

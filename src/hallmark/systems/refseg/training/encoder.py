@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
+from hallmark.data.masks import Proposals, empty, measured, rle_text
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
@@ -17,8 +18,7 @@ from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
-from hallmark.systems.refseg.masks import Proposals, empty, measured, rle_text
-from hallmark.systems.refseg.ranker.dual import DualNetwork, forget
+from hallmark.systems.refseg.ranker.dual import DualNetwork, word_dropout
 from hallmark.systems.refseg.training.data import NAMES, Annotated
 from hallmark.systems.refseg.training.regions import NAMELESS, RegionDataModule
 
@@ -83,28 +83,28 @@ class EncoderModule(TrainableModule):
             self.network.learn_words(self.trainer.datamodule.sentences())  # type: ignore[attr-defined]
 
     def forward(self, batch: Batch, tokens: Tensor, part: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [M, R+1], the last column none of the regions, and looks [N, W].
+        """Logits [M, R+1], the last column none of the regions, and encoded regions [N, W].
 
         Args:
             part: of each image the last of `PARTS` that is shown, int64 [B].
         """
-        shown, image = part[batch["image"]], batch["image"]
-        alpha = (shown >= PARTS.index("alpha"))[:, None, None, None] * batch["pixels"][:, 3:]
-        looks = self.network.look(
-            torch.cat([batch["pixels"][:, :3], alpha], 1), batch["geometry"], shown >= PARTS.index("geometry")
+        region_part, image = part[batch["image"]], batch["image"]
+        alpha = (region_part >= PARTS.index("alpha"))[:, None, None, None] * batch["pixels"][:, 3:]
+        encoded = self.network.encode_regions(
+            torch.cat([batch["pixels"][:, :3], alpha], 1), batch["geometry"], region_part >= PARTS.index("geometry")
         )
-        regions = self.network.embed_regions(looks, batch["geometry"], image, shown >= PARTS.index("context"))
+        regions = self.network.embed_regions(encoded, batch["geometry"], image, region_part >= PARTS.index("context"))
         texts, slots = self.network.embed_tokens(tokens), batch["iou"].shape[1] - 1
         table = regions.new_zeros(len(part), slots, regions.shape[1]).index_put((image, batch["slot"]), regions)
         cosines = torch.einsum("md,mrd->mr", texts, table[batch["asked"]])
         logits = self.network.scale * torch.cat([cosines, (texts @ self.network.embed_nothing())[:, None]], 1)
-        return logits.masked_fill(batch["iou"] < 0, _ABSENT), looks
+        return logits.masked_fill(batch["iou"] < 0, _ABSENT), encoded
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         part = torch.multinomial(self.shares, len(batch["index"]), replacement=True).to(self.device)
-        tokens = forget(self.network.tokens(batch["sentences"]), self.unknown)
-        logits, looks = self(batch, tokens, part)
-        terms = {"ranking": self._ranking(logits, batch), "naming": self._naming(looks, batch["name"])}
+        tokens = word_dropout(self.network.tokens(batch["sentences"]), self.unknown)
+        logits, encoded = self(batch, tokens, part)
+        terms = {"ranking": self._ranking(logits, batch), "naming": self._naming(encoded, batch["name"])}
         require_finite(terms, self)
         loss = terms["ranking"] + self._naming_weight() * terms["naming"]
         self.log_train_loss(loss, len(batch["index"]))
@@ -114,9 +114,9 @@ class EncoderModule(TrainableModule):
         targets = soft_targets(batch["iou"], self.temperature) * batch["weight"][:, None]
         return -(targets * logits.log_softmax(1)).sum() / targets.sum().clamp(min=1)
 
-    def _naming(self, looks: Tensor, names: Tensor) -> Tensor:
+    def _naming(self, encoded: Tensor, names: Tensor) -> Tensor:
         assert isinstance(self.head, _Head)
-        total = cross_entropy(self.head.naming(looks), names, ignore_index=NAMELESS, reduction="sum")
+        total = cross_entropy(self.head.naming(encoded), names, ignore_index=NAMELESS, reduction="sum")
         return total / (names != NAMELESS).sum().clamp(min=1)
 
     def _naming_weight(self) -> float:
@@ -142,10 +142,12 @@ class EncoderModule(TrainableModule):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """One row an expression: the region that it is taken to mean, or no mask."""
         assert isinstance(data, RegionDataModule)
-        scenes, found = data.annotated(split), iter([row for output in outputs for row in output])
-        rows = pd.DataFrame([row for scene in scenes for row in _rows(scene, data.proposed(scene), found)])
-        said = pd.concat([scene.expressions for scene in scenes], ignore_index=True)
-        frame = rows.assign(split=split, task=MAIN, **said[["id", "group", "target"]], **carried_columns(said))
+        scenes, probabilities = data.annotated(split), iter([row for output in outputs for row in output])
+        rows = pd.DataFrame([row for scene in scenes for row in _rows(scene, data.proposed(scene), probabilities)])
+        expressions = pd.concat([scene.expressions for scene in scenes], ignore_index=True)
+        frame = rows.assign(
+            split=split, task=MAIN, **expressions[["id", "group", "target"]], **carried_columns(expressions)
+        )
         frame.attrs = {"classes": {}, "slices": data.slice_categories()}
         return frame
 
@@ -166,9 +168,11 @@ def soft_targets(iou: Tensor, temperature: float) -> Tensor:
     return parts / parts.sum(1, keepdim=True).clamp(min=1)
 
 
-def _rows(scene: Annotated, proposals: Proposals, found: Iterator[list[float]]) -> Iterator[dict[str, Any]]:
+def _rows(
+    scene: Annotated, proposals: Proposals, probabilities_by_expression: Iterator[list[float]]
+) -> Iterator[dict[str, Any]]:
     for truth in scene.truths:
-        probabilities = next(found)
+        probabilities = next(probabilities_by_expression)
         chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
         mask = proposals.rles[chosen] if chosen < len(proposals) else None
         yield {

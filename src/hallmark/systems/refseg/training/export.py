@@ -19,7 +19,7 @@ def export(run: str, file: Path) -> None:
     """Write the network of the checkpoint that `run`, a directory, selected, and what generated data it knows."""
     checkpoint = open_run(run).best
     state, origin = safe_load(checkpoint)["state_dict"], trained_on(checkpoint)
-    prefix = next(own for own in _NETWORKS if any(name.startswith(own) for name in state))
+    prefix = next(name_prefix for name_prefix in _NETWORKS if any(name.startswith(name_prefix) for name in state))
     tensors = {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
     metadata = {TRAINED_ON: origin} if origin else None
     save_file({name: value.contiguous() for name, value in tensors.items()}, file, metadata)

@@ -12,15 +12,15 @@ from torch import Tensor
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
-from hallmark.data.module import DataModule, View
-from hallmark.data.sampling import Draw
+from hallmark.data.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
+from hallmark.data.module import DataModule
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.refseg.corpus import size_bucket
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
 from hallmark.systems.refseg.proposers.points import PointGrid
 from hallmark.systems.refseg.proposers.small import SmallModel, SmallSam
 from hallmark.systems.refseg.proposers.training import Prompts, draw_prompts, label_map, small_sam_loss
@@ -41,10 +41,10 @@ class PromptDataModule(SceneDataModule):
         require(0 <= background < 1, "background", background, "a share of the points in [0, 1)")
         self.points, self.background = points, background
 
-    def dataset(self, split: str, view: View | None = None) -> Batches:
+    def dataset(self, split: str, transform: Transform | None = None) -> Batches:
         """`index` [B], `images` uint8 [B, 3, H, W], `labels` uint8 [B, H, W] (0 the background, else the number of the
         object from 1 on), and of `Prompts` `points` [B, P, 2], `masks` [B, P, H, W] and `present` [B, P]."""
-        assert view is None, "these scenes have no views"
+        assert transform is None, "these scenes have no transforms"
         scenes = self.annotated(split)
 
         @cache
@@ -52,18 +52,21 @@ class PromptDataModule(SceneDataModule):
             scene = scenes[position]
             return scene.image.transpose(2, 0, 1), label_map(scene.masks, scene.size)
 
-        def batch(draws: Sequence[Draw]) -> dict[str, Any]:
-            images, labels = (np.stack(own) for own in zip(*(shown(draw.position) for draw in draws), strict=True))
-            prompts = [self._prompts(draw, own) for draw, own in zip(draws, labels, strict=True)]
+        def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
+            images, labels = (
+                np.stack(arrays) for arrays in zip(*(shown(draw.position) for draw in draws), strict=True)
+            )
+            prompts = [self._prompts(draw, image_labels) for draw, image_labels in zip(draws, labels, strict=True)]
             return {
                 "index": torch.tensor([draw.position for draw in draws]), "images": torch.from_numpy(images),
                 "labels": torch.from_numpy(labels),
-                **{name: torch.cat([getattr(own, name) for own in prompts]) for name in ("points", "masks", "present")},
+                **{name: torch.cat([getattr(points, name) for points in prompts])
+                   for name in ("points", "masks", "present")},
             }  # fmt: skip
 
         return Batches(len(scenes), batch)
 
-    def _prompts(self, draw: Draw, labels: NDArray) -> Prompts:
+    def _prompts(self, draw: SampleIndex, labels: NDArray) -> Prompts:
         return draw_prompts(np.random.default_rng(draw.seed), labels[None], self.points, self.background)
 
 
@@ -125,8 +128,8 @@ class ProposerModule(TrainableModule):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> list[dict[str, Any]]:
         """Rows of the objects of each image."""
-        found = zip(batch["index"].tolist(), self._proposed(batch), strict=True)
-        return [row for index, (proposals, truths) in found for row in _rows(index, proposals, truths)]
+        per_image = zip(batch["index"].tolist(), self._proposed(batch), strict=True)
+        return [row for index, (proposals, truths) in per_image for row in _rows(index, proposals, truths)]
 
     def _proposed(self, batch: Batch) -> Iterator[tuple[Proposals, list[Rle]]]:
         """Proposals and objects of each image."""
@@ -139,9 +142,9 @@ class ProposerModule(TrainableModule):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """One row an object: the proposal nearest to it."""
         rows = pd.DataFrame([row for output in outputs for row in output])
-        own = data.rows(split).iloc[rows.pop("index")].reset_index(drop=True)
-        names = own["id"].str.cat(rows.pop("number").astype(str), sep="#")
-        frame = rows.assign(id=names, split=split, task=MAIN, group=own["group"], info_image=own["info_image"])
+        images = data.rows(split).iloc[rows.pop("index")].reset_index(drop=True)
+        names = images["id"].str.cat(rows.pop("number").astype(str), sep="#")
+        frame = rows.assign(id=names, split=split, task=MAIN, group=images["group"], info_image=images["info_image"])
         frame.attrs = {"classes": {}, "slices": {"slice_size": data.slice_categories()["slice_size"]}}
         return frame
 
@@ -155,12 +158,12 @@ class _Trained(SmallModel):
 
 def _rows(index: int, proposals: Proposals, truths: Sequence[Rle]) -> Iterator[dict[str, Any]]:
     for number, (truth, area) in enumerate(zip(truths, areas(truths), strict=True), 1):
-        place, _ = proposals.best(truth)
-        chosen = None if place is None else proposals.rles[place]
+        position, _ = proposals.best(truth)
+        chosen = None if position is None else proposals.rles[position]
         yield {
             "index": index, "number": number, "target": rle_text(truth),
             "prediction": rle_text(chosen or empty(proposals.size)), **measured(chosen, truth),
-            "confidence": 0.0 if place is None else float(proposals.scores[place]), "probabilities": [],
+            "confidence": 0.0 if position is None else float(proposals.scores[position]), "probabilities": [],
             "slice_size": size_bucket(area / (proposals.size[0] * proposals.size[1])),
             "info_proposals": len(proposals),
         }  # fmt: skip

@@ -10,17 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from hallmark.checks import require
-from hallmark.data.module import View
-from hallmark.data.sampling import Draw
-from hallmark.systems.refseg.masks import Proposals, Rle, areas, iou_matrix, rle_from_text
+from hallmark.data.masks import Proposals, areas, iou_matrix, rle_from_text
+from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.dual import SIDE
-from hallmark.systems.refseg.ranker.views import Regions
-from hallmark.systems.refseg.ranker.views import View as RegionView
+from hallmark.systems.refseg.ranker.views import Regions, View
 from hallmark.systems.refseg.training.data import Annotated, Batches, SceneDataModule
 
-SHOWN = RegionView(kind="crop", size=SIDE, alpha=True)
+SHOWN = View(kind="crop", size=SIDE, alpha=True)
 NAMELESS = -1
 _NAMED = 0.6  # IoU with an object from which a region has its name
 _OF_NOTHING = 0.4  # weight of an expression whose other anchor leaves nothing: as most do, doubt would be too cheap
@@ -69,60 +67,58 @@ class RegionDataModule(SceneDataModule):
     def proposed(self, scene: Annotated) -> Proposals:
         return self.proposer.propose(scene.image)
 
-    def dataset(self, split: str, view: View | None = None) -> Batches:
+    def dataset(self, split: str, transform: Transform | None = None) -> Batches:
         """`index` [B]; of N regions `pixels` uint8 [N, 4, 24, 24], `geometry` [N, 5], `image` [N] (of the batch),
         `slot` [N] (among the regions of its image) and `name` [N]; of M expressions `sentences`, `asked` [M] (image of
         the batch), `weight` [M] and `iou` [M, R+1] with each slot, -1 where its image has no such, and with none."""
-        assert view is None, "these scenes have no views"
+        assert transform is None, "these scenes have no transforms"
         scenes, training = self.annotated(split), split == "train"
         more = training and self.counterfactual
 
         @cache
         def candidates(position: int, true: bool) -> Candidates:
             scene = scenes[position]
-            return candidates_of(scene, _objects(scene) if true else self.proposed(scene), counterfactual=more)
+            objects = Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size)
+            return candidates_of(scene, objects if true else self.proposed(scene), counterfactual=more)
 
-        def batch(draws: Sequence[Draw]) -> dict[str, Any]:
+        def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             true = [training and np.random.default_rng(draw.seed).random() < self.true_masks for draw in draws]
-            shown = [candidates(draw.position, own) for draw, own in zip(draws, true, strict=True)]
-            return {"index": torch.tensor([draw.position for draw in draws]), **joined(shown)}
+            images = [candidates(draw.position, use_objects) for draw, use_objects in zip(draws, true, strict=True)]
+            return {"index": torch.tensor([draw.position for draw in draws]), **joined(images)}
 
         return Batches(len(scenes), batch)
 
 
 def candidates_of(scene: Annotated, proposals: Proposals, *, counterfactual: bool) -> Candidates:
     """`proposals` as candidates for the expressions of `scene`, and for their counterfactuals if asked for."""
-    said, truths = scene.expressions["sentence"].tolist(), scene.truths
-    weight = np.ones(len(said))
+    sentences, truths = scene.expressions["sentence"].tolist(), scene.truths
+    weight = np.ones(len(sentences))
     if counterfactual:
         changed = scene.expressions.dropna(subset="shuffled")
         others = [rle_from_text(text) for text in changed["shuffled_target"]]
-        said, truths = said + changed["shuffled"].tolist(), truths + others
+        sentences, truths = sentences + changed["shuffled"].tolist(), truths + others
         weight = np.r_[weight, np.where(areas(others) > 0, 1, _OF_NOTHING)]
-    shown = SHOWN.render(scene.image, proposals)
+    regions = SHOWN.render(scene.image, proposals)
+    iou = np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0]
     return Candidates(
-        proposals, shown, _names(scene, proposals), said, _iou(truths, proposals), weight.astype(np.float32)
+        proposals, regions, _names(scene, proposals), sentences, iou.astype(np.float32), weight.astype(np.float32)
     )  # fmt: skip
 
 
 def joined(images: Sequence[Candidates]) -> dict[str, Any]:
     """A batch as in `RegionDataModule.dataset`."""
-    regions = Regions.join([own.regions for own in images])
-    most = max(len(own.proposals) for own in images)
-    iou = [np.insert(own.iou, [len(own.proposals)] * (most - len(own.proposals)), -1, axis=1) for own in images]
+    regions = Regions.join([image.regions for image in images])
+    most = max(len(image.proposals) for image in images)
+    iou = [np.insert(image.iou, [len(image.proposals)] * (most - len(image.proposals)), -1, axis=1) for image in images]
     arrays = {
         "pixels": regions.pixels, "geometry": regions.geometry, "image": regions.image,
-        "slot": np.concatenate([np.arange(len(own.proposals)) for own in images]),
-        "name": np.concatenate([own.names for own in images]),
-        "asked": np.repeat(np.arange(len(images)), [len(own.sentences) for own in images]),
-        "iou": np.concatenate(iou), "weight": np.concatenate([own.weight for own in images]),
+        "slot": np.concatenate([np.arange(len(image.proposals)) for image in images]),
+        "name": np.concatenate([image.names for image in images]),
+        "asked": np.repeat(np.arange(len(images)), [len(image.sentences) for image in images]),
+        "iou": np.concatenate(iou), "weight": np.concatenate([image.weight for image in images]),
     }  # fmt: skip
-    said = {"sentences": [text for own in images for text in own.sentences]}
-    return said | {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _objects(scene: Annotated) -> Proposals:
-    return Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size)
+    sentences = {"sentences": [text for image in images for text in image.sentences]}
+    return sentences | {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
 def _names(scene: Annotated, proposals: Proposals) -> NDArray:
@@ -130,7 +126,3 @@ def _names(scene: Annotated, proposals: Proposals) -> NDArray:
     if not iou.size:
         return np.full(len(proposals), NAMELESS)
     return np.where(iou.max(1) >= _NAMED, scene.names[iou.argmax(1)], NAMELESS)
-
-
-def _iou(truths: Sequence[Rle], proposals: Proposals) -> NDArray:
-    return np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0].astype(np.float32)

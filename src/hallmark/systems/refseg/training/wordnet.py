@@ -32,11 +32,11 @@ def synonyms(folder: Path, known: Iterable[str]) -> dict[str, str]:
         known: words that a ranker was trained on.
     """
     words = set(known) - FUNCTION_WORDS
-    found: dict[str, list[tuple[int, str]]] = {}
+    lemmas: dict[str, list[tuple[int, str]]] = {}
     for part in _RELATED:
         for word, steps, lemma in _lemmas(folder, part, words):
-            found.setdefault(lemma, []).append((steps, word))
-    return {lemma: min(found[lemma])[1] for lemma in sorted(found) if lemma not in words | FUNCTION_WORDS}
+            lemmas.setdefault(lemma, []).append((steps, word))
+    return {lemma: min(lemmas[lemma])[1] for lemma in sorted(lemmas) if lemma not in words | FUNCTION_WORDS}
 
 
 def _lemmas(folder: Path, part: str, words: set[str]) -> Iterator[tuple[str, int, str]]:

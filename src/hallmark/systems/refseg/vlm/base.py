@@ -5,25 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from hallmark.learning.language_model.answer import FailureKind
+
 Fallback = Literal[
-    "rate_limited",  # 429, or no token of the client's own bucket before the deadline
-    "server_error",
-    "timeout",
-    "connection",
-    "denied",  # 401 or 403
-    "rejected",  # any other status that is not a success
-    "malformed",  # no chat completion, or text that begins as JSON and is none
+    FailureKind,
     "empty",  # a chat completion without a text
     "refusal",
-    "too_long",
     "schema",  # readable, but not one query and nothing else
-    "budget",
-    "circuit_open",
-    "no_key",
-    "unreadable_image",
     "unknown_sample",
     "model",  # a local model failed
-    "unexpected",
 ]
 
 

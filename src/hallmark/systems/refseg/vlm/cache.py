@@ -5,10 +5,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from hallmark.storage.files import read_json, write_json
+from hallmark.learning.language_model.answer import Answer
+from hallmark.storage.cache import FileCache
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm.base import Request
-from hallmark.systems.refseg.vlm.reply import Answer, parse_answer
+from hallmark.systems.refseg.vlm.reply import parse_answer
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def answer_key(*, source: str, model: str, prompt: str, request: Request, parame
 
 
 class AnswerCache:
-    """One file for each answer, renamed into place, so that many processes can share the folder.
+    """Answers by the hash of their questions.
 
     The unread answer is kept, not the query: what comes from disk passes the same checks as what comes by wire.
     Only answers that hold a query are kept. A refusal, an empty or a malformed reply is asked for again by the next
@@ -45,17 +46,16 @@ class AnswerCache:
     """
 
     def __init__(self, folder: Path | str) -> None:
-        self.folder = Path(folder)
-        self._warned = False
+        self._files, self._warned = FileCache(folder, ".json"), False
 
     def get(self, key: str) -> Answer | None:
         """The answer, or None where there is none, it holds no query, or its file is damaged."""
         try:
-            stored = read_json(self._path(key))
+            stored = self._files.get(key)
             answer = Answer.model_validate(stored["answer"])
             intact = stored["digest"] == digest(answer.model_dump())
             return answer if intact and parse_answer(answer).query is not None else None
-        except (OSError, ValueError, TypeError, KeyError, RecursionError, ValidationError):
+        except (TypeError, KeyError, ValidationError):
             return None
 
     def put(self, key: str, answer: Answer) -> None:
@@ -65,11 +65,8 @@ class AnswerCache:
             return
         content = answer.model_dump()
         try:
-            write_json(self._path(key), {"answer": content, "digest": digest(content)})
+            self._files.put(key, {"answer": content, "digest": digest(content)})
         except (OSError, ValueError) as error:
             if not self._warned:
-                _log.warning("answers are not kept in %s: %s", self.folder, error)
+                _log.warning("answers are not kept in %s: %s", self._files.folder, error)
             self._warned = True
-
-    def _path(self, key: str) -> Path:
-        return self.folder / key[:2] / f"{key}.json"

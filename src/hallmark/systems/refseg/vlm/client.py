@@ -8,15 +8,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from hallmark.checks import require
+from hallmark.learning.language_model.answer import Answer, Failure
+from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
+from hallmark.learning.language_model.endpoint import Endpoint
+from hallmark.learning.language_model.transport import Call
 from hallmark.storage.secrets import redacted
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
-from hallmark.systems.refseg.vlm.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
-from hallmark.systems.refseg.vlm.endpoint import Endpoint
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
-from hallmark.systems.refseg.vlm.reply import Answer, as_rewrite, parse_answer
-from hallmark.systems.refseg.vlm.wire import Call, Failure
+from hallmark.systems.refseg.vlm.reply import SCHEMA, as_rewrite, parse_answer
 
 _log = logging.getLogger(__name__)
 # What says that the endpoint is down, or will answer every question alike.
@@ -33,7 +34,7 @@ class OpenAIRewriter:
 
     Args:
         base_url, model, key_variable, parameters, timeout, max_retries, max_reply_bytes: see `Endpoint`.
-        deadline: seconds for a rewrite, with waiting for the bucket, retries and every rung of the ladder.
+        deadline: seconds for a rewrite, with waiting for the bucket, retries and every response format.
         max_failed: share of the calls of a phase (calibration, a split, a perturbed split) that may fail; where more
             do, the run ends in an error. Answers are kept, so that the same command goes on.
         picture: how images are sent.
@@ -67,6 +68,7 @@ class OpenAIRewriter:
             base_url=base_url,
             model=model,
             key_variable=key_variable,
+            schema=SCHEMA,
             parameters=parameters,
             timeout=timeout,
             max_retries=max_retries,
@@ -166,5 +168,5 @@ class OpenAIRewriter:
         with self._lock:
             first = kind not in self._counts
         if first:
-            said = redacted(" ".join(detail.split()))[:300]
-            _log.warning("the query is kept (%s): %s; further ones of this kind are only counted", kind, said)
+            text = redacted(" ".join(detail.split()))[:300]
+            _log.warning("the query is kept (%s): %s; further ones of this kind are only counted", kind, text)

@@ -8,12 +8,13 @@ from typing import Any
 
 from hallmark.checks import require
 from hallmark.learning.device import chosen_device
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
 from hallmark.systems.refseg.vlm.picture import PictureEncoder
-from hallmark.systems.refseg.vlm.reply import MAX_TEXT, Answer, as_rewrite
+from hallmark.systems.refseg.vlm.reply import as_rewrite
 
 _log = logging.getLogger(__name__)
 
@@ -90,10 +91,10 @@ class LocalRewriter:
             ).to(self._device)
             tokens_1L = self._model.generate(**inputs, do_sample=False, num_beams=1, max_new_tokens=self._max_tokens)
             length = inputs["input_ids"].shape[1]
-            said = tokens_1L[:, length:]
-            text = self._processor.batch_decode(said, skip_special_tokens=True)[0]
-        cut = said.shape[1] >= self._max_tokens
-        return Answer(text=text[:MAX_TEXT], cut=cut, tokens_in=length, tokens_out=said.shape[1])
+            reply = tokens_1L[:, length:]
+            text = self._processor.batch_decode(reply, skip_special_tokens=True)[0]
+        cut = reply.shape[1] >= self._max_tokens
+        return Answer(text=text[:MAX_TEXT], cut=cut, tokens_in=length, tokens_out=reply.shape[1])
 
 
 def _chat(request: Request, image: Any) -> list[dict]:
@@ -119,5 +120,5 @@ def _load(name: str, device: str) -> tuple[Any, Any, str]:
 
 def _files(folder: Path) -> str:
     # Sizes and times for content: hashing gigabytes at each start would cost more than an answer asked again.
-    found = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
-    return digest(found)
+    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
+    return digest(files)

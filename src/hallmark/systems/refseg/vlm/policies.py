@@ -123,11 +123,11 @@ class Noisy:
         self._ids = sorted(self._expressions)
 
     def rewrite(self, request: Request) -> Rewrite:
-        draw, place = _draws(self._seed, request.sample_id)
+        draw, number = _draws(self._seed, request.sample_id)
         if draw >= self._p:
             return self._rewriter.rewrite(request)
         others = len(self._ids) - (request.sample_id in self._expressions)
-        at = place % others
+        at = number % others
         if request.sample_id in self._expressions and self._ids[at] >= request.sample_id:
             at += 1
         return Rewrite(self._expressions[self._ids[at]])
@@ -139,7 +139,7 @@ class Noisy:
         }  # fmt: skip
 
 
-class Destructive:
+class Adversarial:
     """Says the wrong thing on purpose: the worst that a rewriter which answers can do.
 
     Args:
@@ -162,7 +162,7 @@ class Destructive:
         return {"kind": "destructive", "mode": self._mode}
 
 
-class Injected:
+class PromptInjection:
     """Answers as an attacker would, through the same checks as every reply; which of `HOSTILE` depends on the sample.
 
     Args:
@@ -175,8 +175,8 @@ class Injected:
 
     def rewrite(self, request: Request) -> Rewrite:
         start = time.perf_counter()
-        _, place = _draws(0, request.sample_id)
-        query, fallback = parse_text(self._replies[place % len(self._replies)])
+        _, number = _draws(0, request.sample_id)
+        query, fallback = parse_text(self._replies[number % len(self._replies)])
         seconds = time.perf_counter() - start
         return Rewrite(request.query if query is None else query, fallback, seconds)
 

@@ -6,18 +6,21 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
 
 MAX_QUERY = 200
-MAX_TEXT = 8192
 # Without maxLength: strict modes of several endpoints refuse it, and the length is checked here anyway.
 SCHEMA = {
-    "type": "object",
-    "properties": {"query": {"type": "string", "description": "the rewritten expression, one line"}},
-    "required": ["query"],
-    "additionalProperties": False,
+    "name": "rewrite",
+    "schema": {
+        "type": "object",
+        "properties": {"query": {"type": "string", "description": "the rewritten expression, one line"}},
+        "required": ["query"],
+        "additionalProperties": False,
+    },
 }
 
 _PUNCTUATION = frozenset(" .,'\"!?()&%+°’‘“”–—-。、·")
@@ -35,24 +38,6 @@ _REFUSAL = re.compile(
 _AROUND = " \"'“”‘’`*-"
 
 
-class Answer(BaseModel):
-    """What an endpoint or a local model said, unread; this is what caches keep.
-
-    Attributes:
-        text: the message, empty if there was none.
-        refused: the endpoint itself marked it as a refusal.
-        cut: it ended at the limit of tokens, or was longer than is kept.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    text: Annotated[str, Field(max_length=MAX_TEXT)]
-    refused: bool = False
-    cut: bool = False
-    tokens_in: NonNegativeInt = 0
-    tokens_out: NonNegativeInt = 0
-
-
 def _tidy(text: Any) -> Any:
     # Compatibility forms first: a full-width '<' would otherwise pass for a letter's neighbour.
     return unicodedata.normalize("NFKC", text).strip() if isinstance(text, str) and len(text) <= MAX_TEXT else text
@@ -68,7 +53,7 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-class Query(BaseModel):
+class QueryReply(BaseModel):
     """The only thing a reply can be: one printable line of words and plain punctuation.
 
     Markup, addresses, paths and code need characters or forms that are refused.
@@ -102,9 +87,9 @@ def as_rewrite(
     """What `answer` says, or the request's own query where there is none because of `fallback`."""
     if answer is None:
         return Rewrite(request.query, fallback, seconds)
-    query, fallback = parse_answer(answer)
-    kept = request.query if query is None else query
-    return Rewrite(kept, fallback, seconds, cached, answer.tokens_in, answer.tokens_out)
+    parsed, fallback = parse_answer(answer)
+    query = request.query if parsed is None else parsed
+    return Rewrite(query, fallback, seconds, cached, answer.tokens_in, answer.tokens_out)
 
 
 def parse_text(text: str) -> Parsed:
@@ -139,7 +124,7 @@ def _from_value(value: dict) -> Parsed:
     if isinstance(query, str) and _REFUSAL.match(query.strip()):
         return Parsed(None, "refusal")
     try:
-        return Parsed(Query.model_validate(value).query, None)
+        return Parsed(QueryReply.model_validate(value).query, None)
     except ValidationError as error:
         long = any(detail["type"].endswith("too_long") for detail in error.errors(include_input=False))
         return Parsed(None, "too_long" if long else "schema")

@@ -21,7 +21,9 @@ _PAIRS = (
     ("purple", "orange"), ("cyan", "pink"), ("brown", "gray"), ("circle", "square"), ("triangle", "star"),
     ("cross", "diamond"), ("man", "woman"), ("boy", "girl"), ("with", "without"), ("standing", "sitting"),
 )  # fmt: skip
-OPPOSITES: Mapping[str, str] = {a: b for one, other in reversed(_PAIRS) for a, b in ((other, one), (one, other))}
+OPPOSITES: Mapping[str, str] = {
+    a: b for first, second in reversed(_PAIRS) for a, b in ((second, first), (first, second))
+}
 FUNCTION_WORDS = frozenset(
     ("a", "an", "and", "are", "as", "at", "by", "for", "from", "her", "his", "in", "is", "it", "its", "of", "on", "one",
      "or", "that", "the", "their", "there", "this", "to", "which", "who", "with")
@@ -38,7 +40,8 @@ def read_texts(source: Texts, key: str) -> dict[str, str]:
     if isinstance(source, Mapping):
         texts: Any = dict(source)
     else:
-        path, texts = _path(str(source)), None
+        packaged = local_path(str(source)) if str(source).startswith("package:") else None
+        path, texts = packaged or Path(source), None
         require(path.is_file(), key, str(source), "a mapping, or a JSON file that holds one")
         try:
             texts = json.loads(path.read_text(encoding="utf-8"))
@@ -47,10 +50,6 @@ def read_texts(source: Texts, key: str) -> dict[str, str]:
     plain = isinstance(texts, dict) and all(isinstance(text, str) for pair in texts.items() for text in pair)
     require(plain, key, source if isinstance(source, Mapping) else str(source), "a mapping of texts to texts")
     return texts
-
-
-def _path(source: str) -> Path:
-    return (local_path(source) if source.startswith("package:") else None) or Path(source)
 
 
 def packaged_synonyms() -> dict[str, str]:

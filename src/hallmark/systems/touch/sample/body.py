@@ -46,15 +46,15 @@ def draw_person(rng: np.random.Generator) -> Person:
     return Person(
         pulse=rng.uniform(0.95, 1.45), tempo=rng.lognormal(0, 0.16), bvp_gain=rng.lognormal(0, 0.5),
         acc_gain=rng.lognormal(0, 0.35), force={action: rng.lognormal(0, 0.2) for action in ACTIONS},
-        eda=rng.lognormal(0.3, 0.7), temp=rng.normal(32.5, 1.2), turn=_turn(rng, 0.55),
+        eda=rng.lognormal(0.3, 0.7), temp=rng.normal(32.5, 1.2), turn=_turn(rng),
         actions=0.45 * shares + 0.55 * rng.dirichlet(3 * shares), aroused=rng.beta(1.6, 2.2),
         reaction=rng.uniform(0.3, 1.05),
     )  # fmt: skip
 
 
-def _turn(rng: np.random.Generator, spread: float) -> NDArray:
-    """A random orthogonal matrix; a `spread` of 0 gives the identity, a large one any turn."""
-    q, r = np.linalg.qr(np.eye(3) + spread * rng.standard_normal((3, 3)))
+def _turn(rng: np.random.Generator) -> NDArray:
+    """A random orthogonal matrix, not far from the identity."""
+    q, r = np.linalg.qr(np.eye(3) + 0.55 * rng.standard_normal((3, 3)))
     return q * np.sign(np.diag(r))
 
 
@@ -68,8 +68,11 @@ def draw_signals(
     motion = force * movement(action, speed * time + rng.uniform(0, 4), rng)
     acceleration = _acceleration(rng, person, motion, 1 + 0.35 * effect, scene)
     bvp = _pulse_wave(rng, person, effect, time) + 0.35 * motion.sum(axis=1)
-    slow = np.stack([_eda(rng, person, effect, time), _temperature(rng, person, effect, time)], axis=1)
-    return np.column_stack([person.bvp_gain * 20 * bvp, slow, acceleration]).astype(np.float32)
+    eda = _eda(rng, person, effect, time)
+    level = person.temp + 0.35 * rng.standard_normal() - 0.3 * effect
+    drift = (0.01 * rng.standard_normal() - 0.004 * effect) * time
+    temperature = level + drift + 0.03 * rng.standard_normal(len(time))
+    return np.column_stack([person.bvp_gain * 20 * bvp, eda, temperature, acceleration]).astype(np.float32)
 
 
 def movement(action: str, phase: NDArray, rng: np.random.Generator) -> NDArray:
@@ -121,9 +124,3 @@ def _eda(rng: np.random.Generator, person: Person, effect: float, time: NDArray)
     since = np.maximum(time[:, None] - onsets, 0)
     responses = (np.exp(-since / 3) - np.exp(-since / 0.7)).sum(axis=1)
     return level * (1 + 0.22 * responses) + 0.01 * rng.standard_normal(len(time))
-
-
-def _temperature(rng: np.random.Generator, person: Person, effect: float, time: NDArray) -> NDArray:
-    level = person.temp + 0.35 * rng.standard_normal() - 0.3 * effect
-    drift = (0.01 * rng.standard_normal() - 0.004 * effect) * time
-    return level + drift + 0.03 * rng.standard_normal(len(time))

@@ -11,9 +11,9 @@ def draw_frames(rng: np.random.Generator, *, action: str, tempo: float, seconds:
     """uint8 [N, 16, 16] at 4 Hz: where and how hard the hand touches."""
     time = np.arange(round(seconds * FRAME_RATE)) / FRAME_RATE
     phase = tempo * time + rng.uniform(0, 4)
-    centre, strength = rng.uniform(5, 10, 2), rng.uniform(0.35, 0.9)
+    center, strength = rng.uniform(5, 10, 2), rng.uniform(0.35, 0.9)
     force, shifts = _contact(action, phase, rng)
-    spots = [_spot(centre + shift, rng.uniform(1.3, 2.2)) for shift in shifts]
+    spots = [_spot(center + shift, rng.uniform(1.3, 2.2)) for shift in shifts]
     pressure = strength * force[:, None, None] * np.maximum.reduce(spots)
     noisy = pressure + 0.07 * np.abs(rng.standard_normal(pressure.shape)) * rng.uniform(0.5, 1.5)
     return (255 * noisy.clip(0, 1)).astype(np.uint8)
@@ -39,9 +39,9 @@ def _contact(action: str, phase: NDArray, rng: np.random.Generator) -> tuple[NDA
     return np.full(len(phase), 0.06), [still]
 
 
-def _spot(centre: NDArray, width: float) -> NDArray:
-    """[N, 16, 16]: a soft disc about each of the centres [N, 2]."""
+def _spot(centers: NDArray, width: float) -> NDArray:
+    """[N, 16, 16]: a soft disc about each of the `centers` [N, 2]."""
     pixel = np.arange(SIZE)
-    row = np.exp(-((pixel - centre[:, :1]) ** 2) / (2 * width**2))
-    column = np.exp(-((pixel - centre[:, 1:]) ** 2) / (2 * width**2))
+    row = np.exp(-((pixel - centers[:, :1]) ** 2) / (2 * width**2))
+    column = np.exp(-((pixel - centers[:, 1:]) ** 2) / (2 * width**2))
     return row[:, :, None] * column[:, None, :]

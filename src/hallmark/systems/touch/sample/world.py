@@ -1,8 +1,7 @@
 """The sample recordings on disk: who did what in which state, and the files that hold it."""
 
-import csv
 from collections import Counter
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import require
 from hallmark.data.generated import generated
+from hallmark.storage.files import write_csv
 from hallmark.systems.touch.manifest import MANIFEST
 from hallmark.systems.touch.sample.body import (
     ACTIONS,
@@ -71,9 +71,9 @@ def _damaged(rng: np.random.Generator, signals: NDArray) -> tuple[NDArray, bool]
         return signals, False
     lost = rng.choice(len(CHANNELS), int(rng.integers(1, 4)), replace=False)
     start, length = rng.integers(len(signals)), int(RATE * rng.uniform(1, 6))
-    hurt = signals.copy()
-    hurt[start : start + length, lost] = np.nan
-    return hurt, True
+    damaged = signals.copy()
+    damaged[start : start + length, lost] = np.nan
+    return damaged, True
 
 
 def _write_signals(
@@ -82,12 +82,12 @@ def _write_signals(
     """Write one file, in a format and at times with a gap as `rng` draws; its path and whether it has a gap."""
     kind = str(rng.choice(list(FORMATS), p=list(FORMATS.values())))
     path = f"signals/{name}.{kind}"
-    kept = signals[:, [CHANNELS.index(channel) for channel in channels]]
+    signals = signals[:, [CHANNELS.index(channel) for channel in channels]]
     if kind == "npz":
-        np.savez_compressed(folder / path, signals=kept, channels=np.array(channels), rate=np.float64(RATE))
+        np.savez_compressed(folder / path, signals=signals, channels=np.array(channels), rate=np.float64(RATE))
         return path, False
-    table = pd.DataFrame(kept, columns=channels)
-    table.insert(0, "t", np.arange(len(kept)) / RATE)
+    table = pd.DataFrame(signals, columns=channels)
+    table.insert(0, "t", np.arange(len(signals)) / RATE)
     gap = bool(rng.random() < GAP_SHARE)
     if gap:
         start = int(rng.integers(len(table) // 4, len(table) // 2))
@@ -95,13 +95,8 @@ def _write_signals(
     if kind == "parquet":
         table.to_parquet(folder / path, index=False)
     else:
-        table.to_csv(
-            folder / path,
-            index=False,
-            float_format="%.5g",
-            lineterminator="\n",
-            compression={"method": "gzip", "mtime": 0},
-        )
+        archive = {"method": "gzip", "mtime": 0}
+        table.to_csv(folder / path, index=False, float_format="%.5g", lineterminator="\n", compression=archive)
     return path, gap
 
 
@@ -109,10 +104,8 @@ def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: boo
     """Write the files of recording `row`; its line, and what is special about it."""
     person = draw_person(_stream(seed, subject, _Stream.PERSON))
     latent = _stream(seed, row, _Stream.LATENT)
-    action, aroused = (
-        str(latent.choice(list(ACTIONS), p=person.actions)),
-        bool(latent.random() < person.aroused),
-    )
+    action = str(latent.choice(list(ACTIONS), p=person.actions))
+    aroused = bool(latent.random() < person.aroused)
     scene, seconds = str(latent.choice(SCENES)), float(latent.uniform(SHORTEST, LONGEST))
     time = np.arange(round(seconds * RATE)) / RATE
     signals = draw_signals(
@@ -122,29 +115,15 @@ def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: boo
     lost = LOSABLE[subject // LOST_CHANNEL_EVERY % 2] if subject % LOST_CHANNEL_EVERY == 2 else ""
     file, name = _stream(seed, row, _Stream.FILE), f"r{row:03d}"
     path, gap = _write_signals(folder, name, signals, [channel for channel in CHANNELS if channel != lost], file)
-    frames = _write_frames(folder, name, seed, row, action=action, tempo=person.tempo, seconds=seconds, rng=file)
+    frames = f"frames/{name}.npz" if file.random() >= NO_FRAMES_SHARE else ""
+    if frames:
+        frame_stream = _stream(seed, row, _Stream.FRAMES)
+        pressure = draw_frames(frame_stream, action=action, tempo=person.tempo, seconds=seconds)
+        np.savez_compressed(folder / frames, frames=pressure, rate=np.float64(FRAME_RATE))
     state = STATES[aroused] if file.random() >= NO_STATE_SHARE else ""
     line = Row(name, f"P{subject + 1:02d}", scene, *((action, state) if labelled else ("", "")), path, frames)
     facts = {"dropout": dropout, "gap": gap, f"without_{lost}": bool(lost), "without_frames": not frames}
     return line, [fact for fact, holds in facts.items() if holds]
-
-
-def _write_frames(
-    folder: Path,
-    name: str,
-    seed: int,
-    row: int,
-    *,
-    action: str,
-    tempo: float,
-    seconds: float,
-    rng: np.random.Generator,
-) -> str:
-    if rng.random() < NO_FRAMES_SHARE:
-        return ""
-    frames = draw_frames(_stream(seed, row, _Stream.FRAMES), action=action, tempo=tempo, seconds=seconds)
-    np.savez_compressed(folder / f"frames/{name}.npz", frames=frames, rate=np.float64(FRAME_RATE))
-    return f"frames/{name}.npz"
 
 
 def _build(folder: Path, arguments: dict[str, int]) -> Counter[str]:
@@ -155,13 +134,10 @@ def _build(folder: Path, arguments: dict[str, int]) -> Counter[str]:
     bare = set(_stream(seed, 0, _Stream.ORDER).permutation(total)[:unlabelled].tolist())
     lines, counts = [], Counter[str]()
     for row in range(total):
-        line, found = _recording(folder, seed, row, row // recordings, labelled=row not in bare)
-        lines.append(astuple(line))
-        counts.update([*found, f"action_{line.action}", f"state_{line.state}"])
-    with (folder / MANIFEST).open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Row))
-        writer.writerows(lines)
+        line, facts = _recording(folder, seed, row, row // recordings, labelled=row not in bare)
+        lines.append(asdict(line))
+        counts.update([*facts, f"action_{line.action}", f"state_{line.state}"])
+    write_csv(folder / MANIFEST, pd.DataFrame(lines), exact=True)
     return counts
 
 

@@ -1,0 +1,1 @@
+"""Bad cases as extra training rows."""

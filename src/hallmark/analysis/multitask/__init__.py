@@ -1,0 +1,1 @@
+"""Analyses of several tasks or loss terms learned at once."""

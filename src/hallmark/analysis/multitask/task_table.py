@@ -1,0 +1,228 @@
+"""Methods that learn several tasks at once, side by side: every metric, Δm against single-task models, mean rank."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, summary, task_figure
+from hallmark.analysis.tables import check_metrics, classified_tasks, interval_note, markdown_table
+from hallmark.checks import require
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, Spread, spread
+from hallmark.statistics.bootstrap import intervals, metric_range
+from hallmark.statistics.members import member_notes, over_text, same_members
+from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.weighted import weighted_metrics
+from hallmark.statistics.sample import Sample, paired_samples, task_sample
+from hallmark.statistics.uncertainty import Range, Units, WeightedMetrics
+
+_BY_ROW = frozenset({"auroc", "auprc"})  # these need the weights of all rows, hence blocks that fit the cache
+
+Key = tuple[str, str]
+Tables = dict[str, dict[str, pd.DataFrame]]
+"""Method and task, and the rows by both."""
+
+
+class TaskTable:
+    """Compare methods by what they reach on every task, from their stored predictions.
+
+    Δm is the mean over tasks of the relative gain in percent over the single-task model, (M − M_single) / M_single
+    with the sign such that more is better (Maninis et al. 2019, arXiv:1904.08918; Vandenhende et al. 2021,
+    arXiv:2004.13379); of several metrics the mean over them comes first. The mean rank is over all pairs of task and
+    metric, 1 the best, ties shared. A method that does not predict every task has neither.
+
+    All intervals come from the same resamples of groups (and models): in each of them the metrics, Δm and the
+    ranks of all methods are computed anew.
+
+    Args:
+        single: by task, the name of the job that learns it alone; together they are the method `single-task`.
+        metrics: of classification tasks.
+        statistics: confidence level, resamples and seed of the intervals.
+        split: whose predictions are compared; those of the test split only where its seal was opened for them.
+    """
+
+    stem = "tasks"
+
+    def __init__(
+        self,
+        single: Mapping[str, str],
+        metrics: list[str],
+        *,
+        statistics: Resampling,
+        split: str = "val",
+    ) -> None:
+        require(bool(single), "single", dict(single), "a job by task, such as {action: single_action}")
+        check_metrics(metrics)
+        self.single, self.metrics, self.split = dict(single), list(metrics), split
+        self.resampling = statistics
+
+    def check_jobs(self, names: Sequence[str]) -> None:
+        """Raise `SettingError` unless the single-task jobs are among `names`."""
+        require(SINGLE not in names, f"jobs.{SINGLE}", "", "another name: this one is given to the single-task models")
+        for task, job in self.single.items():
+            require(job in names, f"single.{task}", job, f"one of the jobs {', '.join(names)}")
+
+    def table(self, predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """One row a method, the single-task models first: `delta_m`, `mean_rank`, `<task>/<metric>` with `_low` and
+        `_high`; `<task>/<metric>_mean` and `_std` are over its `runs`, which `over` names (`5 seeds`).
+
+        Args:
+            predictions: a table of a run, or of a set of repeats, by name of the job.
+
+        Raises:
+            ValueError: a job has other labelled rows than the rest, or a single-task job lacks its task.
+        """
+        self.check_jobs(list(predictions))
+        methods = self._methods(predictions)
+        samples, units = self._aligned(methods)
+        values = intervals(self._evaluate(samples), units, self._ranges(samples), resampling=self.resampling)
+        return pd.DataFrame([self._row(method, methods[method], values) for method in methods])
+
+    def _methods(self, predictions: Mapping[str, pd.DataFrame]) -> Tables:
+        # Texts as Python objects, which are compared and looked up several times as fast as Arrow's.
+        plain = dict.fromkeys(["id", "group", "target", "prediction"], object)
+        rows = {
+            name: {task: rows.astype(plain) for task, _, rows in classified_tasks(table) if task in self.single}
+            for name, table in predictions.items()
+        }
+        for task, job in self.single.items():
+            require(task in rows[job], f"single.{task}", job, f"a job that predicts {task}")
+        composed = {SINGLE: {task: rows[job][task] for task, job in self.single.items()}}
+        return composed | {name: tasks for name, tasks in rows.items() if name not in self.single.values()}
+
+    def _aligned(self, methods: Tables) -> tuple[dict[Key, Sample], Units]:
+        """The sample of each (method, task), all with the same codes of groups and the rows of the single-task one."""
+        names = pd.Index(pd.concat([rows["group"] for rows in methods[SINGLE].values()]).unique())
+        samples = {}
+        fullest = {task: _fullest([tasks[task] for tasks in methods.values() if task in tasks]) for task in self.single}
+        for method, task in [(method, task) for method, tasks in methods.items() for task in tasks]:
+            rows = methods[method][task]
+            try:
+                _, sample = paired_samples(*same_members(fullest[task], rows))
+            except ValueError as error:
+                pair = f"{self.single[task]} (the first table) and {method} (the second)"
+                raise ValueError(f"{pair}: {error}") from error
+            codes = names.get_indexer(pd.Index(sample.rows["group"]))
+            samples[method, task] = replace(sample, group=codes, n_groups=len(names))
+        counts = {self.single[task]: samples[SINGLE, task].n_models for task in self.single}
+        if len(set(counts.values())) > 1:
+            models = ", ".join(f"{n} of {job}" for job, n in counts.items())
+            raise ValueError(f"the single-task jobs must have equally many models to be resampled: {models}")
+        units = Units.of(*samples.values())
+        return samples, units if _BY_ROW & set(self.metrics) else units._replace(n_rows=len(names))
+
+    def _ranges(self, samples: Mapping[Key, Sample]) -> dict[str, Range]:
+        """The values that each of the numbers of `_evaluate` can take."""
+        ranges = {
+            _name(method, f"{task}/{metric}"): metric_range(metric, sample)
+            for (method, task), sample in samples.items()
+            for metric in self.metrics
+        }
+        methods = {method for method, _ in samples}
+        ranks = Range(1.0, max(2.0, len(methods)))
+        return ranges | {_name(m, kind): values for m in methods for kind, values in ((DELTA, Range()), (RANK, ranks))}
+
+    def _evaluate(self, samples: Mapping[Key, Sample]) -> WeightedMetrics:
+        parts = {key: weighted_metrics(sample, self.metrics) for key, sample in samples.items()}
+        methods = list(dict.fromkeys(method for method, _ in samples))
+        complete = [method for method in methods if all((method, task) in samples for task in self.single)]
+        lower = np.array([metric in LOWER_IS_BETTER for _ in self.single for metric in self.metrics])
+
+        def evaluate(weights: Floats, /) -> dict[str, Floats]:
+            values = {key: part(weights) for key, part in parts.items()}
+            numbers = {
+                _name(method, f"{task}/{metric}"): value
+                for (method, task), of_task in values.items()
+                for metric, value in of_task.items()
+            }
+            scores = np.array(
+                [[values[m, task][metric] for task in self.single for metric in self.metrics] for m in complete]
+            )
+            for kind, scale in {DELTA: relative_gain(scores, lower), RANK: mean_rank(scores, lower)}.items():
+                numbers |= {_name(method, kind): value for method, value in zip(complete, scale, strict=True)}
+            return numbers
+
+        return evaluate
+
+    def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], values: Mapping[str, Interval]) -> dict[str, Any]:
+        undefined = Interval.undefined(self.resampling.confidence_level)
+        row: dict[str, Any] = {"method": method, "runs": 0, "over": ""}
+        for kind in (DELTA, RANK):
+            row |= values.get(_name(method, kind), undefined).columns(kind)
+        for task in self.single:
+            over = run_spreads(tasks[task], self.metrics) if task in tasks else {}
+            if task in tasks:
+                row["runs"] = max(row["runs"], member_notes(tasks[task]).nunique())
+                row["over"] = over_text(tasks[task]) or "1 run"
+            for metric in self.metrics:
+                column = f"{task}/{metric}"
+                row |= values.get(_name(method, column), undefined).columns(column)
+                mean, std = (over[metric].mean, over[metric].std) if metric in over else (np.nan, None)
+                row |= {f"{column}_mean": mean, f"{column}_std": np.nan if std is None else std}
+        return row
+
+    def markdown(self, table: pd.DataFrame) -> str:
+        """A Markdown table, below lines that say what its numbers are."""
+        return "\n".join([self.note(), "", *markdown_table(summary(table)), "", *interval_note(table)])
+
+    def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
+        """`table` with the seconds of each method; the single-task models took those of all their jobs."""
+        single = sum(seconds[job] for job in set(self.single.values()))
+        return table.assign(seconds=[single if name == SINGLE else seconds[name] for name in table["method"]])
+
+    def summary(self, table: pd.DataFrame) -> pd.DataFrame:
+        return summary(table, intervals=False)
+
+    def figure(self, table: pd.DataFrame) -> Figure:
+        return task_figure(table)
+
+    def note(self) -> str:
+        """What the numbers of `summary` are."""
+        return (
+            f"Split `{self.split}`; value ± standard deviation over the runs of a job "
+            f"[{self.resampling.percent} interval]. Δm is the mean relative gain over the single-task models in "
+            "percent, the mean rank is over all tasks and metrics (1 is the best). All intervals resample groups, and "
+            f"models, {self.resampling.times} for all methods at once."
+        )
+
+
+def relative_gain(scores: Floats, lower: NDArray[np.bool_]) -> Floats:
+    """Δm in percent, [M, R], of scores [M, K, R] over the first method's; `lower` [K]: where lower is better.
+
+    nan where the first method has a score of 0.
+    """
+    single = np.where(scores[:1] == 0, np.nan, scores[:1])
+    gains = (scores - scores[:1]) / single * np.where(lower, -1.0, 1.0)[:, None]
+    mean: Floats = 100 * gains.mean(axis=1)
+    return mean
+
+
+def mean_rank(scores: Floats, lower: NDArray[np.bool_]) -> Floats:
+    """Mean over the K columns of the ranks of M methods, [M, R], of scores [M, K, R]; nan where a score is."""
+    ranks = rankdata(scores * np.where(lower, 1.0, -1.0)[:, None], axis=0)
+    mean: Floats = ranks.mean(axis=1)
+    return mean
+
+
+def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Spread]:
+    """Of each metric over the runs of a set, from its labelled rows of one task; a run is a set of one."""
+    runs, names = pd.factorize(member_notes(rows))
+    sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
+    by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
+    return {metric: spread(values) for metric, values in by_run.items()}
+
+
+def _fullest(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The first table; where members of a set predict the same and count once, the one with the most members."""
+    if any("copies" in rows.attrs for rows in tables):
+        return max(tables, key=lambda rows: member_notes(rows).nunique())
+    return tables[0]
+
+
+def _name(method: str, column: str) -> str:
+    return f"{method}\t{column}"

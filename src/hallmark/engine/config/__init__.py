@@ -1,0 +1,1 @@
+"""Configurations: what was typed, what is stored, what may be built."""

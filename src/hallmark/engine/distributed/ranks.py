@@ -1,0 +1,150 @@
+"""The processes of one fit on several devices of this machine.
+
+Rank zero is the process of the command: it holds the run, writes it and prints. Every further rank is a process of
+`hallmark.engine.distributed.ddp_worker` that takes part in the fit and does nothing else. Lightning's own launcher is
+not used, because it repeats the whole command line in each process, which of a grid, a sweep or a repeat is more than
+one fit.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.pytorch.strategies import FSDPStrategy, SingleDeviceStrategy
+from lightning.pytorch.strategies.launchers import _MultiProcessingLauncher
+from omegaconf import OmegaConf
+
+from hallmark.checks import require
+from hallmark.engine.config.stored import text_digest
+from hallmark.runs.configuration import FILE, read_text
+
+_PATIENCE = 60  # seconds in which the loss of a rank reaches rank zero as an error; a hung collective never raises
+_FAREWELL = 5
+_SET_BY_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
+
+
+class Ranks(LightningEnvironment):
+    """Tells Lightning its rank, and that the processes are not its own to start."""
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+
+def first_device(devices: Any) -> Any:
+    """The first of `trainer.devices`, for work that one process does alone."""
+    return devices[:1] if OmegaConf.is_list(devices) else 1
+
+
+def check_strategy(trainer: Trainer, module: LightningModule) -> None:
+    """See that `trainer` can fit `module`.
+
+    Raises:
+        SettingError: it cannot, or would start processes of its own.
+    """
+    strategy, named = trainer.strategy, type(trainer.strategy).__name__
+    forked = isinstance(strategy.launcher, _MultiProcessingLauncher)
+    require(not forked, "trainer.strategy", named, "ddp or fsdp; processes are not started from a copy of this one")
+    require(trainer.num_nodes == 1, "trainer.num_nodes", trainer.num_nodes, "1")
+    trained = any(parameter.requires_grad for parameter in module.parameters())
+    alone = isinstance(strategy, SingleDeviceStrategy)
+    require(
+        alone or trained, "trainer.devices", trainer.num_devices, "1; this model is solved and not trained by steps"
+    )
+    held = getattr(module, "freeze_epochs", 0) if isinstance(strategy, FSDPStrategy) else 0
+    require(held == 0, "model.freeze_epochs", held, "0 with FSDP, which cannot freeze an encoder for some epochs")
+
+
+@contextmanager
+def other_ranks(
+    trainer: Trainer, directory: Path, checkpoint: Path | None, trusted: Sequence[str] = ()
+) -> Iterator[None]:  # fmt: skip
+    """Ranks 1 to N-1 of the fit inside the block; none of them outlives the block or this process.
+
+    Args:
+        trusted: packages whose classes the configuration may name.
+
+    Raises:
+        RuntimeError: a rank failed; its traceback is on the error output.
+    """
+    if trainer.world_size == 1:
+        yield
+        return
+    over = threading.Event()
+    with _left_as_it_was():
+        resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
+        options = [*resumed, *(f"--trusted={name}" for name in trusted)]
+        processes = _started(trainer, directory, options)
+        threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
+        try:
+            yield
+        except RuntimeError as error:
+            if failed := _failed(processes):
+                raise RuntimeError(f"rank {failed} failed; its own error is above") from error
+            raise
+        finally:
+            over.set()
+            _end(processes)
+
+
+def _started(trainer: Trainer, directory: Path, options: Sequence[str]) -> list[subprocess.Popen]:
+    environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
+    meeting = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
+    composed = text_digest(read_text(directory / FILE))  # as this process has just stored it
+    command = [sys.executable, "-m", "hallmark.engine.distributed.ddp_worker", str(directory), composed, *options]
+    return [
+        # The pipe ends when this process does, however that happens. In a group of its own Ctrl-C does not reach it.
+        subprocess.Popen(
+            command, env={**os.environ, **meeting, "LOCAL_RANK": str(rank)}, process_group=0,
+            stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+        )
+        for rank in range(1, trainer.world_size)
+    ]  # fmt: skip
+
+
+def _failed(processes: Sequence[subprocess.Popen]) -> int | None:
+    """The first rank that ended with an error."""
+    return next((rank for rank, process in enumerate(processes, 1) if process.poll()), None)
+
+
+def _watch(processes: Sequence[subprocess.Popen], over: threading.Event) -> None:
+    while not over.wait(1):
+        if (failed := _failed(processes)) and not over.wait(_PATIENCE):
+            print(f"error: rank {failed} failed and the others wait for it in vain", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _end(processes: Sequence[subprocess.Popen]) -> None:
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.close()
+    for process in processes:
+        try:
+            process.wait(_FAREWELL)
+        except subprocess.TimeoutExpired:  # worker processes of this one's loaders hold the pipe open
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _left_as_it_was() -> Iterator[None]:
+    """Take back what Lightning does to this process for a fit of several, so that the next fit starts as this one."""
+    before, threads = {name: os.environ.get(name) for name in _SET_BY_LIGHTNING}, torch.get_num_threads()
+    try:
+        yield
+    finally:
+        if torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ |= {name: value} if value is not None else {}
+        torch.set_num_threads(threads)

@@ -1,0 +1,1 @@
+"""Release a result, and verify a release."""

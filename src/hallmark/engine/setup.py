@@ -1,0 +1,171 @@
+"""What a job is made of: data, module, trainer and callbacks, built from its settings and checked together."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from lightning import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
+from lightning.pytorch.loggers import Logger
+
+from hallmark.checks import require, setting
+from hallmark.data.module import DataModule
+from hallmark.engine.build import build, check_types
+from hallmark.engine.distributed.devices import check_devices, check_limits
+from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device
+from hallmark.engine.job import Job
+from hallmark.engine.messages import echo
+from hallmark.engine.monitor import check_measured, check_monitor
+from hallmark.features.store import FeatureStore
+from hallmark.learning.callbacks import GracefulStop, History, PredictionStop, PruningCallback, StayStopped, StepSeeds
+from hallmark.learning.checkpoints import AtomicCheckpointIO
+from hallmark.learning.device import chosen_device
+from hallmark.learning.epoch_state import EpochState
+from hallmark.learning.finite import FiniteLoss
+from hallmark.learning.initialise import initialise_from
+from hallmark.learning.module import PredictingModule, TrainableModule
+from hallmark.runs.metrics import MAIN
+from hallmark.runs.run import RunDirectory, open_run
+
+ShouldPrune = Callable[[int, float], bool]
+
+_EXPECTED_WARNINGS = (
+    ".*does not have many workers.*",
+    ".*number of training batches.*",
+    ".*LeafSpec.*",
+    ".*isinstance.treespec.*",
+    ".*parameters. is an empty generator.*",
+    ".*this fit will run with no optimizer.*",
+    ".*Checkpoint directory .* exists and is not empty.*",
+    ".*module.s. in eval mode at the start of training.*",
+    ".*your dataloader is not resumable.*",
+    ".*find_unused_parameters=True was specified.*",
+)
+
+
+def silence_expected_warnings() -> None:
+    """Keep advice on what is so by design off the terminal."""
+    for name in ("lightning.pytorch", "lightning.fabric", "httpx"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in _EXPECTED_WARNINGS:
+        warnings.filterwarnings("ignore", message=message)
+
+
+def check_job(job: Job) -> tuple[DataModule, PredictingModule]:
+    """See that a fit of `job` can start: its settings, its data, and how model, data and devices go together.
+
+    Nothing is written but caches.
+
+    Returns:
+        The data module, read and split, and the module whose inputs it is configured for.
+
+    Raises:
+        ValueError: it cannot; the message says why.
+    """
+    data = checked_data(job)
+    return data, checked_module(job, data)
+
+
+def checked_data(job: Job) -> DataModule:
+    """The data module, read and split, once every setting is known to be of its type."""
+    check_types(job.config, job.trusted)
+    check_devices(job.config.trainer)
+    _build_callbacks(job)  # one that cannot be built is found before the data is read
+    return prepare_data(job)
+
+
+def checked_module(job: Job, data: DataModule) -> PredictingModule:
+    """The module of `build_module`, once it is known that the trainer can fit or measure it."""
+    module = build_module(job, data)
+    classes = getattr(module, "classes", None)
+    if isinstance(classes, list):
+        of_data = data.classes.get(MAIN, classes)
+        require(classes == of_data, "model.classes", classes, f"{of_data}, in the order of data.classes")
+    if isinstance(module, TrainableModule):
+        check_monitor(job.config, module)
+        trainer = build_trainer(job, [], [])
+        check_strategy(trainer, module)
+        data.validate_world_size(trainer.world_size)
+        check_limits(job.config.trainer, data, trainer.world_size)
+    else:
+        check_measured("monitor.metric", job.config.monitor.metric, module, data)
+        build_trainer(job, [], [], one_device=True)
+    return module
+
+
+def prepare_data(job: Job) -> DataModule:
+    """The data module, read and split."""
+    data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
+    with setting("data"):
+        data.prepare()
+    return data
+
+
+def build_module(job: Job, data: DataModule) -> PredictingModule:
+    """The module with its initial weights (of the seed, or of `init_from`), and the data configured for its inputs."""
+    seed_everything(job.config.seed, verbose=False)
+    module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
+    if job.config.init_from:
+        copied = initialise_from(module, open_run(job.config.init_from).best)
+        echo(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
+    settings = job.config.features
+    store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
+    data.configure_inputs(module.inputs, store)
+    return module
+
+
+def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *, one_device: bool = False) -> Trainer:
+    """The trainer of `trainer`'s settings; with `one_device`, on the first of its devices."""
+    node = job.config.trainer
+    changes: dict[str, Any] = {"devices": first_device(node.devices), "strategy": "auto"} if one_device else {}
+    if not one_device and node.strategy == "ddp":
+        # Frozen encoders and unused parameters get no gradient; plain DDP would wait for it for ever.
+        changes["strategy"] = "ddp_find_unused_parameters_true"
+    trainer: Trainer = build(
+        node, Trainer, trusted=job.trusted, callbacks=callbacks, logger=loggers or False,
+        plugins=[Ranks(), AtomicCheckpointIO()],
+        use_distributed_sampler=False,  # the data module shares rows out, so that each is seen and predicted once
+        enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks), **changes,
+    )  # fmt: skip
+    several = trainer.world_size > 1
+    require(not several or node.strategy != "auto", "trainer.strategy", "auto", "ddp or fsdp for several devices")
+    return trainer
+
+
+def build_predictor(job: Job, *, progress: bool = True) -> Trainer:
+    """A trainer that predicts in this process alone, so that each row is predicted once; `progress` shows a bar."""
+    node = job.config.callbacks.get("progress") if progress else None
+    bars = [build(node, Callback, trusted=job.trusted)] if node is not None else []
+    return build_trainer(job, [*bars, PredictionStop()], [], one_device=True)
+
+
+def fit_callbacks(
+    job: Job, folder: RunDirectory, should_prune: ShouldPrune | None = None
+) -> tuple[ModelCheckpoint, list[Callback]]:  # fmt: skip
+    """The checkpoint callback that selects, and all callbacks; every rank has them, and rank zero alone writes."""
+    best = ModelCheckpoint(
+        folder.best.parent, folder.best.stem, monitor=job.config.monitor.metric, mode=job.config.monitor.mode,
+        enable_version_counter=False, save_on_train_epoch_end=True,
+    )  # fmt: skip
+    last = ModelCheckpoint(
+        folder.last.parent, folder.last.stem, enable_version_counter=False, save_on_train_epoch_end=True
+    )
+    stop = GracefulStop(folder.last)
+    pruning = [PruningCallback(job.config.monitor.metric, should_prune, stop)] if should_prune else []
+    return best, [
+        *_build_callbacks(job), StepSeeds(job.config.seed), History(folder.directory / "history.csv"), EpochState(),
+        FiniteLoss(job.config.monitor.metric), StayStopped(), stop, *pruning, best, last,
+    ]  # fmt: skip
+
+
+def _build_callbacks(job: Job) -> list[Callback]:
+    nodes = [node for node in job.config.callbacks.values() if node is not None]
+    return [build(node, Callback, trusted=job.trusted) for node in nodes]
+
+
+def parameter_counts(module: PredictingModule) -> dict[str, int]:
+    """Parameters of `module`, in all and those that a fit changes."""
+    sizes = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+    trained = sum(size for size, requires_grad in sizes if requires_grad) if isinstance(module, TrainableModule) else 0
+    return {"total": sum(size for size, _ in sizes), "trained": trained}

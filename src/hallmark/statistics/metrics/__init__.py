@@ -1,0 +1,1 @@
+"""Metrics of rows and of sets of rows."""

@@ -1,0 +1,174 @@
+"""Classification metrics of N rows over C classes; targets and predictions are class indices 0 .. C - 1."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
+
+from hallmark.statistics.metrics.reliability import expected_calibration_error
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.intp]
+
+COUNT_METRICS = ("accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_precision", "macro_recall")
+PROBABILITY_METRICS = ("auroc", "auprc", "log_loss", "brier", "ece")
+CLASSIFICATION_METRICS = COUNT_METRICS + PROBABILITY_METRICS
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
+ECE_BINS = 15
+
+
+def classification_metrics(
+    target: Integers, probabilities: Floats, prediction: Integers | None = None
+) -> dict[str, float]:
+    """Every classification metric of one table of rows.
+
+    Args:
+        target: [N] class indices.
+        probabilities: [N, C], rows that sum to 1.
+        prediction: [N] class indices; left out, the class of highest probability, the first one on a tie.
+            Only the count-based metrics read it: a threshold other than argmax does not move the others.
+
+    Returns:
+        Count-based, as `confusion_metrics` defines them: accuracy, macro_f1, micro_f1, weighted_f1,
+        macro_precision, macro_recall. From the probabilities:
+
+        auroc: area under the ROC curve, tied pairs count one half. With two classes the score is the probability
+            of the second one; with more the mean over each class against the rest, of the classes with at least
+            one row in and one row out of them; nan if there is none.
+        auprc: average precision, the sum over thresholds of precision times the recall gained there, of the same
+            classes as auroc.
+        log_loss: mean over rows of -ln(probability of the target), probabilities clipped below at 2.2e-16.
+        brier: mean over rows of the sum over classes of (probability - [class is the target])^2, so 0 to 2
+            (Brier 1950), twice the binary form.
+        ece: expected calibration error of the top probability over 15 equal-width bins; a row is correct
+            where the first class of highest probability is the target.
+
+    Raises:
+        ValueError: no rows, shapes that do not fit, class indices outside 0 .. C - 1, or rows of
+            `probabilities` that are not distributions (each within [0, 1], sum within 1e-3 of 1).
+    """
+    check_rows(target, probabilities)
+    top = probabilities.argmax(axis=1)
+    chosen = top if prediction is None else prediction
+    if chosen.shape != target.shape:
+        raise ValueError(f"prediction {chosen.shape} must have the shape of target {target.shape}")
+    n_classes = probabilities.shape[1]
+    if chosen.min() < 0 or chosen.max() >= n_classes:
+        raise ValueError(f"prediction holds classes outside 0 .. {n_classes - 1}")
+    counts = confusion_metrics(confusion_matrix(target, chosen, labels=np.arange(n_classes)))
+    return {name: float(value) for name, value in counts.items()} | {
+        "auroc": macro_auroc(target, probabilities),
+        "auprc": macro_auprc(target, probabilities),
+        "log_loss": float(row_log_loss(target, probabilities).mean()),
+        "brier": float(row_brier(target, probabilities).mean()),
+        "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
+    }
+
+
+def confusion_metrics(confusion: NDArray[np.number]) -> dict[str, Floats]:
+    """The count-based metrics of confusion matrices, over any leading axes.
+
+    Args:
+        confusion: [..., C, C] counts or non-negative weights, row = target, column = prediction.
+
+    Returns:
+        Arrays [...] under these names:
+
+        accuracy: share of rows whose prediction is the target.
+        macro_precision, macro_recall, macro_f1: unweighted mean over the classes that occur in the target;
+            a class that does not occur is left out (predictions of it lower the recall of the others only).
+        micro_f1: F1 of the true positives, predictions and targets summed over classes, which is the accuracy
+            where every row has one target and one prediction.
+        weighted_f1: mean of F1 over classes, weighted by their share of the target.
+
+        Precision of a class that is never predicted is 0, and so is F1 where precision and recall are 0.
+        Where one class alone occurs in the target, nothing can be taken for it wrongly: its precision is 1 or 0 and its
+        F1 a function of its recall, so that macro_f1, weighted_f1 and macro_precision are nan.
+        All are nan for a matrix without rows.
+    """
+    matrix = np.asarray(confusion, dtype=np.float64)
+    return count_metrics(np.diagonal(matrix, axis1=-2, axis2=-1), matrix.sum(-1), matrix.sum(-2))
+
+
+def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> dict[str, Floats]:
+    """`confusion_metrics` from the diagonal, row sums and column sums of the matrices, each [..., C]."""
+    f1 = _ratio(2 * true_positive, support + predicted)
+    total = support.sum(-1)
+    classes = (support > 0).sum(-1)  # the others have no true positives, hence add 0 to every sum below
+    several = np.where(classes > 1, classes, np.nan)
+    with np.errstate(invalid="ignore"):
+        return {
+            "accuracy": true_positive.sum(-1) / total,
+            "macro_f1": f1.sum(-1) / several,
+            "micro_f1": 2 * true_positive.sum(-1) / (total + predicted.sum(-1)),
+            "weighted_f1": np.where(classes > 1, (f1 * support).sum(-1) / total, np.nan),
+            "macro_precision": _ratio(true_positive, predicted).sum(-1) / several,
+            "macro_recall": _ratio(true_positive, support).sum(-1) / classes,
+        }
+
+
+def macro_auroc(target: Integers, probabilities: Floats) -> float:
+    """AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
+    areas = [roc_auc_score(target == c, probabilities[:, c]) for c in present]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def macro_auprc(target: Integers, probabilities: Floats) -> float:
+    """Average precision as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
+    areas = [average_precision_score(target == c, probabilities[:, c]) for c in present]
+    return float(np.mean(areas)) if areas else float("nan")
+
+
+def ranked_classes(n_classes: int) -> Integers:
+    """The classes that AUROC and AUPRC average over: each one, but of two only the second, the positive one.
+
+    Where probabilities saturate, the two columns of a binary task rank its rows differently: ties in one are none in
+    the other.
+    """
+    return np.arange(1 if n_classes == 2 else 0, n_classes)
+
+
+def _with_rest(target: Integers, classes: Integers) -> list[int]:
+    """Those of `classes` with at least one row in and one row out of them."""
+    return [int(c) for c in classes if 0 < (target == c).sum() < target.size]
+
+
+def row_log_loss(target: Integers, probabilities: Floats) -> Floats:
+    """-ln(probability of the target) of each row, [N], clipped as `classification_metrics` says."""
+    of_target = probabilities[np.arange(target.size), target].astype(np.float64)
+    losses: Floats = -np.log(np.maximum(of_target, np.finfo(np.float64).eps))
+    return losses
+
+
+def row_brier(target: Integers, probabilities: Floats) -> Floats:
+    """Sum over classes of the squared error of each row, [N]."""
+    errors: Floats = np.square(probabilities - np.eye(probabilities.shape[1])[target]).sum(axis=1)
+    return errors
+
+
+def top_confidence(probabilities: Floats) -> Floats:
+    """Highest probability of each row, [N], at most 1 whatever the rounding."""
+    return np.minimum(probabilities.max(axis=1), 1.0).astype(np.float64)
+
+
+def check_rows(target: Integers, probabilities: Floats) -> None:
+    """Raise ValueError unless target [N] and probabilities [N, C] are what `classification_metrics` takes."""
+    if target.ndim != 1 or probabilities.shape[:-1] != target.shape or probabilities.size == 0:
+        shapes = f"target {target.shape} and probabilities {probabilities.shape}"
+        raise ValueError(f"{shapes} must be [N] and [N, C] with N and C at least 1")
+    if target.min() < 0 or target.max() >= probabilities.shape[1]:
+        raise ValueError(f"target holds classes outside 0 .. {probabilities.shape[1] - 1}")
+    bad = ~(np.abs(probabilities.sum(axis=1) - 1) <= 1e-3) | (probabilities < 0).any(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"{bad.sum()} of {len(bad)} rows of probabilities are not distributions "
+            f"(non-negative, sum 1), first row {int(bad.argmax())}: {probabilities[bad.argmax()]}"
+        )
+
+
+def _ratio(numerator: Floats, denominator: Floats) -> Floats:
+    """numerator / denominator, 0 where the denominator is 0."""
+    out = np.zeros(np.broadcast_shapes(numerator.shape, denominator.shape))
+    ratio: Floats = np.divide(numerator, denominator, out=out, where=denominator > 0)
+    return ratio

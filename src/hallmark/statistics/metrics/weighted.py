@@ -1,0 +1,299 @@
+"""Metrics of one task as functions of weights, the common core of bootstrap and permutation.
+
+R resamples, G groups, M models, N rows, C classes. A cell holds the rows of one group by one model, and a resample is
+a weight for each cell [R, G, M]: how often its rows are taken. Metrics that depend on sums over rows need one product
+of weights and sums; only AUROC and AUPRC go back to the rows. In a table of repeats a metric is the mean over
+repetitions of the metric in each, and a repetition counts by the mean weight of its cells.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from hallmark.statistics import tables
+from hallmark.statistics.metrics.classification import (
+    ECE_BINS,
+    Floats,
+    Integers,
+    check_rows,
+    count_metrics,
+    ranked_classes,
+    row_brier,
+    row_log_loss,
+    top_confidence,
+)
+from hallmark.statistics.metrics.reliability import bin_index
+from hallmark.statistics.metrics.segmentation import (
+    PRECISION,
+    SEGMENTATION_METRICS,
+    TARGET_METRICS,
+    by_target,
+    overall_iou,
+)
+from hallmark.statistics.sample import Sample
+from hallmark.statistics.uncertainty import WeightedMetrics
+
+GroupMetrics = Callable[[Floats], dict[str, Floats]]
+"""Weights [R, G] in, one value per resample [R] out for each metric's name."""
+
+
+def weighted_metrics(sample: Sample, metrics: Sequence[str]) -> WeightedMetrics:
+    """The function that evaluates `metrics` on weighted cells; weights of 1 give the plain metric.
+
+    The value is nan where a repetition of some weight has none. `metrics` are those of `metric_names`, or `score` (mean
+    of that column).
+
+    Raises:
+        ValueError: a metric that the task does not have, or columns that do not fit the task's classes.
+    """
+    known = tuple(dict.fromkeys(("score", *tables.metric_names(sample.rows, sample.classes))))
+    unknown = [name for name in metrics if name not in known]
+    if unknown or not metrics:
+        raise ValueError(f"metric {', '.join(unknown) or '(none)'}: this task has {', '.join(known)}")
+
+    def build(part: Sample) -> GroupMetrics:
+        functions = [family(part) for family in dict.fromkeys(_FAMILY.get(name, _counts) for name in metrics)]
+
+        def evaluate(weights: Floats) -> dict[str, Floats]:
+            values = {name: value for function in functions for name, value in function(weights).items()}
+            return {name: values[name] for name in metrics}
+
+        return evaluate
+
+    return over_repetitions(sample, build)
+
+
+def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) -> WeightedMetrics:
+    """The mean over repetitions of what `build` makes of the rows of each, whose `group` are the cells."""
+    if sample.n_models == 1:
+        plain = build(sample)
+        return lambda weights, /: plain(weights[:, :, 0])
+    parts = []
+    for part in sample.repetitions():
+        # Only the cells that hold rows of this repetition: its metric knows no others.
+        cells, codes = np.unique(part.group * part.n_models + part.model, return_inverse=True)
+        groups, models = np.divmod(cells, part.n_models)
+        parts.append((build(replace(part, group=codes, n_groups=len(cells))), groups, models))
+
+    def evaluate(weights: Floats, /) -> dict[str, Floats]:
+        of_cells = [weights[:, groups, models] for _, groups, models in parts]
+        values = [function(cells) for (function, _, _), cells in zip(parts, of_cells, strict=True)]
+        shares = np.stack([cells.mean(axis=1) for cells in of_cells], axis=1)
+        total, means = shares.sum(axis=1), {}
+        for name in values[0]:
+            by_part = np.stack([value[name] for value in values], axis=1)
+            # A repetition without weight may be undefined; it must not make the mean so.
+            means[name] = np.where(shares > 0, shares * by_part, 0.0).sum(axis=1) / total
+        return means
+
+    return evaluate
+
+
+def weighted_mean(values: Floats, group: Integers, n_groups: int) -> Callable[[Floats], Floats]:
+    """Mean of values [N] as a function of group weights."""
+    totals, sizes = np.bincount(group, weights=values, minlength=n_groups), np.bincount(group, minlength=n_groups)
+    sums = np.stack([totals, sizes], axis=1)
+
+    def evaluate(weights: Floats) -> Floats:
+        product = weights @ sums
+        with np.errstate(invalid="ignore"):
+            means: Floats = product[:, 0] / product[:, 1]
+        return means
+
+    return evaluate
+
+
+def _counts(sample: Sample) -> GroupMetrics:
+    assert sample.classes is not None
+    n_classes = len(sample.classes)
+    target = tables.target_array(sample.rows, sample.classes)
+    prediction = tables.prediction_array(sample.rows, sample.classes)
+    hit = prediction == target
+    # Hits, rows and predictions of each class: every metric of counts is a function of these sums.
+    columns = np.concatenate([target[hit], n_classes + target, 2 * n_classes + prediction])
+    groups = np.concatenate([sample.group[hit], sample.group, sample.group])
+    sums = csr_array((np.ones(columns.size), (columns, groups)), shape=(3 * n_classes, sample.n_groups))
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        counts = (sums @ weights.T).T.reshape(-1, 3, n_classes)
+        return count_metrics(counts[:, 0], counts[:, 1], counts[:, 2])
+
+    return evaluate
+
+
+def _overlaps(sample: Sample) -> GroupMetrics:
+    iou, intersection, union, target_area = (_finite(sample, name) for name in ("score", *tables.OVERLAP))
+    columns = {"miou": iou, "intersection": intersection, "union": union}
+    columns |= {name: (iou >= threshold).astype(np.float64) for name, threshold in PRECISION.items()}
+    means = {name: weighted_mean(values, sample.group, sample.n_groups) for name, values in columns.items()}
+    parts = zip(by_target(iou, target_area), by_target(sample.group, target_area), strict=True)
+    for name, (values, group) in zip(TARGET_METRICS, parts, strict=True):
+        means[name] = weighted_mean(values, group, sample.n_groups)
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        values = {name: mean(weights) for name, mean in means.items()}
+        values["oiou"] = overall_iou(values.pop("intersection"), values.pop("union"))
+        return values
+
+    return evaluate
+
+
+def _finite(sample: Sample, column: str) -> Floats:
+    values = sample.rows[column].to_numpy(dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{(~np.isfinite(values)).sum()} of {len(values)} rows have no finite {column}")
+    return values
+
+
+def _named_mean(name: str, values: Floats, sample: Sample) -> GroupMetrics:
+    mean = weighted_mean(values, sample.group, sample.n_groups)
+    return lambda weights: {name: mean(weights)}
+
+
+def _score(sample: Sample) -> GroupMetrics:
+    return _named_mean("score", _finite(sample, "score"), sample)
+
+
+def _log_loss(sample: Sample) -> GroupMetrics:
+    return _named_mean("log_loss", row_log_loss(*_targets(sample)), sample)
+
+
+def _brier(sample: Sample) -> GroupMetrics:
+    return _named_mean("brier", row_brier(*_targets(sample)), sample)
+
+
+def _ece(sample: Sample) -> GroupMetrics:
+    target, probabilities = _targets(sample)
+    confidence = top_confidence(probabilities)
+    gap = (probabilities.argmax(axis=1) == target) - confidence
+    cells = (bin_index(confidence, ECE_BINS), sample.group)
+    gaps = csr_array((gap, cells), shape=(ECE_BINS, sample.n_groups))
+    sizes = np.bincount(sample.group, minlength=sample.n_groups)
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        with np.errstate(invalid="ignore"):
+            return {"ece": np.abs(gaps @ weights.T).sum(axis=0) / (weights @ sizes)}
+
+    return evaluate
+
+
+def _auroc(sample: Sample) -> GroupMetrics:
+    target, probabilities = _targets(sample)
+    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
+    # The [G, G] tables of pairs are then no larger than the rows that the other way sorts through.
+    if len(classes) and sample.n_groups**2 <= len(target):
+        return _auroc_of_pairs(sample, classes, target, probabilities)
+    return _one_versus_rest("auroc", _area_under_roc, classes, target, probabilities, sample.group)
+
+
+def _auprc(sample: Sample) -> GroupMetrics:
+    target, probabilities = _targets(sample)
+    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
+    return _one_versus_rest("auprc", _average_precision, classes, target, probabilities, sample.group)
+
+
+def _one_versus_rest(
+    name: str, area: Callable[[Floats, Floats], Floats], classes: Integers,
+    target: Integers, probabilities: Floats, group: Integers,
+) -> GroupMetrics:  # fmt: skip
+    """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
+    counts = [_ranked_counts(target == c, probabilities[:, c], group) for c in classes]
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        if not counts:
+            return {name: np.full(len(weights), np.nan)}
+        return {name: _mean_defined(np.stack([area(*count(weights)) for count in counts]))}
+
+    return evaluate
+
+
+def _mean_defined(areas: Floats) -> Floats:
+    """Mean over the first axis of what is not nan."""
+    defined = ~np.isnan(areas)
+    with np.errstate(invalid="ignore"):
+        mean: Floats = np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)
+    return mean
+
+
+def _auroc_of_pairs(sample: Sample, classes: Integers, target: Integers, probabilities: Floats) -> GroupMetrics:
+    """The same from how many pairs of rows are in order for each pair of groups, for few groups of many rows."""
+    ordered = [_ordered_pairs(target == c, probabilities[:, c], sample) for c in classes]
+
+    def evaluate(weights: Floats) -> dict[str, Floats]:
+        with np.errstate(invalid="ignore"):
+            areas = [_weighted_pairs(pairs, weights) / _weighted_pairs(every, weights) for pairs, every in ordered]
+        return {"auroc": _mean_defined(np.stack(areas))}
+
+    return evaluate
+
+
+def _ordered_pairs(positive: NDArray[np.bool_], score: Floats, sample: Sample) -> tuple[Floats, Floats]:
+    """[G, G] pairs of a positive of the first group and a negative of the second: in order (ties one half), and all."""
+    values, row = np.unique(score, return_inverse=True)
+    shape = (len(values), sample.n_groups)
+    positives, negatives = (
+        csr_array((np.ones(rows.sum()), (row[rows], sample.group[rows])), shape=shape) for rows in (positive, ~positive)
+    )
+    here = negatives.toarray()
+    below = here.cumsum(axis=0) - here / 2
+    return positives.T @ below, np.outer(positives.sum(axis=0), negatives.sum(axis=0))
+
+
+def _weighted_pairs(pairs: Floats, weights: Floats) -> Floats:
+    total: Floats = ((weights @ pairs) * weights).sum(axis=1)
+    return total
+
+
+def _ranked_counts(
+    positive: NDArray[np.bool_], score: Floats, group: Integers
+) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Weights of the positives and of the negatives at each distinct score, ascending, both [R, scores]."""
+    order = np.argsort(score)
+    # Rows of equal score change sides together, or the order of ties would decide the area.
+    tie_starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    positive, group = positive[order], group[order]
+
+    def evaluate(weights: Floats) -> tuple[Floats, Floats]:
+        rows = weights[:, group]
+        positives = np.add.reduceat(rows * positive, tie_starts, axis=1)
+        negatives = np.add.reduceat(rows * ~positive, tie_starts, axis=1)
+        return positives, negatives
+
+    return evaluate
+
+
+def _area_under_roc(positives: Floats, negatives: Floats) -> Floats:
+    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half."""
+    below = negatives.cumsum(axis=1) - negatives / 2
+    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        area: Floats = (positives * below).sum(axis=1) / pairs
+    return area
+
+
+def _average_precision(positives: Floats, negatives: Floats) -> Floats:
+    """Precision at each threshold, weighted by the recall that the threshold adds."""
+    hits = positives[:, ::-1].cumsum(axis=1)
+    alarms = hits + negatives[:, ::-1].cumsum(axis=1)
+    total = hits[:, -1]
+    with np.errstate(invalid="ignore"):
+        precision = np.where(alarms > 0, hits / alarms, 0.0)
+        area: Floats = (positives[:, ::-1] * precision).sum(axis=1) / total
+    return np.where(total < alarms[:, -1], area, np.nan)
+
+
+def _targets(sample: Sample) -> tuple[Integers, Floats]:
+    assert sample.classes is not None
+    target = tables.target_array(sample.rows, sample.classes)
+    probabilities = tables.probability_array(sample.rows, sample.classes)
+    check_rows(target, probabilities)
+    return target, probabilities
+
+
+_FAMILY = {
+    "score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc, "auprc": _auprc,
+    **dict.fromkeys(SEGMENTATION_METRICS, _overlaps),
+}  # fmt: skip

@@ -1,0 +1,211 @@
+"""Comparing two systems on the same rows."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from hallmark.statistics.bootstrap import metric_range
+from hallmark.statistics.interval import MIN_GROUPS, Interval
+from hallmark.statistics.members import STAND_IN, row_count
+from hallmark.statistics.metrics.classification import LOWER_IS_BETTER, Floats
+from hallmark.statistics.metrics.weighted import weighted_metrics
+from hallmark.statistics.resampling import Resampling
+from hallmark.statistics.sample import Sample, paired_samples
+from hallmark.statistics.significance.delong import delong_test
+from hallmark.statistics.significance.holm import holm
+from hallmark.statistics.significance.mcnemar import mcnemar
+from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
+from hallmark.statistics.tables import prediction_array, probability_array, target_array
+from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
+from hallmark.statistics.uncertainty import Units, WeightedMetrics, estimates, evaluate_blocks
+
+
+@dataclass(frozen=True)
+class PairedDifference:
+    """What a paired comparison found.
+
+    Attributes:
+        metric: the metric's name.
+        difference: second minus first, with its paired interval.
+        p_value: two-sided; nan where the metric is undefined.
+        n_rows: number of rows compared; those of a set of repeats count once.
+        n_groups: number of groups they belong to.
+        n_models: number of models of each system; 1 but for tables of repeats.
+        is_of_one_run: whether one of the two is a single run beside each model of a set.
+        p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1).
+        p_holm: p_value after `adjust`; None before it.
+    """
+
+    metric: str
+    difference: Interval
+    p_value: float
+    n_rows: int
+    n_groups: int
+    n_models: int = 1
+    is_of_one_run: bool = False
+    p_floor: float = 0.0
+    p_holm: float | None = None
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether p (after Holm if there is one) <= 1 - level and the interval excludes 0.
+
+        Both are asked for, as they may disagree.
+        """
+        p = self.p_value if self.p_holm is None else self.p_holm
+        excluded = self.difference.low > 0 or self.difference.high < 0
+        return p <= 1 - self.difference.confidence_level + TOLERANCE and excluded
+
+    @property
+    def p_texts(self) -> tuple[str, str]:
+        """p and the same after Holm, as tables have them."""
+        return p_texts(self.p_value, self.p_holm, self.p_floor)
+
+    @property
+    def tested(self) -> str:
+        """`p = 0.004 (0.024 after Holm)`."""
+        return p_sentence(self.p_value, self.p_holm, self.p_floor)
+
+    @property
+    def grounds(self) -> str:
+        """`100 rows in 90 groups, one model each`: what was compared."""
+        models = "one model each" if self.n_models == 1 else f"{self.n_models} models each"
+        if self.is_of_one_run:
+            models = f"{self.n_models} models against one"
+        return f"{self.n_rows:,} row{'s' * (self.n_rows != 1)} in {self.n_groups:,} groups, {models}"
+
+    def finding(self, first: str, second: str) -> str:
+        """Which of the two is better, or that they cannot be told apart, by their names."""
+        if not self.told_apart:
+            return f"{second} and {first} cannot be told apart"
+        return f"{second} is better than {first}" if self._second_is_better else f"{first} is better than {second}"
+
+    def sentence(self, first: str, second: str, metric: str, *, of: str = "") -> str:
+        """`finding`, by how much the winner leads or else the second less the first, and the grounds.
+
+        Args:
+            first, second: names of the two systems.
+            metric: its name for readers.
+            of: which rows, such as ` on test`; follows the finding.
+        """
+        grounds = self.grounds
+        if self._too_few_groups:
+            grounds += ", too few groups for any difference to show"
+        numbers = f"{metric} {self._lead(f'{second} − {first}')}, {self.tested}"
+        level = f"at the {100 * self.difference.confidence_level:g} % level"
+        return f"{self.finding(first, second)}{of}: {numbers}, {level} ({grounds})"
+
+    @property
+    def _second_is_better(self) -> bool:
+        return (self.difference.estimate > 0) != (self.metric in LOWER_IS_BETTER)
+
+    def _lead(self, named: str) -> str:
+        """The difference as winner minus loser; as `named` where there is no winner."""
+        if not self.told_apart:
+            return f"{difference_text(self.difference)} ({named})"
+        of_winner = self.difference if self._second_is_better else self.difference.negated
+        return (
+            f"lower by {interval_text(of_winner.negated)}"
+            if self.metric in LOWER_IS_BETTER
+            else (difference_text(of_winner))
+        )
+
+    @property
+    def _too_few_groups(self) -> bool:
+        if self.n_models > 1:
+            return self.n_groups < MIN_GROUPS
+        return 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE
+
+
+def paired_difference(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, *, resampling: Resampling
+) -> PairedDifference:
+    """Compare two prediction tables of one task, row by row, in units of groups and, in tables of repeats, of models.
+
+    The interval is that of the difference, both systems on the same resampled groups and models (see `uncertainty`).
+
+    The p of one run against another is that of the test that swaps the two systems' predictions of whole groups by fair
+    coins, as `permutation` explains: it speaks of these two models. In tables of repeats the p is that of the t test
+    with the standard error of the interval, which holds the luck of training too, and speaks of the two settings; as
+    its standard error comes from m resamples, it is taken to be at least 1 / (m + 1).
+
+    Args:
+        first, second: tables with the same labelled rows in any order, matched by (id, task).
+        metric, resampling: as in `metric_interval`; `n_resamples` also is the number of permutations.
+
+    Raises:
+        ValueError: what `paired_samples` or `metric_interval` refuses.
+    """
+    samples = paired_samples(first, second)
+    units = Units.of(samples[0])
+    evaluate_first, evaluate_second = (weighted_metrics(sample, [metric]) for sample in samples)
+
+    def difference(weights: Floats, /) -> dict[str, Floats]:
+        return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
+
+    values = metric_range(metric, _stacked(*samples)).of_differences._replace(
+        n_groups=metric_range(metric, samples[0]).n_groups
+    )
+    estimate = estimates(difference, units, {metric: values}, resampling=resampling)[metric]
+    floor = 1 / (resampling.n_resamples + 1)
+    if units.n_models == 1:
+        null = _swapped_differences(weighted_metrics(_stacked(*samples), [metric]), metric, samples[0], resampling)
+        p_value = permutation_p(estimate.value, null)
+    else:
+        p_value = max(estimate.p_value(), floor)  # of nan, nan
+    n_rows = row_count(samples[0].rows.reset_index())
+    return PairedDifference(
+        metric, estimate.interval(values, resampling.confidence_level), p_value, n_rows, units.n_groups,
+        n_models=units.n_models, is_of_one_run=any(table.attrs.get(STAND_IN, False) for table in (first, second)),
+        p_floor=floor,
+    )  # fmt: skip
+
+
+def adjust(comparisons: Sequence[PairedDifference]) -> list[PairedDifference]:
+    """The same comparisons with `p_holm`, the p-values adjusted for being several (`holm`)."""
+    adjusted = holm([comparison.p_value for comparison in comparisons])
+    return [replace(comparison, p_holm=float(p)) for comparison, p in zip(comparisons, adjusted, strict=True)]
+
+
+def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, float]:
+    """p of the classical tests of two tables of one task: {"mcnemar": of accuracy, "delong": of a binary AUROC}.
+
+    Both take rows as independent, so they are nan where a group has several rows or the table several repetitions.
+    They also are nan in a task without classes, and DeLong's in one with other than two, or with fewer than two
+    rows of either class.
+
+    Raises:
+        ValueError: what `paired_samples` refuses.
+    """
+    samples = paired_samples(first, second)
+    rows, classes = samples[0].rows, samples[0].classes
+    p_values = {"mcnemar": math.nan, "delong": math.nan}
+    if classes is None or samples[0].n_groups < len(rows):
+        return p_values
+    target = target_array(rows, classes)
+    correct = [prediction_array(sample.rows, classes) == target for sample in samples]
+    p_values["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
+    if len(classes) == 2 and np.bincount(target, minlength=2).min() >= 2:
+        scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
+        p_values["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
+    return p_values
+
+
+def _stacked(first: Sample, second: Sample) -> Sample:
+    """Both systems in one sample of 2 G groups, so that weights choose whose predictions of a group count."""
+    group = np.concatenate([first.group, second.group + first.n_groups])
+    model = np.concatenate([first.model, second.model])
+    rows = pd.concat([first.rows, second.rows])
+    return replace(first, rows=rows, group=group, n_groups=2 * first.n_groups, model=model)
+
+
+def _swapped_differences(evaluate: WeightedMetrics, metric: str, sample: Sample, resampling: Resampling) -> Floats:
+    def difference(swap: Floats) -> dict[str, Floats]:
+        swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
+        return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
+
+    coins = fair_coins(sample.n_groups, 2 * len(sample.rows), resampling.n_resamples, resampling.seed)
+    return evaluate_blocks(difference, coins)[metric]
