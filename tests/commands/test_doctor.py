@@ -9,9 +9,7 @@ from packaging.requirements import Requirement
 
 from hallmark.commands import doctor
 from hallmark.commands.diagnosis import machine, packages, places
-from hallmark.commands.diagnosis.finding import Finding, Level, failed, ok, warning
-from hallmark.commands.diagnosis.weights import published_encoders, weights
-from hallmark.learning.encoders.weights import MissingWeightsError
+from hallmark.commands.diagnosis.finding import failed, ok, warning
 
 SECRET = "sk-0123456789-do-not-print"
 INSTALL = "pip install --require-hashes -r requirements.txt"
@@ -65,13 +63,13 @@ def test_the_exit_code_says_whether_something_failed(monkeypatch, hallmark, find
 def test_all_checks_on_this_machine(monkeypatch, hallmark, tmp_path):
     for name in ("WANDB_API_KEY", "OPENAI_API_KEY", "HF_TOKEN"):
         monkeypatch.setenv(name, SECRET)
-    monkeypatch.setattr("hallmark.commands.diagnosis.weights.published_encoders", lambda conf: {})
+    monkeypatch.setattr("hallmark.commands.diagnosis.needs.preset_classes", lambda conf: [])
     code, printed, errors = hallmark("doctor", "--json", "--data-folder", str(tmp_path))
     findings = json.loads(printed)
     assert code == 0, [line for line in findings if line["level"] == "failed"]
     assert {line["check"] for line in findings} >= {
         "python", "packages", "torch", "devices", "determinism", "disk", "locks", "runs", "keys", "extras",
-        "test tools", "git", "data",
+        "test tools", "git", "data", "presets", "hub caches",
     }  # fmt: skip
     assert SECRET not in printed + errors
 
@@ -200,40 +198,10 @@ def test_runs_that_were_cut_off_or_damaged(make_run, tmp_path):
     assert interrupted[0] == "warning" and interrupted[1].startswith("1 interrupted")
 
 
-def test_the_data_folder(tmp_path):
-    assert told(places.data(tmp_path / "nowhere"))[0][0] == "failed"
-    (tmp_path / "train.txt").touch()
-    [(level, text)] = told(places.data(tmp_path))
-    assert level == "warning" and text.endswith("which needs test_without_label.txt, data")
-    (tmp_path / "test_without_label.txt").touch()
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "1.jpg").touch()
-    assert told(places.data(tmp_path)) == [("ok", f"{tmp_path}: a sentiment corpus with 1 pictures")]
-
-
-def test_the_published_encoders_of_the_presets(project):
-    assert set(published_encoders(project / "conf")) == {
-        "openai/clip-vit-base-patch32 (openai)", "resnet50 (pretrained)",
-        "sentence-transformers/all-MiniLM-L6-v2 (pretrained)",
-    }  # fmt: skip
-
-
-def test_weights_are_there_or_the_ways_to_get_them_are_told_once(monkeypatch, project, tmp_path):
-    def load(node, _kind):
-        if node.name != "resnet50":
-            raise MissingWeightsError(f"model {node.name}", "not cached. At all")
-
-    monkeypatch.setattr("hallmark.engine.build.build", load)
+def test_caches_that_the_environment_names(monkeypatch, tmp_path):
+    for name in ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    assert [level for level, _ in told(machine.hub_caches())] == ["ok"]
     monkeypatch.setenv("HF_HOME", str(tmp_path / "nowhere"))
-    findings = told(weights(project / "conf"))
-    assert [level for level, _ in findings] == ["warning", "warning", "ok", "warning", "warning"]
-    assert findings[0][1].startswith(f"HF_HOME={tmp_path / 'nowhere'}: no such folder")
-    assert findings[1][1] == "model openai/clip-vit-base-patch32: weights not found without network"
-    assert findings[2][1] == "resnet50 (pretrained): available without network"
-    ways = str(MissingWeightsError("", "")).partition("). ")[2]
-    assert findings[4][1] == ways and len(ways) > 100
-
-
-def test_weights_without_the_presets():
-    [finding] = weights(None)
-    assert finding == Finding(Level.WARNING, finding.text) and "no conf/" in finding.text
+    [(level, text)] = told(machine.hub_caches())
+    assert level == "warning" and text.startswith(f"HF_HOME={tmp_path / 'nowhere'}: no such folder")

@@ -44,8 +44,7 @@ def _line(text: str) -> str:
 
 
 def _checks(outputs: Path, data_folder: Path | None) -> dict[str, Check]:
-    from hallmark.commands.diagnosis import machine, packages, places
-    from hallmark.commands.diagnosis.weights import weights
+    from hallmark.commands.diagnosis import machine, needs, packages, places
     from hallmark.runs.configuration import project_conf
 
     checks: dict[str, Check] = {
@@ -57,10 +56,13 @@ def _checks(outputs: Path, data_folder: Path | None) -> dict[str, Check]:
         "disk": lambda: places.disk(outputs),
         "locks": lambda: places.locks(outputs),
         "runs": lambda: places.runs(outputs),
-        "weights": lambda: weights(project_conf()),
+        "hub caches": machine.hub_caches,
+        "presets": lambda: needs.needs(project_conf()),
         "keys": machine.keys,
         "extras": packages.extras,
         "test tools": packages.test_tools,
         "git": machine.git,
     }
-    return checks | ({"data": lambda: places.data(data_folder)} if data_folder is not None else {})
+    if data_folder is not None:
+        checks["data"] = lambda: needs.data_folder(project_conf(), data_folder)
+    return checks

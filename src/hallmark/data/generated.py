@@ -1,7 +1,7 @@
 """Folders of generated data: made once, whole or not at all."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 from hallmark.checks import SettingError, check_type, require, setting
 from hallmark.storage.files import temporary_folder
 from hallmark.storage.hashing import digest
+from hallmark.storage.requirements import Requirement, folder_with
 
 RECORD = "sample.json"
 
@@ -52,6 +53,17 @@ def data_folder(
     if folder is not None:
         return Path(folder).expanduser()
     return sample_folder(cache, system, generate, arguments, key="folder", expected=expected)
+
+
+def data_requirement(
+    folder: str | None, sample: Mapping[str, Any] | None, names: Sequence[str], *, text: str
+) -> Requirement:
+    """The user's own `folder` with `names` in it, as `text` says; or the sample that is generated without one."""
+    if folder is not None:
+        return folder_with(names, folder, text=text)
+    if sample is not None:
+        return Requirement("generated data")
+    return Requirement(text, "no folder is given", "data.folder=FOLDER, or profile=sample, which generates some")
 
 
 def origin_of(folder: Path | str, system: str) -> str | None:

@@ -18,6 +18,7 @@ from hallmark.data.splits import SplitPlan, check_splits, plan_files, split_summ
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
+from hallmark.storage.requirements import Requirement
 from hallmark.storage.seeds import fold_in_many
 from hallmark.storage.unchanged import state_of
 
@@ -76,6 +77,11 @@ class DataModule(LightningDataModule, ABC):
         self.read_from: list[Path] = []
         self.read_state: str | None = None
         self._skip = 0
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """What a data module of these arguments needs from outside: a folder in its layout, a data set."""
+        return []
 
     @abstractmethod
     def read(self) -> tuple[pd.DataFrame, Problems]:

@@ -128,8 +128,8 @@ def test_a_fault_is_listed_by_name_and_treated_as_configured(corpus, read, polic
         assert f"data.on_problem.{kind}=skip" in str(error.value)
         return
     problems.raise_if_fatal()
-    kept = {"r0", "r1", "r2"} | ({row_id} if action == "keep" else set())
-    assert sorted(samples["id"]) == sorted(kept)
+    expected = {"r0", "r1", "r2"} | ({row_id} if action == "keep" else set())
+    assert sorted(samples["id"]) == sorted(expected)
 
 
 def test_kept_faults_become_what_can_be_trained_on(corpus, read, policy):
@@ -144,8 +144,10 @@ def test_kept_faults_become_what_can_be_trained_on(corpus, read, policy):
     assert rows.loc[["truncated", "no-image"], "slice_image_size"].tolist() == ["unreadable"] * 2
     assert rows.loc["whole", "slice_image_size"] == "under 128 px"
     converted = np.asarray(read_image(corpus.picture("cmyk")), dtype=float)
-    shown = np.asarray(Image.fromarray(thumbnails[samples.index[samples["id"] == "cmyk"][0]]).resize((80, 60)), float)
-    assert np.abs(converted.mean(axis=(0, 1)) - shown.mean(axis=(0, 1))).max() < 4
+    thumbnail = np.asarray(
+        Image.fromarray(thumbnails[samples.index[samples["id"] == "cmyk"][0]]).resize((80, 60)), float
+    )
+    assert np.abs(converted.mean(axis=(0, 1)) - thumbnail.mean(axis=(0, 1))).max() < 4
     assert samples["group"].nunique() == len(samples)  # an empty text and a picture that nobody can see link nothing
 
 
@@ -273,8 +275,8 @@ def test_the_slices_of_a_row(corpus, read, policy):
 
 
 def groups(samples) -> set[frozenset[str]]:
-    found = samples.groupby("group")["id"].agg(frozenset)
-    return {members for members in found if len(members) > 1}
+    groups = samples.groupby("group")["id"].agg(frozenset)
+    return {members for members in groups if len(members) > 1}
 
 
 def test_groups_join_what_is_the_same(corpus, read, policy):
@@ -315,9 +317,9 @@ def test_no_corpus_at_all(cache, policy, tmp_path):
 
 def test_ids_and_links_that_lead_out_of_the_corpus_are_listed_and_not_read(corpus, read, policy):
     corpus.add("good")
-    for place in (corpus.folder, corpus.folder.parent):
-        (place / f"{OUTSIDE}.txt").write_text("secret")
-        shutil.copy(corpus.picture("good"), place / f"{OUTSIDE}.jpg")
+    for folder_of_file in (corpus.folder, corpus.folder.parent):
+        (folder_of_file / f"{OUTSIDE}.txt").write_text("secret")
+        shutil.copy(corpus.picture("good"), folder_of_file / f"{OUTSIDE}.jpg")
     linked = [(corpus.text(corpus.add("text")), ".txt"), (corpus.picture(corpus.add("picture")), ".jpg")]
     for path, suffix in linked:
         path.unlink()

@@ -107,10 +107,10 @@ def test_a_picture_that_cannot_be_read_is_grey(module_of, corpus, policy):
     data = module_of(corpus.folder, on_problem={**policy, "unreadable_image": "keep"}, batch_size=4)
     data.configure_inputs({"image": Picture()}, None)
     split = data.samples.set_index("id").loc["r3", "split"]
-    place = data.rows(split)["id"].tolist().index("r3")
-    shown = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
-    assert (shown[place] == 128).all()
-    assert (shown != 128).flatten(1).any(dim=1).sum() == len(shown) - 1
+    row = data.rows(split)["id"].tolist().index("r3")
+    pixels = torch.cat([batch["image"] for batch in data.eval_dataloader(split)])
+    assert (pixels[row] == 128).all()
+    assert (pixels != 128).flatten(1).any(dim=1).sum() == len(pixels) - 1
 
 
 def test_fatal_rows_stop_with_their_list_and_others_are_written_down(module_of, corpus, policy, tmp_path):

@@ -21,26 +21,26 @@ def normed(embedding: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("head", [ConcatHead, InteractionHead, LateFusionHead])
 def test_the_order_of_the_modalities_does_not_matter(head):
     torch.manual_seed(0)
-    one = head({"text": 4, "image": 4}, 3, dropout=0.0)
-    other = head({"image": 4, "text": 4}, 3, dropout=0.0)
-    other.load_state_dict(one.state_dict())
-    given = embeddings()
-    assert torch.equal(one(given), other(dict(reversed(given.items()))))
+    first_head = head({"text": 4, "image": 4}, 3, dropout=0.0)
+    second_head = head({"image": 4, "text": 4}, 3, dropout=0.0)
+    second_head.load_state_dict(first_head.state_dict())
+    inputs = embeddings()
+    assert torch.equal(first_head(inputs), second_head(dict(reversed(inputs.items()))))
 
 
 def test_concat_is_a_linear_layer_on_the_normed_embeddings():
     head = ConcatHead(DIMS, 3, dropout=0.5).eval()
-    given = embeddings()
-    joint = torch.cat([normed(given["image"]), normed(given["text"])], dim=1)
-    torch.testing.assert_close(head(given), joint @ head.classifier.weight.T + head.classifier.bias)
+    inputs = embeddings()
+    joint = torch.cat([normed(inputs["image"]), normed(inputs["text"])], dim=1)
+    torch.testing.assert_close(head(inputs), joint @ head.classifier.weight.T + head.classifier.bias)
 
 
 def test_interaction_sees_product_and_difference():
     head = InteractionHead(DIMS, 3, dropout=0.0)
-    given = embeddings()
-    i, t = normed(given["image"]), normed(given["text"])
+    inputs = embeddings()
+    i, t = normed(inputs["image"]), normed(inputs["text"])
     joint = torch.cat([i, t, i * t, (i - t).abs()], dim=1)
-    torch.testing.assert_close(head(given), joint @ head.classifier.weight.T + head.classifier.bias)
+    torch.testing.assert_close(head(inputs), joint @ head.classifier.weight.T + head.classifier.bias)
 
 
 @pytest.mark.parametrize("dims", [{"image": 4, "text": 6}, {"text": 4}])
@@ -61,9 +61,9 @@ def test_late_fusion_averages_probabilities():
 
 def test_late_fusion_gives_each_modality_its_own_loss():
     head = LateFusionHead(DIMS, 3, dropout=0.0)
-    given, target = embeddings(), torch.tensor([0, 1, 2, 1, 0])
-    alone = [cross_entropy(head.classifiers[name](normed(given[name])), target) for name in DIMS]
-    torch.testing.assert_close(head.loss(given, target, cross_entropy), sum(alone))
+    inputs, target = embeddings(), torch.tensor([0, 1, 2, 1, 0])
+    alone = [cross_entropy(head.classifiers[name](normed(inputs[name])), target) for name in DIMS]
+    torch.testing.assert_close(head.loss(inputs, target, cross_entropy), sum(alone))
 
 
 @pytest.fixture
@@ -72,11 +72,11 @@ def gated() -> GatedFusionHead:
     return GatedFusionHead({"image": 4, "text": 6}, 3, dropout=0.0, width=8, modality_dropout=0.4)
 
 
-def mixture(head: GatedFusionHead, given: dict[str, torch.Tensor]) -> torch.Tensor:
+def mixture(head: GatedFusionHead, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """What the classifier of `head` is given."""
     seen = []
     hook = head.classifier.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    head(given)
+    head(inputs)
     hook.remove()
     return seen[0]
 
@@ -88,18 +88,18 @@ def test_gates_sum_to_one_over_the_modalities(gated):
             project.weight.zero_()
             project.bias.fill_(0.5)
     # With the same value from both modalities the mixture is that value whatever the gates are.
-    given = embeddings(image=4, text=6)
-    torch.testing.assert_close(mixture(gated, given), torch.full((5, 8), 0.5).tanh())
+    inputs = embeddings(image=4, text=6)
+    torch.testing.assert_close(mixture(gated, inputs), torch.full((5, 8), 0.5).tanh())
 
 
 def test_the_mixture_is_the_gated_sum(gated):
     gated.eval()
-    given = embeddings(image=4, text=6)
-    i, t = normed(given["image"]), normed(given["text"])
+    inputs = embeddings(image=4, text=6)
+    i, t = normed(inputs["image"]), normed(inputs["text"])
     hidden = [gated.project["image"](i).tanh(), gated.project["text"](t).tanh()]
     scores = gated.gate(torch.cat([i, t], dim=1))
     first = torch.sigmoid(scores[:, :8] - scores[:, 8:])
-    torch.testing.assert_close(mixture(gated, given), first * hidden[0] + (1 - first) * hidden[1])
+    torch.testing.assert_close(mixture(gated, inputs), first * hidden[0] + (1 - first) * hidden[1])
 
 
 def dropped(head: GatedFusionHead, batch: int) -> torch.Tensor:

@@ -34,8 +34,8 @@ class Folder:
         np.savez(self.path / f"{row_id}.npz", signals=values, channels=np.array(channels), rate=rate)
         if frames is not None:
             np.savez(self.path / f"{row_id}-frames.npz", frames=frames, rate=frame_rate)
-        shown = "" if frames is None else f"{row_id}-frames.npz"
-        self.rows.append([row_id, subject, scene, action, state, f"{row_id}.npz", shown])
+        frames_name = "" if frames is None else f"{row_id}-frames.npz"
+        self.rows.append([row_id, subject, scene, action, state, f"{row_id}.npz", frames_name])
         return row_id
 
     def write(self) -> Path:
@@ -78,21 +78,21 @@ def module_of(cache) -> Callable[..., WindowDataModule]:
     """A function from a folder, or from nothing for a few generated recordings, to its prepared data module."""
 
     def module_of(path: Path | None = None, **changed) -> WindowDataModule:
-        made = {"subjects": 12, "recordings": 6, "unlabelled": 3, "seed": 7}
-        own = {
-            "folder": None, "sample": made, "window": 4.0, "overlap": 2.0,
+        sample = {"subjects": 12, "recordings": 6, "unlabelled": 3, "seed": 7}
+        source = {
+            "folder": None, "sample": sample, "window": 4.0, "overlap": 2.0,
             "channels": ["bvp", "eda", "temp", "acc_x", "acc_y", "acc_z"],
             "classes": {"action": ["rest", "stroke", "tap", "press", "pinch"], "state": ["calm", "aroused"]},
         }  # fmt: skip
         if path is not None:
-            own = {"folder": str(path), "sample": None, "channels": ["x", "y"], "window": 2.0, "overlap": 1.0,
+            source = {"folder": str(path), "sample": None, "channels": ["x", "y"], "window": 2.0, "overlap": 1.0,
                    "classes": CLASSES}  # fmt: skip
         common = {
             "log_channels": [], "rate": None, "min_observed": 0.5, "normalise": "channel", "unit": "subject",
             "on_problem": POLICY, "augment": None, "cache": str(cache), "batch_size": 8, "num_workers": 0,
             "split": Holdout(0.2, 0.2, 0), "leakage": "stop", "seed": 0,
         }  # fmt: skip
-        data = WindowDataModule(**{**common, **own, **changed})
+        data = WindowDataModule(**{**common, **source, **changed})
         data.prepare()
         data.configure_inputs({"signals": None}, None)
         return data

@@ -26,10 +26,10 @@ FULL = SignalAugment(crop=0.6, scale=0.3, noise=0.1, channel_drop=0.2)
 
 @given(seeds)
 def test_a_view_is_of_its_seed_and_leaves_the_window_alone(seed):
-    given_, kept = window(), window()
-    first, second = FULL(given_, seed), FULL(given_, seed)
+    before, copy = window(), window()
+    first, second = FULL(before, seed), FULL(before, seed)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-    assert all(np.array_equal(a, b) for a, b in zip(given_, kept, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(before, copy, strict=True))
     assert [part.dtype for part in first] == [np.float32, np.float32]
     assert [part.shape for part in first] == [(6, 64), (6, 64)]
 
@@ -123,9 +123,9 @@ def test_perturbations_grow_with_strength_and_travel_to_worker_processes(name):
 
 def test_a_perturbation_is_the_operation_of_the_augmentation():
     before = window()
-    shown = PERTURBATIONS["noise"].at(3)(before, 11)
-    assert np.array_equal(shown[0], noisy(before, 0.2, np.random.default_rng(11))[0])
-    assert np.array_equal(shown[0], SignalAugment(1, 0, 0.2, 0)(before, 11)[0])
+    perturbed = PERTURBATIONS["noise"].at(3)(before, 11)
+    assert np.array_equal(perturbed[0], noisy(before, 0.2, np.random.default_rng(11))[0])
+    assert np.array_equal(perturbed[0], SignalAugment(1, 0, 0.2, 0)(before, 11)[0])
 
 
 @given(seeds)

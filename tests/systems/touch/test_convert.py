@@ -36,8 +36,8 @@ def test_a_recording_a_segment(source, tmp_path, capsys):
         ["S02-7", "S02", "7", "interview", "stress", "signals/S02-7.parquet", ""],
     ]
     signals = pd.read_parquet(tmp_path / "out" / "signals" / "S01-2.parquet")
-    whole = pd.read_csv(source / "subjects" / "S01.csv.gz")
-    expected = whole.loc[whole["segment"] == 2, ["t", *CHANNELS]].reset_index(drop=True)
+    subject_rows = pd.read_csv(source / "subjects" / "S01.csv.gz")
+    expected = subject_rows.loc[subject_rows["segment"] == 2, ["t", *CHANNELS]].reset_index(drop=True)
     pd.testing.assert_frame_equal(signals, expected)
     printed = capsys.readouterr().out
     assert "3 recordings of 2 subjects" in printed

@@ -110,8 +110,8 @@ def test_no_window_crosses_a_recording_or_a_gap(tmp_path_factory, lengths, size,
 
 def write_timed(folder, name: str, t: np.ndarray, seconds: float, resolution: float) -> None:
     """A recording whose channel x is the true time; each of its frames, four a second, holds its number."""
-    shown = t if not resolution else np.round(t / resolution) * resolution
-    pd.DataFrame({"t": shown, "x": t, "y": 0.0}).to_csv(folder / f"{name}.csv", index=False, float_format="%.6f")
+    rounded = t if not resolution else np.round(t / resolution) * resolution
+    pd.DataFrame({"t": rounded, "x": t, "y": 0.0}).to_csv(folder / f"{name}.csv", index=False, float_format="%.6f")
     frames = np.arange(round(seconds * 4), dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8)
     np.savez(folder / f"{name}-frames.npz", frames=frames, rate=4.0)
 
@@ -163,11 +163,11 @@ def test_windows_stay_within_the_recording_and_frames_are_of_their_seconds(
     error = max(resolution, 1 / rate) + 1e-4
     assert (np.abs(samples["info_start"] - true[:, 0]) <= error).all()
     assert (samples["info_start"] + 4 <= seconds + error).all()
-    shown = samples["frame"] >= 0
-    first = corpus.recordings.frames[samples.loc[shown, "frame"].astype(int), 0, 0] / 4
-    assert (np.abs(first - true[shown, 0]) <= error + 1 / 8).all()
-    whole = sum((np.count_nonzero(part) - 4 * rate) // (2 * rate) + 1 for part in (t < 5, t >= 5)) if gap else None
-    assert len(samples) == (int((len(t) - 4 * rate) // (2 * rate) + 1) if whole is None else max(0, whole))
+    with_frames = samples["frame"] >= 0
+    first = corpus.recordings.frames[samples.loc[with_frames, "frame"].astype(int), 0, 0] / 4
+    assert (np.abs(first - true[with_frames, 0]) <= error + 1 / 8).all()
+    n_windows = sum((np.count_nonzero(part) - 4 * rate) // (2 * rate) + 1 for part in (t < 5, t >= 5)) if gap else None
+    assert len(samples) == (int((len(t) - 4 * rate) // (2 * rate) + 1) if n_windows is None else max(0, n_windows))
 
 
 def test_times_in_milliseconds_and_a_clock_that_jumps_about_are_listed(folder, read):
@@ -258,9 +258,9 @@ def test_frames_of_another_size_than_most_are_a_problem(folder, read):
 def test_frames_in_bytes_and_in_shares_together(folder, read):
     folder.add("a", samples=8, frames=np.full((4, 2, 2), 51, np.uint8))
     folder.add("b", samples=8, frames=np.full((4, 2, 2), 0.5))
-    found = read().recordings.frames[:, 0, 0]
-    assert found.dtype == np.float32
-    assert np.allclose(found, [0.2] * 4 + [0.5] * 4)
+    frames = read().recordings.frames[:, 0, 0]
+    assert frames.dtype == np.float32
+    assert np.allclose(frames, [0.2] * 4 + [0.5] * 4)
 
 
 def counted(monkeypatch) -> list[str]:
@@ -321,9 +321,9 @@ def test_two_at_once_parse_once(folder, monkeypatch, tmp_path):
                             problems=problems, cache=tmp_path / "cache").recordings.values  # fmt: skip
 
     with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(load, range(4)))
+        corpora = list(pool.map(load, range(4)))
     assert len(calls) == 20
-    assert all(np.array_equal(found[0], other) for other in found)
+    assert all(np.array_equal(corpora[0], other) for other in corpora)
 
 
 def test_a_parse_that_was_cut_off_does_not_count(folder, read, tmp_path, monkeypatch):

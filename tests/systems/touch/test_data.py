@@ -13,7 +13,7 @@ from hallmark.systems.touch.augment import SignalAugment
 from systems.touch.conftest import POLICY
 
 
-def whole(data, split: str, view=None) -> dict:
+def all_rows(data, split: str, view=None) -> dict:
     """All of a split in one batch."""
     dataset = data.dataset(split, view)
     return dataset.__getitems__([SampleIndex(position, position) for position in range(len(dataset))])
@@ -41,7 +41,7 @@ def test_folds_keep_subjects_whole_and_hold_every_joint_label(module_of, folder,
 
 def test_batches_hold_what_the_rows_hold(module_of, folder):
     data = module_of(folder.fill(), normalise="none")
-    batch, rows = whole(data, "val"), data.rows("val")
+    batch, rows = all_rows(data, "val"), data.rows("val")
     assert batch["signals"].shape == batch["observed"].shape == (len(rows), 2, 8)
     assert batch["signals"].dtype == batch["observed"].dtype == torch.float32
     for task, names in data.classes.items():
@@ -59,10 +59,10 @@ def test_labels_that_lack_are_minus_one(module_of, folder):
         row[4] = ""
     folder.rows[1][3] = folder.rows[1][4] = ""
     data = module_of(folder.write())
-    predict = whole(data, "predict")["target"]
+    predict = all_rows(data, "predict")["target"]
     assert predict["action"].tolist() == predict["state"].tolist() == [-1] * len(data.rows("predict"))
     half = data.rows("train")["target_state"].isna().to_numpy()
-    target = whole(data, "train")["target"]
+    target = all_rows(data, "train")["target"]
     assert half.any()
     assert ((target["state"] == -1).numpy() == half).all()
     assert (target["action"] >= 0).all()
@@ -70,7 +70,7 @@ def test_labels_that_lack_are_minus_one(module_of, folder):
 
 def test_a_system_of_one_task(module_of, folder):
     data = module_of(folder.fill(), classes={"action": ["tap", "press"]})
-    assert set(whole(data, "val")["target"]) == {"action"}
+    assert set(all_rows(data, "val")["target"]) == {"action"}
     assert set(data.samples["target"]) == {"tap", "press"}
     assert "slice_state" not in data.samples
 
@@ -84,37 +84,37 @@ def test_what_was_not_measured_is_zero_and_marked(module_of, folder):
     data = module_of(folder.write())
     rows = data.samples.set_index("id")
     split = rows.loc["hole#2", "split"]
-    place = data.rows(split)["id"].tolist().index("hole#2")
-    batch = whole(data, split)
-    assert batch["observed"][place].tolist() == [[1, 1, 0, 0, 0, 0, 1, 1], [1] * 8]
-    assert (batch["signals"][place][0][2:6] == 0).all()
-    shown, channels, rate = data.series(split, [place])
-    assert (channels, rate, shown.shape) == (["x", "y"], 4.0, (1, 2, 8))
-    assert np.isnan(shown[0, 0]).tolist() == [False, False, True, True, True, True, False, False]
-    assert (shown[0, 1] == 1).all()
+    row = data.rows(split)["id"].tolist().index("hole#2")
+    batch = all_rows(data, split)
+    assert batch["observed"][row].tolist() == [[1, 1, 0, 0, 0, 0, 1, 1], [1] * 8]
+    assert (batch["signals"][row][0][2:6] == 0).all()
+    series, channels, rate = data.series(split, [row])
+    assert (channels, rate, series.shape) == (["x", "y"], 4.0, (1, 2, 8))
+    assert np.isnan(series[0, 0]).tolist() == [False, False, True, True, True, True, False, False]
+    assert (series[0, 1] == 1).all()
 
 
 @pytest.mark.parametrize("normalise", ["channel", "subject", "none"])
 def test_values_of_test_recordings_change_nothing_that_trains(module_of, folder, tmp_path, normalise):
     data = module_of(folder.fill(), normalise=normalise, log_channels=["x"])
-    before, statistics = whole(data, "train"), data.metadata()["statistics"]
+    before, statistics = all_rows(data, "train"), data.metadata()["statistics"]
     for name in data.rows("test")["info_recording"].unique():
         with np.load(folder.path / f"{name}.npz") as file:
             changed = {**file, "signals": 50 * file["signals"] + 9}
         np.savez(folder.path / f"{name}.npz", **changed)
     again = module_of(folder.path, normalise=normalise, log_channels=["x"])
-    after = whole(again, "train")
+    after = all_rows(again, "train")
     assert again.rows("train")["id"].tolist() == data.rows("train")["id"].tolist()
     assert torch.equal(before["signals"], after["signals"])
     assert torch.equal(before["observed"], after["observed"])
     assert again.metadata()["statistics"] == statistics
     assert again.content != data.content
     if normalise == "channel":
-        assert not torch.equal(whole(data, "test")["signals"], whole(again, "test")["signals"])
+        assert not torch.equal(all_rows(data, "test")["signals"], all_rows(again, "test")["signals"])
 
 
 def test_training_windows_are_standardised(module_of):
-    batch = whole(module_of(log_channels=["eda"]), "train")
+    batch = all_rows(module_of(log_channels=["eda"]), "train")
     counts = batch["observed"].sum((0, 2))
     mean = batch["signals"].sum((0, 2)) / counts
     square = (batch["signals"] ** 2).sum((0, 2)) / counts
@@ -129,8 +129,8 @@ def test_the_augmentation_is_of_training_rows_alone_and_by_seed(module_of, folde
 
     def batches(seed: int, augment) -> tuple[torch.Tensor, torch.Tensor]:
         data = module_of(path, augment=augment, seed=seed)
-        train, val = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
-        return train["signals"], val["signals"]
+        train, validation = next(iter(data.train_dataloader())), next(iter(data.val_dataloader()))
+        return train["signals"], validation["signals"]
 
     assert torch.equal(batches(0, light)[0], batches(0, light)[0])
     assert torch.equal(batches(0, light)[1], batches(0, None)[1])
@@ -152,14 +152,14 @@ def test_every_perturbation_changes_what_is_evaluated_and_is_of_the_row_alone(mo
 def test_frames_come_if_the_model_asks(module_of):
     data = module_of()
     data.configure_inputs({"signals": None, "frames": None}, None)
-    batch, rows = whole(data, "train"), data.rows("train")
+    batch, rows = all_rows(data, "train"), data.rows("train")
     assert batch["frames"].shape == (len(rows), 16, 16, 16)
     assert batch["has_frames"].tolist() == (rows["frame"] >= 0).astype(float).tolist()
     with_frames = batch["has_frames"] == 1
     assert 0 < with_frames.sum() < len(rows)
     assert (batch["frames"][~with_frames] == 0).all()
-    shown = batch["frames"][with_frames]
-    assert 0 <= shown.min() < 0.2 < 0.8 < shown.max() <= 1
+    frames = batch["frames"][with_frames]
+    assert 0 <= frames.min() < 0.2 < 0.8 < frames.max() <= 1
 
 
 def test_a_model_with_frames_needs_some(module_of, folder):

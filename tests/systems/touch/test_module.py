@@ -60,18 +60,18 @@ def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 def test_only_the_trained_tasks_are_predicted(terms, frames):
     module = joint(*terms, frames=frames).eval()
     assert set(module.inputs) == ({"signals", "frames"} if frames else {"signals"})
-    found = module.predict_step(batch(), 0)
-    assert found["index"].tolist() == list(range(8))
+    prediction = module.predict_step(batch(), 0)
+    assert prediction["index"].tolist() == list(range(8))
     tasks = [task for task in CLASSES if task in terms]
-    assert {task: tuple(p.shape) for task, p in found["probabilities"].items()} == {
+    assert {task: tuple(p.shape) for task, p in prediction["probabilities"].items()} == {
         task: (8, len(CLASSES[task])) for task in tasks
     }
-    assert all(torch.allclose(p.sum(dim=1), torch.ones(8)) for p in found["probabilities"].values())
+    assert all(torch.allclose(p.sum(dim=1), torch.ones(8)) for p in prediction["probabilities"].values())
     assert set(module.losses(batch())) == set(terms)
     names = {f"val/{task}/{m}" for task in tasks for m in ("loss", "accuracy", "macro_f1")}
     means = {"val/loss", "val/accuracy", "val/macro_f1"}
-    own = {"val/reconstruction"} if "reconstruction" in terms else set()
-    assert set(module.validation_metrics) == names | means | own
+    reconstruction = {"val/reconstruction"} if "reconstruction" in terms else set()
+    assert set(module.validation_metrics) == names | means | reconstruction
 
 
 @pytest.mark.parametrize("terms", [["reconstruction"], ["action", "mood"], []])
@@ -114,8 +114,8 @@ def test_what_was_not_observed_changes_nothing():
 def test_a_window_without_any_signal_is_answered_all_the_same():
     first = batch()
     first["observed"] = torch.zeros_like(first["observed"])
-    found = joint().eval().predict_step(first, 0)["probabilities"]
-    assert all(p.isfinite().all() for p in found.values())
+    probabilities = joint().eval().predict_step(first, 0)["probabilities"]
+    assert all(p.isfinite().all() for p in probabilities.values())
     assert joint().losses(first)["reconstruction"].item() == 0
 
 
@@ -164,10 +164,10 @@ def test_training_masks_follow_the_seed_of_the_step():
 
 
 def test_validation_masks_are_those_of_the_row_at_any_epoch_and_batch_size():
-    module, whole = joint(), batch()
-    hidden = module._fixed_spans(whole)
+    module, full_batch = joint(), batch()
+    hidden = module._fixed_spans(full_batch)
     torch.manual_seed(5)
-    parts = [module._fixed_spans({"observed": whole["observed"][at], "index": whole["index"][at]})
+    parts = [module._fixed_spans({"observed": full_batch["observed"][at], "index": full_batch["index"][at]})
              for at in (slice(0, 3), slice(3, 8))]  # fmt: skip
     assert torch.equal(hidden, torch.cat(parts))
     assert not torch.equal(hidden[0], hidden[1])
@@ -190,8 +190,8 @@ class Batches(LightningDataModule):
         self.batches = batches
 
     def class_counts(self, task: str) -> list[int]:
-        target = torch.cat([one["target"][task] for one in self.batches])
-        return [int((target == place).sum()) for place in range(len(CLASSES[task]))]
+        target = torch.cat([batch["target"][task] for batch in self.batches])
+        return [int((target == label).sum()) for label in range(len(CLASSES[task]))]
 
     def train_dataloader(self):
         return DataLoader(self.batches, batch_size=None)  # type: ignore[arg-type]
@@ -211,8 +211,8 @@ def test_the_module_learns_a_small_batch_by_heart():
     module = joint(class_balance=0.5)
     fit = trainer(150)
     fit.fit(module, datamodule=Batches([first]))
-    found = {name: value.item() for name, value in fit.callback_metrics.items()}
-    assert found["val/accuracy"] == found["val/action/macro_f1"] == 1
+    logged = {name: value.item() for name, value in fit.callback_metrics.items()}
+    assert logged["val/accuracy"] == logged["val/action/macro_f1"] == 1
     assert module.training_logs()["loss_weights"]["loss/reconstruction"].iloc[-5:].mean() < 0.3, (
         "the signals' variance is 0.5"
     )
@@ -227,9 +227,9 @@ def test_the_logged_metrics_are_those_of_the_predictions():
     module.eval()
     metrics: dict[str, dict[str, float]] = {}
     for task in CLASSES:
-        target = torch.cat([one["target"][task] for one in batches])
+        target = torch.cat([batch["target"][task] for batch in batches])
         with torch.no_grad():
-            predicted = torch.cat([module(one)[task] for one in batches]).argmax(dim=1)[target >= 0]
+            predicted = torch.cat([module(batch)[task] for batch in batches]).argmax(dim=1)[target >= 0]
         target = target[target >= 0]
         metrics[task] = {
             "accuracy": accuracy_score(target, predicted), "macro_f1": f1_score(target, predicted, average="macro"),

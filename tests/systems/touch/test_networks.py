@@ -61,23 +61,23 @@ def test_attention_sees_the_order_of_the_steps():
 def test_the_summary_is_of_what_was_observed():
     values, observed = torch.randn(2, 3, 9), (torch.rand(2, 3, 9) > 0.4).float()
     observed[0, 1], observed[1, 2, :2] = 0, 1
-    found = summary(torch.cat([values, observed], dim=1)).unflatten(1, (5, 3))
+    statistics = summary(torch.cat([values, observed], dim=1)).unflatten(1, (5, 3))
     seen = observed[1, 2] > 0
-    kept, time = values[1, 2][seen], torch.linspace(-1, 1, 9)[seen]
+    observed_values, time = values[1, 2][seen], torch.linspace(-1, 1, 9)[seen]
     steps = [abs(values[1, 2, i + 1] - values[1, 2, i]) for i in range(8) if seen[i] and seen[i + 1]]
-    centred = torch.where(seen, values[1, 2] - kept.mean(), 0.0)
+    centred = torch.where(seen, values[1, 2] - observed_values.mean(), 0.0)
     expected = [
-        kept.mean(), (kept.var(correction=0) + 1e-5).sqrt(), centred.max() - centred.min(),
-        (time * (kept - kept.mean())).sum() / time.square().sum(), torch.stack(steps).mean(),
+        observed_values.mean(), (observed_values.var(correction=0) + 1e-5).sqrt(), centred.max() - centred.min(),
+        (time * (observed_values - observed_values.mean())).sum() / time.square().sum(), torch.stack(steps).mean(),
     ]  # fmt: skip
-    torch.testing.assert_close(found[1, :, 2], torch.stack(expected))
-    assert found[0, [0, 2, 3, 4], 1].tolist() == [0, 0, 0, 0] and found[0, 1, 1] < 0.01
+    torch.testing.assert_close(statistics[1, :, 2], torch.stack(expected))
+    assert statistics[0, [0, 2, 3, 4], 1].tolist() == [0, 0, 0, 0] and statistics[0, 1, 1] < 0.01
 
 
 def test_the_slope_of_a_line_is_its_rise_over_half_the_window():
     line = torch.linspace(-3, 3, 20).expand(1, 1, 20)
-    found = summary(torch.cat([line, torch.ones_like(line)], dim=1)).flatten()
-    torch.testing.assert_close(found[[0, 2, 3, 4]], torch.tensor([0.0, 6.0, 3.0, 6 / 19]), atol=1e-5, rtol=1e-5)
+    statistics = summary(torch.cat([line, torch.ones_like(line)], dim=1)).flatten()
+    torch.testing.assert_close(statistics[[0, 2, 3, 4]], torch.tensor([0.0, 6.0, 3.0, 6 / 19]), atol=1e-5, rtol=1e-5)
 
 
 def test_summaries_are_seen_in_units_of_the_training_batches():
@@ -86,16 +86,16 @@ def test_summaries_are_seen_in_units_of_the_training_batches():
     x = windows(64, 31)
     x[:, :3] *= 1000
     encoder.train()(x)
-    found = encoder.eval()(x)[:, -15:]
-    torch.testing.assert_close(found.mean(dim=0), torch.zeros(15), atol=0.1, rtol=0)
-    torch.testing.assert_close(found.std(dim=0), torch.ones(15), atol=0.15, rtol=0)
+    statistics = encoder.eval()(x)[:, -15:]
+    torch.testing.assert_close(statistics.mean(dim=0), torch.zeros(15), atol=0.1, rtol=0)
+    torch.testing.assert_close(statistics.std(dim=0), torch.ones(15), atol=0.15, rtol=0)
 
 
 def test_positions_are_those_of_the_transformer():
-    found = positions(torch.zeros(1, 7, 4))
+    encoding = positions(torch.zeros(1, 7, 4))
     steps = torch.arange(7.0)
     expected = torch.stack([steps.sin(), (steps / 100).sin(), steps.cos(), (steps / 100).cos()], dim=1)
-    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(encoding, expected)
 
 
 def test_pooling_with_even_attention_is_mean_and_deviation():
@@ -110,9 +110,9 @@ def test_pooling_with_even_attention_is_mean_and_deviation():
 def test_frames_of_any_number_and_size_have_an_embedding(frames, size):
     encoder = FrameEncoder(width=4, layers=3, dropout=0.0)
     x = torch.rand(2, frames, *size)
-    found = encoder(x)
-    assert found.shape == (2, encoder.embedding_dim)
-    torch.testing.assert_close(encoder(x[:1]), found[:1])
+    embeddings = encoder(x)
+    assert embeddings.shape == (2, encoder.embedding_dim)
+    torch.testing.assert_close(encoder(x[:1]), embeddings[:1])
 
 
 def test_the_time_of_a_touch_counts():
@@ -133,17 +133,17 @@ def head() -> JointHead:
 def test_an_absent_modality_has_a_learned_embedding_in_its_place(head):
     embeddings = {"signals": torch.randn(2, 4), "frames": torch.randn(2, 6)}
     present = {"signals": torch.ones(2), "frames": torch.tensor([1.0, 0.0])}
-    found = head(embeddings, present)
-    assert {task: logits.shape for task, logits in found.items()} == {"action": (2, 3), "state": (2, 2)}
+    outputs = head(embeddings, present)
+    assert {task: logits.shape for task, logits in outputs.items()} == {"action": (2, 3), "state": (2, 2)}
     other = head({**embeddings, "frames": torch.randn(2, 6)}, present)
-    for task, logits in found.items():
+    for task, logits in outputs.items():
         assert not torch.equal(logits[0], other[task][0])
         assert torch.equal(logits[1], other[task][1])
     with torch.no_grad():
         head.absent["frames"] += torch.randn(6)
     learned = head(embeddings, present)
-    assert torch.equal(found["action"][0], learned["action"][0])
-    assert not torch.equal(found["action"][1], learned["action"][1])
+    assert torch.equal(outputs["action"][0], learned["action"][0])
+    assert not torch.equal(outputs["action"][1], learned["action"][1])
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,9 @@ SUBJECT = np.repeat([0, 1, 2], 8)
 
 def values(seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    found = rng.lognormal(1, 1, (24, 2)) + 10 * SUBJECT[:, None]
-    found[rng.random(found.shape) < 0.2] = np.nan
-    return found
+    values = rng.lognormal(1, 1, (24, 2)) + 10 * SUBJECT[:, None]
+    values[rng.random(values.shape) < 0.2] = np.nan
+    return values
 
 
 def fit(table, method="channel", log=()):

@@ -90,8 +90,8 @@ def test_rows_are_drawn_apart(tmp_path):
     bare = generate(tmp_path / "bare", **{**SMALL, "unlabelled": 3})
     signals = {name: raw for name, raw in contents(few).items() if name.startswith(("signals", "frames"))}
     for other in (more, bare):
-        found = contents(other)
-        assert all(found[name] == raw for name, raw in signals.items())
+        files = contents(other)
+        assert all(files[name] == raw for name, raw in signals.items())
     other_seed = contents(generate(tmp_path / "seed", **{**SMALL, "seed": 1}))
     assert all(other_seed.get(name) != raw for name, raw in signals.items())
 
@@ -129,10 +129,10 @@ def features(windows: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("task", "chance"), [("action", 0.35), ("state", 0.6)])
 def test_unseen_people_are_told_above_chance_and_windows_at_random_far_better(data, task, chance):
     rows = data.samples[data.samples[f"target_{task}"].notna()]
-    found = [(split, data.series(split, range(len(data.rows(split))))[0]) for split in rows["split"].unique()]
-    table = pd.concat([data.rows(split) for split, _ in found], ignore_index=True)
-    x, kept = features(np.concatenate([w for _, w in found])), table[f"target_{task}"].notna().to_numpy()
-    x, y, people = x[kept], table.loc[kept, f"target_{task}"].to_numpy(str), table.loc[kept, "subject"]
+    series = [(split, data.series(split, range(len(data.rows(split))))[0]) for split in rows["split"].unique()]
+    table = pd.concat([data.rows(split) for split, _ in series], ignore_index=True)
+    x, labelled = features(np.concatenate([w for _, w in series])), table[f"target_{task}"].notna().to_numpy()
+    x, y, people = x[labelled], table.loc[labelled, f"target_{task}"].to_numpy(str), table.loc[labelled, "subject"]
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=300))
     unseen = cross_val_score(probe, x, y, cv=GroupKFold(4), groups=people).mean()
     leaky = cross_val_score(probe, x, y, cv=KFold(4, shuffle=True, random_state=0)).mean()
@@ -151,9 +151,9 @@ def test_people_are_told_apart_by_their_level_and_do_not_do_all_things_as_often(
 
 
 def test_a_press_is_felt_and_rest_is_not(world, table):
-    shown = table[table["frames"] != ""]
+    with_frames = table[table["frames"] != ""]
     level = {
         action: np.mean([np.load(world / path)["frames"].max(axis=(1, 2)).mean() for path in rows["frames"]])
-        for action, rows in shown[shown["action"] != ""].groupby("action")
+        for action, rows in with_frames[with_frames["action"] != ""].groupby("action")
     }
     assert min(level[action] for action in ("press", "stroke", "pinch", "tap")) > 1.3 * level["rest"]

@@ -108,12 +108,12 @@ def _files() -> dict[str, bytes]:
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.npz", "b.npz", "a.parquet"])
 def test_any_damage_is_a_fault_of_the_file(tmp_path, name):
-    rng, whole, path = np.random.default_rng(0), np.frombuffer(_files()[name], np.uint8), tmp_path / name
+    rng, content, path = np.random.default_rng(0), np.frombuffer(_files()[name], np.uint8), tmp_path / name
     refused = 0
     for _ in range(60):
-        damaged = whole.copy()
-        damaged[rng.integers(len(whole), size=rng.integers(1, 6))] = rng.integers(256)
-        path.write_bytes(damaged[: rng.integers(1, len(whole) + 1)] if rng.random() < 0.3 else damaged)
+        damaged = content.copy()
+        damaged[rng.integers(len(content), size=rng.integers(1, 6))] = rng.integers(256)
+        path.write_bytes(damaged[: rng.integers(1, len(content) + 1)] if rng.random() < 0.3 else damaged)
         try:
             read_frames(path) if name == "b.npz" else read_signals(path, ["x"], None)
         except FileError as error:

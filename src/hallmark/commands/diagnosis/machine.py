@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from hallmark.commands.diagnosis.finding import Findings, ok, warning
 from hallmark.runs.identity import git_state
@@ -12,6 +13,7 @@ _KEYS = {
     "OPENAI_API_KEY": "no hosted model is called",
     "HF_TOKEN": "only public weights are downloaded",
 }
+_CACHES = ("HF_HOME", "HF_HUB_CACHE", "TORCH_HOME")
 _DETERMINISTIC_CUBLAS = (":4096:8", ":16:8")
 _REDUCED_PRECISION = ("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE")
 
@@ -46,6 +48,19 @@ def determinism() -> Findings:
         yield warning(f"{name}=1 lowers the precision of matrix products on a GPU: unset it")
     if not reduced and cublas in (None, *_DETERMINISTIC_CUBLAS):
         yield ok("nothing in the environment contradicts trainer.deterministic=true")
+
+
+def hub_caches() -> Findings:
+    """Folders that the environment names for downloaded weights."""
+    missing = [
+        (name, folder)
+        for name in _CACHES
+        if (folder := os.environ.get(name)) and not Path(folder).expanduser().is_dir()
+    ]
+    for name, folder in missing:
+        yield warning(f"{name}={folder}: no such folder; create it, or unset {name}")
+    if not missing:
+        yield ok("the environment names no folder that is missing")
 
 
 def keys() -> Findings:

@@ -15,7 +15,6 @@ from hallmark.runs.registry import find_entries
 
 _GIB = 2**30
 _ENOUGH, _TOO_LITTLE = 5 * _GIB, _GIB // 2
-_CORPUS = ("train.txt", "test_without_label.txt", "data")
 _TRY_LOCK = """
 import sys
 from filelock import FileLock, Timeout
@@ -58,18 +57,6 @@ def runs(outputs: Path) -> Findings:
     if counts["interrupted"]:
         yield warning(f"{counts['interrupted']} interrupted; the command in its record.json goes on with each: "
                       "hallmark runs --state interrupted")  # fmt: skip
-
-
-def data(folder: Path) -> Findings:
-    if not folder.is_dir():
-        yield failed(f"{folder}: no such folder; give the one that data.folder=... will name")
-    elif not os.access(folder, os.R_OK | os.X_OK):
-        yield failed(f"{folder}: not readable for this user: chmod -R u+rX {folder}")
-    elif missing := [name for name in _CORPUS if not (folder / name).exists()]:
-        yield warning(f"{folder}: not a sentiment corpus, which needs {', '.join(missing)}")
-    else:
-        pictures = sum(child.suffix.lower() == ".jpg" for child in (folder / "data").iterdir())
-        yield ok(f"{folder}: a sentiment corpus with {pictures} pictures")
 
 
 def _space(what: str, folder: Path, variable: str) -> Finding:

@@ -1,12 +1,13 @@
 """What an encoder is: inputs of a batch in, embeddings [B, D] out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from hallmark.data.images import PixelTransform, SquareCrop
+from hallmark.storage.requirements import Requirement
 
 
 class Encoder(nn.Module):
@@ -23,6 +24,11 @@ class Encoder(nn.Module):
     frozen: bool
     preprocessing: dict[str, Any]
     trained_on: str | None = None
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """What an encoder of these arguments needs from outside, such as published weights."""
+        return []
 
     def freeze(self) -> None:
         """Freeze for good: no gradients, evaluation mode."""

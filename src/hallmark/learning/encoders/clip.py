@@ -1,6 +1,6 @@
 """The two encoders of CLIP, through open_clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import open_clip
@@ -13,8 +13,16 @@ from hallmark.data.images import PixelTransform
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
 from hallmark.learning.encoders.pixels import open_clip_transform
-from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
+from hallmark.learning.encoders.weights import (
+    load_exactly,
+    local_path,
+    published,
+    read_state_dict,
+    trained_on,
+    weights_requirement,
+)
 from hallmark.storage.hashing import digest
+from hallmark.storage.requirements import Requirement
 
 # OpenAI's four releases carry other names on the Hugging Face hub than in open_clip.
 _HUGGING_FACE = {
@@ -108,6 +116,18 @@ def clip_encoders(
     return encoders
 
 
+def clip_requirement(name: str, weights: str) -> Requirement:
+    """The weights of `clip_encoders`."""
+    architecture = _HUGGING_FACE.get(name, name).removesuffix("-quickgelu")
+    config = open_clip.get_pretrained_cfg(architecture, weights)
+    repository = str(config.get("hf_hub") or "").rpartition("/")[0] if config else ""
+    text = f"CLIP {name} ({weights})"
+    if weights == "random" and local_path(name) is None:
+        return Requirement(text)
+    published_name = config or weights in ("folder", "random")
+    return weights_requirement(text, name if published_name else weights, repository)
+
+
 class ClipEncoders(dict[str, Encoder]):
     """`clip_encoders` for configurations, which name classes."""
 
@@ -117,6 +137,11 @@ class ClipEncoders(dict[str, Encoder]):
         super().__init__(
             clip_encoders(name=name, weights=weights, token_length=token_length, frozen=frozen, modalities=modalities)
         )
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The weights of both encoders."""
+        return [clip_requirement(arguments["name"], arguments["weights"])]
 
 
 def _load(name: str, weights: str) -> tuple[Any, Any]:

@@ -1,6 +1,7 @@
 """Text encoders of Hugging Face transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -8,8 +9,15 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import TextEncoder
-from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published, trained_on
+from hallmark.learning.encoders.weights import (
+    NO_REMOTE_CODE,
+    local_path,
+    published,
+    trained_on,
+    weights_requirement,
+)
 from hallmark.storage.hashing import digest
+from hallmark.storage.requirements import Requirement
 
 
 class HFTextEncoder(TextEncoder):
@@ -47,6 +55,12 @@ class HFTextEncoder(TextEncoder):
         self.frozen = False
         if frozen:
             self.freeze()
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """Weights and tokenizer."""
+        text = f"text model {arguments['name']} ({arguments['weights']})"
+        return [weights_requirement(text, arguments["name"], files=["config.json", "tokenizer_config.json"])]
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` and `attention_mask`, int64 [N, token_length]."""

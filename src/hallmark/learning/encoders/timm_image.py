@@ -9,7 +9,15 @@ from torch import Tensor
 from hallmark.checks import require
 from hallmark.learning.encoders.base import ImageEncoder
 from hallmark.learning.encoders.pixels import timm_transform
-from hallmark.learning.encoders.weights import load_exactly, local_path, published, read_state_dict, trained_on
+from hallmark.learning.encoders.weights import (
+    load_exactly,
+    local_path,
+    published,
+    read_state_dict,
+    trained_on,
+    weights_requirement,
+)
+from hallmark.storage.requirements import Requirement
 
 # Options of timm that name files, folders and addresses.
 _SOURCES = frozenset(
@@ -66,6 +74,17 @@ class TimmImageEncoder(ImageEncoder):
         self._load(weights)
         if frozen:
             self.freeze()
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The weights, unless they are random."""
+        name, weights = arguments["name"], arguments["weights"]
+        if weights == "random":
+            return []
+        config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+        repository = str(config.hf_hub_id or "") if config is not None else ""
+        source = name if weights == "pretrained" else weights
+        return [weights_requirement(f"timm model {name} ({weights})", source, repository)]
 
     def _load(self, weights: str) -> None:
         if weights in ("pretrained", "random"):

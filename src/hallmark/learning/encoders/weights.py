@@ -4,7 +4,7 @@ import pickle
 import re
 import socket
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from hallmark.checks import Portable, UserError
 from hallmark.storage.files import read_json, zip_damage
+from hallmark.storage.requirements import Requirement, hub_files
 
 NO_REMOTE_CODE: dict[str, Any] = {"trust_remote_code": False}
 """For `from_pretrained`, which otherwise asks at the terminal whether to run the code in a model's folder."""
@@ -34,6 +35,12 @@ _ADVICE = (
     "trust", "arbitrary code", "file an issue", "options", "Please",
 )  # fmt: skip
 
+_WAYS = (
+    "run once with network access, which downloads them by name into the Hugging Face cache (HF_HOME), "
+    "and copy that cache if this machine has no network; "
+    "give a local file or folder as `weights` or `name` of the encoder; "
+    "or choose profile=sample, which brings its own"
+)
 _COMPRESSED_CODE = 1 << 16  # bytes that the code of a TorchScript program may save, so that it is named as one
 
 
@@ -41,13 +48,7 @@ class MissingWeightsError(Portable, ValueError):
     """Weights are not at hand; the message gives the ways to provide them."""
 
     def __init__(self, what: str, cause: object) -> None:
-        super().__init__(
-            f"{what}: weights not found ({_first_line(cause)}). Three ways to provide them: "
-            "run once with network access, which downloads them by name into the Hugging Face cache (HF_HOME), "
-            "and copy that cache if this machine has no network; "
-            "give a local file or folder as `weights` or `name` of the encoder; "
-            "or choose profile=sample, which brings its own"
-        )
+        super().__init__(f"{what}: weights not found ({_first_line(cause)}). Three ways to provide them: {_WAYS}")
 
 
 def local_path(name: str) -> Path | None:
@@ -78,6 +79,27 @@ def _in_package(name: str) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(f"{name}: expected a path inside of the package")
     return path
+
+
+def weights_requirement(
+    text: str, name: str, repository: str | None = None, *, files: Sequence[str] = ()
+) -> Requirement:
+    """The weights that `name` means: a local file or folder, or a published name in the cache of the hub.
+
+    Args:
+        text: what they are.
+        repository: on the hub, where it is not `name`; "" where there is none.
+        files: that a run reads beside the weights.
+    """
+    advice = f"Three ways to provide weights: {_WAYS}"
+    try:
+        path = local_path(name)
+    except ValueError as error:
+        return Requirement(text, str(error).partition(" Three ways")[0], advice)
+    if path is not None:
+        return Requirement(f"{text} in {path}")
+    met = hub_files(name if repository is None else repository, *files)
+    return Requirement(text, "" if met else "weights not found without network", advice)
 
 
 @contextmanager

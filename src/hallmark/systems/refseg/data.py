@@ -27,10 +27,12 @@ from hallmark.features.store import FeatureStore
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest, digest_bytes
+from hallmark.storage.requirements import Requirement
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus, row_contents
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.sources import source_requirement
 
 _VIEW_SEED = 21
 
@@ -100,6 +102,12 @@ class ExpressionDataModule(DataModule):
             return source
         expected = "moondream/refcoco-m, or a folder or parquet file in its schema"
         return str(sample_folder(self.cache, "refseg", generate, sample, key="source", expected=expected))
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The source of images and sentences."""
+        source = arguments["source"]
+        return [Requirement("generated data") if source is None else source_requirement(source)]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_corpus(self.source, self.problems, self.cache)

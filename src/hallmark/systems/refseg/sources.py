@@ -17,6 +17,7 @@ from hallmark.data.problems import Problems
 from hallmark.storage.decoding import decode
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, path_below, read_regular
+from hallmark.storage.requirements import Requirement, folder_with, hub_files
 from hallmark.storage.tables import read_table
 
 ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
@@ -174,6 +175,33 @@ def open_source(source: str, problems: Problems) -> tuple[list[dict[str, Any]], 
     return _from_parquet(files)
 
 
+def source_requirement(source: str) -> Requirement:
+    """What `open_source` reads, without opening it."""
+    path, text = Path(source).expanduser(), "images with sentences"
+    if path.is_file() or path.is_dir():
+        lists = any((path / name).is_file() for name in (ANNOTATIONS, EXPRESSIONS))
+        parquet = path if path.is_file() else next(path.rglob("*.parquet"), None)
+        fits = lists or (parquet is not None and _has_columns(parquet))
+        layouts = f"{ANNOTATIONS}, {EXPRESSIONS} or parquet files with the columns {', '.join(_COLUMNS)}"
+        return Requirement(f"{text} in {path}", "" if fits else f"{path} has no {layouts}")
+    if _looks_like_path(source):
+        return folder_with([], path, text=text)
+    advice = "run once with network access, give a folder with its parquet files, or choose profile=sample"
+    problem = "" if hub_files(source, kind="dataset") else "data set not found without network"
+    return Requirement(f"{text} of {source}", problem, advice)
+
+
+def _has_columns(parquet: Path) -> bool:
+    try:
+        return set(_COLUMNS) <= set(pq.read_schema(parquet).names)
+    except _DAMAGED:
+        return False
+
+
+def _looks_like_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or name.count("/") != 1 or name.endswith(".parquet")
+
+
 def _layout(cause: str) -> str:
     return (
         "a parquet file or a folder with parquet files in the schema of moondream/refcoco-m, or a folder with "
@@ -183,8 +211,7 @@ def _layout(cause: str) -> str:
 
 
 def _from_hub(name: str) -> Path:
-    looks_like_path = name.startswith(("/", ".", "~")) or name.count("/") != 1 or name.endswith(".parquet")
-    if looks_like_path:
+    if _looks_like_path(name):
         raise SettingError("source", name, _layout("there is nothing of that name here"))
     from huggingface_hub import snapshot_download
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
-from hallmark.data.generated import data_folder, origin_of
+from hallmark.data.generated import data_folder, data_requirement, origin_of
 from hallmark.data.images import decoded_images
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
@@ -28,10 +28,12 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest_bytes, digest_file
+from hallmark.storage.requirements import Requirement
 from hallmark.storage.spreadsheets import unescaped
 from hallmark.storage.tables import read_table_of
 from hallmark.systems.sentiment.corpus import (
     KINDS,
+    LABELLED,
     LATER_KINDS,
     REPAIRABLE,
     SLICES,
@@ -76,6 +78,19 @@ class PairDataModule(DataModule):
         self._inputs: Mapping[str, Encoder | None] = {}
         self._store: FeatureStore | None = None
         self._datasets: dict[str, PairDataset] = {}
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The corpus and the tables of extra rows."""
+        text = f"a corpus: {LABELLED} (guid,tag), data/GUID.jpg and data/GUID.txt"
+        corpus = data_requirement(arguments["folder"], arguments["sample"], [LABELLED, "data"], text=text)
+        extra = arguments["extra"] or []
+        files = [Path(file) for file in ([extra] if isinstance(extra, str) else extra)]
+        advice = "write it with the augment_images or augment_text analysis"
+        return [
+            corpus,
+            *(Requirement(f"rows of {f}", "" if f.is_file() else f"{f}: no such file", advice) for f in files),
+        ]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import data_folder, origin_of
+from hallmark.data.generated import data_folder, data_requirement, origin_of
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import Perturbation
@@ -20,9 +20,10 @@ from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
+from hallmark.storage.requirements import Requirement
 from hallmark.systems.touch.augment import SignalAugment
 from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
-from hallmark.systems.touch.manifest import TASKS
+from hallmark.systems.touch.manifest import MANIFEST, TASKS
 from hallmark.systems.touch.normalise import METHODS, Normaliser, fit_normaliser
 from hallmark.systems.touch.perturb import PERTURBATIONS
 from hallmark.systems.touch.sample import generate
@@ -76,6 +77,12 @@ class WindowDataModule(DataModule):
         self.folder = data_folder(folder, self.cache, "touch", generate, sample, expected=expected)
         self._with_frames = False
         self._normaliser: Normaliser | None = None
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The recordings."""
+        text = f"recordings: {MANIFEST} (id,subject,scene,action,state,signals,frames) and the files it names"
+        return [data_requirement(arguments["folder"], arguments["sample"], [MANIFEST], text=text)]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_windows(

@@ -1,5 +1,6 @@
 """Segment Anything from its published checkpoints."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hallmark.checks import SettingError, require
 from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import load_exactly, read_state_dict
 from hallmark.storage.hashing import digest_file
+from hallmark.storage.requirements import Requirement
 from hallmark.systems.refseg.proposers.points import PointModel
 
 PUBLISHED = {"vit_b": "sam_vit_b_01ec64.pth", "vit_l": "sam_vit_l_0b3195.pth", "vit_h": "sam_vit_h_4b8939.pth"}
@@ -32,6 +34,15 @@ class PublishedSam(PointModel[SamPredictor]):
     Raises:
         SettingError: no such type, or no such file.
     """
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The file of the weights."""
+        published = PUBLISHED.get(arguments["model_type"], "")
+        path = Path(arguments["checkpoint"] or f"checkpoints/{published}").expanduser()
+        advice = f"download {_ADDRESS}{published} and put it there, or give model.proposer.model.checkpoint"
+        text = f"SAM {arguments['model_type']} in {path}"
+        return [Requirement(text, "" if path.is_file() else f"{path}: no such file", advice)]
 
     def __init__(self, *, model_type: str, checkpoint: str | None, device: str) -> None:
         require(model_type in PUBLISHED, "model_type", model_type, f"one of {', '.join(PUBLISHED)}")

@@ -1,6 +1,6 @@
 """CLIP as an encoder of regions, through open_clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch.nn.functional import normalize
 
 from hallmark.checks import require
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_encoders
+from hallmark.learning.encoders.clip import clip_encoders, clip_requirement
+from hallmark.storage.requirements import Requirement
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View
 
@@ -32,6 +33,11 @@ class ClipRegionEncoder(RegionEncoder):
 
     # All published CLIPs have learnt the greatest logit scale that their training allowed.
     scale = 100.0
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The weights of both encoders."""
+        return [clip_requirement(arguments["name"], arguments["weights"])]
 
     def __init__(self, *, name: str, weights: str, token_length: int, templates: Sequence[str], view: View) -> None:
         super().__init__()

@@ -6,12 +6,14 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from hallmark.checks import require
 from hallmark.learning.language_model.answer import Answer, Failure
 from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.learning.language_model.endpoint import Endpoint
 from hallmark.learning.language_model.transport import Call
+from hallmark.storage.requirements import Requirement, key_variable
 from hallmark.storage.secrets import redacted
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
@@ -43,6 +45,12 @@ class OpenAIRewriter:
         breaker: when to stop asking.
         cache: None to ask again each time.
     """
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The key of the endpoint."""
+        text = f"{arguments['model']} at {urlsplit(arguments['base_url']).hostname}"
+        return [key_variable(arguments["key_variable"], text=text)]
 
     def __init__(
         self,

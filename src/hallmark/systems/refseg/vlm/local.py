@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from hallmark.checks import require
 from hallmark.learning.device import chosen_device
 from hallmark.learning.language_model.answer import MAX_TEXT, Answer
 from hallmark.storage.hashing import digest
+from hallmark.storage.requirements import Requirement
 from hallmark.systems.refseg.vlm import prompt
 from hallmark.systems.refseg.vlm.base import Fallback, Request, Rewrite
 from hallmark.systems.refseg.vlm.cache import AnswerCache, answer_key
@@ -33,6 +35,14 @@ class LocalRewriter:
     Raises:
         MissingWeightsError: the model is not at hand; says how to provide it.
     """
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The weights of the model."""
+        from hallmark.learning.encoders.weights import weights_requirement
+
+        name = arguments["name"]
+        return [weights_requirement(f"vision-language model {name}", name, files=["config.json"])]
 
     def __init__(
         self, *, name: str, max_tokens: int, device: str, picture: PictureEncoder, max_failed: float,
