@@ -62,7 +62,7 @@ def test_the_seal_knows_a_row_by_image_and_words_and_not_by_its_mask(data_of, tm
         rows.append((data.content, LabelledRows.read(tmp_path / name)))
         shutil.rmtree(tmp_path / "world")
     assert rows[0][0] != rows[1][0]
-    assert rows[0][1] == rows[1][1] and (len(rows[0][1].test), len(rows[0][1].rest)) == (1, 1)
+    assert rows[0][1] == rows[1][1] and (len(rows[0][1].test), len(rows[0][1].other)) == (1, 1)
 
 
 def test_equal_words_of_several_images_are_no_leak_but_one_image_in_two_splits_is(data_of, tmp_path):

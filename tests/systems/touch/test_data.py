@@ -217,7 +217,7 @@ def test_the_seal_knows_a_window_by_its_recording(module_of, folder, tmp_path):
         data = module_of(path, **settings)
         data.write_splits(tmp_path / str(number))
         rows = LabelledRows.read(tmp_path / str(number))
-        known.append(rows.test | rows.rest)
+        known.append(rows.test | rows.other)
     assert known[0] == known[1] == known[2]
     assert len(known[0]) == data.samples.loc[data.samples["target"].notna(), "recording"].nunique()
 
