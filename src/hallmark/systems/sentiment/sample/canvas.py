@@ -1,4 +1,4 @@
-"""A supersampled drawing surface, and the few colour helpers that the scenes share."""
+"""A supersampled drawing surface, and the few color helpers that the scenes share."""
 
 import colorsys
 import math
@@ -10,32 +10,32 @@ from PIL import Image, ImageDraw
 SUPERSAMPLING = 3
 INK = (34, 28, 34)
 
-Colour = tuple[int, ...]
+Color = tuple[int, ...]
 Point = tuple[float, float]
 
 
-def hsv(hue: float, saturation: float, value: float) -> Colour:
+def hsv(hue: float, saturation: float, value: float) -> Color:
     red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def blend(first: Colour, second: Colour, weight: float) -> Colour:
+def blend(first: Color, second: Color, weight: float) -> Color:
     return tuple(round(a + (b - a) * weight) for a, b in zip(first, second, strict=True))
 
 
-def by_mood(mood: float, low: Colour, middle: Colour, high: Colour) -> Colour:
-    """The colour at `mood` in [-1, 1] on the line low - middle - high."""
+def by_mood(mood: float, low: Color, middle: Color, high: Color) -> Color:
+    """The color at `mood` in [-1, 1] on the line low - middle - high."""
     return blend(middle, high if mood > 0 else low, abs(mood))
 
 
-def daylight(mood: float, colour: Colour) -> Colour:
-    """`colour` in the light of the mood: full, washed out, or sunk into the dark."""
-    return by_mood(mood, blend(colour, (24, 26, 38), 0.65), blend(colour, (128, 130, 134), 0.5), colour)
+def daylight(mood: float, color: Color) -> Color:
+    """`color` in the light of the mood: full, washed out, or sunk into the dark."""
+    return by_mood(mood, blend(color, (24, 26, 38), 0.65), blend(color, (128, 130, 134), 0.5), color)
 
 
-def vary(rng: np.random.Generator, colour: Colour, amount: int = 16) -> Colour:
+def vary(rng: np.random.Generator, color: Color, amount: int = 16) -> Color:
     shift = rng.integers(-amount, amount + 1, size=3)
-    return tuple(min(255, max(0, int(part + step))) for part, step in zip(colour, shift, strict=True))
+    return tuple(min(255, max(0, int(part + step))) for part, step in zip(color, shift, strict=True))
 
 
 class Canvas:
@@ -47,7 +47,7 @@ class Canvas:
         self.image = Image.new("RGB", (SUPERSAMPLING * size[0], SUPERSAMPLING * size[1]))
         self._draw = ImageDraw.Draw(self.image, "RGBA")
 
-    def gradient(self, top: Colour, bottom: Colour) -> None:
+    def gradient(self, top: Color, bottom: Color) -> None:
         self.image.paste(top, (0, 0, *self.image.size))
         self.image.paste(bottom, (0, 0), Image.linear_gradient("L").resize(self.image.size))
 
@@ -55,26 +55,26 @@ class Canvas:
         s = self.scale
         return (x - rx) * s, (y - ry) * s, (x + rx) * s, (y + ry) * s
 
-    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Colour) -> None:
+    def ellipse(self, x: float, y: float, rx: float, ry: float, fill: Color) -> None:
         self._draw.ellipse(self._box(x, y, rx, ry), fill=fill)
 
-    def ring(self, x: float, y: float, radius: float, colour: Colour, width: float) -> None:
-        self._draw.ellipse(self._box(x, y, radius, radius), outline=colour, width=round(width * self.scale))
+    def ring(self, x: float, y: float, radius: float, color: Color, width: float) -> None:
+        self._draw.ellipse(self._box(x, y, radius, radius), outline=color, width=round(width * self.scale))
 
-    def chord(self, x: float, y: float, rx: float, ry: float, degrees: Point, fill: Colour) -> None:
+    def chord(self, x: float, y: float, rx: float, ry: float, degrees: Point, fill: Color) -> None:
         self._draw.chord(self._box(x, y, rx, ry), *degrees, fill=fill)
 
-    def rectangle(self, left: float, top: float, right: float, bottom: float, fill: Colour) -> None:
+    def rectangle(self, left: float, top: float, right: float, bottom: float, fill: Color) -> None:
         self._draw.rectangle([v * self.scale for v in (left, top, right, bottom)], fill=fill)
 
-    def polygon(self, points: Sequence[Point], fill: Colour) -> None:
+    def polygon(self, points: Sequence[Point], fill: Color) -> None:
         self._draw.polygon([(x * self.scale, y * self.scale) for x, y in points], fill=fill)
 
-    def line(self, points: Sequence[Point], fill: Colour, width: float) -> None:
+    def line(self, points: Sequence[Point], fill: Color, width: float) -> None:
         scaled = [(x * self.scale, y * self.scale) for x, y in points]
         self._draw.line(scaled, fill=fill, width=max(1, round(width * self.scale)), joint="curve")
 
-    def petal(self, x: float, y: float, angle: float, length: float, fill: Colour) -> None:
+    def petal(self, x: float, y: float, angle: float, length: float, fill: Color) -> None:
         """A leaf shape that starts at (x, y) and points along `angle` (radians, 0 to the right)."""
         tip = (x + length * math.cos(angle), y + length * math.sin(angle))
         bulge = 0.5 * length

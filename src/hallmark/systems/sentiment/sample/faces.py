@@ -8,7 +8,7 @@ import numpy as np
 from hallmark.systems.sentiment.sample.canvas import (
     INK,
     Canvas,
-    Colour,
+    Color,
     Point,
     backdrop,
     bezier,
@@ -31,7 +31,7 @@ HAIR = (
 FUR = ((196, 140, 84), (120, 80, 52), (232, 214, 180), (88, 84, 90), (222, 160, 70), (240, 236, 230))
 TEAR = (96, 178, 246)
 
-_Ears = Callable[[Canvas, float, Point, float, Colour, Colour], None]
+_Ears = Callable[[Canvas, float, Point, float, Color, Color], None]
 
 
 def _mouth(canvas: Canvas, mood: float, x: float, y: float, half_width: float) -> None:
@@ -48,19 +48,19 @@ def _eyes(canvas: Canvas, rng: np.random.Generator, mood: float, x: float, y: fl
     look = rng.uniform(-0.25, 0.25) * size
     worried = rng.random() < 0.5
     for side in (-1, 1):
-        centre = x + side * 2.2 * size
+        center = x + side * 2.2 * size
         if mood > 0.75:
             foot = y + 0.4 * size
-            arch = bezier((centre - size, foot), (centre, y - 1.6 * size), (centre + size, foot))
+            arch = bezier((center - size, foot), (center, y - 1.6 * size), (center + size, foot))
             canvas.line(arch, INK, 0.45 * size)
         else:
-            canvas.ellipse(centre, y, size, 1.1 * size, (252, 252, 252))
+            canvas.ellipse(center, y, size, 1.1 * size, (252, 252, 252))
             lower = 0.3 * size if mood < -0.3 else 0
-            canvas.ellipse(centre + look, y + lower, 0.55 * size, 0.65 * size, INK)
+            canvas.ellipse(center + look, y + lower, 0.55 * size, 0.65 * size, INK)
         # Sad brows rise towards the nose, angry ones fall; both are negative.
         tilt = size * min(mood, 0) * (1.1 if worried else -1.1)
         lift = y - (1.9 + 0.5 * max(mood, 0)) * size
-        inner, outer = (centre - side * size, lift + tilt), (centre + side * size, lift - tilt)
+        inner, outer = (center - side * size, lift + tilt), (center + side * size, lift - tilt)
         canvas.line([inner, outer], INK, 0.4 * size)
 
 
@@ -70,17 +70,16 @@ def _tears(canvas: Canvas, x: float, y: float, size: float) -> None:
     canvas.polygon([(x - 0.5 * size, shoulder), (x, y - 1.8 * size), (x + 0.5 * size, shoulder)], TEAR)
 
 
-def _hearts(canvas: Canvas, rng: np.random.Generator, number: int) -> None:
-    for _ in range(number):
-        x, y = rng.uniform(0.06, canvas.width - 0.06), rng.uniform(0.06, 0.3)
-        size, colour = rng.uniform(0.02, 0.045), vary(rng, (236, 60, 96), 24)
-        for side in (-1, 1):
-            canvas.ellipse(x + side * 0.5 * size, y, 0.56 * size, 0.56 * size, colour)
-        canvas.polygon([(x - size, y + 0.2 * size), (x + size, y + 0.2 * size), (x, y + 1.4 * size)], colour)
+def _heart(canvas: Canvas, rng: np.random.Generator) -> None:
+    x, y = rng.uniform(0.06, canvas.width - 0.06), rng.uniform(0.06, 0.3)
+    size, color = rng.uniform(0.02, 0.045), vary(rng, (236, 60, 96), 24)
+    for side in (-1, 1):
+        canvas.ellipse(x + side * 0.5 * size, y, 0.56 * size, 0.56 * size, color)
+    canvas.polygon([(x - size, y + 0.2 * size), (x + size, y + 0.2 * size), (x, y + 1.4 * size)], color)
 
 
-def _person(canvas: Canvas, rng: np.random.Generator, mood: float, centre: Point, r: float) -> None:
-    x, y = centre
+def _person(canvas: Canvas, rng: np.random.Generator, mood: float, center: Point, r: float) -> None:
+    x, y = center
     skin, hair = vary(rng, SKIN[rng.integers(len(SKIN))], 8), vary(rng, HAIR[rng.integers(len(HAIR))], 10)
     if rng.random() < 0.5:
         canvas.ellipse(x, y + 0.2 * r, 1.08 * r, 1.3 * r, hair)
@@ -116,14 +115,10 @@ def friends(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
         _person(canvas, rng, mood, (x, y), rng.uniform(0.23, 0.26) * min(canvas.width, 1.15))
 
 
-def _lawn(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
+def _pet(canvas: Canvas, rng: np.random.Generator, mood: float, ears: _Ears, muzzle: float) -> None:
     backdrop(canvas, rng, mood)
     grass = daylight(mood, vary(rng, (118, 184, 84), 28))
     canvas.rectangle(0, canvas.height - rng.uniform(0.15, 0.3), canvas.width, canvas.height, grass)
-
-
-def _pet(canvas: Canvas, rng: np.random.Generator, mood: float, ears: _Ears, muzzle: float) -> None:
-    _lawn(canvas, rng, mood)
     x, y = canvas.width / 2 + rng.uniform(-0.12, 0.12), canvas.height / 2 + rng.uniform(-0.08, 0.04)
     r, fur = rng.uniform(0.27, 0.34), vary(rng, FUR[rng.integers(len(FUR))], 12)
     dark, pale = blend(fur, INK, 0.35), blend(fur, (255, 255, 255), 0.55)
@@ -136,12 +131,13 @@ def _pet(canvas: Canvas, rng: np.random.Generator, mood: float, ears: _Ears, muz
     _mouth(canvas, 0.6 * mood, x, y + 0.6 * r, 0.62 * muzzle * r)
     canvas.ellipse(x, y + 0.2 * r, 0.28 * muzzle * r, 0.2 * muzzle * r, INK)
     if mood > 0.3:
-        _hearts(canvas, rng, int(rng.integers(0, 4)))
+        for _ in range(rng.integers(0, 4)):
+            _heart(canvas, rng)
     if mood < -0.3 and rng.random() < 0.7:
         _tears(canvas, x + rng.choice((-0.38, 0.38)) * r, y + 0.2 * r, 0.13 * r)
 
 
-def _dog_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Colour, dark: Colour) -> None:
+def _dog_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Color, dark: Color) -> None:
     x, y = at
     canvas.ellipse(x, y, r, 0.95 * r, fur)
     for side in (-1, 1):
@@ -149,7 +145,7 @@ def _dog_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Colour, dar
         canvas.petal(x + side * 0.6 * r, y - 0.72 * r, angle, 1.25 * r, dark)
 
 
-def _cat_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Colour, dark: Colour) -> None:
+def _cat_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Color, dark: Color) -> None:
     x, y = at
     for side in (-1, 1):
         tip = (x + side * (0.85 - 0.15 * mood) * r, y - (1.15 + 0.25 * mood) * r)

@@ -27,13 +27,6 @@ SQUARE_SHARE = 0.6
 JPEG_QUALITY = 90
 
 
-def _size(rng: np.random.Generator, image_size: int) -> tuple[int, int]:
-    if rng.random() < SQUARE_SHARE:
-        return image_size, image_size
-    long = image_size * 4 // 3
-    return (long, image_size) if rng.random() < 0.5 else (image_size, long)
-
-
 def _caption(canvas: Canvas, rng: np.random.Generator) -> None:
     top = 0.0 if rng.random() < 0.5 else canvas.height - 0.13
     canvas.rectangle(0, top, canvas.width, top + 0.13, (250, 250, 250))
@@ -45,23 +38,17 @@ def _caption(canvas: Canvas, rng: np.random.Generator) -> None:
 
 
 def _frame(canvas: Canvas, rng: np.random.Generator) -> None:
-    width, colour = rng.uniform(0.02, 0.05), hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.1, 1))
-    canvas.rectangle(0, 0, canvas.width, width, colour)
-    canvas.rectangle(0, canvas.height - width, canvas.width, canvas.height, colour)
-    canvas.rectangle(0, 0, width, canvas.height, colour)
-    canvas.rectangle(canvas.width - width, 0, canvas.width, canvas.height, colour)
+    width, color = rng.uniform(0.02, 0.05), hsv(rng.random(), rng.uniform(0, 0.6), rng.uniform(0.1, 1))
+    canvas.rectangle(0, 0, canvas.width, width, color)
+    canvas.rectangle(0, canvas.height - width, canvas.width, canvas.height, color)
+    canvas.rectangle(0, 0, width, canvas.height, color)
+    canvas.rectangle(canvas.width - width, 0, canvas.width, canvas.height, color)
 
 
 def _stickers(canvas: Canvas, rng: np.random.Generator) -> None:
     for _ in range(rng.integers(2, 6)):
         x, y, r = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height), rng.uniform(0.02, 0.05)
         canvas.ellipse(x, y, r, r, hsv(rng.random(), rng.uniform(0.3, 1), rng.uniform(0.3, 1)))
-
-
-def _clutter(canvas: Canvas, rng: np.random.Generator) -> None:
-    for share, add in ((0.3, _stickers), (0.15, _caption), (0.2, _frame)):
-        if rng.random() < share:
-            add(canvas, rng)
 
 
 def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -75,9 +62,15 @@ def _photograph(image: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def render(rng: np.random.Generator, *, scene: str, cue: str, image_size: int) -> bytes:
     """A JPEG file of `scene` whose mood shows `cue`; its short side has `image_size` pixels."""
-    canvas = Canvas(_size(rng, image_size))
+    size = (image_size, image_size)
+    if rng.random() >= SQUARE_SHARE:
+        long = image_size * 4 // 3
+        size = (long, image_size) if rng.random() < 0.5 else (image_size, long)
+    canvas = Canvas(size)
     DRAW[scene](canvas, rng, rng.uniform(*MOODS[cue]))
-    _clutter(canvas, rng)
+    for share, add in ((0.3, _stickers), (0.15, _caption), (0.2, _frame)):
+        if rng.random() < share:
+            add(canvas, rng)
     photograph = _photograph(canvas.image.reduce(SUPERSAMPLING), rng)
     buffer = io.BytesIO()
     photograph.save(buffer, "JPEG", quality=JPEG_QUALITY)

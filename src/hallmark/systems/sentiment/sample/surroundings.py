@@ -7,7 +7,7 @@ import numpy as np
 from hallmark.systems.sentiment.sample.canvas import (
     INK,
     Canvas,
-    Colour,
+    Color,
     Point,
     backdrop,
     bezier,
@@ -17,13 +17,6 @@ from hallmark.systems.sentiment.sample.canvas import (
     hsv,
     vary,
 )
-
-
-def _cloud(canvas: Canvas, rng: np.random.Generator, x: float, y: float, colour: Colour) -> None:
-    size = rng.uniform(0.07, 0.12)
-    for step in (-1.3, -0.4, 0.5, 1.3):
-        lift = size * rng.uniform(0.2, 0.7) * (abs(step) < 1)
-        canvas.ellipse(x + step * size, y - lift, 1.05 * size, rng.uniform(0.7, 0.95) * size, colour)
 
 
 def _sun(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -53,7 +46,11 @@ def _sky(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
         _sun(canvas, rng)
     cloud = by_mood(mood, (58, 60, 72), (172, 174, 178), (250, 252, 255))
     for _ in range(rng.integers(1, 3) if mood > 0.3 else rng.integers(4, 7)):
-        _cloud(canvas, rng, rng.uniform(0, canvas.width), rng.uniform(0.1, 0.36), vary(rng, cloud, 8))
+        x, y, color = rng.uniform(0, canvas.width), rng.uniform(0.1, 0.36), vary(rng, cloud, 8)
+        size = rng.uniform(0.07, 0.12)
+        for step in (-1.3, -0.4, 0.5, 1.3):
+            lift = size * rng.uniform(0.2, 0.7) * (abs(step) < 1)
+            canvas.ellipse(x + step * size, y - lift, 1.05 * size, rng.uniform(0.7, 0.95) * size, color)
     if mood < -0.3:
         _storm(canvas, rng)
 
@@ -130,43 +127,43 @@ def _stem(canvas: Canvas, rng: np.random.Generator, mood: float, root: Point) ->
     return tip, (math.pi / 2 - 0.4 * side if mood < -0.3 else -math.pi / 2)
 
 
-def _fallen(canvas: Canvas, rng: np.random.Generator, colour: Colour) -> None:
+def _fallen(canvas: Canvas, rng: np.random.Generator, color: Color) -> None:
     for _ in range(5):
         x, y = rng.uniform(0.1, canvas.width - 0.1), canvas.height - rng.uniform(0.04, 0.13)
-        canvas.petal(x, y, rng.uniform(0, math.pi), 0.08, colour)
+        canvas.petal(x, y, rng.uniform(0, math.pi), 0.08, color)
 
 
 def sunflower(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
     _window(canvas, rng, mood)
     x = canvas.width / 2 + rng.uniform(-0.12, 0.12)
     (tip_x, tip_y), _ = _stem(canvas, rng, mood, (x, _pot(canvas, rng, x)))
-    colour = by_mood(mood, (104, 76, 40), (150, 158, 96), vary(rng, (250, 196, 30), 20))
+    color = by_mood(mood, (104, 76, 40), (150, 158, 96), vary(rng, (250, 196, 30), 20))
     length = 0.23 if mood > 0.3 else 0.1
     for leaf in range(12 if mood > -0.3 else 6):
         angle = leaf * math.pi / 6 + (0.1 if mood > -0.3 else 0.25)
-        canvas.petal(tip_x, tip_y, angle, length + 0.05 * (mood < -0.3), colour)
+        canvas.petal(tip_x, tip_y, angle, length + 0.05 * (mood < -0.3), color)
     heart = by_mood(mood, (48, 36, 28), (112, 128, 80), (110, 66, 28))
     canvas.ellipse(tip_x, tip_y, 0.085, 0.085, heart)
     if mood < -0.3:
-        _fallen(canvas, rng, colour)
+        _fallen(canvas, rng, color)
 
 
 def tulips(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
     _window(canvas, rng, mood)
     bloom = hsv(rng.choice((0.95, 0.0, 0.08, 0.8)), 0.75, 0.95)
-    colour = by_mood(mood, blend(bloom, (70, 50, 40), 0.75), (140, 164, 128), bloom)
+    color = by_mood(mood, blend(bloom, (70, 50, 40), 0.75), (140, 164, 128), bloom)
     soil = _pot(canvas, rng, canvas.width / 2)
     for offset in (-0.1, 0, 0.1):
         tip, direction = _stem(canvas, rng, mood, (canvas.width / 2 + offset * rng.uniform(0.6, 1.2), soil))
         spread, length = (0.45, 0.2) if mood > 0.3 else (0.15, 0.14)
         for turn in (-spread, spread, 0):
-            canvas.petal(*tip, direction + turn, length, vary(rng, colour, 10))
+            canvas.petal(*tip, direction + turn, length, vary(rng, color, 10))
     if mood < -0.3:
-        _fallen(canvas, rng, colour)
+        _fallen(canvas, rng, color)
 
 
-def _palette(rng: np.random.Generator, mood: float) -> list[Colour]:
-    """Six colours: warm and bright, washed out, or dark reds and blacks."""
+def _palette(rng: np.random.Generator, mood: float) -> list[Color]:
+    """Six colors: warm and bright, washed out, or dark reds and blacks."""
     if mood > 0.3:
         hues = rng.choice((0.02, 0.07, 0.12, 0.16, 0.92, 0.5), size=6)
         return [hsv(hue, rng.uniform(0.55, 0.9), rng.uniform(0.88, 1)) for hue in hues]
@@ -181,18 +178,18 @@ def painting(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
     canvas.gradient(palette[0], palette[1])
     for _ in range(rng.integers(8, 15)):
         x, y = rng.uniform(0, canvas.width), rng.uniform(0, canvas.height)
-        size, colour = rng.uniform(0.06, 0.24), palette[rng.integers(1, 6)]
+        size, color = rng.uniform(0.06, 0.24), palette[rng.integers(1, 6)]
         shape = rng.integers(4)
         if shape == 0:
-            canvas.ellipse(x, y, size, size, colour)
+            canvas.ellipse(x, y, size, size, color)
         elif shape == 1:
-            canvas.ring(x, y, size, colour, 0.04)
+            canvas.ring(x, y, size, color, 0.04)
         elif mood < -0.3:
             shards = [(x + rng.uniform(-2, 2) * size, y + rng.uniform(-2, 2) * size) for _ in range(3)]
-            canvas.polygon(shards, colour)
+            canvas.polygon(shards, color)
         else:
             far = (x + rng.uniform(-3, 3) * size, y + rng.uniform(-3, 3) * size)
-            canvas.line(bezier((x, y), (far[0], y), far), colour, 0.3 * size)
+            canvas.line(bezier((x, y), (far[0], y), far), color, 0.3 * size)
 
 
 def gig(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
@@ -201,8 +198,8 @@ def gig(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
     canvas.gradient(vary(rng, dark, 8), blend(dark, palette[2], 0.35))
     for beam in range(rng.integers(4, 7)):
         x, foot = rng.uniform(0, canvas.width), rng.uniform(0, canvas.width)
-        colour = (*palette[beam % 6], 130 if mood > -0.3 else 190)
-        canvas.polygon([(x, 0), (foot - 0.1, canvas.height), (foot + 0.1, canvas.height)], colour)
+        color = (*palette[beam % 6], 130 if mood > -0.3 else 190)
+        canvas.polygon([(x, 0), (foot - 0.1, canvas.height), (foot + 0.1, canvas.height)], color)
     if mood > 0.3:
         for _ in range(30):
             x, y = rng.uniform(0, canvas.width), rng.uniform(0, 0.75 * canvas.height)

@@ -76,38 +76,28 @@ def _core(rng: np.random.Generator, cue: str, scene: str) -> list[str]:
     return clauses
 
 
-def _emoji(rng: np.random.Generator, cue: str) -> list[str]:
+def _emoji_and_hashtags(rng: np.random.Generator, cue: str, scene: str) -> list[str]:
     if cue in LEXICON and rng.random() < MATCHING_EMOJI_SHARE:
         options = LEXICON[cue]["emoji"]
     else:
         options = NEUTRAL_EMOJI if cue == "neutral" else AMBIGUOUS_EMOJI
-    return [_pick(rng, options) for _ in range(rng.choice(len(EMOJI_COUNTS), p=EMOJI_COUNTS))]
-
-
-def _hashtags(rng: np.random.Generator, cue: str, scene: str) -> list[str]:
-    tags = [f"#{_pick(rng, SUBJECTS[scene])}"] if rng.random() < 0.4 else []
+    words = [_pick(rng, options) for _ in range(rng.choice(len(EMOJI_COUNTS), p=EMOJI_COUNTS))]
+    if rng.random() < 0.4:
+        words.append(f"#{_pick(rng, SUBJECTS[scene])}")
     if rng.random() < 0.15:
-        tags.append(f"#{_pick(rng, SLOTS['place'])}".lower())
+        words.append(f"#{_pick(rng, SLOTS['place'])}".lower())
     if cue in LEXICON and rng.random() < 0.15:
-        tags.append(_pick(rng, LEXICON[cue]["hashtag"]))
-    return tags
+        words.append(_pick(rng, LEXICON[cue]["hashtag"]))
+    return words
 
 
 def _elongate(rng: np.random.Generator, text: str) -> str:
     """`text` with the last vowel of one word drawn out: "so" becomes "sooooo"."""
-    places = list(re.finditer(r"\b[a-z]*([aeou])[a-z]?\b", text))
-    if not places:
+    matches = list(re.finditer(r"\b[a-z]*([aeou])[a-z]?\b", text))
+    if not matches:
         return text
-    at = places[rng.integers(len(places))].start(1)
+    at = matches[rng.integers(len(matches))].start(1)
     return text[:at] + text[at] * int(rng.integers(3, 7)) + text[at + 1 :]
-
-
-def _tone(rng: np.random.Generator, text: str) -> str:
-    if rng.random() < ELONGATED_SHARE:
-        text = _elongate(rng, text)
-    style = rng.random()
-    text = text.upper() if style < 0.05 else text[0].upper() + text[1:] if style < 0.4 else text
-    return text + _pick(rng, ("", "", ".", "!", "!!!", " ..."))
 
 
 def compose(rng: np.random.Generator, *, cue: str, scene: str, foreign: bool) -> str:
@@ -122,8 +112,13 @@ def compose(rng: np.random.Generator, *, cue: str, scene: str, foreign: bool) ->
         clauses.insert(1, f"in \u201c{_pick(rng, FOREIGN)}\u201d")
     tails = rng.permutation(TAILS)[: rng.integers(0, 3)]
     clauses += [_fill(rng, str(tail), scene=scene, polarity=None) for tail in tails]
-    words = _tone(rng, _pick(rng, (" ", ", ", ". ")).join(clauses)).split()
-    words += _emoji(rng, cue) + _hashtags(rng, cue, scene)
+    text = _pick(rng, (" ", ", ", ". ")).join(clauses)
+    if rng.random() < ELONGATED_SHARE:
+        text = _elongate(rng, text)
+    style = rng.random()
+    text = text.upper() if style < 0.05 else text[0].upper() + text[1:] if style < 0.4 else text
+    text += _pick(rng, ("", "", ".", "!", "!!!", " ..."))
+    words = text.split() + _emoji_and_hashtags(rng, cue, scene)
     words += [_link(rng) for _ in range(rng.choice(3, p=(0.45, 0.4, 0.15)))]
     if len(words) < MINIMUM_WORDS:
         words.append(_link(rng))

@@ -1,17 +1,17 @@
 """The sample corpus on disk: which posts there are, what they mean, and the files that hold them."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from hallmark.checks import require
 from hallmark.data.generated import generated
+from hallmark.storage.files import write_csv
 from hallmark.systems.sentiment.sample import pictures, tweets
 
 VERSION = 1
@@ -84,32 +84,19 @@ def _latent(rng: np.random.Generator) -> Latent:
     return Latent(tag, image_cue, text_cue, kind, scene)
 
 
-def _encoding(seed: int, row: int) -> tuple[str, bool]:
-    """The encoding of a row's text, and whether it holds a foreign name."""
-    draw = _stream(seed, row, _Stream.WRAP).random()
-    if draw < GB18030_SHARE:
-        return "gb18030", True
-    return "utf-8", draw < GB18030_SHARE + UTF8_FOREIGN_SHARE
-
-
 def _text(seed: int, row: int, latent: Latent, source: int | None) -> tuple[bytes, str]:
     """The bytes of a row's tweet, a retweet of row `source` if there is one, and their encoding."""
     author = row if source is None else source
-    encoding, foreign = _encoding(seed, author)
+    draw = _stream(seed, author, _Stream.WRAP).random()
+    encoding = "gb18030" if draw < GB18030_SHARE else "utf-8"
     rng = _stream(seed, author, _Stream.TEXT)
+    foreign = draw < GB18030_SHARE + UTF8_FOREIGN_SHARE  # the text holds a foreign name
     text = tweets.compose(rng, cue=latent.text_cue, scene=latent.scene, foreign=foreign)
     if source is not None:
         text = tweets.retweet(_stream(seed, row, _Stream.TEXT), text)
     elif rng.random() < RETWEET_PREFIX_SHARE:
         text = f"RT @{tweets.handle(rng)}: {text}"
     return f"{text}\n".encode(encoding), encoding
-
-
-def _label(seed: int, row: int, tag: str, label_noise: float) -> str:
-    rng = _stream(seed, row, _Stream.LABEL)
-    if rng.random() >= label_noise:
-        return tag
-    return str(rng.choice([other for other in TAGS if other != tag]))
 
 
 def _post(seed: int, row: int, *, label_noise: float, image_size: int) -> Post:
@@ -120,16 +107,10 @@ def _post(seed: int, row: int, *, label_noise: float, image_size: int) -> Post:
         _stream(seed, drawn, _Stream.PICTURE), scene=latent.scene, cue=latent.image_cue, image_size=image_size
     )
     text, encoding = _text(seed, row, latent, source if copy == "retweet" else None)
-    tag = _label(seed, row, latent.true_tag, label_noise)
-    noisy = "wrong_label" if tag != latent.true_tag else ""
+    rng, tag, noisy = _stream(seed, row, _Stream.LABEL), latent.true_tag, ""
+    if rng.random() < label_noise:
+        tag, noisy = str(rng.choice([other for other in TAGS if other != tag])), "wrong_label"
     return Post(latent, tag, picture, text, tuple(filter(None, (copy, encoding, noisy))))
-
-
-def _write_rows(path: Path, header: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
@@ -143,26 +124,15 @@ def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
         (folder / "data" / f"{guid}.jpg").write_bytes(post.picture)
         (folder / "data" / f"{guid}.txt").write_bytes(post.text)
         tags.append(post.tag)
-        latents.append((guid, *astuple(post.latent)))
+        latents.append({"guid": guid, **asdict(post.latent)})
         labelled = row < rows
         counts.update([post.latent.kind, *(flag for flag in post.flags if labelled or flag != "wrong_label")])
         counts.update([f"labelled_{post.tag}" if labelled else "unlabelled"])
-    _write_rows(folder / "train.txt", ("guid", "tag"), ((guids[i], tags[i]) for i in order.permutation(rows)))
-    _write_rows(folder / "test_without_label.txt", ("guid", "tag"), ((guid, "null") for guid in guids[rows:]))
-    _write_rows(folder / "latent.csv", ("guid", *(f.name for f in fields(Latent))), latents)
+    posts = pd.DataFrame({"guid": guids, "tag": tags})
+    write_csv(folder / "train.txt", posts.iloc[order.permutation(rows)], exact=True)
+    write_csv(folder / "test_without_label.txt", posts[rows:].assign(tag="null"), exact=True)
+    write_csv(folder / "latent.csv", pd.DataFrame(latents), exact=True)
     return counts
-
-
-def _check(*, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int) -> None:
-    minima = {
-        "rows": (rows, MINIMUM_ROWS),
-        "unlabelled": (unlabelled, 0),
-        "seed": (seed, 0),
-        "image_size": (image_size, MINIMUM_IMAGE_SIZE),
-    }
-    for name, (value, least) in minima.items():
-        require(value >= least, name, value, f"must be at least {least}")
-    require(0 <= label_noise < 0.5, "label_noise", label_noise, "must be at least 0 and below 0.5")
 
 
 def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int = 96) -> Path:
@@ -180,11 +150,10 @@ def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise
         ValueError: an argument is out of range, or `folder` already holds something else.
     """
     arguments = {
-        "rows": rows,
-        "unlabelled": unlabelled,
-        "seed": seed,
-        "label_noise": label_noise,
-        "image_size": image_size,
-    }
-    _check(rows=rows, unlabelled=unlabelled, seed=seed, label_noise=label_noise, image_size=image_size)
+        "rows": rows, "unlabelled": unlabelled, "seed": seed, "label_noise": label_noise, "image_size": image_size,
+    }  # fmt: skip
+    minima = {"rows": MINIMUM_ROWS, "unlabelled": 0, "seed": 0, "image_size": MINIMUM_IMAGE_SIZE}
+    for name, least in minima.items():
+        require(arguments[name] >= least, name, arguments[name], f"must be at least {least}")
+    require(0 <= label_noise < 0.5, "label_noise", label_noise, "must be at least 0 and below 0.5")
     return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
