@@ -200,7 +200,7 @@ def test_a_stopped_member_leaves_its_state_and_the_same_command_goes_on(repeat, 
     assert [config.seed for config in cheap.fitted] == [0, 1, 1, 2]
 
 
-def test_it_is_judged_after_each_repeat_but_the_last_by_their_mean(compose, small, cheap):
+def test_it_may_be_pruned_after_each_repeat_but_the_last_by_their_mean(compose, small, cheap):
     calls = []
     config = compose(TFIDF, *small, "repeat='seeds:3'")
     train_repeats(config, lambda *told: bool(calls.append(told)))

@@ -1,7 +1,5 @@
 """The table of what the listed jobs of a sweep reach on every task."""
 
-from contextlib import contextmanager
-
 import pandas as pd
 import pytest
 from tests.engine.sweeping import InProcess
@@ -30,11 +28,7 @@ def listed(table: str = TABLE, plan: str = LISTED) -> str:
 def carry_out(typed, small, monkeypatch):
     """A function from overrides to the search of their sweep, carried out in this process."""
 
-    @contextmanager
-    def pool(directory, size, options):
-        yield InProcess(directory, options)
-
-    monkeypatch.setattr("hallmark.engine.search.sweep.pool", pool)
+    monkeypatch.setattr("hallmark.engine.search.sweep.Pool", InProcess)
     monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
 
     def carry_out(*overrides) -> Search:

@@ -39,7 +39,7 @@ HEARTBEAT_SECONDS, STALE_SECONDS = 10, 60
 ATTEMPTS = 3
 """Workers that may crash over one trial before it counts as failed."""
 
-_CONNECT_SECONDS = 20
+_CONNECT_SECONDS, _LOCK_SECONDS = 20, 60
 _OPENINGS = 20  # each one that fails finds more tables than the one before
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
@@ -66,9 +66,11 @@ def open_storage(url: str) -> BaseStorage:
     """
     try:
         address = make_url(url)
-        settings = None
+        settings: dict[str, Any] | None = None
         if address.get_backend_name() == "postgresql" and "connect_timeout" not in address.query:
             settings = {"connect_args": {"connect_timeout": _CONNECT_SECONDS}}  # its driver would wait much longer
+        elif address.get_backend_name() == "sqlite" and "timeout" not in address.query:
+            settings = {"connect_args": {"timeout": _LOCK_SECONDS}}  # the file is locked for each write of any worker
         for opening in range(_OPENINGS):
             try:
                 with warnings.catch_warnings():
