@@ -29,8 +29,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback of a mistake in code.
     """
     make_streams_tolerant()
+    name, *words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments))
+        code = 0
+        if name in ("-h", "--help"):
+            lines = [f"  {command:<12}{line}" for command, line in COMMANDS.items()]
+            usage = ["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."]
+            print("\n".join(usage))
+        elif name not in COMMANDS:
+            raise ValueError(_unknown(name, COMMANDS))
+        else:
+            command = importlib.import_module(f"hallmark.commands.{module_name(name)}")
+            parser = Parser(f"hallmark {name}", description=COMMANDS[name])
+            command.add_arguments(parser)
+            code = int(command.run(parser.parse_args(words)))
         sys.stdout.flush()
         return code
     except KeyboardInterrupt:
@@ -62,21 +74,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message} (`{self.prog} --help` lists what there is)", file=sys.stderr)
         sys.exit(2)
-
-
-def _run(words: list[str]) -> int:
-    name, arguments = (words[0], words[1:]) if words else ("--help", [])
-    if name in ("-h", "--help"):
-        lines = [f"  {command:<12}{line}" for command, line in COMMANDS.items()]
-        usage = ["usage: hallmark <command> [arguments]", "", *lines, "", "hallmark <command> --help says more."]
-        print("\n".join(usage))
-        return 0
-    if name not in COMMANDS:
-        raise ValueError(_unknown(name, COMMANDS))
-    command = importlib.import_module(f"hallmark.commands.{module_name(name)}")
-    parser = Parser(f"hallmark {name}", description=COMMANDS[name])
-    command.add_arguments(parser)
-    return int(command.run(parser.parse_args(arguments)))
 
 
 def module_name(command: str) -> str:

@@ -26,20 +26,9 @@ TABLE = "bad_cases"
 WRONG, UNSURE = "wrong", "low_confidence"
 SHEET, _SHOWN = 12, 8
 _COLUMNS = [
-    "guid",
-    "task",
-    "group",
-    "target",
-    "prediction",
-    "confidence",
-    "path",
-    "text",
-    "recording",
-    "start",
-    "reason",
-    "mined_from",
-    "label_issue",
-]
+    "guid", "task", "group", "target", "prediction", "confidence", "path", "text", "recording", "start", "reason",
+    "mined_from", "label_issue",
+]  # fmt: skip
 _OPTIONAL = {"path": "info_path", "text": "info_text", "recording": "info_recording", "start": "info_start"}
 _THUMBNAIL = 320
 _CAPTION = 34  # characters of a line below a thumbnail
@@ -67,13 +56,10 @@ class BadCases:
         require(bool(source), "source", source, f"{OUT_OF_FOLD}, or a split such as val")
         require(0 <= confidence_below <= 1, "confidence_below", confidence_below, "a number from 0 to 1")
         require(limit is None or limit >= 1, "limit", limit, "at least 1, or null for all cases")
-        require(
-            not label_errors or find_spec("cleanlab") is not None,
-            "label_errors",
-            label_errors,
-            "needs cleanlab: pip install 'hallmark-experiments[label-errors]', "
-            "or analysis.bad_cases.label_errors=false",
+        install = (
+            "needs cleanlab: pip install 'hallmark-experiments[label-errors]', or analysis.bad_cases.label_errors=false"
         )
+        require(not label_errors or find_spec("cleanlab") is not None, "label_errors", label_errors, install)
         self.source, self.confidence_below = source, confidence_below
         self.limit, self.label_errors = limit, label_errors
 
@@ -88,9 +74,7 @@ class BadCases:
         predictions = state.predictions_of(self.source)
         cases = self.cases(predictions)
         state.save_table(TABLE, cases)
-        worst = round_robin(cases, _SHOWN).drop(
-            columns=["path", "text", "recording", "start", "mined_from"], errors="ignore"
-        )
+        worst = round_robin(cases, _SHOWN).drop(columns=[*_OPTIONAL, "mined_from"], errors="ignore")
         show(f"Bad cases ({len(cases)} from {self.source})", worst)
         if cases.empty:
             return
@@ -107,7 +91,16 @@ class BadCases:
         It has a column `task` where there are several, and `group` where groups have several rows.
         """
         tasks = classified_tasks(predictions)
-        parts = [self._task_cases(classes, rows) for _, classes, rows in tasks]
+        parts = []
+        for _, classes, rows in tasks:
+            wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
+            part = rows[["task", "group", "target", "prediction", "confidence"]].assign(
+                guid=rows["id"], reason=np.where(wrong, WRONG, UNSURE), mined_from=self.source,
+                **{name: rows[source] for name, source in _OPTIONAL.items() if source in rows},
+            )  # fmt: skip
+            if self.label_errors:
+                part["label_issue"] = label_issues(rows, classes)
+            parts.append(part[wrong | (rows["confidence"] < self.confidence_below)])
         absent = {name for name, source in _OPTIONAL.items() if source not in predictions}
         absent |= set() if self.label_errors else {"label_issue"}
         absent |= set() if len(tasks) > 1 else {"task"}
@@ -120,30 +113,18 @@ class BadCases:
         )
         return round_robin(table, self.limit)[columns]
 
-    def _task_cases(self, classes: list[str], rows: pd.DataFrame) -> pd.DataFrame:
-        wrong = rows["prediction"].astype(str) != rows["target"].astype(str)
-        columns = {name: rows[source] for name, source in _OPTIONAL.items() if source in rows}
-        table = rows[["task", "group", "target", "prediction", "confidence"]].assign(
-            guid=rows["id"],
-            reason=np.where(wrong, WRONG, UNSURE),
-            mined_from=self.source,
-            **columns,
-        )
-        if self.label_errors:
-            table["label_issue"] = label_issues(rows, classes)
-        return table[wrong | (rows["confidence"] < self.confidence_below)]
-
 
 def round_robin(cases: pd.DataFrame, n: int | None) -> pd.DataFrame:
     """`n` of the cases in their order: wrong ones first, by turns tasks, in a task groups, in a group recordings."""
     by_task = [name for name in ("reason", "task") if name in cases]
     parts = [name for name in ("group", "recording") if name in cases]
-    order = cases.assign(place=range(len(cases)), turn=0)
+    order = cases.assign(position=range(len(cases)), turn=0)
+    # From the innermost level outwards: the turns of a level are counted in the order that the level within it has.
     for depth in range(len(parts), -1, -1):
         keys = [*by_task, *parts[:depth]]
         order["turn"] = order.groupby(keys, sort=False, dropna=False).cumcount()
-        order = order.sort_values(["turn", "place"])
-    chosen = order.assign(right=order["reason"] != WRONG).sort_values(["right", "turn", "place"])["place"][:n]
+        order = order.sort_values(["turn", "position"])
+    chosen = order.assign(right=order["reason"] != WRONG).sort_values(["right", "turn", "position"])["position"][:n]
     return cases.iloc[np.sort(chosen)].reset_index(drop=True)
 
 

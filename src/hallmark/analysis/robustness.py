@@ -2,7 +2,7 @@
 
 import difflib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -112,24 +112,18 @@ class Robustness:
         for perturbation, strength in track(
             passes, "perturbed inputs", transient=True, disable=not Console().is_terminal
         ):
-            changed = state.predict(perturbation.at(strength))
-            records += self._suffered(state.predictions, changed, perturbation.name, strength)
+            changed = {task: rows for task, _, rows in labelled_tasks(state.predict(perturbation.at(strength)))}
+            for task, classes, rows in labelled_tasks(state.predictions):
+                metrics = self._metrics(rows, classes)
+                after = value_and_drop(rows, changed[task], metrics, resampling=self.resampling)
+                for metric, (value, drop) in after.items():
+                    keys = {"task": task, "metric": metric, "perturbation": perturbation.name, "strength": strength}
+                    records.append({**keys, **_values(rows, value, drop)})
         table = pd.DataFrame(records)
         order = {key: table[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
         return table.sort_values(
             list(order), key=lambda column: column.map(order[str(column.name)].index), kind="stable", ignore_index=True
         )
-
-    def _suffered(
-        self, clean: pd.DataFrame, changed: pd.DataFrame, perturbation: str, strength: int
-    ) -> Iterator[dict[str, Any]]:
-        after = {task: rows for task, _, rows in labelled_tasks(changed)}
-        for task, classes, rows in labelled_tasks(clean):
-            metrics = self._metrics(rows, classes)
-            intervals_of = value_and_drop(rows, after[task], metrics, resampling=self.resampling)
-            for metric in metrics:
-                keys = {"task": task, "metric": metric, "perturbation": perturbation, "strength": strength}
-                yield {**keys, **_values(rows, *intervals_of[metric])}
 
     def _metrics(self, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
         return list(metric_names(rows, None))[:2] if classes is None else self.metrics
@@ -162,12 +156,8 @@ def _sign(metric: str) -> float:
 
 
 def _values(rows: pd.DataFrame, value: Interval, drop: Interval) -> dict[str, float]:
-    return {
-        **value.columns("value"),
-        **drop.columns("drop"),
-        "n": row_count(rows),
-        "n_groups": rows["group"].nunique(),
-    }
+    sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
+    return {**value.columns("value"), **drop.columns("drop"), **sizes}
 
 
 def overview(rows: pd.DataFrame) -> pd.DataFrame:

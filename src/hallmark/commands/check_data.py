@@ -12,8 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from hallmark.data.leakage import Leaks
     from hallmark.data.module import DataModule
 
@@ -90,26 +88,10 @@ def _without_effect(overrides: Sequence[str]) -> list[str]:
 
 def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
     """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
-    from hallmark.analysis.tables import show
-    from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
-
-    show(f"Splits of {data.metadata()['source']}", _splits(data))
-    entry = leaks.entry()
-    print(f"Leakage: {verdict_line(entry)}")
-    for line in reach_lines(entry):
-        print(f"  {line}")
-    for line in predict_lines(entry):
-        print(f"Rows to predict: {line}")
-    if leaks.findings.empty:
-        return None
-    show("Shared between splits", leaks.findings)
-    return f"{len(leaks.findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None
-
-
-def _splits(data: "DataModule") -> "pd.DataFrame":
-    """One row a split: rows, groups, and rows of each class of each task."""
     import pandas as pd
 
+    from hallmark.analysis.tables import show
+    from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
     from hallmark.data.splits import target_column
     from hallmark.runs.metrics import MAIN
 
@@ -120,4 +102,14 @@ def _splits(data: "DataModule") -> "pd.DataFrame":
             counts = rows[target_column(task)].value_counts()
             record |= {name if task == MAIN else f"{task}: {name}": int(counts.get(name, 0)) for name in classes}
         records.append(record)
-    return pd.DataFrame(records)
+    show(f"Splits of {data.metadata()['source']}", pd.DataFrame(records))
+    entry = leaks.entry()
+    print(f"Leakage: {verdict_line(entry)}")
+    for line in reach_lines(entry):
+        print(f"  {line}")
+    for line in predict_lines(entry):
+        print(f"Rows to predict: {line}")
+    if leaks.findings.empty:
+        return None
+    show("Shared between splits", leaks.findings)
+    return f"{len(leaks.findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None

@@ -15,24 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="release although this check fails, which the archive says; a refusal names its checks")  # fmt: skip
     add("--into", type=Path, metavar="FILE", help="Markdown file for settings and results (RESULTS.md beside RESULT)")
     add("--no-tag", action="store_true", help="make no git tag hallmark/<name>/<id>")
-    add(
-        "--setting",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="trusted_packages=[mypackage] for a run with classes of your own; paths.cache=... for other places",
-    )
+    own = "trusted_packages=[mypackage] for a run with classes of your own; paths.cache=... for other places"
+    add("--setting", action="append", default=[], metavar="KEY=VALUE", help=own)
     add("--verify", type=Path, metavar="ARCHIVE", help="verify an archive instead")
 
 
 def run(arguments: argparse.Namespace) -> int:
     if (arguments.result is None) == (arguments.verify is None):
         raise ValueError("give either a result to release, outputs/<experiment>/<id>, or --verify ARCHIVE")
-    if arguments.verify is not None:
-        options = {"--waive": arguments.waive, "--into": arguments.into, "--no-tag": arguments.no_tag}
-        ignored = [option for option, value in options.items() if value]
-        if ignored:
-            raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     if arguments.verify is None:
         from hallmark.engine.config.trust import Trust
         from hallmark.engine.launch import composed
@@ -41,6 +31,9 @@ def run(arguments: argparse.Namespace) -> int:
         trust = Trust.of(composed("evaluate", arguments.setting))
         release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
+    options = {"--waive": arguments.waive, "--into": arguments.into, "--no-tag": arguments.no_tag}
+    if ignored := [option for option, value in options.items() if value]:
+        raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     from hallmark.engine.release.verify import WEIGHTS, verify
 
     counts = verify(arguments.verify)

@@ -51,17 +51,36 @@ def run(arguments: argparse.Namespace) -> int:
     default = default_outputs()
     results = find_entries(arguments.folders or [default] * default.is_dir(), arguments.metric)
     key = _SORT[arguments.sort]
-    passing = [entry for entry in results if _passes(entry, arguments)]
-    unknown = [entry for entry in passing if key(entry) is None]
-    entries = sorted(
+    passing = [
+        entry
+        for entry in results
+        if (arguments.name is None or fnmatchcase(entry.name, arguments.name))
+        and (arguments.kind is None or entry.kind in arguments.kind)
+        and (arguments.state is None or entry.state in arguments.state)
+        and (arguments.metric is None or entry.value is not None)
+        and (arguments.since is None or ((started := _time(entry.started)) and started >= arguments.since))
+    ]
+    known = sorted(
         (entry for entry in passing if key(entry) is not None), key=key,
         reverse=arguments.reverse is (arguments.sort == "name"),
     )  # fmt: skip
-    entries = [*entries, *unknown][: arguments.limit]
+    entries = [*known, *(entry for entry in passing if key(entry) is None)][: arguments.limit]
     if arguments.json:
         print(json.dumps([asdict(entry) for entry in entries], indent=2, ensure_ascii=False))
     elif entries:
-        _print_table(entries)
+        if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
+            _draw(entries)
+        else:
+            columns = [[header, *cells] for header, cells in _full(entries).items()]
+            widths = [max(map(len, column)) for column in columns]
+            for row in zip(*columns, strict=True):
+                print("  ".join(map(str.ljust, row, widths)).rstrip())
+        for entry in entries:
+            if entry.state == "unreadable":
+                print(entry.problem)
+            if entry.identical:
+                same = "the seed changes nothing" if entry.n == 1 else f"{entry.identical} predict what another does"
+                print(f"{entry.name}/{entry.id}: of its {entry.identical + (entry.n or 0)} runs {same}")
     else:
         where = ", ".join(map(str, arguments.folders or [default]))
         print("none of the results passes the filters" if results else f"no runs in {where} yet", file=sys.stderr)
@@ -70,33 +89,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def default_outputs() -> Path:
     return Path(os.environ.get("HALLMARK_OUTPUTS") or "outputs")
-
-
-def _passes(entry: Entry, arguments: argparse.Namespace) -> bool:
-    started = _time(entry.started)
-    return (
-        (arguments.name is None or fnmatchcase(entry.name, arguments.name))
-        and (arguments.kind is None or entry.kind in arguments.kind)
-        and (arguments.state is None or entry.state in arguments.state)
-        and (arguments.metric is None or entry.value is not None)
-        and (arguments.since is None or (started is not None and started >= arguments.since))
-    )
-
-
-def _print_table(entries: list[Entry]) -> None:
-    if sys.stdout.isatty() or os.environ.get("FORCE_COLOR"):
-        _draw(entries)
-    else:
-        columns = [[header, *cells] for header, cells in _full(entries).items()]
-        widths = [max(map(len, column)) for column in columns]
-        for row in zip(*columns, strict=True):
-            print("  ".join(map(str.ljust, row, widths)).rstrip())
-    for entry in entries:
-        if entry.state == "unreadable":
-            print(entry.problem)
-        if entry.identical:
-            same = "the seed changes nothing" if entry.n == 1 else f"{entry.identical} predict what another does"
-            print(f"{entry.name}/{entry.id}: of its {entry.identical + (entry.n or 0)} runs {same}")
 
 
 def _draw(entries: list[Entry]) -> None:

@@ -150,23 +150,15 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
         blocks += _task_heading(task, predictions)
         blocks.append(Charts([Chart(chart_name(prefix, "calibration", task), figure, alt)]))
         versions = {"as predicted": summary} | ({"temperature scaled": summary["scaled"]} if summary["scaled"] else {})
-        table = [
-            [
-                name,
-                number_text(version.get("temperature", 1.0)),
-                *(interval_text(Interval(**version[m])) for m in ("ece", "brier")),
-            ]
-            for name, version in versions.items()
-        ]
+        table, intervals = [], []
+        for name, version in versions.items():
+            ends = [Interval(**version[metric]) for metric in ("ece", "brier")]
+            table.append([name, number_text(version.get("temperature", 1.0)), *map(interval_text, ends)])
+            intervals += ends
         note = "The temperature is fitted on other groups than those it is judged on." if summary["scaled"] else ""
-        columns = [
-            "probabilities",
-            "temperature",
-            f"ECE [{result.resampling.percent} interval]",
-            f"Brier [{result.resampling.percent} interval]",
-        ]
-        alone = no_interval_note(Interval(**version[m]) for version in versions.values() for m in ("ece", "brier"))
-        blocks.append(Table(columns, table, frozenset({1, 2, 3}), note=f"{note} {alone}".strip()))
+        heads = [f"{metric} [{result.resampling.percent} interval]" for metric in ("ECE", "Brier")]
+        note = f"{note} {no_interval_note(intervals)}".strip()
+        blocks.append(Table(["probabilities", "temperature", *heads], table, frozenset({1, 2, 3}), note=note))
     return Section(f"Calibration on {SPLITS[split]}", blocks) if blocks else None
 
 
@@ -192,15 +184,10 @@ def slices(result: Result, split: str, prefix: str) -> Section | None:
         alt = f"{' and '.join(map(readable, names))} of every category with intervals; the numbers are in the table"
         blocks += _task_heading(str(task), predictions)
         blocks.append(Charts([Chart(chart_name(prefix, "slices", str(task)), slice_figure(rows), alt)]))
-        columns = [
-            "slice",
-            "category",
-            "n",
-            *(f"{readable(name)} [{result.resampling.percent} interval]" for name in names),
-        ]
+        heads = [f"{readable(name)} [{result.resampling.percent} interval]" for name in names]
         counted = ["n counts a row once, however many runs predict it."] if result.repeats else []
-        note = " ".join([*counted, *interval_note(rows)])
-        blocks.append(Table(columns, cells, frozenset(range(2, len(columns))), note=note))
+        note, numeric = " ".join([*counted, *interval_note(rows)]), frozenset(range(2, 3 + len(heads)))
+        blocks.append(Table(["slice", "category", "n", *heads], cells, numeric, note=note))
     return Section(f"Slices of {SPLITS[split]}", blocks) if blocks else None
 
 

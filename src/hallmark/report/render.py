@@ -88,15 +88,11 @@ def _environment(*, autoescape: bool) -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_cleaned if autoescape else None,
+        # Texts as they may go into a page, before they are escaped.
+        finalize=(lambda value: _clean(value) if type(value) is str else value) if autoescape else None,
     )
     environment.tests["of"] = lambda block, kind: type(block).__name__ == kind
     return environment
-
-
-def _cleaned(value: object) -> object:
-    """Texts as they may go into a page, before they are escaped."""
-    return _clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 def _clean(text: str) -> str:

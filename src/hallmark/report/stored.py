@@ -3,12 +3,10 @@
 from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
-from hallmark.analysis.tables import interval_note
+from hallmark.analysis.tables import interval_note, interval_texts
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import Result
-from hallmark.statistics import Interval
-from hallmark.statistics.text import difference_text, interval_text
 from hallmark.storage.files import read_csv
 from hallmark.wording import SPLITS, readable
 
@@ -37,24 +35,19 @@ def robustness(result: Result, prefix: str) -> Section | None:
     chart = Chart(chart_name(prefix, ROBUSTNESS), robustness_figure(table), alt)
     level_column = "confidence_level" if "confidence_level" in table else "level"  # of older versions
     level = float(table[level_column].iloc[0])
-    columns = ["perturbation", "strength", *(f"{name} [{100 * level:g} % interval]" for name in ("value", "drop"))]
-    several = table[["task", "metric"]].drop_duplicates().shape[0] > 1
-    rows = [
-        [
-            *([str(row["task"]), readable(str(row["metric"]))] if several else []),
-            readable(str(row["perturbation"])),
-            str(row["strength"]),
-            interval_text(Interval(row["value"], row["value_low"], row["value_high"], level)),
-            difference_text(Interval(row["drop"], row["drop_low"], row["drop_high"], level)),
-        ]
-        for row in table.to_dict("records")
-    ]
-    first = 2 if several else 0
-    head = ["task", "metric", *columns] if several else columns
+    columns = {
+        "task": table["task"].astype(str), "metric": table["metric"].astype(str).map(readable),
+        "perturbation": table["perturbation"].astype(str).map(readable), "strength": table["strength"].astype(str),
+        f"value [{100 * level:g} % interval]": interval_texts(table, "value"),
+        f"drop [{100 * level:g} % interval]": interval_texts(table, "drop", "+"),
+    }  # fmt: skip
+    if table[["task", "metric"]].drop_duplicates().shape[0] == 1:
+        del columns["task"], columns["metric"]
     notes = [
         "A drop is clean − perturbed on the same rows, or perturbed − clean where lower is better: positive is worse.",
         "Strength 0 is clean.",
         *interval_note(table),
     ]
-    values = Table(head, rows, frozenset({first + 1, first + 2, first + 3}), note=" ".join(notes))
+    numeric = frozenset(range(len(columns) - 3, len(columns)))
+    values = Table(list(columns), list(zip(*columns.values(), strict=True)), numeric, note=" ".join(notes))
     return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), values])

@@ -177,7 +177,18 @@ class TestAccess:
         who = f"{first.directory} (run {first.run_id}, checkpoint {first.checkpoint[:12]})"
         more = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
         reason = f", reason: {self.reason}" if self.reason else ""
-        return f"{self.opened} on {self.host} by {who}{more}: {_scores(self)}{reason}"
+        from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
+
+        tasks = self.metrics
+        known = sum(subject.metrics is not None for subject in self.runs)
+        texts = (
+            [] if tasks else [f"numbers of {known} of {len(self.runs)} runs so far" if known else "no numbers so far"]
+        )
+        for task, metrics in tasks.items():
+            leading = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
+            values = [*(f"{name} {number_text(value)}" for name, value in leading), f"n {metrics['n']:g}"]
+            texts.append((f"{task} " if len(tasks) > 1 else "") + ", ".join(values))
+        return f"{self.opened} on {self.host} by {who}{more}: {'; '.join(texts)}{reason}"
 
 
 @dataclass(frozen=True)
@@ -251,7 +262,7 @@ def read_accesses(path: Path) -> list[TestAccess]:
 
 
 def accesses_from(raw: Sequence[Mapping[str, Any]]) -> list[TestAccess]:
-    """Looks from what `dataclasses.asdict` made of them."""
+    """Accesses from what `dataclasses.asdict` made of them."""
     return [TestAccess(**{**access, "runs": [Subject(**subject) for subject in access["runs"]]}) for access in raw]
 
 
@@ -261,20 +272,3 @@ def merged(accesses: Iterable[TestAccess]) -> list[TestAccess]:
     for access in accesses:
         first.setdefault(access.id, access)
     return sorted(first.values(), key=lambda access: access.opened)
-
-
-def _scores(access: TestAccess) -> str:
-    from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
-
-    tasks = access.metrics
-    if not tasks:
-        known = sum(subject.metrics is not None for subject in access.runs)
-        return f"numbers of {known} of {len(access.runs)} runs so far" if known else "no numbers so far"
-    texts = []
-    for task, metrics in tasks.items():
-        leading = [(name, value) for name, value in metrics.items() if name != "n" and value is not None][:3]
-        prefix = f"{task} " if len(tasks) > 1 else ""
-        texts.append(
-            prefix + ", ".join([*(f"{name} {number_text(value)}" for name, value in leading), f"n {metrics['n']:g}"])
-        )
-    return "; ".join(texts)

@@ -1,7 +1,7 @@
 """Where the records of accesses to test splits lie, so that a copied or moved run still knows of them."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -63,11 +63,13 @@ class AccessFolders:
         levels = list(dict.fromkeys(level for run in resolved for level in run.parents))
         chosen = os.environ.get(VARIABLE)
         written = [folder for folder in (configured, absolute_folder(root, chosen) if chosen else None) if folder]
-        if recorded and _writable(Path(recorded)):
-            written.append(Path(recorded))
         above = [folder / FOLDER for folder in levels]
         if recorded:
             above.append(Path(recorded))
+            # Records can be written there: the folder is there, or the outputs that it belongs to.
+            existing = above[-1] if above[-1].is_dir() else above[-1].parent
+            if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+                written.append(above[-1])
         if chosen and not Path(chosen).is_absolute():
             above += [Path(chosen).absolute(), *(folder / chosen for folder in levels)]
         return cls(
@@ -94,20 +96,9 @@ class AccessFolders:
                 except (ValueError, OSError):
                     if file.parent == folder / name:
                         raise
-        return merged([*accesses, *self._copies()])
-
-    def _copies(self) -> Iterator[TestAccess]:
-        """The accesses that the runs themselves carry; raises ValueError where such a copy is damaged."""
-        for folder in self.experiments:
-            for file in sorted(folder.glob(f"*/{COPY}")):
-                yield from read_accesses(file)
+        copies = [file for folder in self.experiments for file in sorted(folder.glob(f"*/{COPY}"))]
+        return merged([*accesses, *(access for file in copies for access in read_accesses(file))])
 
     def files_of(self, name: str, content: str) -> list[Path]:
         """Where each of the folders has the access records of a data set by its fingerprint."""
         return [folder / name / f"{content}.json" for folder in dict.fromkeys((*self.written, *self.consulted))]
-
-
-def _writable(folder: Path) -> bool:
-    """Whether access records can be written there: the folder is there, or the outputs that it belongs to."""
-    existing = folder if folder.is_dir() else folder.parent
-    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

@@ -1,6 +1,7 @@
 """Archives that can be checked by themselves: a zip file with a checksum of every file and one of the whole."""
 
 import hashlib
+import io
 import shutil
 import stat
 import unicodedata
@@ -42,14 +43,27 @@ def write_archive(path: Path, files: Mapping[str, Path | str], *, folder: str | 
     """
     root = path.stem if folder is None else folder
     check_names([f"{root}/{name}" for name in (*files, MANIFEST)])
-    sums = {name: _digest(source) for name, source in sorted(files.items())}
-    manifest = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
+    manifest = ""
+    for name, source in sorted(files.items()):
+        with io.BytesIO(source.encode()) if isinstance(source, str) else source.open("rb") as file:
+            manifest += f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n"  # type: ignore[arg-type]
     with atomic_path(path) as temporary:
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for name, source in sorted({**files, MANIFEST: manifest}.items()):
-                _add(archive, f"{root}/{name}", source)
+                entry = ZipInfo(f"{root}/{name}", _FIRST_DAY)
+                entry.compress_type, entry.create_system = ZIP_DEFLATED, 3
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                if isinstance(source, str):
+                    archive.writestr(entry, source)
+                    continue
+                large = source.stat().st_size > 1 << 30
+                with source.open("rb") as file, archive.open(entry, "w", force_zip64=large) as target:
+                    shutil.copyfileobj(file, target, _CHUNK)
             archive.comment = b"0" * _CHECKSUM
-        _write_checksum(temporary)
+        with temporary.open("r+b") as file:
+            checksum = _body_digest(file)
+            file.seek(-_CHECKSUM, 2)
+            file.write(checksum)
         if problems := damage(temporary):
             raise ArchiveError(f"{path}: not written as it should be: {listed(problems)}")
 
@@ -66,14 +80,18 @@ def damage(path: Path) -> list[str]:
         if MANIFEST not in names:
             return [f"{MANIFEST} is damaged or missing"]
         digests = {name: _checksum(archive, f"{root}/{name}") for name in names}
-        expected = _manifest(archive, root) if digests.pop(MANIFEST, None) else None
-    if expected is None:
-        return [f"{MANIFEST} is damaged or missing"]
+        if not digests.pop(MANIFEST):
+            return [f"{MANIFEST} is damaged or missing"]
+        lines = archive.read(f"{root}/{MANIFEST}").decode(errors="replace").splitlines()
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     problems = [f"{name} is missing" for name in expected if name not in digests]
     problems += [f"{name} is not in {MANIFEST}" for name in digests if name not in expected]
     problems += [f"{name} is damaged" for name, digest in digests.items() if expected.get(name, digest) != digest]
-    if not problems and not _has_checksum(path):
-        problems.append("the archive was changed outside of its files")
+    with path.open("rb") as file:
+        checksum = _body_digest(file)
+        file.seek(-_CHECKSUM, 2)
+        if not problems and file.read() != checksum:
+            problems.append("the archive was changed outside of its files")
     return problems
 
 
@@ -87,7 +105,11 @@ def unpack(path: Path, folder: Path) -> Path:
         raise ArchiveError(f"{path}: {listed(problems)}")
     with _opened(path) as archive:
         root, names = _checked(archive, path)
-        _check_space(archive, path, folder)
+        existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
+        size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(existing).free
+        if size > free:
+            limit = f"{free:,} are free in {existing}"
+            raise ArchiveError(f"{path}: refused, because it unpacks to {size:,} bytes; {limit}")
         try:
             for name in names:
                 target = folder / root / name
@@ -133,40 +155,8 @@ def _objection(name: str, folders: set[str]) -> str | None:
     return "both a file and a folder" if name in folders else None
 
 
-def _add(archive: ZipFile, name: str, source: Path | str) -> None:
-    entry = ZipInfo(name, _FIRST_DAY)
-    entry.compress_type, entry.create_system = ZIP_DEFLATED, 3
-    entry.external_attr = (stat.S_IFREG | 0o644) << 16
-    if isinstance(source, str):
-        archive.writestr(entry, source)
-        return
-    with source.open("rb") as file, archive.open(entry, "w", force_zip64=source.stat().st_size > 1 << 30) as target:
-        shutil.copyfileobj(file, target, _CHUNK)
-
-
-def _digest(source: Path | str) -> str:
-    if isinstance(source, str):
-        return hashlib.sha256(source.encode()).hexdigest()
-    with source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_checksum(path: Path) -> None:
-    with path.open("r+b") as file:
-        digest = _body_digest(file)
-        file.seek(-_CHECKSUM, 2)
-        file.write(digest)
-
-
-def _has_checksum(path: Path) -> bool:
-    """Whether the archive ends with the checksum of all that stands before."""
-    with path.open("rb") as file:
-        digest = _body_digest(file)
-        file.seek(-_CHECKSUM, 2)
-        return file.read() == digest
-
-
 def _body_digest(file: IO[bytes]) -> bytes:
+    """The checksum of all but the last bytes, which hold it."""
     left = file.seek(0, 2) - _CHECKSUM
     file.seek(0)
     hasher = hashlib.sha256()
@@ -241,18 +231,6 @@ def _unreadable(entry: ZipInfo) -> str | None:
     if entry.file_size > max(_UNPACKED_BYTES, _UNPACKED_RATIO * entry.compress_size):
         return f"is a decompression bomb: {entry.compress_size:,} bytes that unpack to {entry.file_size:,}"
     return None
-
-
-def _check_space(archive: ZipFile, path: Path, folder: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
-    size, free = sum(entry.file_size for entry in archive.infolist()), shutil.disk_usage(existing).free
-    if size > free:
-        raise ArchiveError(f"{path}: refused, because it unpacks to {size:,} bytes; {free:,} are free in {existing}")
-
-
-def _manifest(archive: ZipFile, root: str) -> dict[str, str]:
-    lines = archive.read(f"{root}/{MANIFEST}").decode(errors="replace").splitlines()
-    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def _checksum(archive: ZipFile, name: str) -> str:

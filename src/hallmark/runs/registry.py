@@ -6,6 +6,7 @@ Nothing heavy is imported and no file is written, so that thousands of runs are 
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,17 +47,17 @@ class Entry:
     name: str
     id: str
     state: str
-    metric: str | None
-    value: float | None
-    std: float | None
-    n: int | None
-    test: str | None
-    seed: int | None
-    repeat: str | None
-    started: str | None
-    seconds: float | None
-    directory: str
-    problem: str | None
+    metric: str | None = None
+    value: float | None = None
+    std: float | None = None
+    n: int | None = None
+    test: str | None = None
+    seed: int | None = None
+    repeat: str | None = None
+    started: str | None = None
+    seconds: float | None = None
+    directory: str = ""
+    problem: str | None = None
     identical: int = 0
 
 
@@ -76,8 +77,15 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
         for directory, kind in _results(folder, _DEPTH):
-            if directory.resolve() not in entries:
-                entries[directory.resolve()] = _entry(directory, kind, metric, accesses)
+            if directory.resolve() in entries:
+                continue
+            try:
+                entry = _READERS[kind](directory, metric, accesses)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
+                names = {"name": directory.parent.name, "id": directory.name, "directory": str(directory)}
+                entry = Entry(kind, state="unreadable", metric=metric, problem=problem, **names)
+            entries[directory.resolve()] = entry
     return list(entries.values())
 
 
@@ -101,13 +109,11 @@ class _TestAccesses:
         """`opened`, `sealed`, or None where the data has no test split."""
         if "test" not in record["splits"]:
             return None
-        return "opened" if "test" in metrics or self._opened(directory, record) else "sealed"
-
-    def _opened(self, directory: Path, record: dict[str, Any]) -> bool:
-        """Also True where access records cannot be read: an evaluation says why; they must not pass for a seal."""
+        if "test" in metrics:
+            return "opened"
         name, content = record["name"], record.get("data", {}).get("content")
         if content is None:
-            return False
+            return "sealed"
         key = (directory.parent, name, record.get("seals"))
         if key not in self._folders:
             self._folders[key] = AccessFolders.of([directory], name, recorded=record.get("seals"))
@@ -116,17 +122,18 @@ class _TestAccesses:
             exists = any(file.exists() for file in folders.files_of(name, content))
             self._contents[folders, name, content] = exists
         if self._contents[folders, name, content]:
-            return True
+            return "opened"
         if (folders, name) not in self._accesses:
             try:
                 self._accesses[folders, name] = folders.accesses(name, of_others=False)
             except (ValueError, OSError):
                 self._accesses[folders, name] = None
         accesses = self._accesses[folders, name]
-        if not accesses:
-            return accesses is None
-        rows = LabelledRows.read(directory)
-        return bool(earlier_accesses(accesses, name=name, recipe=None, content=content, rows=rows).accesses)
+        if accesses is None:  # records that cannot be read must not pass for a seal; an evaluation says what they lack
+            return "opened"
+        rows = LabelledRows.read(directory) if accesses else None
+        earlier = earlier_accesses(accesses, name=name, recipe=None, content=content, rows=rows)
+        return "opened" if earlier.accesses else "sealed"
 
 
 def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Path, str]]:
@@ -136,29 +143,13 @@ def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Pa
             yield folder, kind
             if kind != "set":
                 return  # a run's refits below it are its own affair
-    for name in _children(folder) if depth else ():
+    names: list[str] = []
+    if depth:
+        with suppress(PermissionError), os.scandir(folder) as children:
+            names = sorted(child.name for child in children if child.is_dir() and not child.name.startswith("."))
+    for name in names:
         if not (top and name in _NOT_RESULTS):
             yield from _results(folder / name, depth - 1, top=False)
-
-
-def _children(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as children:
-            return sorted(child.name for child in children if child.is_dir() and not child.name.startswith("."))
-    except PermissionError:
-        return []
-
-
-def _entry(directory: Path, kind: str, metric: str | None, accesses: "_TestAccesses") -> Entry:
-    try:
-        return _READERS[kind](directory, metric, accesses)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
-        return Entry(
-            kind=kind, name=directory.parent.name, id=directory.name, state="unreadable", metric=metric, value=None,
-            std=None, n=None, test=None, seed=None, repeat=None, started=None, seconds=None,
-            directory=str(directory), problem=problem,
-        )  # fmt: skip
 
 
 def _run(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entry:
@@ -168,11 +159,12 @@ def _run(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
     metrics = _read_if_there(directory / "metrics.json")
     if metric is not None:
         wanted, value = metric, _found(metrics, metric)
+    error = (record.get("error") or "").strip().splitlines()
     return Entry(
-        kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory),
-        metric=wanted, value=value, std=None, n=None, test=accesses.state(directory, record, metrics),
-        seed=record["seed"], repeat=None, started=_moment(record["started"]),
-        seconds=_number(record["wall_seconds"]), directory=str(directory), problem=_last_line(record.get("error")),
+        kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory), metric=wanted,
+        value=value, test=accesses.state(directory, record, metrics), seed=record["seed"],
+        started=_moment(record["started"]), seconds=_number(record["wall_seconds"]), directory=str(directory),
+        problem=error[-1] if error else None,
     )  # fmt: skip
 
 
@@ -190,11 +182,10 @@ def _set(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
     return Entry(
         kind="set", name=repeats["name"], id=repeats["set_id"], state=_state(repeats["state"], directory, *places),
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
-        n=sum(different),
-        test=next((test for test in ("opened", "sealed") if test in tests), None), seed=None, repeat=repeats["repeat"],
+        n=sum(different), test=next((test for test in ("opened", "sealed") if test in tests), None),
+        repeat=repeats["repeat"], identical=len(copies), directory=str(directory),
         started=min((_moment(record["started"]) for _, record in members if record), default=None),
         seconds=round(sum(record["wall_seconds"] for _, record in members if record), 2),
-        directory=str(directory), problem=None, identical=len(copies),
     )  # fmt: skip
 
 
@@ -206,9 +197,9 @@ def _sweep(directory: Path, metric: str | None, accesses: "_TestAccesses") -> En
     return Entry(
         kind="sweep", name=directory.parent.parent.name, id=directory.name,
         state=_state(summary.get("state") or "running", directory), metric=metric or wanted,
-        value=_number(best.get("value")) if selected else None, std=None, n=summary.get("n"), test=None, seed=None,
-        repeat=None, started=_moment(manifest["started"]) if "started" in manifest else None,
-        seconds=_number(summary.get("seconds")), directory=str(directory), problem=None,
+        value=_number(best.get("value")) if selected else None, n=summary.get("n"),
+        started=_moment(manifest["started"]) if "started" in manifest else None,
+        seconds=_number(summary.get("seconds")), directory=str(directory),
     )  # fmt: skip
 
 
@@ -244,7 +235,3 @@ def _number(value: Any) -> float | None:
 def _moment(started: str) -> str:
     datetime.fromisoformat(started)
     return started
-
-
-def _last_line(text: str | None) -> str | None:
-    return text.strip().splitlines()[-1] if text and text.strip() else None

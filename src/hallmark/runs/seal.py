@@ -90,11 +90,17 @@ class Seal:
         subjects = [Subject.of(run) for run in runs]
         reason = (reason or "").strip() or None
         with ExitStack() as locks:
-            for file in self._written():
+            # Every process locks in the same order, so that of those that want some of the files one gets all.
+            for file in sorted(folder / self.name / self.path.name for folder in self.folders.written):
                 locks.enter_context(locked_file(file.with_suffix(".lock"), self._busy))
-            with self._noting():  # accesses to other data with the same rows hold other locks
+            with ExitStack() as noting:  # accesses to other data with the same rows hold other locks
+                for folder in sorted(self.folders.written):
+                    lock = locked_file(folder / ".lock", self._busy, seconds=_WAIT_SECONDS)
+                    noting.enter_context(lock)
                 earlier = self._earlier()
-                access = _unfinished(earlier.accesses, subjects)
+                wanted = {subject.identity for subject in subjects}
+                cut_off = (access for access in earlier.accesses if access.completed is None)
+                access = next((a for a in cut_off if {subject.identity for subject in a.runs} == wanted), None)
                 if access is None:
                     if earlier.accesses and not reason:
                         raise self._refusal(earlier)
@@ -105,10 +111,8 @@ class Seal:
                     earlier.accesses.append(access)
                 access.reason = access.reason or reason
                 if self.rows is not None and access.test_rows is None:
-                    access.test_rows, access.other_rows = (
-                        hashes_to_text(self.rows.test),
-                        hashes_to_text(self.rows.other),
-                    )
+                    access.test_rows = hashes_to_text(self.rows.test)
+                    access.other_rows = hashes_to_text(self.rows.other)
                 self._write(earlier.accesses, runs)
             yield OpenTestAccess(access, save=lambda: self._write(earlier.accesses, runs))
 
@@ -117,24 +121,15 @@ class Seal:
             self.folders.accesses(self.name), name=self.name, recipe=self.recipe, content=self.content, rows=self.rows
         )
 
-    def _written(self) -> list[Path]:
-        """In an order in which every process locks them, so that one of those that want some of them gets all."""
-        return sorted(folder / self.name / self.path.name for folder in self.folders.written)
-
-    @contextmanager
-    def _noting(self) -> Iterator[None]:
-        """Read and write access records while no other process does."""
-        with ExitStack() as locks:
-            for folder in sorted(self.folders.written):
-                locks.enter_context(locked_file(folder / ".lock", self._busy, seconds=_WAIT_SECONDS))
-            yield
-
     def _busy(self) -> SealedError:
         return SealedError(f"the test split of {self.name} is open in another process:{_listed(self.accesses())}")
 
     def _refusal(self, earlier: Earlier) -> SealedError:
         last = earlier.accesses[-1]
-        if last.completed is None and self._is_open(last):
+        # An access to other data may be going on just now; those to this data have waited for this process's lock.
+        lock = Path(str(last.name)) / f"{last.content}.lock"
+        elsewhere = last.completed is None and (last.name, last.content) != (self.name, self.content)
+        if elsewhere and any(is_locked(folder / lock) for folder in self.folders.written):
             return self._busy()
         again = ' To open it again, say why: seal.reason="..."; every report will show it.'
         if last.completed is None:
@@ -149,12 +144,6 @@ class Seal:
             )
         listed = _listed(earlier.accesses)
         return SealedError(f"the test split of {self.name} {sealed}:{listed}\n{again.strip()}")
-
-    def _is_open(self, access: TestAccess) -> bool:
-        """Whether a process is at an access to other data just now; accesses to this data wait for this process."""
-        if (access.name, access.content) == (self.name, self.content):
-            return False
-        return any(is_locked(folder / str(access.name) / f"{access.content}.lock") for folder in self.folders.written)
 
     def _write(self, accesses: Sequence[TestAccess], runs: Sequence[Run]) -> None:
         """Write `accesses` into all places, that which counts last: killed before it, the same command goes on."""
@@ -233,14 +222,6 @@ def _recipe(config: Any) -> str:
     settings = relevant_settings({str(key): value for key, value in raw.items() if key not in _NAMES})
     settings["data"] = {key: value for key, value in (settings.get("data") or {}).items() if key not in _DATA}
     return digest(settings)
-
-
-def _unfinished(accesses: list[TestAccess], subjects: list[Subject]) -> TestAccess | None:
-    wanted = {subject.identity for subject in subjects}
-    for access in accesses:
-        if access.completed is None and {subject.identity for subject in access.runs} == wanted:
-            return access
-    return None
 
 
 def _listed(accesses: Sequence[TestAccess]) -> str:

@@ -59,39 +59,33 @@ def _candidates(folder: Path, *, sets: bool) -> list[_Candidate]:
             ]
             raw = read_json(file) if entry.state != "unreadable" else {}
             members |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
-            candidates.append(_Candidate(directory, entry, _finished(entry, raw)))
+            if raw.get("finished"):
+                finished = datetime.fromisoformat(raw["finished"])
+            else:  # as far as is known: when it began, and how long it has worked
+                started = datetime.fromisoformat(entry.started) if entry.started else datetime.min
+                started = started if started.tzinfo else started.replace(tzinfo=UTC)
+                finished = started + timedelta(seconds=entry.seconds or 0)
+            candidates.append(_Candidate(directory, entry, finished))
     return candidates
-
-
-def _finished(entry: Entry, raw: dict[str, Any]) -> datetime:
-    if raw.get("finished"):
-        return datetime.fromisoformat(raw["finished"])
-    started = datetime.fromisoformat(entry.started) if entry.started else datetime.min.replace(tzinfo=UTC)
-    return (started if started.tzinfo else started.replace(tzinfo=UTC)) + timedelta(seconds=entry.seconds or 0)
 
 
 def _lines(candidates: Sequence[_Candidate]) -> list[str]:
     """One line a candidate: directory, state, start, value, and the settings in which they differ."""
+    from hallmark.statistics.text import number_text  # heavy: not needed where the folder holds one result
+
     settings = [_settings(candidate.directory) for candidate in candidates]
-    keys = sorted({key for values in settings for key in values})
+    keys = sorted({key for values in settings for key in values} - {"repeat"})
     differing = [key for key in keys if len({str(values.get(key)) for values in settings}) > 1]
-    return [
-        f"{candidate.directory}: {', '.join([*_facts(candidate.entry), *_differences(values, differing)])}"
-        for candidate, values in zip(candidates, settings, strict=True)
-    ]
-
-
-def _facts(entry: Entry) -> list[str]:
-    from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it
-
-    started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
-    value = f"{entry.metric} {number_text(entry.value)}" if entry.value is not None else ""
-    return [fact for fact in (entry.repeat or "", entry.state, started, value) if fact]
-
-
-def _differences(values: dict[str, Any], keys: Sequence[str]) -> list[str]:
-    settings = [f"{key}={values[key]}" for key in keys if key in values and key != "repeat"]
-    return settings if len(settings) <= _MOST else [*settings[:_MOST], f"{len(settings) - _MOST} more settings"]
+    lines = []
+    for candidate, values in zip(candidates, settings, strict=True):
+        entry = candidate.entry
+        started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
+        value = f"{entry.metric} {number_text(entry.value)}" if entry.value is not None else ""
+        own = [f"{key}={values[key]}" for key in differing if key in values]
+        more = [f"{len(own) - _MOST} more settings"] if len(own) > _MOST else []
+        parts = filter(None, (entry.repeat, entry.state, started, value, *own[:_MOST], *more))
+        lines.append(f"{candidate.directory}: {', '.join(parts)}")
+    return lines
 
 
 def _settings(directory: Path) -> dict[str, Any]:

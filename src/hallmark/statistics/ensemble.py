@@ -30,7 +30,13 @@ def mean_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         raise ValueError("predictions of a task without classes have no mean")
     keys = pd.MultiIndex.from_frame(first[["id", "task"]].astype(str))
     means = np.empty(len(first), dtype=object)
-    aligned = [_by_row(table, keys) for table in tables]
+    aligned = []
+    for table in tables:
+        row_keys = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))
+        same = len(row_keys) == len(keys) and row_keys.is_unique and row_keys.sort_values().equals(keys.sort_values())
+        if not same:
+            raise ValueError("the models were asked about different rows, so their predictions have no mean")
+        aligned.append(table["probabilities"].to_numpy()[row_keys.get_indexer(keys)].tolist())
     for position, rows in enumerate(zip(*aligned, strict=True)):
         means[position] = np.mean([np.asarray(row, dtype=float) for row in rows], axis=0)
     tops = [int(np.argmax(mean)) for mean in means]
@@ -42,11 +48,3 @@ def mean_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     )
     mean.attrs = tables[0].attrs
     return mean
-
-
-def _by_row(table: pd.DataFrame, keys: pd.MultiIndex) -> list[object]:
-    """Probabilities of each row of `keys`."""
-    row_keys = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))
-    if len(row_keys) != len(keys) or not row_keys.is_unique or not row_keys.sort_values().equals(keys.sort_values()):
-        raise ValueError("the models were asked about different rows, so their predictions have no mean")
-    return table["probabilities"].to_numpy()[row_keys.get_indexer(keys)].tolist()

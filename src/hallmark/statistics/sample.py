@@ -111,16 +111,11 @@ def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, S
         )
     others = others.loc[rows.index]
     for column in ("target", "group", "repetition", "member"):
-        _check_equal(rows, others, column)
+        if column not in rows and column not in others:
+            continue
+        left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, others))
+        if different := int(((left != right) & ~(left.isna() & right.isna())).sum()):
+            raise ValueError(f"{different} of {len(rows)} rows differ in {column} between the two tables")
     group, n_groups = group_codes(rows["group"])
     first_sample = Sample(rows, classes, group, n_groups, *model_codes(rows))
     return first_sample, replace(first_sample, rows=others)
-
-
-def _check_equal(rows: pd.DataFrame, others: pd.DataFrame, column: str) -> None:
-    if column not in rows and column not in others:
-        return
-    left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, others))
-    different = int(((left != right) & ~(left.isna() & right.isna())).sum())
-    if different:
-        raise ValueError(f"{different} of {len(rows)} rows differ in {column} between the two tables")

@@ -54,7 +54,12 @@ def p_text(p_value: float, floor: float = 0.0) -> str:
     if math.isnan(p_value):
         return NOTHING
     if p_value <= floor * (1 + 1e-9):
-        return f"< {_rounded_up(p_value)}" if p_value < 1 else "1.000"
+        if p_value >= 1:
+            return "1.000"
+        # Two significant digits, rounded up, so that less than the text is never said of more.
+        exponent = math.floor(math.log10(p_value)) - 1
+        bound = math.ceil(p_value / 10.0**exponent - 1e-6) * 10.0**exponent
+        return f"< {bound:.{-exponent}f}".rstrip("0")
     if p_value < _LEAST_P and not floor:
         return f"< {_LEAST_P:.4f}"
     digits = 3 if p_value >= 0.001 else max(4, -math.floor(math.log10(p_value)))
@@ -75,9 +80,3 @@ def p_sentence(p_value: float, p_holm: float | None, floor: float) -> str:
     raw, adjusted = p_texts(p_value, p_holm, floor)
     holm = "" if p_holm is None else f" ({adjusted} after Holm)"
     return f"p {raw if raw.startswith('<') else f'= {raw}'}{holm}"
-
-
-def _rounded_up(p_value: float) -> str:
-    """Two significant digits, so that less than the text is never said of more."""
-    exponent = math.floor(math.log10(p_value)) - 1
-    return f"{math.ceil(p_value / 10.0**exponent - 1e-6) * 10.0**exponent:.{-exponent}f}".rstrip("0")

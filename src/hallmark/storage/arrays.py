@@ -50,15 +50,13 @@ class ArrayStore:
             wanted = sorted(position for key, position in first.items() if key not in self._index)
             for start in range(0, len(wanted), self.shard_rows):
                 positions = wanted[start : start + self.shard_rows]
-                self._write([keys[position] for position in positions], compute(positions))
+                names, rows = [keys[position] for position in positions], compute(positions)
+                assert len(rows) == len(names), f"computed {len(rows)} rows for {len(names)} keys"
+                stem = f"{len(list(self.folder.glob('*.keys.npy'))):05d}-{names[0][:8]}"
+                for suffix, array in ((".npy", rows), (".keys.npy", np.array(names, dtype="S32"))):
+                    with atomic_path(self.folder / f"{stem}{suffix}") as temporary:
+                        np.save(temporary, array, allow_pickle=False)
             self._refresh()
-
-    def _write(self, keys: list[str], rows: NDArray) -> None:
-        assert len(rows) == len(keys), f"computed {len(rows)} rows for {len(keys)} keys"
-        name = f"{len(list(self.folder.glob('*.keys.npy'))):05d}-{keys[0][:8]}"
-        for suffix, array in ((".npy", rows), (".keys.npy", np.array(keys, dtype="S32"))):
-            with atomic_path(self.folder / f"{name}{suffix}") as temporary:
-                np.save(temporary, array, allow_pickle=False)
 
     def _refresh(self) -> None:
         for names in sorted(self.folder.glob("[!.]*.keys.npy")):

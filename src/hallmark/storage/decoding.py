@@ -223,10 +223,6 @@ def _gb18030(text: str) -> float:
     return share * 0.8 if may_be_korean and not _COMMONEST.intersection(hanzi) else share
 
 
-def _big5(text: str) -> float:
-    return _chinese(text, "big5", range(0xA4, 0xC7)) * (sum(map(_is_hanzi, text)) > 2)
-
-
 def _japanese(text: str) -> float:
     share = _share(text, lambda text, position: _is_cjk(text[position]) and not "\uff61" <= text[position] <= "\uff9f")
     return share * any(map(_is_kana, text))
@@ -235,10 +231,6 @@ def _japanese(text: str) -> float:
 def _korean(text: str) -> float:
     share = _share(text, lambda text, position: _is_korean(text[position]) or "\u3000" <= text[position] <= "\u303f")
     return share * (sum(map(_is_korean, text)) > 3)
-
-
-def _damaged_utf8(text: str) -> float:
-    return _share(text, lambda text, position: text[position] != "\ufffd" and not _is_odd(text[position]))
 
 
 def _western(text: str) -> float:
@@ -276,9 +268,9 @@ def _cyrillic(text: str) -> float:
 
 _SHARES: dict[str, Callable[[str], float]] = {  # of equal shares the first wins
     "gb18030": _gb18030,
-    "utf-8": _damaged_utf8,
+    "utf-8": lambda text: _share(text, lambda text, at: text[at] != "\ufffd" and not _is_odd(text[at])),  # damaged
     "euc_kr": _korean,
-    "big5": _big5,
+    "big5": lambda text: _chinese(text, "big5", range(0xA4, 0xC7)) * (sum(map(_is_hanzi, text)) > 2),
     "shift_jis": _japanese,
     "cp1252": _western,
     "cp1251": _cyrillic,

@@ -27,19 +27,16 @@ def sentence(error: BaseException) -> str | None:
     outside of a fit and of a prediction. So a module's own training step, a library, and a user's class keep their
     tracebacks.
     """
-    message = _of_settings(error) or next(filter(None, map(_of_the_machine, _chain(error))), None)
+    if isinstance(error, ValueError) and (_is_hallmark(type(error).__module__) or is_stated(error)) and str(error):
+        message: str | None = str(error)
+    else:
+        message = next(filter(None, map(_of_the_machine, _chain(error))), None)
     return None if message is None else redacted("\n".join([message, *getattr(error, "__notes__", [])]))
 
 
 def printable(error: BaseException) -> str:
     """The whole traceback of `error`, with its notes, secrets taken out."""
     return redacted("".join(traceback.format_exception(error)))
-
-
-def _of_settings(error: BaseException) -> str | None:
-    if not isinstance(error, ValueError):
-        return None
-    return str(error) if _is_hallmark(type(error).__module__) or is_stated(error) else None
 
 
 def is_stated(error: ValueError) -> bool:
@@ -68,32 +65,22 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _of_the_machine(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in _MACHINE:
-        return _of_a_file(error)
+        if error.errno in (errno.EPERM, errno.EACCES) and error.filename is None:
+            return None  # of a process or a socket, which code asked for
+        return f"{error.filename}: {error.strerror}" if error.filename is not None else str(error.strerror)
     library = type(error).__module__.partition(".")[0]
     if library == "yaml":
-        return _of_yaml(error)
+        mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+        if mark is not None:
+            problem = getattr(error, "problem", None) or getattr(error, "context", None) or "not valid YAML"
+            return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: not valid YAML ({problem})"
+        name = getattr(error, "name", None)
+        return f"{name}: not valid YAML ({_first_lines(error)})" if name else f"not valid YAML: {_first_lines(error)}"
     if library == "sqlalchemy" and hasattr(error, "orig"):
         return f"storage: the database does not answer as it should: {_first_lines(error.orig)}"
     if isinstance(error, OSError | RuntimeError) and _SHORT_WRITE.search(str(error)):
         return f"a file could not be written whole, as on a full disk ({_first_lines(error)})"
     return None
-
-
-def _of_a_file(error: OSError) -> str | None:
-    if error.errno in (errno.EPERM, errno.EACCES) and error.filename is None:
-        return None  # of a process or a socket, which code asked for
-    where = f"{error.filename}: " if error.filename is not None else ""
-    return f"{where}{error.strerror}"
-
-
-def _of_yaml(error: BaseException) -> str:
-    """File, line and column of a syntax error."""
-    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is not None:
-        problem = getattr(error, "problem", None) or getattr(error, "context", None) or "not valid YAML"
-        return f"{mark.name}, line {mark.line + 1}, column {mark.column + 1}: not valid YAML ({problem})"
-    name = getattr(error, "name", None)
-    return f"{name}: not valid YAML ({_first_lines(error)})" if name else f"not valid YAML: {_first_lines(error)}"
 
 
 def _first_lines(error: object) -> str:

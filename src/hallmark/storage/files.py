@@ -147,19 +147,12 @@ def read_parquet(path: Path) -> pd.DataFrame:
     Raises:
         UserError: it is damaged.
     """
-    with _damage_named(path):
-        return pd.read_parquet(path)
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
     try:
-        yield
-    except OSError as error:
-        if error.errno is not None:  # of the machine; pyarrow has an OSError without number for damage, too
+        return pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        # An OSError with a number is of the machine; pyarrow has one without for damage, too.
+        if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise UserError(f"{path}: damaged ({error})") from error
-    except ValueError as error:
         raise UserError(f"{path}: damaged ({error})") from error
 
 

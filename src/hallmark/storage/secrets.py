@@ -113,8 +113,7 @@ def refuse_secrets(settings: Mapping[str, Any]) -> None:
     for key, value in _leaves(settings, ""):
         if _ISSUED.search(key) or any(secret in key for secret in values):
             raise SecretError(f"{redacted(key)}: this name has a secret in it, and {_ADVICE}")
-        refusal = _refusal(key, value, values)
-        if refusal is not None:
+        if (refusal := _refusal(key, value, values)) is not None:
             raise SecretError(f"{key}: {refusal}")
 
 
@@ -131,7 +130,25 @@ def _refusal(key: str, value: Any, values: list[str]) -> str | None:
         return f"this is a secret, and {_ADVICE}"
     if names_variable(key) and "${" not in text and not _is_variable(text):
         return "expected the name of an environment variable, such as OPENAI_API_KEY, and not what the variable holds"
-    return _refused_address(key, text) or _refused_interpolation(key, text)
+    # The address of a sweep's study may be read from a variable, because it is stored as written.
+    is_storage = key.rpartition(".")[2] == "storage"
+    if has_login(text):
+        if not is_storage:
+            return f"this address has a password in it, and {_ADVICE}"
+        return (
+            "this address has a password in it, and commands are recorded; put it into HALLMARK_STORAGE in the "
+            f"environment, or into a variable NAME and give '{key}=${{oc.env:NAME}}'"
+        )
+    decorated = key.rpartition(".")[2].endswith("url") and re.match(r"https?://[^\s]*[?#]", text)
+    if _USER.search(text) or decorated:
+        return f"expected an address without user, password, ? and #, because {_ADVICE}"
+    for match in _FROM_ENVIRONMENT.finditer(text):
+        variable = match[1].strip().strip("'\"")
+        if not re.fullmatch(r"[A-Za-z_]\w*|\$\{.*", variable):
+            return "expected the name of an environment variable in ${oc.env:NAME}"
+        if _holds_secret(variable) and os.environ.get(variable) and not is_storage:
+            return f"this is a secret ({variable}), and {_ADVICE}"
+    return None
 
 
 def _assigns_secret(text: str) -> bool:
@@ -144,35 +161,6 @@ def _assigns_secret(text: str) -> bool:
 def _is_variable(text: str) -> bool:
     """Whether `text` names a variable: it is set, or its name says secret. A key in capitals is of neither kind."""
     return re.fullmatch(r"[A-Za-z_]\w{0,63}", text) is not None and (text in os.environ or _holds_secret(text))
-
-
-def _refused_address(key: str, text: str) -> str | None:
-    if has_login(text):
-        if _is_storage(key):
-            return (
-                "this address has a password in it, and commands are recorded; put it into HALLMARK_STORAGE in the "
-                f"environment, or into a variable NAME and give '{key}=${{oc.env:NAME}}'"
-            )
-        return f"this address has a password in it, and {_ADVICE}"
-    decorated = key.rpartition(".")[2].endswith("url") and re.match(r"https?://[^\s]*[?#]", text)
-    if _USER.search(text) or decorated:
-        return f"expected an address without user, password, ? and #, because {_ADVICE}"
-    return None
-
-
-def _is_storage(key: str) -> bool:
-    """Whether `key` is the address of a sweep's study, which may be read from a variable and is stored as written."""
-    return key.rpartition(".")[2] == "storage"
-
-
-def _refused_interpolation(key: str, text: str) -> str | None:
-    for match in _FROM_ENVIRONMENT.finditer(text):
-        variable = match[1].strip().strip("'\"")
-        if not re.fullmatch(r"[A-Za-z_]\w*|\$\{.*", variable):
-            return "expected the name of an environment variable in ${oc.env:NAME}"
-        if _holds_secret(variable) and os.environ.get(variable) and not _is_storage(key):
-            return f"this is a secret ({variable}), and {_ADVICE}"
-    return None
 
 
 def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -69,8 +69,18 @@ class AugmentImages:
 
     def run(self, state: State) -> None:
         cases = read_cases(state.directory, "path", wanted_by=TABLE, skip_label_issues=self.skip_label_issues)
-        folder = state.directory / "analysis" / FOLDER
-        rows = [row for case in cases for row in self._augment(case, folder)]
+        rows = []
+        for case in cases:
+            try:
+                picture = read_image(Path(case["path"]))
+            except OSError as error:
+                log.warning("case %s is left out, its picture cannot be read: %s", case["guid"], error)
+                continue
+            for name in self.transforms:
+                target = state.directory / "analysis" / FOLDER / f"{file_stem(case['guid'])}~{name}.jpg"
+                with atomic_path(target) as temporary:
+                    self.apply(picture, name, case["guid"]).save(temporary, quality=QUALITY)
+                rows.append(extra_row(case, name, image=str(target), text=case.get("text", "")))
         table = pd.DataFrame(rows, columns=COLUMNS)
         state.save_table(TABLE, table)
         show_counts("Changed pictures", table)
@@ -79,20 +89,6 @@ class AugmentImages:
         """The picture (RGB) of a sample after a transform, of the same size."""
         digest = hashlib.sha256(f"{self.seed}/{transform}/{sample}".encode()).digest()
         return self._functions[transform](picture, np.random.default_rng(list(digest)))
-
-    def _augment(self, case: dict[str, str], folder: Path) -> list[dict[str, str]]:
-        try:
-            picture = read_image(Path(case["path"]))
-        except OSError as error:
-            log.warning("case %s is left out, its picture cannot be read: %s", case["guid"], error)
-            return []
-        rows = []
-        for name in self.transforms:
-            target = folder / f"{file_stem(case['guid'])}~{name}.jpg"
-            with atomic_path(target) as temporary:
-                self.apply(picture, name, case["guid"]).save(temporary, quality=QUALITY)
-            rows.append(extra_row(case, name, image=str(target), text=case.get("text", "")))
-        return rows
 
 
 def rotate(picture: Image.Image, degrees: float) -> Image.Image:

@@ -18,7 +18,7 @@ EMOJI_MARKER = "[emoji]"
 
 def emoji_words(text: str) -> str:
     """Each emoji by its name in words: 😂 becomes `face with tears of joy`."""
-    return tidy(emoji.replace_emoji(text, lambda symbol, _: f" {_emoji_name(symbol)} "))
+    return tidy(emoji.replace_emoji(text, lambda symbol, _: f" {emoji.demojize(symbol, ('', '')).replace('_', ' ')} "))
 
 
 def emoji_marker(text: str) -> str:
@@ -67,7 +67,3 @@ TRANSFORMS: dict[str, Callable[[str], str]] = {
         lowercase,
     )
 }
-
-
-def _emoji_name(symbol: str) -> str:
-    return emoji.demojize(symbol, delimiters=("", "")).replace("_", " ")

@@ -129,29 +129,23 @@ def confusion_figure(counts: NDArray[np.int_], classes: list[str], task: str | N
     shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     size = float(np.clip(1.2 + 0.45 * len(classes), 2.6, 7))
     figure = new_figure(size + 0.5, 2 * size + 1)
-    for ax, values, title, style in zip(
-        figure.subplots(1, 2), (counts, shares), ("rows", "share of the target"), ("d", ".2f"), strict=True
-    ):
-        _matrix(ax, values.astype(float), classes, style)
-        ax.set_title(headed(title, task))
-    return figure
-
-
-def _matrix(ax: Axes, values: NDArray[np.float64], classes: list[str], style: str) -> None:
-    top = max(float(np.nanmax(values, initial=0)), 1e-9)
-    image = ax.imshow(values, cmap="Blues", vmin=0, vmax=top)
     names = [printable(name) for name in classes]
     every = range(0, len(names), -(-len(names) // 40))
     rotation = 0 if sum(map(len, names)) <= 24 else 90 if len(names) > 8 else 35
-    ax.set_xticks(every, [names[i] for i in every], rotation=rotation, ha="right" if rotation == 35 else "center")
-    ax.set_yticks(every, [names[i] for i in every])
-    ax.tick_params(length=0)
-    ax.spines[:].set_visible(False)
-    ax.set_xlabel("prediction")
-    ax.set_ylabel("target")
-    if len(names) > _NUMBERED:
-        ax.figure.colorbar(image, ax=ax, shrink=0.5, aspect=30).outline.set_visible(False)
-        return
-    for (row, column), value in np.ndenumerate(values):
-        text = "–" if np.isnan(value) else format(int(value) if style == "d" else value, style)
-        ax.text(column, row, text, ha="center", va="center", color="white" if value > 0.6 * top else "black")
+    panels = ((counts.astype(float), "rows", ".0f"), (shares, "share of the target", ".2f"))
+    for ax, (values, title, style) in zip(figure.subplots(1, 2), panels, strict=True):
+        top = max(float(np.nanmax(values, initial=0)), 1e-9)
+        image = ax.imshow(values, cmap="Blues", vmin=0, vmax=top)
+        ax.set_xticks(every, [names[i] for i in every], rotation=rotation, ha="right" if rotation == 35 else "center")
+        ax.set_yticks(every, [names[i] for i in every])
+        ax.tick_params(length=0)
+        ax.spines[:].set_visible(False)
+        ax.set(xlabel="prediction", ylabel="target")
+        ax.set_title(headed(title, task))
+        if len(names) > _NUMBERED:
+            figure.colorbar(image, ax=ax, shrink=0.5, aspect=30).outline.set_visible(False)
+            continue
+        for (row, column), value in np.ndenumerate(values):
+            text = "–" if np.isnan(value) else format(value, style)
+            ax.text(column, row, text, ha="center", va="center", color="white" if value > 0.6 * top else "black")
+    return figure

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -14,13 +13,7 @@ from hallmark.analysis.segmentation.answers import ONE_SHOT, ORACLE, answers, co
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import interval_note, interval_texts, p_columns, show
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import (
-    SEGMENTATION_METRICS,
-    Resampling,
-    adjust,
-    all_intervals,
-    paired_difference,
-)
+from hallmark.statistics import SEGMENTATION_METRICS, Resampling, adjust, all_intervals, paired_difference
 from hallmark.wording import readable
 
 _TESTED = ("p_value", "p_holm", "p_floor")
@@ -119,8 +112,15 @@ def bootstrap_figure(table: pd.DataFrame) -> Figure:
         interval_dots(axes[0], heights, rows, "value", index=index, label=task_name(task, tasks))
     axes[0].set_title("value")
     for ax, ((task, minus), rows) in zip(axes[1:], panels, strict=True):
-        _difference(ax, rows)
         ax.set_title(_title(str(task), str(minus), table))
+        ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
+        estimate, low, high = (rows[f"value{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
+        bars = np.clip([estimate - low, high - estimate], 0, None)
+        ax.errorbar(estimate, range(len(rows)), xerr=bars, fmt="D", color=INK, markersize=3.5, elinewidth=1.2)
+        style: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "va": "center", "fontsize": 7, "color": MUTED}
+        texts = ["p (Holm)", *p_columns(rows)["p (Holm)"]] if rows["p_value"].notna().any() else []
+        for y, text in enumerate(texts, -1):
+            ax.text(1.03, max(y, -0.5), text, **style)
     for ax in axes:
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.tick_params(axis="y", length=0)
@@ -131,16 +131,3 @@ def bootstrap_figure(table: pd.DataFrame) -> Figure:
     axes[0].set_xlabel(f"{n} expressions of {n_groups} images")
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return figure
-
-
-def _difference(ax: Axes, rows: pd.DataFrame) -> None:
-    ax.axvline(0, color=MUTED, linewidth=0.9, zorder=1)
-    estimate, low, high = (rows[f"value{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high"))
-    bars = np.clip([estimate - low, high - estimate], 0, None)
-    ax.errorbar(estimate, range(len(rows)), xerr=bars, fmt="D", color=INK, markersize=3.5, elinewidth=1.2)
-    if rows["p_value"].notna().any():
-        texts = ["p (Holm)", *p_columns(rows)["p (Holm)"]]
-        for y, text in enumerate(texts, -1):
-            ax.text(
-                1.03, max(y, -0.5), text, transform=ax.get_yaxis_transform(), va="center", fontsize=7, color=MUTED
-            )  # fmt: skip

@@ -101,7 +101,11 @@ def stage_table(spent: Mapping[str, Any]) -> pd.DataFrame:
     total = spent["seconds"]["total"]
     records = []
     for stage, (unit, key) in _STAGES.items():
-        requested, computed = _work(spent, stage, key)
+        if key is None:
+            requested = computed = spent["scores"]
+        else:
+            requested = spent[key]["requests" if stage == "vlm" else "requested"]
+            computed = requested - spent[key]["cached"] if stage == "vlm" else spent[key]["computed"]
         seconds = spent["seconds"][stage]
         records.append({
             "stage": stage, **_shares(seconds, total, spent), "unit": unit, "requested": requested,
@@ -111,14 +115,6 @@ def stage_table(spent: Mapping[str, Any]) -> pd.DataFrame:
     records.append({"stage": "other", **_shares(max(0.0, total - known), total, spent)})
     records.append({"stage": "total", **_shares(total, total, spent)})
     return pd.DataFrame(records).astype({"requested": "Int64", "computed": "Int64"})
-
-
-def _work(spent: Mapping[str, Any], stage: str, key: str | None) -> tuple[int, int]:
-    if key is None:
-        return spent["scores"], spent["scores"]
-    if stage == "vlm":
-        return spent["vlm"]["requests"], spent["vlm"]["requests"] - spent["vlm"]["cached"]
-    return spent[key]["requested"], spent[key]["computed"]
 
 
 def _shares(seconds: float, total: float, spent: Mapping[str, Any]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from hallmark.analysis.segmentation.answers import (
     parts,
     scores,
     slice_columns,
-)  # fmt: skip
+)
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.runs.metrics import MAIN
@@ -65,23 +65,20 @@ class Oracle:
         tasks = answers(predictions, "oracle", (MAIN, ORACLE))
         main, best = tasks[MAIN], tasks[ORACLE].set_index("id").reindex(tasks[MAIN]["id"]).reset_index()
         best.index = main.index
-        columns = slice_columns(main, self.columns)
-        return pd.DataFrame([
-            {"slice": name, "category": category, **self._parts(main[member], best[member])}
-            for name, category, member in parts(main, columns)
-        ])  # fmt: skip
-
-    def _parts(self, main: pd.DataFrame, best: pd.DataFrame) -> dict[str, Any]:
-        reached = main["score"].to_numpy(float), best["score"].to_numpy(float)
-        recall, precision = (scores(rows, list(PRECISION), self.resampling) for rows in (best, main))
-        return {
-            **counts(main),
-            **mean_score(main, _REACHED, reached[0], self.resampling),
-            **mean_score(main, _RANKING, reached[1] - reached[0], self.resampling),
-            **mean_score(main, _PROPOSAL, 1 - reached[1], self.resampling),
-            **{name.replace("p@", "recall@"): value for name, value in recall.items()},
-            **{name.replace("p@", "precision@"): value for name, value in precision.items()},
-        }
+        records = []
+        for name, category, member in parts(main, slice_columns(main, self.columns)):
+            answered, proposed = main[member], best[member]
+            reached, reachable = answered["score"].to_numpy(float), proposed["score"].to_numpy(float)
+            record = {"slice": name, "category": category, **counts(answered)}
+            for gap, values in (
+                (_REACHED, reached), (_RANKING, reachable - reached), (_PROPOSAL, 1 - reachable),
+            ):  # fmt: skip
+                record |= mean_score(answered, gap, values, self.resampling)
+            for kind, rows in (("recall", proposed), ("precision", answered)):
+                shares = scores(rows, list(PRECISION), self.resampling)
+                record |= {metric.replace("p@", f"{kind}@"): value for metric, value in shares.items()}
+            records.append(record)
+        return pd.DataFrame(records)
 
 
 @house_style()

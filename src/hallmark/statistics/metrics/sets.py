@@ -139,7 +139,10 @@ def set_interval(metric: SetMetric, *sets: RowSet, resampling: Resampling) -> In
         ValueError: features that are no finite [N, D] with rows, groups of another length or missing, or what the
             metric refuses.
     """
-    arrays = [_features(part) for part in sets]
+    arrays = [np.asarray(part.features, dtype=np.float64) for part in sets]
+    for rows in arrays:
+        if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all():
+            raise ValueError(f"features of shape {rows.shape} must be finite numbers [N, D], with at least one row")
     codes, n_groups = _codes(sets, [len(rows) for rows in arrays])
     value = metric(*arrays)
     variances = []
@@ -185,13 +188,6 @@ def _codes(sets: tuple[RowSet, ...], lengths: list[int]) -> tuple[list[Integers]
         raise ValueError(f"{series.isna().sum()} of {len(series)} rows have no group: give each the unit it comes from")
     codes, distinct = pd.factorize(series)
     return np.split(codes, np.cumsum(lengths)[:-1]), len(distinct)
-
-
-def _features(part: RowSet) -> Floats:
-    rows = np.asarray(part.features, dtype=np.float64)
-    if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all():
-        raise ValueError(f"features of shape {rows.shape} must be finite numbers [N, D], with at least one row")
-    return rows
 
 
 def _two(sets: tuple[Floats, ...]) -> tuple[Floats, Floats]:

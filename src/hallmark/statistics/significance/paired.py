@@ -13,14 +13,14 @@ from hallmark.statistics.members import STAND_IN, row_count
 from hallmark.statistics.metrics.classification import LOWER_IS_BETTER, Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.sample import Sample, paired_samples
+from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.significance.delong import delong_test
 from hallmark.statistics.significance.holm import holm
 from hallmark.statistics.significance.mcnemar import mcnemar
 from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
 from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
-from hallmark.statistics.uncertainty import Units, WeightedMetrics, estimates, evaluate_blocks
+from hallmark.statistics.uncertainty import Units, estimates, evaluate_blocks
 
 
 @dataclass(frozen=True)
@@ -92,32 +92,24 @@ class PairedDifference:
             of: which rows, such as ` on test`; follows the finding.
         """
         grounds = self.grounds
-        if self._too_few_groups:
+        # Of n groups that all agree a permutation test gives 2^(1 - n) at the least.
+        alpha = 1 - self.difference.confidence_level + TOLERANCE
+        if self.n_groups < MIN_GROUPS if self.n_models > 1 else 2.0 ** (1 - self.n_groups) > alpha:
             grounds += ", too few groups for any difference to show"
-        numbers = f"{metric} {self._lead(f'{second} − {first}')}, {self.tested}"
+        of_winner = self.difference if self._second_is_better else self.difference.negated
+        if not self.told_apart:
+            lead = f"{difference_text(self.difference)} ({second} − {first})"
+        elif self.metric in LOWER_IS_BETTER:
+            lead = f"lower by {interval_text(of_winner.negated)}"
+        else:
+            lead = difference_text(of_winner)
+        numbers = f"{metric} {lead}, {self.tested}"
         level = f"at the {100 * self.difference.confidence_level:g} % level"
         return f"{self.finding(first, second)}{of}: {numbers}, {level} ({grounds})"
 
     @property
     def _second_is_better(self) -> bool:
         return (self.difference.estimate > 0) != (self.metric in LOWER_IS_BETTER)
-
-    def _lead(self, named: str) -> str:
-        """The difference as winner minus loser; as `named` where there is no winner."""
-        if not self.told_apart:
-            return f"{difference_text(self.difference)} ({named})"
-        of_winner = self.difference if self._second_is_better else self.difference.negated
-        return (
-            f"lower by {interval_text(of_winner.negated)}"
-            if self.metric in LOWER_IS_BETTER
-            else (difference_text(of_winner))
-        )
-
-    @property
-    def _too_few_groups(self) -> bool:
-        if self.n_models > 1:
-            return self.n_groups < MIN_GROUPS
-        return 2.0 ** (1 - self.n_groups) > 1 - self.difference.confidence_level + TOLERANCE
 
 
 def paired_difference(
@@ -146,14 +138,25 @@ def paired_difference(
     def difference(weights: Floats, /) -> dict[str, Floats]:
         return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
 
-    values = metric_range(metric, _stacked(*samples)).of_differences._replace(
-        n_groups=metric_range(metric, samples[0]).n_groups
-    )
+    # Both systems in one sample of 2 G groups, so that weights choose whose predictions of a group count.
+    before, after = samples
+    stacked = replace(
+        before, rows=pd.concat([before.rows, after.rows]), n_groups=2 * before.n_groups,
+        group=np.concatenate([before.group, after.group + before.n_groups]),
+        model=np.concatenate([before.model, after.model]),
+    )  # fmt: skip
+    values = metric_range(metric, stacked).of_differences._replace(n_groups=metric_range(metric, before).n_groups)
     estimate = estimates(difference, units, {metric: values}, resampling=resampling)[metric]
     floor = 1 / (resampling.n_resamples + 1)
     if units.n_models == 1:
-        null = _swapped_differences(weighted_metrics(_stacked(*samples), [metric]), metric, samples[0], resampling)
-        p_value = permutation_p(estimate.value, null)
+        evaluate = weighted_metrics(stacked, [metric])
+
+        def swapped(swap: Floats) -> dict[str, Floats]:
+            swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
+            return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
+
+        coins = fair_coins(before.n_groups, 2 * len(before.rows), resampling.n_resamples, resampling.seed)
+        p_value = permutation_p(estimate.value, evaluate_blocks(swapped, coins)[metric])
     else:
         p_value = max(estimate.p_value(), floor)  # of nan, nan
     n_rows = row_count(samples[0].rows.reset_index())
@@ -192,20 +195,3 @@ def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, flo
         scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
         p_values["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
     return p_values
-
-
-def _stacked(first: Sample, second: Sample) -> Sample:
-    """Both systems in one sample of 2 G groups, so that weights choose whose predictions of a group count."""
-    group = np.concatenate([first.group, second.group + first.n_groups])
-    model = np.concatenate([first.model, second.model])
-    rows = pd.concat([first.rows, second.rows])
-    return replace(first, rows=rows, group=group, n_groups=2 * first.n_groups, model=model)
-
-
-def _swapped_differences(evaluate: WeightedMetrics, metric: str, sample: Sample, resampling: Resampling) -> Floats:
-    def difference(swap: Floats) -> dict[str, Floats]:
-        swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
-        return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
-
-    coins = fair_coins(sample.n_groups, 2 * len(sample.rows), resampling.n_resamples, resampling.seed)
-    return evaluate_blocks(difference, coins)[metric]
