@@ -64,7 +64,7 @@ class Compare:
         require(len(directories) > 0, "baseline", baseline, "one or more directories of runs or sets of repeats")
         check_metrics(metrics)
         self.baselines = [Path(directory) for directory in directories]
-        self.metrics = list(metrics)
+        self.metrics = list(dict.fromkeys(metrics))
         self.resampling = statistics
 
     def run(self, state: State) -> None:
@@ -112,12 +112,23 @@ class Compare:
                     continue
                 try:
                     baseline = _Values(other[other["task"] == task], task, metrics, self.resampling)
-                    compared = self._against(values, baseline)
+                    second, first = same_members(values.rows, baseline.rows)
+                    rowwise = rowwise_p_values(first, second)
+                    compared = [paired_difference(first, second, m, resampling=self.resampling) for m in metrics]
                 except ValueError as error:
                     message = f"baseline {name} (the first table; {THIS} is the second): {error}"
                     raise ValueError(message) from error
-                records += [{"task": task, "baseline": name, **record} for record, _ in compared]
-                differences += [difference for _, difference in compared]
+                for metric, paired in zip(metrics, compared, strict=True):
+                    records.append({
+                        "task": task, "baseline": name, "metric": metric,
+                        **values.columns(metric, "value", ""),
+                        **baseline.columns(metric, "baseline_value", "baseline_"),
+                        **paired.difference.columns("difference"),
+                        "p_value": paired.p_value, "p_holm": math.nan, "p_floor": paired.p_floor,
+                        **{f"p_{test}": p if test == _ROWWISE.get(metric) else math.nan for test, p in rowwise.items()},
+                        "n": paired.n_rows, "n_groups": paired.n_groups,
+                    })  # fmt: skip
+                differences += compared
         table, differences = pd.DataFrame(records), adjust(differences)
         verdicts = [
             difference.sentence(name, THIS, readable(difference.metric))
@@ -125,27 +136,6 @@ class Compare:
         ]
         p_holm = np.array([difference.p_holm for difference in differences], dtype=np.float64)
         return table.assign(p_holm=p_holm, verdict=verdicts)
-
-    def _against(self, values: "_Values", baseline: "_Values") -> list[tuple[dict[str, object], PairedDifference]]:
-        second, first = same_members(values.rows, baseline.rows)
-        rowwise = rowwise_p_values(first, second)
-        compared = []
-        for metric in values.intervals:
-            paired = paired_difference(first, second, metric, resampling=self.resampling)
-            record = {
-                "metric": metric,
-                **values.columns(metric, "value", ""),
-                **baseline.columns(metric, "baseline_value", "baseline_"),
-                **paired.difference.columns("difference"),
-                "p_value": paired.p_value,
-                "p_holm": math.nan,
-                "p_floor": paired.p_floor,
-                **{f"p_{test}": rowwise[test] if test == _ROWWISE.get(metric) else math.nan for test in rowwise},
-                "n": paired.n_rows,
-                "n_groups": paired.n_groups,
-            }
-            compared.append((record, paired))
-        return compared
 
 
 def check_tasks(predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> None:

@@ -1,10 +1,9 @@
 """How the score differs between parts of the data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import (
@@ -26,7 +25,7 @@ from hallmark.statistics.text import number_text
 from hallmark.wording import readable
 
 PREFIX = "slice_"
-MISSING = "(missing)"
+ALL, MISSING = "all", "(missing)"
 ONLY_CLASS = "only_class"
 RECALL = "recall"
 _METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "score")
@@ -45,12 +44,7 @@ class Slices:
     """
 
     def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
-        require(
-            columns is None or len(columns) > 0,
-            "columns",
-            columns,
-            "one or more slice columns, or null for all",
-        )
+        require(columns is None or len(columns) > 0, "columns", columns, "one or more slice columns, or null for all")
         self.columns = columns
         self.resampling = statistics
 
@@ -71,56 +65,68 @@ class Slices:
         Raises:
             ValueError: the predictions lack a column that is asked for, or have no slice column at all.
         """
-        columns = self._columns(predictions)
+        columns = slice_columns(predictions, self.columns)
+        require(bool(columns), "columns", self.columns, "a table with slices; these predictions have none")
+        undefined = Interval.undefined(self.resampling.confidence_level)
         records = []
-        for task, classes, rows in labelled_tasks(predictions):
-            records.append({"task": task, "slice": "all", "category": "all", **self._scores(rows, classes)})
-            for column in columns:
-                values = rows[column].astype(object).where(rows[column].notna(), MISSING).astype(str)
-                for category in _categories(predictions, column):
-                    scores = self._scores(rows[values == category], classes)
-                    records.append({"task": task, "slice": column.removeprefix(PREFIX), "category": category, **scores})
+        for task, classes, of_task in labelled_tasks(predictions):
+            metrics = [name for name in _METRICS if name in metric_names(of_task, classes)]
+            for name, category, member in parts(of_task, columns, predictions):
+                rows = of_task[member]
+                scores = dict.fromkeys(metrics, undefined)
+                if len(rows):
+                    scores = all_intervals(rows, metrics, resampling=self.resampling)
+                record: dict[str, Any] = {"task": task, "slice": name, "category": category, "n": row_count(rows)}
+                record["n_groups"] = rows["group"].nunique()
+                only_class = None
+                if classes is not None:
+                    present = rows["target"].astype(str).unique()
+                    only_class = present[0] if len(present) == 1 else None
+                    # The recall of the only class is the share of its rows that are predicted as it.
+                    scores[RECALL] = undefined if only_class is None else scores["accuracy"]
+                for metric, score in scores.items():
+                    record |= score.columns(metric)
+                records.append(record if classes is None else {**record, ONLY_CLASS: only_class})
         return pd.DataFrame(records)
 
-    def _columns(self, predictions: pd.DataFrame) -> list[str]:
-        present = [str(name) for name in predictions if str(name).startswith(PREFIX)]
-        wanted = present if self.columns is None else [PREFIX + c.removeprefix(PREFIX) for c in self.columns]
-        known = ", ".join(present) or "none: this system's predictions have no slices"
-        require(bool(wanted) and set(wanted) <= set(present), "columns", self.columns, f"out of {known}")
-        return wanted
 
-    def _scores(self, rows: pd.DataFrame, classes: list[str] | None) -> dict[str, Any]:
-        metrics = [name for name in _METRICS if name in metric_names(rows, classes)]
-        undefined = Interval.undefined(self.resampling.confidence_level)
-        scores = dict.fromkeys(metrics, undefined)
-        if len(rows):
-            scores = all_intervals(rows, metrics, resampling=self.resampling)
-        sizes = {"n": row_count(rows), "n_groups": rows["group"].nunique()}
-        if classes is None:
-            return {**sizes, **_columns(scores)}
-        present = rows["target"].astype(str).unique()
-        single = len(present) == 1
-        # The recall of the only class is the share of its rows that are predicted as it.
-        recall = scores["accuracy"] if single else undefined
-        return {**sizes, **_columns(scores | {RECALL: recall}), ONLY_CLASS: present[0] if single else None}
+def slice_columns(predictions: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
+    """Names of slice columns (`slice_size` or `size`) in full; None takes all of the table.
+
+    Raises:
+        SettingError: a column that the table lacks.
+    """
+    present = [str(name) for name in predictions if str(name).startswith(PREFIX)]
+    wanted = present if columns is None else [PREFIX + name.removeprefix(PREFIX) for name in columns]
+    known = ", ".join(present) or "none: these predictions have no slices"
+    require(set(wanted) <= set(present), "columns", columns, f"out of {known}")
+    return wanted
 
 
-def _columns(scores: Mapping[str, Interval]) -> dict[str, float]:
-    return {key: value for name, score in scores.items() for key, value in score.columns(name).items()}
+def parts(
+    rows: pd.DataFrame, columns: Sequence[str], table: pd.DataFrame | None = None
+) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
+    """(slice, category, which of `rows` are in it): all of them, then every category of the slice columns.
+
+    Declared categories come in their order and without a row too, then undeclared ones, then `(missing)`; those that
+    occur in `table`, of which `rows` are a part, where it is given.
+    """
+    yield ALL, ALL, pd.Series(True, rows.index)
+    table = rows if table is None else table
+    for column in columns:
+        values, occurring = (
+            part[column].astype(object).where(part[column].notna(), MISSING).astype(str) for part in (rows, table)
+        )
+        declared = [str(name) for name in table.attrs.get("slices", {}).get(column, [])]
+        others = sorted(set(occurring) - set(declared), key=lambda name: (name == MISSING, name))
+        for category in (*declared, *others):
+            yield column.removeprefix(PREFIX), category, values == category
 
 
 def with_values(table: pd.DataFrame) -> pd.DataFrame:
     """Without the metrics that are empty everywhere, such as those of other tasks; an empty interval alone stays."""
     names = {str(name): str(name).removesuffix("_low").removesuffix("_high") for name in table}
     return table[[column for column, name in names.items() if table[name].notna().any()]]
-
-
-def _categories(predictions: pd.DataFrame, column: str) -> list[str]:
-    """Declared categories in order, then undeclared ones that occur, then one for rows without a value."""
-    declared = [str(name) for name in predictions.attrs.get("slices", {}).get(column, [])]
-    values = predictions[column].dropna().astype(str)
-    missing = [MISSING] if predictions[column].isna().any() else []
-    return [*declared, *sorted(set(values) - set(declared)), *missing]
 
 
 @house_style()
@@ -133,31 +139,20 @@ def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     figure = new_figure(0.26 * sum(heights) + 0.32 * len(panels) + 0.6, 5.2)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()
     for ax, (name, rows) in zip(axes, panels, strict=True):
-        _slice_panel(ax, str(name), rows, metrics)
-        ax.axvline(
-            overall[metrics[0]],
-            color=MUTED,
-            linewidth=0.9,
-            linestyle=DASHES,
-            zorder=1,
-            label=f"{readable(metrics[0])} of all {overall['n']}: {number_text(overall[metrics[0]])}",
-        )
+        for index, metric in enumerate(metrics):
+            # The recall of an only class stands where macro F1 would.
+            shift = 0.16 * (min(index, 1) * 2 - 1) * (len(metrics) > 1)
+            label = "recall of the only class" if metric == RECALL else readable(metric)
+            interval_dots(ax, [y + shift for y in range(len(rows))], rows, metric, index=index, label=label)
+        label = f"{readable(metrics[0])} of all {overall['n']}: {number_text(overall[metrics[0]])}"
+        ax.axvline(overall[metrics[0]], color=MUTED, linewidth=0.9, linestyle=DASHES, zorder=1, label=label)
+        ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
+        ax.set_ylim(len(rows) - 0.4, -0.6)
+        ax.tick_params(axis="y", length=0)
+        row_counts(ax, range(len(rows)), rows["n"])
+        ax.set_title(printable(readable(str(name))))
+        ax.grid(axis="x")
     axes[-1].set_xlabel(headed(" and ".join(readable(name) for name in metrics), task))
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     return figure
-
-
-def _slice_panel(ax: Axes, name: str, rows: pd.DataFrame, metrics: list[str]) -> None:
-    several = len(metrics) > 1
-    for index, metric in enumerate(metrics):
-        shift = 0.16 * (min(index, 1) * 2 - 1) * several  # the recall of an only class stands where macro F1 would
-        heights = [y + shift for y in range(len(rows))]
-        label = "recall of the only class" if metric == RECALL else readable(metric)
-        interval_dots(ax, heights, rows, metric, index=index, label=label)
-    ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
-    row_counts(ax, range(len(rows)), rows["n"])
-    ax.set_title(printable(readable(name)))
-    ax.grid(axis="x")

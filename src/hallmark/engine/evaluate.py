@@ -1,6 +1,6 @@
 """Evaluate a finished run or set of repeats, or a preset as it is: predictions of a split, metrics, analyses."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from hallmark.engine.config.settings import check_collection, check_evaluation_s
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.targets import admitted_class, trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS, Trust
-from hallmark.engine.finished import FinishedRun, FinishedSet, open_split
+from hallmark.engine.finished import FinishedSet, open_split
 from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
 from hallmark.engine.messages import echo, print_warnings
@@ -27,11 +27,12 @@ from hallmark.engine.setup import silence_expected_warnings
 from hallmark.engine.terminal import print_metrics
 from hallmark.learning.module import TrainingFreeModule
 from hallmark.runs.metrics import OUT_OF_FOLD
-from hallmark.runs.repeats import RepeatSet, Result, open_result, runs_of
+from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import Run, locked
 from hallmark.runs.seal import TEST
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
+_NOTHING_FITTED = "nothing is fitted in this model"
 _NOT_OF_A_RUN = ("run", "split", "seal")
 # What an evaluation of a finished run reads of its own command.
 _EVALUATION = (*_NOT_OF_A_RUN, "analysis", "statistics", OUT_OF_FOLD, *TRUST_KEYS)
@@ -49,14 +50,23 @@ def evaluate(config: DictConfig) -> None:
     """
     silence_expected_warnings()
     check_evaluation_settings(config)
-    _refuse_ignored(config)
-    if config.run is None:
-        _check_fits_nothing(config)
+    typed, directory = typed_settings(), config.run
+    if directory is not None:
+        why = f"{directory} keeps the settings that it was made with; train a run with others"
+        refuse_without_effect([key for key in typed if root(key) not in (*_EVALUATION, "hydra")], why)
+    if config.split != TEST:
+        refuse_without_effect([key for key in typed if root(key) == "seal"], f"split={config.split} has no seal")
+    _refuse_ignored_by_analyses(config)
+    if directory is None:
+        if config.get("model") is None:
+            raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
+        if not _fits_nothing(config):
+            again = f"python train.py experiment={config.name}; then give run=<its directory>"
+            raise ValueError(f"experiment={config.name}: this model is fitted first: {again}")
+        refuse_without_effect([key for key in typed if key in FIT_SETTINGS], _NOTHING_FITTED)
         run = without(config, _NOT_OF_A_RUN)
         train_repeats(run)
         directory = Job.of(run).directory
-    else:
-        directory = config.run
     analyses = _build_analyses(config)
     with _opened_state(directory, config.split, config, reason=config.seal.reason) as state:
         if config.run is not None or config.split != "val":  # else `train_repeats` printed them
@@ -73,7 +83,8 @@ def train_and_analyze(config: DictConfig) -> float:
     """
     check_resampling(config)
     _refuse_ignored_by_analyses(config)
-    _refuse_fit_of_nothing(config)
+    if OmegaConf.is_dict(config.get("model")) and _fits_nothing(config):
+        refuse_without_effect([key for key in typed_settings() if key in FIT_SETTINGS], _NOTHING_FITTED)
     analyses = _build_analyses(config)  # one that cannot be built is no surprise after a fit
     value = train_repeats(config)
     if config.get("analysis"):
@@ -101,7 +112,8 @@ def _opened_state(
     """What analyses see of `split` of a finished run or set of repeats, locked inside the block.
 
     Every run of a set is predicted, with one access where the split is sealed; the analyses see their predictions as
-    one table. Rows without labels get a file of labels, and loggers learn what was written in the block.
+    one table. Rows without labels get a file of labels: of a set one, by the mean of its runs' probabilities, of masks,
+    which have none, one a run. Loggers learn what was written in the block.
 
     Args:
         reason: why the test split is opened again.
@@ -127,7 +139,18 @@ def _opened_state(
         if isinstance(result, RepeatSet):
             print_repeats(result)
         if split == UNLABELLED:
-            _write_labels(result, finished)
+            tables = [run.predictions(UNLABELLED) for run in finished]
+            if isinstance(result, RepeatSet) and has_probabilities(tables[0]):
+                how = f", by the mean of the probabilities of {len(tables)} runs"
+                files = [(finished[0], mean_predictions(tables), result.directory, how)]
+            else:  # one run, or masks, which have no mean
+                notes = [f", {member.note}" for member in result.members] if isinstance(result, RepeatSet) else [""]
+                folders = [run.run.directory for run in finished]
+                files = list(zip(finished, tables, folders, notes, strict=True))
+            for run, table, folder, how in files:
+                path = run.data.write_labels(table, folder)
+                write_warnings(path, run.run.record.warnings)
+                echo(f"{table['id'].nunique()} unlabelled rows{how}: {path}")
         state = State(
             directory=result.directory, split=split, predictions=predictions, history=evaluated.history,
             predictions_of=evaluated.predictions, predict=partial(evaluated.transformed, split),
@@ -138,41 +161,6 @@ def _opened_state(
             track_evaluation(finished[0].job, finished[0].run, split, state.written)
 
 
-def _write_labels(result: Result, finished: Sequence[FinishedRun]) -> None:
-    """The labels of the rows without any.
-
-    Of a set they are one file, by the mean of its runs' probabilities; of masks, which have none, one file a run.
-    """
-    tables = [run.predictions(UNLABELLED) for run in finished]
-    if isinstance(result, RepeatSet) and has_probabilities(tables[0]):
-        how = f", by the mean of the probabilities of {len(tables)} runs"
-        files = [(finished[0], mean_predictions(tables), result.directory, how)]
-    else:
-        notes = [f", {member.note}" for member in result.members] if isinstance(result, RepeatSet) else [""]
-        files = [
-            (run, table, run.run.directory, note) for run, table, note in zip(finished, tables, notes, strict=True)
-        ]
-    for run, table, directory, how in files:
-        path = run.data.write_labels(table, directory)
-        write_warnings(path, run.run.record.warnings)
-        echo(f"{table['id'].nunique()} unlabelled rows{how}: {path}")
-
-
-def _refuse_ignored(config: DictConfig) -> None:
-    """Raise ValueError for what was typed and would have no effect on an evaluation."""
-    typed = typed_settings()
-    if config.run is not None:
-        ignored = [key for key in typed if root(key) not in (*_EVALUATION, "hydra")]
-        refuse_without_effect(
-            ignored, f"{config.run} keeps the settings that it was made with; train a run with others"
-        )
-    if config.split != TEST:
-        refuse_without_effect([key for key in typed if root(key) == "seal"], f"split={config.split} has no seal")
-    _refuse_ignored_by_analyses(config)
-    if config.run is None and config.get("model") is not None:
-        _refuse_fit_of_nothing(config)
-
-
 def _refuse_ignored_by_analyses(config: DictConfig) -> None:
     analyses = OmegaConf.to_container(config.analysis, resolve=True) if config.get("analysis") else {}
     if config.get("split") != OUT_OF_FOLD and OUT_OF_FOLD not in str(analyses):
@@ -180,27 +168,10 @@ def _refuse_ignored_by_analyses(config: DictConfig) -> None:
         refuse_without_effect(folds, "nothing here reads predictions out of fold")
 
 
-def _refuse_fit_of_nothing(config: DictConfig) -> None:
-    """Raise ValueError for typed settings of a fit where nothing is fitted."""
-    if not OmegaConf.is_dict(config.get("model")):
-        return
-    if issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule):
-        refuse_without_effect(
-            [key for key in typed_settings() if key in FIT_SETTINGS], "nothing is fitted in this model"
-        )
+def _fits_nothing(config: DictConfig) -> bool:
+    return issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule)
 
 
 def _build_analyses(config: DictConfig) -> dict[str, Analysis]:
     trusted, nodes = trusted_packages(config), check_collection(config, "analysis")
     return {name: build(node, Analysis, trusted=trusted) for name, node in nodes.items() if node is not None}
-
-
-def _check_fits_nothing(config: DictConfig) -> None:
-    """Raise ValueError unless the model is one in which nothing is fitted, so that a preset alone can be evaluated."""
-    if config.get("model") is None:
-        raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
-    if not issubclass(admitted_class(config.model._target_, "model", trusted_packages(config)), TrainingFreeModule):
-        again = f"python train.py experiment={config.name}"
-        raise ValueError(
-            f"experiment={config.name}: this model is fitted first: {again}; then give run=<its directory>"
-        )

@@ -156,24 +156,24 @@ class FinishedRun:
             )
             require(not counts or self.folds in counts, "out_of_fold.folds", self.folds, expected)
             return read_predictions(path)
-        tables = [self._refit_without(fold) for fold in range(self.folds)]
+        tables = []
+        for fold in range(self.folds):
+            config = self.job.stored.copy()
+            OmegaConf.set_struct(config, False)
+            inner = {
+                "_target_": "hallmark.data.splits.InnerFold", "folds": self.folds, "fold": fold, "seed": config.seed,
+            }  # fmt: skip
+            config.data.split = {**inner, "outer": config.data.split}
+            config.paths.run_dir = str(self.run.directory / OUT_OF_FOLD / f"{fold + 1}-of-{self.folds}")
+            config.rerun, config.logger, config.trusted_packages = False, None, list(self.job.trusted)
+            train(config)
+            refit = FinishedRun(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust)
+            tables.append(refit.predictions("held_out"))
         pooled = pd.concat(tables, ignore_index=True).assign(split=OUT_OF_FOLD)
         pooled.attrs = tables[0].attrs
         write_predictions(path, pooled)
         self.run.add_metrics(OUT_OF_FOLD, table_metrics(pooled))
         return pooled
-
-    def _refit_without(self, fold: int) -> pd.DataFrame:
-        config = self.job.stored.copy()
-        OmegaConf.set_struct(config, False)
-        inner = {"_target_": "hallmark.data.splits.InnerFold", "folds": self.folds, "fold": fold, "seed": config.seed}
-        config.data.split = {**inner, "outer": config.data.split}
-        config.paths.run_dir = str(self.run.directory / OUT_OF_FOLD / f"{fold + 1}-of-{self.folds}")
-        config.rerun = False
-        config.logger = None
-        config.trusted_packages = list(self.job.trusted)
-        train(config)
-        return FinishedRun(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust).predictions("held_out")
 
 
 @dataclass

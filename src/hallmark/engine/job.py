@@ -42,7 +42,10 @@ class Job:
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         refuse_configured_secrets(config)
-        config = _pinned(config)
+        start = config.get("init_from")
+        if isinstance(start, str) and Path(start).name == LATEST:  # another run tomorrow than now
+            config = config.copy()
+            config.init_from = str(open_run(start).directory)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
         trusted = trusted_packages(config)
@@ -76,16 +79,6 @@ class Job:
     def plain(self) -> dict[str, Any]:
         """`stored` in plain containers, for what is shown elsewhere."""
         return _plain(self.stored, resolve=False)
-
-
-def _pinned(config: DictConfig) -> DictConfig:
-    """`config` with the run that `init_from=<folder>/latest` means now, which another run will be tomorrow."""
-    start = config.get("init_from")
-    if not start or not isinstance(start, str) or Path(start).name != LATEST:
-        return config
-    pinned = config.copy()
-    pinned.init_from = str(open_run(start).directory)
-    return pinned
 
 
 def without(config: DictConfig, keys: Sequence[str]) -> DictConfig:

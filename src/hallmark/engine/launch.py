@@ -5,7 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -110,41 +110,55 @@ def _quit(message: str, code: int = 2) -> NoReturn:
 
 def _composition_error(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str | None:
     """Why the configuration could not be composed; None where it could, or where the error says so itself."""
-    built = isinstance(error, InstantiationException) and error.__cause__ is not None  # a constructor raised
     if isinstance(error, ValueError) and str(error).startswith("Config group override must be"):
-        return _option_of_another_type(conf, typed)
+        # A number or truth value was typed where the name of a preset belongs; Hydra does not say which.
+        for argument in typed:
+            key, _, value = argument.lstrip("+").partition("=")
+            options = sorted(file.stem for file in (conf / key).glob("*.yaml"))
+            if options and value not in options and not value.startswith("["):
+                return f"{key}={value}: no such preset. There are: {', '.join(options)}"
+        return None
+    if isinstance(error, UnicodeDecodeError):
+        for file in sorted(conf.rglob("*.yaml")):
+            try:
+                file.read_text(encoding="utf-8")
+            except UnicodeDecodeError as undecodable:
+                return f"{file}: not UTF-8 text ({undecodable.reason} at byte {undecodable.start})"
+        return None
+    built = isinstance(error, InstantiationException) and error.__cause__ is not None  # a constructor raised
     if not isinstance(error, HydraException | OmegaConfBaseException) or built or sentence(error) is not None:
-        return _undecodable(conf) if isinstance(error, UnicodeDecodeError) else None
+        return None
     return explained(error, config_name, conf, typed)
-
-
-def _option_of_another_type(conf: Path, typed: Sequence[str]) -> str | None:
-    """The first number or truth value typed where the name of a preset belongs; Hydra does not say which."""
-    for argument in typed:
-        key, _, value = argument.lstrip("+").partition("=")
-        options = sorted(file.stem for file in (conf / key).glob("*.yaml"))
-        if options and value not in options and not value.startswith("["):
-            return f"{key}={value}: no such preset. There are: {', '.join(options)}"
-    return None
-
-
-def _undecodable(conf: Path) -> str | None:
-    """The first file below `conf` that is not text in UTF-8."""
-    for file in sorted(conf.rglob("*.yaml")):
-        try:
-            file.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            return f"{file}: not UTF-8 text ({error.reason} at byte {error.start})"
-    return None
 
 
 def explained(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str:
     """Why the configuration `config_name` below `conf` could not be composed of `typed`, and what to type instead."""
     if isinstance(error, MissingConfigException):
-        return _unknown_option(error, conf)
-    if isinstance(error, ConfigCompositionException):
-        return _unknown_key(error, config_name, conf, typed) or str(error)
-    return str(error)
+        group, _, name = (error.missing_cfg_file or "").removesuffix(".yaml").rpartition("/")
+        if group == "hydra/launcher" and name.startswith("submitit"):
+            return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
+        if group == "experiment" and (answer := replacement(name)):
+            return answer
+        files = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives none for a list such as analysis
+        options = sorted(files or [option for option in error.options or [] if option])
+        near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
+        hint = f" Did you mean {group}={near[0]}?" if near else ""
+        return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
+    match = re.search(r"Could not override '([^']+)'", str(error))
+    if not isinstance(error, ConfigCompositionException) or not match:
+        return str(error)
+    key, keys = match.group(1), list[str]()
+    pairs = (argument.partition("=") for argument in typed if "=" in argument)
+    groups = [f"{name}={value}" for name, _, value in pairs if name != key and not set(".,") & set(name + value)]
+    with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(conf), version_base="1.3"):
+        keys = setting_names(compose(config_name, groups))
+    folders = [folder.relative_to(conf).as_posix() for folder in conf.rglob("*") if folder.is_dir()]
+    known = sorted({*folders, *keys})
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+    last = key.rpartition(".")[2]
+    near += [path for path in known if path.rpartition(".")[2] == last and path not in near]
+    hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
+    return f"{key}: no such setting.{hint} (`--cfg job` prints them all)"
 
 
 def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
@@ -166,54 +180,13 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         raise ValueError(message) from error
 
 
-def _unknown_option(error: MissingConfigException, conf: Path) -> str:
-    wanted = (error.missing_cfg_file or "").removesuffix(".yaml")
-    group, _, name = wanted.rpartition("/")
-    if group == "hydra/launcher" and name.startswith("submitit"):
-        return f"{group}={name}: not installed; pip install 'hallmark-experiments[slurm]'"
-    if group == "experiment" and (answer := replacement(name)):
-        return answer
-    files = [file.stem for file in (conf / group).glob("*.yaml")]  # Hydra gives no options for a list such as analysis
-    options = sorted(files or [option for option in error.options or [] if option])
-    near = difflib.get_close_matches(name, options, n=1, cutoff=0.4)
-    hint = f" Did you mean {group}={near[0]}?" if near else ""
-    return f"{group}={name}: no such preset.{hint} There are: {', '.join(options)}"
-
-
-def _unknown_key(error: Exception, config_name: str, conf: Path, typed: Sequence[str]) -> str | None:
-    match = re.search(r"Could not override '([^']+)'", str(error))
-    if not match:
-        return None
-    key = match.group(1)
-    groups = [folder.relative_to(conf).as_posix() for folder in sorted(conf.rglob("*")) if folder.is_dir()]
-    known = sorted({*groups, *_known_keys(key, config_name, conf, typed)})
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
-    last = key.rpartition(".")[2]
-    near += [path for path in known if path.rpartition(".")[2] == last and path not in near]
-    hint = f" Did you mean {' or '.join(near[:3])}?" if near else ""
-    return f"{key}: no such setting.{hint} (`--cfg job` prints them all)"
-
-
-def _known_keys(bad: str, config_name: str, conf: Path, typed: Sequence[str]) -> list[str]:
-    pairs = (argument.partition("=") for argument in typed if "=" in argument)
-    groups = [f"{key}={value}" for key, _, value in pairs if key != bad and not set(".,") & set(key + value)]
-    try:
-        with initialize_config_dir(str(conf), version_base="1.3"):
-            return setting_names(compose(config_name, groups))
-    except (HydraException, OmegaConfBaseException):
-        return []
-
-
 def setting_names(config: DictConfig) -> list[str]:
     """Every key of `config` as a user types it, sections included."""
-    return list(_flat(config))
-
-
-def _flat(config: DictConfig) -> Iterator[str]:
+    names: list[str] = []
     stack: list[tuple[str, Any]] = [("", OmegaConf.to_container(config, resolve=False))]
     while stack:
         path, value = stack.pop()
-        if path:
-            yield path
+        names += [path] if path else []
         if isinstance(value, dict):
             stack.extend((f"{path}.{key}" if path else str(key), child) for key, child in value.items())
+    return names

@@ -1,6 +1,6 @@
 """What a command prints: one line when it starts, one table when it ends."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
+from hallmark.statistics.interval import Interval
 from hallmark.statistics.members import over_text, row_count
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.tables import metric_names, table_metrics
@@ -33,10 +34,8 @@ def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
     source = f"data {data.metadata()['source']} ({splits})"
     echo(f"{job.config.name} {verb}: profile={job.config.profile}, {source}, {device_name()}, {job.directory}")
     if data.problems.found:
-        echo(
-            "bad rows, listed in problems.csv: "
-            + ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
-        )
+        problems = ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
+        echo(f"bad rows, listed in problems.csv: {problems}")
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
         labelled = " with its labelled rows" if "predict" in counts else ""
@@ -77,29 +76,32 @@ def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling)
 
 
 def _metrics_tables(predictions: pd.DataFrame, title: str, resampling: Resampling) -> list[Table]:
-    tables, masked = [], []
+    tables: list[Table] = []
+    columns: dict[str, dict[str, Interval]] = {}
+    size = ""
     for task, classes, rows in labelled_tasks(predictions):
-        if classes is None:
-            masked.append((task, rows))
+        if classes is None:  # one table of all such tasks, a column each
+            size = size or _size(rows)
+            head = readable(task) if task != MAIN else "answer"
+            columns[head] = all_intervals(rows, metric_names(rows, None), resampling=resampling)
             continue
+        (majority,) = table_metrics(majority_class_baseline(rows, classes)).values()
+        intervals = all_intervals(rows, _SHOWN, resampling=resampling)
+        heads = ("metric", f"value [{resampling.percent} interval]", "majority class")
         of_task = "" if task == MAIN else f" · {task}"
-        tables.append(_metrics_table(rows, classes, f"{title}{of_task} · {_size(rows)}", resampling))
-    return [*tables, _scores_table(masked, f"{title} · {_size(masked[0][1])}", resampling)] if masked else tables
-
-
-def _scores_table(tasks: Sequence[tuple[str, pd.DataFrame]], title: str, resampling: Resampling) -> Table:
-    """A rich table: metric, and for each task its value with its interval."""
-    names = metric_names(tasks[0][1], None)
-    columns = [all_intervals(rows, names, resampling=resampling) for _, rows in tasks]
-    heads = [readable(task) if task != MAIN else "answer" for task, _ in tasks]
-    captions = [
-        f"with {resampling.percent} intervals",
-        no_interval_note(intervals[name] for intervals in columns for name in names),
-    ]
-    table = Table("metric", *heads, title=title, caption=". ".join(filter(None, captions)))
-    for name in names:
-        table.add_row(name, *(interval_text(intervals[name]) for intervals in columns))
-    return table
+        caption = no_interval_note(intervals.values()) or None
+        table = Table(*heads, title=f"{title}{of_task} · {_size(rows)}", caption=caption)
+        for name in _SHOWN:
+            table.add_row(name, interval_text(intervals[name]), number_text(majority[name]))
+        tables.append(table)
+    if columns:
+        every = [interval for intervals in columns.values() for interval in intervals.values()]
+        caption = ". ".join(filter(None, [f"with {resampling.percent} intervals", no_interval_note(every)]))
+        table = Table("metric", *columns, title=f"{title} · {size}", caption=caption)
+        for name in next(iter(columns.values())):
+            table.add_row(name, *(interval_text(intervals[name]) for intervals in columns.values()))
+        tables.append(table)
+    return tables
 
 
 def _size(rows: pd.DataFrame) -> str:
@@ -107,14 +109,3 @@ def _size(rows: pd.DataFrame) -> str:
     n, n_groups = row_count(rows), rows["group"].nunique()
     size = f"n = {n}" + (f" in {plural(n_groups, 'group')}" if n_groups < n else "")
     return ", ".join(filter(None, [size, over_text(rows)]))
-
-
-def _metrics_table(rows: pd.DataFrame, classes: list[str], title: str, resampling: Resampling) -> Table:
-    """A rich table: metric, value with interval, majority class."""
-    (majority,) = table_metrics(majority_class_baseline(rows, classes)).values()
-    intervals = all_intervals(rows, _SHOWN, resampling=resampling)
-    head = f"value [{resampling.percent} interval]"
-    table = Table("metric", head, "majority class", title=title, caption=no_interval_note(intervals.values()) or None)
-    for name in _SHOWN:
-        table.add_row(name, interval_text(intervals[name]), number_text(majority[name]))
-    return table

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 from hallmark.analysis.tables import labelled_tasks
-from hallmark.runs.configuration import FILE, load_config, resampling_of
+from hallmark.runs.configuration import FILE, load_plain, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
@@ -85,10 +84,7 @@ class Result:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        path = self.members[0][1].directory / FILE
-        config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
-        assert isinstance(config, dict)
-        return {str(key): value for key, value in config.items()}
+        return load_plain(self.members[0][1].directory / FILE)
 
     @cached_property
     def resampling(self) -> Resampling:

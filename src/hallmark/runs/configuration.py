@@ -31,6 +31,13 @@ def load_config(path: Path) -> DictConfig:
     return parse_config(path, read_text(path))
 
 
+def load_plain(path: Path) -> dict[str, Any]:
+    """As `load_config`, in plain containers; {} where there is no such file."""
+    config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
+    assert isinstance(config, dict)
+    return {str(key): value for key, value in config.items()}
+
+
 def read_text(path: Path) -> str:
     """The text of a configuration file.
 
@@ -90,10 +97,7 @@ def resampling_of(config: Mapping[str, Any]) -> "Resampling":
 
 def stored_resampling(directory: Path) -> "Resampling":
     """`resampling_of` the configuration in a run folder; the project's where the folder has none."""
-    path = directory / FILE
-    config = OmegaConf.to_container(load_config(path)) if path.exists() else {}
-    assert isinstance(config, dict)
-    return resampling_of({str(key): value for key, value in config.items()})
+    return resampling_of(load_plain(directory / FILE))
 
 
 def default_resampling() -> "Resampling":
@@ -105,7 +109,7 @@ def default_resampling() -> "Resampling":
     conf = project_conf()
     if conf is None or not (conf / _STATISTICS).is_file():
         raise ValueError(f"no conf/{_STATISTICS} in {Path.cwd()}: start this command in the project's folder")
-    return resampling_of({"statistics": OmegaConf.to_container(load_config(conf / _STATISTICS))})
+    return resampling_of({"statistics": load_plain(conf / _STATISTICS)})
 
 
 def _is_plain(text: str) -> bool:

@@ -90,16 +90,10 @@ def _lines(candidates: Sequence[_Candidate]) -> list[str]:
 
 def _settings(directory: Path) -> dict[str, Any]:
     """Settings that can change the result, by dotted key, as they are stored; {} where there are none."""
-    from omegaconf import OmegaConf  # not needed where the folder holds one result
+    from hallmark.runs.configuration import FILE, load_plain  # not needed where the folder holds one result
 
-    from hallmark.runs.configuration import FILE, load_config
-
-    path = directory / FILE
-    if not path.exists():
-        return {}
-    stored = OmegaConf.to_container(load_config(path))
-    assert isinstance(stored, dict)
-    return _flat(relevant_settings({str(key): value for key, value in stored.items()}), "")
+    stored = load_plain(directory / FILE)
+    return _flat(relevant_settings(stored), "") if stored else {}
 
 
 def _flat(value: Any, path: str) -> dict[str, Any]:

@@ -80,8 +80,29 @@ class TaskTable:
         self.check_jobs(list(predictions))
         methods = self._methods(predictions)
         samples, units = self._aligned(methods)
-        values = intervals(self._evaluate(samples), units, self._ranges(samples), resampling=self.resampling)
-        return pd.DataFrame([self._row(method, methods[method], values) for method in methods])
+        ranks = Range(1.0, max(2.0, len(methods)))
+        ranges = {_name(m, kind): values for m in methods for kind, values in ((DELTA, Range()), (RANK, ranks))}
+        for (method, task), sample in samples.items():
+            ranges |= {_name(method, f"{task}/{metric}"): metric_range(metric, sample) for metric in self.metrics}
+        values = intervals(self._evaluate(samples), units, ranges, resampling=self.resampling)
+        undefined = Interval.undefined(self.resampling.confidence_level)
+        table = []
+        for method, tasks in methods.items():
+            of_tasks = [tasks[task] for task in self.single if task in tasks]
+            runs = max([member_notes(rows).nunique() for rows in of_tasks], default=0)
+            over = [over_text(rows) or "1 run" for rows in of_tasks]
+            row: dict[str, Any] = {"method": method, "runs": runs, "over": over[-1] if over else ""}
+            for kind in (DELTA, RANK):
+                row |= values.get(_name(method, kind), undefined).columns(kind)
+            for task in self.single:
+                spreads = run_spreads(tasks[task], self.metrics) if task in tasks else {}
+                for metric in self.metrics:
+                    column = f"{task}/{metric}"
+                    row |= values.get(_name(method, column), undefined).columns(column)
+                    mean, std = (spreads[metric].mean, spreads[metric].std) if spreads else (np.nan, None)
+                    row |= {f"{column}_mean": mean, f"{column}_std": np.nan if std is None else std}
+            table.append(row)
+        return pd.DataFrame(table)
 
     def _methods(self, predictions: Mapping[str, pd.DataFrame]) -> Tables:
         # Texts as Python objects, which are compared and looked up several times as fast as Arrow's.
@@ -98,8 +119,13 @@ class TaskTable:
     def _aligned(self, methods: Tables) -> tuple[dict[Key, Sample], Units]:
         """The sample of each (method, task), all with the same codes of groups and the rows of the single-task one."""
         names = pd.Index(pd.concat([rows["group"] for rows in methods[SINGLE].values()]).unique())
-        samples = {}
-        fullest = {task: _fullest([tasks[task] for tasks in methods.values() if task in tasks]) for task in self.single}
+        samples, fullest = {}, {}
+        for task in self.single:
+            tables = [tasks[task] for tasks in methods.values() if task in tasks]
+            fullest[task] = tables[0]
+            # Where members of a set predict the same and count once, the table with the most members.
+            if any("copies" in rows.attrs for rows in tables):
+                fullest[task] = max(tables, key=lambda rows: member_notes(rows).nunique())
         for method, task in [(method, task) for method, tasks in methods.items() for task in tasks]:
             rows = methods[method][task]
             try:
@@ -115,17 +141,6 @@ class TaskTable:
             raise ValueError(f"the single-task jobs must have equally many models to be resampled: {models}")
         units = Units.of(*samples.values())
         return samples, units if _BY_ROW & set(self.metrics) else units._replace(n_rows=len(names))
-
-    def _ranges(self, samples: Mapping[Key, Sample]) -> dict[str, Range]:
-        """The values that each of the numbers of `_evaluate` can take."""
-        ranges = {
-            _name(method, f"{task}/{metric}"): metric_range(metric, sample)
-            for (method, task), sample in samples.items()
-            for metric in self.metrics
-        }
-        methods = {method for method, _ in samples}
-        ranks = Range(1.0, max(2.0, len(methods)))
-        return ranges | {_name(m, kind): values for m in methods for kind, values in ((DELTA, Range()), (RANK, ranks))}
 
     def _evaluate(self, samples: Mapping[Key, Sample]) -> WeightedMetrics:
         parts = {key: weighted_metrics(sample, self.metrics) for key, sample in samples.items()}
@@ -148,23 +163,6 @@ class TaskTable:
             return numbers
 
         return evaluate
-
-    def _row(self, method: str, tasks: Mapping[str, pd.DataFrame], values: Mapping[str, Interval]) -> dict[str, Any]:
-        undefined = Interval.undefined(self.resampling.confidence_level)
-        row: dict[str, Any] = {"method": method, "runs": 0, "over": ""}
-        for kind in (DELTA, RANK):
-            row |= values.get(_name(method, kind), undefined).columns(kind)
-        for task in self.single:
-            over = run_spreads(tasks[task], self.metrics) if task in tasks else {}
-            if task in tasks:
-                row["runs"] = max(row["runs"], member_notes(tasks[task]).nunique())
-                row["over"] = over_text(tasks[task]) or "1 run"
-            for metric in self.metrics:
-                column = f"{task}/{metric}"
-                row |= values.get(_name(method, column), undefined).columns(column)
-                mean, std = (over[metric].mean, over[metric].std) if metric in over else (np.nan, None)
-                row |= {f"{column}_mean": mean, f"{column}_std": np.nan if std is None else std}
-        return row
 
     def markdown(self, table: pd.DataFrame) -> str:
         """A Markdown table, below lines that say what its numbers are."""
@@ -215,13 +213,6 @@ def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Spread]
     sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
     by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
     return {metric: spread(values) for metric, values in by_run.items()}
-
-
-def _fullest(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The first table; where members of a set predict the same and count once, the one with the most members."""
-    if any("copies" in rows.attrs for rows in tables):
-        return max(tables, key=lambda rows: member_notes(rows).nunique())
-    return tables[0]
 
 
 def _name(method: str, column: str) -> str:

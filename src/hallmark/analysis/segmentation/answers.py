@@ -1,20 +1,17 @@
-"""What the analyses of predicted masks share: the answers by task, the parts of the data, names for readers."""
+"""What the analyses of predicted masks share: the answers by task, their scores, names for readers."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pandas as pd
 
-from hallmark.analysis.slices import MISSING, PREFIX
 from hallmark.analysis.tables import labelled_tasks
-from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Interval, Resampling, all_intervals, is_segmentation, metric_interval
 from hallmark.statistics.members import row_count
 from hallmark.statistics.tables import OVERLAP
 
 ONE_SHOT, ORACLE = "one_shot", "oracle"
-ALL = "all"
 _TASKS = (ONE_SHOT, MAIN, ORACLE)
 
 
@@ -52,33 +49,6 @@ def task_name(task: str, tasks: Collection[str]) -> str:
     if task == ORACLE:
         return "best proposal"
     return "loop" if task == MAIN and ONE_SHOT in tasks else "one-shot"
-
-
-def slice_columns(predictions: pd.DataFrame, columns: Sequence[str] | None) -> list[str]:
-    """Names of slice columns (`slice_size` or `size`) in full; None takes all of the table.
-
-    Raises:
-        SettingError: a column that the table lacks.
-    """
-    present = [str(name) for name in predictions if str(name).startswith(PREFIX)]
-    wanted = present if columns is None else [PREFIX + name.removeprefix(PREFIX) for name in columns]
-    known = ", ".join(present) or "none: these predictions have no slices"
-    require(set(wanted) <= set(present), "columns", columns, f"out of {known}")
-    return wanted
-
-
-def parts(predictions: pd.DataFrame, columns: Sequence[str]) -> Iterator[tuple[str, str, "pd.Series[bool]"]]:
-    """(slice, category, which rows are in it): all rows, then every category of the slice columns.
-
-    Declared categories come in their order and without a row too, then undeclared ones, then `(missing)`.
-    """
-    yield ALL, ALL, pd.Series(True, predictions.index)
-    for column in columns:
-        values = predictions[column].astype(object).where(predictions[column].notna(), MISSING).astype(str)
-        declared = [str(name) for name in predictions.attrs.get("slices", {}).get(column, [])]
-        others = sorted(set(values) - set(declared), key=lambda name: (name == MISSING, name))
-        for category in (*declared, *others):
-            yield column.removeprefix(PREFIX), category, values == category
 
 
 def scores(rows: pd.DataFrame, metrics: Sequence[str], resampling: Resampling) -> dict[str, float]:

@@ -8,16 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, house_style, new_figure, printable, row_counts
-from hallmark.analysis.segmentation.answers import (
-    ALL,
-    ORACLE,
-    answers,
-    counts,
-    mean_score,
-    parts,
-    scores,
-    slice_columns,
-)
+from hallmark.analysis.segmentation.answers import ORACLE, answers, counts, mean_score, scores
+from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.runs.metrics import MAIN

@@ -5,7 +5,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import house_style, interval_dots, new_figure, printable, row_counts
-from hallmark.analysis.segmentation.answers import ALL, answers, counts, parts, scores, slice_columns, task_name
+from hallmark.analysis.segmentation.answers import answers, counts, scores, task_name
+from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
 from hallmark.statistics import SEGMENTATION_METRICS, Resampling

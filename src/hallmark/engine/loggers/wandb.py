@@ -94,11 +94,21 @@ class Wandb:
 
         `init` is left out where it is to stay as an earlier session said.
         """
+        import wandb
+
         folder = run.directory.resolve()
         # The same id after a resume; another one where the run is made anew, because W&B would append to the old one.
         id_ = f"{run.record.run_id}-{re.sub('[^0-9]', '', run.record.started)[:14]}"
+        mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
+        settings = wandb.Settings(mode=mode, silent=True, **_PRIVATE)
         with _staging_in(folder / "wandb"):
-            session = self._init(folder, name=f"{run.record.name}-{run.record.run_id}", id=id_, **init)
+            try:
+                session = wandb.init(
+                    project=self.project, group=self.group, dir=folder, resume="allow", reinit="create_new",
+                    settings=settings, name=f"{run.record.name}-{run.record.run_id}", id=id_, **init,
+                )  # fmt: skip
+            except wandb.Error as error:
+                raise ValueError(f"logger.wandb: {error}; WANDB_MODE=offline logs without the service") from error
             try:
                 yield session
             except (Interrupted, KeyboardInterrupt):
@@ -110,19 +120,6 @@ class Wandb:
                 raise
             else:
                 _finish(session, folder, 0)
-
-    def _init(self, folder: Path, **init: Any) -> Any:
-        import wandb
-
-        mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
-        settings = wandb.Settings(mode=mode, silent=True, **_PRIVATE)
-        try:
-            return wandb.init(
-                project=self.project, group=self.group, dir=folder, resume="allow", reinit="create_new",
-                settings=settings, **init,
-            )  # fmt: skip
-        except wandb.Error as error:
-            raise ValueError(f"logger.wandb: {error}; WANDB_MODE=offline logs without the service") from error
 
 
 class StepLogger(Logger):

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from hallmark.engine.release.readiness import Check, repeats_of
 from hallmark.report.measures import run_table
-from hallmark.runs.configuration import FILE, load_config, stored_resampling
+from hallmark.runs.configuration import FILE, load_plain, stored_resampling
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, runs_of
@@ -24,9 +24,7 @@ from hallmark.wording import NOTHING, SPLITS
 def results_block(result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess]) -> str:
     """Settings, metrics with intervals and spread, checks and accesses, in Markdown."""
     repeats = repeats_of(result)
-    config = OmegaConf.to_container(load_config(result.directory / FILE))
-    assert isinstance(config, dict)
-    settings = OmegaConf.to_yaml(relevant_settings({str(key): value for key, value in config.items()}))
+    settings = OmegaConf.to_yaml(relevant_settings(load_plain(result.directory / FILE)))
     lines = [
         *_facts(result), "", *_metrics(result), "", *(_spread(repeats) if repeats is not None else ()),
         "Checks:", "",

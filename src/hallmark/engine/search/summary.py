@@ -81,24 +81,17 @@ def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
 
 def _figures(study: SweepStudy, trials: pd.DataFrame) -> None:
     folder, keys = study.directory / "figures", list(study.space.distributions)
-    metrics, modes = (
-        [objective.metric for objective in study.objectives],
-        [objective.mode for objective in study.objectives],
-    )
+    metrics, modes = zip(*((objective.metric, objective.mode) for objective in study.objectives), strict=True)
     for name, figure in figures(trials, keys, metrics, modes):
         save_figure(folder / f"{name}.png", figure)
     varied = [key for key in keys if trials[key].nunique() > 1]
-    if len(study.completed) >= _ENOUGH and varied:
-        save_figure(folder / "importance.png", importance_bars(_importances(study, varied)))
-
-
-def _importances(study: SweepStudy, keys: list[str]) -> dict[str, float]:
-    """Importances for the first objective."""
-    if len(study.objectives) == 1:
-        return optuna.importance.get_param_importances(study.study, params=keys)
-    sign = -1 if study.objectives[0].mode == "max" else 1  # of a target, Optuna looks at what makes it low
+    if len(study.completed) < _ENOUGH or not varied:
+        return
+    sign = (
+        -1 if modes[0] == "max" else 1
+    )  # of a target, which it asks for of several, Optuna looks at what makes it low
+    target = (lambda trial: sign * trial.values[0]) if len(metrics) > 1 else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*importances of params to achieve low .target. values.*")
-        return optuna.importance.get_param_importances(
-            study.study, target=lambda trial: sign * trial.values[0], params=keys
-        )
+        importances = optuna.importance.get_param_importances(study.study, target=target, params=varied)
+    save_figure(folder / "importance.png", importance_bars(importances))

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pandas as pd
-
 from hallmark.analysis.job_table import JobTable
 from hallmark.analysis.state import save_figure
 from hallmark.analysis.tables import interval_note, show
@@ -49,8 +47,13 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
         return
     predictions, seconds = {}, {}
     for trial in study.completed:
-        name = trial.params[JobList.KEY]
-        predictions[name] = _predictions(Path(trial.user_attrs["directory"]), name, table.split)
+        name, directory = trial.params[JobList.KEY], Path(trial.user_attrs["directory"])
+        (result,) = open_results([directory])
+        if (predicted := result.predictions(table.split)) is None:
+            hint = "; those of the test split only after evaluate.py run=... split=test" * (table.split == "test")
+            job = f"sweep.table.split={table.split}: job {name} ({directory})"
+            raise ValueError(f"{job} has no such predictions{hint}")
+        predictions[name] = predicted
         seconds[name] = float(trial.user_attrs.get("seconds", 0.0))
     with setting("sweep.table"):
         rows = table.table(predictions)
@@ -58,18 +61,6 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
     write_csv(study.directory / f"{table.stem}.csv", rows)
     write_text(study.directory / f"{table.stem}.md", table.markdown(rows))
     save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(rows))
-    show(
-        f"{title} · {table.split} · {duration(sum(seconds.values()))} in all",
-        table.summary(rows),
-        notes=interval_note(rows),
-    )
+    took = duration(sum(seconds.values()))
+    show(f"{title} · {table.split} · {took} in all", table.summary(rows), notes=interval_note(rows))
     echo(table.note())
-
-
-def _predictions(directory: Path, name: str, split: str) -> pd.DataFrame:
-    (result,) = open_results([directory])
-    predictions = result.predictions(split)
-    if predictions is None:
-        hint = "; those of the test split only after evaluate.py run=... split=test" if split == "test" else ""
-        raise ValueError(f"sweep.table.split={split}: job {name} ({directory}) has no such predictions{hint}")
-    return predictions
