@@ -147,9 +147,9 @@ def _opened_state(
                 notes = [f", {member.note}" for member in result.members] if isinstance(result, RepeatSet) else [""]
                 folders = [run.run.directory for run in finished]
                 files = list(zip(finished, tables, folders, notes, strict=True))
-            for run, table, folder, how in files:
-                path = run.data.write_labels(table, folder)
-                write_warnings(path, run.run.record.warnings)
+            for predicted, table, folder, how in files:
+                path = predicted.data.write_labels(table, folder)
+                write_warnings(path, predicted.run.record.warnings)
                 echo(f"{table['id'].nunique()} unlabelled rows{how}: {path}")
         state = State(
             directory=result.directory, split=split, predictions=predictions, history=evaluated.history,

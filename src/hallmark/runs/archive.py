@@ -46,7 +46,7 @@ def write_archive(path: Path, files: Mapping[str, Path | str], *, folder: str | 
     manifest = ""
     for name, source in sorted(files.items()):
         with io.BytesIO(source.encode()) if isinstance(source, str) else source.open("rb") as file:
-            manifest += f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n"  # type: ignore[arg-type]
+            manifest += f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n"
     with atomic_path(path) as temporary:
         with ZipFile(temporary, "w", ZIP_DEFLATED) as archive:
             for name, source in sorted({**files, MANIFEST: manifest}.items()):

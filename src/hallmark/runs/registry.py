@@ -82,9 +82,10 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
             try:
                 entry = _READERS[kind](directory, metric, accesses)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                problem = f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})"
-                names = {"name": directory.parent.name, "id": directory.name, "directory": str(directory)}
-                entry = Entry(kind, state="unreadable", metric=metric, problem=problem, **names)
+                entry = Entry(
+                    kind, directory.parent.name, directory.name, "unreadable", metric, directory=str(directory),
+                    problem=f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})",
+                )  # fmt: skip
             entries[directory.resolve()] = entry
     return list(entries.values())
 
