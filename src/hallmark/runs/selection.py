@@ -81,9 +81,9 @@ def _lines(candidates: Sequence[_Candidate]) -> list[str]:
         entry = candidate.entry
         started = f"started {entry.started[:16].replace('T', ' ')}" if entry.started else ""
         value = f"{entry.metric} {number_text(entry.value)}" if entry.value is not None else ""
-        own = [f"{key}={values[key]}" for key in differing if key in values]
-        more = [f"{len(own) - _MOST} more settings"] if len(own) > _MOST else []
-        parts = filter(None, (entry.repeat, entry.state, started, value, *own[:_MOST], *more))
+        differing_of = [f"{key}={values[key]}" for key in differing if key in values]
+        more = [f"{len(differing_of) - _MOST} more settings"] if len(differing_of) > _MOST else []
+        parts = filter(None, (entry.repeat, entry.state, started, value, *differing_of[:_MOST], *more))
         lines.append(f"{candidate.directory}: {', '.join(parts)}")
     return lines
 

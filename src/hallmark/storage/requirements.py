@@ -64,7 +64,9 @@ def hub_files(repository: str, *names: str, kind: str = "model") -> bool:
         if kind == "dataset":
             snapshot_download(repository, repo_type=kind, local_files_only=True)
             return True
-        found = {name for name in (*names, *_WEIGHT_FILES) if isinstance(try_to_load_from_cache(repository, name), str)}
+        cached = {
+            name for name in (*names, *_WEIGHT_FILES) if isinstance(try_to_load_from_cache(repository, name), str)
+        }
     except (OSError, HFValidationError):  # nothing in the cache, or no name of a repository
         return False
-    return found >= set(names) and not found.isdisjoint(_WEIGHT_FILES)
+    return cached >= set(names) and not cached.isdisjoint(_WEIGHT_FILES)
