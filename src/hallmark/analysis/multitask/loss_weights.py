@@ -43,7 +43,7 @@ def read_loss_weights(directory: Path) -> list[pd.DataFrame]:
         ValueError: a run has none, as its model has one loss term only.
     """
     is_set = (directory / FILE).exists()
-    runs = [member.run.directory for member in RepeatSet(directory).members] if is_set else [directory]
+    runs = [member.directory for member in RepeatSet(directory).members] if is_set else [directory]
     for run in runs:
         there = (run / f"{TABLE}.csv").exists()
         require(there, "run", str(run), f"a run with {TABLE}.csv, whose model has several loss terms")
