@@ -79,7 +79,7 @@ CHANGED = {
 def test_a_changed_search_is_refused_with_what_changed(swept, trained):
     swept(*THREE)
     for what, (overrides, lines) in CHANGED.items():
-        with pytest.raises(ValueError, match=r"was begun as another search[^$]*rerun=true") as refused:
+        with pytest.raises(ValueError, match=r"was created with another search[^$]*rerun=true") as refused:
             swept(*THREE, *overrides)
         assert str(refused.value).splitlines()[1:-1] == lines, what
     assert len(trained) == 3
@@ -89,7 +89,7 @@ def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(
     study = swept(*THREE)
     plan = {**study.manifest["plan"], "_target_": "hallmark.engine.search.plans.Lattice"}
     study.describe({**study.manifest, "plan": plan})
-    with pytest.raises(ValueError, match="was begun as another search"):
+    with pytest.raises(ValueError, match="was created with another search"):
         swept(*THREE)
     names = {"hallmark.engine.search.plans.Lattice": "hallmark.engine.search.plans.Grid"}
     monkeypatch.setattr("hallmark.engine.config.stored._RENAMED", names)

@@ -11,7 +11,7 @@ from hallmark.report.gather import gather
     [
         ("stop", {"id": "clean"}, "clean", "clean in 1 check."),
         ("stop", {"group": "unknown"}, "unknown: it could not be checked", "unknown for group"),
-        ("report", {"id": "found"}, "found, downgraded to a report", "leaks found, and let through"),
+        ("report", {"id": "found"}, "found, downgraded to a report", "leaks found, and allowed"),
     ],
 )
 def test_leak_checks_are_told_in_plain_words(make_run, action, checks, verdict, sentence):
@@ -97,7 +97,7 @@ def test_what_was_run_and_how_to_make_it_again(make_run):
     assert known["Command"] == "python train.py experiment=clip_final seed=0"
     assert known["Profile"] == "sample" and known["Started"] == "2026-01-01 00:00 UTC" and known["Took"] == "12 s"
     assert known["Commit"] == "c0ffee, with changes that were not committed"
-    assert "not exactly that of a commit" in paragraphs(shown["Make it again"])
+    assert "not exactly that of a commit" in paragraphs(shown["Reproduce"])
     assert facts(shown["Environment"]) == {"torch": "2.9", "numpy": "2.3"}
     assert facts(shown["Cost"])["Device"] == "cpu"
 

@@ -50,7 +50,7 @@ class LeakageError(Portable, ValueError):
         ]
         n_unlisted = len(findings) - len(listed)
         more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
-        advice = "Mend the split, or record the leak for ever with data.leakage=report"
+        advice = "Correct the split, or record the leak permanently with data.leakage=report"
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings
 

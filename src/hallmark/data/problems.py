@@ -77,7 +77,7 @@ class Problems:
             lines = [f"  {problem.kind}: {problem.detail}" for problem in fatal[:20]]
             more = [f"  … and {len(fatal) - 20} more"] if len(fatal) > 20 else []
             kinds = " ".join(f"data.on_problem.{kind}=skip" for kind in sorted({p.kind for p in fatal}))
-            advice = f"Mend these files, or leave the rows out with {kinds}"
+            advice = f"Correct these files, or leave the rows out with {kinds}"
             raise BadDataError("\n".join([f"{len(fatal)} bad rows:", *lines, *more, advice]))
 
     def counts(self) -> dict[str, int]:

@@ -80,7 +80,7 @@ class FinishedRun:
             record.warnings = foreign_weights(self.job, module, data)
             print_warnings(record)
         if isinstance(module, TrainingFreeModule):
-            module.settle(self.run.directory)
+            module.attach_run(self.run.directory)
         else:
             load_weights(module, self.run.best)
         return module.eval()

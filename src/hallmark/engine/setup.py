@@ -120,7 +120,7 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
     node = job.config.trainer
     changes: dict[str, Any] = {"devices": first_device(node.devices), "strategy": "auto"} if one_device else {}
     if not one_device and node.strategy == "ddp":
-        # Frozen encoders and unused parameters get no gradient; plain DDP would wait for it for ever.
+        # Frozen encoders and unused parameters get no gradient; plain DDP would hang.
         changes["strategy"] = "ddp_find_unused_parameters_true"
     trainer: Trainer = build(
         node, Trainer, trusted=job.trusted, callbacks=callbacks, logger=loggers or False,

@@ -47,7 +47,7 @@ def print_leakage(entry: Mapping[str, Any]) -> None:
     echo(f"leakage between splits: {verdict_line(entry)}")
     unseen = [entry["not_reached"][kind] for kind in entry["not_reached"] if kind.startswith("near-duplicate")]
     if unseen:
-        echo(f"not looked for: {'; '.join(unseen)}")
+        echo(f"not checked for: {'; '.join(unseen)}")
     for line in predict_lines(entry):
         echo(line)
 

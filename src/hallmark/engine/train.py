@@ -139,7 +139,7 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
 def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -> None:
     """The run of a model that is not fitted; without a labelled row it is answers alone."""
     trainer = build_predictor(job)
-    module.settle(run.directory)
+    module.attach_run(run.directory)
     with recorded_calls(run, module, "calibration"):
         module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
     predict_split(run, trainer, module, data, run.record.main_split)

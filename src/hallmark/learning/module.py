@@ -59,7 +59,7 @@ class TrainingFreeModule(PredictingModule):
         return {}
 
     @abstractmethod
-    def settle(self, directory: Path) -> None:
+    def attach_run(self, directory: Path) -> None:
         """Work for the run in `directory`: read its calibration if there is one, and keep there what is predicted
         as it comes, so that a run that was stopped goes on."""
 

@@ -15,7 +15,7 @@ from hallmark.statistics.text import interval_text, number_text
 from hallmark.wording import NOTHING, SPLITS, listed, plural
 
 _FEW = 3
-_FLATTERED = "The rows that these values are of also selected the weights, which flatters all of them."
+_FLATTERED = "The rows that these values are of also selected the weights, so all of them are optimistic."
 
 
 def gather(paths: Sequence[Path]) -> Report:

@@ -112,7 +112,7 @@ def leak_verdict(result: Result) -> tuple[str, Tone]:
     """All leak checks of all members in a few words; what was not checked is never called clean."""
     checks = [record.leakage.get("checks") or {} for record in result.records]
     if any("found" in verdicts.values() for verdicts in checks):
-        return "leaks found, and let through", Tone.BAD
+        return "leaks found, and allowed", Tone.BAD
     if not all(checks):
         return "not checked", Tone.CAUTION
     unknown = sorted({kind for verdicts in checks for kind, verdict in verdicts.items() if verdict != "clean"})
@@ -254,7 +254,7 @@ def reproduce(result: Result) -> Section:
         blocks.append(Paragraph(text, Tone.CAUTION))
     lines = [f"git checkout {git['commit']}"] if git.get("commit") else []
     lines += [command_text(result.source.record.command), f"hallmark report {result.directory}"]
-    return Section("Make it again", [*blocks, Commands(lines)])
+    return Section("Reproduce", [*blocks, Commands(lines)])
 
 
 def _distinct(texts: Iterable[str]) -> str:

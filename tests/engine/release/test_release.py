@@ -157,7 +157,7 @@ def test_an_archive_that_does_not_agree_with_itself_is_not_released(evaluate, ru
     records["looks"][0]["runs"][0]["metrics"]["main"]["accuracy"] += 0.1
     write_json(seal, records)
     notes.write_text("# Notes\n")
-    with pytest.raises(ValueError, match=r"\.zip: not released: whole, but it does not agree with itself:\n  receipts"):
+    with pytest.raises(ValueError, match=r"\.zip: not released: intact, but inconsistent:\n  receipts"):
         released(runs[0], into=notes)
     assert notes.read_text() == "# Notes\n" and git(place / "clone", "tag") == ""
     assert not list((place / "outputs").rglob("*.zip"))

@@ -1,4 +1,4 @@
-"""An archive proves itself, or says where it does not agree with itself."""
+"""An archive verifies itself, or says where it is inconsistent."""
 
 import json
 import os
@@ -220,7 +220,7 @@ FORGED = {
 def test_a_tampered_archive_with_right_checksums_does_not_agree_with_itself(archive, tmp_path, edit, message):
     repack(archive, tmp_path / "there", edit)
     assert damage(archive) == []
-    with pytest.raises(ValueError, match=rf"whole, but [\s\S]*{message}"):
+    with pytest.raises(ValueError, match=rf"intact, but [\s\S]*{message}"):
         verify(archive)
 
 
@@ -313,5 +313,5 @@ def test_whatever_is_changed_in_the_files_of_an_archive_verifies_or_is_a_sentenc
         try:
             verify(archive)
         except ValueError as error:
-            assert str(error).startswith(f"{archive}: whole, but") and len(str(error)) < 15_000
+            assert str(error).startswith(f"{archive}: intact, but") and len(str(error)) < 15_000
             assert all(line.isprintable() for line in str(error).splitlines())

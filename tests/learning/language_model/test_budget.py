@@ -54,7 +54,7 @@ def test_the_cost_is_never_exceeded_in_any_order_of_replies(calls):
             waiting.append((int(most_in * share), int(most_out * share), most_in, most_out))
         if share < 0.5 and waiting:
             tokens_in, tokens_out, most_in, most_out = waiting.pop()
-            account.settle(tokens_in - most_in, tokens_out - most_out)
+            account.reconcile(tokens_in - most_in, tokens_out - most_out)
             charged += (2 * tokens_in + 10 * tokens_out) / 1e6
         assert charged <= account.spent()["cost"] + 1e-12 <= 0.02 + 1e-9
     assert account.spent()["calls"] <= len(calls)
@@ -64,7 +64,7 @@ def test_what_was_refused_costs_nothing():
     account = budget(cost=0.001)
     assert not account.reserve(501, 0)
     assert account.reserve(500, 0) and not account.reserve(1, 0) and account.reserve(0, 0)
-    account.settle(-500, 0, calls=-1)
+    account.reconcile(-500, 0, calls=-1)
     assert account.spent() == {"calls": 1, "tokens_in": 0, "tokens_out": 0, "cost": 0}
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_spent_on_a_ledger_that_cannot_be_read(tmp_path: Path, text: 
     (tmp_path / "ledger.json").write_text(text)
     account = budget(ledger=tmp_path / "ledger.json")
     assert not account.reserve(0, 0)
-    account.settle(-1, -1)
+    account.reconcile(-1, -1)
     assert (tmp_path / "ledger.json").read_text() == text
 
 

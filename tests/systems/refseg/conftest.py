@@ -61,7 +61,7 @@ def predict() -> Callable[..., list[dict[str, Any]]]:
 
 @pytest.fixture
 def run_directory(tmp_path) -> Path:
-    """Where a module settles."""
+    """The directory of a run, for `attach_run`."""
     folder = tmp_path / "run"
     folder.mkdir()
     return folder

@@ -193,7 +193,7 @@ def test_two_tables_of_synonyms_are_two_digests_in_the_files_of_their_runs(data_
     for synonyms in (SYNONYMS, {"crimson": "blue"}):
         folder = tmp_path / str(len(written))
         module = module_of(rewriter=RuleNormaliser(synonyms), max_iter=1)
-        module.settle(folder)
+        module.attach_run(folder)
         module.calibrate(lambda split, module=module: predict(module, data, split), data)
         written.append(json.loads((folder / "calibration.json").read_text())["digest"])
         assert written[-1] == module.calibration_digest(data)
@@ -229,12 +229,12 @@ def test_a_run_whose_words_have_changed_since_is_not_gone_on_with(data_of, modul
     table.write_text(json.dumps(SYNONYMS))
     given = {"temperature": 1.0, "thresholds": Thresholds(0.5, 0.5), "max_iter": 1}
     module = module_of(rewriter=RuleNormaliser(str(table)), **given)
-    module.settle(folder)
+    module.attach_run(folder)
     module.calibrate(lambda split: pytest.fail(split), data)
-    module_of(rewriter=RuleNormaliser(str(table)), **given).settle(folder)
+    module_of(rewriter=RuleNormaliser(str(table)), **given).attach_run(folder)
     table.write_text(json.dumps({"crimson": "blue"}))
     with pytest.raises(ValueError, match=r"model\.json: what model\.rewriter read for this run"):
-        module_of(rewriter=RuleNormaliser(str(table)), **given).settle(folder)
+        module_of(rewriter=RuleNormaliser(str(table)), **given).attach_run(folder)
 
 
 def test_what_was_answered_is_kept_for_one_model_alone(data_of, module_of, predict, tmp_path):
@@ -243,7 +243,7 @@ def test_what_was_answered_is_kept_for_one_model_alone(data_of, module_of, predi
     answers = []
     for synonyms in (SYNONYMS, {"crimson": "blue"}):
         module = module_of(rewriter=RuleNormaliser(synonyms), **given)
-        module.settle(folder)
+        module.attach_run(folder)
         answers.append([row["info_queries"] for output in predict(module, data, "val") for row in output["rows"]])
     assert answers[0] != answers[1] and len(list((folder / "partial").iterdir())) == 2
 

@@ -53,7 +53,7 @@ def table_of(predict, run_directory):
     """A function from a module, data and split to the predictions table, in a run of its own."""
 
     def table_of(module, data, split="val") -> pd.DataFrame:
-        module.settle(run_directory)
+        module.attach_run(run_directory)
         return module.table(predict(module, data, split), data, split)
 
     return table_of
@@ -68,7 +68,7 @@ def test_one_pass_an_image_whatever_is_asked_of_it(data_of, module_of, predict, 
         encoder.register_forward_hook(lambda _, inputs, __, kept=embedded: kept.append(len(inputs[0])))
         module = module_of(proposer=proposer, encoder=encoder, rewriter=rewriter, **given)
         folder = run_directory / str(again)
-        module.settle(folder)
+        module.attach_run(folder)
         table = module.table(predict(module, data, "val"), data, "val")
         assert len(rewriter.asked) == 3 * 6  # the expressions of "b" have no proposals to choose from
         assert proposer.seen == [] if again else len(set(proposer.seen)) == len(proposer.seen) == 4
@@ -238,13 +238,13 @@ def test_a_stopped_run_goes_on_from_what_it_has(data_of, module_of, predict, run
     settings = {"max_iter": 1, "thresholds": ALWAYS, "temperature": 1.0}
     first, second = Talkative(), Talkative()
     module = module_of(rewriter=first, **settings)
-    module.settle(run_directory)
+    module.attach_run(run_directory)
     for batch in list(data.eval_dataloader("val"))[:2]:
         module.predict_step(batch, 0)
     kept = {path: path.stat().st_mtime_ns for path in (run_directory / "partial").iterdir()}
     assert len(kept) == 2
     module = module_of(rewriter=second, **settings)
-    module.settle(run_directory)
+    module.attach_run(run_directory)
     outputs = predict(module, data, "val")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {request.sample_id for request in second.asked} == {"c-0#0", "d-0#0"}
@@ -265,14 +265,14 @@ def test_answers_under_another_calibration_are_not_taken_over(data_of, module_of
     given = {"temperature": 1.0, "thresholds": ALWAYS, "rewriter": Identity(), "max_iter": 1}
     for settings, files in ((given, 2), (given | change, 4)):
         module = module_of(**settings)
-        module.settle(run_directory)
+        module.attach_run(run_directory)
         predict(module, data, "val")
         assert len(list((run_directory / "partial").iterdir())) == files
 
 
 def test_the_views_of_an_analysis_leave_the_run_alone(data_of, module_of, run_directory):
     data, module = data_of(MIXED), module_of()
-    module.settle(run_directory)
+    module.attach_run(run_directory)
     outputs = [module.predict_step(batch, 0) for batch in data.eval_dataloader("val", Noise(5.0))]
     table = module.table(outputs, data, "val")
     assert len(answers(table)) == 8

@@ -36,7 +36,7 @@ def calibrated(data_of, module_of, predict, run_directory):
             return predict(module, data, split)
 
         module = module_of(**({"rewriter": RuleNormaliser(SYNONYMS), "max_iter": 2} | changes))
-        module.settle(run_directory)
+        module.attach_run(run_directory)
         module.calibrate(asking, data)
         return module, data, asked
 
@@ -73,7 +73,7 @@ def test_a_calibration_is_read_again_and_not_fitted_again(calibrated, module_of,
     first, data, _ = calibrated()
     content = (run_directory / "calibration.json").read_bytes()
     again = module_of(rewriter=RuleNormaliser(SYNONYMS), max_iter=2)
-    again.settle(run_directory)
+    again.attach_run(run_directory)
     again.calibrate(lambda split: pytest.fail(f"{split} was predicted"), data)
     assert (again.temperature, again.thresholds) == (first.temperature, first.thresholds)
     assert (run_directory / "calibration.json").read_bytes() == content
@@ -138,4 +138,4 @@ def test_without_a_proposal_near_an_object_the_cause_is_named(calibrated):
 def test_a_damaged_calibration_is_named(module_of, run_directory):
     (run_directory / "calibration.json").write_text("{}")
     with pytest.raises(ValueError, match=r"calibration\.json: not a calibration of the loop"):
-        module_of().settle(run_directory)
+        module_of().attach_run(run_directory)

@@ -119,7 +119,7 @@ def _failed(processes: Sequence[subprocess.Popen]) -> int | None:
 def _watch(processes: Sequence[subprocess.Popen], over: threading.Event) -> None:
     while not over.wait(1):
         if (failed := _failed(processes)) and not over.wait(_PATIENCE):
-            print(f"error: rank {failed} failed and the others wait for it in vain", file=sys.stderr, flush=True)
+            print(f"error: rank {failed} failed, and the others would wait for it forever", file=sys.stderr, flush=True)
             os.kill(os.getpid(), signal.SIGKILL)
 
 

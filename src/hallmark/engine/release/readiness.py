@@ -82,7 +82,7 @@ def _leakage(result: Result) -> Iterable[str]:
     if not all(record.leakage.get("checks") for record in records):
         yield "its data was not checked: train again with rerun=true"
     if leaks:
-        yield f"splits share content ({', '.join(leaks)}; see leakage.csv): mend the data or its groups and train again"
+        yield f"splits share content ({', '.join(leaks)}; see leakage.csv): correct data or groups and train again"
     if unknown:
         yield f"nothing is known of {', '.join(unknown)}: give the data what that check compares, such as groups"
 

@@ -53,7 +53,7 @@ Made by `{command}` at commit {commit}.
 Verify: `hallmark release --verify {id_file}` compares every byte, and computes every metric again from the predictions.
 Checksums show damage and mistakes. They are no signature: whoever changes a file can make new ones.
 
-Make it again: check the commit out, `pip install -r environment.txt`, `pip install --no-deps -e .`, then the command.
+Reproduce: check the commit out, `pip install -r environment.txt`, `pip install --no-deps -e .`, then the command.
 """
 
 
@@ -222,17 +222,17 @@ def _tag_name(result: Result) -> str:
     if _git("check-ref-format", f"refs/tags/{tag}").returncode:
         raise ValueError(f"name={result.record.name}: git makes no tag {tag} of it; add --no-tag")
     if there.returncode and _git("var", "GIT_COMMITTER_IDENT").returncode:
-        raise ValueError("git does not know who tags: git config user.name and user.email, or add --no-tag")
+        raise ValueError("git has no name to tag with: set git config user.name and user.email, or add --no-tag")
     return tag
 
 
 def _tag(tag: str, archive: Path) -> None:
     if _git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}").returncode == 0:
-        echo(f"tag {tag} is there")
+        echo(f"tag {tag} exists already")
         return
     tagging = _git("tag", "--annotate", tag, "--message", f"Released as {archive.name}")
     if tagging.returncode:
-        raise ValueError(f"{archive} is whole, but git made no tag {tag}: {tagging.stderr.strip()}")
+        raise ValueError(f"{archive} is complete, but git made no tag {tag}: {tagging.stderr.strip()}")
     echo(f"tag {tag}; `git push origin {shlex.quote(tag)}` shares it")
 
 

@@ -42,7 +42,7 @@ def verify(path: Path) -> Verified:
 
     Raises:
         ArchiveError: damaged or unsafe; the message names the files.
-        ValueError: whole, but it does not agree with itself, or is no release; all findings are listed.
+        ValueError: intact but inconsistent, or no release; all findings are listed.
     """
     with TemporaryDirectory() as folder:
         root = unpack(path, Path(folder).resolve())
@@ -58,9 +58,9 @@ def verify(path: Path) -> Verified:
         except Exception as error:  # what a stranger put in the place of a file can fail in any way
             cause = str(error).replace(f"{root}/", "")[:_SHOWN] or "no message"
             kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-            raise ValueError(f"{path}: whole, but not a release ({printable(kind + cause)})") from error
+            raise ValueError(f"{path}: intact, but not a release ({printable(kind + cause)})") from error
     lines = "".join(f"\n  {problem}" for problem in problems)
-    raise ValueError(f"{path}: whole, but it does not agree with itself:{lines}")
+    raise ValueError(f"{path}: intact, but inconsistent:{lines}")
 
 
 def contradictions(run: Run, splits: Iterable[str]) -> Iterator[str]:

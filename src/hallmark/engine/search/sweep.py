@@ -118,7 +118,7 @@ def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None
     if changed:
         lines = "\n".join(changed)
         raise ValueError(
-            f"{search.directory} was begun as another search:\n{lines}\n"
+            f"{search.directory} was created with another search:\n{lines}\n"
             "Undo the change, give sweep.name another name, or start from scratch with rerun=true"
         )
     differences = Provenance(**known["provenance"]).differences(provenance)

@@ -75,7 +75,7 @@ class Budget:
         except (OSError, ValueError, TypeError, Timeout):  # what cannot be read or written cannot be kept to
             return False
 
-    def settle(self, tokens_in: int, tokens_out: int, *, calls: int = 0) -> None:
+    def reconcile(self, tokens_in: int, tokens_out: int, *, calls: int = 0) -> None:
         """Correct what was reserved by these differences."""
         try:
             with self._account() as spent:

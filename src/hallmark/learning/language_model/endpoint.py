@@ -223,7 +223,7 @@ class Endpoint:
         if usage := _usage(completion.usage):
             reserved_in, reserved_out = call.reserved
             differences = usage.prompt_tokens - reserved_in, usage.completion_tokens - reserved_out
-            await asyncio.to_thread(self._budget.settle, *differences)
+            await asyncio.to_thread(self._budget.reconcile, *differences)
         return self._answer(completion.choices[0], usage)
 
     def _answer(self, choice: _Choice, usage: _Usage | None) -> Answer:

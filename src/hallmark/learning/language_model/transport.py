@@ -95,7 +95,7 @@ class BoundedClient(httpx2.AsyncClient):
             raise
 
     async def _give_back(self, call: Call, *, calls: int = 0) -> None:
-        await asyncio.to_thread(self._budget.settle, -call.reserved[0], -call.reserved[1], calls=-calls)
+        await asyncio.to_thread(self._budget.reconcile, -call.reserved[0], -call.reserved[1], calls=-calls)
 
     async def _body(self, response: httpx2.Response) -> bytes:
         if response.headers.get("content-encoding", "identity").lower() != "identity":

@@ -124,7 +124,7 @@ class LoopModule(TrainingFreeModule):
         """A hash of each of the settings."""
         return {name: digest(value) for name, value in self.settings().items()}
 
-    def settle(self, directory: Path) -> None:
+    def attach_run(self, directory: Path) -> None:
         self._directory = directory
         if (directory / MODEL).exists():
             before = read_json(directory / MODEL)
@@ -140,7 +140,7 @@ class LoopModule(TrainingFreeModule):
             self.temperature, self.thresholds = fitted.temperature, fitted.thresholds
 
     def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
-        assert self._directory is not None, "settle comes first"
+        assert self._directory is not None, "attach_run comes first"
         assert isinstance(data, ExpressionDataModule), "calibrated on expressions"
         path, calls = self._directory / CALIBRATION, self._directory / CALLS
         write_json(self._directory / MODEL, self._identity)
@@ -161,7 +161,7 @@ class LoopModule(TrainingFreeModule):
                 write_json(calls, self.calls)
             thresholds, expected = fit_thresholds([Trace(**row) for row in traces], budget=self.budget)
         Calibration(temperature, thresholds, expected, n, CALIBRATED, self.calibration_digest(data)).write(path)
-        self.settle(self._directory)
+        self.attach_run(self._directory)
 
     def calibration_digest(self, data: ExpressionDataModule) -> str:
         """Hash of all that a calibration depends on: the model, and the rows of its split as the model sees them."""

@@ -74,6 +74,6 @@ class CallCounts:
         source = getattr(rewriter, "source", type(rewriter).__name__)
         raise TooManyFailures(
             "model.rewriter.max_failed", limit,
-            f"fewer failed calls: {self.failed} of {calls} to {source} failed ({kinds}). Mend it and repeat the "
-            "command, which asks again only for what was not answered; or allow a larger share",
+            f"fewer failed calls: {self.failed} of {calls} to {source} failed ({kinds}). Correct the cause and repeat "
+            "the command, which asks again only for what was not answered; or allow a larger share",
         )  # fmt: skip
