@@ -29,7 +29,7 @@ FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
 @pytest.fixture(autouse=True)
 def _no_report(monkeypatch) -> None:
     """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: None)
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture(autouse=True)
@@ -143,7 +143,7 @@ def test_a_disk_that_fills_up_at_the_last_figure_costs_no_training(fit, run_of, 
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("hallmark.engine.train.save_figure", full)
+        patch.setattr("hallmark.analysis.state.save_figure", full)
         with pytest.raises(OSError, match="No space"):
             fit(*TEXT)
     failed = run_of(*TEXT)

@@ -18,7 +18,7 @@ POINTS = {
 @pytest.fixture(autouse=True)
 def _blank(blank_figures, monkeypatch) -> None:
     """Figures are files like any other here, and nobody reads the intervals on the terminal."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: None)
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.mark.parametrize("name", POINTS)

@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from tests.engine.sweeping import PRESET, STRENGTH, THREE, InProcess, replace_training
 
 from hallmark.engine.search.pool import Crash
-from hallmark.runs.record import RunState
+from hallmark.runs.record import Record, RunState
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_json
@@ -99,7 +99,7 @@ def test_a_trial_of_repeats_may_be_pruned_after_each_of_them(swept):
     (trial,) = study.trials()
     repeats = RepeatSet(Path(trial.user_attrs["directory"]))
     assert (trial.state, repeats.record.state) == (TrialState.PRUNED, RunState.INTERRUPTED)
-    done, *later = [member.run.record for member in repeats.members]
+    done, *later = [Record.read(member.directory) for member in repeats.members]
     assert (done.state, later) == (RunState.DONE, [None, None])
     assert trial.intermediate_values == {1: done.selected["value"]}
     assert len(swept("sweep=grid", "sweep.space={model.ngrams: [1]}", "repeat='seeds:3'", *pruner).study.trials) == 1

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import optuna
 import pandas as pd
@@ -187,13 +188,13 @@ def test_a_metric_is_that_of_a_run_or_the_mean_of_a_set(tmp_path):
     fields = {"name": "n", "set_id": "s", "repeat": "seeds:2", "state": "done", "metric": "val/accuracy"}
     write_json(repeats / "repeats.json", {**fields, "mode": "max", "second": None, "command": [], "members": members})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("hallmark.runs.run.Record.read", lambda directory: None)
+        patch.setattr("hallmark.runs.run.Record.read", lambda directory: SimpleNamespace(state=RunState.DONE))
         (run / "record.json").touch()
         assert measured(run, "val/accuracy") == 0.5
         assert measured(run, "val/image/accuracy") == 0.25
         with pytest.raises(ValueError, match=r"val/loss is not measured; there are accuracy"):
             measured(run, "val/loss")
-    assert measured(repeats, "val/accuracy") == 0.75
+        assert measured(repeats, "val/accuracy") == 0.75
 
 
 def test_a_worker_goes_on_with_the_trial_that_another_one_left(search_of, begin, training):
