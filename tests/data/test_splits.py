@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from hallmark.checks import SettingError
 from hallmark.data.splits import Evaluation, FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
@@ -71,6 +72,17 @@ def test_shares_that_are_no_whole_number_of_folds(val: float) -> None:
 
 def test_without_a_test_share_no_row_is_sealed() -> None:
     assert set(Holdout(0.2, 0.0, 0).assign(rows())) == {"train", "val"}
+
+
+@pytest.mark.parametrize("group_size", [1, 3])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_folds_are_those_of_scikit_learn(group_size: int, seed: int) -> None:
+    samples = rows(200, group_size=group_size, seed=seed)
+    plain = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    folds = [test for _, test in plain.split(samples, samples["target"], samples["group"])]
+    for fold, expected in enumerate(folds):
+        names = KFold(folds=5, fold=fold, val=0.1, seed=seed).assign(samples)
+        assert np.flatnonzero(names == "test").tolist() == expected.tolist()
 
 
 def test_test_folds_partition_the_rows() -> None:

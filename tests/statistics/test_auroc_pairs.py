@@ -1,30 +1,32 @@
-"""The AUROC of few groups of many rows equals that of the rows of every resample."""
+"""Weighted areas, of few groups and of many, equal those of the rows of every resample."""
 
 import numpy as np
 import pytest
 from scipy.special import expit
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from hallmark.statistics import auc_variance, table_metrics
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import task_sample
 
 
+@pytest.mark.parametrize("n_groups", [6, 45])
 @pytest.mark.parametrize("tied", [False, True])
-def test_equals_scikit_learn_on_the_repeated_rows(make_guesses, tied):
+@pytest.mark.parametrize(("metric", "plain"), [("auroc", roc_auc_score), ("auprc", average_precision_score)])
+def test_equals_scikit_learn_on_the_repeated_rows(make_guesses, metric, plain, tied, n_groups):
     rng = np.random.default_rng(0)
-    target, groups = rng.integers(3, size=90), np.arange(90) % 6
+    target, groups = rng.integers(3, size=90), np.arange(90) % n_groups
     frame = make_guesses(rng, target, groups, 0.3, tied=tied)
     sample = task_sample(frame)
-    assert sample.n_groups**2 <= len(target)
-    weights = rng.integers(0, 3, size=(20, 6)).astype(float)
+    assert (sample.n_groups**2 <= len(target)) == (n_groups == 6)  # of few groups, tables of pairs are smaller
+    weights = rng.integers(0, 3, size=(20, n_groups)).astype(float)
     weights[:, 0] += 1
-    found = weighted_metrics(sample, ["auroc"])(weights[:, :, None])["auroc"]
+    found = weighted_metrics(sample, [metric])(weights[:, :, None])[metric]
     shares = np.array(frame["probabilities"].tolist())
     for row, value in zip(weights, found, strict=True):
         times = row[sample.group].astype(int)
         again, scores = np.repeat(target, times), np.repeat(shares, times, axis=0)
-        areas = [roc_auc_score(again == c, scores[:, c]) for c in range(3)]
+        areas = [plain(again == c, scores[:, c]) for c in range(3)]
         assert value == pytest.approx(np.mean(areas), abs=1e-12)
 
 

@@ -48,11 +48,11 @@ class ArrayStore:
             self._refresh()
             first = {key: position for position, key in reversed(list(enumerate(keys)))}
             wanted = sorted(position for key, position in first.items() if key not in self._index)
-            for start in range(0, len(wanted), self.shard_rows):
+            for number, start in enumerate(range(0, len(wanted), self.shard_rows), start=len(self._shards)):
                 positions = wanted[start : start + self.shard_rows]
                 names, rows = [keys[position] for position in positions], compute(positions)
                 assert len(rows) == len(names), f"computed {len(rows)} rows for {len(names)} keys"
-                stem = f"{len(list(self.folder.glob('*.keys.npy'))):05d}-{names[0][:8]}"
+                stem = f"{number:05d}-{names[0][:8]}"
                 for suffix, array in ((".npy", rows), (".keys.npy", np.array(names, dtype="S32"))):
                     with atomic_path(self.folder / f"{stem}{suffix}") as temporary:
                         np.save(temporary, array, allow_pickle=False)

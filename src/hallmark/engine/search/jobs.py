@@ -56,12 +56,22 @@ class Search:
     listed: Mapping[str, DictConfig]
 
     @classmethod
-    def of(cls, config: DictConfig, listed: Mapping[str, DictConfig] | None = None) -> "Search":
+    def of(cls, config: DictConfig) -> "Search":
         """Build what `config.sweep` describes, and check every configuration that can be known beforehand.
 
         Raises:
             SettingError: a wrong key, value or combination, by its name.
         """
+        search = cls._built(config, None)
+        corners = search.space.corners()
+        for point in [*corners, *(point for point in search.plan.points(search.space) if point not in corners)]:
+            trial = search.at(point)
+            check_types(Job.of(trial).config, search.trusted)
+            check_repeat(trial)
+        return search
+
+    @classmethod
+    def _built(cls, config: DictConfig, listed: Mapping[str, DictConfig] | None) -> "Search":
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         refuse_configured_secrets(config)
         check_search_settings(config)
@@ -78,13 +88,7 @@ class Search:
         objectives = _objectives(config)
         node = config.sweep.pruner
         pruner = build(node, BasePruner, trusted=trusted) if node is not None else None
-        search = cls(config, base, plan, space, objectives, pruner, listed)
-        corners = space.corners()
-        for point in [*corners, *(point for point in plan.points(space) if point not in corners)]:
-            trial = search.at(point)
-            check_types(Job.of(trial).config, trusted)
-            check_repeat(trial)
-        return search
+        return cls(config, base, plan, space, objectives, pruner, listed)
 
     @cached_property
     def name(self) -> str:
@@ -146,7 +150,7 @@ class Search:
 
     @classmethod
     def load(cls, directory: Path, trusted: Sequence[str] = ()) -> "Search":
-        """What `save` left.
+        """What `save` left; its trials were checked before.
 
         Args:
             trusted: as the command of the sweep says.
@@ -158,7 +162,7 @@ class Search:
         plan = config.sweep.plan
         names = list(plan.jobs) if plan._target_ == f"{JobList.__module__}.{JobList.__name__}" else []
         listed = {name: _saved_config(directory / _JOBS / f"{name}.yaml", trusted) for name in names}
-        return cls.of(config, listed)
+        return cls._built(config, listed)
 
 
 def _saved_config(path: Path, trusted: Sequence[str]) -> DictConfig:

@@ -40,29 +40,35 @@ class ProgressTable:
             self.refresh()
             self._live.__exit__(*error)
 
-    def refresh(self) -> None:
+    def refresh(self) -> list[FrozenTrial]:
+        """Show the study as it is now; gives its trials."""
         trials = self.study.trials()
         if self._live is not None:
             self._live.update(self.table(trials), refresh=True)
-            return
-        for trial in trials:
-            if trial.state.is_finished() and trial.number not in self._printed:
+            return trials
+        ended = [trial for trial in trials if trial.state.is_finished() and trial.number not in self._printed]
+        if ended:
+            remaining = self._remaining(trials)
+            for trial in ended:
                 self._printed.add(trial.number)
                 point = ", ".join(f"{key}={value_text(value)}" for key, value in trial.params.items())
                 values = " ".join(number_text(value) for value in trial.values or [])
                 parts = (state_name(trial), values, f"({point})", trial.user_attrs.get("error", ""))
-                echo(f"trial {trial.number} {' '.join(filter(None, parts))} · {self._remaining(trials)}")
+                echo(f"trial {trial.number} {' '.join(filter(None, parts))} · {remaining}")
+        return trials
 
     def table(self, trials: list[FrozenTrial]) -> Table:
         """Running and latest trials with the best one, counts and the remaining time."""
         keys = list(self.study.space.distributions)
         objectives = [objective.metric for objective in self.study.objectives]
         table = Table("trial", "state", *objectives, "seconds", *(key.rpartition(".")[2] for key in keys))
-        best = self.study.best().number if self.study.completed else None
+        completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+        best = self.study.best(completed).number if completed else None
         started = [trial for trial in trials if trial.state is not TrialState.WAITING]
         latest = sorted(started, key=lambda trial: trial.datetime_start or datetime.min)[-_ROWS:]
+        shown = {best, *(trial.number for trial in latest)}
         for trial in trials:
-            if trial.number != best and trial not in latest:
+            if trial.number not in shown:
                 continue
             reported = trial.intermediate_values
             last = reported[max(reported)] if reported else None

@@ -9,6 +9,7 @@ its running time and only after a silence. Here the trial itself waits again, wi
 goes on from a checkpoint; and a worker of this machine is known to be gone at once.
 """
 
+import json
 import socket
 import warnings
 from collections.abc import Collection, Sequence
@@ -22,10 +23,11 @@ from filelock import FileLock
 from optuna.exceptions import ExperimentalWarning, StorageInternalError, UpdateFinishedTrialError
 from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import BaseStorage, RDBStorage, get_storage
-from optuna.storages._heartbeat import BaseHeartbeat
+from optuna.storages._cached_storage import _CachedStorage
+from optuna.storages._rdb.models import TrialModel, TrialUserAttributeModel
 from optuna.study import Study
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy import make_url
+from sqlalchemy import make_url, select
 from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 
 from hallmark.checks import SettingError
@@ -43,6 +45,7 @@ _CONNECT_SECONDS, _LOCK_SECONDS = 20, 60
 _OPENINGS = 20  # each one that fails finds more tables than the one before
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED)
 _OPEN = (TrialState.WAITING, TrialState.RUNNING)
+_SLOT = ("slot", "place")  # user attributes; the second as studies had it that were begun earlier
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,15 @@ class SweepStudy:
         self.directory, self.plan, self.space, self.objectives = directory, plan, space, list(objectives)
         if str(directory) in url:  # a file there
             directory.mkdir(parents=True, exist_ok=True)
-        self.storage = open_storage(url)
+        storage = open_storage(url)
+        assert isinstance(storage, _CachedStorage)  # as Optuna wraps every database
+        self.storage = storage
         directory.mkdir(parents=True, exist_ok=True)
         self.study: Study = optuna.create_study(
             study_name=name, storage=self.storage, sampler=plan.sampler, pruner=pruner or NopPruner(),
             directions=[objective.direction for objective in objectives], load_if_exists=True,
         )  # fmt: skip
         self._id = self.storage.get_study_id_from_name(name)
-        assert isinstance(self.storage, BaseHeartbeat)
-        self.heartbeats: BaseHeartbeat = self.storage
 
     @property
     def manifest(self) -> dict[str, Any] | None:
@@ -183,10 +186,10 @@ class SweepStudy:
     def claim(self, worker: str) -> Trial | None:
         """The next waiting trial, now running for `worker`; None when nothing waits."""
         with self._alone():
-            for waiting in self.storage.get_all_trials(self._id, deepcopy=False, states=(TrialState.WAITING,)):
-                trial_id = self._trial_id(waiting.number)
+            while (waiting := self._first_waiting()) is not None:
+                trial_id = waiting._trial_id
                 # Before the trial runs, or another machine could see it run without a sign of life.
-                self.heartbeats.record_heartbeat(trial_id)
+                self.storage.record_heartbeat(trial_id)
                 try:
                     if not self.storage.set_trial_state_values(trial_id, TrialState.RUNNING):
                         continue
@@ -201,10 +204,30 @@ class SweepStudy:
                 return trial
             return None
 
+    def _first_waiting(self) -> FrozenTrial | None:
+        """The waiting trial of the lowest number, read alone: Optuna would read all that are not done."""
+        backend = self.storage._backend
+        waiting = select(TrialModel.trial_id).where(
+            TrialModel.study_id == self._id, TrialModel.state == TrialState.WAITING
+        )
+        with backend.engine.connect() as connection:
+            trial_id = connection.scalar(waiting.order_by(TrialModel.trial_id).limit(1))
+        if trial_id is None:
+            return None
+        trial = backend.get_trial(trial_id)
+        self.storage._add_trials_to_cache(self._id, [trial])  # by which it knows the study of the trial
+        return trial
+
     def _is_duplicate(self, waiting: FrozenTrial) -> bool:
         """Whether two machines filled the same slot at the same moment and the other trial comes first."""
-        trials = self.storage.get_all_trials(self._id, deepcopy=False, states=(*_ENDED, *_OPEN))
-        return any(slot_of(trial) == slot_of(waiting) and trial.number < waiting.number for trial in trials)
+        attribute = TrialUserAttributeModel
+        earlier = select(attribute.trial_id).join(TrialModel).where(
+            TrialModel.study_id == self._id, TrialModel.trial_id < waiting._trial_id,
+            TrialModel.state.in_((*_ENDED, *_OPEN)), attribute.key.in_(_SLOT),
+            attribute.value_json == json.dumps(slot_of(waiting)),
+        )  # fmt: skip
+        with self.storage._backend.engine.connect() as connection:
+            return connection.scalar(earlier.limit(1)) is not None
 
     def requeue(self, number: int) -> None:
         """Let a running trial wait again, with all that it has."""
@@ -220,7 +243,7 @@ class SweepStudy:
         """
         numbers = []
         with self._alone():
-            silent = self.heartbeats._get_stale_trial_ids(self._id)
+            silent = self.storage._get_stale_trial_ids(self._id)
             for trial in self.trials(TrialState.RUNNING):
                 trial_id, worker = self._trial_id(trial.number), trial.user_attrs.get("worker", "")
                 lock = worker_lock(self.directory, worker)
@@ -256,7 +279,7 @@ def slot_of(trial: FrozenTrial) -> int | None:
     attributes = trial.user_attrs
     if attributes.get("duplicate") or attributes.get("spare"):
         return None
-    return attributes.get("slot", attributes.get("place"))  # as studies had it that were begun earlier
+    return next((attributes[key] for key in _SLOT if key in attributes), None)
 
 
 def _sort_key(trial: FrozenTrial) -> tuple[int, int]:

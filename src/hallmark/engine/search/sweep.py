@@ -30,6 +30,7 @@ from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance
 
 _POLL_SECONDS = 0.5
+_POLL_SHARE = 0.1  # of a processor that looking at a long study may take
 
 
 def sweep(config: DictConfig) -> None:
@@ -79,7 +80,9 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
     table = ProgressTable(study, search.name, jobs)
     with table, Pool(launcher, search.directory, jobs, options) as workers:
         while True:
-            unfinished = study.unfinished
+            began = time.monotonic()
+            trials = table.refresh()
+            unfinished = [trial for trial in trials if not trial.state.is_finished()]
             if not unfinished:
                 if not workers.alive:
                     study.enqueue_next_stage()
@@ -99,8 +102,7 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
             if holders & crashed or (not waiting and not workers.alive):
                 study.requeue_stale(crashed)
             workers.keep(waiting + len(holders & workers.names))
-            table.refresh()
-            time.sleep(_POLL_SECONDS)
+            time.sleep(max(_POLL_SECONDS, (time.monotonic() - began) / _POLL_SHARE))
 
 
 def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None:

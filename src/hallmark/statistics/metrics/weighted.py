@@ -196,16 +196,16 @@ def _auprc(sample: Sample) -> GroupMetrics:
 
 
 def _one_versus_rest(
-    name: str, area: Callable[[Floats, Floats], Floats], classes: Integers,
+    name: str, area: Callable[[NDArray[np.bool_], Floats, Integers], Callable[[Floats], Floats]], classes: Integers,
     target: Integers, probabilities: Floats, group: Integers,
 ) -> GroupMetrics:  # fmt: skip
     """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
-    counts = [_ranked_counts(target == c, probabilities[:, c], group) for c in classes]
+    areas = [area(target == c, probabilities[:, c], group) for c in classes]
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
-        if not counts:
+        if not areas:
             return {name: np.full(len(weights), np.nan)}
-        return {name: _mean_defined(np.stack([area(*count(weights)) for count in counts]))}
+        return {name: _mean_defined(np.stack([of_class(weights) for of_class in areas]))}
 
     return evaluate
 
@@ -247,42 +247,48 @@ def _weighted_pairs(pairs: Floats, weights: Floats) -> Floats:
     return total
 
 
-def _ranked_counts(
-    positive: NDArray[np.bool_], score: Floats, group: Integers
-) -> Callable[[Floats], tuple[Floats, Floats]]:
-    """Weights of the positives and of the negatives at each distinct score, ascending, both [R, scores]."""
-    order = np.argsort(score)
-    # Rows of equal score change sides together, or the order of ties would decide the area.
-    tie_starts = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
-    positive, group = positive[order], group[order]
+def _area_under_roc(positive: NDArray[np.bool_], score: Floats, group: Integers) -> Callable[[Floats], Floats]:
+    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half.
 
-    def evaluate(weights: Floats) -> tuple[Floats, Floats]:
-        rows = weights[:, group]
-        positives = np.add.reduceat(rows * positive, tie_starts, axis=1)
-        negatives = np.add.reduceat(rows * ~positive, tie_starts, axis=1)
-        return positives, negatives
+    Rows are sorted once, so that a resample costs two sums along them.
+    """
+    order = np.argsort(score, kind="stable")
+    positives, negatives = order[positive[order]], order[~positive[order]]
+    # Of each positive, the negatives with a lower score, and those with at most its score.
+    below, up_to = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
+    positive_group, negative_group = group[positives], group[negatives]
+
+    def evaluate(weights: Floats) -> Floats:
+        of_positives = weights.take(positive_group, axis=1)
+        of_negatives = np.zeros((len(weights), len(negatives) + 1))
+        np.cumsum(weights.take(negative_group, axis=1), axis=1, out=of_negatives[:, 1:])
+        ordered = of_negatives.take(below, axis=1) + of_negatives.take(up_to, axis=1)
+        with np.errstate(invalid="ignore"):
+            area: Floats = (of_positives * ordered).sum(axis=1) / (2 * of_positives.sum(axis=1) * of_negatives[:, -1])
+        return area
 
     return evaluate
 
 
-def _area_under_roc(positives: Floats, negatives: Floats) -> Floats:
-    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half."""
-    below = negatives.cumsum(axis=1) - negatives / 2
-    pairs = positives.sum(axis=1) * negatives.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        area: Floats = (positives * below).sum(axis=1) / pairs
-    return area
-
-
-def _average_precision(positives: Floats, negatives: Floats) -> Floats:
+def _average_precision(positive: NDArray[np.bool_], score: Floats, group: Integers) -> Callable[[Floats], Floats]:
     """Precision at each threshold, weighted by the recall that the threshold adds."""
-    hits = positives[:, ::-1].cumsum(axis=1)
-    alarms = hits + negatives[:, ::-1].cumsum(axis=1)
-    total = hits[:, -1]
-    with np.errstate(invalid="ignore"):
-        precision = np.where(alarms > 0, hits / alarms, 0.0)
-        area: Floats = (positives[:, ::-1] * precision).sum(axis=1) / total
-    return np.where(total < alarms[:, -1], area, np.nan)
+    order = np.argsort(-score, kind="stable")
+    hits = np.flatnonzero(positive[order])
+    # Rows of equal score pass a threshold together: the last of them, among all rows and among the positives.
+    descending, ranked_group = -score[order], group[order]
+    last, last_hit = (np.searchsorted(rows, descending[hits], "right") - 1 for rows in (descending, descending[hits]))
+
+    def evaluate(weights: Floats) -> Floats:
+        rows = weights.take(ranked_group, axis=1)
+        of_hits = rows.take(hits, axis=1)
+        passed, found = rows.cumsum(axis=1), of_hits.cumsum(axis=1)
+        alarms, total = passed.take(last, axis=1), found[:, -1]
+        precision = np.divide(found.take(last_hit, axis=1), alarms, out=np.zeros_like(alarms), where=alarms > 0)
+        with np.errstate(invalid="ignore"):
+            area: Floats = (of_hits * precision).sum(axis=1) / total
+        return np.where(total < passed[:, -1], area, np.nan)
+
+    return evaluate
 
 
 def _targets(sample: Sample) -> tuple[Integers, Floats]:
