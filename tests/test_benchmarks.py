@@ -1,11 +1,14 @@
 """What the benchmarks share: finished runs of another commit, tables of differences, the choice by validation rows."""
 
+import json
+import math
+import sys
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from benchmarks import refseg_tables
+from benchmarks import refseg_tables, scale, scale_parts, scale_sweeps
 from benchmarks.fits import CONF, composed, fitted, looked_at
 from benchmarks.sentiment_real import best_by_fold, pooled
 from benchmarks.tables import against, difference_table, holm_sentence
@@ -110,3 +113,37 @@ def test_of_the_unseen_words_only_the_upper_bound_knows_all():
         (row["mapped to a trained one"]["value"], row["mapped wrongly"]["value"]) for row in refseg_tables.word_table()
     ]
     assert known == [(25, 0), (14, 1), (39, 0)]
+
+
+@pytest.mark.parametrize("name", scale_parts.PARTS)
+def test_each_part_of_the_cost_by_rows_is_carried_out(tmp_path, blank_figures, name):
+    part = scale_parts.PARTS[name]
+    part.source(120, tmp_path)
+    part.prepared(tmp_path)()
+
+
+def test_a_sweep_whose_jobs_sleep_ends(tmp_path, monkeypatch, blank_figures):
+    monkeypatch.setattr(scale_sweeps, "SLEEP", 0.0)
+    scale_sweeps.prepared(1, 2, tmp_path)()
+    (trials,) = tmp_path.glob("*/sweeps/*/trials.csv")
+    assert pd.read_csv(trials)["state"].tolist() == ["complete", "complete"]
+
+
+def test_the_cost_by_rows_is_stored(tmp_path, monkeypatch):
+    chosen = ["--parts", "list", "miou", "--at-most", "miou=150", "--rows", "50", "100", "200"]
+    monkeypatch.setattr(sys, "argv", ["scale", *chosen, "--output", str(tmp_path)])
+    scale.main()
+    rows = json.loads((tmp_path / "scale.json").read_text())["tables"]["rows"]
+    assert [row["part"] for row in rows] == ["reading the list of a data set", "mean IoU with interval"]
+    assert "rows" not in rows[0]["200"] and rows[1]["200"]["rows"] == 150
+    assert all(row["peak memory"]["value"] > 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("cost", "exponent", "within"), [(lambda n: n * math.log(n), 1.09, "yes"), (lambda n: n**1.5, 1.5, "no")]
+)
+def test_growth_is_of_the_two_larger_sizes(cost, exponent, within):
+    measured = {n: {"seconds": cost(n), "peak": 100.0 * n} for n in (10_000, 100_000)}
+    row = scale.growth({1000: {"seconds": 1e9, "peak": 1e9}, **measured})
+    assert row["exponent"]["value"] == pytest.approx(exponent, abs=0.01) and row["within n log n"] == within
+    assert row["memory a row"]["value"] == 100
