@@ -2,13 +2,13 @@
 
 import multiprocessing
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
@@ -50,11 +50,10 @@ class _Sleeper(Worker):
 
 
 def _work(command: Sequence[str], log: Path) -> None:
+    watchdog, training = (f"{worker.__name__}.{name}" for name in ("exit_with_parent", "train_repeats"))
     with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
-        sys.argv = list(command[2:])
-        worker.exit_with_parent = lambda exit_process: None
-        worker.train_repeats = _sleep
-        worker.main()
+        with patch(watchdog, lambda exit_process: None), patch(training, _sleep), patch("sys.argv", command[2:]):
+            worker.main()
 
 
 def _sleep(config: Any, should_prune: Any = None) -> float:
