@@ -51,9 +51,11 @@ class _Sleeper(Worker):
 
 def _work(command: Sequence[str], log: Path) -> None:
     watchdog, training = (f"{worker.__name__}.{name}" for name in ("exit_with_parent", "train_repeats"))
-    with log.open("a") as file, redirect_stdout(file), redirect_stderr(file):
-        with patch(watchdog, lambda exit_process: None), patch(training, _sleep), patch("sys.argv", command[2:]):
-            worker.main()
+    with (
+        log.open("a") as file, redirect_stdout(file), redirect_stderr(file), patch("sys.argv", command[2:]),
+        patch(watchdog, lambda exit_process: None), patch(training, _sleep),
+    ):  # fmt: skip
+        worker.main()
 
 
 def _sleep(config: Any, should_prune: Any = None) -> float:

@@ -281,9 +281,9 @@ def _average_precision(positive: NDArray[np.bool_], score: Floats, group: Intege
     def evaluate(weights: Floats) -> Floats:
         rows = weights.take(ranked_group, axis=1)
         of_hits = rows.take(hits, axis=1)
-        passed, found = rows.cumsum(axis=1), of_hits.cumsum(axis=1)
-        alarms, total = passed.take(last, axis=1), found[:, -1]
-        precision = np.divide(found.take(last_hit, axis=1), alarms, out=np.zeros_like(alarms), where=alarms > 0)
+        passed, recalled = rows.cumsum(axis=1), of_hits.cumsum(axis=1)
+        alarms, total = passed.take(last, axis=1), recalled[:, -1]
+        precision = np.divide(recalled.take(last_hit, axis=1), alarms, out=np.zeros_like(alarms), where=alarms > 0)
         with np.errstate(invalid="ignore"):
             area: Floats = (of_hits * precision).sum(axis=1) / total
         return np.where(total < passed[:, -1], area, np.nan)
