@@ -8,7 +8,11 @@ from hallmark.engine.launch import readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    from hallmark.engine.evaluate import evaluate  # torch loads here, once the configuration is known to be good
+    from hallmark.engine.answers import evaluation_note, is_answered
+
+    if is_answered(evaluation_note(config)):
+        return
+    from hallmark.engine.evaluate import evaluate  # torch loads here, once it is needed
 
     evaluate(config)
 

@@ -8,7 +8,11 @@ from hallmark.engine.launch import readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="sweep")
 def main(config: DictConfig) -> None:
-    from hallmark.engine.search.sweep import sweep  # torch loads here, once the configuration is known to be good
+    from hallmark.engine.answers import is_answered, sweep_note
+
+    if is_answered(sweep_note(config)):
+        return
+    from hallmark.engine.search.sweep import sweep  # torch loads here, once it is needed
 
     sweep(config)
 

@@ -88,10 +88,10 @@ def compose() -> Callable[..., DictConfig]:
 
 @pytest.fixture
 def typed() -> Iterator[Callable[..., DictConfig]]:
-    """A function from overrides to the configuration of `sweep.py`, composed as under `hydra.main`."""
+    """A function from overrides to the configuration of a command, composed as under `hydra.main`."""
 
-    def typed(*overrides: str) -> DictConfig:
-        config = _composed("sweep", overrides, hydra_too=True).copy()
+    def typed(*overrides: str, command: str = "sweep") -> DictConfig:
+        config = _composed(command, overrides, hydra_too=True).copy()
         HydraConfig.instance().set_config(config)
         with open_dict(config):
             del config["hydra"]

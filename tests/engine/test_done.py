@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.sweeping import PRESET as TFIDF
 
-from hallmark.engine.done import note_place
+from hallmark.engine.done import note_of
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import is_done, train_repeats
 from hallmark.runs.run import RunConflict
@@ -84,10 +84,12 @@ def test_other_code_is_noticed_as_ever(config, monkeypatch):
 def test_a_note_on_anything_else_is_not_believed(config, unread):
     train_repeats(config)
     unread()
-    place = note_place(Job.of(config))
+    place = note_of(Job.of(config)).file
     note = json.loads(place.read_text())
-    for key in ("checked", "run", "state", "fingerprint"):
-        place.write_text(json.dumps({**note, key: "times:other"}))
+    (files, _), *others = note["states"]
+    changed = {"checked": "other", "fingerprint": "other", "states": [[files, "times:other"], *others]}
+    for key, value in changed.items():
+        place.write_text(json.dumps({**note, key: value}))
         with pytest.raises(pytest.fail.Exception, match="the data was read"):
             train_repeats(config)
 

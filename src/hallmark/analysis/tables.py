@@ -1,13 +1,11 @@
 """What several analyses do with the predictions table and with their own tables."""
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from rich import box
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,9 +13,8 @@ from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows
 from hallmark.statistics.text import NO_INTERVAL, number_text, p_texts, with_ends
+from hallmark.storage.streams import wide_console
 from hallmark.wording import NOTHING, readable
-
-_WIDTH = 160
 
 
 def labelled_tasks(predictions: pd.DataFrame) -> Iterator[tuple[str, list[str] | None, pd.DataFrame]]:
@@ -90,19 +87,22 @@ def interval_note(table: pd.DataFrame) -> list[str]:
     return [NO_INTERVAL] if any(column.any() for column in alone) else []
 
 
-def wide_console() -> Console:
-    """The terminal; a file or a pipe, which has no width of its own, is given one that breaks no interval."""
-    console = Console()
-    return console if console.is_terminal or "COLUMNS" in os.environ else Console(width=_WIDTH)
-
-
 def show(title: str, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
-    """Print a table to the terminal, a value and the ends of its interval in one column, without the only task.
+    """Print a table to the terminal.
 
     Args:
         notes: sentences for below it, besides that of a value without its interval: of a table of texts
             the caller knows which value has none.
     """
+    console = wide_console()
+    console.print(Text(title, style="bold"))
+    console.print(text_table(frame))
+    for note in (*notes, *interval_note(frame)):
+        console.print(Text(note))
+
+
+def text_table(frame: pd.DataFrame) -> Table:
+    """A rich table, a value and the ends of its interval in one column, without the only task."""
     frame = frame.drop(columns=["task"] if "task" in frame and set(frame["task"]) == {MAIN} else [])
     ends = interval_columns(frame)
     texts = frame.assign(**{name: interval_texts(frame, name) for name in ends})
@@ -114,11 +114,7 @@ def show(title: str, frame: pd.DataFrame, *, notes: Sequence[str] = ()) -> None:
     for row in texts.itertuples(index=False):
         cells = (number_text(value) if isinstance(value, float) else value for value in row)
         table.add_row(*(Text(NOTHING if pd.isna(value) else str(value)) for value in cells))
-    console = wide_console()
-    console.print(Text(title, style="bold"))
-    console.print(table)
-    for note in (*notes, *interval_note(frame)):
-        console.print(Text(note))
+    return table
 
 
 def as_two_classes(rows: pd.DataFrame, positive: NDArray[np.bool_], probability: NDArray[np.float64]) -> pd.DataFrame:

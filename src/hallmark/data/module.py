@@ -15,7 +15,7 @@ from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, plan_files, split_summary, target_column
-from hallmark.runs.metrics import MAIN
+from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
 from hallmark.storage.requirements import Requirement
@@ -30,8 +30,6 @@ Series = tuple[NDArray, Sequence[str], float]
 """Signals float [N, C, T] in physical units, nan where not measured; the channels' names; samples a second."""
 
 _TRANSFORM_SEED = 20
-UNLABELLED = "predict"
-"""The split of rows without a label."""
 
 
 class DataModule(LightningDataModule, ABC):

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
-from hallmark.data.module import UNLABELLED
+from hallmark.engine.answers import evaluation_note, note_evaluation
 from hallmark.engine.build import build
 from hallmark.engine.command import FIT_SETTINGS, refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
@@ -19,14 +19,14 @@ from hallmark.engine.config.trust import TRUST_KEYS, Trust
 from hallmark.engine.finished import FinishedSet, open_split
 from hallmark.engine.job import Job, without
 from hallmark.engine.loggers.tracking import track_evaluation
-from hallmark.engine.messages import echo, print_warnings
+from hallmark.engine.messages import echo, print_warnings, printed_blocks
 from hallmark.engine.origins import write_warnings
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.repeats import print_repeats, train_repeats
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.engine.terminal import print_metrics
 from hallmark.learning.module import TrainingFreeModule
-from hallmark.runs.metrics import OUT_OF_FOLD
+from hallmark.runs.metrics import OUT_OF_FOLD, UNLABELLED
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import Run, locked
 from hallmark.runs.seal import TEST
@@ -68,11 +68,17 @@ def evaluate(config: DictConfig) -> None:
         train_repeats(run)
         directory = Job.of(run).directory
     analyses = _build_analyses(config)
-    with _opened_state(directory, config.split, config, reason=config.seal.reason) as state:
+    note = evaluation_note(config)
+    with (
+        printed_blocks() as printed,
+        _opened_state(directory, config.split, config, reason=config.seal.reason) as state,
+    ):
         if config.run is not None or config.split != "val":  # else `train_repeats` printed them
             title = f"{state.directory.parent.name} · {state.split}"
             print_metrics(state.predictions, title, check_resampling(config))
         run_analyses(state, analyses)
+        if note is not None:
+            note_evaluation(note, state.directory, printed)
 
 
 def train_and_analyze(config: DictConfig) -> float:

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
 from hallmark.engine.command import FIT_SETTINGS, command_line, refuse_foreign_ranks, root, typed_settings
 from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
-from hallmark.engine.messages import echo
+from hallmark.engine.messages import echo, print_block
 from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
@@ -130,7 +129,7 @@ def check_repeat(config: DictConfig) -> None:
 
 def print_repeats(repeats: RepeatSet) -> None:
     """Print the table of the runs, and which of them only repeat another."""
-    Console().print(repeats_table(repeats))
+    print_block(repeats_table(repeats))
     if repeats.identical:
         echo(f"warning: {repeats.identical_text}")
 

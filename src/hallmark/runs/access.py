@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
+from hallmark.runs.metrics import UNLABELLED
 from hallmark.storage.hashing import digest, digest_file
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ SAME_SHARE = Fraction(1, 2)
 _HASH_BYTES = 6
 
 TEST = "test"
-_UNLABELLED = "predict"
 
 Metrics = dict[str, dict[str, float | None]]
 
@@ -46,7 +46,7 @@ class LabelledRows:
         """From (content, split) of each row."""
         test, remaining = set[bytes](), set[bytes]()
         for content, split in rows:
-            if split != _UNLABELLED:
+            if split != UNLABELLED:
                 row = hashlib.blake2b(content.encode(), digest_size=_HASH_BYTES).digest()
                 (test if split == TEST else remaining).add(row)
         return cls(frozenset(test), frozenset(remaining - test))

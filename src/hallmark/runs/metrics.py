@@ -9,6 +9,9 @@ MAIN = "main"
 OUT_OF_FOLD = "out_of_fold"
 """The split of predictions of training rows by models that were fitted without them."""
 
+UNLABELLED = "predict"
+"""The split of rows without a label, of which nothing is measured."""
+
 
 def find_metric(metrics: Mapping[str, Any], name: str) -> float | None:
     """The number that `name` means in the metrics of a run; None where they do not have it.

@@ -12,13 +12,12 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Literal
 
 from hallmark.checks import UserError
-from hallmark.storage.spreadsheets import escaped, has_returns, unescaped
-from hallmark.storage.tables import read_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 try:
     import fcntl
@@ -141,12 +140,14 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not valid JSON ({error})") from error
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path) -> "pd.DataFrame":
     """A table that a command has written.
 
     Raises:
         UserError: it is damaged.
     """
+    import pandas as pd  # by functions of tables alone: a finished run is found done without it
+
     try:
         return pd.read_parquet(path)
     except (OSError, ValueError) as error:
@@ -156,28 +157,33 @@ def read_parquet(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: damaged ({error})") from error
 
 
-def write_csv(path: Path, frame: pd.DataFrame, *, exact: bool = False) -> None:
+def write_csv(path: Path, frame: "pd.DataFrame", *, exact: bool = False) -> None:
     """Write a table that people may open: what a spreadsheet would execute is escaped, and `read_csv` gives it back.
 
     Args:
         exact: nothing is escaped, for a file whose reader is another program.
     """
+    from hallmark.storage.spreadsheets import escaped, has_returns
+
     quoting: Literal[0, 2] = csv.QUOTE_NONNUMERIC if has_returns(frame) else csv.QUOTE_MINIMAL
     with atomic_path(path) as temporary:
         (frame if exact else escaped(frame)).to_csv(temporary, index=False, lineterminator="\n", quoting=quoting)
 
 
-def read_csv(path: Path, **options: Any) -> pd.DataFrame:
+def read_csv(path: Path, **options: Any) -> "pd.DataFrame":
     """A table that `write_csv` wrote, with its cells as they were; `options` of `pandas.read_csv`.
 
     Raises:
         OSError: the file cannot be read.
         TableError: a row has not as many fields as the header.
     """
+    from hallmark.storage.spreadsheets import unescaped
+    from hallmark.storage.tables import read_frame
+
     return unescaped(read_frame(path, **options))
 
 
-def write_parquet(path: Path, frame: pd.DataFrame) -> None:
+def write_parquet(path: Path, frame: "pd.DataFrame") -> None:
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
 

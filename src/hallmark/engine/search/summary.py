@@ -7,12 +7,11 @@ from typing import Any
 import optuna
 import pandas as pd
 from optuna.trial import TrialState
-from rich.console import Console
 from rich.table import Table
 
 from hallmark.analysis.plots.studies import importance_bars
 from hallmark.analysis.state import save_figure
-from hallmark.engine.messages import echo
+from hallmark.engine.messages import echo, print_block
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.report.sweeps import figures, ranked
 from hallmark.statistics.text import number_text
@@ -42,7 +41,7 @@ def summarize(study: SweepStudy, title: str) -> None:
     summary = {"state": state, "metric": study.objectives[0].metric, "best": best, "n": len(trials), "seconds": seconds}
     write_json(study.directory / "summary.json", {**summary, "states": dict(counts)})
     _figures(study, trials)
-    Console().print(_best_first(study, trials, title))
+    print_block(_best_first(study, trials, title))
     for trial in study.trials(TrialState.FAIL):
         echo(f"trial {trial.number} failed: {trial.user_attrs.get('error', '')}")
     if best:

@@ -13,10 +13,11 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
+from hallmark.engine.answers import note_sweep, sweep_note
 from hallmark.engine.build import build
 from hallmark.engine.config.stored import with_present_names
 from hallmark.engine.job import Job
-from hallmark.engine.messages import echo
+from hallmark.engine.messages import echo, printed_blocks
 from hallmark.engine.monitor import check_measured
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.launchers import Launcher, LocalProcesses
@@ -44,6 +45,7 @@ def sweep(config: DictConfig) -> None:
         Interrupted: asked to stop; the same command goes on.
     """
     silence_expected_warnings()
+    note = sweep_note(config)
     search = Search.of(config)
     table = job_table(search)
     job = Job.of(search.base)
@@ -60,19 +62,24 @@ def sweep(config: DictConfig) -> None:
     search.save()
     with _interruptible():
         _carry_out(study, search, launcher)
-    summarize(study, search.name)
-    failed = study.trials(TrialState.FAIL)
-    if failed:
-        raise ValueError(f"{len(failed)} of {len(study.trials())} trials failed; the same command tries them again")
-    if table is not None:
-        write_job_table(table, study, search.name)
+    with printed_blocks() as printed:
+        summarize(study, search.name)
+        failed = study.trials(TrialState.FAIL)
+        if failed:
+            raise ValueError(f"{len(failed)} of {len(study.trials())} trials failed; the same command tries them again")
+        if table is not None:
+            write_job_table(table, study, search.name)
+    if note is not None:
+        note_sweep(note, study, data, printed)
 
 
 def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
     study.requeue_stale()
     study.enqueue_pending()
-    if study.unfinished:
-        (search.directory / "summary.json").unlink(missing_ok=True)
+    if not study.unfinished:  # as when it is found done
+        launcher.close()
+        return
+    (search.directory / "summary.json").unlink(missing_ok=True)
     jobs = search.config.jobs
     crashed: set[str] = set()
     before_a_trial = 0  # workers in succession that crashed before they took one

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from hallmark.analysis.job_table import JobTable
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.tables import interval_note, show
+from hallmark.analysis.tables import interval_note, text_table
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.config.targets import trusted_packages
-from hallmark.engine.messages import echo
+from hallmark.engine.messages import echo, print_block
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.plans import JobList
 from hallmark.engine.search.study import SweepStudy
@@ -61,6 +61,8 @@ def write_job_table(table: JobTable, study: SweepStudy, title: str) -> None:
     write_csv(study.directory / f"{table.stem}.csv", rows)
     write_text(study.directory / f"{table.stem}.md", table.markdown(rows))
     save_figure(study.directory / "figures" / f"{table.stem}.png", table.figure(rows))
-    took = duration(sum(seconds.values()))
-    show(f"{title} · {table.split} · {took} in all", table.summary(rows), notes=interval_note(rows))
-    echo(table.note())
+    summary, took = table.summary(rows), duration(sum(seconds.values()))
+    echo(f"{title} · {table.split} · {took} in all")
+    print_block(text_table(summary))
+    for sentence in (*interval_note(rows), *interval_note(summary), table.note()):
+        echo(sentence)

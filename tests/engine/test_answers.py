@@ -1,0 +1,127 @@
+"""An evaluation or a finished sweep that is typed again: answered by its note, unless anything has changed."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.engine.sweeping import PRESET, THREE
+
+from hallmark.engine.answers import evaluation_note, is_answered, sweep_note
+from hallmark.engine.evaluate import evaluate as evaluate_config
+from hallmark.engine.search.sweep import sweep
+from hallmark.runs.run import Run
+
+
+def _append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\n")
+
+
+@pytest.fixture
+def finished(typed, small, corpus, swept, trained, monkeypatch, capsys) -> Callable[..., str]:
+    """Carries a sweep out twice; gives what is printed of a finished one."""
+
+    def finished(*overrides: str) -> str:
+        config = typed(PRESET, *small, f"data.folder={corpus}", *(overrides or THREE))
+        for _ in range(2):
+            capsys.readouterr()
+            sweep(config)
+        return capsys.readouterr().out
+
+    return finished
+
+
+@pytest.fixture
+def note(typed, small, corpus) -> Callable:
+    return lambda *overrides: sweep_note(typed(PRESET, *small, f"data.folder={corpus}", *(overrides or THREE)))
+
+
+def test_a_finished_sweep_is_answered_in_the_same_words(finished, note, capsys):
+    printed = finished()
+    assert "best: trial 2" in printed
+    assert is_answered(note())
+    assert capsys.readouterr().out == printed
+
+
+def test_what_else_is_asked_of_a_sweep_is_done(finished, note):
+    finished()
+    assert note(*THREE, "rerun=true") is None and note(*THREE, "storage=sqlite:///s.db") is None
+    for more in ("seed=1", "++sweep.space={model.ngrams: [1]}", "jobs=2"):
+        assert not note(*THREE, more).exists
+
+
+def test_changed_data_end_the_note_on_a_sweep(finished, note, corpus):
+    finished()
+    _append(sorted((corpus / "data").glob("*.txt"))[0])
+    assert note().read() is None
+
+
+@pytest.mark.parametrize("name", ["study.db", "summary.json", "trials.csv"])
+def test_changed_and_deleted_files_end_the_note_on_a_sweep(finished, note, tmp_path, name):
+    finished()
+    (file,) = (tmp_path / "outputs").rglob(name)
+    _append(file)
+    assert note().read() is None
+    file.unlink()
+    assert note().read() is None
+
+
+def test_changed_runs_end_the_note_on_a_sweep(finished, note, tmp_path):
+    finished()
+    (table,) = (tmp_path / "outputs").rglob("trials.csv")
+    run = Path(table.read_text().splitlines()[1].split(",")[4])
+    run.mkdir(parents=True)
+    (run / "metrics.json").write_text("{}")
+    assert note().read() is None
+
+
+def test_other_code_packages_and_presets_end_the_note_on_a_sweep(finished, note, monkeypatch):
+    finished()
+    assert note().exists
+    for name, value in (("notes._installation", ("other code",)), ("answers._presets", ["other presets"])):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"hallmark.engine.{name}", lambda value=value: value)
+            assert not note().exists
+
+
+@pytest.fixture
+def evaluated(typed, fitted, capsys) -> Callable[..., tuple[Run, str]]:
+    """Evaluates a run; gives it and what is printed."""
+
+    def evaluated(*overrides: str) -> tuple[Run, str]:
+        run = fitted(PRESET)
+        capsys.readouterr()
+        evaluate_config(typed(f"run={run.directory}", *overrides, command="evaluate"))
+        return run, capsys.readouterr().out
+
+    return evaluated
+
+
+def test_an_evaluation_is_answered_in_the_same_words(typed, evaluated, capsys):
+    run, printed = evaluated()
+    assert "macro_f1" in printed
+    assert is_answered(evaluation_note(typed(f"run={run.directory}", command="evaluate")))
+    assert capsys.readouterr().out == printed
+
+
+def test_what_takes_more_than_a_stored_table_is_evaluated(typed, evaluated):
+    run, _ = evaluated()
+    for more in ("split=test", "split=predict", "split=out_of_fold", "split=train", "analysis=[slices]"):
+        assert evaluation_note(typed(f"run={run.directory}", more, command="evaluate")) is None
+    other = typed(f"run={run.directory}", "statistics.n_resamples=7", command="evaluate")
+    assert not evaluation_note(other).exists
+
+
+@pytest.mark.parametrize("name", ["record.json", "metrics.json", "config.yaml", "predictions/val.parquet"])
+def test_a_changed_run_ends_the_note_on_its_evaluation(typed, evaluated, name):
+    run, _ = evaluated()
+    config = typed(f"run={run.directory}", command="evaluate")
+    assert evaluation_note(config).read() is not None
+    with (run.directory / name).open("ab") as file:
+        file.write(b"\n")
+    assert evaluation_note(config).read() is None
+
+
+def test_a_link_out_of_a_run_is_refused_as_ever(typed, evaluated, tmp_path):
+    run, _ = evaluated()
+    (run.directory / "figures" / "elsewhere").symlink_to(tmp_path)
+    assert evaluation_note(typed(f"run={run.directory}", command="evaluate")) is None
