@@ -1,0 +1,121 @@
+"""The source code that a result depends on: every module that its classes import, by what it does."""
+
+import ast
+import sysconfig
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hallmark.storage.hashing import digest_bytes
+
+# What a fit and a prediction run, whatever the classes of the configuration are.
+_ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.predict", "hallmark.engine.distributed")
+# These find, keep and show results; none of them changes one.
+_IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
+               "hallmark.console", "hallmark.wording")  # fmt: skip
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
+    """Hash of every source file that training and predictions can run: `data/splits.py`, or `mypackage.networks`.
+
+    That is the closure of the imports of all classes in `settings` and of the engine, wherever an import stands in a
+    file; what is installed beside hallmark is known by its version. A hash is of the syntax tree, so that comments,
+    docstrings and layout do not count.
+    """
+    modules = [target.rpartition(".")[0] for target in _targets(settings)]
+    waiting, seen, hashes = [*_ENGINE, *modules], set[str](), dict[str, str]()
+    packages: dict[str, Path | None] = {}
+    while waiting:
+        parts = waiting.pop().split(".")
+        for n in range(1, len(parts) + 1):  # to import a.b.c is to run the modules a and a.b as well
+            module = ".".join(parts[:n])
+            if module in seen:
+                continue
+            seen.add(module)
+            if _is_irrelevant(module):
+                continue
+            if parts[0] not in packages:
+                packages[parts[0]] = _package(parts[0])
+            if (path := _source(module, packages[parts[0]])) is not None:
+                hash_, imports = _read(path.read_bytes(), module, path.name == "__init__.py")
+                hashes[_name(module, path)] = hash_
+                waiting += imports
+    return dict(sorted(hashes.items()))
+
+
+def _targets(node: Any) -> Iterator[str]:
+    if isinstance(node, Mapping):
+        if isinstance(target := node.get("_target_"), str):
+            yield target
+        for value in node.values():
+            yield from _targets(value)
+    elif isinstance(node, list | tuple):
+        for value in node:
+            yield from _targets(value)
+
+
+def _is_irrelevant(module: str) -> bool:
+    def below(packages: Iterable[str]) -> bool:
+        return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+    return below(_IRRELEVANT) and not below(_ENGINE)
+
+
+def _package(name: str) -> Path | None:
+    """Folder or file of a top-level module; None where its version says all, because it is installed."""
+    try:
+        spec = find_spec(name)
+    except ValueError:  # a module that has none, such as __main__
+        return None
+    if spec is None:
+        return None
+    folders = list(spec.submodule_search_locations or ())
+    path = Path(folders[0] if folders else spec.origin or "")
+    installed = {Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
+    if name != "hallmark" and (not path.exists() or any(path.is_relative_to(folder) for folder in installed)):
+        return None
+    return path
+
+
+def _source(module: str, package: Path | None) -> Path | None:
+    """The file of `module`, which lies in or is the top-level `package`; None for a name that is no module there."""
+    _, *parts = module.split(".")
+    if package is None:
+        return None
+    if not parts and package.suffix == ".py":
+        return package
+    path = package.joinpath(*parts)
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+def _name(module: str, path: Path) -> str:
+    """`hallmark.data.splits` by its file, as a reader looks for it; a module of another package by its name."""
+    top, *parts = module.split(".")
+    if top != "hallmark":
+        return module
+    return "/".join([*parts, "__init__.py"] if path.name == "__init__.py" else [*parts[:-1], path.name])
+
+
+@cache
+def _read(source: bytes, module: str, is_package: bool) -> tuple[str, list[str]]:
+    """Hash of the syntax tree of `source`, and the modules that it imports."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # whoever imports it gets the error
+        return digest_bytes(source)[:12], []
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    imports = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            imports += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return digest_bytes(ast.dump(tree).encode())[:12], imports

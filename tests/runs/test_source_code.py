@@ -1,0 +1,89 @@
+"""The code that a result depends on is what its classes import, by what it does."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import hallmark
+from hallmark.runs.source_code import code_hashes
+
+SENTIMENT = {"model": {"_target_": "hallmark.systems.sentiment.module.PairClassifier"}}
+TOUCH = {"model": {"_target_": "hallmark.systems.touch.module.TouchModule"}}
+
+
+@pytest.fixture
+def outside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, str]]:
+    """A function that writes `mine/<name>.py` outside the tree and gives the hashes of a class `mine.net.Net`."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(**sources: str) -> dict[str, str]:
+        for name, source in sources.items():
+            (folder / f"{name}.py").write_text(source, encoding="utf-8")
+        hashes = code_hashes({"model": {"_target_": "mine.net.Net", "parts": [{"_target_": "mine.part.Part"}]}})
+        return {name: hash_ for name, hash_ in hashes.items() if name.startswith("mine")}
+
+    yield write
+    sys.modules.pop("mine", None)
+
+
+def test_the_closure_is_of_a_system_and_of_what_it_imports_and_nothing_else() -> None:
+    hashes = code_hashes(SENTIMENT)
+    needed = {
+        "storage/seeds.py", "data/sampling.py", "features/store.py", "learning/optim.py", "learning/callbacks.py",
+        "statistics/tables.py", "engine/setup.py", "engine/train.py", "engine/predict.py",
+        "systems/sentiment/module.py", "systems/sentiment/heads.py",
+    }  # fmt: skip
+    assert needed <= hashes.keys()
+    assert not [name for name in hashes if name.startswith(("systems/touch", "systems/refseg", "report", "analysis"))]
+    assert "learning/balancing/gradnorm.py" not in hashes
+    assert list(hashes) == sorted(hashes)
+
+
+def test_every_name_is_a_file_of_the_package() -> None:
+    package = Path(hallmark.__file__).parent
+    assert all((package / name).is_file() for name in code_hashes(TOUCH))
+
+
+def test_classes_at_any_depth_of_the_configuration_count() -> None:
+    nested = {**SENTIMENT, "data": {"x": [{"_target_": "hallmark.learning.balancing.GradNorm"}]}}
+    assert "learning/balancing/gradnorm.py" in code_hashes(nested)
+
+
+def test_a_class_outside_the_tree_counts_with_what_it_imports(outside) -> None:
+    sources = {
+        "__init__": "",
+        "net": "def f():\n    from . import far\n",
+        "part": "import mine.near",
+        "far": "",
+        "near": "",
+    }
+    assert list(outside(**sources, unused="")) == ["mine", "mine.far", "mine.near", "mine.net", "mine.part"]
+
+
+@pytest.mark.parametrize(
+    ("edited", "same"),
+    [
+        ('"""Text."""\n\nclass Net:\n    """More."""\n    x = 1  # why\n', True),
+        ("class Net:\n\n    x = (1)\n", True),
+        ("class Net:\n    x = 2\n", False),
+        ('class Net:\n    x = 1\n    y = "text"\n', False),
+        ("class Net:\n    x = 1.0\n", False),
+    ],
+)
+def test_comments_docstrings_and_layout_do_not_count_and_all_else_does(outside, edited: str, same: bool) -> None:
+    sources = {"__init__": "", "part": ""}
+    before = outside(**sources, net="class Net:\n    x = 1\n")
+    assert (outside(**sources, net=edited) == before) is same
+
+
+def test_an_installed_package_is_known_by_its_version() -> None:
+    assert code_hashes({"model": {"_target_": "torch.nn.Linear"}}) == code_hashes({})
+    assert code_hashes({"model": {"_target_": "json.JSONDecoder"}}) == code_hashes({})
+
+
+def test_a_class_that_is_not_there_changes_nothing() -> None:
+    assert code_hashes({"model": {"_target_": "no_such_package.module.Class"}}) == code_hashes({})
