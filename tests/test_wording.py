@@ -1,4 +1,4 @@
-from hallmark.wording import readable
+from hallmark.wording import did_you_mean, readable
 
 
 def test_readable_writes_abbreviations_as_readers_know_them():
@@ -7,3 +7,8 @@ def test_readable_writes_abbreviations_as_readers_know_them():
         "AUROC",
         "text length",
     ]
+
+
+def test_the_nearest_name_is_asked_for_and_none_where_none_is_near():
+    assert did_you_mean("val/acuracy", ["val/loss", "val/accuracy"]) == "; did you mean val/accuracy?"
+    assert did_you_mean("x", ["val/loss", "val/accuracy"]) == ""

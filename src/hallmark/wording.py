@@ -1,6 +1,7 @@
 """Times, counts, names and lists as a reader wants them; loads nothing heavy."""
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,3 +55,9 @@ def value_text(value: Any) -> str:
 def readable(metric: str) -> str:
     """A metric's or column's name as a reader would write it: `macro_f1` becomes `macro F1`."""
     return " ".join(_ABBREVIATIONS.get(word, word) for word in metric.replace("_", " ").split())
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean ...?` with the nearest of the `known` names, and nothing where none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -93,3 +93,10 @@ def test_arguments_of_a_base_class_are_known():
     with pytest.raises(SettingError) as caught:
         check_types(config)
     assert caught.value.key == "split._target_"
+
+
+def test_an_argument_that_a_class_does_not_have_is_named_with_the_nearest():
+    config = OmegaConf.create({"optimizer": {**OPTIMIZER, "weight_decoy": 0.1}})
+    with pytest.raises(SettingError, match="did you mean weight_decay") as caught:
+        check_types(config)
+    assert caught.value.key == "optimizer.weight_decoy"

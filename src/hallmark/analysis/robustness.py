@@ -1,6 +1,5 @@
 """What is left of the scores when the inputs suffer."""
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import product
@@ -37,7 +36,7 @@ from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import paired_samples
 from hallmark.statistics.uncertainty import Units
-from hallmark.wording import readable
+from hallmark.wording import did_you_mean, readable
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +92,8 @@ class Robustness:
         """
         wanted = list(offered) if self.perturbations is None else self.perturbations
         for name in wanted:
-            near = difflib.get_close_matches(name, offered, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
             known = ", ".join(offered) or "none: what this model reads has no perturbation"
-            require(name in offered, "perturbations", name, f"out of {known}{hint}")
+            require(name in offered, "perturbations", name, f"out of {known}{did_you_mean(name, offered)}")
         return [offered[name] for name in wanted]
 
     def table(self, state: State, perturbations: Sequence[Perturbation]) -> pd.DataFrame:

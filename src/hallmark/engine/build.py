@@ -14,6 +14,7 @@ from hallmark.checks import SettingError, UserError, check_type, require
 from hallmark.engine.config.foreign import check_foreign
 from hallmark.engine.config.targets import is_trusted, node_class
 from hallmark.storage.failures import is_stated
+from hallmark.wording import did_you_mean
 
 _LIBRARIES = {"lightning", "optuna", "timm", "torch", "torchmetrics", "torchvision"}
 _UNKNOWN = object()  # the kind of an argument whose constructor does not say it
@@ -51,6 +52,9 @@ def check_types(node: DictConfig, trusted: Sequence[str] = ()) -> None:
         # A package that is trusted knows what it does with the objects that it is given.
         unknown = _UNKNOWN if is_trusted(child["_target_"], trusted) else None
         for name, value in child.items():
+            if hints and name not in hints and not str(name).startswith("_"):
+                hint = did_you_mean(str(name), sorted(hints.keys() - {"return"}))
+                raise SettingError(_key(child, name), value, f"no such argument of {built.__qualname__}{hint}")
             if _builds_something(value):
                 _check_nested(value, hints.get(str(name), unknown), trusted)
             elif name in hints:

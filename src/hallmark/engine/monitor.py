@@ -1,7 +1,5 @@
 """The metrics that may steer a fit: those that the module logs on the validation rows, and no others."""
 
-import difflib
-
 from omegaconf import DictConfig
 
 from hallmark.checks import require
@@ -9,6 +7,7 @@ from hallmark.data.module import DataModule
 from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
+from hallmark.wording import did_you_mean
 
 
 def check_monitor(config: DictConfig, module: TrainableModule) -> None:
@@ -52,7 +51,5 @@ def measured_metrics(module: PredictingModule, data: DataModule) -> set[str]:
 
 
 def _expected(metric: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(metric, known, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]}?" if near else ""
     why = " (test rows are for the last measurement, never for a choice)" if metric.startswith("test/") else ""
-    return f"a validation metric{why}: {', '.join(known)}{hint}"
+    return f"a validation metric{why}: {', '.join(known)}{did_you_mean(metric, known)}"

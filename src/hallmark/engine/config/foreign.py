@@ -4,7 +4,6 @@ Hallmark's own constructors check what they are given. Others often do so late, 
 name of the setting, or not at all.
 """
 
-import difflib
 import inspect
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.checks import SettingError, check_type, require
+from hallmark.wording import did_you_mean
 
 Range = tuple[Callable[[Any], bool], str]
 """Whether a value is in range, and what would be."""
@@ -99,9 +99,7 @@ def check_foreign(built: type, node: DictConfig) -> None:
         path = f"{node._get_full_key('')}.{key}".removeprefix(".")
         plain: Any = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
         if len(names) == len(parameters) and key not in names:
-            near = difflib.get_close_matches(key, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise SettingError(path, plain, f"no such argument of {built.__qualname__}{hint}")
+            raise SettingError(path, plain, f"no such argument of {built.__qualname__}{did_you_mean(key, names)}")
         if key in parameters and not _holds_nodes(plain):
             text = str(parameters[key].annotation)
             # YAML has no tuples: a list stands for one where one is asked for.

@@ -1,6 +1,5 @@
 """What a sweep may change: keys of the preset with their values or ranges."""
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from optuna.distributions import (
 from optuna.trial import Trial
 
 from hallmark.checks import SettingError, require
+from hallmark.wording import did_you_mean
 
 Point = dict[str, Any]
 _PLAIN = (bool, int, float, str, type(None))
@@ -42,8 +42,7 @@ class Space:
         assert isinstance(raw, dict)
         for key, value in raw.items():
             if key not in names:
-                near = difflib.get_close_matches(str(key), names, n=1, cutoff=0.5)
-                hint = f"; did you mean {near[0]}?" if near else ""
+                hint = did_you_mean(str(key), names)
                 raise SettingError(f"sweep.space.{key!s}", value, f"a key of this preset{hint}")
             section = any(name.startswith(f"{key!s}.") for name in names)
             require(not section or value == [None], f"sweep.space.{key!s}", value, "a single setting, not a section")
