@@ -66,9 +66,9 @@ class Oracle:
                 (_REACHED, reached), (_RANKING, reachable - reached), (_PROPOSAL, 1 - reachable),
             ):  # fmt: skip
                 record |= mean_score(answered, gap, values, self.resampling)
-            for kind, rows in (("recall", proposed), ("precision", answered)):
+            for kind, rows in (("recall@", proposed), ("precision@", answered)):
                 shares = scores(rows, list(PRECISION), self.resampling)
-                record |= {metric.replace("p@", f"{kind}@"): value for metric, value in shares.items()}
+                record |= {metric.replace("p@", kind): value for metric, value in shares.items()}
             records.append(record)
         return pd.DataFrame(records)
 
