@@ -3,13 +3,14 @@ from tests.analysis.segmentation.scenes import Scenes, cost_of, overlaps
 
 from hallmark.analysis.bad_cases import BadCases
 from hallmark.analysis.classification.curves import Curves
-from hallmark.analysis.segmentation.answers import answers, parts, slice_columns, task_name
+from hallmark.analysis.segmentation.answers import answers, task_name
 from hallmark.analysis.segmentation.bootstrap import Bootstrap
 from hallmark.analysis.segmentation.cases import Cases
 from hallmark.analysis.segmentation.cost import Cost
 from hallmark.analysis.segmentation.oracle import Oracle
 from hallmark.analysis.segmentation.risk_coverage import RiskCoverage
 from hallmark.analysis.segmentation.size_buckets import SizeBuckets
+from hallmark.analysis.slices import parts, slice_columns
 from hallmark.statistics import Resampling
 from hallmark.storage.files import write_json
 from hallmark.wording import readable
