@@ -2,8 +2,7 @@
 
 Each part is measured at each number of rows in a process of its own, on data that another process has generated: its
 processor time, and the most memory that it held, its input included. Sweeps are measured by trials and workers, with
-jobs that only sleep (`benchmarks.scale_sweeps`). With `--output` the parts and sizes may be others than those that are
-stored in docs/results.
+jobs that only sleep (`benchmarks.scale_sweeps`).
 """
 
 import argparse
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import scale_parts, scale_sweeps
-from benchmarks.results import Cell, Table, number_cell, write_result
+from benchmarks.pages import RESULTS
+from benchmarks.results import Cell, number_cell, write_result
 from benchmarks.timing import seconds
 
 SIZES = (10_000, 100_000, 1_000_000)
@@ -35,27 +35,37 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", choices=names, default=names, metavar="PART", help=", ".join(names))
     parser.add_argument("--rows", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--at-most", type=_limit, action="append", default=[], metavar="PART=ROWS",
-                        help="measure a dear part at so many rows in place of its largest number")  # fmt: skip
+                        help="measure a dear part at so many rows in place of more")  # fmt: skip
     parser.add_argument("--trials", nargs="+", type=int, default=list(TRIALS))
     parser.add_argument("--workers", nargs="+", type=int, default=list(WORKERS))
-    parser.add_argument("--output", type=Path, help="folder of scale.json (docs/results)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the results (docs/results)")
     arguments = parser.parse_args()
     parts = [name for name in arguments.parts if name != SWEEPS]
-    tables: dict[str, Table] = {}
+    sizes, trials = sorted(arguments.rows), sorted(arguments.trials)
     if parts:
-        tables["rows"] = _by_rows(parts, sorted(arguments.rows), dict(arguments.at_most))
+        write_result(
+            "scale",
+            rows="Generated rows, each a group of its own; intervals with 2,000 resamples. Processor time of a process "
+            f"and its peak of memory with its input. {_reading(sizes)} Memory is what each row adds between them.",
+            intervals="",
+            tables={"rows": _by_rows(parts, sizes, dict(arguments.at_most))},
+            folder=arguments.output,
+        )
     if SWEEPS in arguments.parts:
-        tables["sweeps"] = _by_trials(sorted(arguments.trials), arguments.workers)
-    folder = {"folder": arguments.output} if arguments.output else {}
-    write_result(
-        "scale",
-        rows="Generated rows, each a group of its own; intervals with 2,000 resamples. Processor time of one process, "
-        "and its peak of memory with its input. The exponent is the slope of log time on log rows (trials) between "
-        f"the two larger sizes; n log n has {_linearithmic(*sorted(arguments.rows)[-2:]):.2f}, and up to "
-        f"{_ALLOWANCE:.2f} more counts as within. Memory is what each row adds between these sizes.",
-        intervals="",
-        tables=tables,
-        **folder,
+        write_result(
+            "scale_sweeps",
+            rows=f"Sweeps over random points whose jobs sleep {1000 * scale_sweeps.SLEEP:.0f} ms. Processor time of all "
+            f"processes of a sweep, less imports; peak of memory of the command. {_reading(trials)}",
+            intervals="",
+            tables={"sweeps": _by_trials(trials, arguments.workers)},
+            folder=arguments.output,
+        )
+
+
+def _reading(sizes: Sequence[int]) -> str:
+    return (
+        "The exponent is the slope of the logarithms between the two larger sizes; that of n log n is "
+        f"{_linearithmic(*sizes[-2:]):.2f}, and up to {_ALLOWANCE:.2f} more counts as within."
     )
 
 
@@ -71,7 +81,7 @@ def _by_rows(parts: Sequence[str], sizes: Sequence[int], limits: Mapping[str, in
         for name in parts:
             part = scale_parts.PARTS[name]
             measured = {}
-            for size in [*sizes[:-1], min(sizes[-1], limits.get(name, sizes[-1]))]:
+            for size in sorted({min(size, limits.get(name, size)) for size in sizes}):
                 folder = Path(scratch) / f"{part.source.__name__}_{size}"
                 if not folder.exists():
                     folder.mkdir()
@@ -103,7 +113,7 @@ def growth(measured: Mapping[int, Measured]) -> dict[str, Cell]:
         "exponent": number_cell(exponent, 2),
         "within n log n": "yes" if within else "no",
         "peak memory": number_cell(measured[after]["peak"] / 2**20, 0, " MiB"),
-        "memory a row": number_cell(added, 0, " B"),
+        "memory a row": number_cell(added / 1000, 1, " kB"),
     }
 
 
@@ -122,7 +132,7 @@ def _by_trials(trials: Sequence[int], workers: Sequence[int]) -> list[dict[str, 
             "workers": str(jobs),
             **{f"{number:,} trials": number_cell(measured[number]["seconds"], 1, " s") for number in trials},
             "a further trial": number_cell(1000 * more / (after - before), 0, " ms"),
-            **growth(measured),
+            **{key: cell for key, cell in growth(measured).items() if key != "memory a row"},
         })  # fmt: skip
     return rows
 

@@ -146,4 +146,4 @@ def test_growth_is_of_the_two_larger_sizes(cost, exponent, within):
     measured = {n: {"seconds": cost(n), "peak": 100.0 * n} for n in (10_000, 100_000)}
     row = scale.growth({1000: {"seconds": 1e9, "peak": 1e9}, **measured})
     assert row["exponent"]["value"] == pytest.approx(exponent, abs=0.01) and row["within n log n"] == within
-    assert row["memory a row"]["value"] == 100
+    assert row["memory a row"]["value"] == 0.1
