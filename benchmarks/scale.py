@@ -54,8 +54,8 @@ def main() -> None:
     if SWEEPS in arguments.parts:
         write_result(
             "scale_sweeps",
-            rows=f"Sweeps over random points whose jobs sleep {1000 * scale_sweeps.SLEEP:.0f} ms. Processor time of all "
-            f"processes of a sweep, less imports; peak of memory of the command. {_reading(trials)}",
+            rows=f"Sweeps over random points whose jobs sleep {1000 * scale_sweeps.SLEEP:.0f} ms. Processor time of "
+            f"all processes of a sweep, less imports; peak of memory of the command. {_reading(trials)}",
             intervals="",
             tables={"sweeps": _by_trials(trials, arguments.workers)},
             folder=arguments.output,
