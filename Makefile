@@ -4,7 +4,7 @@ BIN := .venv/bin
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 
-.PHONY: env lock train test test-fast kills pages lint clean
+.PHONY: env lock train test test-fast kills readme pages lint clean
 
 # The environment, from the package index alone: about 3 minutes and 7 GB on a fresh Linux machine. Every byte is
 # compared with requirements.txt. What builds a package from source comes first, from the same file; nothing else is
@@ -42,6 +42,10 @@ test-fast: env
 # Kill commands at each of their changes of files (a sweep at some), and fill disks; writes docs/results/kills.md.
 kills: env
 	$(BIN)/python -m tests.kills
+
+# Every command of README and docs as written, in a fresh clone, an hour or two; writes docs/results/readme.json.
+readme: env
+	$(BIN)/python -m tests.readme $(if $(FROM),--from $(FROM))
 
 # The tables and numbers of README and docs again, from the results that the benchmarks have stored in docs/results.
 pages: env

@@ -1,0 +1,7 @@
+"""The reader's own head, which docs/trust.md names."""
+
+from hallmark.systems.sentiment.heads import ConcatHead
+
+
+class MyHead(ConcatHead):
+    """As the one that it is made from."""
