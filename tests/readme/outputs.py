@@ -44,7 +44,7 @@ def missing(command: str, outputs: Path, *, since: float) -> list[str]:
         if settings.get("split") == "predict" and name is None:
             newer.append(f"{folder}/test_with_label.txt")
     elif "sweep.py" in command:
-        patterns = [f"{settings['experiment']}/sweeps/{settings['sweep']}/{file}" for file in _SWEEP]
+        patterns = [f"{settings['experiment']}/sweeps/{settings['sweep']}-*/{file}" for file in _SWEEP]
     elif command.startswith("hallmark report"):
         newer = [f"**/report/{file}" for file in _REPORT]
     elif command.startswith("hallmark release") and "--verify" not in command:
