@@ -1,7 +1,7 @@
 """Run every command of README.md and docs as it is written, in order, in a fresh clone of this commit.
 
 make readme
-python -m tests.readme --from 12   # go on with the outputs that are there
+make readme FROM=12   # keep what passed before the 12th command, also at another commit
 
 Writes `docs/results/readme.json`, goes on after a failure, and ends with status 1 where a command failed. Typed again
 at the same commit, it goes on with what has not passed yet. The clone, with every output and log, is `build/readme`.
@@ -126,7 +126,7 @@ def main(first: int | None) -> int:
     rows: list[dict[str, Any]] = []
     for number, command in enumerate(listed, start=1):
         before = earlier.get((command.page, command.text))
-        if before is not None and (number < first if first else not failed(before)):
+        if before is not None and not failed(before) and (first is None or number < first):
             rows.append(before)
             continue
         print(f"{number}/{len(listed)} {command.text}", flush=True)
@@ -145,5 +145,11 @@ def main(first: int | None) -> int:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
-    parser.add_argument("--from", dest="first", type=int, metavar="N", help="run the N-th command and those after it")
+    parser.add_argument(
+        "--from",
+        dest="first",
+        type=int,
+        metavar="N",
+        help="keep what passed before the N-th command, also at another commit",
+    )
     sys.exit(main(parser.parse_args().first))

@@ -10,8 +10,6 @@ _EVERY_RUN = [
     "metrics.json",
     "predictions/*.parquet",
     "splits.csv",
-    "problems.csv",
-    "leakage.csv",
 ]
 _FIT = ["history.csv", "checkpoints/best.ckpt", "figures/*.png", "figures/*.pdf"]
 _SET = ["config.yaml", "repeats.json", "runs.csv", "metrics.json"]
