@@ -21,7 +21,6 @@ from hallmark.engine.release.release import release
 from hallmark.engine.release.verify import verify
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.search.sweep import sweep
-from hallmark.engine.train import train
 from hallmark.runs.seal import SealedError
 from hallmark.storage.hashing import digest, digest_bytes
 
@@ -71,10 +70,10 @@ def scenarios() -> dict[str, Scenario]:
             evaluate(measured)
 
     return {
-        "fit": Scenario(lambda: None, lambda: train(fit), lambda: train(fit)),
-        "evaluation on test": Scenario(lambda: train(tfidf), lambda: evaluate(measured), measured_again),
+        "fit": Scenario(lambda: None, lambda: train_repeats(fit), lambda: train_repeats(fit)),
+        "evaluation on test": Scenario(lambda: train_repeats(tfidf), lambda: evaluate(measured), measured_again),
         "release of a set": Scenario(lambda: train_repeats(repeats), released, released),
-        "rerun=true": Scenario(lambda: train(fit), lambda: train(rerun), lambda: train(fit)),
+        "rerun=true": Scenario(lambda: train_repeats(fit), lambda: train_repeats(rerun), lambda: train_repeats(fit)),
         "sweep": Scenario(lambda: None, lambda: sweep(searched), lambda: sweep(searched)),
     }
 
