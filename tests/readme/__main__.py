@@ -27,6 +27,7 @@ FOLDER = PROJECT / "build" / "readme"
 TREE = FOLDER / "tree"
 _PASSED = "passed"
 _NOT_RUN = "not run: "
+_TO_COME = "not run yet"
 
 
 def prepare(commit: str, *, from_scratch: bool) -> None:
@@ -54,9 +55,8 @@ def prepare(commit: str, *, from_scratch: bool) -> None:
 
 def run(number: int, command: Command, commit: str) -> dict[str, Any]:
     """Run one command in the clone; gives its row."""
-    row: dict[str, Any] = {"command": command.text, "page": command.page, "commit": commit}
     if command.not_run:
-        return {**row, "status": None, "cpu_seconds": None, "wall_seconds": None, "outcome": _NOT_RUN + command.not_run}
+        return unstarted(command, _NOT_RUN + command.not_run)
     variables = {name: text for name, text in os.environ.items() if not name.startswith(("HALLMARK_", "PYTHON"))}
     path = f"{TREE / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
     log = FOLDER / f"{number}.log"
@@ -66,7 +66,7 @@ def run(number: int, command: Command, commit: str) -> dict[str, Any]:
         try:
             text = resolved(command.text, outputs)
         except LookupError as error:
-            return {**row, "status": None, "cpu_seconds": 0.0, "wall_seconds": 0.0, "outcome": str(error)}
+            return unstarted(command, str(error))
         process = subprocess.Popen(
             ["bash", "-c", text], cwd=TREE, env={**variables, "PATH": path}, stdout=file, stderr=subprocess.STDOUT
         )
@@ -76,14 +76,23 @@ def run(number: int, command: Command, commit: str) -> dict[str, Any]:
     lacking = missing(command.text, outputs, since=began) if process.returncode == 0 else []
     outcome = f"left no {', '.join(lacking)}" if lacking else _PASSED if process.returncode == 0 else "failed"
     return {
-        **row, "status": process.returncode, "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
-        "wall_seconds": round(time.time() - began, 1), "outcome": outcome,
+        **unstarted(command, outcome),
+        "commit": commit,
+        "status": process.returncode,
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 1),
+        "wall_seconds": round(time.time() - began, 1),
         "last_line": lines[-1].replace(str(TREE), ".") if lines else "",
-    }  # fmt: skip
+    }
 
 
 def failed(row: dict[str, Any]) -> bool:
-    return row["outcome"] != _PASSED and not row["outcome"].startswith(_NOT_RUN)
+    return row["outcome"] not in (_PASSED, _TO_COME) and not row["outcome"].startswith(_NOT_RUN)
+
+
+def unstarted(command: Command, outcome: str) -> dict[str, Any]:
+    """The row of a command that was not run."""
+    row = {"command": command.text, "block": command.block, "outcome": outcome}
+    return {**row, "commit": "", "status": None, "cpu_seconds": None, "wall_seconds": None, "last_line": ""}
 
 
 def write(rows: list[dict[str, Any]]) -> None:
@@ -93,17 +102,19 @@ def write(rows: list[dict[str, Any]]) -> None:
     table = [
         {
             "command": row["command"],
-            "page": row["page"],
+            "block": row["block"],
             "outcome": row["outcome"],
             "exit status": "" if row["status"] is None else str(row["status"]),
             "processor": number_cell(row["cpu_seconds"], 1, " s"),
             "elapsed": number_cell(row["wall_seconds"], 1, " s"),
-            "last line": row.get("last_line", ""),
+            "last line": row["last_line"],
             "commit": row["commit"][:12],
         }
         for row in rows
     ]
-    counts = {"commands": len(rows), "passed": passed, "failed": wrong, "not_run": len(rows) - passed - wrong}
+    to_come = sum(row["outcome"] == _TO_COME for row in rows)
+    not_run = len(rows) - passed - wrong - to_come
+    counts = {"commands": len(rows), "passed": passed, "failed": wrong, "not_run": not_run, "to_come": to_come}
     write_result(
         "readme", rows="Every command in a code block of README.md and docs, as written, in a fresh clone.",
         intervals="", tables={"commands": table}, values={name: count_cell(count) for name, count in counts.items()},
@@ -118,29 +129,24 @@ def main(first: int | None) -> int:
         sys.exit(f"no page has a command with {', '.join(unknown)}: take it out of NOT_RUN")
     stored = FOLDER / "rows.json"
     known = read_json(stored) if stored.exists() else []
-    if first is None and not (known and known[-1]["commit"] == commit):
+    if first is None and commit not in [row["commit"] for row in known]:
         known = []
     prepare(commit, from_scratch=not known)
-    earlier = {(row["page"], row["command"]): row for row in known}
+    earlier = {(row["block"], row["command"]): row for row in known}
     listed = commands()
-    rows: list[dict[str, Any]] = []
+    rows = [earlier.get((command.block, command.text), unstarted(command, _TO_COME)) for command in listed]
     for number, command in enumerate(listed, start=1):
-        before = earlier.get((command.page, command.text))
-        if before is not None and not failed(before) and (first is None or number < first):
-            rows.append(before)
+        if rows[number - 1]["outcome"] == _PASSED and (first is None or number < first):
             continue
         print(f"{number}/{len(listed)} {command.text}", flush=True)
-        row = run(number, command, commit)
-        seconds = (
-            f", {row['cpu_seconds']:.0f} s of processor, {row['wall_seconds']:.0f} s" if row["wall_seconds"] else ""
-        )
-        print(f"    {row['outcome']}{seconds}: {row.get('last_line', '')}", flush=True)
-        rows.append(row)
+        row = rows[number - 1] = run(number, command, commit)
+        seconds = f"{row['cpu_seconds']:.0f} s of processor, {row['wall_seconds']:.0f} s" if row["wall_seconds"] else ""
+        print(f"    {'; '.join(filter(None, [row['outcome'], seconds, row['last_line']]))}", flush=True)
         write_json(stored, rows)
-    write(rows)
-    wrong = [row for row in rows if failed(row)]
-    print(f"{len(rows)} commands, {len(wrong)} failed; logs are {FOLDER}/*.log")
-    return int(bool(wrong))
+        write(rows)
+    wrong = sum(map(failed, rows))
+    print(f"{len(rows)} commands, {wrong} failed; logs are {FOLDER}/*.log")
+    return int(wrong > 0)
 
 
 if __name__ == "__main__":
