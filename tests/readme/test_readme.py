@@ -40,26 +40,18 @@ _TRIALS = {
 
 def cut(text: str, small_of) -> list[str]:
     """The words of a command with its data, epochs, repeats, trials and resamples reduced."""
-    text = re.sub(r"seeds:\d", "seeds:2", text)
-    words = shlex.split(text.replace("make train", "python train.py experiment=clip_final"))
-    settings = dict(word.split("=", 1) for word in words if "=" in word)
+    words = shlex.split(
+        re.sub(r"seeds:\d", "seeds:2", text).replace("make train", "python train.py experiment=clip_final")
+    )
+    preset = next((word.removeprefix("experiment=") for word in words if word.startswith("experiment=")), None)
+    small = small_of(preset) if preset else []
     if words[0] == "hallmark":
-        preset = [f"{word}" for word in small_of(settings["experiment"])[:-1]] if "experiment" in settings else []
-        return [
-            *words,
-            *preset,
-            *(["--waive", "git", "--no-tag"] if words[1] == "release" and "--verify" not in words else []),
-        ]
-    small = small_of(settings["experiment"]) if "experiment" in settings else []
-    fitted = ["debug=fast"] if "experiment" in settings and not settings["experiment"].startswith("refseg") else []
+        unversioned = ["--waive", "git", "--no-tag"] if "release" in words and "--verify" not in words else []
+        return [*words, *small, *unversioned]
+    if preset and not preset.startswith("refseg"):  # where nothing is fitted, settings of a fit are refused
+        small.append("debug=fast")
     trials = [override for sweep, overrides in _TRIALS.items() if sweep in words for override in overrides]
-    return [
-        *(word for word in words if not trials or not word.startswith("sweep.plan.trials")),
-        *small,
-        *fitted,
-        *trials,
-        "statistics.n_resamples=50",
-    ]
+    return [*words, *small, *trials, "statistics.n_resamples=50"]
 
 
 def start(words: list[str], tree: Path, log: Path) -> int:
