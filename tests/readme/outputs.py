@@ -38,7 +38,7 @@ def missing(command: str, outputs: Path, *, since: float) -> list[str]:
         folder = re.sub(r"latest$|<id>$", "*", folder)
         patterns = [f"{folder}/{file}" for file in _EVERY_RUN] if name else []
         analyses = settings.get("analysis", "[]").strip("[]")
-        newer = [f"{folder}/analysis/{analysis}*" for analysis in analyses.split(",") if analysis]
+        newer = [f"{folder}/*/{analysis}*" for analysis in analyses.split(",") if analysis]
         if settings.get("split") == "predict" and name is None:
             newer.append(f"{folder}/test_with_label.txt")
     elif "sweep.py" in command:
