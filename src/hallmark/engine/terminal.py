@@ -38,8 +38,9 @@ def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
         echo(f"bad rows, listed in problems.csv: {problems}")
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
-        labelled = " with its labelled rows" if "predict" in counts else ""
-        echo(f"{len(data.samples)} rows in {groups} groups that belong together; each stays in one split{labelled}")
+        labelled = " with its labelled rows" if "predict" in counts and len(counts) > 1 else ""
+        rows = f"{plural(len(data.samples), 'row')} in {plural(groups, 'group')} that belong together"
+        echo(f"{rows}; each group stays in one split{labelled}")
 
 
 def print_leakage(entry: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
 from hallmark.statistics.members import row_count
 from hallmark.storage.files import read_json
-from hallmark.wording import readable
+from hallmark.wording import plural, readable
 
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
 _STAGES = {
@@ -53,7 +53,7 @@ class Cost:
         state.save_table("cost_expressions", expressions)
         state.save_json("cost", {**spent, "later_iterations": later, "stops": stop_counts(rows).to_dict("split")})
         state.save_figure("cost", cost_figure(stages, rows))
-        show(f"Cost of {spent['expressions']} expressions of {spent['images']} images", stages)
+        show(f"Cost of {plural(spent['expressions'], 'expression')} of {plural(spent['images'], 'image')}", stages)
         show("Cost of an expression", expressions.drop(columns=["n_groups"]))
         show("Totals", totals(spent, later))
 
