@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from hallmark.storage.failures import printable, sentence
+from hallmark.storage.failures import sentence, traceback_text
 from hallmark.storage.streams import make_streams_tolerant
 
 # The first line of each module's docstring, written here because importing a command can be heavy.
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if (message := sentence(error)) is not None:
             print(f"error: {message}", file=sys.stderr)
             return 2
-        print(printable(error), file=sys.stderr, end="")
+        print(traceback_text(error), file=sys.stderr, end="")
         return 1
 
 

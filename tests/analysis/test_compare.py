@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from hallmark.analysis.compare import Compare, compare_figure, markdown, run_names
+from hallmark.analysis.compare import Compare, compare_figure, comparison_markdown, run_names
 from hallmark.runs.predictions import write_predictions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
@@ -160,7 +160,7 @@ def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):
     three = compare(**settings).table(this, dict.fromkeys("abc", other))
     assert three["p_holm"].tolist() == pytest.approx(3 * three["p_value"])
     assert (three["difference_low"] > 0).all() and three["verdict"].str.contains("cannot be told apart").all()
-    assert "adjusted by Holm over all 3 comparisons" in markdown(three, RESAMPLING, "val")
+    assert "adjusted by Holm over all 3 comparisons" in comparison_markdown(three, RESAMPLING, "val")
 
 
 def test_rowwise_tests_stand_beside_their_metrics(random_table):

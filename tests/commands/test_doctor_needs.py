@@ -70,14 +70,14 @@ def test_every_system_with_either_profile(presets, hub):
 
 def test_a_folder_that_one_system_reads(presets, tmp_path):
     folder = tmp_path / "mine"
-    [(level, text)] = [(str(f.level), f.text) for f in needs.data_folder(presets, folder)]
+    [(level, text)] = [(str(f.level), f.text) for f in needs.folder_readers(presets, folder)]
     assert level == "failed" and "no such folder" in text
     folder.mkdir()
-    findings = list(needs.data_folder(presets, folder))
+    findings = list(needs.folder_readers(presets, folder))
     assert {str(finding.level) for finding in findings} == {"warning"} and len(findings) == 3
     assert any("has no train.txt, data" in finding.text for finding in findings)
     (folder / "recordings.csv").touch()
-    [finding] = needs.data_folder(presets, folder)
+    [finding] = needs.folder_readers(presets, folder)
     assert str(finding.level) == "ok" and finding.text.startswith("WindowDataModule of touch_balanced")
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.storage.decoding import decode, doubt_beside
+from hallmark.storage.decoding import decode_bytes, doubt_beside
 
 CERTAIN = [
     ("utf-8", "café – 今天 😀"),
@@ -35,13 +35,13 @@ GUESSED = [
 
 @pytest.mark.parametrize(("encoding", "text"), CERTAIN)
 def test_what_the_bytes_prove_is_read_without_doubt(encoding: str, text: str) -> None:
-    reading = decode(text.encode(encoding))
+    reading = decode_bytes(text.encode(encoding))
     assert (reading.text, reading.doubt) == (text, "")
 
 
 @pytest.mark.parametrize(("encoding", "text"), GUESSED)
 def test_what_only_its_characters_suggest_is_read_and_doubted(encoding: str, text: str) -> None:
-    reading = decode(text.encode(encoding))
+    reading = decode_bytes(text.encode(encoding))
     assert (reading.text, reading.encoding) == (text, encoding)
     assert encoding in reading.doubt
 
@@ -61,18 +61,18 @@ def test_what_only_its_characters_suggest_is_read_and_doubted(encoding: str, tex
     ],
 )
 def test_damage_and_what_is_no_ordinary_text_are_doubted(raw: bytes, text: str) -> None:
-    reading = decode(raw)
+    reading = decode_bytes(raw)
     assert reading.text == text
     assert reading.doubt
 
 
 def test_one_text_of_two_readings_is_doubted_beside_files_of_the_second() -> None:
-    laugh = decode("(笑)".encode("gb18030"))
+    laugh = decode_bytes("(笑)".encode("gb18030"))
     assert (laugh.text, laugh.encoding, laugh.doubt) == ("(Ц)", "utf-8", "")
     assert doubt_beside(laugh, {"utf-8"}) == ""
     assert "gb18030" in doubt_beside(laugh, {"utf-8", "gb18030"})
     for clear in ("café", "привет", "今天", "plain"):
-        assert doubt_beside(decode(clear.encode()), {"utf-8", "gb18030"}) == ""
+        assert doubt_beside(decode_bytes(clear.encode()), {"utf-8", "gb18030"}) == ""
 
 
 # Of lone signs no encoding can be told: an ellipsis in UTF-16 is "& ".
@@ -85,10 +85,10 @@ _WORDS = st.lists(_WORD, min_size=1, max_size=8)
     st.sampled_from(["utf-8", "utf-16", "utf-32", "gb18030", "utf-16-le", "utf-16-be"]),
 )
 def test_words_survive_every_encoding_that_is_beyond_doubt(text: str, encoding: str) -> None:
-    reading = decode(text.encode(encoding))
+    reading = decode_bytes(text.encode(encoding))
     assert reading.text == text or reading.doubt
 
 
 @given(st.binary())
 def test_any_bytes_have_a_reading_without_nuls(raw: bytes) -> None:
-    assert "\0" not in decode(raw).text
+    assert "\0" not in decode_bytes(raw).text

@@ -11,7 +11,7 @@ import yaml
 
 from hallmark.checks import SettingError, UserError
 from hallmark.statistics.significance.holm import holm
-from hallmark.storage.failures import printable, sentence
+from hallmark.storage.failures import sentence, traceback_text
 from hallmark.storage.files import atomic_path, read_json
 
 
@@ -67,7 +67,7 @@ def test_notes_and_secrets(monkeypatch):
     error = caught(raised(SettingError("name", "0123456789abcdef", "a name")))
     error.add_note("recorded in outputs/record.json")
     assert sentence(error) == "name='***': expected a name\nrecorded in outputs/record.json"
-    printed = printable(error)
+    printed = traceback_text(error)
     assert "Traceback" in printed and "recorded in outputs/record.json" in printed and "0123456789abcdef" not in printed
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from hallmark.analysis.plots.signal_sheet import series_of, signal_sheet
-from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, house_style, panel_grid, printable
+from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, drawable, house_style, panel_grid
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
@@ -153,7 +153,7 @@ def contact_sheet(cases: pd.DataFrame) -> Figure:
         ax.set_yticks([])
         ax.spines[:].set_visible(False)
         ink = PALETTE[1] if case["reason"] == WRONG else PALETTE[0]
-        title = f"{printable(case['target'])} → {printable(case['prediction'])}  {case['confidence']:.2f}"
+        title = f"{drawable(case['target'])} → {drawable(case['prediction'])}  {case['confidence']:.2f}"
         ax.set_title(title, fontsize=7.5, color=ink, pad=3)
         issue = ["[label in doubt]"] if case.get("label_issue") else []
         lines = [*issue, *_wrapped(case.get("text"), 4 - len(issue))]
@@ -176,7 +176,7 @@ def _wrapped(text: object, n_lines: int) -> list[str]:
     """`text` in lines that fit below a thumbnail; wide (CJK) characters count twice."""
     if not isinstance(text, str) or not text.strip():
         return []
-    text = printable(text)
+    text = drawable(text)
     wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
     width = _CAPTION * len(text) // (len(text) + wide)
     return textwrap.wrap(text, width, max_lines=n_lines, placeholder=" …")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import headed, house_style, interval_dots, new_figure, printable
+from hallmark.analysis.plots.style import drawable, headed, house_style, interval_dots, new_figure
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import (
     check_metrics,
@@ -79,12 +79,12 @@ class Compare:
         table = self.table(state.predictions, others)
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
         state.save_table("compare", table)
-        text = markdown(table, self.resampling, state.split)
+        text = comparison_markdown(table, self.resampling, state.split)
         state.save_text("compare.md", text)
         for task, rows in table.groupby("task", sort=False):
             figure = compare_figure(rows, shown_task(str(task), state.predictions))
             state.save_figure(figure_name("compare", str(task), state.predictions), figure)
-        texts = summary(table).assign(**{THIS: interval_texts(table, "value")})
+        texts = comparison_texts(table).assign(**{THIS: interval_texts(table, "value")})
         show(f"Compared on {state.split}", texts.drop(columns="its value"), notes=interval_note(table))
 
     def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
@@ -183,7 +183,7 @@ def run_names(directories: Sequence[Path]) -> list[str]:
     return short if len(set(short)) == len(short) else [str(directory) for directory in directories]
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
+def comparison_texts(table: pd.DataFrame) -> pd.DataFrame:
     """`Compare.table` as text for readers, numbers as 0.712 [0.689, 0.734]; for sets mean ± std of the members too."""
     return pd.DataFrame(
         {
@@ -207,9 +207,9 @@ def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
     ]
 
 
-def markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
+def comparison_markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     """A Markdown table of the comparison, below a line that says what its numbers are."""
-    texts = summary(table)
+    texts = comparison_texts(table)
     head = (
         f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, groups resampled "
         f"{resampling.times}; the difference is paired; verdicts go by the p-values adjusted by Holm over all "
@@ -238,7 +238,7 @@ def compare_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     interval_dots(ax, heights + shifts[0], this, "value", index=0, label=THIS)
     for index, name in enumerate(baselines):
         rows = table[table["baseline"] == name]
-        interval_dots(ax, heights + shifts[index + 1], rows, "baseline_value", index=index + 1, label=printable(name))
+        interval_dots(ax, heights + shifts[index + 1], rows, "baseline_value", index=index + 1, label=drawable(name))
     ax.set_yticks(heights, [readable(metric) for metric in metrics])
     ax.set_ylim(len(metrics) - 0.45, -0.55)
     ax.tick_params(axis="y", length=0)

@@ -20,10 +20,10 @@ from hallmark.analysis.plots.style import (
     MUTED,
     WIDTH,
     color,
+    drawable,
     headed,
     house_style,
     panel_grid,
-    printable,
 )
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_metrics, interval_note, interval_texts, labelled_tasks, show, shown_task
@@ -80,7 +80,7 @@ class Robustness:
         for keys, rows in table.groupby(["task", "metric"], sort=False):
             task, metric = map(str, keys)
             title = headed(f"{readable(metric)} on {state.split}, by strength", shown_task(task, table))
-            show(title, overview(rows), notes=interval_note(rows))
+            show(title, strength_table(rows), notes=interval_note(rows))
         if chosen:
             state.save_figure(TABLE, robustness_figure(table))
 
@@ -157,7 +157,7 @@ def _values(rows: pd.DataFrame, value: Interval, drop: Interval) -> dict[str, fl
     return {**value.columns("value"), **drop.columns("drop"), **sizes}
 
 
-def overview(rows: pd.DataFrame) -> pd.DataFrame:
+def strength_table(rows: pd.DataFrame) -> pd.DataFrame:
     """The values of one metric of one task: a row a perturbation, a column a strength, and the last drop."""
     suffered = rows[rows["perturbation"] != CLEAN]
     strengths = sorted(suffered["strength"].unique())
@@ -206,7 +206,7 @@ def _panel(ax: Axes, rows: pd.DataFrame) -> None:
     for index, (name, part) in enumerate(rows[rows["perturbation"] != CLEAN].groupby("perturbation", sort=False)):
         strengths = [0, *part["strength"]]
         style: dict[str, Any] = {"color": color(index), "marker": MARKERS[index % len(MARKERS)], "zorder": 3}
-        label = printable(readable(str(name)))
+        label = drawable(readable(str(name)))
         ax.plot(strengths, [clean["value"], *part["value"]], markevery=slice(1, None), label=label, **style)
         low, high = ([0.0, *part[f"drop_{end}"]] for end in ("low", "high"))
         bands = (clean["value"] - sign * np.array(end) for end in (low, high))

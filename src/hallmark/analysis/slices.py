@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from hallmark.analysis.plots.style import (
     DASHES,
     MUTED,
+    drawable,
     headed,
     house_style,
     interval_dots,
     new_figure,
-    printable,
     row_counts,
 )
 from hallmark.analysis.state import State
@@ -146,11 +146,11 @@ def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
             interval_dots(ax, [y + shift for y in range(len(rows))], rows, metric, index=index, label=label)
         label = f"{readable(metrics[0])} of all {overall['n']}: {number_text(overall[metrics[0]])}"
         ax.axvline(overall[metrics[0]], color=MUTED, linewidth=0.9, linestyle=DASHES, zorder=1, label=label)
-        ax.set_yticks(range(len(rows)), [printable(category) for category in rows["category"]])
+        ax.set_yticks(range(len(rows)), [drawable(category) for category in rows["category"]])
         ax.set_ylim(len(rows) - 0.4, -0.6)
         ax.tick_params(axis="y", length=0)
         row_counts(ax, range(len(rows)), rows["n"])
-        ax.set_title(printable(readable(str(name))))
+        ax.set_title(drawable(readable(str(name))))
         ax.grid(axis="x")
     axes[-1].set_xlabel(headed(" and ".join(readable(name) for name in metrics), task))
     handles, labels = axes[0].get_legend_handles_labels()

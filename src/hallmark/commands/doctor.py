@@ -64,5 +64,5 @@ def _checks(outputs: Path, data_folder: Path | None) -> dict[str, Check]:
         "git": machine.git,
     }
     if data_folder is not None:
-        checks["data"] = lambda: needs.data_folder(project_conf(), data_folder)
+        checks["data"] = lambda: needs.folder_readers(project_conf(), data_folder)
     return checks

@@ -2,7 +2,7 @@
 
 import re
 
-from hallmark.storage.decoding import decode
+from hallmark.storage.decoding import decode_bytes
 
 _RETWEET = re.compile(r"^\s*(rt\s+@\w+\s*:?\s*)+", re.IGNORECASE)
 _LINK = re.compile(r"https?:\S*", re.IGNORECASE)
@@ -11,8 +11,8 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 
 def decode_text(raw: bytes) -> str:
-    """The most plausible reading (see `decode`), whatever is in doubt; surrounding space stripped."""
-    return decode(raw).text.strip()
+    """The most plausible reading (see `decode_bytes`), whatever is in doubt; surrounding space stripped."""
+    return decode_bytes(raw).text.strip()
 
 
 def mark_links(text: str) -> str:

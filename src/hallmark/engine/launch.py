@@ -27,7 +27,7 @@ from hallmark.engine.config.replaced import replacement
 from hallmark.engine.config.symbolic import refuse_configured_secrets
 from hallmark.engine.config.usage import show_usage_if_asked
 from hallmark.runs.configuration import project_conf
-from hallmark.storage.failures import printable, sentence
+from hallmark.storage.failures import sentence, traceback_text
 from hallmark.storage.secrets import SecretError, redacted
 from hallmark.storage.streams import make_streams_tolerant
 
@@ -89,7 +89,7 @@ def readable_errors(config_name: str) -> Iterator[None]:
         conf = Path(sys.argv[0]).resolve().parent / "conf"
         if (message := _composition_error(error, config_name, conf, sys.argv[1:]) or sentence(error)) is not None:
             _quit(message)
-        print(printable(error), file=sys.stderr, end="")
+        print(traceback_text(error), file=sys.stderr, end="")
         sys.exit(1)
 
 
@@ -99,7 +99,7 @@ def redacted_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        print(printable(error), file=sys.stderr, end="")
+        print(traceback_text(error), file=sys.stderr, end="")
         sys.exit(1)
 
 

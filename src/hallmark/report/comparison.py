@@ -7,7 +7,7 @@ from itertools import combinations
 from hallmark.analysis.tables import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.provenance import leak_verdict, seal_words
-from hallmark.report.sources import Result
+from hallmark.report.sources import ReportedResult
 from hallmark.statistics import (
     PairedDifference,
     Resampling,
@@ -33,7 +33,7 @@ class Pair:
     difference: PairedDifference
 
 
-def overview(results: Sequence[Result]) -> Section:
+def overview(results: Sequence[ReportedResult]) -> Section:
     """One row a result: its main metric, on what, and what it stands on."""
     rows = []
     for result in results:
@@ -58,7 +58,7 @@ class Compared:
     problems: list[str]
 
 
-def compare(results: Sequence[Result], split: str) -> Compared:
+def compare(results: Sequence[ReportedResult], split: str) -> Compared:
     """Every pair of results on every task."""
     tables = {result.label: result.predictions(split) for result in results}
     resampling = results[0].resampling
@@ -77,7 +77,9 @@ def compare(results: Sequence[Result], split: str) -> Compared:
     return Compared(split, resampling, pairs, problems)
 
 
-def _compare_pair(first: Result, second: Result, split: str, resampling: Resampling) -> tuple[list[Pair], list[str]]:
+def _compare_pair(
+    first: ReportedResult, second: ReportedResult, split: str, resampling: Resampling
+) -> tuple[list[Pair], list[str]]:
     """Differences on the tasks that both predict, and sentences on those that only one of them does."""
     tasks = {}
     for result in (first, second):

@@ -8,7 +8,7 @@ from hallmark.report import measures, provenance, stored
 from hallmark.report.charts import chart_name
 from hallmark.report.comparison import Compared, compare, comparison, overview
 from hallmark.report.content import Highlight, Report, Section, Tone
-from hallmark.report.sources import Result, open_results, value_name
+from hallmark.report.sources import ReportedResult, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.text import interval_text, number_text
@@ -48,7 +48,7 @@ def gather(paths: Sequence[Path]) -> Report:
     return Report(title, summary, _highlights(results), _numbered(sections))
 
 
-def result_sections(result: Result, prefix: str = "") -> list[Section]:
+def result_sections(result: ReportedResult, prefix: str = "") -> list[Section]:
     """All sections of one result; `prefix` keeps its charts apart from those of others."""
     sections = [
         measures.metrics(result, "val"),
@@ -79,7 +79,7 @@ def _numbered(sections: Sequence[Section], prefix: str = "s") -> list[Section]:
     ]
 
 
-def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[str]:
+def _summary(results: Sequence[ReportedResult], compared: Sequence[Compared]) -> list[str]:
     """Sentences about the results; differences are those on the test split where it was opened for all of them."""
     if not results:
         return []
@@ -101,11 +101,11 @@ def _summary(results: Sequence[Result], compared: Sequence[Compared]) -> list[st
     return [*differences[:_FEW], *problems, *map(_result_sentence, described), *flattered]
 
 
-def _best(results: Sequence[Result]) -> Result:
+def _best(results: Sequence[ReportedResult]) -> ReportedResult:
     return max(results, key=lambda result: result.main["val"].interval.estimate if "val" in result.main else -math.inf)
 
 
-def _result_sentence(result: Result) -> str:
+def _result_sentence(result: ReportedResult) -> str:
     main = result.main_values.get("val")
     if main is None:
         return f"{result.label} has no labelled validation predictions."
@@ -115,7 +115,7 @@ def _result_sentence(result: Result) -> str:
     return f"{result.label} reaches {values}{over} ({result.resampling.percent} interval, {groups})."
 
 
-def _single_result_sentences(result: Result) -> list[str]:
+def _single_result_sentences(result: ReportedResult) -> list[str]:
     """Warnings, the baseline, the test score, and how leak checks and seal stand."""
     sentences = provenance.warnings_of(result)
     for main in result.main_values.get("val", []):
@@ -132,7 +132,7 @@ def _single_result_sentences(result: Result) -> list[str]:
     return [*sentences, f"Leak checks: {leaks}. Test split: {seal}."]
 
 
-def _highlights(results: Sequence[Result]) -> list[Highlight]:
+def _highlights(results: Sequence[ReportedResult]) -> list[Highlight]:
     """The main values of a few results or of the best one, then what their leak checks and seals say."""
     highlights = []
     for result in results if len(results) <= _FEW else [_best(results)]:

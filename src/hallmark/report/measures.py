@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.metrics import confusion_matrix
 
 from hallmark.analysis.bad_cases import WRONG, BadCases, round_robin
-from hallmark.analysis.classification.calibration import Calibration
+from hallmark.analysis.classification.calibration import ReliabilityDiagram
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
 from hallmark.analysis.tables import (
@@ -21,7 +21,7 @@ from hallmark.analysis.tables import (
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Chart, Charts, Paragraph, SampleCard, SampleCards, Section, Table, Tone
 from hallmark.report.pictures import thumbnail
-from hallmark.report.sources import Result
+from hallmark.report.sources import ReportedResult
 from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
@@ -42,7 +42,7 @@ _UNSURE = 0.5
 _WORST = 12
 
 
-def metrics(result: Result, split: str) -> Section | None:
+def metrics(result: ReportedResult, split: str) -> Section | None:
     """Every metric with its interval and the confusion matrix; None where the split may or can not be shown."""
     predictions = result.predictions(split)
     if predictions is None:
@@ -62,7 +62,9 @@ def majority_class(rows: pd.DataFrame, classes: list[str]) -> tuple[str, dict[st
     return str(constant["prediction"].iloc[0]), next(iter(table_metrics(constant).values()))
 
 
-def _metric_table(result: Result, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame) -> Table:
+def _metric_table(
+    result: ReportedResult, split: str, task: str, classes: list[str] | None, rows: pd.DataFrame
+) -> Table:
     """Each metric with its interval, its spread over runs, and what always answering one class would reach."""
     names = list(metric_names(rows, classes))
     intervals = all_intervals(rows, names, resampling=result.resampling)
@@ -98,7 +100,7 @@ def _confusion(rows: pd.DataFrame, classes: list[str], unit: str) -> Table:
     return Table(columns, table, frozenset(range(1, len(columns))), shades=shades, note="Shares are of the target.")
 
 
-def repeats(result: Result) -> Section | None:
+def repeats(result: ReportedResult) -> Section | None:
     """The runs of a set with mean and standard deviation; None for a run."""
     if result.repeats is None:
         return None
@@ -130,7 +132,7 @@ def run_table(repeats: RepeatSet) -> tuple[list[str], list[list[str]]]:
     return [str(name) for name in frame], rows
 
 
-def curves(result: Result, prefix: str) -> Section | None:
+def curves(result: ReportedResult, prefix: str) -> Section | None:
     """Learning curves; None for a result that was not trained by epochs."""
     charts = curve_charts(
         chart_name(prefix, "curves"), result.histories, [record.selected for record in result.records]
@@ -138,13 +140,13 @@ def curves(result: Result, prefix: str) -> Section | None:
     return Section("Learning curves", [Charts(charts)]) if charts else None
 
 
-def calibration(result: Result, split: str, prefix: str) -> Section | None:
+def calibration(result: ReportedResult, split: str, prefix: str) -> Section | None:
     predictions = result.predictions(split)
     if predictions is None:
         return None
     blocks: list[Block] = []
     for task, classes, rows in classified_tasks(predictions):
-        analysis = Calibration(_BINS, _FOLDS, statistics=result.resampling)
+        analysis = ReliabilityDiagram(_BINS, _FOLDS, statistics=result.resampling)
         summary, figure = analysis.diagram(rows, classes)
         alt = f"accuracy by confidence, in {_BINS} bins; the expected calibration error is in the table"
         blocks += _task_heading(task, predictions)
@@ -162,7 +164,7 @@ def calibration(result: Result, split: str, prefix: str) -> Section | None:
     return Section(f"Calibration on {SPLITS[split]}", blocks) if blocks else None
 
 
-def slices(result: Result, split: str, prefix: str) -> Section | None:
+def slices(result: ReportedResult, split: str, prefix: str) -> Section | None:
     predictions = result.predictions(split)
     if predictions is None or not any(str(name).startswith(PREFIX) for name in predictions):
         return None
@@ -191,7 +193,7 @@ def slices(result: Result, split: str, prefix: str) -> Section | None:
     return Section(f"Slices of {SPLITS[split]}", blocks) if blocks else None
 
 
-def bad_cases(result: Result) -> Section | None:
+def bad_cases(result: ReportedResult) -> Section | None:
     """The most confidently wrong rows and the least sure right ones, of held-out training rows or of validation."""
     source = OUT_OF_FOLD if result.tables(OUT_OF_FOLD) else "val"
     predictions = result.predictions(source)

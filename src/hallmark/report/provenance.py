@@ -7,7 +7,7 @@ from typing import Any
 
 from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
-from hallmark.report.sources import Result
+from hallmark.report.sources import ReportedResult
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv
@@ -29,7 +29,7 @@ _CUT_OFF = "The test evaluation of this result was interrupted; run its command 
 _NO_ACCESS = "This result was not evaluated on the test split, so it has no test numbers here."
 
 
-def what_was_run(result: Result) -> Section:
+def what_was_run(result: ReportedResult) -> Section:
     record, records, git = result.record, result.records, result.record.git
     runs = [
         f"{member.run_id} ({note})" if note else member.run_id
@@ -64,12 +64,12 @@ def what_was_run(result: Result) -> Section:
     return Section("What was run", [*(Paragraph(text, Tone.CAUTION) for text in warnings_of(result)), Facts(pairs)])
 
 
-def warnings_of(result: Result) -> list[str]:
+def warnings_of(result: ReportedResult) -> list[str]:
     """What everybody must know who uses the answers, each sentence once, as the records have it."""
     return [f"{text}." for text in dict.fromkeys(text for record in result.records for text in record.warnings)]
 
 
-def data_and_splits(result: Result) -> Section:
+def data_and_splits(result: ReportedResult) -> Section:
     """Where the rows come from and how they are split; splits once where all members share them, else by member."""
     data = result.record.data
     pairs = [("Source", str(data.get("source", NOTHING)))]
@@ -108,7 +108,7 @@ def _class_counts(path: Path) -> dict[str, dict[str, int]]:
     return {name: {s: n for (target, s), n in counts.items() if target == name} for name in table["target"].unique()}
 
 
-def leak_verdict(result: Result) -> tuple[str, Tone]:
+def leak_verdict(result: ReportedResult) -> tuple[str, Tone]:
     """All leak checks of all members in a few words; what was not checked is never called clean."""
     checks = [record.leakage.get("checks") or {} for record in result.records]
     if any("found" in verdicts.values() for verdicts in checks):
@@ -121,7 +121,7 @@ def leak_verdict(result: Result) -> tuple[str, Tone]:
     return f"clean in {plural(len(checks[0]), 'check')}", Tone.GOOD
 
 
-def checks(result: Result) -> Section:
+def checks(result: ReportedResult) -> Section:
     """What the leakage gate and the reading of the data found."""
     words, tone = leak_verdict(result)
     blocks: list[Block] = [Paragraph(f"Leaks between splits: {words}.", tone)]
@@ -155,7 +155,7 @@ def checks(result: Result) -> Section:
     return Section("Checks of the data", blocks)
 
 
-def _first_rows(result: Result, name: str) -> list[Block]:
+def _first_rows(result: ReportedResult, name: str) -> list[Block]:
     path = next((run.directory / name for _, run in result.members if (run.directory / name).exists()), None)
     if path is None:
         return []
@@ -165,7 +165,7 @@ def _first_rows(result: Result, name: str) -> list[Block]:
     return [Table(columns, table.head(_LISTED).to_numpy().tolist(), note=more)]
 
 
-def seal_words(result: Result) -> tuple[str, Tone]:
+def seal_words(result: ReportedResult) -> tuple[str, Tone]:
     """`sealed`, `opened once`, `opened 3 times`, or that it is unknown or that there is none."""
     accesses = result.accesses
     if not result.has_test:
@@ -177,7 +177,7 @@ def seal_words(result: Result) -> tuple[str, Tone]:
     return ("opened once", Tone.PLAIN) if len(accesses) == 1 else (f"opened {len(accesses)} times", Tone.CAUTION)
 
 
-def seal(result: Result) -> Section:
+def seal(result: ReportedResult) -> Section:
     """How often the test split was opened, and what each access reached."""
     words, tone = seal_words(result)
     if not result.has_test:
@@ -207,7 +207,7 @@ def seal(result: Result) -> Section:
     return Section("Test seal", [*blocks, Table(columns, rows, frozenset({3}))])
 
 
-def cost(result: Result) -> Section:
+def cost(result: ReportedResult) -> Section:
     """Time, device and size, and the calls of outside services by phase, as the records have them."""
     records = result.records
     seconds = [record.wall_seconds for record in records]
@@ -238,7 +238,7 @@ def cost(result: Result) -> Section:
     return Section("Cost", blocks)
 
 
-def environment(result: Result) -> Section:
+def environment(result: ReportedResult) -> Section:
     device = result.record.device
     names = result.record.versions
     pairs = [(name, _distinct(record.versions.get(name, NOTHING) for record in result.records)) for name in names]
@@ -246,7 +246,7 @@ def environment(result: Result) -> Section:
     return Section("Environment", [Facts(pairs)])
 
 
-def reproduce(result: Result) -> Section:
+def reproduce(result: ReportedResult) -> Section:
     git = result.record.git
     blocks: list[Block] = []
     if git.get("dirty") or git.get("commit") is None:

@@ -42,7 +42,7 @@ def value_name(metric: str, task: str) -> str:
 
 
 @dataclass(frozen=True)
-class Result:
+class ReportedResult:
     """A run, or a set of repeats that counts as one result.
 
     Attributes:
@@ -160,7 +160,7 @@ class Result:
         return [read_csv(path) if path.exists() else pd.DataFrame() for path in paths]
 
 
-def open_results(paths: Sequence[Path]) -> list[Result]:
+def open_results(paths: Sequence[Path]) -> list[ReportedResult]:
     """Results in the order given, each once, with labels that differ.
 
     Raises:
@@ -172,5 +172,5 @@ def open_results(paths: Sequence[Path]) -> list[Result]:
     for name, source in zip(names, sources.values(), strict=True):
         label = name if names.count(name) == 1 else f"{name}/{source.directory.name}"
         members = [("", source)] if isinstance(source, Run) else [(part.note, part.run) for part in source.members]
-        results.append(Result(label, source, members))
+        results.append(ReportedResult(label, source, members))
     return results

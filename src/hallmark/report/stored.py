@@ -6,12 +6,12 @@ from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.analysis.tables import interval_note, interval_texts
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
-from hallmark.report.sources import Result
+from hallmark.report.sources import ReportedResult
 from hallmark.storage.files import read_csv
 from hallmark.wording import SPLITS, readable
 
 
-def loss_weights(result: Result, prefix: str) -> Section | None:
+def loss_weights(result: ReportedResult, prefix: str) -> Section | None:
     """Weights and losses by step; None for a model with one loss term."""
     if not all((run.directory / f"{TABLE}.csv").exists() for _, run in result.members):
         return None
@@ -22,7 +22,7 @@ def loss_weights(result: Result, prefix: str) -> Section | None:
     return Section("Loss weights", [Charts([Chart(chart_name(prefix, TABLE), loss_weight_curves(*tables), alt)])])
 
 
-def robustness(result: Result, prefix: str) -> Section | None:
+def robustness(result: ReportedResult, prefix: str) -> Section | None:
     """The last robustness analysis; None where there is none, or it is of a split that may not be shown."""
     path = result.directory / "analysis" / f"{ROBUSTNESS}.csv"
     if not path.exists():

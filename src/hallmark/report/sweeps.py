@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.multitask.task_views import summary, task_figure
+from hallmark.analysis.multitask.task_views import task_figure, task_texts
 from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
 from hallmark.analysis.plots.studies import optimisation_history, short_names, trade_off
 from hallmark.report.charts import chart_name
@@ -102,7 +102,7 @@ def sweep_section(sweep: Sweep) -> Section:
     blocks: list[Block] = [Facts(pairs)]
     if sweep.tasks is not None:
         table, note = sweep.tasks
-        texts = summary(table)
+        texts = task_texts(table)
         rows = [[str(cell) for cell in row] for row in texts.itertuples(index=False)]
         alt = "each method's gain over the single-task models, mean rank and metrics; the numbers are in the table"
         chart = Chart(f"{chart_name('sweep', sweep.name)}-tasks", task_figure(table), alt)

@@ -65,7 +65,7 @@ def write_archive(path: Path, files: Mapping[str, Path | str], *, folder: str | 
             file.seek(-_CHECKSUM, 2)
             file.write(checksum)
         if problems := damage(temporary):
-            raise ArchiveError(f"{path}: not written as it should be: {listed(problems)}")
+            raise ArchiveError(f"{path}: not written as it should be: {first_problems(problems)}")
 
 
 def damage(path: Path) -> list[str]:
@@ -102,7 +102,7 @@ def unpack(path: Path, folder: Path) -> Path:
         ArchiveError: damaged, unsafe, or larger than the disk; nothing was unpacked.
     """
     if problems := damage(path):
-        raise ArchiveError(f"{path}: {listed(problems)}")
+        raise ArchiveError(f"{path}: {first_problems(problems)}")
     with _opened(path) as archive:
         root, names = _checked(archive, path)
         existing = next(parent for parent in (folder, *folder.resolve().parents) if parent.exists())
@@ -133,7 +133,7 @@ def check_names(names: Iterable[str]) -> None:
         raise ArchiveError("refused, because it holds a name twice")
 
 
-def listed(problems: Sequence[str], separator: str = "; ") -> str:
+def first_problems(problems: Sequence[str], separator: str = "; ") -> str:
     """The first of `problems`, in characters that a terminal can print."""
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return printable(separator.join([*problems[:_SHOWN], *more]))
@@ -215,7 +215,7 @@ def _checked(archive: ZipFile, path: Path) -> tuple[str, list[str]]:
         raise ArchiveError(f"{path}: refused as a decompression bomb: {packed:,} bytes that unpack to {size:,}")
     roots = {name.partition("/")[0] for name in archive.namelist()}
     if len(roots) != 1:
-        raise ArchiveError(f"{path}: expected one folder in it; found {listed(sorted(roots), ', ') or 'none'}")
+        raise ArchiveError(f"{path}: expected one folder in it; found {first_problems(sorted(roots), ', ') or 'none'}")
     (root,) = roots
     return root, [name.removeprefix(f"{root}/") for name in archive.namelist()]
 

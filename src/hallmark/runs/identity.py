@@ -85,7 +85,7 @@ def package_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in names}
 
 
-def environment() -> str:
+def installed_packages() -> str:
     """Every installed package as `name==version`, sorted, but for this one; Python and platform in a comment."""
     versions = {(distribution.metadata["Name"], distribution.version) for distribution in metadata.distributions()}
     lines = sorted({f"{name}=={version}" for name, version in versions if name}, key=str.lower)

@@ -47,7 +47,7 @@ class DecodedText:
     alternative: str = ""
 
 
-def decode(raw: bytes) -> DecodedText:
+def decode_bytes(raw: bytes) -> DecodedText:
     """The most plausible reading of `raw`; never raises."""
     for mark, encoding in _MARKS:
         if raw.startswith(mark):

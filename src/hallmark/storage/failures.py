@@ -34,7 +34,7 @@ def sentence(error: BaseException) -> str | None:
     return None if message is None else redacted("\n".join([message, *getattr(error, "__notes__", [])]))
 
 
-def printable(error: BaseException) -> str:
+def traceback_text(error: BaseException) -> str:
     """The whole traceback of `error`, with its notes, secrets taken out."""
     return redacted("".join(traceback.format_exception(error)))
 

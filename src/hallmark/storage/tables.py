@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from hallmark.checks import SettingError
-from hallmark.storage.decoding import decode
+from hallmark.storage.decoding import decode_bytes
 from hallmark.storage.regular import UnreadableFileError, read_regular
 
 DELIMITERS = ",;\t|"
@@ -26,7 +26,7 @@ class TableError(ValueError):
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """The cells of a file.
 
     Attributes:
@@ -40,7 +40,7 @@ class Table:
     doubt: str
 
 
-def read_table(path: Path, *, required: Iterable[str] = (), delimiters: str = ",", tidy: bool = False) -> Table:
+def read_table(path: Path, *, required: Iterable[str] = (), delimiters: str = ",", tidy: bool = False) -> TextTable:
     """Read a table of text cells; a byte-order mark and any encoding that `decode` knows are fine.
 
     Rows without content at the end of the file are left out. The names of the columns are stripped.
@@ -62,10 +62,10 @@ def read_table(path: Path, *, required: Iterable[str] = (), delimiters: str = ",
     _check_header(path, head, list(required), text, delimiter)
     body = list(_body(path, rows, head))
     cells = [[cell.strip() for cell in row] if tidy else row for _, row in body]
-    return Table(pd.DataFrame(cells, columns=head, dtype=object), [line for line, _ in body], doubt)
+    return TextTable(pd.DataFrame(cells, columns=head, dtype=object), [line for line, _ in body], doubt)
 
 
-def read_table_of(key: str, path: Path, *, required: Iterable[str]) -> Table:
+def read_table_of(key: str, path: Path, *, required: Iterable[str]) -> TextTable:
     """The table that the setting `key` names; raises `SettingError` where `read_table` raises."""
     try:
         return read_table(path, required=required)
@@ -113,9 +113,9 @@ def delimiter_of(text: str, delimiters: str = DELIMITERS) -> str:
 
 def _decoded(path: Path, raw: bytes, *, tidy: bool = False) -> tuple[str, str]:
     """The text of a file and what is in doubt about it; in a `tidy` one a NUL is a matter of its cell, as U+FFFD."""
-    decoded = decode(raw)
-    if tidy and decoded.doubt and b"\0" in raw and not decode(_without_nuls(raw)).doubt:
-        return decode(_without_nuls(raw)).text, f"{path}: {decoded.doubt}"
+    decoded = decode_bytes(raw)
+    if tidy and decoded.doubt and b"\0" in raw and not decode_bytes(_without_nuls(raw)).doubt:
+        return decode_bytes(_without_nuls(raw)).text, f"{path}: {decoded.doubt}"
     if decoded.doubt and "\ufffd" in decoded.text:
         line = decoded.text[: decoded.text.index("\ufffd")].count("\n") + 1
         raise TableError(f"{path}, line {line}: {decoded.doubt}")

@@ -5,14 +5,19 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from hallmark.analysis.classification.calibration import Calibration, fit_temperature, reliability_figure, scale
+from hallmark.analysis.classification.calibration import (
+    ReliabilityDiagram,
+    fit_class_temperature,
+    reliability_figure,
+    scale,
+)
 from hallmark.statistics import Resampling, metric_interval, reliability_bins
 
 RESAMPLING = Resampling(0.9, 100, 0)
 
 
 def calibration(bins=5, folds=3, **changes):
-    return Calibration(bins, folds, **{"statistics": RESAMPLING, **changes})
+    return ReliabilityDiagram(bins, folds, **{"statistics": RESAMPLING, **changes})
 
 
 def summary(state):
@@ -30,7 +35,7 @@ def test_the_temperature_of_a_known_distortion_is_found():
     """Rows whose labels occur exactly as often as `honest` says; sharpened twofold they need T = 2."""
     honest = np.repeat([[0.8, 0.2], [0.6, 0.4]], 10, axis=0)
     target = np.array([0] * 8 + [1] * 2 + [0] * 6 + [1] * 4)
-    assert fit_temperature(target, scale(honest, 0.5)) == pytest.approx(2.0, abs=1e-3)
+    assert fit_class_temperature(target, scale(honest, 0.5)) == pytest.approx(2.0, abs=1e-3)
 
 
 def test_the_temperature_is_the_minimum_of_the_log_loss(random_table):
@@ -41,11 +46,11 @@ def test_the_temperature_is_the_minimum_of_the_log_loss(random_table):
         return -np.log(scale(shares, temperature[0])[np.arange(60), target]).mean()
 
     reference = minimize(loss, [1.0], method="Nelder-Mead")
-    assert fit_temperature(target, shares) == pytest.approx(reference.x[0], rel=1e-2)
+    assert fit_class_temperature(target, shares) == pytest.approx(reference.x[0], rel=1e-2)
 
 
 def test_perfect_separation_stays_within_bounds():
-    assert 0.05 <= fit_temperature(np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]])) < 0.07
+    assert 0.05 <= fit_class_temperature(np.array([0, 1]), np.array([[0.9, 0.1], [0.1, 0.9]])) < 0.07
 
 
 def test_summary_holds_intervals_before_and_after(random_table, make_state, assert_drawn):

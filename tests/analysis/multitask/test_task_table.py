@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.multitask.task_table import TaskTable, mean_rank, relative_gain
-from hallmark.analysis.multitask.task_views import SINGLE, summary, task_figure
+from hallmark.analysis.multitask.task_views import SINGLE, task_figure, task_texts
 from hallmark.statistics import Resampling, all_intervals
 
 SETTINGS = Resampling(0.9, 80, 5)
@@ -158,7 +158,7 @@ def test_mean_and_deviation_are_over_the_runs(random_jobs):
 def test_single_runs_have_no_deviation(jobs):
     table = compared().table(jobs)
     assert table["action/accuracy_std"].isna().all() and (table["runs"] == 1).all()
-    assert summary(table)["action: accuracy"].iloc[0].startswith("0.500 [")
+    assert task_texts(table)["action: accuracy"].iloc[0].startswith("0.500 [")
 
 
 def test_groups_of_one_task_only_are_resampled_with_the_others(rows):

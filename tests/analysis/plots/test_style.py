@@ -5,13 +5,13 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import to_rgb
 
-from hallmark.analysis.plots.style import PALETTE, house_style, new_figure, printable
+from hallmark.analysis.plots.style import PALETTE, drawable, house_style, new_figure
 
 
 def test_printable_drops_what_no_font_has_and_tidies_spaces():
-    assert printable("so\n good\U0001fae8 \ue000 x") == "so good x"
-    assert printable("\U000f1234") == "\\U000f1234"
-    assert printable("") == ""
+    assert drawable("so\n good\U0001fae8 \ue000 x") == "so good x"
+    assert drawable("\U000f1234") == "\\U000f1234"
+    assert drawable("") == ""
 
 
 def test_the_style_holds_while_saving_and_leaves_no_trace(tmp_path):

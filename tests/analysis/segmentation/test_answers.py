@@ -7,7 +7,7 @@ from hallmark.analysis.segmentation.answers import answers, task_name
 from hallmark.analysis.segmentation.bootstrap import Bootstrap
 from hallmark.analysis.segmentation.cases import Cases
 from hallmark.analysis.segmentation.cost import Cost
-from hallmark.analysis.segmentation.oracle import Oracle
+from hallmark.analysis.segmentation.oracle import ErrorDecomposition
 from hallmark.analysis.segmentation.risk_coverage import RiskCoverage
 from hallmark.analysis.segmentation.size_buckets import SizeBuckets
 from hallmark.analysis.slices import parts, slice_columns
@@ -18,7 +18,8 @@ from hallmark.wording import readable
 RESAMPLING = Resampling(0.9, 50, 0)
 ANALYSES = {
     "bootstrap": Bootstrap(statistics=RESAMPLING), "size_buckets": SizeBuckets(["size"], statistics=RESAMPLING),
-    "oracle": Oracle(["size"], statistics=RESAMPLING), "risk_coverage": RiskCoverage(10, statistics=RESAMPLING),
+    "oracle": ErrorDecomposition(["size"], statistics=RESAMPLING),
+    "risk_coverage": RiskCoverage(10, statistics=RESAMPLING),
     "cost": Cost(statistics=RESAMPLING), "cases": Cases(1, 1, least=0.02),
 }  # fmt: skip
 WITH_TRUTH = [name for name in ANALYSES if name not in ("cost", "cases")]

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from tests.analysis.segmentation.scenes import overlaps
 
-from hallmark.analysis.segmentation.bootstrap import Bootstrap, bootstrap_figure, summary
+from hallmark.analysis.segmentation.bootstrap import Bootstrap, bootstrap_figure, bootstrap_texts
 from hallmark.statistics import Resampling, all_intervals
 
 RESAMPLING = Resampling(0.9, 200, 1)
@@ -76,7 +76,7 @@ def test_a_gain_in_every_image_is_found():
     row = table[table["minus"] == "one_shot"].iloc[0]
     assert row["value"] == pytest.approx(0.3) and 0.2 < row["value_low"] < 0.3 < row["value_high"] < 0.4
     assert row["p_value"] < 0.02
-    assert summary(table).loc[0, "loop − one-shot"].startswith("+0.300 [+0.2")
+    assert bootstrap_texts(table).loc[0, "loop − one-shot"].startswith("+0.300 [+0.2")
 
 
 def test_equal_answers_differ_by_nothing():
@@ -115,7 +115,7 @@ def test_a_run_that_never_rewrites_has_a_bound_but_no_gain(masks):
     alone = masks[masks["task"] != "one_shot"]
     table, _ = table_of(alone)
     assert set(table["minus"]) == {"", "main"}
-    assert list(summary(table)) == ["metric", "one-shot", "best proposal", "best proposal − one-shot"]
+    assert list(bootstrap_texts(table)) == ["metric", "one-shot", "best proposal", "best proposal − one-shot"]
     only, _ = table_of(masks[masks["task"] == "main"])
     assert len(bootstrap_figure(only).axes) == 1
 

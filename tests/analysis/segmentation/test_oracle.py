@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from tests.analysis.segmentation.scenes import Scenes, overlaps
 
-from hallmark.analysis.segmentation.oracle import Oracle, oracle_figure
+from hallmark.analysis.segmentation.oracle import ErrorDecomposition, oracle_figure
 from hallmark.statistics import Resampling
 
 PARTS = ["miou", "ranking_gap", "proposal_gap"]
 
 
 def table_of(masks, columns=("size",)):
-    return Oracle(list(columns), statistics=Resampling(0.9, 100, 0)).table(masks).set_index("category")
+    return ErrorDecomposition(list(columns), statistics=Resampling(0.9, 100, 0)).table(masks).set_index("category")
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_answers_are_matched_with_their_own_best_proposals(masks):
 
 
 def test_the_figure_stacks_the_parts_and_leaves_empty_categories_empty(masks):
-    table = Oracle(["size"], statistics=Resampling(0.9, 100, 0)).table(masks)
+    table = ErrorDecomposition(["size"], statistics=Resampling(0.9, 100, 0)).table(masks)
     left, right = oracle_figure(table).axes
     widths = np.array([[bar.get_width() for bar in container] for container in left.containers])
     assert widths.sum(axis=0).tolist() == pytest.approx([1, 1, 0, 1])

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
 from hallmark.engine.search.study import worker_lock
-from hallmark.engine.search.worker import measured, work
+from hallmark.engine.search.worker import measured_metric, work
 from hallmark.runs.record import RunState
 from hallmark.storage.files import write_json
 
@@ -170,7 +170,7 @@ def test_several_objectives_are_several_values_of_the_finished_run(search_of, be
 
 def test_a_trial_of_several_objectives_is_not_pruned(search_of, begin, training, monkeypatch):
     training(lambda config, should_prune: 0.25 if should_prune is None else 0.0)
-    monkeypatch.setattr("hallmark.engine.search.worker.measured", lambda directory, metric: 0.75)
+    monkeypatch.setattr("hallmark.engine.search.worker.measured_metric", lambda directory, metric: 0.75)
     search = search_of("sweep=grid", "sweep.space={model.ngrams: [1]}", TWO_OBJECTIVES)
     study = begin(search)
     work(search, study)
@@ -190,11 +190,11 @@ def test_a_metric_is_that_of_a_run_or_the_mean_of_a_set(tmp_path):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("hallmark.runs.run.Record.read", lambda directory: SimpleNamespace(state=RunState.DONE))
         (run / "record.json").touch()
-        assert measured(run, "val/accuracy") == 0.5
-        assert measured(run, "val/image/accuracy") == 0.25
+        assert measured_metric(run, "val/accuracy") == 0.5
+        assert measured_metric(run, "val/image/accuracy") == 0.25
         with pytest.raises(ValueError, match=r"val/loss is not measured; there are accuracy"):
-            measured(run, "val/loss")
-        assert measured(repeats, "val/accuracy") == 0.75
+            measured_metric(run, "val/loss")
+        assert measured_metric(repeats, "val/accuracy") == 0.75
 
 
 def test_a_worker_goes_on_with_the_trial_that_another_one_left(search_of, begin, training):

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from hallmark.data.splits import Holdout
-from hallmark.storage.decoding import decode
+from hallmark.storage.decoding import decode_bytes
 
 pytestmark = pytest.mark.realdata
 
@@ -26,7 +26,7 @@ def test_every_text_is_read_as_utf8_or_as_gb18030_and_four_are_in_doubt(folder, 
             expected = raw.decode("utf-8-sig")
         except UnicodeDecodeError:
             expected, not_utf8 = raw.decode("gb18030", errors="replace"), not_utf8 + 1
-        changed += [path.name] * (decode(raw).text != expected)
+        changed += [path.name] * (decode_bytes(raw).text != expected)
     assert (len(paths), not_utf8, changed) == (3724, 872, [])
     doubted = {problem.id for problem in module_of(folder).problems.found if problem.kind == "uncertain_encoding"}
     assert doubted == {"3323", "4499", "4657", "5084"}

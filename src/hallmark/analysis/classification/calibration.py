@@ -27,7 +27,7 @@ _LOG_TEMPERATURE = (float(np.log(0.05)), float(np.log(20.0)))
 Floats = NDArray[np.float64]
 
 
-class Calibration:
+class ReliabilityDiagram:
     """Write `calibration.json` and a reliability diagram per classification task.
 
     The temperature is cross-fitted: the one that divides the log probabilities of a fold was fitted on the
@@ -89,7 +89,7 @@ class Calibration:
         temperatures = []
         scaled = np.empty_like(probabilities)
         for fit, held_out in folds.split(probabilities, groups=rows["group"].astype(str)):
-            temperature = fit_temperature(target[fit], probabilities[fit])
+            temperature = fit_class_temperature(target[fit], probabilities[fit])
             scaled[held_out] = scale(probabilities[held_out], temperature)
             temperatures.append(temperature)
         return rows.assign(probabilities=list(scaled)), temperatures
@@ -101,7 +101,7 @@ class Calibration:
         return reliability_bins(confidence, correct, self.bins, rows["group"], resampling=self.resampling)
 
 
-def fit_temperature(target: NDArray[np.intp], probabilities: Floats) -> float:
+def fit_class_temperature(target: NDArray[np.intp], probabilities: Floats) -> float:
     """The temperature, within 0.05 to 20, of least log loss (Guo et al. 2017, section 4.2).
 
     Args:

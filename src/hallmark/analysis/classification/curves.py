@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve, roc_curve
 
-from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, printable
+from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, drawable, headed, house_style, new_figure
 from hallmark.analysis.plots.training_curves import learning_curves
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import as_two_classes, check_classes, classified_tasks, figure_name, show, shown_task
@@ -97,7 +97,7 @@ def pr_roc(
         style = {"color": colors.get(index, "#C8C8C8"), "zorder": 2.5 if index in colors else 2}
         precision, recall, _ = precision_recall_curve(target == index, probabilities[:, index])
         false, true, _ = roc_curve(target == index, probabilities[:, index])
-        name = printable(row["class"]) if index in colors else "_"
+        name = drawable(row["class"]) if index in colors else "_"
         left.plot(recall, precision, drawstyle="steps-post", label=_label(name, row["average_precision"]), **style)
         right.plot(false, true, label=_label(name, row["auroc"]), **style)
     right.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=DASHES, label="chance")
@@ -129,7 +129,7 @@ def confusion_figure(counts: NDArray[np.int_], classes: list[str], task: str | N
     shares = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
     size = float(np.clip(1.2 + 0.45 * len(classes), 2.6, 7))
     figure = new_figure(size + 0.5, 2 * size + 1)
-    names = [printable(name) for name in classes]
+    names = [drawable(name) for name in classes]
     every = range(0, len(names), -(-len(names) // 40))
     rotation = 0 if sum(map(len, names)) <= 24 else 90 if len(names) > 8 else 35
     panels = ((counts.astype(float), "rows", ".0f"), (shares, "share of the target", ".2f"))

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.studies import number_text
-from hallmark.analysis.plots.style import color, house_style, new_figure, printable
+from hallmark.analysis.plots.studies import setting_text
+from hallmark.analysis.plots.style import color, drawable, house_style, new_figure
 from hallmark.analysis.state import State
 from hallmark.checks import require
 from hallmark.runs.repeats import FILE, RepeatSet
@@ -105,7 +105,7 @@ def _lines(ax: Axes, steps: Floats, values: Floats, terms: Sequence[str], *, alo
         if alone and window > 1 and not switched:
             ax.plot(steps[::every], raw[::every], color=color(index), linewidth=0.6, alpha=0.25, zorder=2)
         look: dict[str, Any] = {"linewidth": 1.5} if alone else {"linewidth": 0.9, "alpha": 0.75}
-        label = printable(term)
+        label = drawable(term)
         ax.plot(steps[::every], smooth[::every], color=color(index), marker=marker, label=label, zorder=3, **look)
 
 
@@ -119,5 +119,5 @@ def _log_scale(ax: Axes, values: Floats, *, least_decades: float) -> None:
         return
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 3) if decades > 1.3 else (1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: setting_text(value)))
     ax.yaxis.set_minor_formatter(NullFormatter())

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, summary, task_figure
+from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, task_figure, task_texts
 from hallmark.analysis.tables import check_metrics, classified_tasks, interval_note, markdown_table
 from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, Spread, spread
@@ -166,7 +166,7 @@ class TaskTable:
 
     def markdown(self, table: pd.DataFrame) -> str:
         """A Markdown table, below lines that say what its numbers are."""
-        return "\n".join([self.note(), "", *markdown_table(summary(table)), "", *interval_note(table)])
+        return "\n".join([self.note(), "", *markdown_table(task_texts(table)), "", *interval_note(table)])
 
     def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
         """`table` with the seconds of each method; the single-task models took those of all their jobs."""
@@ -174,7 +174,7 @@ class TaskTable:
         return table.assign(seconds=[single if name == SINGLE else seconds[name] for name in table["method"]])
 
     def summary(self, table: pd.DataFrame) -> pd.DataFrame:
-        return summary(table, intervals=False)
+        return task_texts(table, intervals=False)
 
     def figure(self, table: pd.DataFrame) -> Figure:
         return task_figure(table)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.style import DASHES, MUTED, house_style, interval_dots, panel_grid, printable
+from hallmark.analysis.plots.style import DASHES, MUTED, drawable, house_style, interval_dots, panel_grid
 from hallmark.analysis.tables import interval_texts
 from hallmark.statistics import LOWER_IS_BETTER
 from hallmark.statistics.text import number_text
@@ -24,7 +24,7 @@ def task_columns(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in table if "/" in str(name) and f"{name}_low" in table]
 
 
-def summary(table: pd.DataFrame, *, intervals: bool = True) -> pd.DataFrame:
+def task_texts(table: pd.DataFrame, *, intervals: bool = True) -> pd.DataFrame:
     """`TaskTable.table` as text for readers; without intervals, but for that of Δm, it fits a terminal."""
     texts = {
         "method": table["method"],
@@ -59,7 +59,7 @@ def task_figure(table: pd.DataFrame) -> Figure:
     titles = {DELTA: "Δm in %", RANK: "mean rank (1: best)"}
     for column in task_columns(table):
         task, _, metric = column.partition("/")
-        titles[column] = f"{printable(task)}: {readable(metric)}" + " (lower is better)" * (metric in LOWER_IS_BETTER)
+        titles[column] = f"{drawable(task)}: {readable(metric)}" + " (lower is better)" * (metric in LOWER_IS_BETTER)
     figure, axes = panel_grid(len(titles), min(_PANELS, len(titles)), 0.22 * len(table) + 0.75, sharey=True)
     single = (table["method"] == SINGLE).to_numpy()
     heights = np.arange(len(table))
@@ -73,6 +73,6 @@ def task_figure(table: pd.DataFrame) -> Figure:
         ax.xaxis.set_major_locator(MaxNLocator(4))
         ax.grid(axis="x")
         ax.set_title(title, fontsize=8)
-    axes[0].set_yticks(range(len(table)), [printable(str(name)) for name in table["method"]])
+    axes[0].set_yticks(range(len(table)), [drawable(str(name)) for name in table["method"]])
     axes[0].set_ylim(len(table) - 0.4, -0.6)
     return figure

@@ -25,13 +25,13 @@ from hallmark.analysis.plots.studies import (
     is_number,
     is_unset,
     metric_name,
-    number_text,
+    setting_text,
+    setting_title,
     short_names,
     spans_decades,
     too_few,
-    words,
 )
-from hallmark.analysis.plots.style import INK, WIDTH, house_style, new_figure, printable
+from hallmark.analysis.plots.style import INK, WIDTH, drawable, house_style, new_figure
 from hallmark.checks import require
 
 _SHADES = ListedColormap(colormaps["viridis_r"](np.linspace(0.06, 1, 256)), name="worst_to_best")
@@ -74,7 +74,7 @@ def parallel_coordinates(trials: pd.DataFrame, keys: Sequence[str], metric: str,
     bar_width = 0.09 / gap
     shades = np.arange(256)[:: 1 if mode == "max" else -1, None]
     ax.imshow(shades, cmap=_SHADES, extent=(len(keys), len(keys) + bar_width, 0, 1), origin="lower", aspect="auto")
-    titles = [words(name) for name in short_names(keys).values()] + [metric_name(metric)]
+    titles = [setting_title(name) for name in short_names(keys).values()] + [metric_name(metric)]
     for index, (title, scale, text) in enumerate(zip(titles, scales, chosen, strict=True)):
         _draw_scale(ax, index + (bar_width if index == len(keys) else 0), scale, gap)
         title = textwrap.fill(title, max(10, int(gap / 0.08)), break_long_words=False)
@@ -119,13 +119,13 @@ def _numeric_scale(values: Numbers, ends: tuple[float, float], *, few: bool, log
         return ends[0] + (ends[1] - ends[0]) * share
 
     marked = distinct if few or low == high else _round_numbers(distinct, log=log)
-    texts = [number_text(number) for number in marked]
+    texts = [setting_text(number) for number in marked]
     places = 0 if few or log or "e" in "".join(texts) else max(len(text.partition(".")[2]) for text in texts)
     ticks: list[tuple[float, str]] = []
     for at, text, number in zip(height(marked).tolist(), texts, marked, strict=True):
         if not ticks or at - ticks[-1][0] > 0.045:
             ticks.append((at, f"{number:.{places}f}" if places else text))
-    return _Scale(height(values), ticks, number_text(values[-1]))
+    return _Scale(height(values), ticks, setting_text(values[-1]))
 
 
 def _round_numbers(distinct: Numbers, *, log: bool) -> Numbers:
@@ -212,4 +212,4 @@ def _value_text(value: Any) -> str:
         return "none"
     if isinstance(value, bool | np.bool_):
         return str(value).lower()
-    return number_text(value) if is_number(value) else printable(str(value))
+    return setting_text(value) if is_number(value) else drawable(str(value))

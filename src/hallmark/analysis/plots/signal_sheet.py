@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, panel_grid, printable
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, drawable, house_style, panel_grid
 
 if TYPE_CHECKING:
     from hallmark.data.module import DataModule
@@ -65,7 +65,7 @@ def signal_sheet(cases: pd.DataFrame, signals: RecordedSignals, predictions: pd.
     for number, (ax, case) in enumerate(zip(axes, cases.to_dict("records"), strict=True)):
         _signals(ax, signals.of[case["guid"]], signals.rate)
         _words(ax, case, answers[case["guid"]])
-        names = [printable(name) for name in signals.channels] if number % n_columns == 0 else []
+        names = [drawable(name) for name in signals.channels] if number % n_columns == 0 else []
         ax.set_yticks(range(len(names)), names)
     return figure
 
@@ -97,15 +97,15 @@ def _signals(ax: Axes, values: NDArray, rate: float) -> None:
 def _words(ax: Axes, case: Mapping[Any, Any], answers: pd.DataFrame) -> None:
     wrong = case["reason"] == "wrong"
     several = answers["task"].nunique() > 1
-    head = f"{printable(str(case['task']))}: " if several and "task" in case else ""
-    title = f"{head}{printable(str(case['target']))} → {printable(str(case['prediction']))}  {case['confidence']:.2f}"
+    head = f"{drawable(str(case['task']))}: " if several and "task" in case else ""
+    title = f"{head}{drawable(str(case['target']))} → {drawable(str(case['prediction']))}  {case['confidence']:.2f}"
     ax.set_title(title, fontsize=7, color=PALETTE[1] if wrong else PALETTE[0], pad=3)
     others = answers[answers["task"] != case["task"]] if several and "task" in case else answers.head(0)
     lines = []
     for answer in others.to_dict("records"):
-        target = "unlabelled" if pd.isna(answer["target"]) else printable(str(answer["target"]))
-        prediction = f"{printable(str(answer['prediction']))}  {answer['confidence']:.2f}"
-        lines.append(f"{printable(str(answer['task']))}: {target} → {prediction}")
+        target = "unlabelled" if pd.isna(answer["target"]) else drawable(str(answer["target"]))
+        prediction = f"{drawable(str(answer['prediction']))}  {answer['confidence']:.2f}"
+        lines.append(f"{drawable(str(answer['task']))}: {target} → {prediction}")
     start = f" at {case['start']:g} s" if isinstance(case.get("start"), int | float) else ""
-    lines.append(f"subject {printable(str(case['group']))}, {printable(str(case['guid']))}{start}")
+    lines.append(f"subject {drawable(str(case['group']))}, {drawable(str(case['guid']))}{start}")
     ax.set_xlabel("\n".join(lines), fontsize=6, loc="left", labelpad=1, linespacing=1.2)

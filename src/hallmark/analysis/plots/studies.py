@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, house_style, new_figure, printable
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, drawable, house_style, new_figure
 from hallmark.checks import require
 from hallmark.wording import readable
 
@@ -52,7 +52,7 @@ def optimisation_history(trials: pd.DataFrame, metric: str, mode: str) -> Figure
     size = float(np.interp(len(done), [20, 300], [22, 7]))
     ax.scatter(numbers, values, size, color=BLUE, alpha=0.55, linewidths=0, label=f"complete ({len(done)})", zorder=3)
     best = int(values.argmax() if mode == "max" else values.argmin())
-    label = f"best: trial {numbers[best]}, {number_text(values[best])}"
+    label = f"best: trial {numbers[best]}, {setting_text(values[best])}"
     ax.scatter(numbers[best], values[best], 46, color=VERMILION, edgecolors="white", label=label, zorder=4)
     others = _ended_early(ax, trials)
     so_far = (np.maximum if mode == "max" else np.minimum).accumulate(values)
@@ -96,7 +96,7 @@ def importance_bars(importances: dict[str, float]) -> Figure:
     bars = ax.barh(range(len(ranked)), lengths, height=0.62, color=BLUE)
     texts = ["–" if math.isnan(importances[key]) else f"{importances[key]:.2f}" for key in ranked]
     ax.bar_label(bars, texts, padding=3, fontsize=8)
-    ax.set_yticks(range(len(ranked)), [words(names[key]) for key in ranked])
+    ax.set_yticks(range(len(ranked)), [setting_title(names[key]) for key in ranked])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(ranked) - 0.5, -0.5)
     ax.set_xlim(0, 1.12 * max(lengths) or 1)
@@ -199,7 +199,7 @@ def too_few(trials: pd.DataFrame, done: pd.DataFrame, metrics: Sequence[str]) ->
     if done.empty:
         return _sentence(f"No trial of this study has a value yet ({others}).")
     row = done.iloc[0]
-    values = ", ".join(f"{metric_name(metric)} {number_text(row[metric])}" for metric in metrics)
+    values = ", ".join(f"{metric_name(metric)} {setting_text(row[metric])}" for metric in metrics)
     sentence = f"Only trial {row['number']} of this study has a value: {values}"
     return _sentence(f"{sentence} ({others})." if others else f"{sentence}.")
 
@@ -223,7 +223,7 @@ def _limit(ax: Axes, name: str, values: Numbers, mode: str, *, below: float) -> 
     if log:
         axis = ax.xaxis if name == "x" else ax.yaxis
         axis.set_major_locator(LogLocator(subs=(1, 3) if span < 3 else (1,)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: setting_text(value)))
         axis.set_minor_formatter(NullFormatter())
 
 
@@ -233,14 +233,14 @@ def spans_decades(values: Numbers) -> bool:
 
 def metric_name(metric: str) -> str:
     split, _, name = metric.rpartition("/")
-    return f"{_SPLITS.get(split, split)} {printable(readable(name))}".strip()
+    return f"{_SPLITS.get(split, split)} {drawable(readable(name))}".strip()
 
 
-def words(key: str) -> str:
-    return printable(readable(key.replace(".", " ")))
+def setting_title(key: str) -> str:
+    return drawable(readable(key.replace(".", " ")))
 
 
-def number_text(value: float) -> str:
+def setting_text(value: float) -> str:
     """As in a configuration: 5e-4 and 0.001, and 1024 or 16384 in full."""
     if float(value).is_integer() and abs(value) < 1e6:
         return f"{value:.0f}"

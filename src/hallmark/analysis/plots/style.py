@@ -112,7 +112,7 @@ def font_names() -> tuple[str, ...]:
     return ("DejaVu Sans", *(name for name in _FALLBACKS if name in installed))
 
 
-def printable(text: str) -> str:
+def drawable(text: str) -> str:
     """`text` without the characters that no installed font has; escaped where nothing else would be left."""
     known = [char for char in text if char.isspace() or any(ord(char) in glyphs for glyphs in _glyphs())]
     return " ".join("".join(known).split()) or text.strip().encode("ascii", "backslashreplace").decode()
@@ -120,7 +120,7 @@ def printable(text: str) -> str:
 
 def headed(title: str, task: str | None) -> str:
     """`title` led by the task's name; None for the only task, which needs none."""
-    return title if task is None else f"{printable(task)}: {title}"
+    return title if task is None else f"{drawable(task)}: {title}"
 
 
 @cache

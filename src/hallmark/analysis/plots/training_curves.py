@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.style import DASHES, MUTED, WIDTH, color, house_style, panel_grid, printable
+from hallmark.analysis.plots.style import DASHES, MUTED, WIDTH, color, drawable, house_style, panel_grid
 from hallmark.statistics import CLASSIFICATION_METRICS
 from hallmark.wording import readable
 
@@ -84,12 +84,12 @@ def _terms(history: pd.DataFrame) -> list[str]:
 
 def _panel_name(column: str, terms: Sequence[str]) -> str:
     if column.partition("/")[0] not in _SPLITS:
-        return _RATE if column.startswith("lr") else printable(readable(column))
+        return _RATE if column.startswith("lr") else drawable(readable(column))
     _, *task, metric = column.split("/")
     is_term = metric in terms if not task else metric == "loss" and task[0] in terms
     if terms and not task and metric == "loss":
         return f"{_SPLITS[column.partition('/')[0]]} loss"
-    return _TERMS if is_term else printable(readable(metric))
+    return _TERMS if is_term else drawable(readable(metric))
 
 
 def _part(column: str, panel: str) -> str:
@@ -113,12 +113,12 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
         split, part = column.partition("/")[0], _part(column, name)
         style: dict[str, Any] = {"marker": "o" if len(measured) <= _EPOCHS_WITH_DOTS else None, "markersize": 3}
         if split not in _SPLITS:
-            label = printable(column) if len(columns) > 1 else "_"
+            label = drawable(column) if len(columns) > 1 else "_"
             style |= {"color": color(index + len(_SPLITS) + len(parts)), "label": label}
         elif not part:
             style |= {"color": color(list(_SPLITS).index(split)), "label": _SPLITS[split]}
         else:
-            label = f"{printable(part)}, {_SPLITS[split]}"
+            label = f"{drawable(part)}, {_SPLITS[split]}"
             style |= {"color": color(parts.index(part) + len(_SPLITS)), "label": label}
             style |= {"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {}
         ax.plot(measured["epoch"], measured[column], **style)

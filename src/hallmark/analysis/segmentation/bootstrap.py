@@ -39,7 +39,7 @@ class Bootstrap:
         state.save_figure("bootstrap", bootstrap_figure(table))
         first = table.iloc[0]
         rows = f"{first['n']} expressions of {first['n_groups']} images, {first['n_no_target']} without a target"
-        show(f"{state.split}: {rows}", summary(table), notes=interval_note(table))
+        show(f"{state.split}: {rows}", bootstrap_texts(table), notes=interval_note(table))
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
         """One row a task and metric, then one a difference and metric: `value` is that of `task`, less that of `minus`.
@@ -81,7 +81,7 @@ def _keys(task: str, minus: str | None, metric: str) -> dict[str, Any]:
             "verdict": ""}  # fmt: skip
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
+def bootstrap_texts(table: pd.DataFrame) -> pd.DataFrame:
     """`Bootstrap.table` as text for readers, a line a metric."""
     metrics = table["metric"].drop_duplicates()
     texts: dict[str, Any] = {"metric": [readable(name) for name in metrics]}

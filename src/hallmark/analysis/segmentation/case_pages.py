@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, house_style, new_figure, printable
+from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, drawable, house_style, new_figure
 from hallmark.data.masks import Rle, decode
 from hallmark.wording import readable
 
@@ -161,7 +161,7 @@ def _words(case: Case) -> list[str]:
 
 def _plain(text: str) -> str:
     """`text` that is drawn in the order in which it is written, whatever marks of direction it has."""
-    return printable("".join(character for character in text if character not in _DIRECTIONS))
+    return drawable("".join(character for character in text if character not in _DIRECTIONS))
 
 
 def wrapped(text: str, width: int, n_lines: int) -> list[str]:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import INK, MUTED, color, house_style, new_figure, printable
+from hallmark.analysis.plots.style import INK, MUTED, color, drawable, house_style, new_figure
 from hallmark.analysis.segmentation.answers import check_masks, mean_score
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import show
@@ -172,7 +172,7 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
 
 
 def _kinds(fallbacks: Mapping[str, int]) -> str:
-    return ", ".join(f"{printable(kind)} {n}" for kind, n in sorted(fallbacks.items())) or "none"
+    return ", ".join(f"{drawable(kind)} {n}" for kind, n in sorted(fallbacks.items())) or "none"
 
 
 def _percent(share: float) -> str:
@@ -220,7 +220,7 @@ def _stops(ax: Axes, counts: pd.DataFrame) -> None:
     reasons = [str(reason) for reason in counts]
     for reason in [*(known for known in _STOPS if known in reasons), *sorted(set(reasons) - set(_STOPS))]:
         shade = color(_STOPS.index(reason)) if reason in _STOPS else MUTED
-        ax.bar(counts.index, counts[reason], 0.7, bottom=bottom, color=shade, label=printable(readable(reason)))
+        ax.bar(counts.index, counts[reason], 0.7, bottom=bottom, color=shade, label=drawable(readable(reason)))
         bottom = bottom + counts[reason].to_numpy()
     for x, total in zip(counts.index, bottom, strict=True):
         ax.annotate(f"{total:g}", (x, total), (0, 2), textcoords="offset points", ha="center", fontsize=7, color=INK)

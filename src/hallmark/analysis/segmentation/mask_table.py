@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import MUTED, house_style, interval_dots, new_figure, printable
+from hallmark.analysis.plots.style import MUTED, drawable, house_style, interval_dots, new_figure
 from hallmark.analysis.segmentation.answers import answers, counts, scores
 from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
@@ -100,10 +100,10 @@ class MaskTable:
         for ax, column, title in zip(axes, ("miou", _GAIN), ("mIoU", f"mIoU: job − {self.baseline}"), strict=True):
             known = table[column].notna().to_numpy()
             interval_dots(ax, heights[known], table[known], column, index=0, label="_")
-            ax.set_title(printable(title))
+            ax.set_title(drawable(title))
             ax.tick_params(axis="y", length=0)
             ax.grid(axis="x")
         axes[1].axvline(0, color=MUTED, linewidth=0.9, zorder=1)
-        axes[0].set_yticks(heights, [printable(str(name)) for name in table["job"]])
+        axes[0].set_yticks(heights, [drawable(str(name)) for name in table["job"]])
         axes[0].set_ylim(len(table) - 0.4, -0.6)
         return figure

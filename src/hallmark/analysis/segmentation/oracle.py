@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, house_style, new_figure, printable, row_counts
+from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, drawable, house_style, new_figure, row_counts
 from hallmark.analysis.segmentation.answers import ORACLE, answers, counts, mean_score, scores
 from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
@@ -23,7 +23,7 @@ _LABELS = {_REACHED: "IoU reached", _RANKING: "ranking gap", _PROPOSAL: "proposa
 _NARROW = 0.06
 
 
-class Oracle:
+class ErrorDecomposition:
     """Write `oracle.csv` and a figure: what is missing to an IoU of 1, split between proposals and ranking.
 
     mIoU + ranking gap + proposal gap = 1, where the proposal gap is 1 minus the mean IoU of the best proposals, and the
@@ -75,7 +75,7 @@ class Oracle:
 
 @house_style()
 def oracle_figure(table: pd.DataFrame) -> Figure:
-    """The parts of each category as a bar to 1, and shares by IoU threshold, from `Oracle.table`."""
+    """The parts of each category as a bar to 1, and shares by IoU threshold, from `ErrorDecomposition.table`."""
     groups = list(table.groupby("slice", sort=False))
     heights, y = [], 0.0
     for _, rows in groups:
@@ -88,7 +88,7 @@ def oracle_figure(table: pd.DataFrame) -> Figure:
     for name, start in starts.items():
         if name != ALL:
             left.text(
-                0.01, heights[start] - 0.62, printable(readable(str(name))), fontweight="bold", fontsize=8, va="bottom"
+                0.01, heights[start] - 0.62, drawable(readable(str(name))), fontweight="bold", fontsize=8, va="bottom"
             )
     _shares(right, table.iloc[0])
     figure.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncols=3, columnspacing=1.2)
@@ -106,7 +106,7 @@ def _bars(ax: Axes, table: pd.DataFrame, heights: list[float]) -> None:
                 ink = "white" if name == _REACHED else INK
                 ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
         start = start + widths
-    ax.set_yticks(heights, [printable(str(category)) for category in table["category"]])
+    ax.set_yticks(heights, [drawable(str(category)) for category in table["category"]])
     row_counts(ax, heights, table["n"])
     ax.set_ylim(heights[-1] + 0.6, -0.6)
     ax.set_xlim(0, 1)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import house_style, interval_dots, new_figure, printable, row_counts
+from hallmark.analysis.plots.style import drawable, house_style, interval_dots, new_figure, row_counts
 from hallmark.analysis.segmentation.answers import answers, counts, scores, task_name
 from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
@@ -76,11 +76,11 @@ def size_figure(table: pd.DataFrame) -> Figure:
             ax.tick_params(axis="y", length=0)
             ax.grid(axis="x")
         categories = rows.drop_duplicates("category")
-        row[0].set_yticks(range(len(categories)), [printable(str(category)) for category in categories["category"]])
+        row[0].set_yticks(range(len(categories)), [drawable(str(category)) for category in categories["category"]])
         row[0].set_ylim(len(categories) - 0.45, -0.55)
         row_counts(row[-1], range(len(categories)), categories["n"], x=1.03)
         if name != ALL:
-            row[0].set_title(printable(readable(str(name))))
+            row[0].set_title(drawable(readable(str(name))))
     for ax, metric in zip(axes[-1], _DRAWN, strict=True):
         ax.set_xlabel(readable(metric))
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=len(tasks))

@@ -49,7 +49,7 @@ def needs(conf: Path | None) -> Findings:
     yield from map(warning, dict.fromkeys(requirement.advice for requirement in missing if requirement.advice))
 
 
-def data_folder(conf: Path | None, folder: Path) -> Findings:
+def folder_readers(conf: Path | None, folder: Path) -> Findings:
     """Which data modules of the presets can read `folder`, or what each of them would need to."""
     if not folder.is_dir():
         yield failed(f"{folder}: no such folder; give the one that data.folder=... will name")

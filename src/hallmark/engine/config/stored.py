@@ -32,6 +32,10 @@ from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest_bytes
 
 _RENAMED = {
+    "hallmark.analysis.classification.calibration.Calibration": (
+        "hallmark.analysis.classification.calibration.ReliabilityDiagram"
+    ),
+    "hallmark.analysis.segmentation.oracle.Oracle": "hallmark.analysis.segmentation.oracle.ErrorDecomposition",
     "hallmark.engine.search.plans.Points": "hallmark.engine.search.plans.JobList",
     "hallmark.learning.encoders.clip.clip_towers": "hallmark.learning.encoders.clip.ClipEncoders",
     "hallmark.systems.refseg.proposers.sam.published_sam": "hallmark.systems.refseg.proposers.sam.PublishedSam",
@@ -215,8 +219,9 @@ def _check_record(record: Record) -> None:
 def _renamed(key: str, value: str) -> str:
     if not key.endswith("_target_"):
         return value
-    module, _, name = _RENAMED.get(value, value).rpartition(".")
-    return f"{_MOVED.get(module, module)}.{name}"
+    module, _, name = value.rpartition(".")
+    moved = f"{_MOVED.get(module, module)}.{name}"
+    return _RENAMED.get(moved, moved)
 
 
 def _check_read(key: str, value: str, folders: list[Any], packages: tuple[str, ...]) -> None:

@@ -43,7 +43,7 @@ def selection(run: Run) -> dict[str, Any]:
     return {f"selected/{key}": value for key, value in (run.record.selected or {}).items()}
 
 
-def figures(written: Iterable[Path]) -> dict[str, Path]:
+def figure_files(written: Iterable[Path]) -> dict[str, Path]:
     """The PNG files among `written` by their name on the dashboard."""
     return {f"figures/{path.stem}": path for path in sorted(written) if path.suffix == ".png"}
 

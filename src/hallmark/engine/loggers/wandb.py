@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import Logger
 
 from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
-from hallmark.engine.loggers.content import bad_case_rows, figures, final_metrics, selection
+from hallmark.engine.loggers.content import bad_case_rows, figure_files, final_metrics, selection
 from hallmark.engine.messages import echo
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_text
@@ -151,7 +151,7 @@ class StepLogger(Logger):
 def _images(written: Iterable[Path]) -> dict[str, Any]:
     from wandb import Image
 
-    return {name: Image(str(path)) for name, path in figures(written).items()}
+    return {name: Image(str(path)) for name, path in figure_files(written).items()}
 
 
 def _tables(written: Iterable[Path]) -> dict[str, Any]:

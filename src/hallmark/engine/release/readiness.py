@@ -10,7 +10,7 @@ from hallmark.runs.repeats import FILE, RepeatSet, Result, runs_of
 
 
 @dataclass(frozen=True)
-class Check:
+class ReadinessCheck:
     """One question.
 
     Attributes:
@@ -28,7 +28,7 @@ class Check:
         return f"waived: {self.problem}" if self.waived else self.problem
 
 
-def check_readiness(result: Result, waived: Sequence[str]) -> list[Check]:
+def check_readiness(result: Result, waived: Sequence[str]) -> list[ReadinessCheck]:
     """Every check of `CHECKS` with its outcome.
 
     Raises:
@@ -37,7 +37,7 @@ def check_readiness(result: Result, waived: Sequence[str]) -> list[Check]:
     """
     unknown = [name for name in waived if name not in CHECKS]
     require(not unknown, "--waive", " ".join(unknown), f"one of {', '.join(CHECKS)}")
-    checks = [Check(name, "; ".join(ask(result)) or None, name in waived) for name, ask in CHECKS.items()]
+    checks = [ReadinessCheck(name, "; ".join(ask(result)) or None, name in waived) for name, ask in CHECKS.items()]
     failed = [check for check in checks if check.problem and not check.waived]
     if failed:
         names = " ".join(f"--waive {check.name}" for check in failed)

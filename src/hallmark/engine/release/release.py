@@ -17,12 +17,12 @@ from hallmark.engine.finished import sealed_tables
 from hallmark.engine.loggers.tracking import track_release
 from hallmark.engine.messages import echo
 from hallmark.engine.predict import add_missing_metrics
-from hallmark.engine.release.readiness import Check, check_readiness, repeats_of
+from hallmark.engine.release.readiness import ReadinessCheck, check_readiness, repeats_of
 from hallmark.engine.release.results import check_markers, results_block, write_between_markers
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
-from hallmark.runs.identity import environment
+from hallmark.runs.identity import installed_packages
 from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, runs_of
 from hallmark.runs.seal import SealedError, TestAccess, accesses_of
 from hallmark.storage.files import atomic_path
@@ -146,7 +146,9 @@ def _measure(result: Result, trust: Trust) -> None:
         result.write_summary()
 
 
-def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess], block: str) -> None:
+def _pack(
+    archive: Path, result: Result, checks: Sequence[ReadinessCheck], accesses: Sequence[TestAccess], block: str
+) -> None:
     """Write the archive and verify it; it takes its name only if it agrees with itself.
 
     Raises:
@@ -159,7 +161,7 @@ def _pack(archive: Path, result: Result, checks: Sequence[Check], accesses: Sequ
         ),
         "RESULTS.md": f"{block}\n",
         "command.txt": f"{command_text(result.record.command)}\n",
-        "environment.txt": environment(),
+        "environment.txt": installed_packages(),
         "receipts.json": _json([asdict(access) for access in accesses]),
         "release.json": _json({
             "name": result.record.name, "id": _id(result),

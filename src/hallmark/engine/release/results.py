@@ -6,7 +6,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from hallmark.engine.release.readiness import Check, repeats_of
+from hallmark.engine.release.readiness import ReadinessCheck, repeats_of
 from hallmark.report.measures import run_table
 from hallmark.runs.configuration import FILE, load_plain, stored_resampling
 from hallmark.runs.identity import relevant_settings
@@ -21,7 +21,7 @@ from hallmark.storage.secrets import command_text, redacted
 from hallmark.wording import NOTHING, SPLITS
 
 
-def results_block(result: Result, checks: Sequence[Check], accesses: Sequence[TestAccess]) -> str:
+def results_block(result: Result, checks: Sequence[ReadinessCheck], accesses: Sequence[TestAccess]) -> str:
     """Settings, metrics with intervals and spread, checks and accesses, in Markdown."""
     repeats = repeats_of(result)
     settings = OmegaConf.to_yaml(relevant_settings(load_plain(result.directory / FILE)))

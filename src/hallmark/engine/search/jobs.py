@@ -82,7 +82,7 @@ class Search:
         trusted = trusted_packages(config)
         plan: Plan = build(config.sweep.plan, Plan, trusted=trusted)
         if listed is None:
-            listed = composed(plan.jobs) if isinstance(plan, JobList) else {}
+            listed = listed_configs(plan.jobs) if isinstance(plan, JobList) else {}
         space = _space(config, base, plan)
         _refuse_overruled(plan, space)
         objectives = _objectives(config)
@@ -179,7 +179,7 @@ def without_sweep(config: DictConfig) -> DictConfig:
     return without(config, _OF_THE_SWEEP)
 
 
-def composed(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
+def listed_configs(jobs: Mapping[str, Any]) -> dict[str, DictConfig]:
     """The configuration of each listed job: its overrides after those of the command line.
 
     Raises:

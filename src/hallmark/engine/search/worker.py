@@ -30,7 +30,7 @@ from hallmark.engine.search.study import SweepStudy, worker_lock
 from hallmark.runs.metrics import MAIN, find_metric
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
-from hallmark.storage.failures import printable, sentence
+from hallmark.storage.failures import sentence, traceback_text
 from hallmark.storage.streams import make_streams_tolerant
 
 
@@ -74,7 +74,7 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
         values = []
         for objective in search.objectives:
             of_fit = objective.metric == config.monitor.metric
-            values.append(monitored if of_fit else measured(directory, objective.metric))
+            values.append(monitored if of_fit else measured_metric(directory, objective.metric))
             if math.isnan(values[-1]):
                 raise ValueError(f"{objective.metric} is undefined for this trial")
         trial.set_user_attr("seconds", round(trial.user_attrs.get("seconds", 0.0) + time() - began, 2))
@@ -85,13 +85,13 @@ def _carry_out(search: Search, study: SweepStudy, trial: Trial, log: Path | None
             raise
         study.study.tell(trial, state=TrialState.PRUNED)
     except Exception as error:
-        echo(printable(error))
+        echo(traceback_text(error))
         notes = [*getattr(error, "__notes__", []), *([f"log: {log}"] if log else [])]
         message = sentence(error) or "; ".join([f"{type(error).__name__}: {error}", *notes])
         study.fail(trial.number, message)
 
 
-def measured(directory: Path, metric: str) -> float:
+def measured_metric(directory: Path, metric: str) -> float:
     """What `find_metric` finds in a finished run, or its mean over a set of repeats.
 
     Raises:
@@ -102,8 +102,8 @@ def measured(directory: Path, metric: str) -> float:
     values = [find_metric(run.metrics, metric) for run in runs]
     known = [value for value in values if value is not None]
     if len(known) < len(values):
-        measured = runs[0].metrics.get("val", {}).items()
-        names = [f"{task}/{name}".removeprefix(f"{MAIN}/") for task, of_task in measured for name in of_task]
+        by_task = runs[0].metrics.get("val", {}).items()
+        names = [f"{task}/{name}".removeprefix(f"{MAIN}/") for task, of_task in by_task for name in of_task]
         raise ValueError(f"sweep.objectives: {metric} is not measured; there are {', '.join(names)}")
     return fmean(known)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hallmark.checks import SettingError
 from hallmark.data.images import read_image
 from hallmark.data.problems import Problems
-from hallmark.storage.decoding import decode
+from hallmark.storage.decoding import decode_bytes
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, path_below, read_regular
 from hallmark.storage.requirements import Requirement, folder_with, hub_files
@@ -272,7 +272,7 @@ def _from_lines(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]],
 
 
 def _text_of(path: Path, problems: Problems) -> str:
-    decoded = decode(read_regular(path))
+    decoded = decode_bytes(read_regular(path))
     if decoded.doubt:
         problems.add("", "uncertain_encoding", f"{path}: {decoded.doubt}")
     return decoded.text

@@ -14,7 +14,7 @@ from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.images import read_image, scan_images
 from hallmark.data.problems import Problems
 from hallmark.data.text import normalise_text
-from hallmark.storage.decoding import DecodedText, decode, doubt_beside
+from hallmark.storage.decoding import DecodedText, decode_bytes, doubt_beside
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.regular import (
     MissingFileError,
@@ -162,7 +162,7 @@ def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.Data
     readings: list[DecodedText | UnreadableFileError] = []
     for path in paths:
         try:
-            readings.append(decode(read_regular(path)))
+            readings.append(decode_bytes(read_regular(path)))
         except UnreadableFileError as error:
             readings.append(error)
     # An encoding is in doubt only beside others of the same corpus, so all files are read before one is judged.
