@@ -1,6 +1,6 @@
 """What a reader of the tree meets, as numbers.
 
-    python -m benchmarks.codebase [--list names|functions] [folder ...]
+    python -m benchmarks.codebase [--list names|functions|twice|duplicates] [folder ...]
     python -m benchmarks.codebase --check [folder ...]
     python -m benchmarks.codebase --before COMMIT
 
@@ -31,6 +31,10 @@ VAGUE = frozenset(
 )
 """Names that say nothing of what they hold."""
 
+RUN = 6
+"""Lines of code that stand again in the same order, from which on they are a duplicate."""
+
+_INTERFACES = frozenset({"main", "run", "add_arguments"})  # what the modules of scripts and commands share by agreement
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _DIRECTIVES = ("# fmt:", "# type:", "# noqa", "#!")  # comments for tools
 
@@ -106,6 +110,40 @@ class Codebase:
         """Private functions with one use: a reader has to jump for each of them."""
         return [function for function in self.functions() if function.is_private and function.n_uses == 1]
 
+    def named_twice(self) -> dict[str, list[Path]]:
+        """Public classes and functions of modules whose name another module of the package has too, and their files."""
+        homes: dict[str, list[Path]] = {}
+        for path, tree in self.trees.items():
+            for node in tree.body:
+                named = isinstance(node, (ast.ClassDef, *_FUNCTIONS)) and not node.name.startswith("_")
+                if named and node.name not in _INTERFACES:
+                    homes.setdefault(node.name, []).append(path)
+        return {name: paths for name, paths in homes.items() if len(paths) > 1}
+
+    def duplicates(self) -> dict[Path, set[int]]:
+        """Lines by file that stand in two places, in a run of `RUN` or more of them to the letter.
+
+        Blank lines, comments, imports and lines without a letter do not count.
+        """
+        places: dict[tuple[str, ...], list[tuple[Path, list[int]]]] = {}
+        for path, tree in self.trees.items():
+            nodes = (node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
+            imports = {number for node in nodes for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)}
+            numbered = [(number, line.strip()) for number, line in enumerate(self.texts[path].splitlines(), 1)]
+            code = [
+                (number, line)
+                for number, line in numbered
+                if number not in imports and not line.startswith("#") and any(map(str.isalpha, line))
+            ]
+            for start in range(len(code) - RUN + 1):
+                numbers, lines = zip(*code[start : start + RUN], strict=True)
+                places.setdefault(lines, []).append((path, list(numbers)))
+        duplicates: dict[Path, set[int]] = {}
+        for several in places.values():
+            for path, numbers in several if len(several) > 1 else ():
+                duplicates.setdefault(path, set()).update(numbers)
+        return duplicates
+
     def fullest_folder(self) -> tuple[str, int]:
         """The folder with the most modules beside its `__init__.py`, and their number."""
         counts = Counter(path.parent for path in self.paths if path.name != "__init__.py")
@@ -173,6 +211,8 @@ def measures(root: Path = ROOT) -> dict[str, Cell]:
     src, tests = Codebase("src", root=root), Codebase("tests", root=root)
     folder, n_modules = src.fullest_folder()
     chain = src.longest_import_chain()
+    twice, duplicates = src.named_twice(), src.duplicates()
+    classes = [name for name in twice if name[0].isupper()]
     n_presets = len(list((root / "conf" / "experiment").rglob("*.yaml")))
     return {
         **{
@@ -183,6 +223,9 @@ def measures(root: Path = ROOT) -> dict[str, Cell]:
         "modules in the fullest folder": {**_cell(n_modules), "folder": folder},
         "comments per 100 lines": _cell(src.comments_per_100_lines(), 1),
         "longest import chain, modules": {**_cell(len(chain)), "chain": chain},
+        "classes whose name stands twice": {**_cell(len(classes)), "names": sorted(classes)},
+        "public functions whose name stands twice": _cell(len(twice) - len(classes)),
+        f"lines in runs of {RUN} that stand twice": _cell(sum(map(len, duplicates.values()))),
         "lines of src": _cell(sum(src.lines_by_package().values())),
         "presets": _cell(n_presets),
     }
@@ -215,7 +258,9 @@ def _side_by_side(title: str, before: Mapping[str, Cell], after: Mapping[str, Ce
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--list", choices=("names", "functions"), help="vague names, or private functions called once")
+    choices = ("names", "functions", "twice", "duplicates")
+    parser.add_argument("--list", choices=choices, help="vague names, private functions called once, names that two "
+                        "modules give to a class or function, or lines that stand twice")  # fmt: skip
     parser.add_argument("--check", action="store_true", help="list vague names and fail where there are any")
     parser.add_argument("--before", metavar="COMMIT", help="write docs/results/codebase.json: this commit and the tree")
     parser.add_argument("folders", nargs="*", default=["src"])
@@ -232,6 +277,12 @@ def main() -> None:
     if arguments.list == "functions":
         for function in once:
             print(f"{function.path.relative_to(ROOT)}:{function.line}: {function.name} ({function.n_lines} lines)")
+    if arguments.list == "twice":
+        for name, paths in sorted(code.named_twice().items()):
+            print(f"{name}: {', '.join(path.relative_to(ROOT).as_posix() for path in paths)}")
+    if arguments.list == "duplicates":
+        for path, numbers in code.duplicates().items():
+            print(f"{path.relative_to(ROOT)}: lines {', '.join(map(str, sorted(numbers)))}")
     n_bindings, n_functions = len(list(code.bindings())), len(code.functions())
     print(f"{len(vague)} of {n_bindings} names are vague: {1000 * len(vague) / n_bindings:.1f} per 1,000")
     print(f"{len(once)} of {n_functions} functions are private and called once: {len(once) / n_functions:.1%}")

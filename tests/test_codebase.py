@@ -51,6 +51,19 @@ def test_private_functions_with_one_use_in_their_file(code):
     assert {function.name: function.n_uses for function in code.functions()} == {"_once": 1, "_twice": 2, "public": 0}
 
 
+def test_names_and_lines_that_stand_twice(tmp_path):
+    body = "class Table:\n    a = 1\n    b = 2\n\n    # why\n    c = 3\n    d = 4\n    e = 5\n"
+    for name, text in {"a.py": body, "b.py": f"import os\n\n\n{body}\n\ndef run(): ...\n", "c.py": body[:40]}.items():
+        (tmp_path / "src" / "package").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "src" / "package" / name).write_text(text)
+    code = Codebase("src", root=tmp_path)
+    assert {name: [path.name for path in paths] for name, paths in code.named_twice().items()} == {
+        "Table": ["a.py", "b.py", "c.py"]
+    }
+    lines = {path.name: sorted(numbers) for path, numbers in code.duplicates().items()}
+    assert lines == {"a.py": [1, 2, 3, 6, 7, 8], "b.py": [4, 5, 6, 9, 10, 11]}
+
+
 def test_folders_comments_and_lines(code):
     assert code.fullest_folder() in [("src/package", 2), ("src/package/low", 2)]
     assert code.lines_by_package() == {"low": 18, ".": 8}
