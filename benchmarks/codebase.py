@@ -115,9 +115,9 @@ class Codebase:
         homes: dict[str, list[Path]] = {}
         for path, tree in self.trees.items():
             for node in tree.body:
-                named = isinstance(node, (ast.ClassDef, *_FUNCTIONS)) and not node.name.startswith("_")
-                if named and node.name not in _INTERFACES:
-                    homes.setdefault(node.name, []).append(path)
+                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    if not node.name.startswith("_") and node.name not in _INTERFACES:
+                        homes.setdefault(node.name, []).append(path)
         return {name: paths for name, paths in homes.items() if len(paths) > 1}
 
     def duplicates(self) -> dict[Path, set[int]]:
@@ -136,8 +136,9 @@ class Codebase:
                 if number not in imports and not line.startswith("#") and any(map(str.isalpha, line))
             ]
             for start in range(len(code) - RUN + 1):
-                numbers, lines = zip(*code[start : start + RUN], strict=True)
-                places.setdefault(lines, []).append((path, list(numbers)))
+                run = code[start : start + RUN]
+                lines = tuple(line for _, line in run)
+                places.setdefault(lines, []).append((path, [number for number, _ in run]))
         duplicates: dict[Path, set[int]] = {}
         for several in places.values():
             for path, numbers in several if len(several) > 1 else ():
