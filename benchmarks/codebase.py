@@ -115,9 +115,9 @@ class Codebase:
         homes: dict[str, list[Path]] = {}
         for path, tree in self.trees.items():
             for node in tree.body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    if not node.name.startswith("_") and node.name not in _INTERFACES:
-                        homes.setdefault(node.name, []).append(path)
+                name = node.name if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) else "_"
+                if not name.startswith("_") and name not in _INTERFACES:
+                    homes.setdefault(name, []).append(path)
         return {name: paths for name, paths in homes.items() if len(paths) > 1}
 
     def duplicates(self) -> dict[Path, set[int]]:

@@ -66,7 +66,7 @@ class Slices:
             ValueError: the predictions lack a column that is asked for, or have no slice column at all.
         """
         columns = slice_columns(predictions, self.columns)
-        require(bool(columns), "columns", self.columns, "a table with slices; these predictions have none")
+        require(bool(columns), "columns", self.columns, "a table with slice columns; this one has no slices")
         undefined = Interval.undefined(self.resampling.confidence_level)
         records = []
         for task, classes, of_task in labelled_tasks(predictions):

@@ -48,6 +48,7 @@ def robustness(result: ReportedResult, prefix: str) -> Section | None:
         "Strength 0 is clean.",
         *interval_note(table),
     ]
+    rows = [list(row) for row in zip(*columns.values(), strict=True)]
     numeric = frozenset(range(len(columns) - 3, len(columns)))
-    values = Table(list(columns), list(zip(*columns.values(), strict=True)), numeric, note=" ".join(notes))
+    values = Table(list(columns), rows, numeric, note=" ".join(notes))
     return Section(f"Robustness on {SPLITS[split]}", [Charts([chart]), values])
