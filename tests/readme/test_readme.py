@@ -97,6 +97,9 @@ def test_the_commands_of_a_block_leave_what_the_page_says(block, small_of, tmp_p
         began, log = time.time(), tmp_path / f"{number}.log"
         status = start(cut(text, small_of), tmp_path, log)
         assert status == 0, f"{command.page}:{command.line}: {text}\n{log.read_text()}"
+        assert "GPU available" not in log.read_text(), (
+            f"{command.page}:{command.line}: {text} repeats what Lightning says"
+        )
         lacking = missing(text, tmp_path / "outputs", since=began)
         assert not lacking, f"{command.page}:{command.line}: {text} leaves no {', '.join(lacking)}\n{log.read_text()}"
 

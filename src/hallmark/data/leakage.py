@@ -184,8 +184,9 @@ def predict_lines(entry: Mapping[str, Any]) -> list[str]:
         f"{kind} ({', '.join(f'{n} with {split}' for split, n in splits.items())})"
         for kind, splits in predict["kinds"].items()
     ]
+    verb = "shares" if predict["shared"] == 1 else "share"
     return [
-        f"{predict['shared']} of {predict['rows']} rows to predict share content with labelled rows: "
+        f"{predict['shared']} of {predict['rows']} rows to predict {verb} content with labelled rows: "
         f"{', '.join(kinds)}. "
         "This stops no fit, since nothing is measured on them; predictions of them may be better than those of new rows"
     ]

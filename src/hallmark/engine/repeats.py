@@ -49,8 +49,9 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
     jobs = [Job.of(member) for _, _, member in members]
     if not all(map(is_noted, jobs)):
         from hallmark.engine.build import check_types
-        from hallmark.engine.setup import check_job  # torch loads here
+        from hallmark.engine.setup import check_job, silence_expected_warnings  # torch loads here
 
+        silence_expected_warnings()
         for member_job in jobs:
             check_types(member_job.config, member_job.trusted)
         if not job.directory.exists():
