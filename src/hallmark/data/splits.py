@@ -9,7 +9,6 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold
 
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
@@ -189,23 +188,37 @@ def _folds(samples: pd.DataFrame, folds: int, seed: int) -> list[NDArray]:
     groups = samples["group"].nunique()
     if groups < folds:
         raise ValueError(f"data.split: {folds} folds need as many groups; found {groups} in {len(samples)} rows")
-    splitter = _StratifiedGroups(folds, shuffle=True, random_state=seed)
-    held = [rows for _, rows in splitter.split(samples, samples["target"], samples["group"])]
-    assert all(len(rows) for rows in held)
+    fold_of = _stratified_groups(samples["target"].to_numpy(), samples["group"].to_numpy(), folds, seed)
+    held = [np.flatnonzero(fold_of == fold) for fold in range(folds)]
+    assert all(map(len, held))
     return held
 
 
-class _StratifiedGroups(StratifiedGroupKFold):
-    """The same folds in a tenth of the time: for each group all folds are proposed at once."""
+def _stratified_groups(target: NDArray, group: NDArray, folds: int, seed: int) -> NDArray:
+    """The fold [N] of each row, as scikit-learn's `StratifiedGroupKFold` shuffled by `seed`, ties included.
 
-    def _find_best_fold(self, y_counts_per_fold: NDArray, y_cnt: NDArray, group_y_counts: NDArray) -> int:
-        folds = len(y_counts_per_fold)
-        proposed = y_counts_per_fold + np.eye(folds)[:, :, None] * group_y_counts  # [proposal, fold, class]
-        spread = np.std(proposed / y_cnt, axis=1).mean(axis=1).tolist()
-        sizes = y_counts_per_fold.sum(axis=1).tolist()
+    Groups are dealt out in the order of how uneven their classes are, each to the fold where it leaves the classes
+    spread most evenly. Here all folds are proposed at once, in a tenth of the time, and a fit waits for no import.
+    """
+    _, class_of, class_sizes = np.unique(target, return_inverse=True, return_counts=True)
+    if (class_sizes < folds).all():
+        raise ValueError(f"data.split: {folds} folds need a class of as many rows; the largest has {class_sizes.max()}")
+    names, group_of = np.unique(group, return_inverse=True)
+    counts = np.zeros((len(names), len(class_sizes)))  # [group, class]
+    np.add.at(counts, (group_of, class_of), 1)
+    shuffled = np.arange(len(names))
+    np.random.RandomState(seed).shuffle(shuffled)
+    in_folds = np.zeros((folds, len(class_sizes)))  # [fold, class]
+    fold_of_group = np.empty(len(names), int)
+    for position in shuffled[np.argsort(-counts[shuffled].std(axis=1), kind="stable")]:
+        proposed = in_folds + np.eye(folds)[:, :, None] * counts[position]  # [proposal, fold, class]
+        spread = np.std(proposed / class_sizes, axis=1).mean(axis=1).tolist()
+        sizes = in_folds.sum(axis=1).tolist()
         best = 0
         for fold in range(1, folds):
             alike = abs(spread[fold] - spread[best]) <= 1e-8 + 1e-5 * abs(spread[best])  # as numpy.isclose
             if spread[fold] < spread[best] or (alike and sizes[fold] < sizes[best]):
                 best = fold
-        return best
+        in_folds[best] += counts[position]
+        fold_of_group[position] = best
+    return fold_of_group[group_of]

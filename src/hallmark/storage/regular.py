@@ -33,6 +33,9 @@ def path_below(folder: Path, name: str) -> Path:
     """
     check_name(name)
     path = folder / name
+    below = path.parents[: len(path.parts) - len(folder.parts) - 1]
+    if not any(map(os.path.islink, (path, *below))):
+        return path  # no need to follow `folder` itself for each of its files
     try:
         inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
     except OSError as error:
@@ -54,7 +57,7 @@ def check_name(name: str) -> None:
         reason = "is an absolute path"
     elif ".." in parts:
         reason = "leads out of its folder"
-    elif any(unicodedata.category(char) in ("Cc", "Cs") or char == "\ufffd" for char in name):
+    elif "\ufffd" in name or (not name.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") for c in name)):
         reason = "has characters that no file name has"
     elif size > _LONGEST_PATH or any(len(part.encode()) > _LONGEST_PART for part in parts):
         reason = f"has {size:,} bytes; a file name has at most {_LONGEST_PART}"

@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import open_clip
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from transformers import dynamic_module_utils
 
 from hallmark.checks import require
 from hallmark.data.images import PixelTransform
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.learning.encoders.clip_layout import read_transformers_folder, to_open_clip
+from hallmark.learning.encoders.libraries import open_clip
 from hallmark.learning.encoders.pixels import open_clip_transform
 from hallmark.learning.encoders.weights import (
     load_exactly,
@@ -147,6 +146,8 @@ class ClipEncoders(dict[str, Encoder]):
 def _load(name: str, weights: str) -> tuple[Any, Any]:
     folder = local_path(name)
     if folder is not None and (folder / "open_clip_config.json").is_file():
+        from transformers import dynamic_module_utils
+
         dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0  # or a text model of the folder could ask to run its own code
         source = f"local-dir:{folder}"
         return _create(source, None, load=weights != "random"), open_clip.get_tokenizer(source)

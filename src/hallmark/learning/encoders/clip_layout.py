@@ -4,13 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
-from open_clip.model import convert_to_custom_text_state_dict
 from torch import Tensor
-from transformers import CLIPConfig
 
 from hallmark.checks import require
+from hallmark.learning.encoders.libraries import open_clip
 from hallmark.learning.encoders.pixels import clip_folder_transform
 from hallmark.learning.encoders.weights import load_exactly, read_state_dict
 
@@ -43,11 +41,13 @@ def to_open_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in state.items()
         if name not in ("input_resolution", "context_length", "vocab_size")
     }
-    return convert_to_custom_text_state_dict(known)
+    return open_clip.model.convert_to_custom_text_state_dict(known)
 
 
 def read_transformers_folder(folder: Path) -> Any:
     """An `open_clip.CustomTextCLIP` with the architecture and weights of a transformers CLIP folder."""
+    from transformers import CLIPConfig  # weights in other layouts do not wait for it
+
     config_file, weights = folder / "config.json", folder / "model.safetensors"
     if not weights.is_file():
         weights = folder / "pytorch_model.bin"

@@ -10,13 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
-from timm.data import create_transform
 from torchvision.transforms import Compose, Normalize, ToTensor
-from transformers import AutoImageProcessor, CLIPImageProcessorPil
 
 from hallmark.checks import require
+from hallmark.learning.encoders.libraries import open_clip, timm
 from hallmark.learning.encoders.weights import NO_REMOTE_CODE
 
 
@@ -42,8 +40,8 @@ class LibraryTransform:
 
 def open_clip_transform(config: Mapping[str, Any]) -> LibraryTransform:
     """That of `open_clip.image_transform` for a model's `preprocess_cfg`."""
-    known = PreprocessCfg(**config)
-    steps = image_transform_v2(known, is_train=False).transforms
+    known = open_clip.transform.PreprocessCfg(**config)
+    steps = open_clip.transform.image_transform_v2(known, is_train=False).transforms
     settings = {
         "library": "open_clip", "size": _plain(known.size), "interpolation": known.interpolation,
         "resize_mode": known.resize_mode, "fill_color": known.fill_color,
@@ -55,7 +53,7 @@ def timm_transform(config: Mapping[str, Any]) -> LibraryTransform:
     """That of `timm.data.create_transform` for what `timm.data.resolve_data_config` gives."""
     names = ("input_size", "interpolation", "crop_pct", "crop_mode", "mean")  # the mean fills borders
     settings = {"library": "timm", **{name: _plain(config[name]) for name in names}}
-    return LibraryTransform(settings, create_transform(**config, is_training=False, normalize=False))
+    return LibraryTransform(settings, timm.data.create_transform(**config, is_training=False, normalize=False))
 
 
 def clip_folder_transform(folder: Path, size: int) -> tuple[LibraryTransform, Sequence[float], Sequence[float]]:
@@ -67,6 +65,8 @@ def clip_folder_transform(folder: Path, size: int) -> tuple[LibraryTransform, Se
     Raises:
         SettingError: the processor gives images of another size.
     """
+    from transformers import AutoImageProcessor, CLIPImageProcessorPil  # no other encoder waits for them
+
     if (folder / "preprocessor_config.json").is_file():
         processor = AutoImageProcessor.from_pretrained(folder, backend="pil", **NO_REMOTE_CODE)
     else:

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import timm
 from torch import Tensor
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import ImageEncoder
+from hallmark.learning.encoders.libraries import timm
 from hallmark.learning.encoders.pixels import timm_transform
 from hallmark.learning.encoders.weights import (
     load_exactly,

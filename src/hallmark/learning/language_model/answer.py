@@ -2,7 +2,6 @@
 
 from typing import Annotated, Literal
 
-from openai import OpenAIError
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 MAX_TEXT = 8192  # characters of a message that are kept
@@ -39,11 +38,3 @@ class Answer(BaseModel):
     cut: bool = False
     tokens_in: NonNegativeInt = 0
     tokens_out: NonNegativeInt = 0
-
-
-class Failure(OpenAIError):
-    """Ends a question. It is one of the SDK's errors because those are the ones that the SDK does not retry."""
-
-    def __init__(self, kind: FailureKind, detail: str, status: int | None = None) -> None:
-        super().__init__(detail)
-        self.kind, self.status = kind, status

@@ -15,9 +15,9 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from hallmark.checks import require
-from hallmark.learning.language_model.answer import MAX_TEXT, Answer, Failure, FailureKind
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer, FailureKind
 from hallmark.learning.language_model.budget import Budget, TokenBucket
-from hallmark.learning.language_model.transport import CALL, BoundedClient, Call, status_kind
+from hallmark.learning.language_model.transport import CALL, BoundedClient, Call, Failure, status_kind
 
 _LIMITS = ("max_tokens", "max_completion_tokens")
 _RESERVED = frozenset({"model", "messages", "response_format", "stream", "n", "tools", "tool_choice", "functions"})

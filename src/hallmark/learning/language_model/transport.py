@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+from openai import OpenAIError
 
-from hallmark.learning.language_model.answer import Failure, FailureKind
+from hallmark.learning.language_model.answer import FailureKind
 from hallmark.learning.language_model.budget import Budget, TokenBucket
 
 
@@ -32,6 +33,14 @@ class Call:
 
     def remaining(self) -> float:
         return self.deadline - time.monotonic()
+
+
+class Failure(OpenAIError):
+    """Ends a question. It is one of the SDK's errors because those are the ones that the SDK does not retry."""
+
+    def __init__(self, kind: FailureKind, detail: str, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.kind, self.status = kind, status
 
 
 # The SDK stands between the question and this client and passes nothing along; both run in one task.

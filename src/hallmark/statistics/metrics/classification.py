@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, confusion_matrix, roc_auc_score
 
 from hallmark.statistics.metrics.reliability import expected_calibration_error
 
@@ -54,7 +53,8 @@ def classification_metrics(
     n_classes = probabilities.shape[1]
     if chosen.min() < 0 or chosen.max() >= n_classes:
         raise ValueError(f"prediction holds classes outside 0 .. {n_classes - 1}")
-    counts = confusion_metrics(confusion_matrix(target, chosen, labels=np.arange(n_classes)))
+    pairs = np.bincount(target * n_classes + chosen, minlength=n_classes**2)
+    counts = confusion_metrics(pairs.reshape(n_classes, n_classes))
     return {name: float(value) for name, value in counts.items()} | {
         "auroc": macro_auroc(target, probabilities),
         "auprc": macro_auprc(target, probabilities),
@@ -108,6 +108,8 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
 
 def macro_auroc(target: Integers, probabilities: Floats) -> float:
     """AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    from sklearn.metrics import roc_auc_score  # the first step of a fit does not wait for scikit-learn
+
     present = _with_rest(target, ranked_classes(probabilities.shape[1]))
     areas = [roc_auc_score(target == c, probabilities[:, c]) for c in present]
     return float(np.mean(areas)) if areas else float("nan")
@@ -115,6 +117,8 @@ def macro_auroc(target: Integers, probabilities: Floats) -> float:
 
 def macro_auprc(target: Integers, probabilities: Floats) -> float:
     """Average precision as `classification_metrics` defines it; target [N], probabilities [N, C]."""
+    from sklearn.metrics import average_precision_score
+
     present = _with_rest(target, ranked_classes(probabilities.shape[1]))
     areas = [average_precision_score(target == c, probabilities[:, c]) for c in present]
     return float(np.mean(areas)) if areas else float("nan")

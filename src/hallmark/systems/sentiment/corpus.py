@@ -220,7 +220,7 @@ def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.n
 
 def _with_slices(rows: pd.DataFrame, scans: np.ndarray) -> pd.DataFrame:
     words = rows["text"].map(lambda text: len(text.split()))
-    emojis = rows["text"].map(emoji.emoji_count)
+    emojis = rows["text"].map(lambda text: 0 if text.isascii() else emoji.emoji_count(text))
     side = scans["size"].min(axis=1)
     edges = {"slice_text_length": (words, [-1, 0, 5, 10, 15, np.inf]), "slice_emoji": (emojis, [-1, 0, 1, np.inf]),
              "slice_image_size": (side, [-1, 0, 127, 255, 511, np.inf])}  # fmt: skip

@@ -5,8 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
 from hallmark.checks import require, setting
@@ -85,6 +83,8 @@ class TfidfClassifier(ClassificationModule):
         classes: Sequence[str],
         class_balance: float,
     ) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # only this model waits for scikit-learn
+
         require(ngrams >= 1, "ngrams", ngrams, "at least 1")
         require(min_count >= 1, "min_count", min_count, "at least 1")
         require(inverse_regularisation > 0, "inverse_regularisation", inverse_regularisation, "above 0")
@@ -104,6 +104,8 @@ class TfidfClassifier(ClassificationModule):
         super().setup(stage)
         if stage != "fit":
             return
+        from sklearn.linear_model import LogisticRegression
+
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         features = self.vectorizer.fit_transform(data.texts("train"))
         weights = dict(zip(self.classes, self.class_weights.tolist(), strict=True))

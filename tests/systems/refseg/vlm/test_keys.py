@@ -11,9 +11,8 @@ from tests.systems.refseg.vlm.conftest import SENTINEL, VARIABLE, ask, failing, 
 from werkzeug import Response
 
 from hallmark.engine.job import Job
-from hallmark.learning.language_model.answer import Failure
 from hallmark.learning.language_model.budget import Budget
-from hallmark.learning.language_model.transport import Call
+from hallmark.learning.language_model.transport import Call, Failure
 from hallmark.storage.secrets import SecretError
 from hallmark.systems.refseg.vlm.cache import AnswerCache
 

@@ -9,10 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from hallmark.checks import require
-from hallmark.learning.language_model.answer import Answer, Failure
+from hallmark.learning.language_model.answer import Answer
 from hallmark.learning.language_model.budget import Budget, CircuitBreaker, TokenBucket
 from hallmark.learning.language_model.endpoint import Endpoint
-from hallmark.learning.language_model.transport import Call
+from hallmark.learning.language_model.transport import Call, Failure
 from hallmark.storage.requirements import Requirement, key_variable
 from hallmark.storage.secrets import redacted
 from hallmark.systems.refseg.vlm import prompt
