@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from hallmark.engine.launch import readable_errors
+from hallmark.engine.launch import collector_paused, readable_errors
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
@@ -12,7 +12,8 @@ def main(config: DictConfig) -> None:
 
     if is_answered(evaluation_note(config)):
         return
-    from hallmark.engine.evaluate import evaluate  # torch loads here, once it is needed
+    with collector_paused():
+        from hallmark.engine.evaluate import evaluate  # torch loads here, once it is needed
 
     evaluate(config)
 

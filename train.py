@@ -3,7 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
-from hallmark.engine.launch import readable_errors
+from hallmark.engine.launch import collector_paused, readable_errors
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="train")
@@ -12,7 +12,8 @@ def main(config: DictConfig) -> float:
 
     if is_done(config):
         return train_repeats(config)
-    from hallmark.engine.evaluate import train_and_analyze  # torch loads here, once it is needed
+    with collector_paused():
+        from hallmark.engine.evaluate import train_and_analyze  # torch loads here, once it is needed
 
     return train_and_analyze(config)
 

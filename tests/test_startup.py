@@ -10,7 +10,7 @@ import pytest
 FIT = ("torch", "lightning", "scipy", "sklearn", "matplotlib", "transformers", "optuna")
 HEAVY = (*FIT, "pandas")
 # What neither Lightning nor torchmetrics imports by itself.
-LATER = ("sklearn", "wandb", "openai", "optuna", "matplotlib.pyplot", "transformers.modeling_utils")
+LATER = ("sklearn", "wandb", "openai", "optuna", "transformers.modeling_utils")
 
 
 @pytest.mark.parametrize("module", ["launch", "repeats", "answers"])

@@ -1,5 +1,7 @@
 """An evaluation or a finished sweep that is typed again: answered by its note, unless anything has changed."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,21 @@ def test_a_link_out_of_a_run_is_refused_as_ever(typed, evaluated, tmp_path):
     run, _ = evaluated()
     (run.directory / "figures" / "elsewhere").symlink_to(tmp_path)
     assert evaluation_note(typed(f"run={run.directory}", command="evaluate")) is None
+
+
+def _in_a_process(project: Path, *command: str) -> str:
+    """What a command prints, and which of the heavy packages its process then holds."""
+    code = (
+        f"import runpy, sys; sys.argv = {[str(project / command[0]), *command[1:]]}; "
+        "runpy.run_path(sys.argv[0], run_name='__main__'); "
+        "print([name for name in ('torch', 'pandas', 'optuna', 'sklearn', 'scipy') if name in sys.modules])"
+    )
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_a_process_answers_without_a_heavy_package(typed, small, corpus, finished, evaluated, project):
+    printed = finished()
+    settings = [PRESET, *small, f"data.folder={corpus}", *THREE]
+    assert _in_a_process(project, "sweep.py", *settings) == f"{printed}[]\n"
+    run, printed = evaluated()
+    assert _in_a_process(project, "evaluate.py", f"run={run.directory}") == f"{printed}[]\n"

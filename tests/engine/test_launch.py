@@ -1,6 +1,7 @@
 """What a user's settings and the machine do is a sentence; a mistake in code keeps its traceback."""
 
 import errno
+import gc
 import io
 import os
 import shutil
@@ -13,6 +14,7 @@ from tests.engine.entry import Entry, entry
 
 from hallmark.checks import SettingError
 from hallmark.console import main as console
+from hallmark.engine.launch import collector_paused
 from hallmark.engine.search.worker import work
 from hallmark.runs.record import Record
 from hallmark.systems.sentiment.module import TfidfClassifier
@@ -214,3 +216,10 @@ def test_a_storage_that_cannot_be_reached(entry: Entry, outputs, small, monkeypa
     assert (ended.code, ended.is_traceback) == (2, False)
     assert "error: storage='postgresql+psycopg://me@127.0.0.1:1/sweeps'" in ended.err
     assert not (outputs / "sentiment_tfidf").exists()
+
+
+def test_the_garbage_collector_rests_while_heavy_modules_load():
+    with collector_paused():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    gc.unfreeze()

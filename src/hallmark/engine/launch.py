@@ -1,6 +1,7 @@
 """The configuration path: errors that say what to type instead, and nothing heavy imported."""
 
 import difflib
+import gc
 import os
 import re
 import sys
@@ -91,6 +92,20 @@ def readable_errors(config_name: str) -> Iterator[None]:
             _quit(message)
         print(traceback_text(error), file=sys.stderr, end="")
         sys.exit(1)
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Import what is heavy in the block: the garbage collector rests, and never looks through these modules later.
+
+    They stay until the process ends; to look through them again and again takes a sixth of an import of torch.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @contextmanager
