@@ -19,7 +19,7 @@ from hallmark.engine.train import train
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import write_text
-from hallmark.systems.sentiment.sample import generate
+from hallmark.systems.sentiment.sample.world import generate
 
 
 @pytest.fixture(autouse=True)

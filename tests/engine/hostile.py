@@ -125,7 +125,7 @@ NAMES = (
     "hallmark.console.main", "hallmark.engine.build.build", "hallmark.engine.train.train",
     "hallmark.engine.setup.Trainer", "hallmark.engine.distributed.ranks.subprocess.Popen",
     "hallmark.engine.launch.os.system", "hallmark.features.store.Path",
-    "hallmark.learning.encoders.clip.clip_encoders", "hallmark.learning.encoders.weights._cause",
+    "hallmark.learning.encoders.clip.clip_requirement", "hallmark.learning.encoders.weights._cause",
     "hallmark.learning.encoders.weights.pickle.load", "hallmark.learning.encoders.weights.torch.load",
     "hallmark.learning.encoders.weights.safe_load", "hallmark.learning.encoders.weights.MissingWeightsError.__init__",
     "hallmark.runs.run.Run.clear", "hallmark.runs.run.shutil.rmtree",

@@ -12,7 +12,7 @@ from hallmark.engine.done import note_of
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import is_done, train_repeats
 from hallmark.runs.run import RunConflict
-from hallmark.systems.sentiment.sample import generate
+from hallmark.systems.sentiment.sample.world import generate
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from hallmark.report import provenance
 from hallmark.report.content import Paragraph, Tone
 from hallmark.report.sources import open_results
 from hallmark.runs.predictions import read_predictions
-from hallmark.systems.refseg.sample import generate as generate_scenes
-from hallmark.systems.sentiment.sample import generate as generate_posts
+from hallmark.systems.refseg.sample.world import generate as generate_scenes
+from hallmark.systems.sentiment.sample.world import generate as generate_posts
 
 REFSEG, SENTIMENT = "the generated sample of refseg", "the generated sample of sentiment"
 

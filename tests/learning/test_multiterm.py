@@ -12,7 +12,15 @@ from torch.nn.functional import cross_entropy, mse_loss
 from torchmetrics import Metric
 
 from hallmark.checks import SettingError
-from hallmark.learning.balancing import Alternating, Balanced, Dwa, Equal, Famo, Fixed, GradNorm, PcGrad, Uncertainty
+from hallmark.learning.balancing.alternating import Alternating
+from hallmark.learning.balancing.balanced import Balanced
+from hallmark.learning.balancing.dwa import Dwa
+from hallmark.learning.balancing.equal import Equal
+from hallmark.learning.balancing.famo import Famo
+from hallmark.learning.balancing.fixed import Fixed
+from hallmark.learning.balancing.gradnorm import GradNorm
+from hallmark.learning.balancing.pcgrad import PcGrad
+from hallmark.learning.balancing.uncertainty import Uncertainty
 from hallmark.learning.callbacks import StepSeeds
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.multiterm import MultiTermModule

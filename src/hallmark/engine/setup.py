@@ -23,7 +23,7 @@ from hallmark.learning.checkpoints import AtomicCheckpointIO
 from hallmark.learning.device import chosen_device
 from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
-from hallmark.learning.initialise import initialise_from
+from hallmark.learning.initialize import initialize_from
 from hallmark.learning.module import PredictingModule, TrainableModule
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.run import RunDirectory, open_run
@@ -107,7 +107,7 @@ def build_module(job: Job, data: DataModule) -> PredictingModule:
     seed_everything(job.config.seed, verbose=False)
     module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
     if job.config.init_from:
-        copied = initialise_from(module, open_run(job.config.init_from).best)
+        copied = initialize_from(module, open_run(job.config.init_from).best)
         echo(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
     settings = job.config.features
     store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None

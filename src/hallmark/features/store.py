@@ -1,8 +1,8 @@
 """Outputs of frozen encoders, computed once for all trials, folds, seeds and analyses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -14,19 +14,8 @@ from hallmark.checks import require
 from hallmark.storage.arrays import ArrayStore
 from hallmark.storage.hashing import digest, digest_bytes
 
-Inputs = Any
-
-
-class FrozenEncoder(Protocol):
-    """A module that maps a batch of inputs to embeddings [B, D] and says how it prepares its inputs.
-
-    `preprocessing` holds all that decides the embedding besides weights and content: image size, mean
-    and std, token length, tokenizer, view.
-    """
-
-    preprocessing: Mapping[str, Any]
-
-    def __call__(self, inputs: Inputs) -> Tensor: ...
+# Plain attributes of layers that change no output in evaluation.
+_STATES = frozenset({"training", "frozen", "name_or_path", "gradient_checkpointing", "grad_checkpointing"})
 
 
 class FeatureStore:
@@ -42,7 +31,7 @@ class FeatureStore:
         require(batch_size >= 1, "batch_size", batch_size, "at least 1")
         self.folder, self.batch_size, self.device = Path(folder), batch_size, device
 
-    def features(self, encoder: nn.Module, content: Sequence[str], load: Callable[[Sequence[int]], Inputs]) -> Tensor:
+    def features(self, encoder: nn.Module, content: Sequence[str], load: Callable[[Sequence[int]], Any]) -> Tensor:
         """Embeddings float32 [N, D] for samples whose content hashes are `content`.
 
         `load(positions)` gives the encoder's input for those that are not stored yet.
@@ -72,28 +61,19 @@ def encoder_key(encoder: nn.Module) -> str:
     The layers as torch prints them tell apart what equal weights do not: activations, padding. So do the plain
     attributes of the layers, such as the kind of pooling.
     """
-    kind = f"{type(encoder).__module__}.{type(encoder).__qualname__}"
-    preprocessing = dict(encoder.preprocessing)  # type: ignore[arg-type]
-    named = {
-        "kind": kind, "layers": repr(encoder), "attributes": _attributes(encoder), "weights": weights_digest(encoder),
-        "preprocessing": preprocessing,
-    }  # fmt: skip
-    return digest(named)
-
-
-_STATES = frozenset({"training", "frozen", "name_or_path", "gradient_checkpointing", "grad_checkpointing"})
-
-
-def _attributes(encoder: nn.Module) -> dict[str, dict[str, Any]]:
-    """Plain public attributes of each layer by its name, less those that change no output in evaluation."""
-    return {
+    attributes = {
         name: {
             key: value
             for key, value in vars(layer).items()
             if not key.startswith("_") and key not in _STATES and isinstance(value, str | int | float | None)
         }
         for name, layer in encoder.named_modules()
-    }  # fmt: skip
+    }
+    return digest({
+        "kind": f"{type(encoder).__module__}.{type(encoder).__qualname__}", "layers": repr(encoder),
+        "attributes": attributes, "weights": weights_digest(encoder),
+        "preprocessing": dict(encoder.preprocessing),  # type: ignore[arg-type]
+    })  # fmt: skip
 
 
 def weights_digest(module: nn.Module) -> str:

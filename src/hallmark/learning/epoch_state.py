@@ -23,7 +23,12 @@ class EpochState(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         within = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-        state = {"logged": _logged(trainer), "metrics": _metric_states(module)} if within else None
+        metrics = {
+            name: {"states": dict(metric.metric_state), "updates": metric.update_count}
+            for name, metric in module.named_modules()
+            if isinstance(metric, Metric) and metric.update_called
+        }
+        state = {"logged": _logged(trainer), "metrics": metrics} if within else None
         checkpoint["epoch_state"] = of_all_ranks([state])
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -89,12 +94,3 @@ def _add(result: Any, entry: dict[str, Any], device: torch.device) -> None:
     if result.meta.is_mean_reduction:
         result.cumulated_batch_size = entry["cumulated_batch_size"].to(device) + result.cumulated_batch_size
     result._computed = None
-
-
-def _metric_states(module: LightningModule) -> dict[str, dict[str, Any]]:
-    """State of each metric of `module` that has counted something, by its name."""
-    return {
-        name: {"states": dict(metric.metric_state), "updates": metric.update_count}
-        for name, metric in module.named_modules()
-        if isinstance(metric, Metric) and metric.update_called
-    }

@@ -48,13 +48,9 @@ class Lora:
             SettingError: it has no `nn.MultiheadAttention`, or is frozen (its weights would not be saved).
         """
         layers = [layer for layer in encoder.modules() if isinstance(layer, nn.MultiheadAttention)]
-        require(not getattr(encoder, "frozen", False), "adapter", type(encoder).__name__, "encoders with frozen=false")
-        require(
-            bool(layers),
-            "adapter",
-            type(encoder).__name__,
-            "an encoder with torch's MultiheadAttention, such as CLIP's",
-        )
+        kind, needed = type(encoder).__name__, "an encoder with torch's MultiheadAttention, such as CLIP's"
+        require(not getattr(encoder, "frozen", False), "adapter", kind, "encoders with frozen=false")
+        require(bool(layers), "adapter", kind, needed)
         encoder.requires_grad_(False)
         for layer in layers:
             delta = _QkvDelta(layer.embed_dim, self.rank, self.alpha / self.rank, self.dropout)

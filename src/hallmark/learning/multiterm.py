@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hallmark.checks import require
-from hallmark.learning.balancing import Balancer, Gradients
+from hallmark.learning.balancing.base import Balancer, Gradients
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule

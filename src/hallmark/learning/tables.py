@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 
 from hallmark.data.module import DataModule
 from hallmark.data.splits import target_column
@@ -18,10 +17,17 @@ def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -
     Args:
         outputs: of the batches in their order, each with `probabilities` {task: [B, C]}.
     """
-    tasks = outputs[0]["probabilities"]
-    parts = [
-        _of_task(data, split, task, torch.cat([batch["probabilities"][task] for batch in outputs])) for task in tasks
-    ]
+    tasks, rows, parts = outputs[0]["probabilities"], data.rows(split), []
+    for task in tasks:
+        probabilities = torch.cat([batch["probabilities"][task] for batch in outputs]).double().cpu().numpy()  # [N, C]
+        target, top = rows[target_column(task)], probabilities.argmax(axis=1)
+        prediction = np.array(data.classes[task], dtype=object)[top]
+        parts.append(pd.DataFrame({
+            "id": rows["id"], "split": split, "task": task, "group": rows["group"], "target": target,
+            "prediction": prediction, "confidence": probabilities[np.arange(len(top)), top],
+            "probabilities": list(probabilities), "score": (prediction == target).astype(float).where(target.notna()),
+            **carried_columns(rows),
+        }))  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs = {"classes": {task: data.classes[task] for task in tasks}, "slices": data.slice_categories()}
     return frame
@@ -30,17 +36,3 @@ def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -
 def carried_columns(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """The `slice_*` and `info_*` columns of samples, which go into the table as they are."""
     return {str(name): rows[name] for name in rows if str(name).startswith(("slice_", "info_"))}
-
-
-def _of_task(data: DataModule, split: str, task: str, predicted: Tensor) -> pd.DataFrame:
-    """`predicted`: probabilities [N, C] in the order of the rows."""
-    rows, probabilities = data.rows(split), predicted.double().cpu().numpy()
-    target = rows[target_column(task)]
-    top = probabilities.argmax(axis=1)
-    prediction = np.array(data.classes[task], dtype=object)[top]
-    return pd.DataFrame({
-        "id": rows["id"], "split": split, "task": task, "group": rows["group"], "target": target,
-        "prediction": prediction, "confidence": probabilities[np.arange(len(top)), top],
-        "probabilities": list(probabilities), "score": (prediction == target).astype(float).where(target.notna()),
-        **carried_columns(rows),
-    })  # fmt: skip

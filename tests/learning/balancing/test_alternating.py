@@ -5,7 +5,8 @@ import pytest
 import torch
 from tests.learning.balancing.training import Training
 
-from hallmark.learning.balancing import Alternating, Gradients
+from hallmark.learning.balancing.alternating import Alternating
+from hallmark.learning.balancing.base import Gradients
 
 
 def drawn(*, terms: int = 2, ratio: float = 0.5, seed: int = 0, steps: int = 2000) -> list[int]:

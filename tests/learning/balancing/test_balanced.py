@@ -3,7 +3,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.learning.balancing import Balanced, Gradients
+from hallmark.learning.balancing.balanced import Balanced
+from hallmark.learning.balancing.base import Gradients
 
 LOSSES = st.lists(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3), min_size=1, max_size=6)
 

@@ -3,7 +3,7 @@ import torch
 from tests.learning.balancing.training import BALANCERS, Training
 from torch import nn
 
-from hallmark.learning.balancing import Gradients
+from hallmark.learning.balancing.base import Gradients
 
 
 def two_terms() -> tuple[list[torch.Tensor], nn.Parameter, nn.Parameter]:
@@ -14,9 +14,9 @@ def two_terms() -> tuple[list[torch.Tensor], nn.Parameter, nn.Parameter]:
 
 def test_inner_products_by_hand() -> None:
     losses, shared, rest = two_terms()
-    torch.testing.assert_close(Gradients(losses, [shared]).gramian(), torch.tensor([[4.0, 2.0], [2.0, 10.0]]))
+    torch.testing.assert_close(Gradients(losses, [shared]).gramian, torch.tensor([[4.0, 2.0], [2.0, 10.0]]))
     both = Gradients(losses, [shared, rest])
-    torch.testing.assert_close(both.gramian(), torch.tensor([[5.0, 2.0], [2.0, 10.0]]))
+    torch.testing.assert_close(both.gramian, torch.tensor([[5.0, 2.0], [2.0, 10.0]]))
     torch.testing.assert_close(both.norms(), torch.tensor([5.0, 10.0]).sqrt())
     sum(losses).backward()
     assert shared.grad.tolist() == [3.0, -3.0], "the graph is kept, and nothing was accumulated"
@@ -25,16 +25,16 @@ def test_inner_products_by_hand() -> None:
 def test_a_term_without_a_graph_and_a_held_parameter_count_as_zero() -> None:
     losses, shared, rest = two_terms()
     rest.requires_grad_(False)
-    found = Gradients([losses[0], torch.tensor(0.0), losses[1]], [shared, rest]).gramian()
+    found = Gradients([losses[0], torch.tensor(0.0), losses[1]], [shared, rest]).gramian
     torch.testing.assert_close(found, torch.tensor([[4.0, 0, 2], [0, 0, 0], [2, 0, 10]]))
-    assert not Gradients(losses, [rest]).gramian().any()
+    assert not Gradients(losses, [rest]).gramian.any()
 
 
 def test_inner_products_are_in_single_precision_under_autocast() -> None:
     weight = nn.Parameter(torch.zeros(2))
     losses = [(weight * torch.tensor(row)).sum() for row in ([1.001, 0.0], [1.0, -1.003])]
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = Gradients(losses, [weight]).gramian()
+        found = Gradients(losses, [weight]).gramian
     torch.testing.assert_close(found, torch.tensor([[1.001**2, 1.001], [1.001, 1 + 1.003**2]]))
 
 
@@ -46,5 +46,5 @@ def test_gradients_are_computed_once_and_only_if_asked(name: str, passes: int, m
     assert len(calls) == passes
     losses = training.losses()
     gradients = Gradients(losses, list(training.network.trunk.parameters()))
-    assert gradients.gramian() is gradients.gramian() and gradients.norms().shape == (3,)
+    assert gradients.gramian is gradients.gramian and gradients.norms().shape == (3,)
     assert len(calls) == passes + 3

@@ -2,7 +2,8 @@ import pytest
 import torch
 from torch import nn
 
-from hallmark.learning.balancing import Gradients, GradNorm
+from hallmark.learning.balancing.base import Gradients
+from hallmark.learning.balancing.gradnorm import GradNorm
 
 
 def step(balancer: GradNorm, values: list[float], slopes: list[list[float]]) -> None:

@@ -8,7 +8,8 @@ from hypothesis.extra import numpy as arrays
 from tests.learning.balancing.training import Training
 from torch import Tensor
 
-from hallmark.learning.balancing import Gradients, PcGrad, projected
+from hallmark.learning.balancing.base import Gradients
+from hallmark.learning.balancing.pcgrad import PcGrad, projected
 
 ORDERS = list(permutations(range(3)))
 

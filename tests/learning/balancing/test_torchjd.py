@@ -10,7 +10,11 @@ from torch import Tensor
 from torchjd.aggregation import PCGrad
 from torchjd.scalarization import DWA, FAMO, UW
 
-from hallmark.learning.balancing import Dwa, Famo, PcGrad, Uncertainty, pcgrad
+from hallmark.learning.balancing import pcgrad
+from hallmark.learning.balancing.dwa import Dwa
+from hallmark.learning.balancing.famo import Famo
+from hallmark.learning.balancing.pcgrad import PcGrad
+from hallmark.learning.balancing.uncertainty import Uncertainty
 
 STEPS = 5 * EPOCH
 

@@ -10,18 +10,15 @@ from tests.learning.balancing.training import BALANCERS, EPOCH, Training
 from torch import Tensor, distributed, multiprocessing
 
 from hallmark.checks import SettingError
-from hallmark.learning.balancing import (
-    Alternating,
-    Balanced,
-    Dwa,
-    Equal,
-    Famo,
-    Fixed,
-    Gradients,
-    GradNorm,
-    Uncertainty,
-)  # fmt: skip
-from hallmark.learning.balancing.base import mean_over_ranks
+from hallmark.learning.balancing.alternating import Alternating
+from hallmark.learning.balancing.balanced import Balanced
+from hallmark.learning.balancing.base import Gradients, mean_over_ranks
+from hallmark.learning.balancing.dwa import Dwa
+from hallmark.learning.balancing.equal import Equal
+from hallmark.learning.balancing.famo import Famo
+from hallmark.learning.balancing.fixed import Fixed
+from hallmark.learning.balancing.gradnorm import GradNorm
+from hallmark.learning.balancing.uncertainty import Uncertainty
 
 STEPS = 3 * EPOCH + 2
 TERMS = ["a", "b", "c"]

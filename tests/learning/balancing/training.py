@@ -6,19 +6,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hallmark.learning.balancing import (
-    Alternating,
-    Balanced,
-    Balancer,
-    Dwa,
-    Equal,
-    Famo,
-    Fixed,
-    Gradients,
-    GradNorm,
-    PcGrad,
-    Uncertainty,
-)  # fmt: skip
+from hallmark.learning.balancing.alternating import Alternating
+from hallmark.learning.balancing.balanced import Balanced
+from hallmark.learning.balancing.base import Balancer, Gradients
+from hallmark.learning.balancing.dwa import Dwa
+from hallmark.learning.balancing.equal import Equal
+from hallmark.learning.balancing.famo import Famo
+from hallmark.learning.balancing.fixed import Fixed
+from hallmark.learning.balancing.gradnorm import GradNorm
+from hallmark.learning.balancing.pcgrad import PcGrad
+from hallmark.learning.balancing.uncertainty import Uncertainty
 
 EPOCH = 4  # steps
 

@@ -11,7 +11,7 @@ from transformers import CLIPModel
 
 from hallmark.checks import SettingError
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_encoders
+from hallmark.learning.encoders.clip import ClipEncoders
 from hallmark.learning.encoders.weights import MissingWeightsError
 
 TEXTS = ["a great day", "hello world, this is sad", ""]
@@ -24,7 +24,7 @@ TINY = {
 
 def build(folder: Path | str, **changes: Any) -> dict[str, Any]:
     common = {"weights": "folder", "token_length": 77, "frozen": True, "modalities": ["image", "text"]}
-    return clip_encoders(**{"name": str(folder), **common, **changes})
+    return ClipEncoders(**{"name": str(folder), **common, **changes})
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from transformers import CLIPImageProcessorPil
 from hallmark.checks import SettingError
 from hallmark.data.images import SquareCrop, decoded_images, read_image
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_encoders
+from hallmark.learning.encoders.clip import ClipEncoders
 from hallmark.learning.encoders.pixels import clip_folder_transform, open_clip_transform
 from hallmark.learning.encoders.timm_image import TimmImageEncoder
 
@@ -103,7 +103,7 @@ def test_a_transformers_folder_is_read_by_its_own_processor(clip_folder, tmp_pat
         if at is not None:
             processor.save_pretrained(at)
         source = at or clip_folder[0]
-        (encoder,) = clip_encoders(
+        (encoder,) = ClipEncoders(
             name=str(source), weights="folder", token_length=8, frozen=False, modalities=["image"]
         ).values()
         expected = expected_of(images=image(size), return_tensors="pt")["pixel_values"][0]

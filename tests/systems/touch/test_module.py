@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from hallmark.learning.balancing import Equal
+from hallmark.learning.balancing.equal import Equal
 from hallmark.learning.classification import class_weights
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import find_metric

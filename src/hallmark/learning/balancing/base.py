@@ -35,28 +35,27 @@ class Gradients:
         self._losses = list(losses)  # now, because under `no_grad` the parts of a tensor have no graph
         self._parameters = [parameter for parameter in parameters if parameter.requires_grad]
 
+    @cached_property
     def gramian(self) -> Tensor:
         """Inner products, float32 [T, T]."""
-        return self._gramian
-
-    def norms(self) -> Tensor:
-        """Euclidean norms, float32 [T]."""
-        return self._gramian.diagonal().sqrt()
-
-    @cached_property
-    def _gramian(self) -> Tensor:
         device, total = self._losses[0].device, len(self._losses)
         gramian = torch.zeros(total, total, device=device)
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            for of_parameter in zip(*map(self._of, self._losses), strict=True):
+            gradients = [
+                torch.autograd.grad(loss, self._parameters, retain_graph=True, materialize_grads=True)
+                if loss.requires_grad and self._parameters
+                else [torch.zeros_like(parameter) for parameter in self._parameters]
+                for loss in self._losses
+            ]
+            # Inner products add up over parameters, so that no vector of all of them is needed.
+            for of_parameter in zip(*gradients, strict=True):
                 rows = mean_over_ranks(torch.stack([gradient.flatten() for gradient in of_parameter]).float())
                 gramian += rows @ rows.T
         return gramian
 
-    def _of(self, loss: Tensor) -> Sequence[Tensor]:
-        if not (loss.requires_grad and self._parameters):
-            return [torch.zeros_like(parameter) for parameter in self._parameters]
-        return torch.autograd.grad(loss, self._parameters, retain_graph=True, materialize_grads=True)
+    def norms(self) -> Tensor:
+        """Euclidean norms, float32 [T]."""
+        return self.gramian.diagonal().sqrt()
 
 
 class Balancer(nn.Module):

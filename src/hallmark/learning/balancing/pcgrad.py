@@ -23,7 +23,7 @@ class PcGrad(DrawingBalancer):
     def weigh(self, losses: Tensor, gradients: Gradients) -> Tensor:
         generator = self.generator()
         orders = [generator.permutation(len(self.terms)).tolist() for _ in self.terms]
-        return projected(gradients.gramian(), orders).sum(dim=0)
+        return projected(gradients.gramian, orders).sum(dim=0)
 
 
 def projected(gramian: Tensor, orders: Sequence[Sequence[int]]) -> Tensor:

@@ -62,7 +62,9 @@ class ClipTextEncoder(TextEncoder):
         inner = getattr(tokenizer, "tokenizer", None)
         vocabulary = tokenizer.encoder if inner is None else inner.get_vocab()
         self.preprocessing = {"token_length": token_length, "tokenizer": digest(vocabulary)}
-        _shorten(text, token_length)
+        mask: Any = text.attn_mask
+        if mask is not None:  # open_clip cuts its positions to the tokens given, but applies its causal mask whole
+            text.register_buffer("attn_mask", mask[:token_length, :token_length].clone(), persistent=False)
 
     def tokenize(self, texts: Sequence[str]) -> dict[str, Tensor]:
         """`input_ids` int64 [N, token_length]."""
@@ -72,9 +74,7 @@ class ClipTextEncoder(TextEncoder):
         return normalize(self.text(tokens["input_ids"]), dim=-1)
 
 
-def clip_encoders(
-    *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
-) -> dict[str, Encoder]:
+class ClipEncoders(dict[str, Encoder]):
     """The encoders of one CLIP as {"image": ..., "text": ...}, for the `modalities` asked for.
 
     Args:
@@ -87,36 +87,40 @@ def clip_encoders(
     Raises:
         SettingError, MissingWeightsError, ValueError: see the messages.
     """
-    require(
-        set(modalities) <= {"image", "text"} and bool(modalities), "modalities", list(modalities), "image, text or both"
-    )
-    model, tokenizer = _load(name, weights)
-    text = model.text
-    require(
-        3 <= token_length <= text.context_length, "token_length", token_length, f"between 3 and {text.context_length}"
-    )
-    encoders: dict[str, Encoder] = {}
-    if "image" in modalities:
-        visual = model.visual
-        config = visual.preprocess_cfg
-        sides = set(config["size"]) if isinstance(config["size"], tuple | list) else {config["size"]}
-        require(len(sides) == 1, "name", name, f"a CLIP that looks at squares; this one looks at {config['size']}")
-        transform = getattr(visual, "folder_transform", None) or open_clip_transform(config)
-        encoders["image"] = ClipImageEncoder(
-            visual, image_size=sides.pop(), mean=config["mean"], std=config["std"], transform=transform
-        )
-    if "text" in modalities:
-        encoders["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
-    origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))
-    for encoder in encoders.values():
-        encoder.trained_on = None if weights == "random" else origin
-        if frozen:
-            encoder.freeze()
-    return encoders
+
+    def __init__(
+        self, *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
+    ) -> None:  # fmt: skip
+        super().__init__()
+        known = set(modalities) <= {"image", "text"} and bool(modalities)
+        require(known, "modalities", list(modalities), "image, text or both")
+        model, tokenizer = _load(name, weights)
+        text, visual, longest = model.text, model.visual, model.text.context_length
+        require(3 <= token_length <= longest, "token_length", token_length, f"between 3 and {longest}")
+        if "image" in modalities:
+            config = visual.preprocess_cfg
+            sides = set(config["size"]) if isinstance(config["size"], tuple | list) else {config["size"]}
+            require(len(sides) == 1, "name", name, f"a CLIP that looks at squares; this one looks at {config['size']}")
+            transform = getattr(visual, "folder_transform", None) or open_clip_transform(config)
+            self["image"] = ClipImageEncoder(
+                visual, image_size=sides.pop(), mean=config["mean"], std=config["std"], transform=transform
+            )
+        if "text" in modalities:
+            self["text"] = ClipTextEncoder(text, tokenizer, token_length=token_length)
+        origin = trained_on(local_path(name if weights == "folder" or local_path(name) else weights))
+        for encoder in self.values():
+            encoder.trained_on = None if weights == "random" else origin
+            if frozen:
+                encoder.freeze()
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The weights of both encoders."""
+        return [clip_requirement(arguments["name"], arguments["weights"])]
 
 
 def clip_requirement(name: str, weights: str) -> Requirement:
-    """The weights of `clip_encoders`."""
+    """The weights of `ClipEncoders`."""
     architecture = _HUGGING_FACE.get(name, name).removesuffix("-quickgelu")
     config = open_clip.get_pretrained_cfg(architecture, weights)
     repository = str(config.get("hf_hub") or "").rpartition("/")[0] if config else ""
@@ -127,23 +131,8 @@ def clip_requirement(name: str, weights: str) -> Requirement:
     return weights_requirement(text, name if published_name else weights, repository)
 
 
-class ClipEncoders(dict[str, Encoder]):
-    """`clip_encoders` for configurations, which name classes."""
-
-    def __init__(
-        self, *, name: str, weights: str, token_length: int, frozen: bool, modalities: Sequence[str]
-    ) -> None:  # fmt: skip
-        super().__init__(
-            clip_encoders(name=name, weights=weights, token_length=token_length, frozen=frozen, modalities=modalities)
-        )
-
-    @classmethod
-    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
-        """The weights of both encoders."""
-        return [clip_requirement(arguments["name"], arguments["weights"])]
-
-
 def _load(name: str, weights: str) -> tuple[Any, Any]:
+    """A CLIP and its tokenizer."""
     folder = local_path(name)
     if folder is not None and (folder / "open_clip_config.json").is_file():
         from transformers import dynamic_module_utils
@@ -157,26 +146,18 @@ def _load(name: str, weights: str) -> tuple[Any, Any]:
     architecture = _HUGGING_FACE.get(name, name)
     known = f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"
     require(architecture in open_clip.list_models(), "name", name, known)
-    return _with_weights(architecture, weights), open_clip.get_tokenizer(architecture)
-
-
-def _with_weights(architecture: str, weights: str) -> Any:
+    tokenizer = open_clip.get_tokenizer(architecture)
     tags = open_clip.list_pretrained_tags_by_model(architecture.removesuffix("-quickgelu"))
     if weights in tags:
         with published(f"CLIP {architecture} ({weights})"):
-            return _create(architecture, weights, load=True)
+            return _create(architecture, weights, load=True), tokenizer
     path = local_path(weights) if weights != "random" else None
-    require(
-        weights == "random" or path is not None,
-        "weights",
-        weights,
-        f"random, a local file, or one of {', '.join(tags)}",
-    )
+    known = f"random, a local file, or one of {', '.join(tags)}"
+    require(weights == "random" or path is not None, "weights", weights, known)
     model = _create(architecture, None, load=False)
     if path is not None:
-        state = read_state_dict(path)
-        load_exactly(model.load_state_dict, to_open_clip(state), path)
-    return model
+        load_exactly(model.load_state_dict, to_open_clip(read_state_dict(path)), path)
+    return model, tokenizer
 
 
 def _create(name: str, tag: str | None, *, load: bool) -> Any:
@@ -184,9 +165,3 @@ def _create(name: str, tag: str | None, *, load: bool) -> Any:
     return open_clip.create_model(
         name, pretrained=tag, load_weights=load, force_quick_gelu=quick, force_custom_text=True, require_pretrained=load
     )
-
-
-def _shorten(text: Any, token_length: int) -> None:
-    # open_clip cuts its positions to the tokens given, but applies its causal mask whole.
-    if text.attn_mask is not None:
-        text.register_buffer("attn_mask", text.attn_mask[:token_length, :token_length].clone(), persistent=False)

@@ -34,14 +34,26 @@ _QKV = re.compile(r"(.*)\.self_attn\.([qkv])_proj\.(weight|bias)$")
 
 def to_open_clip(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """A CLIP state dict of any known layout in that of `open_clip.CustomTextCLIP`."""
-    if any(name.startswith("text_model.") for name in state):
-        return _from_transformers(state)
-    known = {
-        name: tensor
-        for name, tensor in state.items()
-        if name not in ("input_resolution", "context_length", "vocab_size")
-    }
-    return open_clip.model.convert_to_custom_text_state_dict(known)
+    if not any(name.startswith("text_model.") for name in state):  # open_clip's, or OpenAI's with three numbers more
+        numbers = ("input_resolution", "context_length", "vocab_size")
+        known = {name: tensor for name, tensor in state.items() if name not in numbers}
+        return open_clip.model.convert_to_custom_text_state_dict(known)
+    converted: dict[str, Tensor] = {"logit_scale": state["logit_scale"]}
+    converted["visual.proj"] = state["visual_projection.weight"].T.contiguous()
+    converted["text.text_projection"] = state["text_projection.weight"].T.contiguous()
+    stacked: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in state.items():
+        if "position_ids" in name or name in ("logit_scale", "visual_projection.weight", "text_projection.weight"):
+            continue
+        match = _QKV.match(name)
+        if match:
+            block, which, kind = match.groups()
+            stacked.setdefault(f"{_rename(block)}.attn.in_proj_{kind}", {})[which] = tensor
+        else:
+            converted[_rename(name)] = tensor
+    for name, parts in stacked.items():
+        converted[name] = torch.cat([parts["q"], parts["k"], parts["v"]])
+    return converted
 
 
 def read_transformers_folder(folder: Path) -> Any:
@@ -74,25 +86,6 @@ def read_transformers_folder(folder: Path) -> Any:
 def _trunk(config: Any) -> dict[str, Any]:
     return {"width": config.hidden_size, "layers": config.num_hidden_layers,
             "mlp_ratio": config.intermediate_size / config.hidden_size}  # fmt: skip
-
-
-def _from_transformers(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    converted: dict[str, Tensor] = {"logit_scale": state["logit_scale"]}
-    converted["visual.proj"] = state["visual_projection.weight"].T.contiguous()
-    converted["text.text_projection"] = state["text_projection.weight"].T.contiguous()
-    stacked: dict[str, dict[str, Tensor]] = {}
-    for name, tensor in state.items():
-        if "position_ids" in name or name in ("logit_scale", "visual_projection.weight", "text_projection.weight"):
-            continue
-        match = _QKV.match(name)
-        if match:
-            block, which, kind = match.groups()
-            stacked.setdefault(f"{_rename(block)}.attn.in_proj_{kind}", {})[which] = tensor
-        else:
-            converted[_rename(name)] = tensor
-    for name, parts in stacked.items():
-        converted[name] = torch.cat([parts["q"], parts["k"], parts["v"]])
-    return converted
 
 
 def _rename(name: str) -> str:

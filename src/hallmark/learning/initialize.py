@@ -7,7 +7,7 @@ from torch import nn
 from hallmark.learning.encoders.weights import safe_load
 
 
-def initialise_from(module: nn.Module, checkpoint: Path) -> list[str]:
+def initialize_from(module: nn.Module, checkpoint: Path) -> list[str]:
     """Copy every tensor whose name and shape `module` shares with `checkpoint`; gives their names.
 
     Raises:
