@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 from segment_anything import sam_model_registry
 
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.sample.world import generate
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from hallmark.data.leakage import LeakageError, LeakageInputs
 from hallmark.data.module import DataModule
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.data.sampling import SampleIndex, Transform
-from hallmark.data.splits import Holdout
+from hallmark.data.splits import Holdout, split_summary
 from hallmark.runs.metrics import MAIN
 
 
@@ -77,7 +77,7 @@ def prepared(frame: pd.DataFrame | None = None, **changes: Any) -> ToyData:
 def test_unlabelled_rows_are_for_prediction_and_the_others_are_split() -> None:
     data = prepared()
     assert data.rows("predict")["id"].tolist() == ["r0", "r1", "r2", "r3", "r4"]
-    assert {split: facts["n"] for split, facts in data.split_summary().items()} == {
+    assert {split: facts["n"] for split, facts in split_summary(data.samples).items()} == {
         "predict": 5, "train": 33, "val": 11, "test": 11,
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"split=calibration: .*it has predict, test, train, val"):

@@ -2,28 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.data.text import decode_text, mark_links, normalise_text
-
-
-def test_bytes_of_each_encoding() -> None:
-    assert decode_text("  café 😀\r\n".encode()) == "café 😀"
-    assert decode_text(b"\xef\xbb\xbfplain") == "plain"
-    assert decode_text("今天很开心".encode("gb18030")) == "今天很开心"
-    assert decode_text(b"") == ""
-
-
-def test_invalid_bytes_become_replacement_marks() -> None:
-    assert decode_text(b"fine \xff\xff end") == "fine \ufffd\ufffd end"
-
-
-@given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc"])))
-def test_utf8_round_trip(text: str) -> None:
-    assert decode_text(text.removeprefix("\ufeff").encode()) == text.removeprefix("\ufeff").strip()
-
-
-@given(st.binary())
-def test_any_bytes_decode(raw: bytes) -> None:
-    assert isinstance(decode_text(raw), str)
+from hallmark.data.text import mark_links, normalise_text
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,13 @@ def perceptual_hashes(thumbnails: NDArray) -> NDArray:
     return low > np.median(low, axis=1, keepdims=True)
 
 
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    """An image file of `image`; the options are those of Pillow for the format."""
+    file = BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
 class PixelTransform(Protocol):
     """From an RGB image to uint8 [3, H, W], the same for every image.
 

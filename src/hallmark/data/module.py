@@ -14,7 +14,7 @@ from hallmark.checks import require, setting
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
-from hallmark.data.splits import SplitPlan, check_splits, plan_files, split_summary, target_column
+from hallmark.data.splits import SplitPlan, check_splits, plan_files, target_column
 from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
@@ -53,8 +53,11 @@ class DataModule(LightningDataModule, ABC):
     Attributes:
         content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
             `add_rows` are left out. The test seal knows a data set by it.
+        generated: what the data is called if this project has generated it; None for a user's own.
         read_from: what `prepare` has read, and `read_state` the state that it was in; None where that is not known.
     """
+
+    generated: str | None = None
 
     def __init__(
         self, *, classes: Mapping[str, Sequence[str]], batch_size: int, num_workers: int, augment: Transform | None,
@@ -108,11 +111,6 @@ class DataModule(LightningDataModule, ABC):
 
         With a `store`, outputs of frozen encoders take the place of their inputs.
         """
-
-    @property
-    def generated(self) -> str | None:
-        """What the data is called if this project has generated it; None for a user's own."""
-        return None
 
     def slice_categories(self) -> dict[str, list[str]]:
         """All categories of each `slice_*` column in order, those without a row included."""
@@ -196,9 +194,6 @@ class DataModule(LightningDataModule, ABC):
         columns = self.samples[["id", "content", "target", "split"]]
         return digest(columns.astype(object).where(columns.notna(), None).sort_values("id").to_numpy().tolist())
 
-    def split_summary(self) -> dict[str, Any]:
-        return split_summary(self.samples)
-
     def rows(self, split: str) -> pd.DataFrame:
         """Samples of `split`; raises ValueError where there are none."""
         rows = self.samples[self.samples["split"] == split].reset_index(drop=True)
@@ -214,7 +209,7 @@ class DataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader:
         """This process's part of the training rows."""
-        dataset, rank, world_size = self.dataset("train", self.augment), *self._place()
+        dataset, rank, world_size = self.dataset("train", self.augment), *self._rank_and_size
         size = len(self.rows("train"))
         sampler = EpochSampler(size, seed=self.seed, skip=self._skip, rank=rank, world_size=world_size)
         if self.trainer is not None:  # worker processes read ahead before Lightning announces a resumed epoch
@@ -224,7 +219,7 @@ class DataModule(LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader:
         """This process's part of the validation rows."""
-        rank, world_size = self._place()
+        rank, world_size = self._rank_and_size
         batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
         return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
 
@@ -234,7 +229,8 @@ class DataModule(LightningDataModule, ABC):
         indices = [SampleIndex(position, int(seed)) for position, seed in enumerate(seeds)]
         return DataLoader(self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self._loading())
 
-    def _place(self) -> tuple[int, int]:
+    @property
+    def _rank_and_size(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from hallmark.checks import require
+from hallmark.data.images import encoded
 from hallmark.data.sampling import Transform
 
 STRENGTHS = (1, 2, 3, 4, 5)
@@ -88,9 +89,7 @@ def blurred(picture: Image.Image, share: float, _: np.random.Generator) -> Image
 
 def compressed(picture: Image.Image, quality: float, _: np.random.Generator) -> Image.Image:
     """Written as JPEG of this `quality` (libjpeg's 1 to 95, color at half resolution) and read again."""
-    written = BytesIO()
-    picture.save(written, "JPEG", quality=int(quality), subsampling="4:2:0")
-    return Image.open(written).convert("RGB")
+    return Image.open(BytesIO(encoded(picture, "JPEG", quality=int(quality), subsampling="4:2:0"))).convert("RGB")
 
 
 def cropped(picture: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:

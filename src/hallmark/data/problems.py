@@ -4,11 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 
 import pandas as pd
 
 from hallmark.checks import require
 from hallmark.storage.printing import shortened
+from hallmark.storage.regular import UnsafePathError, check_name, path_below
 
 _DETAIL = 500  # characters of a sentence that are kept
 
@@ -69,6 +71,18 @@ class Problems:
         """
         self.found.append(Problem(shortened(row_id), kind, shortened(detail, _DETAIL)))
         return self._policies[kind] is Policy.KEEP
+
+    def add_unless_safe(
+        self, row_id: str, *, folder: Path = Path(), files: Iterable[str] = (), where: str = ""
+    ) -> bool:
+        """True if a row stays: it has a plain name, and its files are in `folder`, wherever links lead."""
+        try:
+            check_name(row_id)
+            for file in files:
+                path_below(folder, file)
+        except UnsafePathError as error:
+            return self.add(row_id, "unsafe_path", f"{where}{error}")
+        return True
 
     def raise_if_fatal(self) -> None:
         """Raise `BadDataError` with all fatal findings at once."""

@@ -1,18 +1,11 @@
-"""Texts as they come from the wild: bytes of unknown encoding, retweets, links."""
+"""Texts as they come from the wild: retweets, links, handles."""
 
 import re
-
-from hallmark.storage.decoding import decode_bytes
 
 _RETWEET = re.compile(r"^\s*(rt\s+@\w+\s*:?\s*)+", re.IGNORECASE)
 _LINK = re.compile(r"https?:\S*", re.IGNORECASE)
 _HANDLE = re.compile(r"@\w+")
 _NOT_WORD = re.compile(r"[\W_]+")
-
-
-def decode_text(raw: bytes) -> str:
-    """The most plausible reading (see `decode_bytes`), whatever is in doubt; surrounding space stripped."""
-    return decode_bytes(raw).text.strip()
 
 
 def mark_links(text: str) -> str:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from hallmark.checks import SettingError
 from hallmark.data.module import DataModule
+from hallmark.data.splits import split_summary
 from hallmark.engine.command import command_line, refuse_foreign_ranks
 from hallmark.engine.config.settings import check_resampling
 from hallmark.engine.config.stored import store_config
@@ -127,7 +128,7 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
         git=git_state(),
         versions=package_versions(),
         device=device_facts(),
-        splits=data.split_summary(),
+        splits=split_summary(data.samples),
         leakage={},
         problems=data.problems.counts(),
         data={**data.metadata(), "content": data.content, **({"generated": data.generated} if data.generated else {})},

@@ -1,7 +1,7 @@
 """A world of coloured rectangles on black, with a proposer and an encoder whose answers are computed by hand."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from hallmark.data.masks import Proposals, Rle, encode
+from hallmark.systems.refseg.loop import Loop, Outcome
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.views import Regions, View
+from hallmark.systems.refseg.vlm.base import Request
 
 SIZE = H, W = 20, 30
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
@@ -145,3 +147,14 @@ def preset(name: str, source: str, *overrides: str) -> list[str]:
         "data.leakage=report",  # pictures of a few rectangles are near duplicates of each other
         *overrides,
     ]  # fmt: skip
+
+
+def outcome_of(loop: Loop, request: Request, rank: Callable[[str], np.ndarray], proposals: int) -> Outcome:
+    """The loop of one expression with `rank` as the one who answers."""
+    dialogue = loop.dialogue(request, proposals)
+    query = next(dialogue)
+    while True:
+        try:
+            query = dialogue.send(rank(query))
+        except StopIteration as stop:
+            return stop.value

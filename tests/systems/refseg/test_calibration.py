@@ -11,15 +11,16 @@ from hypothesis import given
 from hypothesis import settings as fast
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
+from tests.systems.refseg.parts import outcome_of
 
 from hallmark.checks import SettingError
 from hallmark.systems.refseg import calibration
 from hallmark.systems.refseg.calibration import (
     TEMPERATURES,
-    Calibration,
     Expected,
+    LoopCalibration,
     Trace,
-    fit_temperature,
+    fit_ranking_temperature,
     fit_thresholds,
     trace,
 )
@@ -27,7 +28,7 @@ from hallmark.systems.refseg.loop import ALWAYS, Loop, Outcome, Thresholds
 from hallmark.systems.refseg.vlm.base import Request, Rewrite
 
 REQUEST = Request(b"", "image", "0", "0", (), "image/1")
-FITTED = Calibration(1.3, Thresholds(0.1 + 0.2, 0.05), Expected(2 / 3, 0.25), 40, "calibration", "f0" * 16)
+FITTED = LoopCalibration(1.3, Thresholds(0.1 + 0.2, 0.05), Expected(2 / 3, 0.25), 40, "calibration", "f0" * 16)
 
 
 class Case:
@@ -49,7 +50,7 @@ class Case:
         loop = Loop(
             self, max_iter=max_iter, thresholds=thresholds, temperature=1.0, combine="replace", weight=1.0, keep=keep
         )
-        return loop.run(REQUEST, lambda query: np.array(self.rows[int(query)], np.float64), len(self.iou))
+        return outcome_of(loop, REQUEST, lambda query: np.array(self.rows[int(query)], np.float64), len(self.iou))
 
     def overlap(self, top: int) -> float:
         return self.iou[top] if top >= 0 else 0.0
@@ -132,7 +133,7 @@ class TestTemperature:
             ]
             return -np.mean(chosen, axis=0)
 
-        fitted = np.array([fit_temperature(rows, best)])
+        fitted = np.array([fit_ranking_temperature(rows, best)])
         assert nll(fitted) <= nll(np.geomspace(*TEMPERATURES, 400)).min() + 1e-6
 
     @pytest.mark.parametrize("true", [0.02, 0.5, 1.0, 4.0])
@@ -140,31 +141,31 @@ class TestTemperature:
         random = np.random.default_rng(0)
         logits = [random.normal(size=random.integers(2, 9)) * 2 * true for _ in range(4000)]
         best = [random.choice(len(row), p=softmax(row / true)) for row in logits]
-        assert fit_temperature(logits, best) == pytest.approx(true, rel=0.06)
+        assert fit_ranking_temperature(logits, best) == pytest.approx(true, rel=0.06)
 
     def test_two_candidates_by_hand(self):
         # The first is right in 3 of 4: sigmoid(2 / T) = 3/4.
-        found = fit_temperature([np.array([2.0, 0.0])] * 4, [0, 0, 0, 1])
+        found = fit_ranking_temperature([np.array([2.0, 0.0])] * 4, [0, 0, 0, 1])
         assert found == pytest.approx(2 / math.log(3), rel=1e-6)
 
     def test_candidates_without_a_choice_change_nothing(self):
         rows, best = [np.array([2.0, 0.0])] * 4, [0, 0, 0, 1]
         more = [*rows, np.array([3.0]), np.array([1.0, 1.0, 1.0])]
-        assert fit_temperature(more, [*best, 0, 2]) == fit_temperature(rows, best)
+        assert fit_ranking_temperature(more, [*best, 0, 2]) == fit_ranking_temperature(rows, best)
 
     def test_a_ranker_that_is_always_right_is_reported(self, caplog):
-        assert fit_temperature([np.array([1.0, 0.0])], [0]) == pytest.approx(TEMPERATURES[0], rel=0.01)
+        assert fit_ranking_temperature([np.array([1.0, 0.0])], [0]) == pytest.approx(TEMPERATURES[0], rel=0.01)
         assert "bound" in caplog.text
 
     @pytest.mark.parametrize("logits", [[], [np.zeros(1)], [np.full(3, 2.0)]])
     def test_nothing_to_fit_on(self, logits):
         with pytest.raises(ValueError, match="samples"):
-            fit_temperature(logits, [0] * len(logits))
+            fit_ranking_temperature(logits, [0] * len(logits))
 
     @pytest.mark.parametrize("best", [-1, 2])
     def test_a_candidate_that_is_not_there_is_a_fault(self, best):
         with pytest.raises(AssertionError):
-            fit_temperature([np.array([1.0, 0.0])], [best])
+            fit_ranking_temperature([np.array([1.0, 0.0])], [best])
 
 
 class TestTrace:
@@ -294,7 +295,7 @@ class TestThresholds:
 class TestFile:
     def test_every_bit_comes_back(self, tmp_path: Path):
         FITTED.write(tmp_path / "calibration.json")
-        assert Calibration.read(tmp_path / "calibration.json") == FITTED
+        assert LoopCalibration.read(tmp_path / "calibration.json") == FITTED
 
     def test_it_is_plain_json(self, tmp_path: Path):
         FITTED.write(tmp_path / "calibration.json")
@@ -308,13 +309,13 @@ class TestFile:
     def test_thresholds_that_were_given_expect_nothing(self, tmp_path: Path):
         given_ones = replace(FITTED, expected=None)
         given_ones.write(tmp_path / "calibration.json")
-        assert Calibration.read(tmp_path / "calibration.json") == given_ones
+        assert LoopCalibration.read(tmp_path / "calibration.json") == given_ones
 
     def test_what_was_fitted_comes_back(self, tmp_path: Path):
         thresholds, expected = fit_thresholds(traces_at_random(30, 1), budget=0.5)
         fitted = replace(FITTED, thresholds=thresholds, expected=expected)
         fitted.write(tmp_path / "calibration.json")
-        assert Calibration.read(tmp_path / "calibration.json") == fitted
+        assert LoopCalibration.read(tmp_path / "calibration.json") == fitted
 
     @pytest.mark.parametrize(
         ("change", "named"),
@@ -336,15 +337,15 @@ class TestFile:
         FITTED.write(path)
         path.write_text(json.dumps(json.loads(path.read_text()) | change))
         with pytest.raises(ValueError, match=rf"calibration\.json: not a calibration .*\b{named}\b"):
-            Calibration.read(path)
+            LoopCalibration.read(path)
 
     @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"temperature": NaN}', "\x00"])
     def test_a_damaged_file(self, text, tmp_path: Path):
         path = tmp_path / "calibration.json"
         path.write_text(text)
         with pytest.raises(ValueError, match=r"calibration\.json: not a calibration"):
-            Calibration.read(path)
+            LoopCalibration.read(path)
 
     def test_no_file(self, tmp_path: Path):
         with pytest.raises(ValueError, match=r"absent\.json: no calibration"):
-            Calibration.read(tmp_path / "absent.json")
+            LoopCalibration.read(tmp_path / "absent.json")

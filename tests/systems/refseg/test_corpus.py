@@ -16,8 +16,8 @@ from hallmark.data.masks import decode, encode, rle_from_text
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg import sources
-from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, Corpus, read_corpus, size_bucket
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, ExpressionCorpus, read_corpus, size_bucket
+from hallmark.systems.refseg.sample.world import generate
 from hostile import NAMES, OUTSIDE, with_exif_rational
 
 H, W = 20, 30
@@ -74,7 +74,7 @@ def write(path: Path, *records: dict, schema: pa.Schema = REFCOCO_M, rows: int =
 def read(tmp_path):
     """A function from a source to its corpus and what was wrong with it."""
 
-    def read(source, **policies) -> tuple[Corpus, Problems]:
+    def read(source, **policies) -> tuple[ExpressionCorpus, Problems]:
         problems = Problems(dict.fromkeys(KINDS, "skip") | policies, repairable=REPAIRABLE)
         return read_corpus(str(source), problems, tmp_path / "cache"), problems
 

@@ -13,10 +13,10 @@ from tests.systems.refseg.parts import BLUE, GREEN, RED, ColourProposer, Picture
 from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.data.perturb import Blur, Noise
-from hallmark.data.splits import Evaluation
+from hallmark.data.splits import Evaluation, split_summary
 from hallmark.runs.access import LabelledRows
 from hallmark.storage.hashing import digest, digest_bytes
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.sample.world import generate
 
 WORLD = [
     Picture("a", "val", {"red": RED, "the red": RED, "none": ()}),
@@ -44,8 +44,8 @@ def test_every_image_of_a_split_once_with_all_that_is_said_of_it(data_of):
 
 def test_splits_record_and_gate(data_of, tmp_path):
     data = data_of(WORLD)
-    assert data.split_summary().keys() == {"val", "calibration", "test", "predict"}
-    assert {name: part["n"] for name, part in data.split_summary().items()} == {
+    assert split_summary(data.samples).keys() == {"val", "calibration", "test", "predict"}
+    assert {name: part["n"] for name, part in split_summary(data.samples).items()} == {
         "val": 4, "calibration": 1, "test": 1, "predict": 1,
     }  # fmt: skip
     assert data.metadata() == {"source": str(tmp_path / "world"), "rows": 7, "images": 5}

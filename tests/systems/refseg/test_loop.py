@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.systems.refseg.parts import outcome_of
 
 from hallmark.checks import SettingError
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Outcome, Step, Thresholds
@@ -58,7 +59,7 @@ def ask(expression: str = EXPRESSION) -> Request:
 
 
 def run(rewriter, rank: Callable, proposals: int, **changes) -> Outcome:
-    return Loop(rewriter, **(SETTINGS | changes)).run(ask(), rank, proposals)
+    return outcome_of(Loop(rewriter, **(SETTINGS | changes)), ask(), rank, proposals)
 
 
 def numbered(rows: Sequence[Sequence[float]]) -> Table:
@@ -303,7 +304,7 @@ def test_a_query_reaches_the_ranker_as_it_was_written(expression, rewritten):
         ranked.append(query)
         return np.array([0.0, 1.0])
 
-    Loop(Scripted(rewritten), **(SETTINGS | {"max_iter": 1})).run(ask(expression), rank, 2)
+    outcome_of(Loop(Scripted(rewritten), **(SETTINGS | {"max_iter": 1})), ask(expression), rank, 2)
     assert ranked == list(dict.fromkeys((expression, rewritten)))
 
 

@@ -9,7 +9,7 @@ from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, SYNONYMS, Colou
 
 from hallmark.checks import SettingError
 from hallmark.data.masks import Proposals, encode
-from hallmark.systems.refseg.calibration import fit_temperature
+from hallmark.systems.refseg.calibration import fit_ranking_temperature
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Thresholds
 from hallmark.systems.refseg.vlm.policies import RuleNormaliser
 
@@ -47,7 +47,7 @@ def test_calibration_is_fitted_on_its_split_alone(calibrated, predict, run_direc
     proposer = ColourProposer()
     module, data, asked = calibrated(proposer=proposer)
     assert asked == ["calibration", "calibration"] and len(proposer.seen) == 3
-    expected = fit_temperature([np.array(row, float) for row, _ in TRAINED], [best for _, best in TRAINED])
+    expected = fit_ranking_temperature([np.array(row, float) for row, _ in TRAINED], [best for _, best in TRAINED])
     assert module.temperature == pytest.approx(expected)
     written = json.loads((run_directory / "calibration.json").read_text())
     assert written["temperature"] == module.temperature and written["split"] == "calibration" and written["n"] == 8

@@ -19,7 +19,8 @@ from sklearn.model_selection import cross_val_score
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 
-from hallmark.systems.sentiment.sample import generate, pictures, tweets
+from hallmark.systems.sentiment.sample import pictures, tweets
+from hallmark.systems.sentiment.sample.world import generate
 
 ARGUMENTS = {"rows": 400, "unlabelled": 100, "seed": 3, "label_noise": 0.1, "image_size": 32}
 SMALL = {"rows": 30, "unlabelled": 5, "seed": 0, "label_noise": 0.0, "image_size": 32}
@@ -92,7 +93,7 @@ def test_record_counts_the_files(world: Path, posts: pd.DataFrame) -> None:
 def test_same_arguments_give_the_same_bytes_in_another_process(tmp_path: Path) -> None:
     here = generate(tmp_path / "here", **SMALL)
     code = (
-        "import sys; from pathlib import Path; from hallmark.systems.sentiment.sample import generate; "
+        "import sys; from pathlib import Path; from hallmark.systems.sentiment.sample.world import generate; "
         f"generate(Path(sys.argv[1]), **{SMALL!r})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from hallmark.data.problems import Problems
 from hallmark.systems.touch import recordings as recordings_module
-from hallmark.systems.touch.corpus import KINDS, REPAIRABLE, Corpus, Cutting, read_windows
+from hallmark.systems.touch.corpus import KINDS, REPAIRABLE, Cutting, WindowCorpus, read_windows
 from hallmark.systems.touch.windows import cut
 from systems.touch.conftest import CLASSES, POLICY
 
 
 @pytest.fixture
-def read(folder, tmp_path) -> Callable[..., Corpus]:
+def read(folder, tmp_path) -> Callable[..., WindowCorpus]:
     """A function that reads what was added to `folder`; `kinds` of its result lists the problems."""
 
-    def read(*, rate=None, window=2.0, overlap=1.0, min_observed=0.5, channels=("x", "y"), **policy) -> Corpus:
+    def read(*, rate=None, window=2.0, overlap=1.0, min_observed=0.5, channels=("x", "y"), **policy) -> WindowCorpus:
         problems = Problems({**POLICY, **policy}, repairable=REPAIRABLE)
         read.problems = problems
         return read_windows(
@@ -116,8 +116,8 @@ def write_timed(folder, name: str, t: np.ndarray, seconds: float, resolution: fl
     np.savez(folder / f"{name}-frames.npz", frames=frames, rate=4.0)
 
 
-def windows_of_times(folder, rate=None) -> tuple[Corpus, Problems, np.ndarray]:
-    """Corpus of windows of 4 s every 2 s, problems, and the true times in each window [W, samples]."""
+def windows_of_times(folder, rate=None) -> tuple[WindowCorpus, Problems, np.ndarray]:
+    """WindowCorpus of windows of 4 s every 2 s, problems, and the true times in each window [W, samples]."""
     problems = Problems(POLICY, repairable=REPAIRABLE)
     corpus = read_windows(folder, classes=CLASSES, channels=["x", "y"], rate=rate, cutting=Cutting(4.0, 2.0, 0.5),
                           problems=problems, cache=folder)  # fmt: skip

@@ -14,8 +14,8 @@ from sklearn.model_selection import GroupKFold, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from hallmark.systems.touch.sample import generate
 from hallmark.systems.touch.sample.body import ACTIONS, CHANNELS, STATES
+from hallmark.systems.touch.sample.world import generate
 
 ARGUMENTS = {"subjects": 16, "recordings": 6, "unlabelled": 4, "seed": 3}
 SMALL = {"subjects": 8, "recordings": 1, "unlabelled": 0, "seed": 0}
@@ -76,7 +76,7 @@ def test_the_record_counts_the_files(world, table):
 def test_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
     here = generate(tmp_path / "here", **SMALL)
     code = (
-        "import sys; from pathlib import Path; from hallmark.systems.touch.sample import generate; "
+        "import sys; from pathlib import Path; from hallmark.systems.touch.sample.world import generate; "
         f"generate(Path(sys.argv[1]), **{SMALL!r})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}

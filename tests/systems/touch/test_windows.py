@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 
 from hallmark.checks import SettingError
 from hallmark.systems.touch.corpus import Cutting, common_rate
-from hallmark.systems.touch.windows import coverage, cut, lay_windows, observed_shares, window_starts
+from hallmark.systems.touch.windows import coverage, cut, lay_windows, observed_shares
 
 lengths = st.lists(st.integers(0, 60), max_size=8)
 
 
-def test_windows_of_ten_samples():
-    assert window_starts(10, 4, 2).tolist() == [0, 2, 4, 6]
-    assert window_starts(10, 4, 3).tolist() == [0, 3, 6]
-    assert window_starts(4, 4, 3).tolist() == [0]
-    assert window_starts(3, 4, 3).tolist() == []
+@pytest.mark.parametrize(
+    ("length", "step", "starts"), [(10, 2, [0, 2, 4, 6]), (10, 3, [0, 3, 6]), (4, 3, [0]), (3, 3, [])]
+)
+def test_windows_of_four_samples(length, step, starts):
+    assert lay_windows(np.zeros(1, int), np.array([length]), 4, step)[0].tolist() == starts
 
 
 @given(lengths, st.integers(1, 12), st.integers(1, 12))

@@ -23,7 +23,7 @@ _UNITS = 1e9  # IoUs are summed as integers of a billionth: exact, whatever the 
 _CELLS = 1 << 16
 
 
-def fit_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> float:
+def fit_ranking_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> float:
     """The temperature, within `TEMPERATURES`, of the least mean NLL of softmax(logits / T) at `best`.
 
     Guo et al. 2017 (arXiv:1706.04599, section 4.2), with classes that differ from sample to sample.
@@ -126,7 +126,7 @@ def fit_thresholds(traces: Sequence[Trace], *, budget: float) -> tuple[Threshold
     candidates = [_candidates(values, changes[:, 0]) for values in corners.T]
     # A corner reaches the thresholds from its place on; the first, 1, is never reached.
     places = [1 + np.searchsorted(-c[1:], -values) for c, values in zip(candidates, corners.T, strict=True)]
-    base = np.array([[_units(trace.iou[-1]), trace.calls[-1]] for trace in traces]).sum(axis=0)
+    base = np.array([[round(trace.iou[-1] * _UNITS), trace.calls[-1]] for trace in traces]).sum(axis=0)
     limit = int(min(budget * len(traces), sum(max(trace.calls) for trace in traces)) + 1e-9)
     shape = len(candidates[0]), len(candidates[1])
     row, column, (iou, calls) = _best_cell(shape, places, changes, base, limit)
@@ -148,7 +148,7 @@ def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
     for at, trace in enumerate(traces):
         size = len(trace.confidence)
         confidence[at, :size], gap[at, :size] = trace.confidence, trace.gap
-        values = np.array([[_units(iou), calls] for iou, calls in zip(trace.iou, trace.calls, strict=True)])
+        values = np.array([[round(iou * _UNITS), calls] for iou, calls in zip(trace.iou, trace.calls, strict=True)])
         gains[at, :size] = values[:-1] - values[1:]
     corners, changes = [], []
     for k in range(length):
@@ -160,20 +160,12 @@ def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
         for points, used, sign in ((outer, rises, 1), (inner, rises[:, 1:], -1)):
             corners.append(points[used])
             changes.append(sign * np.repeat(gains[:, k], used.sum(axis=1), axis=0))
-    return _merged(np.concatenate(corners), np.concatenate(changes))
-
-
-def _merged(corners: NDArray, changes: NDArray) -> tuple[NDArray, NDArray]:
-    """Each corner once, with the sum of its changes, where they are not zero."""
-    unique, inverse = np.unique(corners @ [1, 1j], return_inverse=True)
+    # Each corner once, with the sum of its changes: as one complex number a pair is compared and sorted as a whole.
+    unique, inverse = np.unique(np.concatenate(corners) @ [1, 1j], return_inverse=True)
     total = np.zeros((len(unique), 2), np.int64)
-    np.add.at(total, inverse, changes)
+    np.add.at(total, inverse, np.concatenate(changes))
     matters = total.any(axis=1)
     return np.stack([unique.real, unique.imag], axis=1)[matters], total[matters]
-
-
-def _units(iou: float) -> int:
-    return round(iou * _UNITS)
 
 
 def _candidates(values: NDArray, gain: NDArray) -> NDArray:
@@ -211,7 +203,10 @@ def _best_cell(
         totals[:, 0] += before
         np.cumsum(totals, axis=1, out=totals)
         before = totals[:, -1].copy()
-        row, column = _best_of(totals[0], totals[1], limit)
+        allowed = np.where(totals[1] <= limit, totals[0], -1)
+        cells = np.flatnonzero(allowed == allowed.max())
+        fewest = totals[1].ravel()[cells]
+        row, column = divmod(int(cells[fewest == fewest.min()][-1]), columns)
         cell = totals[:, row, column]
         if cell[1] <= limit and (best is None or (cell[0], -cell[1]) >= (best[2][0], -best[2][1])):
             best = low + row, column, cell
@@ -219,17 +214,8 @@ def _best_cell(
     return best
 
 
-def _best_of(iou: NDArray, calls: NDArray, limit: int) -> tuple[int, int]:
-    """The last cell with the fewest calls among those with the greatest IoU within the limit."""
-    allowed = np.where(calls <= limit, iou, -1)
-    cells = np.flatnonzero(allowed == allowed.max())
-    fewest = calls.ravel()[cells]
-    row, column = divmod(int(cells[fewest == fewest.min()][-1]), iou.shape[1])
-    return row, column
-
-
 @dataclass(frozen=True)
-class Calibration:
+class LoopCalibration:
     """What was fitted, and on what.
 
     Attributes:
@@ -254,7 +240,7 @@ class Calibration:
         write_json(path, asdict(self))
 
     @classmethod
-    def read(cls, path: Path) -> "Calibration":
+    def read(cls, path: Path) -> "LoopCalibration":
         """The calibration in the JSON file `path`; every number is the one that was written.
 
         Raises:

@@ -16,7 +16,7 @@ from hallmark.data.problems import Problems
 from hallmark.storage.arrays import ArrayStore
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import UnsafePathError, check_name
+from hallmark.storage.regular import UnsafePathError
 from hallmark.systems.refseg.sources import Pictures, open_source
 
 # Kinds of problems, and the one for which `keep` has a meaning: the truth is then that there is no such object.
@@ -38,7 +38,7 @@ _SCAN = np.dtype([("thumbnail", "u1", (32, 32, 3)), ("size", "i4", (2,)), ("read
 
 
 @dataclass(frozen=True)
-class Corpus:
+class ExpressionCorpus:
     """All expressions of a source.
 
     Attributes:
@@ -63,7 +63,7 @@ class Corpus:
         return {**categories, "slice_size": SIZES}
 
 
-def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
+def read_corpus(source: str, problems: Problems, cache: Path) -> ExpressionCorpus:
     """Every (image, sentence) pair of `source` (see `open_source`); what `problems` says to skip is left out.
 
     Image files are read one after the other, never all at once; what is found out about them is kept in `cache` by
@@ -86,14 +86,20 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
     })  # fmt: skip
     rows, seen = [], set[str]()
     for position, (record, scan) in enumerate(zip(records, scans, strict=True)):
-        where = f"{record['file_name']} (image {record['image_id']})"
-        if problem := _problem(record, pictures, position, readable=bool(scan["readable"])):
-            kind, detail = problem
-            problems.add(str(record["image_id"]), kind, f"{where}: {detail}")
+        image_id = str(record["image_id"])
+        where = f"{record['file_name']} (image {image_id})"
+        if not problems.add_unless_safe(image_id, where=f"{where}: "):
             continue
-        if scan["metadata"] and not problems.add(
-            str(record["image_id"]), "damaged_metadata", f"{where}: metadata that cannot be read"
-        ):
+        if not scan["readable"]:
+            kind, cause = "unreadable_image", "was unreadable when it was first scanned"
+            try:
+                pictures.read(position)
+            except OSError as error:
+                kind, cause = "unsafe_path" if isinstance(error, UnsafePathError) else kind, str(error)
+            problems.add(image_id, kind, f"{where}: {cause}")
+            continue
+        damaged = f"{where}: metadata that cannot be read"
+        if scan["metadata"] and not problems.add(image_id, "damaged_metadata", damaged):
             continue
         width, height = scan["size"].tolist()
         for number, sample in enumerate(record["samples"] or ()):
@@ -101,14 +107,14 @@ def read_corpus(source: str, problems: Problems, cache: Path) -> Corpus:
                 rows += _rows(sample, where, (height, width), seen, problems, image=position, record=record)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 detail = f"{where}, sample {number} of its list: {shortened(repr(error))}"
-                problems.add(str(record["image_id"]), "damaged_record", detail)
+                problems.add(image_id, "damaged_record", detail)
     samples = pd.DataFrame(rows, columns=None if rows else ["id", "group", "target", "sentence", "image"])
     if rows:
         samples["image_digest"] = [digests[position] for position in samples["image"]]
         samples["content"] = row_contents(samples)
         keys = zip(samples["image_digest"], samples["sentence"], strict=True)
         samples["source"] = [digest_bytes(*(f"{part}\0".encode() for part in key)) for key in keys]
-    return Corpus(samples, images, pictures, scans["thumbnail"])
+    return ExpressionCorpus(samples, images, pictures, scans["thumbnail"])
 
 
 def row_contents(samples: pd.DataFrame) -> list[str]:
@@ -122,10 +128,7 @@ def _rows(
     record: Mapping[str, Any],
 ) -> list[dict[str, Any]]:  # fmt: skip
     name, where = str(sample["id"]), f"{where}, sample {sample['id']}"
-    try:
-        check_name(name)
-    except UnsafePathError as error:
-        problems.add(name, "unsafe_path", f"{where}: {error}")
+    if not problems.add_unless_safe(name, where=f"{where}: "):
         return []
     if name in seen:
         problems.add(name, "duplicate_id", f"{where}: listed more than once")
@@ -135,14 +138,26 @@ def _rows(
     mask = _mask(sample, name, where, size, problems) if known else None
     if known and mask is None:
         return []
-    about = _about(sample, mask, record) | {"group": str(record["image_id"]), "image": image}
+    share = None if mask is None else float(areas([mask])[0]) / (size[0] * size[1])
+    about = {
+        "target": None if mask is None else rle_text(mask),
+        "slice_size": None if share is None else size_bucket(share),
+        "slice_category": sample.get("category") or (NO_TARGET if sample.get("no_target") else UNKNOWN),
+        "info_image": record["file_name"], "info_sample": name, "info_label": sample.get("label") or "",
+        "info_supercategory": sample.get("supercategory") or "", "info_area": share,
+        **({} if record.get("split") is None else {"own_split": record["split"]}),
+        "group": str(record["image_id"]), "image": image,
+    }  # fmt: skip
     if not isinstance(sample["sentences"], list | None):
         raise TypeError(f"expected a list of sentences; found {sample['sentences']!r}")
-    sentences = [_text(sentence) for sentence in sample["sentences"] or [""]]
-    more = sample.get("expressions") or [{}] * len(sentences)
     rows = []
-    for number, (sentence, extra) in enumerate(zip(sentences, more, strict=True)):
-        row_id = f"{name}#{number}"
+    sentences = sample["sentences"] or [""]
+    for number, (text, extra) in enumerate(
+        zip(sentences, sample.get("expressions") or [{}] * len(sentences), strict=True)
+    ):
+        if isinstance(text, Mapping):  # as in RefCOCO a struct with `sent` or `raw`
+            text = next((text[key] for key in ("sent", "raw", "sentence") if text.get(key)), "")
+        sentence, row_id = (text or "").strip(), f"{name}#{number}"
         if not sentence and not problems.add(row_id, "empty_sentence", f"{where}: sentence {number} is empty"):
             continue
         rows.append({"id": row_id, "sentence": sentence, "info_sentence": sentence, **about, **_made(extra)})
@@ -164,29 +179,6 @@ def _mask(
     if not sample.get("no_target") and not areas([mask])[0]:
         return mask if problems.add(name, "empty_mask", f"{where}: no pixel in its mask") else None
     return mask
-
-
-def _text(sentence: Any) -> str:
-    """A sentence is a text, or as in RefCOCO a struct with `sent` or `raw`."""
-    if isinstance(sentence, Mapping):
-        sentence = next((sentence[key] for key in ("sent", "raw", "sentence") if sentence.get(key)), "")
-    return (sentence or "").strip()
-
-
-def _about(sample: Mapping[str, Any], mask: Rle | None, record: Mapping[str, Any]) -> dict[str, Any]:
-    share = None if mask is None else float(areas([mask])[0]) / (mask["size"][0] * mask["size"][1])
-    split = {} if record.get("split") is None else {"own_split": record["split"]}
-    return {
-        "target": None if mask is None else rle_text(mask),
-        "slice_size": None if share is None else size_bucket(share),
-        "slice_category": sample.get("category") or (NO_TARGET if sample.get("no_target") else UNKNOWN),
-        "info_image": record["file_name"],
-        "info_sample": str(sample["id"]),
-        "info_label": sample.get("label") or "",
-        "info_supercategory": sample.get("supercategory") or "",
-        "info_area": share,
-        **split,
-    }
 
 
 def _made(extra: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,18 +226,3 @@ def _scan(pictures: Pictures, position: int) -> tuple[NDArray, tuple[int, int], 
     except OSError:
         return np.zeros((32, 32, 3), np.uint8), (0, 0), False, False
     return np.asarray(image.resize((32, 32), Image.Resampling.BOX)), image.size, True, has_damaged_metadata(content)
-
-
-def _problem(
-    record: Mapping[str, Any], pictures: Pictures, position: int, *, readable: bool
-) -> tuple[str, str] | None:  # fmt: skip
-    """Kind and detail of what keeps an image from being used; None where nothing does."""
-    try:
-        check_name(str(record["image_id"]))
-        if not readable:
-            pictures.read(position)
-    except UnsafePathError as error:
-        return "unsafe_path", str(error)
-    except OSError as error:
-        return "unreadable_image", str(error)
-    return None if readable else ("unreadable_image", "was unreadable when it was first scanned")

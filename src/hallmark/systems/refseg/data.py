@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import origin_of, sample_folder
+from hallmark.data.images import encoded
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Proposals, Rle, rle_from_text
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation, transform_name
-from hallmark.data.problems import Problems
+from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
@@ -31,7 +31,7 @@ from hallmark.storage.requirements import Requirement
 from hallmark.storage.seeds import fold_in
 from hallmark.systems.refseg.corpus import KINDS, LATER_KINDS, REPAIRABLE, read_corpus, row_contents
 from hallmark.systems.refseg.proposers.base import Proposer
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.sample.world import generate
 from hallmark.systems.refseg.sources import source_requirement
 
 _VIEW_SEED = 21
@@ -89,19 +89,14 @@ class ExpressionDataModule(DataModule):
         super().__init__(
             classes={}, batch_size=batch_size, num_workers=0, augment=None, split=split, leakage=leakage, seed=seed,
         )  # fmt: skip
-        on_problem = {**LATER_KINDS, **on_problem}
-        kinds = f"a policy for each of {', '.join(KINDS)}"
-        require(set(on_problem) == set(KINDS), "on_problem", dict(on_problem), kinds)
-        self.problems = Problems(on_problem, repairable=REPAIRABLE)
+        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
+        self.problems = Problems(policies, repairable=REPAIRABLE)
         require(anchors in (None, "own", "shuffled"), "anchors", anchors, "null, own or shuffled")
         self.cache, self.perturbation, self.anchors = Path(cache), perturbation, anchors
-        self.source = self._resolve(source, sample)
-
-    def _resolve(self, source: str | None, sample: Mapping[str, Any] | None) -> str:
-        if source is not None:
-            return source
-        expected = "moondream/refcoco-m, or a folder or parquet file in its schema"
-        return str(sample_folder(self.cache, "refseg", generate, sample, key="source", expected=expected))
+        if source is None:
+            expected = "moondream/refcoco-m, or a folder or parquet file in its schema"
+            source = str(sample_folder(self.cache, "refseg", generate, sample, key="source", expected=expected))
+        self.source, self.generated = source, origin_of(source, "refseg")
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -128,9 +123,7 @@ class ExpressionDataModule(DataModule):
     def identity(self, split: str) -> dict[str, Any]:
         """All that the rows of `split` are, as the model sees them, in plain containers."""
         rows = self.rows(split)[["id", "content", "target"]].sort_values("id")
-        perturbation = (
-            None if self.perturbation is None else transform_name(self.perturbation) or repr(self.perturbation)
-        )
+        perturbation = self.perturbation and (transform_name(self.perturbation) or repr(self.perturbation))
         return {"rows": rows.astype(str).to_numpy().tolist(), "perturbation": perturbation, "seed": _VIEW_SEED}
 
     def check_samples(self) -> None:
@@ -142,10 +135,6 @@ class ExpressionDataModule(DataModule):
         """The folder of the source, in which a parquet file may name pictures; of the hub's it is not known."""
         path = Path(self.source).expanduser()
         return [path if path.is_dir() else path.parent] if path.exists() else None
-
-    @property
-    def generated(self) -> str | None:
-        return origin_of(self.source, "refseg")
 
     def metadata(self) -> dict[str, Any]:
         counts = {"source": self.source, "rows": len(self.samples)}
@@ -189,8 +178,14 @@ class ExpressionDataModule(DataModule):
         changes = [change for change in (self.perturbation, transform) if change is not None]
         read = partial(self._pixels, position, changes)
         content = partial(self._corpus.pictures.content, position) if not changes else partial(_as_png, read)
-        name = _content_name([rows["image_digest"].iloc[0], _VIEW_SEED, position], changes, read)
-        return Scene(read, content, name, expressions, keeps=transform is None)
+        # The digest names the image in every process. The changes draw by seed and position, so these belong to it.
+        name, names = rows["image_digest"].iloc[0], [transform_name(change) for change in changes]
+        if None in names:  # a function without a name of its own: then only the pixels tell what it did
+            pixels = read()
+            name = digest_bytes(str(pixels.shape).encode(), pixels.tobytes())
+        elif names:
+            name = digest([name, _VIEW_SEED, position, *names])
+        return Scene(read, content, str(name), expressions, keeps=transform is None)
 
     def _pixels(self, position: int, changes: Sequence[Transform]) -> NDArray:
         pixels = self._corpus.pictures.read(position)
@@ -230,16 +225,5 @@ class SceneDataset(Dataset):
         return self.scenes[position]
 
 
-def _content_name(image: Sequence[Any], changes: Sequence[Transform], read: Callable[[], NDArray]) -> str:
-    """What names an image in every process, given its digest, the seed and its position, which the changes draw by."""
-    names = [transform_name(change) for change in changes]
-    if None in names:
-        pixels = read()
-        return digest_bytes(str(pixels.shape).encode(), pixels.tobytes())
-    return digest([*image, *names]) if names else str(image[0])
-
-
 def _as_png(read: Callable[[], NDArray]) -> bytes:
-    with BytesIO() as file:
-        Image.fromarray(read()).save(file, "PNG")
-        return file.getvalue()
+    return encoded(Image.fromarray(read()), "PNG")

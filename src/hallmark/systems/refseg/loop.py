@@ -1,7 +1,7 @@
 """The closed loop: rank the query; while the ranker is unsure, let a rewriter say it in other words and rank again."""
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,7 +20,6 @@ StopReason = Literal[
     "no_proposals",
     "one_shot",  # max_iter is 0
 ]
-Rank = Callable[[str], NDArray]
 
 
 @dataclass(frozen=True)
@@ -118,16 +117,9 @@ class Loop:
     """
 
     def __init__(
-        self,
-        rewriter: Rewriter | None,
-        *,
-        max_iter: int,
-        thresholds: Thresholds,
-        temperature: float,
-        combine: str,
-        weight: float,
-        keep: str = "most_confident",
-    ) -> None:
+        self, rewriter: Rewriter | None, *, max_iter: int, thresholds: Thresholds, temperature: float, combine: str,
+        weight: float, keep: str = "most_confident",
+    ) -> None:  # fmt: skip
         require(max_iter >= 0, "max_iter", max_iter, "0 (one-shot) or more")
         require(0 < temperature < math.inf, "temperature", temperature, "a positive number")
         require(combine in ("replace", "fuse"), "combine", combine, "replace or fuse")
@@ -136,16 +128,6 @@ class Loop:
         self._rewriter, self._max_iter, self.thresholds = rewriter, max_iter, thresholds
         self._temperature, self._keep = temperature, keep
         self._combine, self._weight = combine, weight
-
-    def run(self, request: Request, rank: Rank, proposals: int) -> Outcome:
-        """`dialogue` with `rank` as the one who answers."""
-        dialogue = self.dialogue(request, proposals)
-        query = next(dialogue)
-        while True:
-            try:
-                query = dialogue.send(rank(query))
-            except StopIteration as stop:
-                return stop.value
 
     def dialogue(self, request: Request, proposals: int) -> Generator[str, NDArray, Outcome]:
         """Rank `request.expression` and what becomes of it; the request's query and history are set here.

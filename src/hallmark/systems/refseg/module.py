@@ -1,6 +1,6 @@
 """The closed loop as a module: what is proposed, embedded, ranked and asked, and what it costs."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property, partial
 from pathlib import Path
@@ -21,9 +21,16 @@ from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.answers import MEASURED, ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
-from hallmark.systems.refseg.calibration import Calibration, Expected, Trace, fit_temperature, fit_thresholds, trace
+from hallmark.systems.refseg.calibration import (
+    Expected,
+    LoopCalibration,
+    Trace,
+    fit_ranking_temperature,
+    fit_thresholds,
+    trace,
+)
 from hallmark.systems.refseg.cost import Stopwatch, Timings, total_calls, total_cost
-from hallmark.systems.refseg.data import Expression, ExpressionDataModule, Scene
+from hallmark.systems.refseg.data import ExpressionDataModule, Scene
 from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Thresholds
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
@@ -136,7 +143,7 @@ class LoopModule(TrainingFreeModule):
                     "since; restore it, or make the run again with rerun=true"
                 )
         if (directory / CALIBRATION).exists():
-            fitted = Calibration.read(directory / CALIBRATION)
+            fitted = LoopCalibration.read(directory / CALIBRATION)
             self.temperature, self.thresholds = fitted.temperature, fitted.thresholds
 
     def calibrate(self, predict: Callable[[str], list[Any]], data: DataModule) -> None:
@@ -160,7 +167,8 @@ class LoopModule(TrainingFreeModule):
             if self.calls:
                 write_json(calls, self.calls)
             thresholds, expected = fit_thresholds([Trace(**row) for row in traces], budget=self.budget)
-        Calibration(temperature, thresholds, expected, n, CALIBRATED, self.calibration_digest(data)).write(path)
+        calibration = LoopCalibration(temperature, thresholds, expected, n, CALIBRATED, self.calibration_digest(data))
+        calibration.write(path)
         self.attach_run(self._directory)
 
     def calibration_digest(self, data: ExpressionDataModule) -> str:
@@ -185,7 +193,7 @@ class LoopModule(TrainingFreeModule):
                 f"proposal with an IoU of {_RIGHT:g} or more (the best has {best:.2f}) from {self.proposer}."
                 f"{cause if known and known != origin else ' Another model.proposer may find the objects.'}",
             )  # fmt: skip
-        return fit_temperature([np.array(row["logits"]) for row in usable], [row["best"] for row in usable])
+        return fit_ranking_temperature([np.array(row["logits"]) for row in usable], [row["best"] for row in usable])
 
     def _calibration_rows(self, predict: Callable[[str], list[Any]], mode: Mode) -> list[dict[str, Any]]:
         self.on_predict_start()
@@ -217,37 +225,36 @@ class LoopModule(TrainingFreeModule):
 
     def predict_step(self, batch: Sequence[Scene], batch_idx: int) -> dict[str, Any]:
         """`rows` in plain values, and what they cost; read from disk where they were answered before."""
-        path = self._partial_path(batch, self._mode)
+        path, mode = None, self._mode
+        if self._directory is not None and all(scene.keeps for scene in batch):
+            # All that the answers depend on, so that what an earlier calibration or other data gave is not taken over.
+            ids = [expression.id for scene in batch for expression in scene.expressions]
+            key = {
+                "ids": ids, "scenes": [scene.digest for scene in batch], "model": self._identity,
+                "temperature": self.temperature, **asdict(self.loop(mode).thresholds), "for": mode,
+            }  # fmt: skip
+            path = self._directory / "partial" / f"{digest(key)}.json"
         if path is not None and path.exists():
             output = read_json(path)
         else:
-            output = self._answered(batch, self._mode)
+            output = self._answered(batch, mode)
             if path is not None:
                 write_json(path, output)
         self._count(self._counted + CallCounts(**output["calls"]), complete=False)
         return output
 
-    def _partial_path(self, batch: Sequence[Scene], mode: Mode) -> Path | None:
-        """Where the answers to a batch are kept while the run is under way."""
-        if self._directory is None or not all(scene.keeps for scene in batch):
-            return None
-        # All that the answers depend on, so that what an earlier calibration or other data gave is not taken over.
-        ids = [expression.id for scene in batch for expression in scene.expressions]
-        key = {
-            "ids": ids, "scenes": [scene.digest for scene in batch], "model": self._identity,
-            "temperature": self.temperature, **asdict(self.loop(mode).thresholds), "for": mode,
-        }  # fmt: skip
-        return self._directory / "partial" / f"{digest(key)}.json"
-
     def _answered(self, batch: Sequence[Scene], mode: Mode) -> dict[str, Any]:
         timings, work = Timings(), self._work()
         with Stopwatch() as total:
             loop, asks = self.loop(mode), self.rewriter is not None and self.max_iter > 0
-            dialogues = [
-                Dialogue(scene, expression, loop.dialogue(request, len(scene.proposals)))
-                for scene in self._encoded(batch, timings)
-                for expression, request in _requests(scene.scene, with_image=asks)
-            ]
+            dialogues = []
+            for encoded in self._encoded(batch, timings):
+                scene, n_proposals = encoded.scene, len(encoded.proposals)
+                image = scene.content() if asks else b""  # once for all expressions, and only where someone looks at it
+                for expression in scene.expressions:
+                    text = expression.sentence
+                    request = Request(image, scene.digest, text, text, history=(), sample_id=expression.id)
+                    dialogues.append(Dialogue(encoded, expression, loop.dialogue(request, n_proposals)))
             rows: list[dict[str, Any]] = []
             rewrites: list[Rewrite] = []
             for dialogue in answer_all(dialogues, self._ranked, self.parallel, timings):
@@ -323,13 +330,3 @@ class LoopModule(TrainingFreeModule):
             write_json(self._directory / "cost" / f"{split}.json", total_cost(outputs, frame["id"].nunique()))
             rmtree(self._directory / "partial", ignore_errors=True)
         return frame
-
-
-def _requests(scene: Scene, *, with_image: bool) -> Iterator[tuple[Expression, Request]]:
-    image = scene.content() if with_image else b""
-    for expression in scene.expressions:
-        sentence = expression.sentence
-        yield expression, Request(
-            image=image, image_digest=scene.digest, expression=sentence, query=sentence, history=(),
-            sample_id=expression.id,
-        )  # fmt: skip

@@ -119,7 +119,11 @@ class ParquetPictures(Pictures):
                 for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
                     for value in batch.column("image").to_pylist():
                         missing -= 1
-                        yield _image_bytes_or_none(value, file)
+                        try:
+                            content = _image_bytes(value, file)
+                        except OSError:
+                            content = None
+                        yield content
             except _DAMAGED:  # the rows behind the damage; each says why when it is asked for
                 yield from [None] * missing
 
@@ -138,13 +142,6 @@ def _image_bytes(value: Any, file: Path) -> bytes | None:
     if value is not None and not isinstance(value, bytes):
         raise OSError(f"{file}: expected the bytes of an image; found {type(value).__name__}")
     return value
-
-
-def _image_bytes_or_none(value: Any, file: Path) -> bytes | None:
-    try:
-        return _image_bytes(value, file)
-    except OSError:
-        return None
 
 
 def open_source(source: str, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
@@ -252,11 +249,14 @@ def _list_in(folder: Path, name: str) -> Path:
 
 def _from_lines(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]], Pictures]:
     path, records, names = _list_in(folder, ANNOTATIONS), [], []
-    for number, line in enumerate(_text_of(path, problems).split("\n"), 1):
+    decoded = decode_bytes(read_regular(path))
+    if decoded.doubt:
+        problems.add("", "uncertain_encoding", f"{path}: {decoded.doubt}")
+    for number, line in enumerate(decoded.text.split("\n"), 1):
         if not line.strip():
             continue
         try:
-            record = _parsed(line)
+            record = _parsed_line(line)
             image = record.get("image") or record["file_name"]
             name = image["path"] if isinstance(image, dict) else image
             record = {"file_name": name, **record, "image_id": record["image_id"], "samples": record["samples"]}
@@ -271,14 +271,7 @@ def _from_lines(folder: Path, problems: Problems) -> tuple[list[dict[str, Any]],
     return records, FilePictures(folder, names)
 
 
-def _text_of(path: Path, problems: Problems) -> str:
-    decoded = decode_bytes(read_regular(path))
-    if decoded.doubt:
-        problems.add("", "uncertain_encoding", f"{path}: {decoded.doubt}")
-    return decoded.text
-
-
-def _parsed(line: str) -> Any:
+def _parsed_line(line: str) -> Any:
     """A line of JSON; halves of surrogate pairs, which can be escaped there and written nowhere, become U+FFFD."""
     value = json.loads(line)
     if "\\ud" in line.lower():

@@ -16,14 +16,7 @@ from hallmark.data.problems import Problems
 from hallmark.data.text import normalise_text
 from hallmark.storage.decoding import DecodedText, decode_bytes, doubt_beside
 from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.regular import (
-    MissingFileError,
-    UnreadableFileError,
-    UnsafePathError,
-    check_name,
-    path_below,
-    read_regular,
-)
+from hallmark.storage.regular import MissingFileError, UnreadableFileError, UnsafePathError, path_below, read_regular
 from hallmark.storage.tables import read_table
 
 LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
@@ -65,7 +58,8 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
     for row_id in rows.loc[repeated, "id"]:
         problems.add(row_id, "duplicate_id", f"{row_id} is listed more than once")
     rows = rows[~repeated].reset_index(drop=True)
-    safe = [_is_safe(row_id, folder, problems) for row_id in rows["id"]]
+    files = [(f"data/{row_id}.txt", f"data/{row_id}.jpg") for row_id in rows["id"]]
+    safe = [problems.add_unless_safe(i, folder=folder, files=names) for i, names in zip(rows["id"], files, strict=True)]
     rows = rows[np.array(safe, bool)].reset_index(drop=True)
     rows = _with_texts(rows, folder, problems)
     paths = [folder / "data" / f"{row_id}.jpg" for row_id in rows["id"]]
@@ -83,7 +77,14 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
     readable = np.flatnonzero(scans["readable"])
     pairs.append(readable[near_duplicates(scans["thumbnail"][readable])])
     rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
-    return _with_slices(rows, scans), scans["thumbnail"]
+    emojis = rows["text"].map(lambda text: 0 if text.isascii() else emoji.emoji_count(text))
+    measures = {
+        "slice_text_length": (rows["text"].map(lambda text: len(text.split())), [-1, 0, 5, 10, 15, np.inf]),
+        "slice_emoji": (emojis, [-1, 0, 1, np.inf]),
+        "slice_image_size": (scans["size"].min(axis=1), [-1, 0, 127, 255, 511, np.inf]),
+    }
+    cut = {name: pd.cut(values, bins, labels=SLICES[name]).astype(str) for name, (values, bins) in measures.items()}
+    return rows.assign(**cut), scans["thumbnail"]
 
 
 def usable_extra_rows(
@@ -146,17 +147,6 @@ def _layout(cause: str) -> str:
     )
 
 
-def _is_safe(row_id: str, folder: Path, problems: Problems) -> bool:
-    """Whether the text and the picture of a row are in the folder, wherever links lead."""
-    try:
-        check_name(row_id)
-        for suffix in (".txt", ".jpg"):
-            path_below(folder, f"data/{row_id}{suffix}")
-    except UnsafePathError as error:
-        return problems.add(row_id, "unsafe_path", str(error))
-    return True
-
-
 def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.DataFrame:
     paths = [folder / "data" / f"{row_id}.txt" for row_id in rows["id"]]
     readings: list[DecodedText | UnreadableFileError] = []
@@ -216,13 +206,3 @@ def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.n
         if scan["metadata"]:
             usable[position] &= problems.add(row_id, "damaged_metadata", f"{path}: metadata that cannot be read")
     return usable
-
-
-def _with_slices(rows: pd.DataFrame, scans: np.ndarray) -> pd.DataFrame:
-    words = rows["text"].map(lambda text: len(text.split()))
-    emojis = rows["text"].map(lambda text: 0 if text.isascii() else emoji.emoji_count(text))
-    side = scans["size"].min(axis=1)
-    edges = {"slice_text_length": (words, [-1, 0, 5, 10, 15, np.inf]), "slice_emoji": (emojis, [-1, 0, 1, np.inf]),
-             "slice_image_size": (side, [-1, 0, 127, 255, 511, np.inf])}  # fmt: skip
-    cut = {name: pd.cut(values, bins, labels=SLICES[name]).astype(str) for name, (values, bins) in edges.items()}
-    return rows.assign(**cut)

@@ -41,7 +41,7 @@ from hallmark.systems.sentiment.corpus import (
     read_corpus,
     usable_extra_rows,
 )
-from hallmark.systems.sentiment.sample import generate
+from hallmark.systems.sentiment.sample.world import generate
 
 _GRAY = 128
 
@@ -73,6 +73,7 @@ class PairDataModule(DataModule):
         self.cache, self.mark_links = Path(cache), mark_links
         expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
         self.folder = data_folder(folder, self.cache, "sentiment", generate, sample, expected=expected)
+        self.generated = origin_of(self.folder, "sentiment")
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
         self._extra_facts: dict[str, dict[str, Any]] = {}
         self._inputs: Mapping[str, Encoder | None] = {}
@@ -87,10 +88,8 @@ class PairDataModule(DataModule):
         extra = arguments["extra"] or []
         files = [Path(file) for file in ([extra] if isinstance(extra, str) else extra)]
         advice = "write it with the augment_images or augment_text analysis"
-        return [
-            corpus,
-            *(Requirement(f"rows of {f}", "" if f.is_file() else f"{f}: no such file", advice) for f in files),
-        ]
+        tables = [Requirement(f"rows of {f}", "" if f.is_file() else f"{f}: no such file", advice) for f in files]
+        return [corpus, *tables]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
@@ -99,10 +98,6 @@ class PairDataModule(DataModule):
     def sources(self) -> list[Path] | None:
         """The corpus; the pictures of extra rows may lie anywhere."""
         return None if self.extra else [self.folder]
-
-    @property
-    def generated(self) -> str | None:
-        return origin_of(self.folder, "sentiment")
 
     def metadata(self) -> dict[str, Any]:
         rows = self.samples
@@ -127,12 +122,8 @@ class PairDataModule(DataModule):
         self._extra_facts[str(file)] = {"digest": digest_file(file), "rows": len(table)}
         sources = samples.drop_duplicates("id").set_index("id")
         unknown = sorted(set(table["source_id"]) - set(sources.index))
-        require(
-            not unknown,
-            "extra",
-            str(file),
-            f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}",
-        )
+        expected = f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}"
+        require(not unknown, "extra", str(file), expected)
         rows, digests, scans = usable_extra_rows(
             table, file, known_ids=set(samples["id"]), classes=self.classes[MAIN], problems=self.problems,
             cache=self.cache,
@@ -146,16 +137,11 @@ class PairDataModule(DataModule):
         )  # fmt: skip
 
     def leakage_inputs(self) -> LeakageInputs:
-        rows = self.samples
-        readable = (rows["image_digest"] != UNREADABLE).to_numpy()
+        rows, readable = self.samples, (self.samples["image_digest"] != UNREADABLE).to_numpy()
         return LeakageInputs(
-            samples=rows,
-            grouped=True,
-            files={"image": rows["image_digest"].tolist()},
-            texts=rows["normalised"].tolist(),
-            thumbnails=self._thumbnails,
-            comparable=readable,
-        )
+            rows, grouped=True, files={"image": rows["image_digest"].tolist()}, texts=rows["normalised"].tolist(),
+            thumbnails=self._thumbnails, comparable=readable,
+        )  # fmt: skip
 
     def slice_categories(self) -> dict[str, list[str]]:
         return SLICES
@@ -202,7 +188,13 @@ class PairDataModule(DataModule):
         if encoder is None:
             return texts
         if isinstance(encoder, ImageEncoder):
-            pixels = self._pixels(rows, encoder)
+            readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
+            paths, digests = ([*rows[column].iloc[readable]] for column in ("info_path", "image_digest"))
+            decoded = decoded_images([Path(path) for path in paths], digests, encoder.transform, self.cache)
+            decoded_rows = np.full(len(rows), -1)
+            decoded_rows[readable] = np.arange(len(readable))
+            pixels = Pixels(decoded, decoded_rows, encoder.image_size)
+            # A view is another input each time; only pictures as they are have outputs to look up.
             if self._store is None or not encoder.frozen or viewed:
                 return pixels
             return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
@@ -211,14 +203,6 @@ class PairDataModule(DataModule):
             return encoder.tokenize(texts)
         content = [digest_bytes(text.encode()) for text in texts]
         return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
-
-    def _pixels(self, rows: pd.DataFrame, encoder: ImageEncoder) -> "Pixels":
-        readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
-        paths, digests = ([*rows[column].iloc[readable]] for column in ("info_path", "image_digest"))
-        decoded = decoded_images([Path(path) for path in paths], digests, encoder.transform, self.cache)
-        decoded_rows = np.full(len(rows), -1)
-        decoded_rows[readable] = np.arange(len(readable))
-        return Pixels(decoded, decoded_rows, encoder.image_size)
 
 
 class Pixels:

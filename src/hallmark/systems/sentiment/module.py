@@ -26,17 +26,9 @@ class PairClassifier(ClassificationModule):
     """
 
     def __init__(
-        self,
-        *,
-        encoders: Mapping[str, Encoder],
-        head: Callable[..., Head],
-        adapter: Lora | None,
-        classes: Sequence[str],
-        optimizer: Optimizer,
-        freeze_epochs: int,
-        label_smoothing: float,
-        class_balance: float,
-    ) -> None:
+        self, *, encoders: Mapping[str, Encoder], head: Callable[..., Head], adapter: Lora | None,
+        classes: Sequence[str], optimizer: Optimizer, freeze_epochs: int, label_smoothing: float, class_balance: float,
+    ) -> None:  # fmt: skip
         dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
         with setting("head"):
             built = head(dims, len(classes))
@@ -75,14 +67,9 @@ class TfidfClassifier(ClassificationModule):
     """
 
     def __init__(
-        self,
-        *,
-        ngrams: int,
-        min_count: int,
-        inverse_regularisation: float,
-        classes: Sequence[str],
+        self, *, ngrams: int, min_count: int, inverse_regularisation: float, classes: Sequence[str],
         class_balance: float,
-    ) -> None:
+    ) -> None:  # fmt: skip
         from sklearn.feature_extraction.text import TfidfVectorizer  # only this model waits for scikit-learn
 
         require(ngrams >= 1, "ngrams", ngrams, "at least 1")

@@ -21,10 +21,10 @@ from torch import Tensor
 from transformers import BertConfig, PreTrainedTokenizerFast
 
 from hallmark.data.images import SquareCrop, decoded_images
-from hallmark.data.text import decode_text
 from hallmark.learning.encoders.weights import TRAINED_ON
+from hallmark.storage.decoding import decode_bytes
 from hallmark.storage.hashing import digest_file
-from hallmark.systems.sentiment.sample import generate
+from hallmark.systems.sentiment.sample.world import generate
 
 ASSETS = Path(__file__).parent / "assets"
 PAIRS, SEED, STEPS, BATCH, LR = 8000, 90210, 4000, 64, 2e-3
@@ -43,7 +43,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         world = generate(Path(scratch) / "world", rows=PAIRS, unlabelled=0, seed=SEED, label_noise=0.0)
         images = sorted((world / "data").glob("*.jpg"))
-        texts = [decode_text(path.with_suffix(".txt").read_bytes()) for path in images]
+        texts = [decode_bytes(path.with_suffix(".txt").read_bytes()).text.strip() for path in images]
         tokenizer = train_tokenizer(texts)
         digests = [digest_file(path) for path in images]
         pixels = decoded_images(images, digests, SquareCrop(IMAGE_SIZE), Path(scratch)).take(range(len(images)))

@@ -13,7 +13,7 @@ from hallmark.data.problems import Problems
 from hallmark.data.splits import target_column
 from hallmark.storage.hashing import digest
 from hallmark.systems.touch.manifest import TASKS, read_manifest
-from hallmark.systems.touch.recordings import Parsed, Recordings, load_recordings
+from hallmark.systems.touch.recordings import ParsedRecording, Recordings, load_recordings
 from hallmark.systems.touch.windows import lay_windows, observed_shares
 
 # Kinds of problems, and those for which `keep` has a meaning: nan for a channel, no frames, no label, and the
@@ -64,7 +64,7 @@ class Cutting:
 
 
 @dataclass(frozen=True)
-class Corpus:
+class WindowCorpus:
     """All windows of a folder.
 
     Attributes:
@@ -91,7 +91,7 @@ class Corpus:
 def read_windows(
     folder: Path, *, classes: Mapping[str, Sequence[str]], channels: Sequence[str], rate: float | None,
     cutting: Cutting, problems: Problems, cache: Path,
-) -> Corpus:  # fmt: skip
+) -> WindowCorpus:  # fmt: skip
     """Windows of all usable recordings; what `problems` says to skip is left out.
 
     Raises:
@@ -122,7 +122,7 @@ def read_windows(
             problems.add(row_id, "unobserved", f"{path}: no window of which data.min_observed was measured")
     windows, frames = _with_frames(windows[enough], parsed, size / (common or 1))
     samples = _described(windows, table, classes=classes, channels=channels, size=size, rate=common)
-    return Corpus(samples, recordings, content, common, size, frames, int((~enough).sum()))
+    return WindowCorpus(samples, recordings, content, common, size, frames, int((~enough).sum()))
 
 
 def common_rate(rates: Sequence[float]) -> float:
@@ -133,7 +133,7 @@ def common_rate(rates: Sequence[float]) -> float:
     return float(np.median(np.array(rates)[near[near.sum(axis=1).argmax()]]))
 
 
-def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Problems) -> bool:
+def _is_usable(row: dict[Any, Any], entry: ParsedRecording, rate: float, problems: Problems) -> bool:
     row_id, path = row["id"], row["signals"]
     if entry.error:
         return problems.add(row_id, "unreadable_file", entry.error)
@@ -153,7 +153,7 @@ def _is_usable(row: dict[Any, Any], entry: Parsed, rate: float, problems: Proble
     return all(usable)
 
 
-def _windows(parsed: Sequence[Parsed], size: int, step: int, rate: float) -> pd.DataFrame:
+def _windows(parsed: Sequence[ParsedRecording], size: int, step: int, rate: float) -> pd.DataFrame:
     """position (of the recording), number (within it), offset and start (s) of every window."""
     owner = np.repeat(np.arange(len(parsed)), [len(entry.starts) for entry in parsed])
     starts = np.array([start for entry in parsed for start in entry.starts])
@@ -169,7 +169,7 @@ def _windows(parsed: Sequence[Parsed], size: int, step: int, rate: float) -> pd.
     return windows.assign(number=windows.groupby("position").cumcount())
 
 
-def _with_frames(windows: pd.DataFrame, parsed: Sequence[Parsed], seconds: float) -> tuple[pd.DataFrame, int]:
+def _with_frames(windows: pd.DataFrame, parsed: Sequence[ParsedRecording], seconds: float) -> tuple[pd.DataFrame, int]:
     """Windows with the row of their first frame, and how many frames a window has."""
     rates = [entry.frame_rate for entry in parsed if entry.frames]
     if not rates:

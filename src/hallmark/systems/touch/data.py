@@ -22,11 +22,11 @@ from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.touch.augment import SignalAugment
-from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Corpus, Cutting, read_windows
+from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Cutting, WindowCorpus, read_windows
 from hallmark.systems.touch.manifest import MANIFEST, TASKS
 from hallmark.systems.touch.normalise import METHODS, Normaliser, fit_normaliser
 from hallmark.systems.touch.perturb import PERTURBATIONS
-from hallmark.systems.touch.sample import generate
+from hallmark.systems.touch.sample.world import generate
 from hallmark.systems.touch.windows import coverage, cut
 
 
@@ -75,6 +75,7 @@ class WindowDataModule(DataModule):
         self.cache = Path(cache)
         expected = "the folder of your recordings.csv"
         self.folder = data_folder(folder, self.cache, "touch", generate, sample, expected=expected)
+        self.generated = origin_of(self.folder, "touch")
         self._with_frames = False
         self._normaliser: Normaliser | None = None
 
@@ -103,10 +104,6 @@ class WindowDataModule(DataModule):
 
     def sources(self) -> list[Path]:
         return [self.folder]
-
-    @property
-    def generated(self) -> str | None:
-        return origin_of(self.folder, "touch")
 
     def metadata(self) -> dict[str, Any]:
         rows, corpus = self.samples, self._corpus
@@ -190,7 +187,7 @@ class WindowDataset(Dataset):
     """
 
     def __init__(
-        self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: Corpus, normaliser: Normaliser,
+        self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: WindowCorpus, normaliser: Normaliser,
         with_frames: bool, transform: Transform | None,
     ) -> None:  # fmt: skip
         self.target, self.corpus, self.normaliser = dict(target), corpus, normaliser

@@ -4,20 +4,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from hallmark.checks import SettingError, require
 from hallmark.data.problems import Problems
 from hallmark.data.splits import target_column
 from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.regular import (
-    MissingFileError,
-    UnreadableFileError,
-    UnsafePathError,
-    check_name,
-    path_below,
-    read_regular,
-)
+from hallmark.storage.regular import MissingFileError, UnreadableFileError, path_below, read_regular
 from hallmark.storage.tables import DELIMITERS, TableError, read_table
 
 MANIFEST = "recordings.csv"
@@ -46,7 +40,10 @@ def read_manifest(folder: Path, classes: Mapping[str, Sequence[str]], problems: 
     for line in rows.loc[nameless, "line"]:
         problems.add("", "empty_id", f"{MANIFEST}, line {line}: no id")
     rows = rows[~nameless]
-    rows = rows[[_is_safe(row, folder, problems) for row in rows.to_dict("records")]]
+    files = rows[list(_FILES)].map(_portable).to_numpy().tolist()
+    pairs, where = zip(rows["id"], files, strict=True), f"{MANIFEST}: "
+    safe = [problems.add_unless_safe(name, folder=folder, files=named, where=where) for name, named in pairs]
+    rows = rows[np.array(safe, bool)]
     repeated = rows["id"].duplicated()
     for row_id in rows.loc[repeated, "id"]:
         problems.add(row_id, "duplicate_id", f"{MANIFEST}: {row_id} is listed more than once")
@@ -77,17 +74,6 @@ def _table(folder: Path, tasks: list[str], problems: Problems) -> pd.DataFrame:
     require(len(table) > 0, "folder", str(folder), f"{_LAYOUT}; {path} lists no recording")
     columns = list(dict.fromkeys([*needed, "scene", "frames", *TASKS]))
     return table.reindex(columns=columns, fill_value="").assign(line=read.lines)
-
-
-def _is_safe(row: dict[Any, Any], folder: Path, problems: Problems) -> bool:
-    """Whether a recording has a plain name, and its files are in the folder, wherever links lead."""
-    try:
-        check_name(row["id"])
-        for column in ("signals", "frames"):
-            path_below(folder, _portable(row[column]))
-    except UnsafePathError as error:
-        return problems.add(row["id"], "unsafe_path", f"{MANIFEST}: {error}")
-    return True
 
 
 def _has_known_labels(row: dict[Any, Any], classes: Mapping[str, Sequence[str]], problems: Problems) -> bool:

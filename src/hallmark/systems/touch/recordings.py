@@ -1,4 +1,4 @@
-"""Parsed recordings on disk: every file is read once, then mapped into memory by whoever needs it."""
+"""ParsedRecording recordings on disk: every file is read once, then mapped into memory by whoever needs it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _VERSION = 3
 
 
 @dataclass(frozen=True)
-class Parsed:
+class ParsedRecording:
     """Where one recording lies in the arrays of all of them.
 
     Attributes:
@@ -66,7 +66,7 @@ class Recordings:
 
     values: NDArray
     frames: NDArray
-    parsed: list[Parsed]
+    parsed: list[ParsedRecording]
 
 
 def load_recordings(table: pd.DataFrame, channels: Sequence[str], rate: float | None, cache: Path) -> Recordings:
@@ -88,9 +88,10 @@ def load_recordings(table: pd.DataFrame, channels: Sequence[str], rate: float | 
                 _save(folder / "values.npy", values, np.empty((0, len(channels)), np.float32))
                 _save(folder / "frames.npy", frames, np.empty((0, 0, 0), np.uint8))
                 pairs = zip(entries, frame_entries, strict=True)
-                write_json(folder / "index.json", [asdict(Parsed(**signals, **frames)) for signals, frames in pairs])
+                parsed = [ParsedRecording(**signals, **images) for signals, images in pairs]
+                write_json(folder / "index.json", [asdict(recording) for recording in parsed])
     arrays = [np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r")) for name in ("values", "frames")]
-    return Recordings(arrays[0], arrays[1], [Parsed(**entry) for entry in read_json(folder / "index.json")])
+    return Recordings(arrays[0], arrays[1], [ParsedRecording(**entry) for entry in read_json(folder / "index.json")])
 
 
 def _read_all_signals(

@@ -4,17 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def window_starts(length: int, size: int, step: int) -> NDArray:
-    """First samples of the windows of `size` samples, `step` apart, that fit into `length` samples.
-
-    The rest at the end, shorter than a step, belongs to no window.
-    """
-    return np.arange(0, length - size + 1, step)
-
-
 def lay_windows(starts: NDArray, lengths: NDArray, size: int, step: int) -> tuple[NDArray, NDArray]:
-    """Windows over stretches of the given `starts` and `lengths`: first samples [W] and their stretches [W]."""
-    inside = [window_starts(length, size, step) for length in lengths]
+    """Windows of `size` samples, `step` apart, over stretches of the given `starts` and `lengths`: first samples [W]
+    and their stretches [W]. The rest at the end of a stretch, shorter than a step, belongs to no window."""
+    inside = [np.arange(0, length - size + 1, step) for length in lengths]
     counts = [len(first) for first in inside]
     offsets = np.concatenate([np.empty(0, int), *(start + first for start, first in zip(starts, inside, strict=True))])
     return offsets.astype(int), np.repeat(np.arange(len(counts)), counts)

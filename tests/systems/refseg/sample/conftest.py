@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from hallmark.systems.refseg.sample import generate
-from hallmark.systems.refseg.sample.scenes import Thing
+from hallmark.systems.refseg.sample.scenes import SceneObject
+from hallmark.systems.refseg.sample.world import generate
 
 ARGUMENTS = {"train": 60, "val": 20, "test": 80, "seed": 3, "synonyms": 0.5}
 SMALL = {"train": 3, "val": 2, "test": 2, "seed": 0, "synonyms": 0.5}
@@ -33,13 +33,13 @@ def pairs(images) -> pd.DataFrame:
     """One row an (image, sentence) pair, with the scene's objects and the position of the target."""
     rows = []
     for record in images:
-        things = [Thing(**{k: v for k, v in own.items() if k != "mask"}) for own in record["objects"]]
+        objects = [SceneObject(**{k: v for k, v in own.items() if k != "mask"}) for own in record["objects"]]
         for sample in record["samples"]:
             found = [k for k, own in enumerate(record["objects"]) if own["mask"] == sample["mask"]]
             for text, about in zip(sample["sentences"], sample["expressions"], strict=True):
                 target = None if sample["no_target"] else found[0]
                 program = json.loads(about["program"])
-                rows.append({"split": record["split"], "text": text, "target": target, "things": things, **about,
+                rows.append({"split": record["split"], "text": text, "target": target, "drawn": objects, **about,
                              "objects": record["objects"], "program": program, "mask": sample["mask"]})  # fmt: skip
     return pd.DataFrame(rows).astype({"target": object})
 

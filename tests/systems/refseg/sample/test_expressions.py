@@ -22,13 +22,13 @@ def test_every_kind_is_there_and_every_program_means_its_target(pairs):
     assert set(counts.index) == set(KINDS)
     assert counts.min() > 20
     for row in pairs.itertuples():
-        found = run(row.program, row.things)
+        found = run(row.program, row.drawn)
         if row.kind == "no_target":
             assert found == set() and place(row.target) is None and not areas([row.mask])[0]
         elif row.kind == "ambiguous":
             assert len(found) >= 2 and place(row.target) in found
         else:
-            assert found == {place(row.target)} == {the_one(row.program, row.things)}
+            assert found == {place(row.target)} == {the_one(row.program, row.drawn)}
 
 
 def test_sides_are_those_of_the_masks(pairs):
@@ -39,11 +39,11 @@ def test_sides_are_those_of_the_masks(pairs):
             *(np.nonzero(mask) for mask in decode([o["mask"] for o in row.objects], (SIDE, SIDE))), strict=True
         )
         x, y = np.array([c.mean() for c in columns]), np.array([r.mean() for r in rows])
-        group = sorted(run(row.program["of"], row.things))
+        group = sorted(run(row.program["of"], row.drawn))
         if row.kind == "superlative":
             value = {"left": x, "right": -x, "top": y, "bottom": -y}[row.program["to"]]
         else:
-            [anchor] = run(row.program["anchor"], row.things)
+            [anchor] = run(row.program["anchor"], row.drawn)
             value = np.hypot(x - x[anchor], y - y[anchor])
             group = [place for place in group if place != anchor]
         best, *others = sorted(group, key=lambda place: value[place])
@@ -57,7 +57,7 @@ def test_shortcuts_fail_where_they_should(pairs):
     def shortcut(row) -> bool:
         group = row.program["of"]["of"] if row.kind == "same_side" else row.program["of"]
         side = row.program["of"].get("side") or row.program.get("side") or row.program.get("from")
-        return place(row.target) in run({"op": "extreme", "to": side, "of": group}, row.things)
+        return place(row.target) in run({"op": "extreme", "to": side, "of": group}, row.drawn)
 
     found = {kind: rows.apply(shortcut, axis=1).mean() for kind, rows in pairs.groupby("kind")
              if kind in ("relation", "same_side", "second")}  # fmt: skip
@@ -76,7 +76,7 @@ def test_shuffled_anchors_change_the_meaning(pairs):
         assert {key: program[key] for key in ("op", "side") if key in program} == {
             key: row.program[key] for key in ("op", "side") if key in row.program
         }
-        found = run(program, row.things, slack=1)
+        found = run(program, row.drawn, slack=1)
         if areas([row.shuffled_target])[0]:
             [target] = found
             assert target != place(row.target) and row.objects[target]["mask"] == row.shuffled_target
@@ -112,5 +112,5 @@ def test_no_word_stands_for_two_things():
 @given(st.integers(0, 2**32))
 def test_any_held_out_expression_has_canonical_words(seed):
     scene = draw_scene(np.random.default_rng(seed))
-    found = list(words.expressions(np.random.default_rng(seed), scene.things, 1.0))
+    found = list(words.expressions(np.random.default_rng(seed), scene.objects, 1.0))
     assert all(expression.held_out and normalise(expression.text) == expression.canonical for expression in found)

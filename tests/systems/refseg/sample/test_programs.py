@@ -5,11 +5,11 @@ import json
 import pytest
 
 from hallmark.systems.refseg.sample.programs import anchors_of, run, the_one
-from hallmark.systems.refseg.sample.scenes import Thing
+from hallmark.systems.refseg.sample.scenes import SceneObject
 
 ROW = [  # x, y in pixels: a red star, a blue star, a red circle, a blue circle
-    Thing("red", "star", "small", 10, 50), Thing("blue", "star", "large", 30, 48),
-    Thing("red", "circle", "small", 60, 10), Thing("blue", "circle", "small", 80, 52),
+    SceneObject("red", "star", "small", 10, 50), SceneObject("blue", "star", "large", 30, 48),
+    SceneObject("red", "circle", "small", 60, 10), SceneObject("blue", "circle", "small", 80, 52),
 ]  # fmt: skip
 STARS, ALL = {"op": "filter", "shape": "star"}, {"op": "filter"}
 BLUE_CIRCLE = {"op": "filter", "colour": "blue", "shape": "circle"}
@@ -48,7 +48,7 @@ def test_what_is_in_doubt_is_not_the_one():
     assert run(program, ROW) == {0, 1, 2}
     assert run(program, ROW, slack=-1) == {2}  # the stars are 2 and 4 pixels above it
     assert the_one(program, ROW) is None
-    aside = [ROW[0], ROW[3], Thing("red", "cross", "small", 45, 50 + 0.33 * 70)]
+    aside = [ROW[0], ROW[3], SceneObject("red", "cross", "small", 45, 50 + 0.33 * 70)]
     between = {"op": "between", "of": ALL, "anchors": [RED_STAR, BLUE_CIRCLE]}
     assert (run(between, aside, -1), run(between, aside, 1)) == (set(), {2})
     assert the_one(between, aside) is None

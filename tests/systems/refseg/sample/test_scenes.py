@@ -18,18 +18,18 @@ from hallmark.systems.refseg.sample.scenes import SIDE, draw_scene, inside
 @given(st.integers(0, 2**40))
 def test_any_scene(seed):
     scene = draw_scene(np.random.default_rng(seed))
-    count = len(scene.things)
+    count = len(scene.objects)
     assert 3 <= count <= 7
     assert scene.image.shape == (SIDE, SIDE, 3) and scene.image.dtype == np.uint8
     assert scene.masks.shape == (count, SIDE, SIDE) and (scene.masks.sum(axis=0) <= 1).all()
-    for thing, mask in zip(scene.things, scene.masks, strict=True):
-        assert (thing.colour in COLOURS, thing.shape in SHAPES, thing.size in SIZES) == (True, True, True)
+    for entity, mask in zip(scene.objects, scene.masks, strict=True):
+        assert (entity.colour in COLOURS, entity.shape in SHAPES, entity.size in SIZES) == (True, True, True)
         rows, columns = np.nonzero(mask)
-        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((thing.x, thing.y))
+        assert (columns.mean() + 0.5, rows.mean() + 0.5) == pytest.approx((entity.x, entity.y))
         assert len(rows) >= 40
         seen = np.median(scene.image[mask], axis=0)
         nearest = min(COLOURS, key=lambda name: np.linalg.norm(np.array(COLOURS[name]) - seen))
-        assert np.linalg.norm(np.array(COLOURS[thing.colour]) - seen) < 75, (thing, nearest)
+        assert np.linalg.norm(np.array(COLOURS[entity.colour]) - seen) < 75, (entity, nearest)
 
 
 def test_shapes_have_one_area():
@@ -57,4 +57,4 @@ def test_masks_are_exact(images):
         scene, _ = world.draw_row(ARGUMENTS["seed"], "train", row, 0.0)
         assert [
             overlap(own["mask"], rle).iou for own, rle in zip(record["objects"], encode(scene.masks), strict=True)
-        ] == [1.0] * len(scene.things)
+        ] == [1.0] * len(scene.objects)

@@ -13,8 +13,9 @@ from PIL import Image
 from tests.systems.refseg.sample.conftest import ARGUMENTS, SMALL, contents
 
 from hallmark.data.masks import boxes
-from hallmark.systems.refseg.sample import generate, world
+from hallmark.systems.refseg.sample import world
 from hallmark.systems.refseg.sample.scenes import SIDE
+from hallmark.systems.refseg.sample.world import generate
 
 
 def test_schema_of_refcoco_m(folder, images):
@@ -48,7 +49,7 @@ def test_record_counts_the_files(folder, pairs):
 def test_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
     here = generate(tmp_path / "here", **SMALL)
     code = (
-        "import sys; from pathlib import Path; from hallmark.systems.refseg.sample import generate; "
+        "import sys; from pathlib import Path; from hallmark.systems.refseg.sample.world import generate; "
         f"generate(Path(sys.argv[1]), **{SMALL!r})"
     )
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": os.pathsep.join(sys.path)}

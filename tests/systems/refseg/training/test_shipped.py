@@ -11,7 +11,7 @@ from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.ranker.dual import SIDE, DualEncoder
 from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 from hallmark.systems.refseg.ranker.views import View
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.sample.world import generate
 from hallmark.systems.refseg.training.data import Annotated
 
 ASSETS = "package:hallmark/systems/refseg/assets"

@@ -33,21 +33,16 @@ class CachedProposer(Proposer):
     def propose(self, image: NDArray) -> Proposals:
         self.requested += 1
         key = digest_bytes(str(image.shape).encode(), image.tobytes())
-        proposals = _parsed(self.cache.get(key), (image.shape[0], image.shape[1]))
-        if proposals is None:
-            proposals = self.proposer.propose(image)
-            self.computed += 1
-            counts = [rle["counts"] for rle in proposals.rles]
-            self.cache.put(key, {"size": proposals.size, "counts": counts, "scores": proposals.scores.tolist()})
+        stored: Any = self.cache.get(key)
+        size = image.shape[0], image.shape[1]
+        try:
+            if tuple(stored["size"]) == size:
+                rles = [parse_rle({"size": size, "counts": counts}) for counts in stored["counts"]]
+                return Proposals.of(rles, stored["scores"], size)
+        except (ValueError, KeyError, TypeError):
+            pass  # no file, or it holds something else than was written
+        proposals = self.proposer.propose(image)
+        self.computed += 1
+        masks = [rle["counts"] for rle in proposals.rles]
+        self.cache.put(key, {"size": proposals.size, "counts": masks, "scores": proposals.scores.tolist()})
         return proposals
-
-
-def _parsed(stored: Any, size: tuple[int, int]) -> Proposals | None:
-    """Proposals from the content of a file; None where it holds something else than was written."""
-    try:
-        if tuple(stored["size"]) != size:
-            return None
-        rles = [parse_rle({"size": size, "counts": counts}) for counts in stored["counts"]]
-        return Proposals.of(rles, stored["scores"], size)
-    except (ValueError, KeyError, TypeError):
-        return None

@@ -69,7 +69,9 @@ def small_sam_loss(
     """
     logits, iou = network.decode(network.encode(images), prompts.points)
     with torch.no_grad():
-        actual = _actual_iou(logits, prompts)
+        inside, predicted = F.avg_pool2d(prompts.masks.float(), SIDE // LOW)[:, :, None] > 0.5, logits > 0
+        shared, union = (joined.sum((-2, -1)).float() for joined in (predicted & inside, predicted | inside))
+        actual = shared / union.clamp(min=1)
         at = _where_to_look(prompts, samples, generator)
         truth = sample_maps(prompts.masks.flatten(0, 1)[:, None].float(), at.flatten(0, 1))[..., 0]
     sampled = sample_maps(logits.flatten(0, 1), at.flatten(0, 1)).transpose(1, 2)  # [N·P, M, S]
@@ -85,14 +87,6 @@ def small_sam_loss(
         "dice": (dice.gather(1, best)[:, 0] * weight).sum() / total,
         "iou": F.mse_loss(iou, actual),
     }
-
-
-def _actual_iou(logits: Tensor, prompts: Prompts) -> Tensor:
-    truth = F.avg_pool2d(prompts.masks.float(), SIDE // LOW)[:, :, None] > 0.5
-    predicted = logits > 0
-    shared = (predicted & truth).sum((-2, -1)).float()
-    union = (predicted | truth).sum((-2, -1)).float()
-    return shared / union.clamp(min=1)
 
 
 def _where_to_look(prompts: Prompts, samples: int, generator: torch.Generator) -> Tensor:

@@ -76,7 +76,10 @@ class DualNetwork(nn.Module):
 
     def _in_sight(self, x: Tensor, geometry: Tensor, image: Tensor) -> Tensor:
         row, column, present = _slots(image)
-        x_BRW, geometry_BR5 = (_padded(values, row, column, present) for values in (x, geometry))
+        x_BRW, geometry_BR5 = (
+            values.new_zeros(*present.shape, values.shape[-1]).index_put((row, column), values)
+            for values in (x, geometry)
+        )
         pairs_BRRF, both = _pair_features(geometry_BR5), (present[:, None] & present[:, :, None])[..., None]
         for layer in self.rounds:
             x_BRW = layer(x_BRW, pairs_BRRF, both)
@@ -244,10 +247,6 @@ def _slots(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     column = torch.empty_like(row)
     column[order] = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     return row, column, torch.arange(int(counts.max()), device=row.device) < counts[:, None]
-
-
-def _padded(values: Tensor, row: Tensor, column: Tensor, present: Tensor) -> Tensor:
-    return values.new_zeros(*present.shape, values.shape[-1]).index_put((row, column), values)
 
 
 def _place_features(geometry: Tensor) -> Tensor:

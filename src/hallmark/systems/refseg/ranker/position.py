@@ -12,7 +12,7 @@ rules here know no grammar:
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,29 +70,11 @@ def position_bias(query: str, geometry: NDArray) -> NDArray:
     if not terms or not len(geometry):
         return np.zeros(len(geometry))
     geometry = np.asarray(geometry, np.float64)
-    return np.mean([_BIASES[term](geometry) for term in terms], axis=0)
-
-
-def _centres(geometry: NDArray) -> NDArray:
-    return (geometry[:, :2] + geometry[:, 2:4]) / 2
-
-
-def _middle(geometry: NDArray) -> NDArray:
-    return 1 - 2 * np.linalg.norm(_centres(geometry) - 0.5, axis=1) / np.sqrt(0.5)
-
-
-def _large(geometry: NDArray) -> NDArray:
-    if len(geometry) == 1:
-        return np.zeros(1)
-    return 2 * (rankdata(geometry[:, 4]) - 1) / (len(geometry) - 1) - 1
-
-
-_BIASES: Mapping[str, Callable[[NDArray], NDArray]] = {
-    "left": lambda geometry: 1 - 2 * _centres(geometry)[:, 0],
-    "right": lambda geometry: 2 * _centres(geometry)[:, 0] - 1,
-    "top": lambda geometry: 1 - 2 * _centres(geometry)[:, 1],
-    "bottom": lambda geometry: 2 * _centres(geometry)[:, 1] - 1,
-    "middle": _middle,
-    "large": _large,
-    "small": lambda geometry: -_large(geometry),
-}
+    centers = (geometry[:, :2] + geometry[:, 2:4]) / 2
+    x, y = centers.T
+    large = 2 * (rankdata(geometry[:, 4]) - 1) / max(1, len(geometry) - 1) - (len(geometry) > 1)
+    biases = {
+        "left": 1 - 2 * x, "right": 2 * x - 1, "top": 1 - 2 * y, "bottom": 2 * y - 1,
+        "middle": 1 - 2 * np.linalg.norm(centers - 0.5, axis=1) / np.sqrt(0.5), "large": large, "small": -large,
+    }  # fmt: skip
+    return np.mean([biases[term] for term in terms], axis=0)

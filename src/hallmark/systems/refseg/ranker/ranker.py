@@ -82,7 +82,19 @@ class Ranker:
         embeddings = {name: rows for name, rows in stored.items() if rows is not None}
         absent = {name: image for name, image in by_name.items() if name not in embeddings}
         for group in self._groups(absent):
-            embeddings.update(self._computed(group))
+            parts = [self.encoder.view.render(image.read(), image.proposals) for image in group.values()]
+            regions = Regions.join(parts)
+            # Regions of a joint encoder see each other: all of an image must come in one pass.
+            step = len(regions) if self.encoder.joint else self.batch_size
+            with torch.inference_mode():
+                passes = [self.encoder(regions.part(at, at + step)) for at in range(0, len(regions), step)]
+            rows = torch.cat(passes).float().cpu().numpy()
+            self.counts.computed += len(rows)
+            ends = np.cumsum([len(part) for part in parts])
+            for name, embedded in zip(group, np.split(rows, ends[:-1]), strict=True):
+                embeddings[name] = embedded
+                if self._cache is not None:
+                    self._cache.put(name, embedded)
         return [embeddings[name] for name in names]
 
     def logits(self, regions: NDArray, proposals: Proposals, queries: Sequence[str]) -> NDArray:
@@ -92,7 +104,8 @@ class Ranker:
         self.counts.scores += len(queries) * len(proposals)
         if not len(proposals) or not len(queries):
             return np.zeros((len(queries), 0))
-        candidates = self._candidates(regions)
+        none = [] if self.encoder.none is None else [self.encoder.none.detach().cpu().numpy()[None]]
+        candidates = np.concatenate([regions, *none]).astype(np.float64)
         # Query by query, because the last bits of a product of matrices depend on how many rows there are.
         logits = self.encoder.scale * np.stack([candidates @ text for text in self.read(queries)])
         if self.position:
@@ -100,13 +113,6 @@ class Ranker:
             bias = np.stack([position_bias(query, places) for query in queries])
             logits[:, : len(proposals)] += self.position * bias
         return logits
-
-    def _candidates(self, regions: NDArray) -> NDArray:
-        """Regions, and what stands for none of them, float64 [N, D] or [N+1, D]."""
-        if self.encoder.none is None:
-            return regions.astype(np.float64)
-        none = self.encoder.none.detach().cpu().numpy()[None]
-        return np.concatenate([regions, none]).astype(np.float64)
 
     @torch.inference_mode()
     def read(self, queries: Sequence[str]) -> list[NDArray]:
@@ -132,23 +138,6 @@ class Ranker:
         if group:
             yield group
 
-    def _computed(self, group: dict[str, SceneInput]) -> dict[str, NDArray]:
-        """Embeddings of the regions of each image by its name; stored, if they are to be."""
-        regions = [self.encoder.view.render(image.read(), image.proposals) for image in group.values()]
-        rows = self._forward(Regions.join(regions))
-        self.counts.computed += len(rows)
-        split = np.split(rows, np.cumsum([len(image) for image in regions])[:-1])
-        if self._cache is not None:
-            for name, embedded in zip(group, split, strict=True):
-                self._cache.put(name, embedded)
-        return dict(zip(group, split, strict=True))
-
-    @torch.inference_mode()
-    def _forward(self, regions: Regions) -> NDArray:
-        step = len(regions) if self.encoder.joint else self.batch_size
-        parts = [self.encoder(regions.part(at, at + step)) for at in range(0, len(regions), step)]
-        return torch.cat(parts).float().cpu().numpy()
-
     def _stored(self, name: str, count: int) -> NDArray | None:
         """What the file of an image holds; None where there is none, or something else than was written."""
         if not count:
@@ -162,11 +151,7 @@ class Ranker:
 def _name(pictured: SceneInput) -> str:
     """Of the embeddings of an image's regions: the same image and proposals in the same order have the same name."""
     proposals = pictured.proposals
-    return digest(
-        {
-            "image": pictured.digest,
-            "size": list(proposals.size),
-            "masks": [rle["counts"] for rle in proposals.rles],
-            "boxes": proposals.boxes.tolist(),
-        }
-    )
+    return digest({
+        "image": pictured.digest, "size": list(proposals.size), "masks": [rle["counts"] for rle in proposals.rles],
+        "boxes": proposals.boxes.tolist(),
+    })  # fmt: skip

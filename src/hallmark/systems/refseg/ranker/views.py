@@ -130,15 +130,22 @@ class View:
         Raises:
             ValueError: the image is of another size than its proposals, or not of bytes.
         """
-        painter = _Painter(self, _rgb(image, proposals.size))
+        size = proposals.size
+        if image.dtype != np.uint8 or image.shape not in (size, (*size, 3)):
+            raise ValueError(
+                f"an image {image.dtype} {list(image.shape)} for proposals of {size[0]}×{size[1]} pixels: "
+                f"expected uint8 {[*size, 3]}"
+            )
+        rgb = np.repeat(image[..., None], 3, -1) if image.ndim == 2 else np.ascontiguousarray(image)
+        painter = _Painter(self, rgb)
         boxes = _clipped(proposals)
         pixels = np.empty((len(proposals), self.channels, self.size, self.size), np.uint8)
         context = np.empty_like(pixels) if self.kind == "global_local" else None
         for position, (rle, box) in enumerate(zip(proposals.rles, boxes, strict=True)):
-            mask = decode([rle], proposals.size)[0] if self.alpha or self.kind != "crop" else None
-            pixels[position] = painter.paint(self.kind, mask, _window(box, self.padding, proposals.size))
+            mask = decode([rle], size)[0] if self.alpha or self.kind != "crop" else None
+            pixels[position] = painter.paint(self.kind, mask, _window(box, self.padding, size))
             if context is not None:
-                context[position] = painter.paint("blur", mask, _window(box, None, proposals.size))
+                context[position] = painter.paint("blur", mask, _window(box, None, size))
         return Regions(pixels, geometry(proposals), np.zeros(len(boxes), np.int64), context)
 
 
@@ -160,19 +167,17 @@ class _Painter:
             return np.asarray(picture).transpose(2, 0, 1)
         alpha = self._resized(_cut(mask, window, False).astype(np.uint8) * 255, Image.Resampling.BILINEAR)
         if kind == "outline":
-            picture = Image.composite(Image.new("RGB", (size, size), _RED), picture, self._line(alpha))
+            # Any trace of the mask counts as inside, so that a small one in a large window has its line too.
+            inside = np.asarray(alpha) > 0
+            reach = max(1, round(self.view.line * size))
+            around = maximum_filter(inside, 2 * reach + 1, mode="constant") & ~inside
+            line = Image.fromarray(around.astype(np.uint8) * 255)
+            picture = Image.composite(Image.new("RGB", (size, size), _RED), picture, line)
         elif kind != "crop":
             blurred = self.shown(window, fill, True) if kind == "blur" else Image.new("RGB", (size, size), fill)
             picture = Image.composite(picture, blurred, alpha)
         layers = [np.asarray(picture), np.asarray(alpha)[..., None]]
         return np.concatenate(layers, -1)[..., : self.view.channels].transpose(2, 0, 1)
-
-    def _line(self, alpha: Image.Image) -> Image.Image:
-        # Any trace of the mask counts as inside, so that a small one in a large window has its line too.
-        inside = np.asarray(alpha) > 0
-        reach = max(1, round(self.view.line * self.view.size))
-        around = maximum_filter(inside, 2 * reach + 1, mode="constant") & ~inside
-        return Image.fromarray(around.astype(np.uint8) * 255)
 
     def shown(self, window: Window, fill: Colour, blurred: bool) -> Image.Image:
         key = window, fill, blurred
@@ -188,15 +193,6 @@ class _Painter:
     def blurred(self) -> NDArray:
         radius = self.view.blur * max(self.image.shape[:2])
         return np.asarray(Image.fromarray(self.image).filter(ImageFilter.GaussianBlur(radius)))
-
-
-def _rgb(image: NDArray, size: tuple[int, int]) -> NDArray:
-    if image.dtype != np.uint8 or image.shape not in (size, (*size, 3)):
-        raise ValueError(
-            f"an image {image.dtype} {list(image.shape)} for proposals of {size[0]}×{size[1]} pixels: "
-            f"expected uint8 {[*size, 3]}"
-        )
-    return np.repeat(image[..., None], 3, -1) if image.ndim == 2 else np.ascontiguousarray(image)
 
 
 def _clipped(proposals: Proposals) -> NDArray:

@@ -1,6 +1,6 @@
 """Expressions of the sample world: a meaning, the words for it, and what makes each kind hard."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TypeVar
@@ -9,7 +9,7 @@ import numpy as np
 
 from hallmark.systems.refseg.sample.lexicon import DIRECTIONS, LEXICON
 from hallmark.systems.refseg.sample.programs import Program, anchors_of, run, the_one
-from hallmark.systems.refseg.sample.scenes import Thing
+from hallmark.systems.refseg.sample.scenes import SceneObject
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class Shuffled:
 
 
 @dataclass(frozen=True)
-class Expression:
+class GeneratedExpression:
     """One way to refer.
 
     Attributes:
@@ -55,12 +55,12 @@ class Expression:
 class _Groups:
     """The descriptions by attributes of a scene, by how many objects they fit."""
 
-    def __init__(self, things: Sequence[Thing]) -> None:
-        groups: dict[tuple[tuple[str, str], ...], set[int]] = {(): set(range(len(things)))}
-        for position, thing in enumerate(things):
+    def __init__(self, objects: Sequence[SceneObject]) -> None:
+        groups: dict[tuple[tuple[str, str], ...], set[int]] = {(): set(range(len(objects)))}
+        for position, entity in enumerate(objects):
             for size in (1, 2, 3):
                 for names in combinations(_ATTRIBUTES, size):
-                    groups.setdefault(tuple((name, getattr(thing, name)) for name in names), set()).add(position)
+                    groups.setdefault(tuple((name, getattr(entity, name)) for name in names), set()).add(position)
         programs = [({"op": "filter", **dict(key)}, places) for key, places in groups.items()]
         self.shared = [program for program, places in programs if len(places) >= 2]
         self.several = [program for program, places in programs if len(places) >= 3]
@@ -72,134 +72,104 @@ class _Groups:
         self.proper = [program for program in self.shared if len(program) > 1]
 
 
-_Maker = Callable[[np.random.Generator, Sequence[Thing], _Groups], Program | None]
-
-
 def _pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
-def _attribute(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    return _pick(rng, groups.unique) if groups.unique else None
-
-
-def _superlative(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    return {"op": "extreme", "to": _pick(rng, DIRECTIONS), "of": _pick(rng, groups.shared)}
-
-
-def _second(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    return {"op": "second", "from": _pick(rng, DIRECTIONS), "of": _pick(rng, groups.several)}
-
-
-def _relation(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    if not groups.unique:
-        return None
-    return {
-        "op": "relate", "side": _pick(rng, DIRECTIONS), "of": _pick(rng, groups.shared),
-        "anchor": _pick(rng, groups.unique),
-    }  # fmt: skip
-
-
-def _nearest(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    if not groups.unique:
-        return None
-    return {"op": "nearest", "of": _pick(rng, groups.shared), "anchor": _pick(rng, groups.unique)}
-
-
-def _between(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    if len(groups.unique) < 2:
-        return None
-    anchors = [_pick(rng, groups.unique), _pick(rng, groups.unique)]
-    if run(anchors[0], things) == run(anchors[1], things):
-        return None
-    return {"op": "between", "of": _pick(rng, groups.shared), "anchors": anchors}
-
-
-def _same_side(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    """The nearest of several on one side, which is not the furthest to that side."""
-    if not groups.unique:
-        return None
-    group, anchor, side = _pick(rng, groups.shared), _pick(rng, groups.unique), _pick(rng, DIRECTIONS)
-    on_side = {"op": "relate", "side": side, "of": group, "anchor": anchor}
-    if len(run(on_side, things, slack=-1)) < 2:
-        return None
-    program = {"op": "nearest", "of": on_side, "anchor": anchor}
-    furthest = run({"op": "extreme", "to": side, "of": group}, things)
-    return None if furthest & run(program, things) else program
-
-
-def _ambiguous(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    return _pick(rng, groups.proper) if groups.proper else None
-
-
-def _no_target(rng: np.random.Generator, things: Sequence[Thing], groups: _Groups) -> Program | None:
-    """What nearly is there: an object of the scene with one attribute of another object, or a relation of nobody."""
-    if groups.unique and rng.random() < 0.3:
-        return _relation(rng, things, groups)
-    thing, other = _pick(rng, things), _pick(rng, things)
-    name = _pick(rng, _ATTRIBUTES)
-    attributes = {key: getattr(thing, key) for key in ("colour", "shape", *(["size"] if rng.random() < 0.5 else []))}
-    return {"op": "filter", **attributes, name: getattr(other, name)}
-
-
-_MAKERS: Mapping[str, _Maker] = {
-    "attribute": _attribute, "superlative": _superlative, "second": _second, "relation": _relation,
-    "nearest": _nearest, "between": _between, "same_side": _same_side, "ambiguous": _ambiguous,
-    "no_target": _no_target,
-}  # fmt: skip
-KINDS = tuple(_MAKERS)
+KINDS = (
+    "attribute", "superlative", "second", "relation", "nearest", "between", "same_side", "ambiguous", "no_target",
+)  # fmt: skip
 ANCHORED = ("relation", "nearest", "between", "same_side")
 """Kinds that must look at another object than the target."""
 
 
-def expressions(rng: np.random.Generator, things: Sequence[Thing], synonyms: float) -> Iterator[Expression]:
+def _draw(rng: np.random.Generator, kind: str, objects: Sequence[SceneObject], groups: _Groups) -> Program | None:
+    """A program of this kind; None where the scene, or this draw from it, does not suit the kind."""
+    needed = {"second": groups.several, "ambiguous": groups.proper, "between": groups.unique[1:]}
+    if not needed.get(kind, groups.unique or kind in ("superlative", "no_target")):
+        return None
+    match kind:
+        case "attribute":
+            return _pick(rng, groups.unique)
+        case "superlative":
+            return {"op": "extreme", "to": _pick(rng, DIRECTIONS), "of": _pick(rng, groups.shared)}
+        case "second":
+            return {"op": "second", "from": _pick(rng, DIRECTIONS), "of": _pick(rng, groups.several)}
+        case "nearest":
+            return {"op": "nearest", "of": _pick(rng, groups.shared), "anchor": _pick(rng, groups.unique)}
+        case "between":
+            anchors = [_pick(rng, groups.unique), _pick(rng, groups.unique)]
+            if run(anchors[0], objects) == run(anchors[1], objects):
+                return None
+            return {"op": "between", "of": _pick(rng, groups.shared), "anchors": anchors}
+        case "same_side":  # the nearest of several on one side, which is not the furthest to that side
+            group, anchor, side = _pick(rng, groups.shared), _pick(rng, groups.unique), _pick(rng, DIRECTIONS)
+            on_side = {"op": "relate", "side": side, "of": group, "anchor": anchor}
+            if len(run(on_side, objects, slack=-1)) < 2:
+                return None
+            program = {"op": "nearest", "of": on_side, "anchor": anchor}
+            furthest = run({"op": "extreme", "to": side, "of": group}, objects)
+            return None if furthest & run(program, objects) else program
+        case "ambiguous":
+            return _pick(rng, groups.proper)
+    # What nearly is there: a relation of nobody, or an object of the scene with one attribute of another object.
+    if kind == "relation" or (groups.unique and rng.random() < 0.3):
+        side, group = _pick(rng, DIRECTIONS), _pick(rng, groups.shared)
+        return {"op": "relate", "side": side, "of": group, "anchor": _pick(rng, groups.unique)}
+    entity, other = _pick(rng, objects), _pick(rng, objects)
+    name = _pick(rng, _ATTRIBUTES)
+    attributes = {key: getattr(entity, key) for key in ("colour", "shape", *(["size"] if rng.random() < 0.5 else []))}
+    return {"op": "filter", **attributes, name: getattr(other, name)}
+
+
+def expressions(
+    rng: np.random.Generator, objects: Sequence[SceneObject], synonyms: float
+) -> Iterator[GeneratedExpression]:
     """At most one expression of each kind for a scene; `synonyms` is the share with held-out words."""
-    groups = _Groups(things)
+    groups = _Groups(objects)
     for kind in KINDS:
-        meaning = _meaning(rng, kind, things, groups)
+        meaning = _meaning(rng, kind, objects, groups)
         if meaning is None:
             continue
         program, target = meaning
         held_out = bool(rng.random() < synonyms)
         voice = _voice(rng, program, held_out)
-        shuffled = _shuffle(rng, program, target, things, groups) if kind in ANCHORED else None
-        yield Expression(
+        shuffled = _shuffle(rng, program, target, objects, groups) if kind in ANCHORED else None
+        yield GeneratedExpression(
             kind, target, program, say(program, voice), say(program, CANONICAL_VOICE), held_out,
-            None if shuffled is None else Shuffled(say(shuffled, voice), shuffled, the_one(shuffled, things)),
+            None if shuffled is None else Shuffled(say(shuffled, voice), shuffled, the_one(shuffled, objects)),
         )  # fmt: skip
 
 
 def _meaning(
-    rng: np.random.Generator, kind: str, things: Sequence[Thing], groups: _Groups
+    rng: np.random.Generator, kind: str, objects: Sequence[SceneObject], groups: _Groups
 ) -> tuple[Program, int | None] | None:  # fmt: skip
-    if kind == "second" and not groups.several:
-        return None
     for _ in range(_TRIES):
-        program = _MAKERS[kind](rng, things, groups)
+        program = _draw(rng, kind, objects, groups)
         if program is None:
             continue
         if kind == "no_target":
-            if not run(program, things, slack=1):
+            if not run(program, objects, slack=1):
                 return program, None
         elif kind == "ambiguous":
-            return program, _pick(rng, sorted(run(program, things)))
-        elif (target := the_one(program, things)) is not None:
+            return program, _pick(rng, sorted(run(program, objects)))
+        elif (target := the_one(program, objects)) is not None:
             return program, target
     return None
 
 
 def _shuffle(
-    rng: np.random.Generator, program: Program, target: int | None, things: Sequence[Thing], groups: _Groups
+    rng: np.random.Generator, program: Program, target: int | None, objects: Sequence[SceneObject], groups: _Groups
 ) -> Program | None:
     """`program` with an anchor replaced so that it no longer means `target`; sooner another object than none."""
     old = anchors_of(program)[0]
     changed = []
     for position in rng.permutation(sorted(groups.names)).tolist():
         other = _replaced(program, old, _pick(rng, groups.names[position]))
-        meant = the_one(other, things)
+        meant = the_one(other, objects)
         if meant is not None and meant != target:
             return other
-        if not run(other, things, slack=1):
+        if not run(other, objects, slack=1):
             changed.append(other)
     return changed[0] if changed else None
 
@@ -228,26 +198,23 @@ def _voice(rng: np.random.Generator, program: Program, held_out: bool) -> Voice:
     }  # fmt: skip
     if not held_out:
         return voice
-    used = sorted(set(_entries(program)))
+    entries: list[str] = []
+
+    class Recorder(dict[str, str]):
+        """Notes which entries of the lexicon `say` asks for."""
+
+        def __missing__(self, name: str) -> str:
+            entries.append(name)
+            return name
+
+    say(program, Recorder())
+    used = sorted(set(entries))
     sure = _pick(rng, used)
     for name, draw in zip(LEXICON, draws[:, 1], strict=True):
         options = LEXICON[name].held_out
         if name == sure or (name in used and draw < 0.5):
             voice[name] = _pick(rng, options)
     return voice
-
-
-def _entries(program: Program) -> list[str]:
-    """Entries of the lexicon that `say` asks for."""
-
-    class Asked(dict[str, str]):
-        def __missing__(self, name: str) -> str:
-            entries.append(name)
-            return name
-
-    entries: list[str] = []
-    say(program, Asked())
-    return entries
 
 
 def say(program: Program, voice: Voice) -> str:

@@ -15,7 +15,7 @@ DIRECTIONS = ("left", "right", "top", "bottom")
 
 @dataclass(frozen=True)
 class Words:
-    """Ways to say one thing: `known` ones, the canonical first, and those `held_out` of training."""
+    """Ways to say the same: `known` ones, the canonical first, and those `held_out` of training."""
 
     known: tuple[str, ...]
     held_out: tuple[str, ...] = field(default=())
@@ -60,7 +60,7 @@ LEXICON: Mapping[str, Words] = {
 CANONICAL: Mapping[str, str] = {
     word: words.canonical for words in LEXICON.values() for word in (*words.known[1:], *words.held_out)
 }
-"""Every other way to say a thing → its canonical one: what a normaliser of queries has to know."""
+"""Every other way to say something → its canonical one: what a normalizer of queries has to know."""
 
 
 class Synonyms(dict[str, str]):

@@ -16,14 +16,14 @@ those that do not find all that are in question.
 from collections.abc import Sequence
 from typing import Any
 
-from hallmark.systems.refseg.sample.scenes import Thing
+from hallmark.systems.refseg.sample.scenes import SceneObject
 
 Program = dict[str, Any]
 MARGIN = 5.0
 _AXIS = {"left": (-1, 0), "right": (1, 0), "top": (0, -1), "bottom": (0, 1)}
 
 
-def run(program: Program, things: Sequence[Thing], slack: float = 0.0) -> frozenset[int]:
+def run(program: Program, objects: Sequence[SceneObject], slack: float = 0.0) -> frozenset[int]:
     """Positions of the objects that `program` means: one if it is unique, several if ambiguous, or none.
 
     An anchor that is not one object leaves nothing to relate to, and an anchor is never its own relation.
@@ -34,24 +34,33 @@ def run(program: Program, things: Sequence[Thing], slack: float = 0.0) -> frozen
     operation = program["op"]
     if operation == "filter":
         wanted = {name: value for name, value in program.items() if name != "op"}.items()
-        return frozenset(position for position, thing in enumerate(things) if wanted <= vars(thing).items())
-    matches = run(program["of"], things, slack)
+        return frozenset(position for position, entity in enumerate(objects) if wanted <= vars(entity).items())
+    matches = run(program["of"], objects, slack)
     if operation == "extreme":
-        return _foremost(matches, things, program["to"])
+        return _foremost(matches, objects, program["to"])
     if operation == "second":
-        first = _foremost(matches, things, program["from"])
-        return _foremost(matches - first, things, program["from"]) if len(first) == 1 else frozenset()
-    anchors = [run(anchor, things, slack) for anchor in program.get("anchors", [program.get("anchor")])]
+        first = _foremost(matches, objects, program["from"])
+        return _foremost(matches - first, objects, program["from"]) if len(first) == 1 else frozenset()
+    anchors = [run(anchor, objects, slack) for anchor in program.get("anchors", [program.get("anchor")])]
     if any(len(anchor) != 1 for anchor in anchors):
         return frozenset()
     places = [next(iter(anchor)) for anchor in anchors]
-    return _related(program, matches - set(places), [things[position] for position in places], things, slack)
+    reference, *others = (objects[position] for position in places)
+    candidates = matches - set(places)
+    if operation == "relate":
+        edge = _reach(reference, program["side"]) - slack * MARGIN
+        return frozenset(position for position in candidates if _reach(objects[position], program["side"]) > edge)
+    if operation == "nearest":
+        distance = {position: _distance(objects[position], reference) for position in candidates}
+        return frozenset(position for position in candidates if distance[position] < min(distance.values()) + MARGIN)
+    assert operation == "between", operation
+    return frozenset(position for position in candidates if _is_between(objects[position], reference, others[0], slack))
 
 
-def the_one(program: Program, things: Sequence[Thing]) -> int | None:
+def the_one(program: Program, objects: Sequence[SceneObject]) -> int | None:
     """The position of the only object that `program` means, however one sees the doubtful; None if there is none."""
-    strict = run(program, things, slack=-1)
-    return next(iter(strict)) if len(strict) == 1 and strict == run(program, things, slack=1) else None
+    strict = run(program, objects, slack=-1)
+    return next(iter(strict)) if len(strict) == 1 and strict == run(program, objects, slack=1) else None
 
 
 def anchors_of(program: Program) -> list[Program]:
@@ -62,39 +71,25 @@ def anchors_of(program: Program) -> list[Program]:
     return [*anchors, *anchors_of(program["of"])]
 
 
-def _reach(thing: Thing, direction: str) -> float:
+def _reach(entity: SceneObject, direction: str) -> float:
     x, y = _AXIS[direction]
-    return x * thing.x + y * thing.y
+    return x * entity.x + y * entity.y
 
 
-def _foremost(positions: frozenset[int], things: Sequence[Thing], direction: str) -> frozenset[int]:
-    reach = {position: _reach(things[position], direction) for position in positions}
+def _foremost(positions: frozenset[int], objects: Sequence[SceneObject], direction: str) -> frozenset[int]:
+    reach = {position: _reach(objects[position], direction) for position in positions}
     return frozenset(position for position in positions if reach[position] > max(reach.values()) - MARGIN)
 
 
-def _related(
-    program: Program, positions: frozenset[int], anchors: list[Thing], things: Sequence[Thing], slack: float
-) -> frozenset[int]:
-    if program["op"] == "relate":
-        edge = _reach(anchors[0], program["side"]) - slack * MARGIN
-        return frozenset(position for position in positions if _reach(things[position], program["side"]) > edge)
-    if program["op"] == "nearest":
-        distance = {position: _distance(things[position], anchors[0]) for position in positions}
-        return frozenset(position for position in positions if distance[position] < min(distance.values()) + MARGIN)
-    assert program["op"] == "between", program["op"]
-    first, second = anchors
-    return frozenset(position for position in positions if _is_between(things[position], first, second, slack))
-
-
-def _distance(first: Thing, second: Thing) -> float:
+def _distance(first: SceneObject, second: SceneObject) -> float:
     return ((first.x - second.x) ** 2 + (first.y - second.y) ** 2) ** 0.5
 
 
-def _is_between(thing: Thing, first: Thing, second: Thing, slack: float) -> bool:
+def _is_between(entity: SceneObject, first: SceneObject, second: SceneObject, slack: float) -> bool:
     length = _distance(first, second)
     if not length:
         return False
     ux, uy = (second.x - first.x) / length, (second.y - first.y) / length
-    along = (thing.x - first.x) * ux + (thing.y - first.y) * uy
-    aside = abs((thing.x - first.x) * uy - (thing.y - first.y) * ux)
+    along = (entity.x - first.x) * ux + (entity.y - first.y) * uy
+    aside = abs((entity.x - first.x) * uy - (entity.y - first.y) * ux)
     return abs(along / length - 0.5) < 0.35 + 0.05 * slack and aside / length < 0.3 + 0.05 * slack

@@ -18,7 +18,7 @@ _NOISE = 5.0
 
 
 @dataclass(frozen=True)
-class Thing:
+class SceneObject:
     """An object: its attributes, and its centre x, y in pixels (of what is seen of it)."""
 
     colour: str
@@ -29,11 +29,11 @@ class Thing:
 
 
 @dataclass(frozen=True)
-class Scene:
+class GeneratedScene:
     """An image uint8 [96, 96, 3], its objects from back to front, and their visible masks bool [N, 96, 96]."""
 
     image: NDArray
-    things: tuple[Thing, ...]
+    objects: tuple[SceneObject, ...]
     masks: NDArray
 
 
@@ -56,10 +56,6 @@ def inside(shape: str, u: NDArray, v: NDArray) -> NDArray:
     if shape == "triangle":
         return np.maximum(0.866 * abs(u) + 0.5 * v, -v) - 0.778
     assert shape == "star", shape
-    return _star(u, v)
-
-
-def _star(u: NDArray, v: NDArray) -> NDArray:
     # Five rays: fold the plane into one half of one, whose edge is a line.
     outer, inner = 1.61, 0.664
     angle = np.abs((np.arctan2(u, -v) + np.pi / 5) % (2 * np.pi / 5) - np.pi / 5)
@@ -70,7 +66,7 @@ def _star(u: NDArray, v: NDArray) -> NDArray:
     return -(edge[1] * (tip[0] - along) + edge[0] * across)
 
 
-def draw_scene(rng: np.random.Generator) -> Scene:
+def draw_scene(rng: np.random.Generator) -> GeneratedScene:
     """A scene of 3 to 7 objects, each of which is seen for the most part."""
     while True:  # some draws leave too little room
         image, attributes, masks = _draw(rng)
@@ -78,8 +74,8 @@ def draw_scene(rng: np.random.Generator) -> Scene:
             break
     noisy = image + _NOISE * rng.standard_normal(image.shape, dtype=np.float32)
     centres = [(float(_COLUMNS[mask].mean()), float(_ROWS[mask].mean())) for mask in masks]
-    things = tuple(Thing(*attribute, x, y) for attribute, (x, y) in zip(attributes, centres, strict=True))
-    return Scene(noisy.clip(0, 255).astype(np.uint8), things, masks)
+    objects = tuple(SceneObject(*attribute, x, y) for attribute, (x, y) in zip(attributes, centres, strict=True))
+    return GeneratedScene(noisy.clip(0, 255).astype(np.uint8), objects, masks)
 
 
 def _draw(rng: np.random.Generator) -> tuple[NDArray, list[tuple[str, str, str]], NDArray]:
@@ -88,25 +84,22 @@ def _draw(rng: np.random.Generator) -> tuple[NDArray, list[tuple[str, str, str]]
     image, masks = _background(rng), np.zeros((count, SIDE, SIDE), bool)
     drawn: list[tuple[str, str, str]] = []
     full: list[int] = []
-    for colour, shape, size in _attributes(rng, count):
+    # Few colors and shapes a scene, or there would be nothing to tell apart by place.
+    colors = rng.choice(list(COLOURS), size=int(rng.integers(2, 5)), replace=False)
+    shapes = rng.choice(SHAPES, size=int(rng.integers(2, 4)), replace=False)
+    attributes = rng.choice(colors, count), rng.choice(shapes, count), rng.choice(SIZES, count)
+    for colour, shape, size in zip(*(values.tolist() for values in attributes), strict=True):
         placed = _place(rng, shape, size, count, masks[: len(drawn)], full)
         if placed is None:
             continue
         window, alpha = placed
-        image[window] += alpha[..., None] * (_tint(rng, colour) - image[window])
+        tint = (np.array(COLOURS[colour]) * rng.uniform(0.85, 1.08) + rng.normal(0, 7, 3)).clip(0, 255)
+        image[window] += alpha[..., None] * (tint.astype(np.float32) - image[window])
         masks[(slice(len(drawn)), *window)] &= alpha <= 0.5
         masks[(len(drawn), *window)] = alpha > 0.5
         drawn.append((colour, shape, size))
         full.append(int((alpha > 0.5).sum()))
     return image, drawn, masks[: len(drawn)]
-
-
-def _attributes(rng: np.random.Generator, count: int) -> list[tuple[str, str, str]]:
-    # Few colours and shapes a scene, or there would be nothing to tell apart by place.
-    colours = rng.choice(list(COLOURS), size=int(rng.integers(2, 5)), replace=False)
-    shapes = rng.choice(SHAPES, size=int(rng.integers(2, 4)), replace=False)
-    drawn = zip(rng.choice(colours, count), rng.choice(shapes, count), rng.choice(SIZES, count), strict=True)
-    return [(str(colour), str(shape), str(size)) for colour, shape, size in drawn]
 
 
 def _place(
@@ -145,7 +138,3 @@ def _background(rng: np.random.Generator) -> NDArray:
     x, y, width = *rng.uniform(0, SIDE, 2), rng.uniform(12, 40)
     stain = rng.uniform(-28, 28) * np.exp(-((_COLUMNS - x) ** 2 + (_ROWS - y) ** 2) / (2 * width**2))
     return (base + (plane + stain)[..., None]).astype(np.float32)
-
-
-def _tint(rng: np.random.Generator, colour: str) -> NDArray:
-    return (np.array(COLOURS[colour]) * rng.uniform(0.85, 1.08) + rng.normal(0, 7, 3)).clip(0, 255).astype(np.float32)

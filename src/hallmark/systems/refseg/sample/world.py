@@ -1,9 +1,8 @@
 """The sample world on disk: parquet files in the schema of refcoco-m, with what only a made world knows beside it."""
 
-import io
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import IntEnum
 from pathlib import Path
 from typing import Any
@@ -15,9 +14,10 @@ from PIL import Image
 
 from hallmark.checks import require
 from hallmark.data.generated import generated, sample_folder
+from hallmark.data.images import encoded
 from hallmark.data.masks import Rle, boxes, empty, encode
-from hallmark.systems.refseg.sample.expressions import Expression, expressions
-from hallmark.systems.refseg.sample.scenes import SIDE, Scene, Thing, draw_scene
+from hallmark.systems.refseg.sample.expressions import GeneratedExpression, expressions
+from hallmark.systems.refseg.sample.scenes import SIDE, GeneratedScene, draw_scene
 
 VERSION = 1
 SPLITS = ("train", "val", "test")
@@ -52,80 +52,67 @@ SCHEMA = pa.schema({
 })  # fmt: skip
 
 
-def draw_row(seed: int, split: str, row: int, synonyms: float) -> tuple[Scene, list[Expression]]:
+def draw_row(seed: int, split: str, row: int, synonyms: float) -> tuple[GeneratedScene, list[GeneratedExpression]]:
     """Scene and expressions of one row; they depend on nothing else."""
     stream_key = (seed, SPLITS.index(split), row)
     scene = draw_scene(np.random.default_rng((*stream_key, _Stream.SCENE)))
     words = np.random.default_rng((*stream_key, _Stream.WORDS))
-    return scene, list(expressions(words, scene.things, synonyms))
+    return scene, list(expressions(words, scene.objects, synonyms))
 
 
-def _record(scene: Scene, described: list[Expression], split: str, row: int) -> dict[str, Any]:
-    image_id = 1_000_000 * SPLITS.index(split) + row
-    rles, name = encode(scene.masks), f"{split}_{row:06d}.jpg"
-    samples = [
-        _sample(image_id, position, None if position < 0 else scene.things[position],
-                [*rles, empty((SIDE, SIDE))][position],
-                [(e, _shuffled_mask(e, rles)) for e in described if (-1 if e.target is None else e.target) == position])
-        for position in sorted({-1 if e.target is None else e.target for e in described})
-    ]  # fmt: skip
-    objects = [{**vars(thing), "mask": rle} for thing, rle in zip(scene.things, rles, strict=True)]
+def _record(scene: GeneratedScene, described: list[GeneratedExpression], split: str, row: int) -> dict[str, Any]:
+    image_id, name = 1_000_000 * SPLITS.index(split) + row, f"{split}_{row:06d}.jpg"
+    rles = encode(scene.masks)
+    masks = [*rles, empty((SIDE, SIDE))]  # by target; the last one, at -1, of what is not there
+    by_target: dict[int, list[GeneratedExpression]] = {}
+    for expression in described:
+        by_target.setdefault(_position(expression.target), []).append(expression)
+    samples = []
+    for position, expressions_of_target in sorted(by_target.items()):
+        entity = None if position < 0 else scene.objects[position]
+        x0, y0, x1, y1 = boxes([masks[position]])[0].tolist()
+        samples.append({
+            "id": 100 * image_id + position + 1, "image_id": image_id, "category": entity.shape if entity else "",
+            "supercategory": entity.size if entity else "",
+            "label": f"{entity.size} {entity.colour} {entity.shape}" if entity else "",
+            "sentences": [expression.text for expression in expressions_of_target],
+            "bbox": [x0, y0, x1 - x0, y1 - y0], "mask": masks[position], "no_target": entity is None,
+            "expressions": [_described(expression, masks) for expression in expressions_of_target],
+        })  # fmt: skip
+    jpeg = encoded(Image.fromarray(scene.image), "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return {
-        "image": {"bytes": _jpeg(scene), "path": name}, "image_id": image_id, "file_name": name, "samples": samples,
-        "split": split, "objects": objects,
+        "image": {"bytes": jpeg, "path": name}, "image_id": image_id, "file_name": name, "samples": samples,
+        "split": split,
+        "objects": [{**vars(entity), "mask": rle} for entity, rle in zip(scene.objects, rles, strict=True)],
     }  # fmt: skip
 
 
-def _shuffled_mask(expression: Expression, rles: list[Rle]) -> Rle | None:
-    if expression.shuffled is None:
-        return None
-    target = expression.shuffled.target
-    return empty((SIDE, SIDE)) if target is None else rles[target]
+def _position(target: int | None) -> int:
+    return -1 if target is None else target
 
 
-def _sample(
-    image_id: int, position: int, thing: Thing | None, mask: Rle, described: list[tuple[Expression, Rle | None]]
-) -> dict[str, Any]:
-    x0, y0, x1, y1 = boxes([mask])[0].tolist()
-    return {
-        "id": 100 * image_id + position + 1, "image_id": image_id, "category": thing.shape if thing else "",
-        "supercategory": thing.size if thing else "",
-        "label": f"{thing.size} {thing.colour} {thing.shape}" if thing else "",
-        "sentences": [expression.text for expression, _ in described], "bbox": [x0, y0, x1 - x0, y1 - y0], "mask": mask,
-        "no_target": thing is None, "expressions": [_described(*pair) for pair in described],
-    }  # fmt: skip
-
-
-def _described(expression: Expression, shuffled_mask: Rle | None) -> dict[str, Any]:
+def _described(expression: GeneratedExpression, masks: list[Rle]) -> dict[str, Any]:
     shuffled = expression.shuffled
     return {
         "kind": expression.kind, "program": json.dumps(expression.program), "canonical": expression.canonical,
         "held_out": expression.held_out, "shuffled": shuffled.text if shuffled else None,
-        "shuffled_program": json.dumps(shuffled.program) if shuffled else None, "shuffled_target": shuffled_mask,
+        "shuffled_program": json.dumps(shuffled.program) if shuffled else None,
+        "shuffled_target": masks[_position(shuffled.target)] if shuffled else None,
     }  # fmt: skip
 
 
-def _jpeg(scene: Scene) -> bytes:
-    with io.BytesIO() as file:
-        Image.fromarray(scene.image).save(file, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
-        return file.getvalue()
-
-
-def _records(seed: int, split: str, rows: int, synonyms: float, counts: Counter[str]) -> Iterator[dict[str, Any]]:
-    for row in range(rows):
-        scene, described = draw_row(seed, split, row, synonyms)
-        counts.update([f"{split}_images", *(f"{split}_{expression.kind}" for expression in described)])
-        counts.update(f"{split}_held_out" for expression in described if expression.held_out)
-        yield _record(scene, described, split, row)
-
-
-def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
+def _build(folder: Path, *, seed: int, synonyms: float, **rows: int) -> Counter[str]:
+    """Fill `folder` with a file a split, and count what is in it."""
     counts = Counter[str]()
     for split in SPLITS:
-        synonyms = 0.0 if split == "train" else arguments["synonyms"]
-        records = _records(arguments["seed"], split, arguments[split], synonyms, counts)
         with pq.ParquetWriter(folder / f"{split}.parquet", SCHEMA, compression="zstd") as writer:
-            while group := [record for _, record in zip(range(_ROW_GROUP), records, strict=False)]:
+            for start in range(0, rows[split], _ROW_GROUP):
+                group = []
+                for row in range(start, min(start + _ROW_GROUP, rows[split])):
+                    scene, described = draw_row(seed, split, row, 0.0 if split == "train" else synonyms)
+                    counts.update([f"{split}_images", *(f"{split}_{expression.kind}" for expression in described)])
+                    counts.update(f"{split}_held_out" for expression in described if expression.held_out)
+                    group.append(_record(scene, described, split, row))
                 writer.write_table(pa.Table.from_pylist(group, SCHEMA), row_group_size=_ROW_GROUP)
     return counts
 
@@ -145,12 +132,12 @@ def generate(folder: Path, *, train: int, val: int, test: int, seed: int, synony
     Raises:
         ValueError: an argument is out of range, or `folder` already holds something else.
     """
-    arguments = {"train": train, "val": val, "test": test, "seed": seed, "synonyms": synonyms}
+    arguments: dict[str, Any] = {"train": train, "val": val, "test": test, "seed": seed, "synonyms": synonyms}
     for name in ("train", "val", "test", "seed"):
         require(arguments[name] >= 0, name, arguments[name], "must be at least 0")
     require(0 <= synonyms <= 1, "synonyms", synonyms, "a share from 0 to 1")
     require(train + val + test > 0, "train", train, "an image in some split")
-    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
+    return generated(folder, arguments, VERSION, lambda built: _build(built, **arguments))
 
 
 class CanonicalWordings(dict[str, str]):
@@ -165,9 +152,7 @@ class CanonicalWordings(dict[str, str]):
         expected = "a mapping of row ids to wordings, or a JSON file of one"
         folder = sample_folder(Path(cache), "refseg", generate, sample, key="expressions", expected=expected)
         for file in sorted(folder.glob("*.parquet")):
-            for row in pq.read_table(file, columns=["samples"])["samples"].to_pylist():
-                for sample_row in row:
-                    wordings = enumerate(sample_row["expressions"])
-                    self.update(
-                        {f"{sample_row['id']}#{number}": expression["canonical"] for number, expression in wordings}
-                    )
+            for samples in pq.read_table(file, columns=["samples"])["samples"].to_pylist():
+                for row in samples:
+                    wordings = enumerate(row["expressions"])
+                    self.update({f"{row['id']}#{number}": wording["canonical"] for number, wording in wordings})

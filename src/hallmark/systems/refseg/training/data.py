@@ -21,9 +21,9 @@ from hallmark.data.sampling import SampleIndex
 from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.storage.hashing import digest
-from hallmark.systems.refseg.corpus import KINDS, Corpus, read_corpus
-from hallmark.systems.refseg.sample import generate
+from hallmark.systems.refseg.corpus import KINDS, ExpressionCorpus, read_corpus
 from hallmark.systems.refseg.sample.lexicon import COLOURS, SHAPES, SIZES
+from hallmark.systems.refseg.sample.world import generate
 
 NAMES = [" ".join(words) for words in product(SIZES, COLOURS, SHAPES)]
 """All that an object can be: size, colour and shape."""
@@ -33,7 +33,7 @@ NAMES = [" ".join(words) for words in product(SIZES, COLOURS, SHAPES)]
 class Annotated:
     """An image of a corpus, its objects, and what is said about them."""
 
-    corpus: Corpus
+    corpus: ExpressionCorpus
     position: int
     expressions: pd.DataFrame
 
@@ -85,6 +85,7 @@ class SceneDataModule(DataModule):
         )  # fmt: skip
         self.cache = Path(cache)
         self.folder = sample_folder(self.cache, "refseg", generate, sample, key="sample", expected="a world to make")
+        self.generated = origin_of(self.folder, "refseg")
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         problems = Problems(dict.fromkeys(KINDS, "fatal"), repairable=())
@@ -101,10 +102,6 @@ class SceneDataModule(DataModule):
 
     def sources(self) -> list[Path]:
         return [self.folder]
-
-    @property
-    def generated(self) -> str | None:
-        return origin_of(self.folder, "refseg")
 
     def metadata(self) -> dict[str, Any]:
         return {"source": str(self.folder), "rows": len(self.samples)}

@@ -1,8 +1,9 @@
 """Trains `DualNetwork`: regions of an image, and which of them each expression means."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require
-from hallmark.data.masks import Proposals, empty, measured, rle_text
+from hallmark.data.masks import empty, measured, rle_text
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.finite import require_finite
@@ -19,7 +20,7 @@ from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.refseg.ranker.dual import DualNetwork, word_dropout
-from hallmark.systems.refseg.training.data import NAMES, Annotated
+from hallmark.systems.refseg.training.data import NAMES
 from hallmark.systems.refseg.training.regions import NAMELESS, RegionDataModule
 
 PARTS = ("crop", "alpha", "geometry", "context")
@@ -142,10 +143,19 @@ class EncoderModule(TrainableModule):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """One row an expression: the region that it is taken to mean, or no mask."""
         assert isinstance(data, RegionDataModule)
-        scenes, probabilities = data.annotated(split), iter([row for output in outputs for row in output])
-        rows = pd.DataFrame([row for scene in scenes for row in _rows(scene, data.proposed(scene), probabilities)])
+        scenes, predicted, rows = data.annotated(split), (row for output in outputs for row in output), []
+        for scene in scenes:
+            proposals = data.proposed(scene)
+            for truth, probabilities in zip(scene.truths, predicted, strict=False):  # as many as the scene has truths
+                chosen = int(np.argmax(probabilities))
+                mask = proposals.rles[chosen] if chosen < len(proposals) else None
+                rows.append({
+                    "prediction": rle_text(mask or empty(proposals.size)), "confidence": probabilities[chosen],
+                    "probabilities": probabilities, **measured(mask, truth),
+                    "info_chosen": -1 if mask is None else chosen, "info_proposals": len(proposals),
+                })  # fmt: skip
         expressions = pd.concat([scene.expressions for scene in scenes], ignore_index=True)
-        frame = rows.assign(
+        frame = pd.DataFrame(rows).assign(
             split=split, task=MAIN, **expressions[["id", "group", "target"]], **carried_columns(expressions)
         )
         frame.attrs = {"classes": {}, "slices": data.slice_categories()}
@@ -166,17 +176,3 @@ def soft_targets(iou: Tensor, temperature: float) -> Tensor:
     best = iou.amax(1, keepdim=True)
     parts = ((iou - best) / temperature).exp() * (iou >= _CLOSE * best) * (best >= _USABLE)
     return parts / parts.sum(1, keepdim=True).clamp(min=1)
-
-
-def _rows(
-    scene: Annotated, proposals: Proposals, probabilities_by_expression: Iterator[list[float]]
-) -> Iterator[dict[str, Any]]:
-    for truth in scene.truths:
-        probabilities = next(probabilities_by_expression)
-        chosen = max(range(len(probabilities)), key=probabilities.__getitem__)
-        mask = proposals.rles[chosen] if chosen < len(proposals) else None
-        yield {
-            "prediction": rle_text(mask or empty(proposals.size)), "confidence": probabilities[chosen],
-            "probabilities": probabilities, **measured(mask, truth),
-            "info_chosen": chosen if chosen < len(proposals) else -1, "info_proposals": len(proposals),
-        }  # fmt: skip

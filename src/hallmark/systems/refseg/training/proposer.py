@@ -56,7 +56,10 @@ class PromptDataModule(SceneDataModule):
             images, labels = (
                 np.stack(arrays) for arrays in zip(*(shown(draw.position) for draw in draws), strict=True)
             )
-            prompts = [self._prompts(draw, image_labels) for draw, image_labels in zip(draws, labels, strict=True)]
+            prompts = [
+                draw_prompts(np.random.default_rng(draw.seed), labels[None, at], self.points, self.background)
+                for at, draw in enumerate(draws)
+            ]
             return {
                 "index": torch.tensor([draw.position for draw in draws]), "images": torch.from_numpy(images),
                 "labels": torch.from_numpy(labels),
@@ -65,9 +68,6 @@ class PromptDataModule(SceneDataModule):
             }  # fmt: skip
 
         return Batches(len(scenes), batch)
-
-    def _prompts(self, draw: SampleIndex, labels: NDArray) -> Prompts:
-        return draw_prompts(np.random.default_rng(draw.seed), labels[None], self.points, self.background)
 
 
 class ProposerModule(TrainableModule):

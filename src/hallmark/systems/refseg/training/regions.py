@@ -99,10 +99,11 @@ def candidates_of(scene: Annotated, proposals: Proposals, *, counterfactual: boo
         sentences, truths = sentences + changed["shuffled"].tolist(), truths + others
         weight = np.r_[weight, np.where(areas(others) > 0, 1, _OF_NOTHING)]
     regions = SHOWN.render(scene.image, proposals)
-    iou = np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0]
-    return Candidates(
-        proposals, regions, _names(scene, proposals), sentences, iou.astype(np.float32), weight.astype(np.float32)
-    )  # fmt: skip
+    iou = np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0].astype(np.float32)
+    overlaps, names = iou_matrix(proposals.rles, scene.masks), np.full(len(proposals), NAMELESS)
+    if overlaps.size:
+        names = np.where(overlaps.max(1) >= _NAMED, scene.names[overlaps.argmax(1)], NAMELESS)
+    return Candidates(proposals, regions, names, sentences, iou, weight.astype(np.float32))
 
 
 def joined(images: Sequence[Candidates]) -> dict[str, Any]:
@@ -119,10 +120,3 @@ def joined(images: Sequence[Candidates]) -> dict[str, Any]:
     }  # fmt: skip
     sentences = {"sentences": [text for image in images for text in image.sentences]}
     return sentences | {name: torch.from_numpy(array) for name, array in arrays.items()}
-
-
-def _names(scene: Annotated, proposals: Proposals) -> NDArray:
-    iou = iou_matrix(proposals.rles, scene.masks)
-    if not iou.size:
-        return np.full(len(proposals), NAMELESS)
-    return np.where(iou.max(1) >= _NAMED, scene.names[iou.argmax(1)], NAMELESS)

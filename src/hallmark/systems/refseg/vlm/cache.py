@@ -20,18 +20,11 @@ def answer_key(*, source: str, model: str, prompt: str, request: Request, parame
     Args:
         source: who serves the model: an address without login, or `local`.
     """
-    return digest(
-        {
-            "source": source,
-            "model": model,
-            "prompt": prompt,
-            "image": request.image_digest,
-            "expression": request.expression,
-            "query": request.query,
-            "history": list(request.history),
-            "parameters": parameters,
-        }
-    )
+    return digest({
+        "source": source, "model": model, "prompt": prompt, "image": request.image_digest,
+        "expression": request.expression, "query": request.query, "history": list(request.history),
+        "parameters": parameters,
+    })  # fmt: skip
 
 
 class AnswerCache:

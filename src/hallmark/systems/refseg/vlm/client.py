@@ -53,37 +53,16 @@ class OpenAIRewriter:
         return [key_variable(arguments["key_variable"], text=text)]
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        model: str,
-        key_variable: str | None,
-        parameters: Mapping[str, Any],
-        timeout: float,
-        deadline: float,
-        max_failed: float,
-        max_retries: int,
-        max_reply_bytes: int,
-        picture: PictureEncoder,
-        budget: Budget,
-        bucket: TokenBucket,
-        breaker: CircuitBreaker,
-        cache: AnswerCache | None,
-    ) -> None:
+        self, *, base_url: str, model: str, key_variable: str | None, parameters: Mapping[str, Any], timeout: float,
+        deadline: float, max_failed: float, max_retries: int, max_reply_bytes: int, picture: PictureEncoder,
+        budget: Budget, bucket: TokenBucket, breaker: CircuitBreaker, cache: AnswerCache | None,
+    ) -> None:  # fmt: skip
         require(deadline > 0, "deadline", deadline, "seconds, above 0")
         require(0 <= max_failed <= 1, "max_failed", max_failed, "a share of the calls, from 0 to 1")
         self._endpoint = Endpoint(
-            base_url=base_url,
-            model=model,
-            key_variable=key_variable,
-            schema=SCHEMA,
-            parameters=parameters,
-            timeout=timeout,
-            max_retries=max_retries,
-            max_reply_bytes=max_reply_bytes,
-            budget=budget,
-            bucket=bucket,
-        )
+            base_url=base_url, model=model, key_variable=key_variable, schema=SCHEMA, parameters=parameters,
+            timeout=timeout, max_retries=max_retries, max_reply_bytes=max_reply_bytes, budget=budget, bucket=bucket,
+        )  # fmt: skip
         self.deadline, self.max_failed, self._picture, self._budget = deadline, max_failed, picture, budget
         self._breaker, self._cache = breaker, cache
         self._lock, self._counts, self._calls = threading.Lock(), Counter[str](), 0
@@ -131,13 +110,11 @@ class OpenAIRewriter:
         self._endpoint.close()
 
     def _remembered(self, request: Request) -> tuple[Answer, bool]:
+        parameters = {**self._endpoint.parameters, "picture": self._picture.settings()}
         key = answer_key(
-            source=self.source,
-            model=self._endpoint.model,
-            prompt=prompt.FINGERPRINT,
-            request=request,
-            parameters={**self._endpoint.parameters, "picture": self._picture.settings()},
-        )
+            source=self.source, model=self._endpoint.model, prompt=prompt.FINGERPRINT, request=request,
+            parameters=parameters,
+        )  # fmt: skip
         if self._cache is not None and (answer := self._cache.get(key)) is not None:
             return answer, True
         answer = self._asked(request)
@@ -152,7 +129,11 @@ class OpenAIRewriter:
         healthy: bool | None = None
         call = None
         try:
-            messages = prompt.chat(request, self._image(request))
+            try:
+                address = self._picture.data_uri(request.image)
+            except OSError as error:
+                raise Failure("unreadable_image", str(error)) from None
+            messages = prompt.chat(request, {"type": "image_url", "image_url": {"url": address}})
             call = Call(deadline=time.monotonic() + self.deadline)
             answer = self._endpoint.ask(messages, call)
             healthy = parse_answer(answer).fallback != "empty"  # a model that answers says something
@@ -165,12 +146,6 @@ class OpenAIRewriter:
             self._breaker.leave(ticket, healthy)
             with self._lock:
                 self._calls += call.attempts if call is not None else 0
-
-    def _image(self, request: Request) -> dict:
-        try:
-            return {"type": "image_url", "image_url": {"url": self._picture.data_uri(request.image)}}
-        except OSError as error:
-            raise Failure("unreadable_image", str(error)) from None
 
     def _warn_once(self, kind: Fallback, detail: str) -> None:
         with self._lock:

@@ -4,7 +4,6 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hallmark.checks import require
@@ -87,7 +86,10 @@ class LocalRewriter:
             _log.warning("the query is kept: %s", error)
             return None, "unreadable_image"
         try:
-            return self._generate(_chat(request, image)), None
+            # Templates of processors want lists of parts where endpoints take a text.
+            system, user = prompt.chat(request, {"type": "image", "image": image})
+            parts = [{"type": "text", "text": system["content"]}]
+            return self._generate([{**system, "content": parts}, user]), None
         except Exception as error:  # out of memory, or a template without a system message: one query, not the run
             _log.warning("the query is kept: the model failed (%s: %s)", type(error).__name__, error)
             return None, "model"
@@ -107,12 +109,6 @@ class LocalRewriter:
         return Answer(text=text[:MAX_TEXT], cut=cut, tokens_in=length, tokens_out=reply.shape[1])
 
 
-def _chat(request: Request, image: Any) -> list[dict]:
-    # Templates of processors want lists of parts where endpoints take a text.
-    system, user = prompt.chat(request, {"type": "image", "image": image})
-    return [{**system, "content": [{"type": "text", "text": system["content"]}]}, user]
-
-
 def _load(name: str, device: str) -> tuple[Any, Any, str]:
     """Processor, model, and what names the weights in caches."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -124,11 +120,9 @@ def _load(name: str, device: str) -> tuple[Any, Any, str]:
     with published(f"vision-language model {name}"):
         processor = AutoProcessor.from_pretrained(source, **NO_REMOTE_CODE)
         model = AutoModelForImageTextToText.from_pretrained(source, dtype="auto", **NO_REMOTE_CODE)
-    version = _files(folder) if folder is not None else getattr(model.config, "_commit_hash", None)
+    version = getattr(model.config, "_commit_hash", None)
+    if folder is not None:
+        # Sizes and times for content: hashing gigabytes at each start would cost more than an answer asked again.
+        files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
+        version = digest(files)
     return processor, model.to(device).eval(), f"{name}@{version}"
-
-
-def _files(folder: Path) -> str:
-    # Sizes and times for content: hashing gigabytes at each start would cost more than an answer asked again.
-    files = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in sorted(folder.rglob("*"))]
-    return digest(files)

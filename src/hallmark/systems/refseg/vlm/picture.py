@@ -2,13 +2,12 @@
 
 import base64
 import math
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
 from hallmark.checks import require
-from hallmark.data.images import read_image
+from hallmark.data.images import encoded, read_image
 
 _OPTIONS: dict[str, dict] = {"jpeg": {"quality": 90, "subsampling": 0}, "png": {"compress_level": 6}}
 
@@ -36,6 +35,5 @@ class PictureEncoder:
 
     def data_uri(self, source: Path | bytes) -> str:
         """The encoded picture in an address of its own (RFC 2397)."""
-        buffer = BytesIO()
-        self.picture(source).save(buffer, format=self.format, **_OPTIONS[self.format])
-        return f"data:image/{self.format};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+        content = encoded(self.picture(source), self.format, **_OPTIONS[self.format])
+        return f"data:image/{self.format};base64,{base64.b64encode(content).decode()}"

@@ -64,21 +64,21 @@ class QueryReply(BaseModel):
     query: Annotated[str, BeforeValidator(_tidy), Field(min_length=1, max_length=MAX_QUERY), AfterValidator(_plain)]
 
 
-class Parsed(NamedTuple):
+class ParsedReply(NamedTuple):
     """`query`, or the reason `fallback` why there is none; exactly one of them is None."""
 
     query: str | None
     fallback: Fallback | None
 
 
-def parse_answer(answer: Answer) -> Parsed:
+def parse_answer(answer: Answer) -> ParsedReply:
     """Read the text of `answer`, with regard to what the endpoint said about it."""
     if answer.refused:
-        return Parsed(None, "refusal")
+        return ParsedReply(None, "refusal")
     if not answer.text.strip():
-        return Parsed(None, "too_long" if answer.cut else "empty")
+        return ParsedReply(None, "too_long" if answer.cut else "empty")
     parsed = parse_text(answer.text)
-    return Parsed(None, "too_long") if answer.cut and parsed.fallback in ("malformed", "schema") else parsed
+    return ParsedReply(None, "too_long") if answer.cut and parsed.fallback in ("malformed", "schema") else parsed
 
 
 def as_rewrite(
@@ -92,10 +92,10 @@ def as_rewrite(
     return Rewrite(query, fallback, seconds, cached, answer.tokens_in, answer.tokens_out)
 
 
-def parse_text(text: str) -> Parsed:
+def parse_text(text: str) -> ParsedReply:
     """Read JSON, JSON in a fence or among words, or one line of text, in this order; never raises."""
     if len(text) > MAX_TEXT:
-        return Parsed(None, "too_long")
+        return ParsedReply(None, "too_long")
     text = _THOUGHTS.sub("", text).strip()
     if fenced := _FENCE.match(text):
         text = fenced[1].strip()
@@ -103,8 +103,16 @@ def parse_text(text: str) -> Parsed:
     if values:
         return _from_value(values[-1])
     if text[:1] in ("{", "["):
-        return Parsed(None, "malformed")
-    return _from_lines(text)
+        return ParsedReply(None, "malformed")
+    if _REFUSAL.match(text):
+        return ParsedReply(None, "refusal")
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) == 2 and lines[0].endswith(":"):
+        lines = lines[1:]
+    if len(lines) != 1:
+        return ParsedReply(None, "schema")
+    query = _LABEL.sub("", lines[0].strip(_AROUND)).strip(_AROUND).removesuffix(".").rstrip(_AROUND)
+    return _from_value({"query": query})
 
 
 def _json_objects(text: str) -> Iterator[dict]:
@@ -119,25 +127,12 @@ def _json_objects(text: str) -> Iterator[dict]:
         start = text.find("{", end)
 
 
-def _from_value(value: dict) -> Parsed:
+def _from_value(value: dict) -> ParsedReply:
     query = value.get("query")
     if isinstance(query, str) and _REFUSAL.match(query.strip()):
-        return Parsed(None, "refusal")
+        return ParsedReply(None, "refusal")
     try:
-        return Parsed(QueryReply.model_validate(value).query, None)
+        return ParsedReply(QueryReply.model_validate(value).query, None)
     except ValidationError as error:
         long = any(detail["type"].endswith("too_long") for detail in error.errors(include_input=False))
-        return Parsed(None, "too_long" if long else "schema")
-
-
-def _from_lines(text: str) -> Parsed:
-    if _REFUSAL.match(text):
-        return Parsed(None, "refusal")
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if len(lines) == 2 and lines[0].endswith(":"):
-        lines = lines[1:]
-    if len(lines) != 1:
-        return Parsed(None, "schema")
-    return _from_value(
-        {"query": _LABEL.sub("", lines[0].strip(_AROUND)).strip(_AROUND).removesuffix(".").rstrip(_AROUND)}
-    )
+        return ParsedReply(None, "too_long" if long else "schema")

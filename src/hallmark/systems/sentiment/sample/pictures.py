@@ -1,11 +1,11 @@
 """From a scene and a mood to the bytes of a JPEG file."""
 
-import io
 from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
 
+from hallmark.data.images import encoded
 from hallmark.systems.sentiment.sample import faces, surroundings
 from hallmark.systems.sentiment.sample.canvas import INK, SUPERSAMPLING, Canvas, hsv
 
@@ -72,6 +72,4 @@ def render(rng: np.random.Generator, *, scene: str, cue: str, image_size: int) -
         if rng.random() < share:
             add(canvas, rng)
     photograph = _photograph(canvas.image.reduce(SUPERSAMPLING), rng)
-    buffer = io.BytesIO()
-    photograph.save(buffer, "JPEG", quality=JPEG_QUALITY)
-    return buffer.getvalue()
+    return encoded(photograph, "JPEG", quality=JPEG_QUALITY)

@@ -5,23 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hallmark.systems.sentiment.sample.lexicon import (
-    AMBIGUOUS,
-    AMBIGUOUS_EMOJI,
-    CONTRAST,
-    FEELING,
-    FOREIGN,
-    LEXICON,
-    MARKERS,
-    NAMES,
-    NEUTRAL_EMOJI,
-    NEWS,
-    OPPOSITE,
-    SLOTS,
-    SUBJECTS,
-    TAILS,
-    TITLE,
-)
+from hallmark.systems.sentiment.sample import lexicon
+from hallmark.systems.sentiment.sample.lexicon import LEXICON, SLOTS, SUBJECTS
 
 MINIMUM_WORDS, MAXIMUM_WORDS = 3, 27
 CONTRAST_SHARE = 0.3
@@ -36,7 +21,7 @@ def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
 
 
 def handle(rng: np.random.Generator) -> str:
-    return f"{_pick(rng, NAMES)}_{rng.integers(10, 10_000)}"
+    return f"{_pick(rng, lexicon.NAMES)}_{rng.integers(10, 10_000)}"
 
 
 def _link(rng: np.random.Generator) -> str:
@@ -50,7 +35,7 @@ def _fill(rng: np.random.Generator, template: str, *, scene: str, polarity: str 
             case "subject":
                 return _pick(rng, SUBJECTS[scene])
             case "marker":
-                return _pick(rng, MARKERS)
+                return _pick(rng, lexicon.MARKERS)
             case "number":
                 return str(rng.integers(2, 500))
             case "user":
@@ -64,15 +49,15 @@ def _fill(rng: np.random.Generator, template: str, *, scene: str, polarity: str 
 def _core(rng: np.random.Generator, cue: str, scene: str) -> list[str]:
     """The clauses that carry the cue, and at times a word of the other side that does not."""
     if cue == "ambiguous":
-        return [_fill(rng, _pick(rng, AMBIGUOUS), scene=scene, polarity=None)]
+        return [_fill(rng, _pick(rng, lexicon.AMBIGUOUS), scene=scene, polarity=None)]
     if cue == "neutral":
-        clauses = [_fill(rng, _pick(rng, NEWS), scene=scene, polarity=None)]
+        clauses = [_fill(rng, _pick(rng, lexicon.NEWS), scene=scene, polarity=None)]
         if rng.random() < TITLE_SHARE:
-            clauses.append(_fill(rng, TITLE, scene=scene, polarity=_pick(rng, list(LEXICON))))
+            clauses.append(_fill(rng, lexicon.TITLE, scene=scene, polarity=_pick(rng, list(LEXICON))))
         return clauses
-    clauses = [_fill(rng, _pick(rng, FEELING), scene=scene, polarity=cue)]
+    clauses = [_fill(rng, _pick(rng, lexicon.FEELING), scene=scene, polarity=cue)]
     if rng.random() < CONTRAST_SHARE:
-        clauses.append(_fill(rng, _pick(rng, CONTRAST), scene=scene, polarity=OPPOSITE[cue]))
+        clauses.append(_fill(rng, _pick(rng, lexicon.CONTRAST), scene=scene, polarity=lexicon.OPPOSITE[cue]))
     return clauses
 
 
@@ -80,7 +65,7 @@ def _emoji_and_hashtags(rng: np.random.Generator, cue: str, scene: str) -> list[
     if cue in LEXICON and rng.random() < MATCHING_EMOJI_SHARE:
         options = LEXICON[cue]["emoji"]
     else:
-        options = NEUTRAL_EMOJI if cue == "neutral" else AMBIGUOUS_EMOJI
+        options = lexicon.NEUTRAL_EMOJI if cue == "neutral" else lexicon.AMBIGUOUS_EMOJI
     words = [_pick(rng, options) for _ in range(rng.choice(len(EMOJI_COUNTS), p=EMOJI_COUNTS))]
     if rng.random() < 0.4:
         words.append(f"#{_pick(rng, SUBJECTS[scene])}")
@@ -109,8 +94,8 @@ def compose(rng: np.random.Generator, *, cue: str, scene: str, foreign: bool) ->
     clauses = _core(rng, cue, scene)
     if foreign:
         # In gb18030 the opening quote starts with byte 0xA1; after a space that is never valid UTF-8.
-        clauses.insert(1, f"in \u201c{_pick(rng, FOREIGN)}\u201d")
-    tails = rng.permutation(TAILS)[: rng.integers(0, 3)]
+        clauses.insert(1, f"in \u201c{_pick(rng, lexicon.FOREIGN)}\u201d")
+    tails = rng.permutation(lexicon.TAILS)[: rng.integers(0, 3)]
     clauses += [_fill(rng, str(tail), scene=scene, polarity=None) for tail in tails]
     text = _pick(rng, (" ", ", ", ". ")).join(clauses)
     if rng.random() < ELONGATED_SHARE:

@@ -49,15 +49,6 @@ class Latent:
     scene: str
 
 
-@dataclass(frozen=True)
-class Post:
-    latent: Latent
-    tag: str
-    picture: bytes
-    text: bytes
-    flags: tuple[str, ...]
-
-
 def _stream(seed: int, row: int, stream: _Stream) -> np.random.Generator:
     return np.random.default_rng((seed, row, stream))
 
@@ -99,40 +90,35 @@ def _text(seed: int, row: int, latent: Latent, source: int | None) -> tuple[byte
     return f"{text}\n".encode(encoding), encoding
 
 
-def _post(seed: int, row: int, *, label_noise: float, image_size: int) -> Post:
-    copy, source = _copied(seed, row)
-    latent = _latent(_stream(seed, source, _Stream.LATENT))
-    drawn = source if copy == "reused_picture" else row
-    picture = pictures.render(
-        _stream(seed, drawn, _Stream.PICTURE), scene=latent.scene, cue=latent.image_cue, image_size=image_size
-    )
-    text, encoding = _text(seed, row, latent, source if copy == "retweet" else None)
-    rng, tag, noisy = _stream(seed, row, _Stream.LABEL), latent.true_tag, ""
-    if rng.random() < label_noise:
-        tag, noisy = str(rng.choice([other for other in TAGS if other != tag])), "wrong_label"
-    return Post(latent, tag, picture, text, tuple(filter(None, (copy, encoding, noisy))))
-
-
-def _build(folder: Path, arguments: dict[str, Any]) -> Counter[str]:
-    rows, unlabelled, seed = (arguments[name] for name in ("rows", "unlabelled", "seed"))
+def _build(
+    folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int
+) -> Counter[str]:  # fmt: skip
+    """Fill `folder` and count what is in it."""
     (folder / "data").mkdir(parents=True)
     order = _stream(seed, 0, _Stream.ORDER)
     guids = [str(guid) for guid in order.permutation(rows + unlabelled) + 1]
     tags, latents, counts = [], [], Counter[str]()
     for row, guid in enumerate(guids):
-        post = _post(seed, row, label_noise=arguments["label_noise"], image_size=arguments["image_size"])
-        (folder / "data" / f"{guid}.jpg").write_bytes(post.picture)
-        (folder / "data" / f"{guid}.txt").write_bytes(post.text)
-        tags.append(post.tag)
-        latents.append({"guid": guid, **asdict(post.latent)})
-        labelled = row < rows
-        counts.update([post.latent.kind, *(flag for flag in post.flags if labelled or flag != "wrong_label")])
-        counts.update([f"labelled_{post.tag}" if labelled else "unlabelled"])
+        copy, source = _copied(seed, row)
+        latent = _latent(_stream(seed, source, _Stream.LATENT))
+        brush = _stream(seed, source if copy == "reused_picture" else row, _Stream.PICTURE)
+        picture = pictures.render(brush, scene=latent.scene, cue=latent.image_cue, image_size=image_size)
+        text, encoding = _text(seed, row, latent, source if copy == "retweet" else None)
+        (folder / "data" / f"{guid}.jpg").write_bytes(picture)
+        (folder / "data" / f"{guid}.txt").write_bytes(text)
+        labelled, rng, tag = row < rows, _stream(seed, row, _Stream.LABEL), latent.true_tag
+        if rng.random() < label_noise:
+            tag = str(rng.choice([other for other in TAGS if other != tag]))
+            counts["wrong_label"] += labelled
+        tags.append(tag)
+        latents.append({"guid": guid, **asdict(latent)})
+        counts.update([latent.kind, encoding, f"labelled_{tag}" if labelled else "unlabelled"])
+        counts.update([copy] if copy else [])
     posts = pd.DataFrame({"guid": guids, "tag": tags})
     write_csv(folder / "train.txt", posts.iloc[order.permutation(rows)], exact=True)
     write_csv(folder / "test_without_label.txt", posts[rows:].assign(tag="null"), exact=True)
     write_csv(folder / "latent.csv", pd.DataFrame(latents), exact=True)
-    return counts
+    return +counts  # without kinds of which there are none
 
 
 def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise: float, image_size: int = 96) -> Path:
@@ -149,11 +135,11 @@ def generate(folder: Path, *, rows: int, unlabelled: int, seed: int, label_noise
     Raises:
         ValueError: an argument is out of range, or `folder` already holds something else.
     """
-    arguments = {
+    arguments: dict[str, Any] = {
         "rows": rows, "unlabelled": unlabelled, "seed": seed, "label_noise": label_noise, "image_size": image_size,
     }  # fmt: skip
     minima = {"rows": MINIMUM_ROWS, "unlabelled": 0, "seed": 0, "image_size": MINIMUM_IMAGE_SIZE}
     for name, least in minima.items():
         require(arguments[name] >= least, name, arguments[name], f"must be at least {least}")
     require(0 <= label_noise < 0.5, "label_noise", label_noise, "must be at least 0 and below 0.5")
-    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
+    return generated(folder, arguments, VERSION, lambda built: _build(built, **arguments))

@@ -66,7 +66,11 @@ def draw_signals(
     speed = person.tempo * rng.lognormal(0, 0.12)
     force = person.force[action] * rng.lognormal(0, 0.25)
     motion = force * movement(action, speed * time + rng.uniform(0, 4), rng)
-    acceleration = _acceleration(rng, person, motion, 1 + 0.35 * effect, scene)
+    # Tremor is low-pass noise over the wrist's own movement; gravity says how the person sits or stands.
+    tremor = lfilter([1], _TREMOR_POLES, rng.standard_normal(motion.shape), axis=0)
+    tremor *= 0.045 * (1 + 0.35 * effect) * rng.lognormal(0, 0.25)
+    posture = np.array(_GRAVITY[scene]) + 0.12 * rng.standard_normal(3)
+    acceleration = person.acc_gain * (motion + tremor + posture) @ person.turn.T
     bvp = _pulse_wave(rng, person, effect, time) + 0.35 * motion.sum(axis=1)
     eda = _eda(rng, person, effect, time)
     level = person.temp + 0.35 * rng.standard_normal() - 0.3 * effect
@@ -100,13 +104,6 @@ def _bursts(phase: NDArray, period: float) -> NDArray:
     """Short decaying knocks of alternating sign."""
     since = phase % period
     return np.exp(-since / 0.08) * np.cos(2 * np.pi * 5 * since)
-
-
-def _acceleration(rng: np.random.Generator, person: Person, motion: NDArray, tremor: float, scene: str) -> NDArray:
-    noise = lfilter([1], _TREMOR_POLES, rng.standard_normal(motion.shape), axis=0)
-    noise *= 0.045 * tremor * rng.lognormal(0, 0.25)
-    posture = np.array(_GRAVITY[scene]) + 0.12 * rng.standard_normal(3)
-    return person.acc_gain * (motion + noise + posture) @ person.turn.T
 
 
 def _pulse_wave(rng: np.random.Generator, person: Person, effect: float, time: NDArray) -> NDArray:

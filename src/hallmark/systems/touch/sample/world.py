@@ -1,7 +1,6 @@
 """The sample recordings on disk: who did what in which state, and the files that hold it."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
 from enum import IntEnum
 from pathlib import Path
 
@@ -13,15 +12,7 @@ from hallmark.checks import require
 from hallmark.data.generated import generated
 from hallmark.storage.files import write_csv
 from hallmark.systems.touch.manifest import MANIFEST
-from hallmark.systems.touch.sample.body import (
-    ACTIONS,
-    CHANNELS,
-    RATE,
-    SCENES,
-    STATES,
-    draw_person,
-    draw_signals,
-)
+from hallmark.systems.touch.sample.body import ACTIONS, CHANNELS, RATE, SCENES, STATES, draw_person, draw_signals
 from hallmark.systems.touch.sample.pressure import FRAME_RATE, draw_frames
 
 VERSION = 1
@@ -46,19 +37,6 @@ class _Stream(IntEnum):
     DAMAGE = 5
     FILE = 6
     ORDER = 7
-
-
-@dataclass(frozen=True)
-class Row:
-    """A line of the manifest."""
-
-    id: str
-    subject: str
-    scene: str
-    action: str
-    state: str
-    signals: str
-    frames: str
 
 
 def _stream(seed: int, row: int, stream: _Stream) -> np.random.Generator:
@@ -100,8 +78,8 @@ def _write_signals(
     return path, gap
 
 
-def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: bool) -> tuple[Row, list[str]]:
-    """Write the files of recording `row`; its line, and what is special about it."""
+def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: bool) -> tuple[dict[str, str], list[str]]:
+    """Write the files of recording `row`; its line of the manifest, and what is special about it."""
     person = draw_person(_stream(seed, subject, _Stream.PERSON))
     latent = _stream(seed, row, _Stream.LATENT)
     action = str(latent.choice(list(ACTIONS), p=person.actions))
@@ -121,13 +99,16 @@ def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: boo
         pressure = draw_frames(frame_stream, action=action, tempo=person.tempo, seconds=seconds)
         np.savez_compressed(folder / frames, frames=pressure, rate=np.float64(FRAME_RATE))
     state = STATES[aroused] if file.random() >= NO_STATE_SHARE else ""
-    line = Row(name, f"P{subject + 1:02d}", scene, *((action, state) if labelled else ("", "")), path, frames)
+    line = {
+        "id": name, "subject": f"P{subject + 1:02d}", "scene": scene, "action": action if labelled else "",
+        "state": state if labelled else "", "signals": path, "frames": frames,
+    }  # fmt: skip
     facts = {"dropout": dropout, "gap": gap, f"without_{lost}": bool(lost), "without_frames": not frames}
     return line, [fact for fact, holds in facts.items() if holds]
 
 
-def _build(folder: Path, arguments: dict[str, int]) -> Counter[str]:
-    subjects, recordings, unlabelled, seed = (arguments[n] for n in ("subjects", "recordings", "unlabelled", "seed"))
+def _build(folder: Path, *, subjects: int, recordings: int, unlabelled: int, seed: int) -> Counter[str]:
+    """Fill `folder` and count what is in it."""
     for name in ("signals", "frames"):
         (folder / name).mkdir(parents=True)
     total = subjects * recordings
@@ -135,8 +116,8 @@ def _build(folder: Path, arguments: dict[str, int]) -> Counter[str]:
     lines, counts = [], Counter[str]()
     for row in range(total):
         line, facts = _recording(folder, seed, row, row // recordings, labelled=row not in bare)
-        lines.append(asdict(line))
-        counts.update([*facts, f"action_{line.action}", f"state_{line.state}"])
+        lines.append(line)
+        counts.update([*facts, f"action_{line['action']}", f"state_{line['state']}"])
     write_csv(folder / MANIFEST, pd.DataFrame(lines), exact=True)
     return counts
 
@@ -161,4 +142,4 @@ def generate(folder: Path, *, subjects: int, recordings: int, unlabelled: int, s
         require(arguments[name] >= least, name, arguments[name], f"must be at least {least}")
     total = subjects * recordings
     require(unlabelled < total, "unlabelled", unlabelled, f"must be below {total}, the number of recordings")
-    return generated(folder, arguments, VERSION, lambda built: _build(built, arguments))
+    return generated(folder, arguments, VERSION, lambda built: _build(built, **arguments))
