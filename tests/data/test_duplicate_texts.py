@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hallmark.data.duplicate_texts import MIN_WORDS, near_duplicate_texts
 from hallmark.data.groups import connected_groups
-from hallmark.data.text import normalise_text
+from hallmark.data.text import normalize_text
 
 
 def jaccard(first: str, second: str) -> float:
@@ -28,7 +28,7 @@ def test_short_texts_are_in_no_pair() -> None:
 
 
 def test_scripts_without_spaces_are_compared_by_character() -> None:
-    text = normalise_text("今日はとても良い天気ですね!")
+    text = normalize_text("今日はとても良い天気ですね!")
     assert near_duplicate_texts([text, f"{text}雨", "明後日海山川空"]).tolist() == [[0, 1]]
 
 

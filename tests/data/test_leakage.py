@@ -9,7 +9,7 @@ from PIL import Image
 
 from hallmark.data.images import scan_images
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks, near_duplicates
-from hallmark.data.text import normalise_text
+from hallmark.data.text import normalize_text
 
 Picture = Callable[..., Image.Image]
 
@@ -63,7 +63,7 @@ def leakage_inputs(rows: list[dict], **changes: object) -> LeakageInputs:
         "group": [row.get("group", f"group{number}") for number, row in enumerate(rows)],
     })  # fmt: skip
     files = [row.get("file", f"file{number}") for number, row in enumerate(rows)]
-    texts = [normalise_text(row.get("text", f"text {number}")) for number, row in enumerate(rows)]
+    texts = [normalize_text(row.get("text", f"text {number}")) for number, row in enumerate(rows)]
     return LeakageInputs(**{"samples": samples, "grouped": True, "files": {"image": files}, "texts": texts, **changes})
 
 

@@ -24,14 +24,12 @@ class LightAugment:
 
     def __call__(self, pixels: Tensor, seed: int) -> Tensor:
         """The view that `seed` names, same shape and dtype."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return self._transform(pixels.shape[-1])(pixels)
-
-    def _transform(self, size: int) -> v2.Transform:
         steps: list[v2.Transform] = [v2.RandomHorizontalFlip(self.flip)]
         if self.crop < 1:
+            size = pixels.shape[-1]
             steps.append(v2.RandomResizedCrop(size, scale=(self.crop, 1), ratio=(0.9, 1.1), antialias=True))
         if self.color:
             steps.append(v2.ColorJitter(self.color, self.color, self.color))
-        return v2.Compose(steps)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return v2.Compose(steps)(pixels)

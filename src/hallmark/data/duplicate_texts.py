@@ -27,7 +27,7 @@ def near_duplicate_texts(texts: Sequence[str]) -> NDArray:
     of words are linked to the first of them, whose pairs stand for all.
 
     Args:
-        texts: normalized, as `normalise_text` gives them. Those of fewer than `MIN_WORDS` different words are in no
+        texts: normalized, as `normalize_text` gives them. Those of fewer than `MIN_WORDS` different words are in no
             pair.
     """
     words = [_words(text) for text in texts]

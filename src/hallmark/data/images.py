@@ -86,15 +86,15 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _eight_bit(image: Image.Image) -> Image.Image:
-    # Pillow clips grey of more than eight bits instead of scaling it, which leaves white paper.
+    # Pillow clips gray of more than eight bits instead of scaling it, which leaves white paper.
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in ("I", "F"):
         return image
-    grey = np.nan_to_num(np.asarray(image, np.float64))
-    top = grey.max()
+    gray = np.nan_to_num(np.asarray(image, np.float64))
+    top = gray.max()
     scale = 255 if image.mode == "F" and top <= 1 else 1 if top <= 255 else 255 / max(top, 65535.0)
-    return Image.fromarray((grey * scale).clip(0, 255).astype(np.uint8))
+    return Image.fromarray((gray * scale).clip(0, 255).astype(np.uint8))
 
 
 def scan_images(paths: Sequence[Path], digests: Sequence[str], cache: Path) -> NDArray:

@@ -63,7 +63,7 @@ class LeakageInputs:
         samples: columns id, split, group.
         grouped: whether `group` says more than `id`; if not, the group check is unknown, not clean.
         files: file content digests by kind of file (image, signal …).
-        texts: normalised texts, "" where there is nothing to compare; None where rows have no text.
+        texts: normalized texts, "" where there is nothing to compare; None where rows have no text.
         thumbnails: uint8 [N, 32, 32, 3]; None where rows have no image.
         comparable: bool [N], False where the thumbnail shows nothing; None for all comparable.
     """
@@ -108,7 +108,16 @@ def find_leaks(inputs: LeakageInputs) -> Leaks:
     # Where one row stands for many that are alike, it is a labelled one if there is any.
     order = np.argsort(split == "predict", kind="stable")
     pairs = {kind: None if rows is None else order[rows] for kind, rows in _pairs(inputs, order).items()}
-    crossing = [_crossing(kind, rows, inputs.samples) for kind, rows in pairs.items() if rows is not None]
+    crossing = []
+    for kind, rows in pairs.items():
+        if rows is not None:
+            first, second = (inputs.samples.iloc[side].reset_index() for side in rows.T)
+            table = pd.DataFrame({
+                "kind": kind, "first_id": first["id"], "first_split": first["split"],
+                "second_id": second["id"], "second_split": second["split"],
+            })  # fmt: skip
+            measured = (table["first_split"] != "predict") & (table["second_split"] != "predict")
+            crossing.append(table[measured & (table["first_split"] != table["second_split"])])
     findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
     verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
@@ -133,16 +142,6 @@ def _pairs(inputs: LeakageInputs, order: NDArray) -> dict[str, NDArray | None]:
         rows = np.arange(len(order)) if inputs.comparable is None else np.flatnonzero(inputs.comparable[order])
         pairs[_IMAGE] = rows[near_duplicates(Selection(inputs.thumbnails, order[rows]))]
     return pairs
-
-
-def _crossing(kind: str, pairs: NDArray, samples: pd.DataFrame) -> pd.DataFrame:
-    first, second = samples.iloc[pairs[:, 0]].reset_index(), samples.iloc[pairs[:, 1]].reset_index()
-    table = pd.DataFrame({
-        "kind": kind, "first_id": first["id"], "first_split": first["split"],
-        "second_id": second["id"], "second_split": second["split"],
-    })  # fmt: skip
-    measured = (table["first_split"] != "predict") & (table["second_split"] != "predict")
-    return table[measured & (table["first_split"] != table["second_split"])]
 
 
 def _shared_by_predict(pairs: dict[str, NDArray], split: NDArray) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def _on_pixels(operation: PictureOperation, pixels: Tensor, level: float, rng: n
 
 
 def noisy(picture: Image.Image, sigma: float, rng: np.random.Generator) -> Image.Image:
-    """White Gaussian noise of standard deviation `sigma` in grey levels (of 255)."""
+    """White Gaussian noise of standard deviation `sigma` in gray levels (of 255)."""
     pixels = np.asarray(picture)
     noise = sigma * rng.standard_normal(pixels.shape)
     return Image.fromarray(np.rint(pixels + noise).clip(0, 255).astype(np.uint8))
@@ -107,12 +107,12 @@ def rescaled(picture: Image.Image, factor: float, _: np.random.Generator) -> Ima
 
 @dataclass(frozen=True)
 class Noise:
-    """A transform: white Gaussian noise of standard deviation `sigma` in grey levels (of 255) on uint8 [3, H, W]."""
+    """A transform: white Gaussian noise of standard deviation `sigma` in gray levels (of 255) on uint8 [3, H, W]."""
 
     sigma: float
 
     def __post_init__(self) -> None:
-        require(self.sigma > 0, "sigma", self.sigma, "grey levels, above 0")
+        require(self.sigma > 0, "sigma", self.sigma, "gray levels, above 0")
 
     def __call__(self, pixels: Tensor, seed: int) -> Tensor:
         return _on_pixels(noisy, pixels, self.sigma, np.random.default_rng(seed))

@@ -14,7 +14,7 @@ def mark_links(text: str) -> str:
     return _HANDLE.sub("@user", _LINK.sub("http", text))
 
 
-def normalise_text(text: str) -> str:
+def normalize_text(text: str) -> str:
     """What two copies of one text share: no retweet marks, links, handles, punctuation, case or spacing.
 
     Empty when nothing but those is there; an empty result says nothing about equality.

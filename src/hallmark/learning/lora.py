@@ -1,6 +1,6 @@
 """Low-rank adaptation of CLIP's attention (Hu et al. 2022; CLIP-LoRA, Zanella & Ben Ayed 2024).
 
-A parametrisation of the stacked q, k, v weight, and not peft's layer for `nn.MultiheadAttention`: that one
+A parametrization of the stacked q, k, v weight, and not peft's layer for `nn.MultiheadAttention`: that one
 shares its factor A over q, k and v, adapts the output projection as well, and takes no dropout.
 """
 

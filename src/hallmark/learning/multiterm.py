@@ -19,7 +19,7 @@ TRACE = "loss_weights"
 
 
 class MultiTermModule(TrainableModule):
-    """Base of modules that minimise several loss terms at once.
+    """Base of modules that minimize several loss terms at once.
 
     Args:
         terms: names of the loss terms, in the order of every tensor [T].

@@ -27,7 +27,7 @@ def test_pixels_are_normalised_by_channel() -> None:
     encoder = ImageEncoder(image_size=2, mean=(0.5, 0.25, 0.0), std=(0.5, 0.25, 1.0))
     pixels = torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1).expand(1, 3, 2, 2)
     expected = torch.tensor([-1.0, (0.2 - 0.25) / 0.25, 1.0]).view(1, 3, 1, 1).expand(1, 3, 2, 2)
-    torch.testing.assert_close(encoder.normalised(pixels), expected)
+    torch.testing.assert_close(encoder.normalized(pixels), expected)
     assert encoder.preprocessing == {
         "image_size": 2,
         "mean": [0.5, 0.25, 0.0],
@@ -35,4 +35,4 @@ def test_pixels_are_normalised_by_channel() -> None:
         "transform": SquareCrop(2).settings,
     }
     assert encoder.state_dict() == {}
-    assert encoder.half().normalised(pixels).dtype == torch.float16
+    assert encoder.half().normalized(pixels).dtype == torch.float16

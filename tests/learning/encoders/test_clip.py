@@ -56,7 +56,7 @@ def test_a_transformers_folder_gives_transformers_own_embeddings(clip_folder, pi
     encoders = build(folder)
     image, text = embeddings(encoders, pixels)
     tokens = encoders["text"].tokenize(TEXTS)["input_ids"]
-    reference_image = tensor_of(model.get_image_features(pixel_values=encoders["image"].normalised(pixels)))
+    reference_image = tensor_of(model.get_image_features(pixel_values=encoders["image"].normalized(pixels)))
     reference_text = tensor_of(model.get_text_features(input_ids=tokens))
     torch.testing.assert_close(image, normalize(reference_image, dim=-1), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(text, normalize(reference_text, dim=-1), rtol=1e-4, atol=1e-5)
@@ -72,7 +72,7 @@ def test_other_activations_of_a_transformers_folder_are_respected(tmp_path: Path
     other.load_state_dict(model.state_dict())
     other.save_pretrained(tmp_path)
     encoders = build(tmp_path)
-    expected = tensor_of(other.get_image_features(pixel_values=encoders["image"].normalised(pixels)))
+    expected = tensor_of(other.get_image_features(pixel_values=encoders["image"].normalized(pixels)))
     torch.testing.assert_close(encoders["image"](pixels), normalize(expected, dim=-1), rtol=1e-4, atol=1e-5)
     assert encoder_key(encoders["image"]) != encoder_key(build(clip_folder[0])["image"])
 
@@ -121,7 +121,7 @@ def test_a_local_file_round_trips(tmp_path: Path, architecture: str, pixels, lay
     image, text = embeddings(encoders, pixels)
     tolerance = {"rtol": 1e-2, "atol": 1e-2} if layout == "openai" else {"rtol": 1e-4, "atol": 1e-5}
     with torch.no_grad():
-        torch.testing.assert_close(image, model.encode_image(encoders["image"].normalised(pixels), True), **tolerance)
+        torch.testing.assert_close(image, model.encode_image(encoders["image"].normalized(pixels), True), **tolerance)
         tokens = encoders["text"].tokenize(TEXTS)["input_ids"]
         torch.testing.assert_close(text, model.encode_text(tokens, True), **tolerance)
 
@@ -146,7 +146,7 @@ def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, arc
                  "fill_color": 0}  # fmt: skip
     assert encoders["image"].preprocessing == {"image_size": 32, **stats, "transform": transform}
     with torch.no_grad():
-        expected = model.encode_image(encoders["image"].normalised(pixels), True)
+        expected = model.encode_image(encoders["image"].normalized(pixels), True)
     torch.testing.assert_close(embeddings(encoders, pixels)[0], expected, rtol=1e-4, atol=1e-5)
 
 

@@ -49,7 +49,7 @@ def test_a_timm_model_sees_what_its_own_transform_gives(name: str, size: tuple[i
     assert config["crop_pct"] < 1
     expected = timm.data.create_transform(**config, is_training=False)(image(size))
     pixels = torch.tensor(encoder.transform(image(size)))[None]
-    torch.testing.assert_close(encoder.normalised(pixels)[0], expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(encoder.normalized(pixels)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_another_share_of_the_picture_is_another_transform() -> None:
@@ -108,7 +108,7 @@ def test_a_transformers_folder_is_read_by_its_own_processor(clip_folder, tmp_pat
         ).values()
         expected = expected_of(images=image(size), return_tensors="pt")["pixel_values"][0]
         pixels = torch.tensor(encoder.transform(image(size)))[None]
-        torch.testing.assert_close(encoder.normalised(pixels)[0], expected.float(), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(encoder.normalized(pixels)[0], expected.float(), rtol=1e-4, atol=1e-5)
 
 
 def test_a_folder_whose_processor_gives_another_size_is_refused(clip_folder, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def classifier() -> torch.nn.Module:
 def pooled(model: torch.nn.Module, encoder: TimmImageEncoder, pixels: torch.Tensor) -> torch.Tensor:
     with torch.no_grad():
         model.eval()
-        return model.forward_head(model.forward_features(encoder.normalised(pixels)), pre_logits=True)
+        return model.forward_head(model.forward_features(encoder.normalized(pixels)), pre_logits=True)
 
 
 @torch.no_grad()

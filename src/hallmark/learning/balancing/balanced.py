@@ -1,4 +1,4 @@
-"""The inverse of the initial losses, renormalised by the running scale of the losses."""
+"""The inverse of the initial losses, renormalized by the running scale of the losses."""
 
 from collections.abc import Sequence
 
@@ -35,6 +35,7 @@ class Balanced(Balancer):
         scale, first = losses.abs(), self.initial == 0
         self.initial = torch.where(first, scale, self.initial)
         moved = torch.where(first, scale, self.running.lerp(scale, 1 - self.momentum))
+        # A loss of 0 is a term that this batch lacks: its scale stays where it was.
         self.running = torch.where(scale == 0, self.running, moved)
         seen = self.initial != 0
         inverse = torch.where(seen, 1 / self.running, 0.0)

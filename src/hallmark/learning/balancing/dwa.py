@@ -32,6 +32,7 @@ class Dwa(Balancer):
     def weigh(self, losses: Tensor, gradients: Gradients) -> Tensor:
         self.sums, self.batches = self.sums + losses, self.batches + (losses != 0)
         older, newer = self.averages
+        # Eq. 7; a term without two epochs behind it has the rate 1.
         rates = torch.where(older * newer == 0, 1.0, newer / older)
         return len(self.terms) * torch.softmax(rates / self.temperature, dim=0)
 

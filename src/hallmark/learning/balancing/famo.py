@@ -1,4 +1,4 @@
-"""Fast adaptive multitask optimisation (Liu et al. 2023)."""
+"""Fast adaptive multitask optimization (Liu et al. 2023)."""
 
 from collections.abc import Callable, Sequence
 
@@ -42,6 +42,7 @@ class Famo(Balancer):
     @torch.no_grad()
     def after_step(self, losses: Callable[[], Losses]) -> None:
         fallen = torch.log(self.before + EPSILON) - torch.log(self._values(losses()) + EPSILON)
+        # The gradient of Σ z_i · fallen_i in ξ, through the softmax: z ⊙ (fallen − ⟨z, fallen⟩).
         shares = self._shares()
         self.logits.step(shares * (fallen - (shares * fallen).sum()))
 

@@ -26,6 +26,7 @@ class Uncertainty(Balancer):
 
     def weigh(self, losses: Tensor, gradients: Gradients) -> Tensor:
         weights = torch.exp(-self.log_variance.values) / 2
+        # The gradient in s is 1/2 − w L, and 0 for a term that the batch lacks.
         self.log_variance.step(torch.where(losses == 0, 0.0, 0.5 - weights * losses))
         return weights
 

@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
 
 class ImageEncoder(Encoder):
-    """Maps uint8 pixels [B, 3, S, S] to embeddings [B, D]; normalises them itself.
+    """Maps uint8 pixels [B, 3, S, S] to embeddings [B, D]; normalizes them itself.
 
     Args:
         image_size: S in pixels.
@@ -65,7 +65,7 @@ class ImageEncoder(Encoder):
         self.register_buffer("_mean", 255 * torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer("_std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
 
-    def normalised(self, pixels: Tensor) -> Tensor:
+    def normalized(self, pixels: Tensor) -> Tensor:
         return (pixels.to(self._mean.dtype) - self._mean) / self._std
 
 

@@ -44,7 +44,7 @@ class ClipImageEncoder(ImageEncoder):
         self.embedding_dim = int(visual.output_dim)  # type: ignore[arg-type]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return normalize(self.visual(self.normalised(pixels)), dim=-1)
+        return normalize(self.visual(self.normalized(pixels)), dim=-1)
 
 
 class ClipTextEncoder(TextEncoder):

@@ -85,4 +85,4 @@ class TimmImageEncoder(ImageEncoder):
         return [weights_requirement(f"timm model {name} ({weights})", source, repository)]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.model(self.normalised(pixels))
+        return self.model(self.normalized(pixels))

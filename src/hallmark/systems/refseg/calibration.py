@@ -45,6 +45,7 @@ def fit_ranking_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> f
     differences = np.full((len(informative), max(len(row) for row, _ in informative)), -np.inf)
     for at, (row, index) in enumerate(informative):
         differences[at, : len(row)] = np.asarray(row, np.float64) - row[index]
+    # In log T the scale of the logits is a shift, and the loss has one minimum: it is convex in 1 / T.
     low, high = np.log(TEMPERATURES)
     optimum = minimize_scalar(
         lambda t: float(logsumexp(differences / np.exp(t), axis=1).mean()),
@@ -108,7 +109,7 @@ def fit_thresholds(traces: Sequence[Trace], *, budget: float) -> tuple[Threshold
     """The thresholds with the greatest mean IoU at `budget` calls an expression or fewer, on average.
 
     Of equal mean IoU (to a billionth an expression) the fewest calls win, then the smaller confidence threshold,
-    then the smaller gap. Candidates of either threshold are 0, 1, and the middle between any two neighbours among
+    then the smaller gap. Candidates of either threshold are 0, 1, and the middle between any two neighbors among
     the values that matter, so that no sample lies on the edge; the choice among all pairs is exact. Where rewriting
     is of no use, or the budget is 0, the result is (0, 0): never rewrite.
 
@@ -126,7 +127,9 @@ def fit_thresholds(traces: Sequence[Trace], *, budget: float) -> tuple[Threshold
     candidates = [_candidates(values, changes[:, 0]) for values in corners.T]
     # A corner reaches the thresholds from its place on; the first, 1, is never reached.
     places = [1 + np.searchsorted(-c[1:], -values) for c, values in zip(candidates, corners.T, strict=True)]
+    # What never stopping gives; each cell of the table adds the changes of the corners that it reaches.
     base = np.array([[round(trace.iou[-1] * _UNITS), trace.calls[-1]] for trace in traces]).sum(axis=0)
+    # No more than all rewritings there are; the small number is for budgets such as 0.1, which are not exact.
     limit = int(min(budget * len(traces), sum(max(trace.calls) for trace in traces)) + 1e-9)
     shape = len(candidates[0]), len(candidates[1])
     row, column, (iou, calls) = _best_cell(shape, places, changes, base, limit)
@@ -146,12 +149,14 @@ def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
     confidence, gap = (np.full((len(traces), length), -1.0) for _ in range(2))
     gains = np.zeros((len(traces), length, 2), np.int64)
     for at, trace in enumerate(traces):
+        # Traces are of different lengths; −1 reaches no threshold, and its gains are 0.
         size = len(trace.confidence)
         confidence[at, :size], gap[at, :size] = trace.confidence, trace.gap
         values = np.array([[round(iou * _UNITS), calls] for iou, calls in zip(trace.iou, trace.calls, strict=True)])
         gains[at, :size] = values[:-1] - values[1:]
     corners, changes = [], []
     for k in range(length):
+        # The staircase of the first k + 1 steps: by falling confidence only a rising gap adds a corner.
         order = np.argsort(-confidence[:, : k + 1], axis=1, kind="stable")
         x = np.take_along_axis(confidence, order, axis=1)
         y = np.maximum.accumulate(np.take_along_axis(gap, order, axis=1), axis=1)
@@ -175,6 +180,7 @@ def _candidates(values: NDArray, gain: NDArray) -> NDArray:
     calls and is as good, whatever the other threshold.
     """
     unique, inverse = np.unique(values, return_inverse=True)
+    # Between two values any threshold is as good; the middle keeps both from its edge.
     middle = (unique[:-1] + unique[1:]) / 2
     apart = (unique[:-1] < middle) & (middle < unique[1:])  # not where the two differ by one rounding
     group = np.concatenate([[0], np.cumsum(apart)])
@@ -199,10 +205,12 @@ def _best_cell(
         totals = np.zeros((2, min(step, rows - low), columns), np.int64)
         for total, change in zip(totals, changes[here].T, strict=True):
             np.add.at(total, (places[0][here] - low, places[1][here]), change)
+        # A table of prefix sums in two dimensions, block by block: `before` carries the last row on.
         np.cumsum(totals, axis=2, out=totals)
         totals[:, 0] += before
         np.cumsum(totals, axis=1, out=totals)
         before = totals[:, -1].copy()
+        # The last of equals: candidates descend, so it has the smallest thresholds.
         allowed = np.where(totals[1] <= limit, totals[0], -1)
         cells = np.flatnonzero(allowed == allowed.max())
         fewest = totals[1].ravel()[cells]

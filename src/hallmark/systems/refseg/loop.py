@@ -143,6 +143,7 @@ class Loop:
         rewrites: list[Rewrite] = []
         while (stop := self._stop(steps, proposals)) is None:
             assert self._rewriter is not None
+            # The rewriter sees every wording so far, so that it says something new.
             history = [step.query for step in steps]
             rewrite = self._rewriter.rewrite(replace(request, query=history[-1], history=history))
             rewrites.append(rewrite)
@@ -159,12 +160,14 @@ class Loop:
         if self._combine == "replace":
             logits = ranked[-1]
         else:
+            # The first query has weight 1, each later one w times that of the query before it.
             logits = np.average(ranked, axis=0, weights=self._weight ** np.arange(len(ranked)))
         if proposals == 0:
             return Step(query, logits, np.zeros_like(logits), -1, 0.0, 0.0)
         probabilities = softmax(logits / self._temperature)
         top = int(logits.argmax())
         confidence = float(probabilities[top])
+        # With one candidate there is no second best: its confidence is 1, whatever its logit.
         second = float(np.partition(probabilities, -2)[-2]) if len(probabilities) > 1 else 0.0
         return Step(query, logits, probabilities, top if top < proposals else -1, confidence, confidence - second)
 

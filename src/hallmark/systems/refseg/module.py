@@ -82,6 +82,7 @@ class LoopModule(TrainingFreeModule):
         self._looping = {"combine": combine, "weight": weight, "keep": keep}
         self._given = temperature, thresholds
         self.temperature = 1.0 if temperature is None else temperature
+        # Until a calibration says better, the ranking alone answers.
         self.thresholds = thresholds or NEVER
         self._mode: Mode = "answer"
         self._directory: Path | None = None
@@ -157,6 +158,7 @@ class LoopModule(TrainingFreeModule):
         if not (data.samples["split"] == CALIBRATED).any():
             wanted = "a share of images to fit model.temperature and model.thresholds on, or those two given"
             raise SettingError("data.split.calibration", 0, wanted)
+        # First the temperature: thresholds are compared with the confidences that it makes.
         temperature, thresholds = self._given
         if temperature is None:
             temperature = self.temperature = self._fitted_temperature(predict, data.generated)
@@ -196,6 +198,7 @@ class LoopModule(TrainingFreeModule):
         return fit_ranking_temperature([np.array(row["logits"]) for row in usable], [row["best"] for row in usable])
 
     def _calibration_rows(self, predict: Callable[[str], list[Any]], mode: Mode) -> list[dict[str, Any]]:
+        # Predictions go through the trainer, which passes no arguments on: what they are for is said by the mode.
         self.on_predict_start()
         self._mode = mode
         try:
@@ -281,6 +284,7 @@ class LoopModule(TrainingFreeModule):
 
     def _ranked(self, dialogues: Sequence[Dialogue]) -> list[NDArray]:
         """Logits of the query of each dialogue; each query is ranked once for an image, whoever asks."""
+        # The queries of all images first: texts are embedded in one batch, whoever asks.
         self.ranker.read([str(dialogue.query) for dialogue in dialogues])
         scenes = {id(dialogue.scene): dialogue.scene for dialogue in dialogues}
         queries: dict[int, dict[str, None]] = {name: {} for name in scenes}
@@ -323,10 +327,12 @@ class LoopModule(TrainingFreeModule):
         samples = samples.loc[rows["id"]].reset_index(drop=True)
         frame = rows.assign(split=split, group=samples["group"], target=samples["target"], **carried_columns(samples))
         frame = frame.astype(dict.fromkeys(MEASURED, float))
+        # Answers came expression by expression; a table has its tasks one after another.
         order = pd.Categorical(frame["task"], list(dict.fromkeys(frame["task"])), ordered=True)
         frame = frame.iloc[order.argsort(kind="stable")].reset_index(drop=True)
         frame.attrs = {"classes": {}, "slices": data.slice_categories()}
         if self._directory is not None and all(output["keeps"] for output in outputs):
             write_json(self._directory / "cost" / f"{split}.json", total_cost(outputs, frame["id"].nunique()))
+            # From here on the table holds what a run that is stopped would have to ask for again.
             rmtree(self._directory / "partial", ignore_errors=True)
         return frame

@@ -13,7 +13,7 @@ from hallmark.data.duplicate_texts import near_duplicate_texts
 from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.images import read_image, scan_images
 from hallmark.data.problems import Problems
-from hallmark.data.text import normalise_text
+from hallmark.data.text import normalize_text
 from hallmark.storage.decoding import DecodedText, decode_bytes, doubt_beside
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.regular import MissingFileError, UnreadableFileError, UnsafePathError, path_below, read_regular
@@ -23,7 +23,7 @@ LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
 UNREADABLE = ""  # digest of an image that stays in the corpus although it cannot be read
 _NO_FILE = "0" * 32  # the same until its row is scanned
 
-# Kinds of problems, and those for which `keep` has a meaning: a grey picture, no text, RGB for CMYK, the pixels as they
+# Kinds of problems, and those for which `keep` has a meaning: a gray picture, no text, RGB for CMYK, the pixels as they
 # are stored, the most plausible reading.
 REPAIRABLE = (
     "missing_image", "unreadable_image", "missing_text", "unreadable_text", "empty_text", "cmyk_image",
@@ -46,7 +46,7 @@ SLICES = {
 def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """Samples and their thumbnails uint8 [N, 32, 32, 3].
 
-    Samples: id, group, target, content, image_digest, text, normalised, info_path, info_text, slice_*.
+    Samples: id, group, target, content, image_digest, text, normalized, info_path, info_text, slice_*.
     Rows that `problems` says to skip are left out.
 
     Raises:
@@ -72,8 +72,8 @@ def read_corpus(folder: Path, classes: list[str], problems: Problems, cache: Pat
         digest_bytes(i.encode(), t.encode()) for i, t in zip(rows["image_digest"], rows["text"], strict=True)
     ]
     # Rows belong together that the leakage gate would call alike.
-    pairs = [shared_key_pairs(rows[key].tolist()) for key in ("normalised", "image_digest")]
-    pairs.append(near_duplicate_texts(rows["normalised"].tolist()))
+    pairs = [shared_key_pairs(rows[key].tolist()) for key in ("normalized", "image_digest")]
+    pairs.append(near_duplicate_texts(rows["normalized"].tolist()))
     readable = np.flatnonzero(scans["readable"])
     pairs.append(readable[near_duplicates(scans["thumbnail"][readable])])
     rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
@@ -171,7 +171,7 @@ def _with_texts(rows: pd.DataFrame, folder: Path, problems: Problems) -> pd.Data
             usable.append(True)
         texts.append(text)
     rows = rows.assign(text=texts, info_text=texts)
-    rows["normalised"] = [normalise_text(text) for text in texts]
+    rows["normalized"] = [normalize_text(text) for text in texts]
     return rows[np.array(usable, bool)].reset_index(drop=True)
 
 

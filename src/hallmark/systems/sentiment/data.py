@@ -21,7 +21,7 @@ from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.data.text import mark_links as mark_links_in
-from hallmark.data.text import normalise_text
+from hallmark.data.text import normalize_text
 from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
@@ -132,14 +132,14 @@ class PairDataModule(DataModule):
         self._thumbnails = np.concatenate([self._thumbnails, scans["thumbnail"]])
         return sources.loc[rows["source_id"]].reset_index(drop=True).assign(
             id=rows["id"], target=rows["target"], text=rows["text"], info_text=rows["text"],
-            normalised=rows["text"].map(normalise_text), info_path=rows["image"], image_digest=digests,
+            normalized=rows["text"].map(normalize_text), info_path=rows["image"], image_digest=digests,
             content=content, split="train",
         )  # fmt: skip
 
     def leakage_inputs(self) -> LeakageInputs:
         rows, readable = self.samples, (self.samples["image_digest"] != UNREADABLE).to_numpy()
         return LeakageInputs(
-            rows, grouped=True, files={"image": rows["image_digest"].tolist()}, texts=rows["normalised"].tolist(),
+            rows, grouped=True, files={"image": rows["image_digest"].tolist()}, texts=rows["normalized"].tolist(),
             thumbnails=self._thumbnails, comparable=readable,
         )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""Actions and states of a person from body signals and touch, learnt together."""
+"""Actions and states of a person from body signals and touch, learned together."""

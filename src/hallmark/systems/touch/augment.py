@@ -1,4 +1,4 @@
-"""Changes to normalised windows, seeded for each: one set of operations for training and for robustness."""
+"""Changes to normalized windows, seeded for each: one set of operations for training and for robustness."""
 
 import numpy as np
 from numpy.typing import NDArray

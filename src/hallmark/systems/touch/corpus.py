@@ -40,7 +40,7 @@ class Cutting:
 
     Args:
         window: length in seconds.
-        overlap: of neighbouring windows, in seconds.
+        overlap: of neighboring windows, in seconds.
         min_observed: least share of a window's values that were measured.
     """
 
@@ -192,23 +192,15 @@ def _described(
     content = zip(row["signals_digest"], row["frames_digest"], windows["start"], strict=True)
     described = {
         "id": row["id"] + "#" + windows["number"].astype(str),
-        "group": row["subject"].where(row["subject"] != "", row["id"]),
-        "subject": row["subject"],
-        "recording": row["id"],
-        "target": row["target"],
-        **{str(name): labels[name] for name in labels},
+        "group": row["subject"].where(row["subject"] != "", row["id"]), "subject": row["subject"],
+        "recording": row["id"], "target": row["target"], **{str(name): labels[name] for name in labels},
         "content": [digest([*parts, size, rate, list(channels)]) for parts in content],
-        "source": row["signals_digest"],
-        "signals_digest": row["signals_digest"],
-        "frames_digest": row["frames_digest"],
-        "offset": windows["offset"],
-        "frame": windows["frame"],
+        "source": row["signals_digest"], "signals_digest": row["signals_digest"],
+        "frames_digest": row["frames_digest"], "offset": windows["offset"], "frame": windows["frame"],
         **{f"slice_{task}": labels[target_column(task)] for task in TASKS if task in classes},
         "slice_subject": row["subject"].where(row["subject"] != "", None),
         "slice_scene": row["scene"].where(row["scene"] != "", None),
         "slice_missing": pd.cut(1 - windows["observed"], [-1, 0, 0.1, 0.25, 1], labels=MISSING).astype(object),
-        "info_recording": row["id"],
-        "info_start": windows["start"],
-        "info_seconds": size / (rate or 1),
-    }
+        "info_recording": row["id"], "info_start": windows["start"], "info_seconds": size / (rate or 1),
+    }  # fmt: skip
     return pd.DataFrame(described)

@@ -24,7 +24,7 @@ from hallmark.storage.requirements import Requirement
 from hallmark.systems.touch.augment import SignalAugment
 from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Cutting, WindowCorpus, read_windows
 from hallmark.systems.touch.manifest import MANIFEST, TASKS
-from hallmark.systems.touch.normalise import METHODS, Normaliser, fit_normaliser
+from hallmark.systems.touch.normalize import METHODS, Normalizer, fit_normalizer
 from hallmark.systems.touch.perturb import PERTURBATIONS
 from hallmark.systems.touch.sample.world import generate
 from hallmark.systems.touch.windows import coverage, cut
@@ -40,7 +40,7 @@ class WindowDataModule(DataModule):
         log_channels: those of which the logarithm is taken before anything else.
         rate: of the signals in Hz; None takes the rate that most recordings have.
         window, overlap, min_observed: of `Cutting`.
-        normalise: `channel`, `subject` or `none`; see `fit_normaliser`.
+        normalise: `channel`, `subject` or `none`; see `fit_normalizer`.
         unit: `subject`, or `window` to split at random as one should not: the gate refuses it, and with
             data.leakage=report the scores show how optimistic it is.
         on_problem: policy by kind of problem.
@@ -77,7 +77,7 @@ class WindowDataModule(DataModule):
         self.folder = data_folder(folder, self.cache, "touch", generate, sample, expected=expected)
         self.generated = origin_of(self.folder, "touch")
         self._with_frames = False
-        self._normaliser: Normaliser | None = None
+        self._normalizer: Normalizer | None = None
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -100,7 +100,7 @@ class WindowDataModule(DataModule):
         """As in the base, but `content` is of the recordings and not of how they were cut: another window length
         does not make another data set, with an unopened test seal."""
         super().prepare()
-        self.content, self._normaliser = self._corpus.content, None
+        self.content, self._normalizer = self._corpus.content, None
 
     def sources(self) -> list[Path]:
         return [self.folder]
@@ -112,7 +112,7 @@ class WindowDataModule(DataModule):
             return source
         statistics = {} if self.normalise == "none" else {
             channel: [float(f"{value:.6g}") for value in pair]
-            for channel, *pair in zip(self.channels, self.normaliser.mean, self.normaliser.std, strict=True)
+            for channel, *pair in zip(self.channels, self.normalizer.mean, self.normalizer.std, strict=True)
         }  # fmt: skip
         return {
             **source, "groups": int(rows["group"].nunique()), "recordings": int(rows["recording"].nunique()),
@@ -144,24 +144,24 @@ class WindowDataModule(DataModule):
             for task, names in self.classes.items()
         }
         return WindowDataset(
-            target=target, rows=rows, corpus=self._corpus, normaliser=self.normaliser, with_frames=self._with_frames,
+            target=target, rows=rows, corpus=self._corpus, normalizer=self.normalizer, with_frames=self._with_frames,
             transform=transform,
         )  # fmt: skip
 
     @property
-    def normaliser(self) -> Normaliser:
+    def normalizer(self) -> Normalizer:
         """Fitted on the training windows."""
-        if self._normaliser is None:
+        if self._normalizer is None:
             rows, values = self.samples, self._corpus.recordings.values
             offsets, train = rows["offset"].to_numpy(int), (rows["split"] == "train").to_numpy()
             subject = np.zeros(len(values), int)
             subject[offsets[:, None] + np.arange(self._corpus.size)] = rows[["subject_code"]]
-            self._normaliser = fit_normaliser(
+            self._normalizer = fit_normalizer(
                 values, subject, coverage(offsets[train], self._corpus.size, len(values)),
                 coverage(offsets, self._corpus.size, len(values)), method=self.normalise,
                 log=[self.channels.index(name) for name in self.log_channels],
             )  # fmt: skip
-        return self._normaliser
+        return self._normalizer
 
     def series(self, split: str, positions: Sequence[int]) -> tuple[NDArray, list[str], float]:
         """Windows [n, C, T] in physical units, nan where nothing was measured; channel names; rate in Hz."""
@@ -181,16 +181,16 @@ class WindowDataset(Dataset):
         target: by task, int64 [N], −1 where unlabelled.
         rows: samples of the split with the columns offset, frame and subject_code.
         corpus: what the windows are cut from.
-        normaliser: of the signals.
+        normalizer: of the signals.
         with_frames: whether a batch has frames.
-        transform: changes (signals [C, T], observed [C, T]) after normalisation, with the seed of the draw.
+        transform: changes (signals [C, T], observed [C, T]) after normalization, with the seed of the draw.
     """
 
     def __init__(
-        self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: WindowCorpus, normaliser: Normaliser,
+        self, *, target: Mapping[str, Tensor], rows: pd.DataFrame, corpus: WindowCorpus, normalizer: Normalizer,
         with_frames: bool, transform: Transform | None,
     ) -> None:  # fmt: skip
-        self.target, self.corpus, self.normaliser = dict(target), corpus, normaliser
+        self.target, self.corpus, self.normalizer = dict(target), corpus, normalizer
         self.with_frames, self.transform = with_frames, transform
         self._offset, self._frame, self._subject = (rows[c].to_numpy(int) for c in ("offset", "frame", "subject_code"))
 
@@ -205,7 +205,7 @@ class WindowDataset(Dataset):
         `frames` float32 [B, K, H, W] in [0, 1] (0 where missing) with `has_frames` float32 [B]."""
         index = np.array([draw.position for draw in draws])
         windows = cut(self.corpus.recordings.values, self._offset[index], self.corpus.size)
-        signals, observed = self.normaliser(windows, self._subject[index])
+        signals, observed = self.normalizer(windows, self._subject[index])
         if self.transform is not None:
             seen = zip(signals, observed, draws, strict=True)
             signals, observed = map(np.stack, zip(*(self.transform((s, o), d.seed) for s, o, d in seen), strict=True))

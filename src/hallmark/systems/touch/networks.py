@@ -22,7 +22,7 @@ class SignalEncoder(Encoder):
 
     Takes [B, 2C, T]: the values, then the marks of what was observed, so that a flat signal and a lost one differ.
     The embedding ends with a `summary` of each channel, in units of the training batches (a wide part beside the deep
-    one, Cheng et al. 2016): where people are few, a few statistics generalise best.
+    one, Cheng et al. 2016): where people are few, a few statistics generalize best.
 
     Args:
         channels: C; width: W; kernel: of every convolution, odd; stride: of the first one.
@@ -55,11 +55,13 @@ class SignalEncoder(Encoder):
             )
         )
         self.norm = nn.LayerNorm(width)
+        # Without learned scale and shift: the statistics keep their meaning, and outliers can be cut in deviations.
         self.pool = AttentivePooling(width)
         self.standardise = nn.BatchNorm1d(5 * channels, affine=False)
 
     def sequence(self, x_B2CT: Tensor) -> Tensor:
         """[B, L, W]."""
+        # Convolutions want time last, attention wants it second.
         x_BLW = self.blocks(self.stem(x_B2CT)).transpose(1, 2)
         return self.norm(self.attention(x_BLW + positions(x_BLW)))
 
@@ -108,7 +110,7 @@ class FrameEncoder(Encoder):
 
 
 class ConvBlock(nn.Module):
-    """x + conv(gelu(conv(norm(x)))) on [B, W, T], normalised over W at each step."""
+    """x + conv(gelu(conv(norm(x)))) on [B, W, T], normalized over W at each step."""
 
     def __init__(self, width: int, kernel: int, dropout: float) -> None:
         super().__init__()
@@ -132,6 +134,7 @@ class AttentivePooling(nn.Module):
     def forward(self, x_BLW: Tensor) -> Tensor:
         weight_BL1 = self.score(x_BLW).softmax(dim=1)
         mean = (weight_BL1 * x_BLW).sum(dim=1)
+        # The small number keeps the gradient of the root finite where a signal is flat.
         variance = (weight_BL1 * (x_BLW - mean.unsqueeze(1)) ** 2).sum(dim=1)
         return torch.cat([mean, (variance + 1e-5).sqrt()], dim=1)
 
@@ -145,12 +148,14 @@ def summary(x_B2CT: Tensor) -> Tensor:
     values, observed = x_B2CT.chunk(2, dim=1)
     size = observed.sum(dim=2).clamp(min=1)
     mean = (values * observed).sum(dim=2) / size
-    centred = (values - mean.unsqueeze(2)) * observed
-    deviation = (centred.pow(2).sum(dim=2) / size + 1e-5).sqrt()
-    spread = centred.amax(dim=2) - centred.amin(dim=2)
+    # What was not observed is 0 here, that is at the mean: it adds nothing to any of the sums below.
+    centered = (values - mean.unsqueeze(2)) * observed
+    deviation = (centered.pow(2).sum(dim=2) / size + 1e-5).sqrt()
+    spread = centered.amax(dim=2) - centered.amin(dim=2)
     time = torch.linspace(-1, 1, values.shape[2], device=values.device)
     moment = (time.pow(2) * observed).sum(dim=2).clamp(min=1e-6)
-    slope = (centred * time).sum(dim=2) / moment
+    slope = (centered * time).sum(dim=2) / moment
+    # A step counts where both of its ends were observed.
     both = observed[..., 1:] * observed[..., :-1]
     steps = (values.diff(dim=2).abs() * both).sum(dim=2) / both.sum(dim=2).clamp(min=1)
     return torch.cat([mean, deviation, spread, slope, steps], dim=1)
@@ -183,6 +188,7 @@ class JointHead(nn.Module):
         super().__init__()
         require(width >= 1, "width", width, "at least 1")
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
+        # Learned, because zeros are an embedding that a row with the modality can have as well.
         self.absent = nn.ParameterDict({name: torch.zeros(dim) for name, dim in dims.items()})
         total = sum(dims.values())
         self.mix = nn.Sequential(
@@ -210,5 +216,6 @@ class Decoder(nn.Module):
 
     def forward(self, sequence_BLW: Tensor, samples: int) -> Tensor:
         """[B, C, T] for T = `samples`."""
+        # [B, L, C · stride] to [B, C, L · stride]; the last step may stand for samples beyond the window.
         patches = self.project(sequence_BLW).unflatten(2, (self.channels, -1))
         return patches.permute(0, 2, 1, 3).flatten(2)[:, :, :samples]

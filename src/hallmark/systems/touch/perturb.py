@@ -1,4 +1,4 @@
-"""What normalised windows may suffer, in five strengths: the augmentation's operations at fixed strength."""
+"""What normalized windows may suffer, in five strengths: the augmentation's operations at fixed strength."""
 
 from hallmark.data.perturb import Perturbation
 from hallmark.systems.touch import augment

@@ -151,7 +151,7 @@ def test_a_clip_of_full_size_in_both_layouts(tmp_path, layout):
     ranker = Ranker(encoder, position=2.0, batch_size=4, cache=tmp_path / "cache")
     images = [SceneInput(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
     embedded = ranker.embed(images)
-    rendered = encoder.image.normalised(torch.from_numpy(view.render(IMAGES[1], images[1].proposals).pixels))
+    rendered = encoder.image.normalized(torch.from_numpy(view.render(IMAGES[1], images[1].proposals).pixels))
     with torch.no_grad():
         if layout == "open_clip":
             expected = reference.encode_image(rendered)
@@ -176,7 +176,7 @@ def test_regions_are_shown_as_the_clip_transform_shows_the_square_around_them(fo
     mask[0, square[1] : square[3], square[0] : square[2]] = True
     shown = encoder.view.render(IMAGES[0], Proposals.of(encode(mask), [1.0], IMAGES[0].shape[:2])).pixels
     window = IMAGES[0][square[1] : square[3], square[0] : square[2]]
-    normalized = encoder.image.normalised(torch.tensor(shown))[0]
+    normalized = encoder.image.normalized(torch.tensor(shown))[0]
     torch.testing.assert_close(normalized, transform(Image.fromarray(window)), rtol=1e-4, atol=1e-5)
 
 

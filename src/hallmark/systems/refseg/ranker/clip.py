@@ -31,7 +31,7 @@ class ClipRegionEncoder(RegionEncoder):
         SettingError, MissingWeightsError: see the messages.
     """
 
-    # All published CLIPs have learnt the greatest logit scale that their training allowed.
+    # All published CLIPs have learned the greatest logit scale that their training allowed.
     scale = 100.0
 
     @classmethod

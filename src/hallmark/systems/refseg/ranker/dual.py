@@ -219,7 +219,9 @@ class _Round(nn.Module):
 
     def forward(self, x_BRW: Tensor, pairs_BRRF: Tensor, both_BRR1: Tensor) -> Tensor:
         h = self.norm(x_BRW)
+        # A linear layer on [own, other, pair] as a sum of three, which does not repeat regions for every pair.
         messages = (self.own(h)[:, :, None] + self.other(h)[:, None] + self.pair(pairs_BRRF)).relu() * both_BRR1
+        # Messages are at least 0 after relu, and 0 for slots without a region: the maximum needs no mask.
         mean = messages.sum(2) / both_BRR1.sum(2).clamp(min=1)
         x_BRW = x_BRW + self.out(torch.cat([messages.amax(2), mean], -1))
         return x_BRW + self.mix(x_BRW)
@@ -236,6 +238,7 @@ class _Words(nn.Module):
         lengths = (tokens != _PAD).sum(1).cpu()
         packed = nn.utils.rnn.pack_padded_sequence(self.embed(tokens), lengths, batch_first=True, enforce_sorted=False)
         states, last = self.read(packed)
+        # States lie in −1 … 1: the padding is never a maximum that a word would not reach.
         padded, _ = nn.utils.rnn.pad_packed_sequence(states, batch_first=True, padding_value=-1.0)
         return self.out(torch.cat([last[0], last[1], padded.amax(1)], 1))
 
@@ -245,25 +248,28 @@ def _slots(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     _, row, counts = image.unique(return_inverse=True, return_counts=True)
     order = row.argsort(stable=True)
     column = torch.empty_like(row)
+    # Position in the batch less the position of the image's first region.
     column[order] = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts).repeat_interleave(counts)
     return row, column, torch.arange(int(counts.max()), device=row.device) < counts[:, None]
 
 
 def _place_features(geometry: Tensor) -> Tensor:
-    """Box, centre, sides, and area's root, and waves of centre and sides: [N, 5] to [N, 41]."""
+    """Box, center, sides, and area's root, and waves of center and sides: [N, 5] to [N, 41]."""
     low, high = geometry[:, :2], geometry[:, 2:4]
-    centre_and_sides = torch.cat([(low + high) / 2, high - low], 1)
+    center_and_sides = torch.cat([(low + high) / 2, high - low], 1)
+    # Sines at octaves, so that small differences of place are large ones in some feature (Mildenhall et al. 2020).
     octaves = torch.pi * 2.0 ** torch.arange(_FREQUENCIES, device=geometry.device)
-    angles = (centre_and_sides[..., None] * octaves).flatten(1)
-    plain = torch.cat([geometry[:, :4], centre_and_sides, 2 * geometry[:, 4:].sqrt()], 1)
+    angles = (center_and_sides[..., None] * octaves).flatten(1)
+    plain = torch.cat([geometry[:, :4], center_and_sides, 2 * geometry[:, 4:].sqrt()], 1)
     return torch.cat([2 * plain - 1, angles.sin(), angles.cos()], 1)
 
 
 def _pair_features(geometry: Tensor) -> Tensor:
     """How the second of two regions lies to the first: [B, R, 5] to [B, R, R, 12]."""
     low, high, area = geometry[..., :2], geometry[..., 2:4], geometry[..., 4].clamp(min=1e-4).log()
-    centre, box = (low + high) / 2, (high - low).prod(-1)
-    step = centre[:, None] - centre[:, :, None]
+    center, box = (low + high) / 2, (high - low).prod(-1)
+    # From the first to the second region: [B, R (first), R (second), 2].
+    step = center[:, None] - center[:, :, None]
     shared = torch.minimum(high[:, None], high[:, :, None]) - torch.maximum(low[:, None], low[:, :, None])
     overlap = shared.clamp(min=0).prod(-1)
     union = box[:, None] + box[:, :, None] - overlap
@@ -271,5 +277,6 @@ def _pair_features(geometry: Tensor) -> Tensor:
         2 * torch.linalg.vector_norm(step, dim=-1), (area[:, None] - area[:, :, None]) / 2,
         overlap / union.clamp(min=1e-6), overlap / box[:, None].clamp(min=1e-6),
     ]  # fmt: skip
+    # tanh keeps the side where the distance is small: which of two is further left matters at a pixel, too.
     sides = [2 * step, 2 * step.abs(), (20 * step).tanh(), (5 * step).tanh()]
     return torch.cat([*sides, torch.stack(single, -1)], -1)

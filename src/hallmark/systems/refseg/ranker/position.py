@@ -58,8 +58,8 @@ def position_terms(query: str) -> list[str]:
 def position_bias(query: str, geometry: NDArray) -> NDArray:
     """How well each region fits the words of place and size, float64 [N] from −1 to 1; 0 without such words.
 
-    The mean over the terms of the query. With the centre x, y of the box as shares of the image: left 1 − 2x, right
-    2x − 1, top 1 − 2y, bottom 2y − 1; middle 1 − 2d, d being the distance from the centre of the image as a share of
+    The mean over the terms of the query. With the center x, y of the box as shares of the image: left 1 − 2x, right
+    2x − 1, top 1 − 2y, bottom 2y − 1; middle 1 − 2d, d being the distance from the center of the image as a share of
     half its diagonal, both sides taken as 1; large is the rank by area among the regions from −1 to 1 (equal areas
     share theirs; 0 for a single region), small its negative.
 

@@ -77,6 +77,7 @@ class Ranker:
         """Unit embeddings float32 [N, D] of the regions of each image; N may be 0."""
         self.counts.requested += sum(len(image.proposals) for image in images)
         names = [_name(image) for image in images]
+        # The same image twice in a batch is embedded once.
         by_name = dict(zip(names, images, strict=True))
         stored = {name: self._stored(name, len(image.proposals)) for name, image in by_name.items()}
         embeddings = {name: rows for name, rows in stored.items() if rows is not None}
@@ -145,6 +146,7 @@ class Ranker:
         rows = None if self._cache is None else self._cache.get(name)
         if rows is None or rows.shape != (count, self.encoder.embedding_dim) or rows.dtype != np.float32:
             return None
+        # A file of another size or of other numbers than unit vectors was not written by this encoder.
         return rows if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3) else None
 
 

@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 Kind = Literal["crop", "black", "mask", "blur", "outline", "global_local"]
 
 FILL: Colour = (123, 117, 104)
-"""CLIP's mean colour, which its normalisation turns into 0."""
+"""CLIP's mean colour, which its normalization turns into 0."""
 
 _RED: Colour = (255, 0, 0)
 _BLACK: Colour = (0, 0, 0)
@@ -125,7 +125,7 @@ class View:
         return 4 if self.alpha else 3
 
     def render(self, image: NDArray, proposals: Proposals) -> Regions:
-        """All proposals of one image, uint8 [H, W, 3], or [H, W] if it is grey.
+        """All proposals of one image, uint8 [H, W, 3], or [H, W] if it is gray.
 
         Raises:
             ValueError: the image is of another size than its proposals, or not of bytes.

@@ -9,7 +9,7 @@ After the functional programs of CLEVR (Johnson et al. 2017, arXiv:1612.06890). 
     {"op": "nearest", "of": P, "anchor": P}                the one with the least distance to the anchor
     {"op": "between", "of": P, "anchors": [P, P]}          those between two anchors
 
-with other programs as P. Places are centres. An extreme, a second and a nearest one must lead by `MARGIN` pixels;
+with other programs as P. Places are centers. An extreme, a second and a nearest one must lead by `MARGIN` pixels;
 those that do not find all that are in question.
 """
 

@@ -12,14 +12,14 @@ FEWEST, MOST = 3, 7
 _RADII = {"small": (7.0, 9.5), "large": (14.0, 19.0)}  # of the circle of equal area, in pixels
 _HUGE = 30.0  # a large object may grow to this where there are few
 _LEAST_VISIBLE = 0.55  # share of an object that others leave
-_FARTHEST_OUT = 0.35  # of its radius may an object's centre be to the border
+_FARTHEST_OUT = 0.35  # of its radius may an object's center be to the border
 _TRIES = 30
 _NOISE = 5.0
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """An object: its attributes, and its centre x, y in pixels (of what is seen of it)."""
+    """An object: its attributes, and its center x, y in pixels (of what is seen of it)."""
 
     colour: str
     shape: str
@@ -73,8 +73,8 @@ def draw_scene(rng: np.random.Generator) -> GeneratedScene:
         if len(masks) >= FEWEST:
             break
     noisy = image + _NOISE * rng.standard_normal(image.shape, dtype=np.float32)
-    centres = [(float(_COLUMNS[mask].mean()), float(_ROWS[mask].mean())) for mask in masks]
-    objects = tuple(SceneObject(*attribute, x, y) for attribute, (x, y) in zip(attributes, centres, strict=True))
+    centers = [(float(_COLUMNS[mask].mean()), float(_ROWS[mask].mean())) for mask in masks]
+    objects = tuple(SceneObject(*attribute, x, y) for attribute, (x, y) in zip(attributes, centers, strict=True))
     return GeneratedScene(noisy.clip(0, 255).astype(np.uint8), objects, masks)
 
 
@@ -131,7 +131,7 @@ def _opacity(shape: str, x: float, y: float, radius: float, angle: float) -> tup
 
 
 def _background(rng: np.random.Generator) -> NDArray:
-    # Greyish, with a slope and a soft stain: no colour of an object.
+    # Grayish, with a slope and a soft stain: no colour of an object.
     base = rng.uniform(70, 200) + rng.uniform(-14, 14, 3)
     slope = rng.uniform(-0.35, 0.35, 2)
     plane = slope[0] * (_COLUMNS - SIDE / 2) + slope[1] * (_ROWS - SIDE / 2)

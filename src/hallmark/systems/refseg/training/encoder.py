@@ -38,7 +38,7 @@ class EncoderModule(TrainableModule):
     The loss is the cross-entropy of an expression's logits over the candidates of its image, which are its regions
     and none of them; and, less and less, that of the name (size, colour and shape) which a linear layer reads from
     each region by itself. Names make the network see objects early. They are not asked of the embeddings, where they
-    would take the place of what is said of positions and neighbours.
+    would take the place of what is said of positions and neighbors.
 
     Args:
         shares: how often an image is shown by each of `PARTS` in training.

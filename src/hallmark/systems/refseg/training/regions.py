@@ -50,7 +50,7 @@ class RegionDataModule(SceneDataModule):
         proposer: of regions; each image is given to it once in its life.
         true_masks: how often the regions of a training image are its objects themselves.
         counterfactual: whether training also hears expressions with another anchor, which then mean another object
-            or none: without them "the red one left of the star" is learnt as "the leftmost red one".
+            or none: without them "the red one left of the star" is learned as "the leftmost red one".
         common: the arguments of `SceneDataModule`.
     """
 

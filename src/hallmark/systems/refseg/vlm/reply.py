@@ -39,7 +39,7 @@ _AROUND = " \"'“”‘’`*-"
 
 
 def _tidy(text: Any) -> Any:
-    # Compatibility forms first: a full-width '<' would otherwise pass for a letter's neighbour.
+    # Compatibility forms first: a full-width '<' would otherwise pass for a letter's neighbor.
     return unicodedata.normalize("NFKC", text).strip() if isinstance(text, str) and len(text) <= MAX_TEXT else text
 
 

@@ -9,19 +9,11 @@ from hallmark.data.images import encoded
 from hallmark.systems.sentiment.sample import faces, surroundings
 from hallmark.systems.sentiment.sample.canvas import INK, SUPERSAMPLING, Canvas, hsv
 
-DRAW: dict[str, Callable[[Canvas, np.random.Generator, float], None]] = {
-    "selfie": faces.selfie,
-    "friends": faces.friends,
-    "dog": faces.dog,
-    "cat": faces.cat,
-    "city": surroundings.city,
-    "mountains": surroundings.mountains,
-    "sea": surroundings.sea,
-    "sunflower": surroundings.sunflower,
-    "tulips": surroundings.tulips,
-    "gig": surroundings.gig,
-    "painting": surroundings.painting,
-}
+_SCENES = (
+    faces.selfie, faces.friends, faces.dog, faces.cat, surroundings.city, surroundings.mountains, surroundings.sea,
+    surroundings.sunflower, surroundings.tulips, surroundings.gig, surroundings.painting,
+)  # fmt: skip
+DRAW: dict[str, Callable[[Canvas, np.random.Generator, float], None]] = {draw.__name__: draw for draw in _SCENES}
 MOODS = {"negative": (-1.0, -0.5), "neutral": (-0.12, 0.12), "positive": (0.5, 1.0)}
 SQUARE_SHARE = 0.6
 JPEG_QUALITY = 90

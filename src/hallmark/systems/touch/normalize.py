@@ -1,4 +1,4 @@
-"""Normalisation of signals by statistics of the training windows."""
+"""Normalization of signals by statistics of the training windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _FLOOR_QUANTILE = 0.01
 
 
 @dataclass(frozen=True)
-class Normaliser:
+class Normalizer:
     """f(x) less the subject's mean, by the subject's std, then the same by channel, clipped; 0 where not measured.
 
     f is the logarithm for the channels that were said to be heavy-tailed.
@@ -22,7 +22,7 @@ class Normaliser:
         subject_mean, subject_std: [subjects, C], or None.
         mean, std: [C], of the training windows; nan for a channel that these never show, which is then taken
             as not observed wherever it is.
-        clip: bound of the result; infinite where nothing is normalised.
+        clip: bound of the result; infinite where nothing is normalized.
     """
 
     floor: NDArray
@@ -43,9 +43,9 @@ class Normaliser:
         return signals.astype(np.float32), observed.astype(np.float32)
 
 
-def fit_normaliser(
+def fit_normalizer(
     values: NDArray, subject: NDArray, training: NDArray, everywhere: NDArray, *, method: str, log: Sequence[int]
-) -> Normaliser:
+) -> Normalizer:
     """Fit to the windows of the training split.
 
     With the method `subject` each subject's signals are first freed of their own mean and scale, over all of this
@@ -77,9 +77,8 @@ def fit_normaliser(
         if method != "none" or np.isnan(channel_mean):
             mean[channel], std[channel] = channel_mean, channel_std
     clip = np.inf if method == "none" else CLIP
-    if method != "subject":
-        return Normaliser(floor, None, None, mean, std, clip)
-    return Normaliser(floor, subject_mean, subject_std, mean, std, clip)
+    of_subjects = (subject_mean, subject_std) if method == "subject" else (None, None)
+    return Normalizer(floor, *of_subjects, mean, std, clip)
 
 
 def _logarithm(values: NDArray, floor: NDArray | float) -> NDArray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hallmark.systems.touch.normalise import fit_normaliser
+from hallmark.systems.touch.normalize import fit_normalizer
 from hallmark.systems.touch.windows import coverage, cut
 
 SIZE = 4
@@ -21,7 +21,7 @@ def values(seed: int = 0) -> np.ndarray:
 
 def fit(table, method="channel", log=()):
     training = coverage(OFFSETS[TRAIN], SIZE, 24)
-    return fit_normaliser(table, SUBJECT, training, coverage(OFFSETS, SIZE, 24), method=method, log=log)
+    return fit_normalizer(table, SUBJECT, training, coverage(OFFSETS, SIZE, 24), method=method, log=log)
 
 
 def test_channel_statistics_are_those_of_the_training_windows():
