@@ -30,15 +30,10 @@ def sample_folder(
     if arguments is None:
         raise SettingError(key, None, f"{expected}; or profile=sample, which generates some")
     hints = get_type_hints(generate)
-    parameters = [
-        parameter for parameter in signature(generate).parameters.values() if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    known, needed = (
-        {parameter.name for parameter in parameters if parameter.default is parameter.empty or optional}
-        for optional in (1, 0)
-    )
-    named = needed <= set(arguments) <= known
-    require(named, "sample", dict(arguments), f"values for {', '.join(parameter.name for parameter in parameters)}")
+    parameters = {name: p for name, p in signature(generate).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    needed = {name for name, parameter in parameters.items() if parameter.default is parameter.empty}
+    named = needed <= set(arguments) <= set(parameters)
+    require(named, "sample", dict(arguments), f"values for {', '.join(parameters)}")
     for name, value in arguments.items():
         check_type(hints[name], f"sample.{name}", value)
     with setting("sample"):

@@ -179,13 +179,12 @@ def predict_lines(entry: Mapping[str, Any]) -> list[str]:
         return []
     if not predict["shared"]:
         return [f"none of the {predict['rows']} rows to predict shares anything with labelled rows"]
-    kinds = [
+    kinds = ", ".join(
         f"{kind} ({', '.join(f'{n} with {split}' for split, n in splits.items())})"
         for kind, splits in predict["kinds"].items()
-    ]
+    )
     verb = "shares" if predict["shared"] == 1 else "share"
     return [
-        f"{predict['shared']} of {predict['rows']} rows to predict {verb} content with labelled rows: "
-        f"{', '.join(kinds)}. "
+        f"{predict['shared']} of {predict['rows']} rows to predict {verb} content with labelled rows: {kinds}. "
         "This stops no fit, since nothing is measured on them; predictions of them may be better than those of new rows"
     ]

@@ -56,6 +56,7 @@ class EpochState(Callback):
                 attribute = entry["settings"]["metric_attribute"]
                 value = entry["value"] if attribute is None else module.get_submodule(attribute)
                 sync = {"sync_dist": entry["sync"], "sync_dist_fn": trainer.strategy.reduce}
+                # Of batch size 0, so that nothing is counted twice; the sums themselves are set below.
                 results.log(
                     entry["fx"], entry["name"], value, reduce_fx=entry["reduction"], batch_size=0,
                     rank_zero_only=entry["rank_zero_only"], **entry["settings"], **sync,

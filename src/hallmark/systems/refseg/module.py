@@ -284,20 +284,17 @@ class LoopModule(TrainingFreeModule):
 
     def _ranked(self, dialogues: Sequence[Dialogue]) -> list[NDArray]:
         """Logits of the query of each dialogue; each query is ranked once for an image, whoever asks."""
-        # The queries of all images first: texts are embedded in one batch, whoever asks.
+        # The queries of all images first, since texts are embedded in one batch.
         self.ranker.read([str(dialogue.query) for dialogue in dialogues])
-        scenes = {id(dialogue.scene): dialogue.scene for dialogue in dialogues}
-        queries: dict[int, dict[str, None]] = {name: {} for name in scenes}
+        by_scene: dict[int, list[Dialogue]] = {}
         for dialogue in dialogues:
-            queries[id(dialogue.scene)][str(dialogue.query)] = None
-        logits = {
-            (name, query): row
-            for name, scene in scenes.items()
-            for query, row in zip(
-                queries[name], self.ranker.logits(scene.regions, scene.proposals, list(queries[name])), strict=True
-            )
-        }
-        return [logits[id(dialogue.scene), str(dialogue.query)] for dialogue in dialogues]
+            by_scene.setdefault(id(dialogue.scene), []).append(dialogue)
+        logits: dict[int, NDArray] = {}
+        for members in by_scene.values():
+            scene, queries = members[0].scene, list(dict.fromkeys(str(dialogue.query) for dialogue in members))
+            rows = dict(zip(queries, self.ranker.logits(scene.regions, scene.proposals, queries), strict=True))
+            logits |= {id(dialogue): rows[str(dialogue.query)] for dialogue in members}
+        return [logits[id(dialogue)] for dialogue in dialogues]
 
     def _rows(self, dialogue: Dialogue, mode: Mode) -> list[dict[str, Any]]:
         """Rows of the predictions table, or what a calibration is fitted on."""

@@ -65,6 +65,7 @@ def answer_all(dialogues: Iterable[Dialogue], rank: Rank, parallel: int, timings
     """
     everyone = list(dialogues)
     with ThreadPoolExecutor(parallel) as pool:
+        # One rewriter at a time is asked on this thread, in the order of the expressions.
         apply: Callable[..., Iterable[None]] = map if parallel == 1 else pool.map
         while waiting := [dialogue for dialogue in everyone if dialogue.query is not None]:
             with timings.on("rank") as ranking:

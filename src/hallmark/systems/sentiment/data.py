@@ -31,16 +31,7 @@ from hallmark.storage.hashing import digest_bytes, digest_file
 from hallmark.storage.requirements import Requirement
 from hallmark.storage.spreadsheets import unescaped
 from hallmark.storage.tables import read_table_of
-from hallmark.systems.sentiment.corpus import (
-    KINDS,
-    LABELLED,
-    LATER_KINDS,
-    REPAIRABLE,
-    SLICES,
-    UNREADABLE,
-    read_corpus,
-    usable_extra_rows,
-)
+from hallmark.systems.sentiment import corpus
 from hallmark.systems.sentiment.sample.world import generate
 
 _GRAY = 128
@@ -68,8 +59,8 @@ class PairDataModule(DataModule):
             classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
-        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
-        self.problems = Problems(policies, repairable=REPAIRABLE)
+        policies = complete_policies(on_problem, corpus.KINDS, defaults=corpus.LATER_KINDS)
+        self.problems = Problems(policies, repairable=corpus.REPAIRABLE)
         self.cache, self.mark_links = Path(cache), mark_links
         expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
         self.folder = data_folder(folder, self.cache, "sentiment", generate, sample, expected=expected)
@@ -83,16 +74,16 @@ class PairDataModule(DataModule):
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
         """The corpus and the tables of extra rows."""
-        text = f"a corpus: {LABELLED} (guid,tag), data/GUID.jpg and data/GUID.txt"
-        corpus = data_requirement(arguments["folder"], arguments["sample"], [LABELLED, "data"], text=text)
+        text = f"a corpus: {corpus.LABELLED} (guid,tag), data/GUID.jpg and data/GUID.txt"
+        pairs = data_requirement(arguments["folder"], arguments["sample"], [corpus.LABELLED, "data"], text=text)
         extra = arguments["extra"] or []
         files = [Path(file) for file in ([extra] if isinstance(extra, str) else extra)]
         advice = "write it with the augment_images or augment_text analysis"
         tables = [Requirement(f"rows of {f}", "" if f.is_file() else f"{f}: no such file", advice) for f in files]
-        return [corpus, *tables]
+        return [pairs, *tables]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
-        samples, self._thumbnails = read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
+        samples, self._thumbnails = corpus.read_corpus(self.folder, self.classes[MAIN], self.problems, self.cache)
         return samples, self.problems
 
     def sources(self) -> list[Path] | None:
@@ -124,7 +115,7 @@ class PairDataModule(DataModule):
         unknown = sorted(set(table["source_id"]) - set(sources.index))
         expected = f"rows made from this data; {len(unknown)} unknown sources, e.g. {unknown[:3]}"
         require(not unknown, "extra", str(file), expected)
-        rows, digests, scans = usable_extra_rows(
+        rows, digests, scans = corpus.usable_extra_rows(
             table, file, known_ids=set(samples["id"]), classes=self.classes[MAIN], problems=self.problems,
             cache=self.cache,
         )  # fmt: skip
@@ -137,14 +128,14 @@ class PairDataModule(DataModule):
         )  # fmt: skip
 
     def leakage_inputs(self) -> LeakageInputs:
-        rows, readable = self.samples, (self.samples["image_digest"] != UNREADABLE).to_numpy()
+        rows, readable = self.samples, (self.samples["image_digest"] != corpus.UNREADABLE).to_numpy()
         return LeakageInputs(
             rows, grouped=True, files={"image": rows["image_digest"].tolist()}, texts=rows["normalized"].tolist(),
             thumbnails=self._thumbnails, comparable=readable,
         )  # fmt: skip
 
     def slice_categories(self) -> dict[str, list[str]]:
-        return SLICES
+        return corpus.SLICES
 
     def perturbations(self) -> Mapping[str, Perturbation]:
         """Those of pictures, where the model reads pictures."""
@@ -188,7 +179,7 @@ class PairDataModule(DataModule):
         if encoder is None:
             return texts
         if isinstance(encoder, ImageEncoder):
-            readable = np.flatnonzero(rows["image_digest"] != UNREADABLE)
+            readable = np.flatnonzero(rows["image_digest"] != corpus.UNREADABLE)
             paths, digests = ([*rows[column].iloc[readable]] for column in ("info_path", "image_digest"))
             decoded = decoded_images([Path(path) for path in paths], digests, encoder.transform, self.cache)
             decoded_rows = np.full(len(rows), -1)

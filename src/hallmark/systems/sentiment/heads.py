@@ -87,6 +87,7 @@ class GatedFusionHead(Head):
             drops = torch.rand(batch, device=device) < self.modality_dropout
             dropped_modality = torch.randint(len(normed), (batch,), device=device)
             keeps = [(~drops | (dropped_modality != number)).unsqueeze(1) for number in range(len(normed))]
+            # Zeros after the norm: a modality that is missing is the mean of all embeddings, not an odd one.
             normed = [embedding * keep for embedding, keep in zip(normed, keeps, strict=True)]
         hidden_BMW = torch.stack(
             [self.project[m](e).tanh() for m, e in zip(self.modalities, normed, strict=True)], dim=1
@@ -103,6 +104,7 @@ class LateFusionHead(Head):
         self.classifiers = nn.ModuleDict({name: nn.Linear(dims[name], classes) for name in self.modalities})
 
     def forward(self, embeddings: Embeddings) -> Tensor:
+        # The softmax that follows everywhere takes the logarithm back.
         return torch.stack([logits.softmax(dim=1) for logits in self._logits(embeddings)]).mean(dim=0).log()
 
     def loss(self, embeddings: Embeddings, target: Tensor, criterion: Criterion) -> Tensor:

@@ -101,6 +101,7 @@ class JointModule(MultiTermModule):
         observed = batch["observed"]
         hidden = self._spans(torch.rand(self._draws(observed), device=observed.device)) if self.reconstructs else None
         visible = observed if hidden is None else observed * ~hidden
+        # One pass for all terms: the tasks are trained on what is visible, as by dropout of signals.
         logits, sequence = self._outputs(batch, visible)
         losses = {task: self.criteria[task](logits[task], batch["target"][task]) for task in self.tasks}
         if hidden is not None:
@@ -142,6 +143,7 @@ class JointModule(MultiTermModule):
         return ((decoded - signals) ** 2 * scored).sum() / size.clamp(min=1), size
 
     def _draws(self, observed: Tensor) -> tuple[int, ...]:
+        # More draws than samples, for the spans that start before the window.
         return (*observed.shape[:-1], observed.shape[-1] + self.mask_length - 1)
 
     def _spans(self, uniform: Tensor) -> Tensor:

@@ -61,14 +61,15 @@ class SmallSam(nn.Module):
         merged = self.merge(middle + lifted)
         raised = F.interpolate(self.lift_fine(merged), scale_factor=2.0, mode="bilinear", align_corners=False)
         pixels = self.embed(fine + raised)
-        place = self.place.expand(len(images), -1, -1, -1)  # type: ignore[operator]
-        return torch.cat([pixels, place], 1), merged, lifted
+        coordinates = self.place.expand(len(images), -1, -1, -1)  # type: ignore[operator]
+        return torch.cat([pixels, coordinates], 1), merged, lifted
 
     def decode(self, maps: tuple[Tensor, Tensor, Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
         """Points [N, P, 2] (x, y in 0 … 1) to logits [N, P, M, 48, 48] and predicted IoU [N, P, M] in 0 … 1."""
         pixels_NCHW = maps[0]
         under_NPC = torch.cat([*(sample_maps(level, points) for level in (pixels_NCHW[:, :-4], *maps[1:])),
                                2 * points - 1, _waves(points)], -1)  # fmt: skip
+        # The last four weights belong to the coordinates: a mask can end at a distance from its point.
         weights = self.hyper(under_NPC).unflatten(-1, (MASKS, -1))
         logits = torch.einsum("npmc,nchw->npmhw", weights, pixels_NCHW)
         # What the masks themselves tell of their quality: a doubtful edge, or nothing at all.

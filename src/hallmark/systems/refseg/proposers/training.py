@@ -79,6 +79,7 @@ def small_sam_loss(
     entropy = F.binary_cross_entropy_with_logits(sampled, truth, reduction="none").mean(-1)
     share = sampled.sigmoid()
     dice = 1 - (2 * (share * truth).sum(-1) + 1) / (share.sum(-1) + truth.sum(-1) + 1)
+    # Only the best of a point's masks learns: a part and the whole may both be right, and one output each can say so.
     best = (entropy + dice).argmin(-1, keepdim=True)
     weight = prompts.present.flatten().float()
     total = weight.sum().clamp(min=1)

@@ -89,6 +89,7 @@ class EncoderModule(TrainableModule):
         Args:
             part: of each image the last of `PARTS` that is shown, int64 [B].
         """
+        # What is not shown is zero, or the vector for it: one batch trains every way to show an image.
         region_part, image = part[batch["image"]], batch["image"]
         alpha = (region_part >= PARTS.index("alpha"))[:, None, None, None] * batch["pixels"][:, 3:]
         encoded = self.network.encode_regions(
@@ -121,6 +122,7 @@ class EncoderModule(TrainableModule):
         return total / (names != NAMELESS).sum().clamp(min=1)
 
     def _naming_weight(self) -> float:
+        # Names matter early, before pairs of regions mean anything; a square falls fast, and the last tenth keeps them.
         left = 1 - self.global_step / self.trainer.estimated_stepping_batches
         return self.naming * (_LAST + (1 - _LAST) * left**2)
 

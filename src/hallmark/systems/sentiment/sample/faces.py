@@ -5,18 +5,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hallmark.systems.sentiment.sample.canvas import (
-    INK,
-    Canvas,
-    Color,
-    Point,
-    backdrop,
-    bezier,
-    blend,
-    daylight,
-    hsv,
-    vary,
-)
+from hallmark.systems.sentiment.sample import canvas as paint
+from hallmark.systems.sentiment.sample.canvas import INK, Canvas, Color, Point
 
 SKIN = ((255, 224, 196), (241, 194, 150), (224, 172, 125), (183, 125, 84), (129, 84, 52), (255, 214, 90))
 HAIR = ((40, 28, 24), (92, 58, 34), (196, 150, 78), (170, 66, 38), (120, 120, 128), (214, 92, 150), (64, 92, 170))
@@ -29,7 +19,7 @@ _Ears = Callable[[Canvas, float, Point, float, Color, Color], None]
 def _mouth(canvas: Canvas, mood: float, x: float, y: float, half_width: float) -> None:
     depth = 0.85 * half_width * mood
     corners = ((x - half_width, y - depth / 2), (x + half_width, y - depth / 2))
-    curve = bezier(corners[0], (x, y + 1.5 * depth), corners[1])
+    curve = paint.bezier(corners[0], (x, y + 1.5 * depth), corners[1])
     if mood > 0.6:
         canvas.polygon(curve, (150, 36, 48))
         canvas.line(corners, (255, 255, 255), 0.22 * half_width)
@@ -43,7 +33,7 @@ def _eyes(canvas: Canvas, rng: np.random.Generator, mood: float, x: float, y: fl
         center = x + side * 2.2 * size
         if mood > 0.75:
             foot = y + 0.4 * size
-            arch = bezier((center - size, foot), (center, y - 1.6 * size), (center + size, foot))
+            arch = paint.bezier((center - size, foot), (center, y - 1.6 * size), (center + size, foot))
             canvas.line(arch, INK, 0.45 * size)
         else:
             canvas.ellipse(center, y, size, 1.1 * size, (252, 252, 252))
@@ -64,7 +54,7 @@ def _tears(canvas: Canvas, x: float, y: float, size: float) -> None:
 
 def _heart(canvas: Canvas, rng: np.random.Generator) -> None:
     x, y = rng.uniform(0.06, canvas.width - 0.06), rng.uniform(0.06, 0.3)
-    size, color = rng.uniform(0.02, 0.045), vary(rng, (236, 60, 96), 24)
+    size, color = rng.uniform(0.02, 0.045), paint.vary(rng, (236, 60, 96), 24)
     for side in (-1, 1):
         canvas.ellipse(x + side * 0.5 * size, y, 0.56 * size, 0.56 * size, color)
     canvas.polygon([(x - size, y + 0.2 * size), (x + size, y + 0.2 * size), (x, y + 1.4 * size)], color)
@@ -72,11 +62,11 @@ def _heart(canvas: Canvas, rng: np.random.Generator) -> None:
 
 def _person(canvas: Canvas, rng: np.random.Generator, mood: float, center: Point, r: float) -> None:
     x, y = center
-    skin, hair = vary(rng, SKIN[rng.integers(len(SKIN))], 8), vary(rng, HAIR[rng.integers(len(HAIR))], 10)
+    skin, hair = paint.vary(rng, SKIN[rng.integers(len(SKIN))], 8), paint.vary(rng, HAIR[rng.integers(len(HAIR))], 10)
     if rng.random() < 0.5:
         canvas.ellipse(x, y + 0.2 * r, 1.08 * r, 1.3 * r, hair)
-    canvas.ellipse(x, y + 1.9 * r, 1.15 * r, 0.95 * r, hsv(rng.random(), 0.5, 0.7))
-    canvas.rectangle(x - 0.26 * r, y + 0.7 * r, x + 0.26 * r, y + 1.2 * r, blend(skin, INK, 0.12))
+    canvas.ellipse(x, y + 1.9 * r, 1.15 * r, 0.95 * r, paint.hsv(rng.random(), 0.5, 0.7))
+    canvas.rectangle(x - 0.26 * r, y + 0.7 * r, x + 0.26 * r, y + 1.2 * r, paint.blend(skin, INK, 0.12))
     canvas.ellipse(x, y - 0.1 * r, 0.96 * r, 1.05 * r, hair)
     canvas.ellipse(x, y + 0.08 * r, 0.84 * r, r, skin)
     canvas.chord(x, y - 0.25 * r, 0.86 * r, 0.82 * r, (190, 350), hair)
@@ -86,7 +76,7 @@ def _person(canvas: Canvas, rng: np.random.Generator, mood: float, center: Point
             canvas.ellipse(x + side * 0.52 * r, y + 0.38 * r, 0.15 * r, 0.1 * r, (240, 110, 110, 120))
     if mood < -0.3 and rng.random() < 0.6:
         _tears(canvas, x + rng.choice((-0.4, 0.4)) * r, y + 0.45 * r, 0.14 * r)
-    canvas.line([(x, y + 0.12 * r), (x - 0.06 * r, y + 0.3 * r)], blend(skin, INK, 0.35), 0.06 * r)
+    canvas.line([(x, y + 0.12 * r), (x - 0.06 * r, y + 0.3 * r)], paint.blend(skin, INK, 0.35), 0.06 * r)
     _mouth(canvas, mood, x, y + 0.62 * r, 0.4 * r)
     if rng.random() < 0.2:
         for side in (-1, 1):
@@ -94,13 +84,13 @@ def _person(canvas: Canvas, rng: np.random.Generator, mood: float, center: Point
 
 
 def selfie(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
-    backdrop(canvas, rng, mood)
+    paint.backdrop(canvas, rng, mood)
     x, y = canvas.width / 2 + rng.uniform(-0.1, 0.1), canvas.height / 2 + rng.uniform(-0.08, 0.02)
     _person(canvas, rng, mood, (x, y), rng.uniform(0.32, 0.42))
 
 
 def friends(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
-    backdrop(canvas, rng, mood)
+    paint.backdrop(canvas, rng, mood)
     for side in (-1, 1):
         x = canvas.width * (0.5 + side * rng.uniform(0.22, 0.25))
         y = canvas.height / 2 + rng.uniform(-0.1, 0.06)
@@ -108,13 +98,13 @@ def friends(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
 
 
 def _pet(canvas: Canvas, rng: np.random.Generator, mood: float, ears: _Ears, muzzle: float) -> None:
-    backdrop(canvas, rng, mood)
-    grass = daylight(mood, vary(rng, (118, 184, 84), 28))
+    paint.backdrop(canvas, rng, mood)
+    grass = paint.daylight(mood, paint.vary(rng, (118, 184, 84), 28))
     canvas.rectangle(0, canvas.height - rng.uniform(0.15, 0.3), canvas.width, canvas.height, grass)
     x, y = canvas.width / 2 + rng.uniform(-0.12, 0.12), canvas.height / 2 + rng.uniform(-0.08, 0.04)
-    r, fur = rng.uniform(0.27, 0.34), vary(rng, FUR[rng.integers(len(FUR))], 12)
-    dark, pale = blend(fur, INK, 0.35), blend(fur, (255, 255, 255), 0.55)
-    canvas.ellipse(x, y + 1.5 * r, 0.9 * r, r, blend(fur, INK, 0.12))
+    r, fur = rng.uniform(0.27, 0.34), paint.vary(rng, FUR[rng.integers(len(FUR))], 12)
+    dark, pale = paint.blend(fur, INK, 0.35), paint.blend(fur, (255, 255, 255), 0.55)
+    canvas.ellipse(x, y + 1.5 * r, 0.9 * r, r, paint.blend(fur, INK, 0.12))
     ears(canvas, mood, (x, y), r, fur, dark)
     canvas.ellipse(x, y + 0.46 * r, muzzle * r, 0.8 * muzzle * r, pale)
     _eyes(canvas, rng, mood, x, y - 0.18 * r, 0.16 * r)
@@ -146,7 +136,7 @@ def _cat_ears(canvas: Canvas, mood: float, at: Point, r: float, fur: Color, dark
     for side in (-1, 1):
         for rise in (-0.08, 0.08, 0.24):
             end = (x + side * 1.35 * r, y + (0.3 + 1.6 * rise) * r)
-            canvas.line([(x + side * 0.4 * r, y + 0.35 * r), end], blend(dark, INK, 0.5), 0.012)
+            canvas.line([(x + side * 0.4 * r, y + 0.35 * r), end], paint.blend(dark, INK, 0.5), 0.012)
 
 
 def dog(canvas: Canvas, rng: np.random.Generator, mood: float) -> None:
