@@ -17,7 +17,7 @@ from hallmark.engine.job import Job
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json
-from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, normalise
+from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, canonical
 from hallmark.systems.refseg.vlm.words import packaged_synonyms, read_texts
 
 ONE_SHOT, LOOP = "one shot", "loop, general table"
@@ -73,7 +73,7 @@ def word_table() -> list[dict[str, Cell]]:
     }
     lines = []
     for name, table in tables.items():
-        right = sum(normalise(table.get(word, "")) == CANONICAL[word] for word in HELD_OUT)
+        right = sum(canonical(table.get(word, "")) == CANONICAL[word] for word in HELD_OUT)
         counts = {
             "entries": len(table), "unseen words": len(HELD_OUT), "mapped to a trained one": right,
             "mapped wrongly": sum(word in table for word in HELD_OUT) - right,

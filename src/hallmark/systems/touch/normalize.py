@@ -77,8 +77,9 @@ def fit_normalizer(
         if method != "none" or np.isnan(channel_mean):
             mean[channel], std[channel] = channel_mean, channel_std
     clip = np.inf if method == "none" else CLIP
-    of_subjects = (subject_mean, subject_std) if method == "subject" else (None, None)
-    return Normalizer(floor, *of_subjects, mean, std, clip)
+    if method != "subject":
+        return Normalizer(floor, None, None, mean, std, clip)
+    return Normalizer(floor, subject_mean, subject_std, mean, std, clip)
 
 
 def _logarithm(values: NDArray, floor: NDArray | float) -> NDArray:

@@ -12,16 +12,9 @@ from tests.systems.refseg.sample.conftest import place
 from hallmark.data.masks import areas, decode
 from hallmark.systems.refseg.sample import expressions as words
 from hallmark.systems.refseg.sample.expressions import ANCHORED, KINDS
-from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, LEXICON
+from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, LEXICON, canonical
 from hallmark.systems.refseg.sample.programs import MARGIN, run, the_one
 from hallmark.systems.refseg.sample.scenes import SIDE, draw_scene
-
-_OTHERS = re.compile(r"\b(" + "|".join(map(re.escape, sorted(CANONICAL, key=len, reverse=True))) + r")\b")
-
-
-def canonical(text: str) -> str:
-    """`text` in canonical words; of several ways to say something that begin alike the longest is replaced."""
-    return _OTHERS.sub(lambda match: CANONICAL[match[0]], text)
 
 
 def test_every_kind_is_there_and_every_program_means_its_target(pairs):
