@@ -104,6 +104,26 @@ def test_the_commands_of_a_block_leave_what_the_page_says(block, small_of, tmp_p
         assert not lacking, f"{command.page}:{command.line}: {text} leaves no {', '.join(lacking)}\n{log.read_text()}"
 
 
+def test_an_id_is_the_result_that_was_made_last(tmp_path):
+    for number, name in enumerate(("first", "second", "third")):
+        record = tmp_path / "clip_final" / name / ("repeats.json" if name == "third" else "record.json")
+        record.parent.mkdir(parents=True)
+        record.touch()
+        os.utime(record, (number, number))
+    assert resolved("hallmark release outputs/clip_final/<id>", tmp_path) == "hallmark release outputs/clip_final/third"
+    with pytest.raises(LookupError, match="no archive"):
+        resolved("hallmark release --verify outputs/clip_final/<archive>.zip", tmp_path)
+
+
+def test_a_promised_file_that_is_not_there_is_named(tmp_path):
+    run = tmp_path / "touch_balanced" / "1a2b3c4d"
+    (run / "figures").mkdir(parents=True)
+    (run / "figures" / "curves.png").touch()
+    command = "python evaluate.py run=outputs/touch_balanced/latest analysis=[curves,slices]"
+    assert missing(command, tmp_path, since=time.time()) == ["touch_balanced/*/*/slices*"]
+    assert len(missing(command, tmp_path, since=time.time() + 60)) == 2  # drawn by an earlier command
+
+
 def test_every_command_that_is_not_run_is_still_on_a_page():
     assert unknown_exceptions() == []
 
