@@ -39,11 +39,11 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"
 
-# Kill commands at each of their changes of files (a sweep at some), and fill disks; writes docs/results/kills.md.
+# Kill commands at each of their changes of files (a sweep at some), and fill disks; writes docs/results/kills.json.
 kills: env
 	$(BIN)/python -m tests.kills
 
-# Every command of README and docs as written, in a fresh clone, an hour or two; writes docs/results/readme.json.
+# Every command of README and docs as written, in a fresh clone; writes docs/results/readme.json. Goes on where it was stopped.
 readme: env
 	$(BIN)/python -m tests.readme $(if $(FROM),--from $(FROM))
 
