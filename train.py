@@ -3,6 +3,7 @@
 import hydra
 from omegaconf import DictConfig
 
+from hallmark.engine.distributed.torchrun import one_command
 from hallmark.engine.launch import collector_paused, readable_errors
 
 
@@ -19,5 +20,5 @@ def main(config: DictConfig) -> float:
 
 
 if __name__ == "__main__":
-    with readable_errors("train"):
+    with one_command(), readable_errors("train"):
         main()

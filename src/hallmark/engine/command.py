@@ -9,6 +9,8 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
+from hallmark.engine.distributed.torchrun import started_by_torchrun
+
 FIT_SETTINGS = tuple(
     f"trainer.{name}" for name in ("max_epochs", "limit_train_batches", "gradient_clip_val", "accumulate_grad_batches")
 )
@@ -34,19 +36,23 @@ def refuse_without_effect(keys: Sequence[str], why: str) -> None:
 
 
 def refuse_foreign_ranks() -> None:
-    """Raises ValueError under a launcher that started several processes of one command."""
+    """Raises ValueError under a launcher other than torchrun that started several processes of one command."""
     further = any(int(os.environ.get(name, 0)) > 0 for name in ("LOCAL_RANK", "SLURM_PROCID"))
-    if further or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+    if not started_by_torchrun() and (further or int(os.environ.get("WORLD_SIZE", 1)) > 1):
         raise ValueError(
-            "this command was started several times at once, as torchrun and srun do; "
-            "start it once, and trainer.devices=N starts the other processes of this machine"
+            "this command was started several times at once, as srun does; start it once, and trainer.devices=N starts "
+            "the other processes of this machine, or by torchrun, which srun starts once on each node"
         )
 
 
 def command_line() -> list[str]:
     """Words to type again, quoted; in a job of a launcher, such as SLURM's, those of that job alone."""
+    start = ["python"]
+    if started_by_torchrun():
+        nodes, devices = os.environ["GROUP_WORLD_SIZE"], os.environ["LOCAL_WORLD_SIZE"]
+        start = ["torchrun", f"--nnodes={nodes}", f"--nproc-per-node={devices}"]
     if HydraConfig.initialized():
         hydra = HydraConfig.get()
         if Path(sys.argv[0]).stem != hydra.job.name:
-            return ["python", f"{hydra.job.name}.py", *map(shlex.quote, hydra.overrides.task)]
-    return ["python", *map(shlex.quote, sys.argv)]
+            return [*start, f"{hydra.job.name}.py", *map(shlex.quote, hydra.overrides.task)]
+    return [*start, *map(shlex.quote, sys.argv)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lightning import Callback, Trainer, seed_everything
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
@@ -14,6 +15,7 @@ from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.distributed.devices import check_devices, check_limits
 from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device
+from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
 from hallmark.engine.messages import echo
 from hallmark.engine.monitor import check_measured, check_monitor
@@ -118,13 +120,16 @@ def build_module(job: Job, data: DataModule) -> PredictingModule:
 def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *, one_device: bool = False) -> Trainer:
     """The trainer of `trainer`'s settings; with `one_device`, on the first of its devices."""
     node = job.config.trainer
-    changes: dict[str, Any] = {"devices": first_device(node.devices), "strategy": "auto"} if one_device else {}
+    changes: dict[str, Any] = {}
+    if one_device:
+        changes = {"devices": first_device(node.devices), "num_nodes": 1, "strategy": "auto"}
     if not one_device and node.strategy == "ddp":
         # Frozen encoders and unused parameters get no gradient; plain DDP would hang.
         changes["strategy"] = "ddp_find_unused_parameters_true"
+    environment = TorchElasticEnvironment() if started_by_torchrun() and not one_device else Ranks()
     trainer: Trainer = build(
         node, Trainer, trusted=job.trusted, callbacks=callbacks, logger=loggers or False,
-        plugins=[Ranks(), AtomicCheckpointIO()],
+        plugins=[environment, AtomicCheckpointIO()],
         use_distributed_sampler=False,  # the data module shares rows out, so that each is seen and predicted once
         enable_progress_bar=any(isinstance(callback, ProgressBar) for callback in callbacks), **changes,
     )  # fmt: skip

@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from lightning.fabric.plugins.environments import TorchElasticEnvironment
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy, SingleDeviceStrategy
 
+from hallmark.checks import SettingError
 from hallmark.engine.distributed.ranks import first_device
 from hallmark.engine.finished import FinishedRun
 from hallmark.engine.job import Job
@@ -46,7 +48,50 @@ def test_the_first_device_of_several(compose, devices, first):
     assert first_device(compose(CLIP, f"trainer.devices={devices}").trainer.devices) == first
 
 
+SLURM = {"JOB_ID": "7", "JOB_NAME": "fit", "NTASKS": "4", "NNODES": "2", "PROCID": "0", "LOCALID": "0", "NODEID": "0"}
+
+
+def test_variables_of_slurm_leave_a_fit_of_one_process_alone(fit, monkeypatch):
+    for name, value in SLURM.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    assert fit(CLIP, "debug=fast").record.device["world_size"] == 1
+
+
+@pytest.fixture
+def torchrun(monkeypatch) -> None:
+    """The variables of the first of two processes on the first of two nodes."""
+    sizes = {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2", "GROUP_WORLD_SIZE": "2"}
+    ranks = {"RANK": "0", "LOCAL_RANK": "0", "GROUP_RANK": "0", "TORCHELASTIC_RUN_ID": "none"}
+    for name, value in {**sizes, **ranks, "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}.items():
+        monkeypatch.setenv(name, value)
+
+
+NODES = ["trainer=torchrun", "trainer.num_nodes=2", *TWO]
+
+
+def test_processes_of_torchrun_are_those_of_the_fit_and_one_of_them_predicts(compose, torchrun):
+    job = Job.of(compose(CLIP, *NODES))
+    trainer = build_trainer(job, [], [])
+    assert isinstance(trainer.strategy.cluster_environment, TorchElasticEnvironment)
+    assert (trainer.world_size, trainer.global_rank) == (4, 0)
+    predictor = build_predictor(job)
+    assert isinstance(predictor.strategy, SingleDeviceStrategy)
+    assert predictor.num_nodes == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [([*NODES, "trainer.num_nodes=1"], "trainer.num_nodes=1: expected 2"),
+     ([*NODES, "trainer.devices=1"], "trainer.devices=1: expected 2")],
+    ids=["nodes", "processes of a node"],
+)  # fmt: skip
+def test_other_numbers_than_torchrun_was_told_are_refused(fit, torchrun, overrides, key):
+    with pytest.raises(SettingError, match=key):
+        fit(CLIP, *overrides)
+
+
 REFUSED = {
+    "nodes without torchrun": ([CLIP, *NODES], "trainer.num_nodes=2: expected 1"),
     "no strategy": ([CLIP, *TWO], "trainer.strategy='auto': expected ddp or fsdp for several devices"),
     "forked": ([CLIP, *TWO, "trainer.strategy=ddp_spawn"], "trainer.strategy='DDPStrategy': expected ddp or fsdp"),
     "solved": ([TFIDF, "trainer=ddp", *TWO], "trainer.devices=2: expected 1; this model is solved"),

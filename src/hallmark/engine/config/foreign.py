@@ -38,7 +38,7 @@ _TRAINER: dict[str, Range] = {
     "max_steps": (lambda value: value == -1 or value >= 1, "at least 1, or -1 for no limit"),
     "min_steps": _OR_NONE_AT_LEAST_1,
     "devices": (lambda value: _are_devices(value), "a number of devices from 1, a list of their numbers, or auto"),
-    "num_nodes": _only(1, "the devices of this machine"),
+    "num_nodes": _AT_LEAST_1,
     "limit_train_batches": _SHARE,
     "limit_val_batches": _SHARE,
     "limit_predict_batches": _only(1.0, "every row is predicted"),

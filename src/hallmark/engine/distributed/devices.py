@@ -1,5 +1,6 @@
 """Whether this machine has the devices, and the data the batches, that `trainer` asks for."""
 
+import os
 from typing import Any
 
 import torch
@@ -9,16 +10,21 @@ from omegaconf import DictConfig, OmegaConf
 from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.engine.config.symbolic import plain
+from hallmark.engine.distributed.torchrun import started_by_torchrun
 
 _ANY = ("auto", "gpu")  # what Lightning chooses a kind of accelerator for
 
 
 def check_devices(trainer: DictConfig) -> None:
-    """See that `trainer.accelerator` and `trainer.devices` name what is here.
+    """See that `trainer.accelerator`, `trainer.devices` and `trainer.num_nodes` name what is here.
 
     Raises:
-        SettingError: an accelerator that is unknown or not here, or more devices than there are.
+        SettingError: an accelerator that is unknown or not here, more devices than there are, or other nodes than
+            torchrun has started the command on.
     """
+    nodes = int(os.environ["GROUP_WORLD_SIZE"]) if started_by_torchrun() else 1
+    several = f"{nodes}, the nodes that this command runs on; torchrun starts it on several"
+    require(trainer.get("num_nodes", 1) == nodes, "trainer.num_nodes", trainer.get("num_nodes", 1), several)
     accelerator, devices = trainer.get("accelerator", "auto"), trainer.get("devices", "auto")
     names = sorted(AcceleratorRegistry.available_accelerators())
     present = [name for name in names if AcceleratorRegistry[name]["accelerator"].is_available()]

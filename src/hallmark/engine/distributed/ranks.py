@@ -1,9 +1,10 @@
-"""The processes of one fit on several devices of this machine.
+"""The processes of one fit on several devices of this machine, or on several nodes.
 
-Rank zero is the process of the command: it holds the run, writes it and prints. Every further rank is a process of
-`hallmark.engine.distributed.ddp_worker` that takes part in the fit and does nothing else. Lightning's own launcher is
-not used, because it repeats the whole command line in each process, which of a grid, a sweep or a repeat is more than
-one fit.
+Rank zero is the process of the command: it holds the run, writes it and prints. Every further rank takes part in the
+fit and does nothing else. On this machine it is a process of `hallmark.engine.distributed.ddp_worker`, because
+Lightning's own launcher repeats the whole command line in each process, which of a grid, a sweep or a repeat is more
+than one fit. Under torchrun, which several nodes need, the processes are there: see
+`hallmark.engine.distributed.torchrun`.
 """
 
 import os
@@ -25,11 +26,12 @@ from omegaconf import OmegaConf
 
 from hallmark.checks import require
 from hallmark.engine.config.stored import text_digest
+from hallmark.engine.distributed.torchrun import announce_fit, started_by_torchrun
 from hallmark.runs.configuration import FILE, read_text
 
 _PATIENCE = 60  # seconds in which the loss of a rank reaches rank zero as an error; a hung collective never raises
 _FAREWELL = 5
-_SET_BY_LIGHTNING = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS")
+_SET_FOR_A_FIT = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "TORCHELASTIC_USE_AGENT_STORE")
 
 
 class Ranks(LightningEnvironment):
@@ -54,7 +56,10 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
     strategy, named = trainer.strategy, type(trainer.strategy).__name__
     forked = isinstance(strategy.launcher, _MultiProcessingLauncher)
     require(not forked, "trainer.strategy", named, "ddp or fsdp; processes are not started from a copy of this one")
-    require(trainer.num_nodes == 1, "trainer.num_nodes", trainer.num_nodes, "1")
+    if started_by_torchrun():
+        started = int(os.environ["WORLD_SIZE"]) / trainer.num_nodes
+        expected = f"{started:g}, the processes that torchrun has started on a node"
+        require(trainer.num_devices == started, "trainer.devices", trainer.num_devices, expected)
     trained = any(parameter.requires_grad for parameter in module.parameters())
     alone = isinstance(strategy, SingleDeviceStrategy)
     require(
@@ -79,11 +84,17 @@ def other_ranks(
     if trainer.world_size == 1:
         yield
         return
+    composed = text_digest(read_text(directory / FILE))  # as this process has just stored it
+    if started_by_torchrun():
+        with left_as_it_was():
+            announce_fit(directory, composed, checkpoint, trusted)
+            yield
+        return
     over = threading.Event()
-    with _left_as_it_was():
+    with left_as_it_was():
         resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
         options = [*resumed, *(f"--trusted={name}" for name in trusted)]
-        processes = _started(trainer, directory, options)
+        processes = _started(trainer, [str(directory), composed, *options])
         threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
         try:
             yield
@@ -96,11 +107,10 @@ def other_ranks(
             _end(processes)
 
 
-def _started(trainer: Trainer, directory: Path, options: Sequence[str]) -> list[subprocess.Popen]:
+def _started(trainer: Trainer, arguments: Sequence[str]) -> list[subprocess.Popen]:
     environment = trainer.strategy.cluster_environment  # type: ignore[attr-defined]
     meeting = {"MASTER_ADDR": environment.main_address, "MASTER_PORT": str(environment.main_port)}
-    composed = text_digest(read_text(directory / FILE))  # as this process has just stored it
-    command = [sys.executable, "-m", "hallmark.engine.distributed.ddp_worker", str(directory), composed, *options]
+    command = [sys.executable, "-m", "hallmark.engine.distributed.ddp_worker", *arguments]
     return [
         # The pipe ends when this process does, however that happens. In a group of its own Ctrl-C does not reach it.
         subprocess.Popen(
@@ -136,9 +146,9 @@ def _end(processes: Sequence[subprocess.Popen]) -> None:
 
 
 @contextmanager
-def _left_as_it_was() -> Iterator[None]:
-    """Take back what Lightning does to this process for a fit of several, so that the next fit starts as this one."""
-    before, threads = {name: os.environ.get(name) for name in _SET_BY_LIGHTNING}, torch.get_num_threads()
+def left_as_it_was() -> Iterator[None]:
+    """Take back what is done to this process for a fit of several, so that the next fit starts as this one."""
+    before, threads = {name: os.environ.get(name) for name in _SET_FOR_A_FIT}, torch.get_num_threads()
     try:
         yield
     finally:

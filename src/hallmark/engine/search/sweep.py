@@ -16,6 +16,7 @@ from hallmark.checks import Interrupted
 from hallmark.engine.answers import note_sweep, sweep_note
 from hallmark.engine.build import build
 from hallmark.engine.config.stored import with_present_names
+from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
 from hallmark.engine.messages import echo, printed_blocks
 from hallmark.engine.monitor import check_measured
@@ -45,6 +46,8 @@ def sweep(config: DictConfig) -> None:
         Interrupted: asked to stop; the same command goes on.
     """
     silence_expected_warnings()
+    if started_by_torchrun():
+        raise ValueError("a sweep is started once, without torchrun; jobs=N starts its workers")
     note = sweep_note(config)
     search = Search.of(config)
     table = job_table(search)
