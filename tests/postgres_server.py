@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 # Debian keeps the server's programs off the PATH.
 DEBIAN = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
@@ -42,7 +43,7 @@ def server() -> Iterator[str]:
         RuntimeError: the server did not start; the text is what it printed.
     """
     folder = Path(tempfile.mkdtemp(prefix="hallmark-postgres-"))
-    owner = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+    owner: dict[str, Any] = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
     if owner:
         shutil.chown(folder, "postgres", "postgres")
     with _free_port() as port:
@@ -51,8 +52,9 @@ def server() -> Iterator[str]:
             env={"PATH": PROGRAMS, "PGDATA": str(folder / "data")},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
+        assert process.stdout is not None
         try:
-            printed = []
+            printed: list[str] = []
             while (line := process.stdout.readline()) != "ready\n":
                 if not line:
                     raise RuntimeError(f"PostgreSQL did not start:\n{''.join(printed)}")
