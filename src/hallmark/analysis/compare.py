@@ -129,6 +129,7 @@ class Compare:
                         "n": paired.n_rows, "n_groups": paired.n_groups,
                     })  # fmt: skip
                 differences += compared
+        # Holm's correction is over all rows of the table at once: whoever reads it makes all of these comparisons.
         table, differences = pd.DataFrame(records), adjust(differences)
         verdicts = [
             difference.sentence(name, THIS, readable(difference.metric))

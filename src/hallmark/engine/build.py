@@ -32,6 +32,7 @@ def build(node: DictConfig, kind: Any = object, *, trusted: Sequence[str] = (), 
             whole path in the config.
         ValueError: any other complaint of a constructor about its arguments, or about which there are.
     """
+    # Before anything below `node` is built: a constructor may load weights for minutes and then meet a wrong value.
     check_types(node, trusted)
     _check_kind(_class(node, trusted), node, kind, trusted)
     try:

@@ -53,6 +53,7 @@ class Job:
         resolved = config.copy()
         OmegaConf.resolve(resolved)
         check_run_settings(resolved)
+        # The id is of the settings alone: a project that was moved keeps its ids.
         symbolic = config.copy()
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
         number = run_id(_plain(symbolic))

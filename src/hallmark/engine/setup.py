@@ -86,6 +86,7 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
         require(classes == of_data, "model.classes", classes, f"{of_data}, in the order of data.classes")
     if isinstance(module, TrainableModule):
         check_monitor(job.config, module)
+        # This trainer is only asked for its strategy and world size; the fit builds its own, with callbacks.
         trainer = build_trainer(job, [], [])
         check_strategy(trainer, module)
         data.validate_world_size(trainer.world_size)
@@ -156,6 +157,8 @@ def fit_callbacks(
     last = ModelCheckpoint(
         folder.last.parent, folder.last.stem, enable_version_counter=False, save_on_train_epoch_end=True
     )
+    # Lightning moves checkpoints behind all other callbacks and keeps their order: `last` is written after `best`, and
+    # holds the state of every callback.
     stop = GracefulStop(folder.last)
     pruning = [PruningCallback(job.config.monitor.metric, should_prune, stop)] if should_prune else []
     return best, [

@@ -30,6 +30,7 @@ def gather(paths: Sequence[Path]) -> Report:
     best = [sweep.best_run for sweep in sweeps]
     others = [path for path in paths if not (path / MANIFEST).exists()]
     results = open_results([*others, *(path for path in best if path is not None)])
+    # The test split is compared only where it was opened for every result, as the comparison is of pairs.
     opened = results and all("test" in result.main for result in results)
     splits = ["val", *(["test"] if opened else [])] if len(results) > 1 else []
     compared = [compare(results, split) for split in splits]

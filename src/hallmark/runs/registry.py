@@ -173,6 +173,7 @@ def _set(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
     repeats = _read(directory / "repeats.json")
     wanted = metric or repeats["metric"]
     places = [directory / member["directory"] for member in repeats["members"]]
+    # A set gets its metrics when it ends; a mean over the runs so far would be of something else.
     measured = places if (directory / "metrics.json").exists() else []
     metrics = [_found(_read_if_there(folder / "metrics.json"), wanted) for folder in measured]
     copies = {note for notes in repeats.get("identical") or [] for note in notes[1:]}

@@ -161,6 +161,7 @@ class RepeatSet:
             first_alike([read_predictions(folder / f"{split}.parquet") for folder in folders])
             for split in sorted(splits)
         ]
+        # Two members are one only where they agree on every split.
         groups: dict[tuple[int, ...], list[str]] = {}
         for member, of_member in zip(self.members, zip(*firsts, strict=True), strict=bool(splits)):
             groups.setdefault(of_member, []).append(member.note)

@@ -79,6 +79,7 @@ class RunDirectory:
         record = None if rerun else self.read_record()
         if record is None:
             return None
+        # A run that failed before its first checkpoint holds nothing to build on, whatever made it.
         resumable = self.best.exists() or self.last.exists() or self.partial.exists()
         if record.state is RunState.FAILED and not resumable:
             return None
@@ -162,13 +163,14 @@ class Run(RunDirectory):
             RunConflict: another process holds it.
         """
         with super().locked():
-            self.record = self._existing_record()
+            self.record = self._existing_record()  # another process may have written it since it was read
             yield
 
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Keep `record` on disk as running, then as done, interrupted or failed by how the block ends."""
         record = self.record
+        # Of a resumed run the seconds add up; by a clock that nobody sets back.
         spent, began = record.wall_seconds, time.monotonic()
         record.state, record.error = RunState.RUNNING, None
         record.write(self.directory)

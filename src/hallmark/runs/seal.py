@@ -164,6 +164,7 @@ class OpenTestAccess:
 
     def record(self, run: Run, metrics: Metrics) -> None:
         """Write what `run` scored into the access record; the last run completes it."""
+        # By identity and not by directory, which may be another one than when the access began.
         identity = Subject.of(run).identity
         assert identity in {subject.identity for subject in self.access.runs}, f"{run.directory} is not in this access"
         self.access.runs = [
@@ -187,6 +188,7 @@ def seal_of(run: Run, *more: Run) -> Seal:
         raise ValueError(f"{run.directory}: its record does not name the content of its data; train it again")
     config = load_config(run.directory / FILE)
     folder = _folder(run, config)
+    # Runs of an earlier version do not record the folder, but their configuration has it.
     made_under = run.record.seals or str(absolute_folder(Path(config.paths.outputs), config.paths.get("seals")))
     folders = AccessFolders.of(
         [each.directory for each in runs], run.record.name, configured=folder, recorded=made_under

@@ -66,6 +66,7 @@ def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, resampl
         raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
     codes, n_groups = value_groups(groups, column.size)
     mean = weighted_mean(column, codes, n_groups)
+    # A sample of one model, in which each group is a cell.
     one_model = np.zeros(n_groups, dtype=np.intp)
     units = Units(n_groups, 1, np.arange(n_groups), one_model, column.size)
 

@@ -29,7 +29,7 @@ def mean_predictions(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     if not has_probabilities(first):
         raise ValueError("predictions of a task without classes have no mean")
     keys = pd.MultiIndex.from_frame(first[["id", "task"]].astype(str))
-    means = np.empty(len(first), dtype=object)
+    means = np.empty(len(first), dtype=object)  # row by row, because tasks differ in their numbers of classes
     aligned = []
     for table in tables:
         row_keys = pd.MultiIndex.from_frame(table[["id", "task"]].astype(str))

@@ -84,6 +84,8 @@ def _with_members(rows: pd.DataFrame, wanted: pd.DataFrame) -> pd.DataFrame:
         return rows
     if len(parts) == 1 and wanted["repetition"].duplicated().any():
         raise ValueError("a run cannot be compared with folds, which cover other rows: give a set over the same folds")
+    # A run, or a set whose members all predict the same, has one part, which stands for every wanted member; else a
+    # member without rows of its own has those of the one that predicts the same.
     only = next(iter(parts)) if len(parts) == 1 else None
     copies = rows.attrs.get("copies", {})
     ids = row_ids(rows).astype(str)

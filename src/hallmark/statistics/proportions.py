@@ -22,6 +22,7 @@ def wilson(successes: float, n: int, confidence_level: float) -> Interval:
         raise ValueError(f"successes={successes} is not between 0 and n={n}")
     if n == 0:
         return Interval(math.nan, 0.0, 1.0, confidence_level)
+    # The ends are the p that solve |share - p| = z sqrt(p (1 - p) / n), a quadratic equation in p.
     share, z2 = successes / n, float(norm.ppf((1 + confidence_level) / 2)) ** 2
     center = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)

@@ -88,6 +88,7 @@ class ReliabilityDiagram:
         folds = GroupKFold(min(self.folds, n_groups), shuffle=True, random_state=self.resampling.seed)
         temperatures = []
         scaled = np.empty_like(probabilities)
+        # By group, or rows of one person would tell the temperature of their like.
         for fit, held_out in folds.split(probabilities, groups=rows["group"].astype(str)):
             temperature = fit_class_temperature(target[fit], probabilities[fit])
             scaled[held_out] = scale(probabilities[held_out], temperature)

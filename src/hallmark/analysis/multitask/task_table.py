@@ -145,6 +145,7 @@ class TaskTable:
     def _evaluate(self, samples: Mapping[Key, Sample]) -> WeightedMetrics:
         parts = {key: weighted_metrics(sample, self.metrics) for key, sample in samples.items()}
         methods = list(dict.fromkeys(method for method, _ in samples))
+        # A mean over some tasks would not compare with one over all.
         complete = [method for method in methods if all((method, task) in samples for task in self.single)]
         lower = np.array([metric in LOWER_IS_BETTER for _ in self.single for metric in self.metrics])
 

@@ -91,6 +91,7 @@ def release(
     tag = _tag_name(result) if tagged else None
     archive = result.directory.parent / f"{_label(result)}.zip"
     into = into or archive.parent / "RESULTS.md"
+    # Whatever can go wrong is looked at before the one access to the test split, which cannot be taken back.
     check_markers(into, result.record.name)
     _check_files(result, archive, into)
     _measure(result, trust)

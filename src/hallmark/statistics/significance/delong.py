@@ -64,6 +64,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike, *, confi
     components = [_components(*_columns(target, score)) for score in (first, second)]
     areas = [_interval(float(part[0].mean()), _variance(*part), confidence_level, 0.0) for part in components]
     change = areas[1].estimate - areas[0].estimate
+    # Of differences row by row, which holds the covariance of the two areas without estimating it apart.
     variance = _variance(*(after - before for before, after in zip(*components, strict=True)))
     z = change / math.sqrt(variance) if variance > 0 else 0.0 if change == 0 else math.nan
     p_value = float(2 * norm.sf(abs(z)))
@@ -72,6 +73,7 @@ def delong_test(target: ArrayLike, first: ArrayLike, second: ArrayLike, *, confi
 
 def _components(positive: NDArray[np.bool_], score: Floats) -> tuple[Floats, Floats]:
     """Share of the other class that each positive [m] and each negative [n] is in order with."""
+    # The rank among all rows less that within one's own class counts the rows of the other class below; ties one half.
     m, n = int(positive.sum()), int((~positive).sum())
     ranks = rankdata(score)
     above = (ranks[positive] - rankdata(score[positive])) / n
