@@ -214,7 +214,7 @@ def measures(root: Path = ROOT) -> dict[str, Cell]:
     chain = src.longest_import_chain()
     twice, duplicates = src.named_twice(), src.duplicates()
     classes = [name for name in twice if name[0].isupper()]
-    n_presets = len(list((root / "conf" / "experiment").rglob("*.yaml")))
+    n_presets = len(list((root / "conf" / "experiment").glob("*.yaml")))
     return {
         **{
             f"vague names per 1,000, {folder}": _cell(1000 * len(code.vague()) / len(list(code.bindings())), 1)
