@@ -69,9 +69,35 @@ def test_another_label_is_other_data(fit, corpus):
 def test_changed_code_is_named_by_its_file(fit, monkeypatch):
     run = fit(TFIDF)
     hashes = {**run.record.provenance.code, "learning/optim.py": "0" * 12}
-    monkeypatch.setattr("hallmark.engine.train.code_hashes", lambda _: hashes)
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: hashes)
     with pytest.raises(ValueError, match=r"it differs in code: learning/optim\.py\. Add rerun=true"):
         fit(TFIDF)
+
+
+def test_changed_code_is_accepted_with_a_warning_where_that_is_asked_for(fit, monkeypatch, capsys):
+    run = fit(TFIDF)
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: {"learning/optim.py": "0" * 12})
+    fit(TFIDF, "on_code_change=warn")
+    printed = capsys.readouterr().out
+    assert f"{run.directory} is done" in printed and "warning: it was produced with different code: " in printed
+    with pytest.raises(ValueError, match="it differs in code: "):
+        fit(TFIDF)
+
+
+def test_a_class_outside_the_tree_is_code_of_the_run_and_its_comments_are_not(fit, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    module = tmp_path / "outside_the_tree.py"
+    source = (
+        "from hallmark.systems.sentiment.module import TfidfClassifier\n\n\nclass Mine(TfidfClassifier):\n    x = {}\n"
+    )
+    own = [TFIDF, "model._target_=outside_the_tree.Mine", "trusted_packages=[outside_the_tree]"]
+    module.write_text(source.format(1))
+    run = fit(*own)
+    module.write_text("# Why.\n" + source.format(1))
+    assert fit(*own).record.started == run.record.started
+    module.write_text(source.format(2))
+    with pytest.raises(ValueError, match=r"it differs in code: outside_the_tree\. Add rerun=true"):
+        fit(*own)
 
 
 def test_rerun_replaces_everything_that_was_there(fit):

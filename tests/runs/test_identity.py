@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hallmark.runs.identity import code_hashes, git_state, installed_packages, package_versions, run_id
-from hallmark.storage.hashing import digest_file
+from hallmark.runs.identity import git_state, installed_packages, package_versions, run_id
 
 CONFIG: dict[str, Any] = {
     "name": "clip_final",
@@ -72,30 +71,6 @@ def test_the_id_is_short_and_its_config_untouched() -> None:
 def test_the_order_of_keys_and_absent_parents_do_not_matter() -> None:
     assert run_id(dict(reversed(CONFIG.items()))) == run_id(CONFIG)
     assert run_id({"seed": 1, "callbacks": None}) == run_id({"seed": 1, "callbacks": None, "paths": {}})
-
-
-def test_code_hashes_cover_what_training_can_run_and_nothing_else() -> None:
-    hashes = code_hashes("hallmark.systems.sentiment.module.PairClassifier")
-    needed = {
-        "storage/seeds.py", "data/splits.py", "data/sampling.py", "features/store.py", "learning/optim.py",
-        "learning/encoders/clip.py", "statistics/tables.py", "engine/setup.py", "engine/train.py",
-        "engine/predict.py",
-        "systems/sentiment/module.py", "systems/sentiment/data.py",
-    }  # fmt: skip
-    assert needed <= hashes.keys()
-    layers = {name.split("/")[0] for name in hashes}
-    assert layers == {"storage", "data", "features", "learning", "statistics", "engine", "systems"}
-    assert {name for name in hashes if name.startswith("systems/")} == {
-        name for name in hashes if name.startswith("systems/sentiment/")
-    }
-
-
-def test_code_hashes_are_of_the_files_and_leave_systems_out_for_a_foreign_class() -> None:
-    import hallmark.storage.seeds as seeds
-
-    hashes = code_hashes("torch.nn.Linear")
-    assert hashes["storage/seeds.py"] == digest_file(Path(seeds.__file__))[:12]
-    assert not [name for name in hashes if name.startswith("systems/")]
 
 
 def git(folder: Path, *arguments: str) -> str:

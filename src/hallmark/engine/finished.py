@@ -24,7 +24,6 @@ from hallmark.engine.setup import build_module, build_predictor, prepare_data
 from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.access import TEST, LabelledRows
-from hallmark.runs.identity import code_hashes
 from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.repeats import RepeatSet
@@ -69,7 +68,7 @@ class FinishedRun:
             module = build_module(self.job, data)
         except ValueError as error:
             record = self.run.record
-            if record.provenance.code == code_hashes(self.job.config.model._target_):
+            if record.provenance.code == self.job.code:
                 raise
             raise ValueError(
                 f"{self.run.directory}: made with other code, whose settings do not fit any more ({error}); "

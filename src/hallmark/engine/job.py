@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from hallmark.engine.config.stored import reopen
 from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, stored_form
 from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS, Trust
-from hallmark.runs.identity import run_id
+from hallmark.runs.identity import relevant_settings, run_id
 from hallmark.runs.run import Run, open_run
 from hallmark.runs.selection import LATEST
+from hallmark.runs.source_code import code_hashes
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Job:
         """
         config, stored = reopen(run.directory, trust)
         return cls(config, run.record.run_id, run.directory, stored, trust.packages)
+
+    @cached_property
+    def code(self) -> dict[str, str]:
+        """Hash of every source file that the result depends on."""
+        return code_hashes(relevant_settings(_plain(self.config)))
 
     @property
     def run(self) -> Run:

@@ -51,17 +51,16 @@ class Note:
         file = Path(config.paths.cache) / "done" / f"{digest(subject)}.json"
         return cls(file, digest([plain(config), *_installation(), str(Path.cwd())]))
 
-    def write(self, printed: Sequence[Block], groups: Sequence[Group], **more: Any) -> None:
+    def write(self, printed: Sequence[Block], groups: Sequence[Group]) -> None:
         """Leave the note, if that is possible.
 
         Args:
             groups: all that was read, in the states of before that.
-            more: what else `read` gives.
         """
         states = [[[str(path.absolute()) for path in paths], state] for paths, state in groups]
         with suppress(OSError):
             texts = list(map(as_plain, printed))
-            write_json(self.file, {**more, "checked": self.checked, "states": states, "printed": texts})
+            write_json(self.file, {"checked": self.checked, "states": states, "printed": texts})
 
     @property
     def exists(self) -> bool:

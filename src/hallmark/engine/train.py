@@ -36,7 +36,7 @@ from hallmark.engine.terminal import print_leakage, print_result, print_start
 from hallmark.learning.device import device_facts
 from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
-from hallmark.runs.identity import code_hashes, git_state, package_versions
+from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, RunDirectory
@@ -64,22 +64,27 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
         with folder.locked():  # a process that works on it is no reason to read the data first
             pass
     data = checked_data(job)
-    provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
+    provenance = Provenance(data.fingerprint, job.code)
     # A first look without the lock, so that what cannot be fitted leaves no folder; the second one decides.
-    done = folder.resume_status(job.id, provenance, rerun=job.config.rerun) is RunState.DONE
+    policy = {"rerun": job.config.rerun, "any_code": job.config.on_code_change == "warn"}
+    done = folder.resume_status(job.id, provenance, **policy) is RunState.DONE
     module = None if done else checked_module(job, data)
 
     with folder.locked():
-        status = folder.resume_status(job.id, provenance, rerun=job.config.rerun)
+        status = folder.resume_status(job.id, provenance, **policy)
         if status is RunState.DONE:
             run = Run(folder.directory)
             add_missing_metrics(run)
             print_done(job, run)
+            if changed := run.record.provenance.differences(provenance):
+                echo(f"warning: it was produced with different {'; '.join(changed)} (on_code_change=warn keeps it)")
         else:
             if status is RunState.INTERRUPTED:
                 checkpoint = _checkpoint_to_resume(folder)
                 run = Run(folder.directory)
                 run.record.resumed += 1
+                if changed := run.record.provenance.differences(provenance):
+                    run.record.warnings.append(f"Begun with one code and resumed with another ({'; '.join(changed)})")
             else:
                 checkpoint = None
                 if (earlier := folder.read_record()) is not None and not job.config.rerun:
@@ -94,7 +99,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 print_leakage(run.record.leakage)
                 module = module or checked_module(job, data)
                 run.record.parameters = parameter_counts(module)
-                run.record.warnings = foreign_weights(job, module, data)
+                run.record.warnings = list(dict.fromkeys([*run.record.warnings, *foreign_weights(job, module, data)]))
                 print_warnings(run.record)
                 if isinstance(module, TrainingFreeModule):
                     _measure(job, run, data, module)

@@ -1,20 +1,19 @@
-"""Which run a configuration is: its id, and the code and data that its result depends on."""
+"""Which run a configuration is, and the commit and packages that it is made with."""
 
 import copy
 import platform
 import subprocess
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
-import hallmark
-from hallmark.storage.hashing import digest, digest_file
+from hallmark.storage.hashing import digest
 
 # Nothing below these keys can change a result.
 _IRRELEVANT = (
     "paths",
     "logger",
     "rerun",
+    "on_code_change",
     "profile",
     "features",
     "analysis",
@@ -26,9 +25,6 @@ _IRRELEVANT = (
     "data.cache",
     "trainer.enable_progress_bar",
 )
-
-_ENGINE = ("engine/setup.py", "engine/train.py", "engine/predict.py", "engine/distributed")
-_SHARED_LAYERS = ("storage", "data", "features", "learning", "statistics", *_ENGINE)
 
 
 def run_id(config: dict[str, Any]) -> str:
@@ -49,22 +45,6 @@ def relevant_settings(config: dict[str, Any]) -> dict[str, Any]:
             node = node.get(parent) or {}
         node.pop(last, None)
     return relevant
-
-
-def code_hashes(target: str) -> dict[str, str]:
-    """Hash of every source file that the training of `target` (a dotted class path) can run.
-
-    Other systems, analyses and reports are left out: a change there does not make a result stale.
-    """
-    package = Path(hallmark.__file__).parent
-    parts = target.split(".")
-    layers = [*_SHARED_LAYERS, f"systems/{parts[2]}"] if parts[:2] == ["hallmark", "systems"] else _SHARED_LAYERS
-    files = [
-        file
-        for layer in layers
-        for file in ([package / layer] if layer.endswith(".py") else (package / layer).rglob("*.py"))
-    ]
-    return {file.relative_to(package).as_posix(): digest_file(file)[:12] for file in sorted(files)}
 
 
 def git_state() -> dict[str, Any]:

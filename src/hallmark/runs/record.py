@@ -26,11 +26,11 @@ class Provenance:
     data: str
     code: dict[str, str]
 
-    def differences(self, other: "Provenance") -> list[str]:
-        """Sentences that say how `other` differs, empty when it does not."""
+    def differences(self, other: "Provenance", *, any_code: bool = False) -> list[str]:
+        """Sentences that say how `other` differs, empty when it does not; `any_code` leaves the code out."""
         names = sorted(self.code.keys() | other.code.keys())
         changed = [name for name in names if self.code.get(name) != other.code.get(name)]
-        differences = [f"code: {', '.join(changed)}"] if changed else []
+        differences = [f"code: {', '.join(changed)}"] if changed and not any_code else []
         if self.data != other.data:
             differences.append(f"data: fingerprint {self.data[:12]} then, {other.data[:12]} now")
         return differences

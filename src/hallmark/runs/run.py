@@ -68,10 +68,15 @@ class RunDirectory:
             remove_stale(self.directory.rglob(".*"))
             yield
 
-    def resume_status(self, run_id: str, provenance: Provenance, *, rerun: bool) -> RunState | None:
+    def resume_status(
+        self, run_id: str, provenance: Provenance, *, rerun: bool, any_code: bool = False
+    ) -> RunState | None:
         """What the directory holds of this run: done, interrupted, or None for nothing to build on.
 
         Call it under the lock: a record that says `running` is then of a process that died.
+
+        Args:
+            any_code: a run that was made with other code is built on as well.
 
         Raises:
             RunConflict: it holds a run of another configuration, on other data or with other code.
@@ -83,7 +88,7 @@ class RunDirectory:
         resumable = self.best.exists() or self.last.exists() or self.partial.exists()
         if record.state is RunState.FAILED and not resumable:
             return None
-        differences = record.provenance.differences(provenance)
+        differences = record.provenance.differences(provenance, any_code=any_code)
         if record.run_id != run_id:
             there = f"{record.run_id} there (see its config.yaml)"
             differences.insert(0, f"configuration: {there}, {run_id} asked for")

@@ -87,7 +87,7 @@ def test_wherever_the_name_stands(changed, evaluate, tmp_path, key):
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("key", ["data.augment", "data.sample.x", "callbacks.progress", "model.x", "trainer.profiler"])
+@pytest.mark.parametrize("key", ["data.augment", "data.sample.x", "callbacks.progress", "trainer.profiler"])
 def test_a_class_of_hallmark_where_no_argument_takes_it(changed, evaluate, key):
     node = {"_target_": "hallmark.learning.optim.Optimizer", "lr": 0.1, "lr_scale": 1.0, "head_lr": 0.1,
             "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0}  # fmt: skip

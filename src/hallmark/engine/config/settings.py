@@ -48,6 +48,7 @@ _RUN: dict[str, _Setting] = {
     "seed": (int, lambda value: 0 <= value <= _LARGEST_SEED, f"a whole number from 0 to {_LARGEST_SEED}"),
     "profile": (str, lambda value: value in ("sample", "full"), "sample or full"),
     "rerun": (bool, _ANY, ""),
+    "on_code_change": (str, lambda value: value in ("refuse", "warn"), "refuse or warn"),
     "repeat": (Any, _ANY, ""),  # its forms are those of `engine.repeats`
     "init_from": (str | None, lambda value: value is None or bool(value.strip()), "a finished run, or null"),
     "monitor.metric": (str, lambda value: bool(value.strip()), "a validation metric"),

@@ -28,7 +28,6 @@ from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarize
 from hallmark.engine.search.tables import job_table, write_job_table
 from hallmark.engine.setup import check_job, silence_expected_warnings
-from hallmark.runs.identity import code_hashes
 from hallmark.runs.record import Provenance
 
 _POLL_SECONDS = 0.5
@@ -59,7 +58,7 @@ def sweep(config: DictConfig) -> None:
     node = config.get("workers")
     launcher: Launcher = LocalProcesses() if node is None else build(node, Launcher, trusted=search.trusted)
     launcher.check(config.storage)
-    provenance = Provenance(data.fingerprint, code_hashes(job.config.model._target_))
+    provenance = Provenance(data.fingerprint, job.code)
     study = search.study(from_scratch=config.rerun)
     _describe(study, search, provenance)
     search.save()
@@ -133,8 +132,8 @@ def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None
             f"{search.directory} was created with another search:\n{lines}\n"
             "Undo the change, give sweep.name another name, or start from scratch with rerun=true"
         )
-    differences = Provenance(**known["provenance"]).differences(provenance)
-    if differences:
+    made_with = Provenance(**known["provenance"])
+    if differences := made_with.differences(provenance, any_code=search.base.on_code_change == "warn"):
         raise ValueError(
             f"{search.directory} was created from different data or code: {'; '.join(differences)}. "
             "Give sweep.name another name, or start from scratch with rerun=true"
