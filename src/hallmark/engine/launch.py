@@ -1,5 +1,6 @@
 """The configuration path: errors that say what to type instead, and nothing heavy imported."""
 
+import atexit
 import difflib
 import gc
 import os
@@ -106,6 +107,7 @@ def collector_paused() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+        atexit.register(gc.unfreeze)  # or libraries of torch report at the end what they think was leaked
 
 
 @contextmanager
