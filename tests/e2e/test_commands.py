@@ -7,17 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from tests.processes import Process
 
 pytestmark = pytest.mark.e2e
 
 
 def test_train_then_evaluate(command, small, tmp_path):
-    printed = command("train.py", "experiment=sentiment_tfidf", *small)
+    fresh = {"kind": subprocess.Popen}
+    printed = command("train.py", "experiment=sentiment_tfidf", *small, **fresh)
     assert re.search(r"sentiment_tfidf starts: profile=sample, data .*sentiment-\w+ \(predict 20, test \d+", printed)
     assert re.search(r"selected on val/macro_f1 = 0\.\d+", printed)
     (folder,) = (tmp_path / "outputs" / "sentiment_tfidf").iterdir()
     assert str(folder) in printed
-    printed = command("evaluate.py", f"run={folder}", "split=predict")
+    printed = command("evaluate.py", f"run={folder}", "split=predict", **fresh)
     assert f"20 unlabelled rows: {folder / 'test_with_label.txt'}" in printed
     assert len(pd.read_csv(folder / "test_with_label.txt")) == 20
 
@@ -44,6 +46,7 @@ def test_from_repeats_to_a_verified_release(command, small, tmp_path):
 def hallmark(*arguments: object) -> str:
     """What `hallmark <arguments>` prints."""
     tool = Path(sys.executable).parent / "hallmark"
-    ended = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
+    process = Process([tool, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    printed, said = process.communicate(timeout=300)
+    assert process.returncode == 0, printed + said
+    return printed

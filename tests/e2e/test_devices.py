@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tests.processes import Process
 
 from hallmark.engine.finished import FinishedRun
 from hallmark.engine.train import train
@@ -38,7 +39,7 @@ def start(project, tmp_path) -> Iterator[Callable[[Path], subprocess.Popen]]:
     started = []
 
     def start(outputs: Path) -> subprocess.Popen:
-        process = subprocess.Popen(
+        process = Process(
             [sys.executable, str(project / "train.py"), *SETTINGS], cwd=project, text=True, start_new_session=True,
             env={**os.environ, "HALLMARK_OUTPUTS": str(outputs)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip

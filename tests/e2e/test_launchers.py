@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.processes import Process
 
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
@@ -25,7 +26,7 @@ def launch(project, small) -> Iterator:
 
     def launch(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "train.py", *GRID, *small, *arguments]
-        process = subprocess.Popen(
+        process = Process(
             command, cwd=project, text=True, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
         try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.trial import TrialState
+from tests.processes import Process
 
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.worker import work
@@ -34,7 +35,7 @@ def begin(project):
     started: list[subprocess.Popen] = []
 
     def begin(*arguments: str, outputs: Path) -> subprocess.Popen:
-        process = subprocess.Popen(
+        process = Process(
             [sys.executable, str(project / "sweep.py"), *arguments],
             env={**os.environ, "HALLMARK_OUTPUTS": str(outputs)}, cwd=project, text=True, start_new_session=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
