@@ -9,7 +9,7 @@ from hallmark.engine.launch import collector_paused, readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="evaluate")
 def main(config: DictConfig) -> None:
-    from hallmark.engine.answers import evaluation_note, is_answered
+    from hallmark.engine.cached.answers import evaluation_note, is_answered
 
     if is_answered(evaluation_note(config)):
         return

@@ -9,7 +9,7 @@ from hallmark.engine.launch import collector_paused, readable_errors
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="sweep")
 def main(config: DictConfig) -> None:
-    from hallmark.engine.answers import is_answered, sweep_note
+    from hallmark.engine.cached.answers import is_answered, sweep_note
 
     if is_answered(sweep_note(config)):
         return

@@ -9,8 +9,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from hallmark.analysis.state import Analysis, State
 from hallmark.checks import setting
-from hallmark.engine.answers import evaluation_note, note_evaluation
 from hallmark.engine.build import build
+from hallmark.engine.cached.answers import evaluation_note, note_evaluation
 from hallmark.engine.command import FIT_SETTINGS, refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
 from hallmark.engine.config.stored import refuse_links

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 from rich.table import Table
 
 from hallmark.checks import Interrupted, SettingError, require
+from hallmark.engine.cached.done import is_noted, report_noted
 from hallmark.engine.command import FIT_SETTINGS, command_line, refuse_foreign_ranks, root, typed_settings
-from hallmark.engine.done import is_noted, report_noted
 from hallmark.engine.job import Job, in_group
 from hallmark.engine.messages import echo, print_block
 from hallmark.runs.metrics import OUT_OF_FOLD

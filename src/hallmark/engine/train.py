@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 from hallmark.checks import SettingError
 from hallmark.data.module import DataModule
 from hallmark.data.splits import split_summary
+from hallmark.engine.cached.done import note_done, print_done, selected_value
 from hallmark.engine.command import command_line, refuse_foreign_ranks
 from hallmark.engine.config.settings import check_resampling
 from hallmark.engine.config.stored import store_config
 from hallmark.engine.distributed.ranks import other_ranks
-from hallmark.engine.done import note_done, print_done, selected_value
 from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import training_loggers
 from hallmark.engine.messages import echo, print_warnings

@@ -13,8 +13,8 @@ from omegaconf import DictConfig
 from optuna.trial import TrialState
 
 from hallmark.checks import Interrupted
-from hallmark.engine.answers import note_sweep, sweep_note
 from hallmark.engine.build import build
+from hallmark.engine.cached.answers import note_sweep, sweep_note
 from hallmark.engine.config.stored import with_present_names
 from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job

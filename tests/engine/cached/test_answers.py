@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.sweeping import PRESET, THREE
 
-from hallmark.engine.answers import evaluation_note, is_answered, sweep_note
+from hallmark.engine.cached.answers import evaluation_note, is_answered, sweep_note
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.search.sweep import sweep
 from hallmark.runs.run import Run
@@ -81,7 +81,7 @@ def test_other_code_packages_and_presets_end_the_note_on_a_sweep(finished, note,
     assert note().exists
     for name, value in (("notes._installation", ("other code",)), ("answers._presets", ["other presets"])):
         with monkeypatch.context() as patch:
-            patch.setattr(f"hallmark.engine.{name}", lambda value=value: value)
+            patch.setattr(f"hallmark.engine.cached.{name}", lambda value=value: value)
             assert not note().exists
 
 

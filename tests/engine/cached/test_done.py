@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.sweeping import PRESET as TFIDF
 
-from hallmark.engine.done import note_of
+from hallmark.engine.cached.done import note_of
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import is_done, train_repeats
 from hallmark.runs.run import RunConflict

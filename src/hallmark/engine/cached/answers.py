@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from hallmark.engine.cached.notes import Note, print_again, result_files
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.symbolic import plain
 from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.messages import Block
-from hallmark.engine.notes import Note, print_again, result_files
 from hallmark.runs.access import TEST
 from hallmark.runs.metrics import OUT_OF_FOLD, UNLABELLED
 from hallmark.runs.repeats import open_result, runs_of

@@ -8,9 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hallmark.engine.cached.notes import Note, print_again, result_files
 from hallmark.engine.job import Job
 from hallmark.engine.messages import Block, echo, print_failed_calls, print_warnings
-from hallmark.engine.notes import Note, print_again, result_files
 from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, RunDirectory
