@@ -58,7 +58,7 @@ class Scenes:
             for place in range(4):
                 name = f"{image}#{place}"
                 self.pictures[name], self._proposals[name] = scene.image, found
-                text = (texts or {}).get(name) or f"the {scene.things[place % 3].colour} thing on the left"
+                text = (texts or {}).get(name) or f"the {scene.objects[place % 3].colour} thing on the left"
                 rows += self._rows(name, image, place, scene, found, text, rng, truth)
         self.table = pd.DataFrame(rows)
         self.table.attrs = {
@@ -80,7 +80,7 @@ class Scenes:
         loops = 0 if place == 0 else int(rng.integers(1, 4))
         queries = [
             text,
-            *[f"the {scene.things[wanted].colour} {scene.things[wanted].shape}, {k}" for k in range(loops)],
+            *[f"the {scene.objects[wanted].colour} {scene.things[wanted].shape}, {k}" for k in range(loops)],
         ]
         share = scene.masks[wanted].mean()
         about = {
