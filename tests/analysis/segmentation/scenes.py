@@ -80,7 +80,7 @@ class Scenes:
         loops = 0 if place == 0 else int(rng.integers(1, 4))
         queries = [
             text,
-            *[f"the {scene.objects[wanted].colour} {scene.things[wanted].shape}, {k}" for k in range(loops)],
+            *[f"the {scene.objects[wanted].colour} {scene.objects[wanted].shape}, {k}" for k in range(loops)],
         ]
         share = scene.masks[wanted].mean()
         about = {
