@@ -13,7 +13,7 @@ HEAVY = (*FIT, "pandas")
 LATER = ("sklearn", "wandb", "openai", "optuna", "transformers.modeling_utils")
 
 
-@pytest.mark.parametrize("module", ["launch", "repeats", "answers"])
+@pytest.mark.parametrize("module", ["launch", "repeats", "cached.answers"])
 def test_the_configuration_and_what_is_found_done_load_no_heavy_package(module):
     code = f"import sys, hallmark.engine.{module}; print([name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
