@@ -152,6 +152,10 @@ def _carry_out_requests(channel: socket.socket) -> None:
             os.close(stream)
         os.waitpid(between, 0)
         channel.sendall(_NUMBER.pack(0))
+    if request["session"]:  # before its own server, whose children belong to this session and group as well
+        os.setsid()
+    elif request["group"] >= 0:
+        os.setpgid(0, request["group"])
     _serve_own_children([channel.fileno(), *streams])
     _become(request, streams)
     channel.sendall(_NUMBER.pack(os.getpid()))
@@ -178,10 +182,6 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    if request["session"]:
-        os.setsid()
-    elif request["group"] >= 0:
-        os.setpgid(0, request["group"])
     os.chdir(request["folder"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGHUP, signal.SIGCHLD):
