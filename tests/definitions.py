@@ -19,15 +19,15 @@ def definitions() -> dict[str, list[str]]:
     Raises:
         AssertionError: a name is defined twice.
     """
-    found: dict[str, list[str]] = {}
+    cells_by_name: dict[str, list[str]] = {}
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         if not line.startswith("| `"):
             continue
         first, *cells = (cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1])
         for name in re.findall(r"`([^`]+)`", first):
-            assert name not in found, f"{name} is defined twice"
-            found[name] = cells
-    return found
+            assert name not in cells_by_name, f"{name} is defined twice"
+            cells_by_name[name] = cells
+    return cells_by_name
 
 
 def undefined(columns: Iterable[str]) -> set[str]:

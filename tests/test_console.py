@@ -78,9 +78,9 @@ MISTAKES = {
 
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_answered_by_a_sentence(arguments, message):
-    code, printed, said = answer(*arguments)
+    code, printed, errors = answer(*arguments)
     assert (code, printed) == (2, "")
-    assert said.startswith(f"error: {message}") and len(said.splitlines()) == 1
+    assert errors.startswith(f"error: {message}") and len(errors.splitlines()) == 1
 
 
 def test_a_reader_that_leaves_early_is_no_error(make_record, tmp_path):
@@ -105,9 +105,9 @@ def test_ctrl_c_ends_with_130(tmp_path):
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=heed) as process:
         writer = _when_it_reads(waiting / "record.json")
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
         os.close(writer)
-    assert (process.returncode, said) == (130, "error: interrupted\n")
+    assert (process.returncode, errors) == (130, "error: interrupted\n")
 
 
 def _when_it_reads(pipe: Path) -> int:

@@ -36,7 +36,7 @@ def test_a_group_of_weight_two_counts_like_two_groups():
 def test_seeds_see_every_group_and_folds_see_each_once_a_repetition():
     assert seeds(4, 3).models.tolist() == [[0] * 4, [1] * 4, [2] * 4]
     models = folds(10, 5, 3, np.random.default_rng(0)).models
-    assert all(np.bincount(row - 5 * place).tolist() == [2] * 5 for place, row in enumerate(models))
+    assert all(np.bincount(row - 5 * index).tolist() == [2] * 5 for index, row in enumerate(models))
     table = draw(World(luck=0.1), folds(10, 5, 3, np.random.default_rng(0)), np.random.default_rng(0)).classification()
     assert table.groupby(["repetition", "group"])["member"].nunique().eq(1).all()
     assert (table.groupby("member")["repetition"].first() == np.repeat([0, 1, 2], 5)).all()

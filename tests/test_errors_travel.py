@@ -40,10 +40,10 @@ def test_every_error_of_the_package_can_travel():
     for module in pkgutil.walk_packages(hallmark.__path__, "hallmark."):
         if ".sample." not in module.name and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-    own = [kind for kind in _below(ValueError) if kind.__module__.startswith("hallmark.")]
-    assert SettingError in own
-    assert [kind for kind in own if "__init__" in vars(kind) and not issubclass(kind, Portable)] == []
+    kinds = [kind for kind in _below(ValueError) if kind.__module__.startswith("hallmark.")]
+    assert SettingError in kinds
+    assert [kind for kind in kinds if "__init__" in vars(kind) and not issubclass(kind, Portable)] == []
 
 
 def _below(kind: type) -> set[type]:
-    return {kind, *(found for child in kind.__subclasses__() for found in _below(child))}
+    return {kind, *(descendant for child in kind.__subclasses__() for descendant in _below(child))}

@@ -28,9 +28,9 @@ def pages(tmp_path):
     (tmp_path / "docs" / "results").mkdir(parents=True)
     (tmp_path / "README.md").write_text(PAGE)
     stored(tmp_path, accuracy=0.7)
-    made = Pages(tmp_path)
-    (tmp_path / "README.md").write_text(made.filled(tmp_path / "README.md"))
-    return made
+    project = Pages(tmp_path)
+    (tmp_path / "README.md").write_text(project.filled(tmp_path / "README.md"))
+    return project
 
 
 def stored(root: Path, accuracy: float) -> None:
@@ -126,8 +126,8 @@ def test_numbers_that_stand_on_nothing_are_found(pages, text, numbers):
     page = pages.root / "docs" / "deeper" / "other.md"
     page.parent.mkdir()
     page.write_text(f"# Title\n\n{text}\n")
-    found = [problem.split(": ")[1].partition(" is no stored")[0] for problem in pages.problems()]
-    assert found == numbers
+    unexplained = [problem.split(": ")[1].partition(" is no stored")[0] for problem in pages.problems()]
+    assert unexplained == numbers
     assert all(problem.startswith("docs/deeper/other.md:3: ") for problem in pages.problems())
 
 
@@ -156,8 +156,8 @@ def test_a_short_text_of_a_cell_can_stand_in_prose(pages):
     folder = pages.root / "docs" / "results"
     write_result("other", rows="", intervals="", tables={"differences": table}, folder=folder)
     reference = "other.differences[a − b].accuracy"
-    shown = [pages.shown(f"{reference}{part}", folder / "p.md", table=False) for part in ("", ".short", ".p_holm")]
-    assert shown == ["+0.100 [+0.050, +0.150], p = 0.002, A better", "+0.100 [+0.050, +0.150]", "0.002"]
+    texts = [pages.shown(f"{reference}{part}", folder / "p.md", table=False) for part in ("", ".short", ".p_holm")]
+    assert texts == ["+0.100 [+0.050, +0.150], p = 0.002, A better", "+0.100 [+0.050, +0.150]", "0.002"]
 
 
 def test_an_exception_holds_for_its_words_alone(pages):

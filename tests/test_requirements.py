@@ -51,12 +51,15 @@ def test_each_declared_dependency_is_locked_within_its_range(declared, locked) -
             assert "ray" not in wanted.extras
             continue
         requirement, _ = locked[canonicalize_name(wanted.name)]
-        (version,) = (one.version for one in requirement.specifier)
+        (version,) = (specifier.version for specifier in requirement.specifier)
         assert wanted.specifier.contains(version), f"{wanted} against {requirement}"
 
 
 def test_each_installed_distribution_is_locked_at_its_version(locked) -> None:
-    installed = {canonicalize_name(item.metadata["Name"]): item.version for item in metadata.distributions()}
+    installed = {
+        canonicalize_name(distribution.metadata["Name"]): distribution.version
+        for distribution in metadata.distributions()
+    }
     installed.pop(PROJECT)
     assert {name: str(locked[name][0].specifier) if name in locked else None for name in installed} == {
         name: f"=={version}" for name, version in installed.items()
@@ -66,6 +69,6 @@ def test_each_installed_distribution_is_locked_at_its_version(locked) -> None:
 @pytest.mark.parametrize("name", ["lightning", "pytorch-lightning"])
 @pytest.mark.parametrize("version", ["2.6.0", "2.6.1", "2.6.2", "2.6.3", "2.6.5"])
 def test_malicious_and_vulnerable_releases_are_outside_the_range(declared, name: str, version: str) -> None:
-    ranges = {(one := Requirement(line)).name: one.specifier for line in declared["dependencies"]}
+    ranges = {(requirement := Requirement(line)).name: requirement.specifier for line in declared["dependencies"]}
     assert not ranges[name].contains(version, prereleases=True)
     assert ranges[name].contains("2.6.6")

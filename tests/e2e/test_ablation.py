@@ -32,14 +32,14 @@ def jobs(project) -> dict[str, list[str]]:
 
 @pytest.fixture
 def ablation(jobs) -> list[str]:
-    own = ["~sweep.plan.jobs", *(f"+sweep.plan.jobs.{name}={overrides}" for name, overrides in jobs.items())]
+    job_overrides = ["~sweep.plan.jobs", *(f"+sweep.plan.jobs.{name}={overrides}" for name, overrides in jobs.items())]
     sample = ["data.sample.subjects=12", "data.sample.recordings=3", "data.sample.unlabelled=2"]
-    return [PRESET, "sweep=touch_ablation", "debug=fast", *sample, *own]
+    return [PRESET, "sweep=touch_ablation", "debug=fast", *sample, *job_overrides]
 
 
 def runs(outputs: Path) -> list[Run]:
-    found = [Run(path.parent) for path in outputs.glob("touch_balanced/*/record.json")]
-    return [run for run in found if run.record.state is RunState.DONE]
+    all_runs = [Run(path.parent) for path in outputs.glob("touch_balanced/*/record.json")]
+    return [run for run in all_runs if run.record.state is RunState.DONE]
 
 
 def done(outputs: Path) -> dict[Path, tuple[bytes, int]]:

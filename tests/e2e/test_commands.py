@@ -47,6 +47,6 @@ def hallmark(*arguments: object) -> str:
     """What `hallmark <arguments>` prints."""
     tool = Path(sys.executable).parent / "hallmark"
     process = Process([tool, *map(str, arguments)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    printed, said = process.communicate(timeout=300)
-    assert process.returncode == 0, printed + said
+    printed, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, printed + errors
     return printed

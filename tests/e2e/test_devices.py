@@ -108,17 +108,17 @@ def test_two_processes_make_one_run_and_kills_change_nothing(compose, start, tmp
     assert process.returncode == 0, printed
     assert printed.count("clip_final resumes: ") == 1  # rank zero alone prints
 
-    one, other = only_run(tmp_path / "undisturbed"), only_run(killed)
-    assert one.record.device["world_size"] == 2
-    assert other.record.resumed == 2
-    assert other.record.selected == one.record.selected
+    undisturbed, resumed = only_run(tmp_path / "undisturbed"), only_run(killed)
+    assert undisturbed.record.device["world_size"] == 2
+    assert resumed.record.resumed == 2
+    assert resumed.record.selected == undisturbed.record.selected
     for file in ("history.csv", "metrics.json", "splits.csv", "predictions/val.parquet"):
-        assert (other.directory / file).read_bytes() == (one.directory / file).read_bytes(), file
+        assert (resumed.directory / file).read_bytes() == (undisturbed.directory / file).read_bytes(), file
     for name in ("best.ckpt", "last.ckpt"):
-        pair = [torch.load(run.directory / "checkpoints" / name, weights_only=True) for run in (one, other)]
+        pair = [torch.load(run.directory / "checkpoints" / name, weights_only=True) for run in (undisturbed, resumed)]
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
             assert same(*(saved[part] for saved in pair)), part
-    check_predictions(one)
+    check_predictions(undisturbed)
 
 
 def check_predictions(run) -> None:

@@ -121,7 +121,7 @@ def test_killed_and_interrupted_it_goes_on_from_the_samples_that_are_done(
     assert sum(repeated.values()) <= SENTENCES * (IMAGES + len(signals)) and len(repeated) == SENTENCES * IMAGES
     pd.testing.assert_frame_equal(table(run), table(other), check_exact=True)
     assert run.metrics == other.metrics
-    cost, undisturbed = (json.loads((one.directory / "cost" / "val.json").read_text()) for one in (run, other))
+    cost, undisturbed = (json.loads((result.directory / "cost" / "val.json").read_text()) for result in (run, other))
     assert cost["vlm"]["requests"] == undisturbed["vlm"]["requests"] == IMAGES * SENTENCES
     assert cost["proposer"]["requested"] == cost["images"] == IMAGES
     assert not run.partial.exists()
@@ -134,8 +134,8 @@ def own(tmp_path) -> Path:
     (folder / "images").mkdir(parents=True)
     for name in ("one", "two"):
         Image.fromarray(Picture(name, "", {}).pixels()).resize((96, 64)).save(folder / "images" / f"{name}.png")
-    said = ["image,expression", "one.png,the red square", "two.png,blue thing on the left"]
-    (folder / "expressions.csv").write_text("\n".join(said))
+    lines = ["image,expression", "one.png,the red square", "two.png,blue thing on the left"]
+    (folder / "expressions.csv").write_text("\n".join(lines))
     return folder
 
 

@@ -24,8 +24,8 @@ KILLS = 5
 
 
 def only_run(outputs: Path) -> Run | None:
-    found = list(outputs.glob("*/*/record.json"))
-    return Run(found[0].parent) if found else None
+    records = list(outputs.glob("*/*/record.json"))
+    return Run(records[0].parent) if records else None
 
 
 def epochs(outputs: Path) -> int:
@@ -47,15 +47,15 @@ def kill_within_training(process: subprocess.Popen, outputs: Path, number: int, 
     assert process.returncode != 0, f"ended before it was killed:\n{printed}"
 
 
-def same(one: Any, other: Any) -> bool:
+def same(left: Any, right: Any) -> bool:
     """Whether two plain containers of tensors agree bit by bit."""
-    if isinstance(one, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(same(*pair) for pair in zip(one, other, strict=True))
-    return one == other
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(same(*pair) for pair in zip(left, right, strict=True))
+    return left == right
 
 
 def test_five_kills_change_nothing(compose, small, start, command, tmp_path, monkeypatch):
@@ -68,12 +68,12 @@ def test_five_kills_change_nothing(compose, small, start, command, tmp_path, mon
         number = signal.SIGTERM if kill % 2 else signal.SIGKILL
         kill_within_training(process, killed, number, rng.uniform(0, 0.8))
     command("train.py", *SETTINGS, *small, outputs=killed)
-    one, other = only_run(tmp_path / "undisturbed"), only_run(killed)
-    assert other.record.resumed == KILLS
-    assert other.record.selected == one.record.selected
+    undisturbed, resumed = only_run(tmp_path / "undisturbed"), only_run(killed)
+    assert resumed.record.resumed == KILLS
+    assert resumed.record.selected == undisturbed.record.selected
     for file in ("history.csv", "metrics.json", "splits.csv", "predictions/val.parquet"):
-        assert (other.directory / file).read_bytes() == (one.directory / file).read_bytes(), file
+        assert (resumed.directory / file).read_bytes() == (undisturbed.directory / file).read_bytes(), file
     for checkpoint in (Run.best, Run.last):
-        pair = [torch.load(checkpoint.fget(run), weights_only=True) for run in (one, other)]
+        pair = [torch.load(checkpoint.fget(run), weights_only=True) for run in (undisturbed, resumed)]
         for part in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
             assert same(*(saved[part] for saved in pair)), part

@@ -54,7 +54,7 @@ def command(compose) -> Callable[..., Run]:
 
     def command(*overrides: str) -> Run:
         evaluate(compose(*overrides, command="evaluate"))
-        typed = [one for one in overrides if not one.startswith(("split=", "seal."))]
+        typed = [override for override in overrides if not override.startswith(("split=", "seal."))]
         return Job.of(compose(*typed)).run
 
     return command
@@ -137,7 +137,7 @@ def test_the_test_split_is_sealed_and_opened_once(ready, command, compose):
 
 
 def test_without_rows_to_calibrate_on(ready, command):
-    measured_rows = [one for one in WORLD if one.split != "calibration"]
+    measured_rows = [picture for picture in WORLD if picture.split != "calibration"]
     with pytest.raises(SettingError, match=r"data\.split\.calibration=0"):
         command(*ready(pictures=measured_rows))
 
@@ -230,8 +230,8 @@ def test_a_metric_that_the_model_does_not_have_is_refused_before_it_predicts(rea
 
 
 def test_another_calibration_asks_for_another_run(ready, compose):
-    one, other = (Job.of(compose(*ready(change))) for change in ("model.budget=1", "model.budget=2"))
-    assert one.id != other.id
+    first, second = (Job.of(compose(*ready(change))) for change in ("model.budget=1", "model.budget=2"))
+    assert first.id != second.id
 
 
 def test_training_is_followed_by_the_analyses_it_names(fit, compose, small, capsys):

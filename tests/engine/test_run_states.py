@@ -90,14 +90,14 @@ def test_a_class_outside_the_tree_is_code_of_the_run_and_its_comments_are_not(fi
     source = (
         "from hallmark.systems.sentiment.module import TfidfClassifier\n\n\nclass Mine(TfidfClassifier):\n    x = {}\n"
     )
-    own = [TFIDF, "model._target_=outside_the_tree.Mine", "trusted_packages=[outside_the_tree]"]
+    overrides = [TFIDF, "model._target_=outside_the_tree.Mine", "trusted_packages=[outside_the_tree]"]
     module.write_text(source.format(1))
-    run = fit(*own)
+    run = fit(*overrides)
     module.write_text("# Why.\n" + source.format(1))
-    assert fit(*own).record.started == run.record.started
+    assert fit(*overrides).record.started == run.record.started
     module.write_text(source.format(2))
     with pytest.raises(ValueError, match=r"it differs in code: outside_the_tree\. Add rerun=true"):
-        fit(*own)
+        fit(*overrides)
 
 
 def test_rerun_replaces_everything_that_was_there(fit):

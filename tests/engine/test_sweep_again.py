@@ -26,7 +26,7 @@ def test_a_failed_trial_is_listed_and_the_same_command_tries_only_it_again(swept
     assert trained == [1.0, 2.0, 4.0]
     study = swept(*THREE)
     assert trained == [1.0, 2.0, 4.0, 2.0]
-    assert [one.value for one in study.completed] == [0.1, 0.2, 0.4]
+    assert [trial.value for trial in study.completed] == [0.1, 0.2, 0.4]
     assert read_json(study.directory / "summary.json")["states"] == {"complete": 3}
 
 
@@ -38,7 +38,7 @@ def test_after_a_stop_the_same_command_trains_what_is_missing(swept, trained, mo
     assert list((tmp_path / "outputs").rglob("summary.json")) == []
     study = swept(*THREE)
     assert trained == [1.0, 2.0, 2.0, 4.0]
-    assert [(one.number, one.value) for one in study.completed] == [(0, 0.1), (1, 0.2), (2, 0.4)]
+    assert [(trial.number, trial.value) for trial in study.completed] == [(0, 0.1), (1, 0.2), (2, 0.4)]
 
 
 def test_trials_may_be_raised_later_and_the_first_ones_stay(swept, trained):
@@ -46,7 +46,7 @@ def test_trials_may_be_raised_later_and_the_first_ones_stay(swept, trained):
     first = list(trained)
     study = swept(*RANDOM, "sweep.plan.trials=5")
     assert len(first) == 3 and len(trained) == 5 and trained[:3] == first
-    assert [one.params[STRENGTH] for one in study.completed] == trained
+    assert [trial.params[STRENGTH] for trial in study.completed] == trained
     swept(*RANDOM, "sweep.plan.trials=4")
     assert len(trained) == 5
 
@@ -101,7 +101,7 @@ def test_a_changed_search_under_another_name_is_another_sweep(swept, trained):
     first = swept(*THREE)
     second = swept("sweep=grid", f"sweep.space={{{STRENGTH}: [8.0]}}", "sweep.name=other")
     assert first.directory.parent == second.directory.parent
-    assert ([len(one.trials()) for one in (first, second)], trained) == ([3, 1], [1.0, 2.0, 4.0, 8.0])
+    assert ([len(study.trials()) for study in (first, second)], trained) == ([3, 1], [1.0, 2.0, 4.0, 8.0])
 
 
 def test_other_settings_are_another_sweep(swept, trained):
@@ -135,7 +135,7 @@ def test_rerun_starts_anew_wherever_the_study_is(swept, trained, tmp_path, elsew
     swept(*THREE, *storage)
     study = swept("sweep=grid", f"sweep.space={{{STRENGTH}: [8.0]}}", *storage, "rerun=true")
     assert trained == [1.0, 2.0, 4.0, 8.0]
-    assert [one.params for one in study.study.trials] == [{STRENGTH: 8.0}]
+    assert [trial.params for trial in study.study.trials] == [{STRENGTH: 8.0}]
     assert (study.directory / "study.db").exists() != elsewhere
     assert study.manifest["space"] == {STRENGTH: [8.0]}
 
@@ -161,7 +161,7 @@ def test_the_trial_of_a_machine_that_fell_silent_while_this_one_waited_is_taken_
     moments = iter([0.0])
     silence(other, 61)
     monkeypatch.setattr(SweepStudy, "requeue_stale", _from_the_second_on(SweepStudy.requeue_stale, moments))
-    assert [(one.number, one.state) for one in swept(*THREE, storage).trials()] == [
+    assert [(result.number, result.state) for result in swept(*THREE, storage).trials()] == [
         (number, TrialState.COMPLETE) for number in range(3)
     ]
     assert trial.number == 0 and len(trained) == 3

@@ -33,18 +33,18 @@ class Row:
     """What became of one scenario in one place: points, and the points whose end state differs, with how."""
 
     command: str
-    place: str
+    disk: str
     points: int = 0
     different: dict[str, list[str]] = field(default_factory=dict)
 
     def count(self, point: str, expected: dict[str, str], outputs: Path) -> None:
         self.points += 1
-        if found := differences(expected, end_state(outputs)):
-            self.different[point] = found
-        print(f"{self.command}, {self.place}: point {point}, {'; '.join(found) or 'identical'}", flush=True)
+        if differing := differences(expected, end_state(outputs)):
+            self.different[point] = differing
+        print(f"{self.command}, {self.disk}: point {point}, {'; '.join(differing) or 'identical'}", flush=True)
 
 
-def enumerated(name: str, scenario: Scenario, root: Path, place: str, every: int) -> Iterator[Row]:
+def enumerated(name: str, scenario: Scenario, root: Path, disk: str, every: int) -> Iterator[Row]:
     """Kill `scenario` at each `every`-th point; of a sweep at a fourth of these, and at a sixth of a worker's."""
     outputs, start = root / "outputs", root / "start"
     outputs.mkdir()
@@ -53,7 +53,7 @@ def enumerated(name: str, scenario: Scenario, root: Path, place: str, every: int
     restore(start, outputs)
     total = carried_out(scenario.work, outputs)
     expected = end_state(outputs)
-    row = Row(name, place)
+    row = Row(name, disk)
     for point in range(1, total + 1, 4 * every if name == _SWEEP else every):
         restore(start, outputs)
         killed_at(point, scenario.work, outputs)
@@ -61,14 +61,14 @@ def enumerated(name: str, scenario: Scenario, root: Path, place: str, every: int
         row.count(str(point), expected, outputs)
     yield row
     if name == _SWEEP:
-        yield _workers(scenario, root, place, expected, 6 * every)
+        yield _workers(scenario, root, disk, expected, 6 * every)
     shutil.rmtree(start)
     shutil.rmtree(outputs)
 
 
-def _workers(scenario: Scenario, root: Path, place: str, expected: dict[str, str], every: int) -> Row:
+def _workers(scenario: Scenario, root: Path, disk: str, expected: dict[str, str], every: int) -> Row:
     """Kill one of two workers at its N-th change, within its trials, while the sweep goes on."""
-    row = Row("worker of a sweep", place)
+    row = Row("worker of a sweep", disk)
     outputs, once = root / "outputs", root / "once"
     settings = {"KILL_IN": str(outputs), "KILL_ONCE": str(once)}
     paths = [str(Path(__file__).parent / "site"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -94,9 +94,9 @@ def full_disks(scenario: Scenario, root: Path) -> Row:
     for size in _SIZES:
         error, state = on_small_disk(size, outputs, scenario.work, lambda: end_state(outputs))
         row.points += 1
-        if found := differences(expected, state):
-            row.different[f"{size} kB ({error})"] = found
-        print(f"full disk: {size} kB, {error or 'fits'}, {'; '.join(found) or 'identical'}", flush=True)
+        if differing := differences(expected, state):
+            row.different[f"{size} kB ({error})"] = differing
+        print(f"full disk: {size} kB, {error or 'fits'}, {'; '.join(differing) or 'identical'}", flush=True)
     return row
 
 
@@ -104,7 +104,7 @@ def table(rows: Sequence[Row]) -> list[dict[str, Cell]]:
     return [
         {
             "command": row.command,
-            "outputs on": row.place,
+            "outputs on": row.disk,
             "points": count_cell(row.points),
             "end state differs": "; ".join(f"{point}: {', '.join(names)}" for point, names in row.different.items())
             or "at none",
@@ -116,20 +116,20 @@ def table(rows: Sequence[Row]) -> list[dict[str, Cell]]:
 def main(names: Sequence[str], every: int) -> int:
     PaperFigure.savefig = lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings)  # type: ignore[method-assign]
     rows: list[Row] = []
-    places = {"the disk": None, **({"tmpfs, temporary files on the disk": _OTHER} if _OTHER.is_dir() else {})}
-    for place, folder in places.items():
+    disks = {"the disk": None, **({"tmpfs, temporary files on the disk": _OTHER} if _OTHER.is_dir() else {})}
+    for disk, folder in disks.items():
         with tempfile.TemporaryDirectory(dir=folder) as root:
             os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
             for name, scenario in scenarios().items():
                 if not names or name in names:
-                    rows += enumerated(name, scenario, Path(root), place, every)
+                    rows += enumerated(name, scenario, Path(root), disk, every)
     with tempfile.TemporaryDirectory() as root:
         os.environ |= {"HALLMARK_OUTPUTS": f"{root}/outputs", "HALLMARK_CACHE": f"{root}/cache"}
         if not names and small_disks_are_allowed():
             rows.append(full_disks(scenarios()["fit"], Path(root)))
     if not names:
-        taken = "all of these points" if every == 1 else f"one in {every} of these points, `--every {every}`"
-        write_result("kills", rows=f"Taken: {taken}.", intervals="", tables={"points": table(rows)})
+        points = "all of these points" if every == 1 else f"one in {every} of these points, `--every {every}`"
+        write_result("kills", rows=f"Taken: {points}.", intervals="", tables={"points": table(rows)})
     return int(any(row.different for row in rows))
 
 

@@ -95,8 +95,8 @@ def _content(path: Path) -> str:
     if path.suffix == ".json":
         return digest(_timeless(json.loads(path.read_text())))
     if path.suffix == ".zip":
-        found = verify(path)
-        return digest([found.files, found.metrics, found.tensors, sorted(zipfile.ZipFile(path).namelist())])
+        verified = verify(path)
+        return digest([verified.files, verified.metrics, verified.tensors, sorted(zipfile.ZipFile(path).namelist())])
     if path.suffix == ".csv":
         table = pd.read_csv(path)
         return digest(table.drop(columns=[name for name in table if name in _OF_TIME]).astype(str).to_numpy().tolist())
@@ -107,16 +107,16 @@ def _content(path: Path) -> str:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {key: _timeless(item) for key, item in value.items() if key not in _OF_TIME}
-    return [_timeless(item) for item in value] if isinstance(value, list) else value
+        return {key: _timeless(nested) for key, nested in value.items() if key not in _OF_TIME}
+    return [_timeless(nested) for nested in value] if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, torch.Tensor):
         return digest_bytes(value.detach().float().numpy().tobytes())
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): _plain(nested) for key, nested in value.items()}
+    return [_plain(nested) for nested in value] if isinstance(value, list | tuple) else value
 
 
 def restore(start: Path, outputs: Path) -> None:

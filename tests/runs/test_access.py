@@ -42,9 +42,9 @@ def test_a_twentieth_of_the_test_rows_seen_makes_a_second_look(n: int, data: st.
     near = st.sampled_from(sorted({max(0, n // 20 - 1), n // 20, -(-n // 20), min(n, n // 20 + 1)}))
     seen = data.draw(st.one_of(near, st.integers(0, n)))
     before = access(rows_of(range(seen), range(1000, 1100)))
-    found = counted([before], rows_of(range(n), range(2000, 2100)))
-    assert (found.n, found.seen, found.known) == (n, seen, seen)
-    assert found.accesses == ([before] if 20 * seen >= n else [])
+    counts = counted([before], rows_of(range(n), range(2000, 2100)))
+    assert (counts.n, counts.seen, counts.known) == (n, seen, seen)
+    assert counts.accesses == ([before] if 20 * seen >= n else [])
 
 
 @given(n=st.integers(1, 60), data=st.data())
@@ -53,9 +53,9 @@ def test_half_of_the_test_rows_in_the_data_of_an_access_are_the_same_data_split_
 ) -> None:
     known = data.draw(st.one_of(st.sampled_from([n // 2, -(-n // 2)]), st.integers(0, n)))
     before = access(rows_of(range(1000, 1100), range(known)))
-    found = counted([before], rows_of(range(n)))
-    assert (found.seen, found.known) == (0, known)
-    assert found.accesses == ([before] if 2 * known >= n else [])
+    counts = counted([before], rows_of(range(n)))
+    assert (counts.seen, counts.known) == (0, known)
+    assert counts.accesses == ([before] if 2 * known >= n else [])
 
 
 @given(seed=st.integers(0, 2**32 - 1))

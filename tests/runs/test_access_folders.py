@@ -264,11 +264,11 @@ else:
 def test_of_processes_at_different_data_with_the_same_rows_exactly_one_wins(make_run: Maker, tmp_path: Path) -> None:
     runs = [make_run(run_id, content=run_id * 8, test=[*ROWS[:20], run_id]) for run_id in ("aaaa", "bbbb", "cccc")]
     shutil.copytree(runs[2].directory, tmp_path / "elsewhere" / "clip_final" / "cccc")
-    places = [*(run.directory for run in runs[:2]), tmp_path / "elsewhere" / "clip_final" / "cccc"]
+    directories = [*(run.directory for run in runs[:2]), tmp_path / "elsewhere" / "clip_final" / "cccc"]
     gate = tmp_path / "gate"
     racers = [
-        subprocess.Popen([sys.executable, "-c", _RACER, str(place), str(gate)], stdout=subprocess.PIPE, text=True)
-        for place in places
+        subprocess.Popen([sys.executable, "-c", _RACER, str(directory), str(gate)], stdout=subprocess.PIPE, text=True)
+        for directory in directories
     ]
     for racer in racers:
         assert racer.stdout is not None and racer.stdout.readline() == "ready\n"

@@ -27,10 +27,13 @@ def archive(tmp_path: Path) -> Path:
 def test_what_was_packed_is_unpacked(archive: Path, tmp_path: Path) -> None:
     root = unpack(archive, tmp_path / "there")
     assert root == tmp_path / "there" / "clip-0123"
-    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-    manifest = found.pop(MANIFEST).decode()
-    assert found == {**{name: text.encode() for name, text in CONTENT.items()}, "runs/a/weights": bytes(range(256)) * 4}
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in found.items()}
+    contents = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    manifest = contents.pop(MANIFEST).decode()
+    assert contents == {
+        **{name: text.encode() for name, text in CONTENT.items()},
+        "runs/a/weights": bytes(range(256)) * 4,
+    }
+    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     assert manifest == "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
 
 
@@ -41,9 +44,9 @@ def test_the_same_files_give_the_same_bytes(archive: Path, tmp_path: Path) -> No
 
 
 def test_every_flipped_byte_is_found(archive: Path, tmp_path: Path) -> None:
-    whole = archive.read_bytes()
-    for position in range(len(whole)):
-        changed = bytearray(whole)
+    original = archive.read_bytes()
+    for position in range(len(original)):
+        changed = bytearray(original)
         changed[position] ^= 1 << position % 8
         archive.write_bytes(changed)
         with pytest.raises(ArchiveError):
@@ -68,9 +71,9 @@ def test_a_flipped_byte_names_its_file(archive: Path, name: str) -> None:
 def test_an_archive_that_was_cut_or_extended_is_found(tmp_path_factory: pytest.TempPathFactory, data) -> None:
     path = tmp_path_factory.mktemp("archives") / "a.zip"
     write_archive(path, CONTENT)
-    whole = path.read_bytes()
-    cut = whole[: data.draw(st.integers(0, len(whole) - 1))]
-    path.write_bytes(cut if data.draw(st.booleans()) else whole + cut[:50] + b"x")
+    original = path.read_bytes()
+    cut = original[: data.draw(st.integers(0, len(original) - 1))]
+    path.write_bytes(cut if data.draw(st.booleans()) else original + cut[:50] + b"x")
     with pytest.raises(ArchiveError):
         unpack(path, path.parent / "there")
 
@@ -257,13 +260,13 @@ def test_a_thousand_problems_are_a_short_message(archive: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_is_changed_in_an_archive_is_refused(archive: Path, tmp_path: Path, seed: int) -> None:
-    draw, whole = Random(seed), archive.read_bytes()
+    draw, original = Random(seed), archive.read_bytes()
     for _ in range(100):
-        changed = bytearray(whole)
+        changed = bytearray(original)
         for _ in range(draw.randint(1, 4)):
             mutate(changed, draw)
         archive.write_bytes(changed)
-        if bytes(changed) != whole:
+        if bytes(changed) != original:
             with pytest.raises(ArchiveError):
                 unpack(archive, tmp_path / "there")
     assert not (tmp_path / "there").exists()

@@ -57,9 +57,9 @@ def test_an_edit_changes_the_id_unless_it_cannot_change_the_result(path: tuple[s
 
 @given(st.sampled_from(leaves(CONFIG)))
 def test_so_does_a_new_key_beside_any_leaf(path: tuple[str, ...]) -> None:
-    place = (*path[:-1], "brand_new")
-    irrelevant = any(place[: len(prefix)] == prefix for prefix in IRRELEVANT)
-    assert (run_id(edited(place, 1)) == run_id(CONFIG)) is irrelevant
+    new_path = (*path[:-1], "brand_new")
+    irrelevant = any(new_path[: len(prefix)] == prefix for prefix in IRRELEVANT)
+    assert (run_id(edited(new_path, 1)) == run_id(CONFIG)) is irrelevant
 
 
 def test_the_id_is_short_and_its_config_untouched() -> None:

@@ -66,8 +66,8 @@ def test_a_run_is_what_its_record_says(tmp_path: Path, make_record: Maker) -> No
 )  # fmt: skip
 def test_another_metric_by_name(tmp_path: Path, make_record: Maker, metric: str, value: float | None) -> None:
     make_record(state=RunState.DONE, selected={"metric": "val/macro_f1", "value": 0.75}).write(tmp_path)
-    val = {"main": {"accuracy": 0.5, "auroc": None}, "touch": {"accuracy": 0.25}}
-    write_json(tmp_path / "metrics.json", {"val": val, "test": {"main": {"accuracy": 1}}})
+    val_metrics = {"main": {"accuracy": 0.5, "auroc": None}, "touch": {"accuracy": 0.25}}
+    write_json(tmp_path / "metrics.json", {"val": val_metrics, "test": {"main": {"accuracy": 1}}})
     entry = only(tmp_path, metric)
     assert (entry.metric, entry.value) == (metric, value)
 
@@ -111,12 +111,14 @@ def test_a_failed_run_tells_its_error(tmp_path: Path, make_record: Maker) -> Non
 
 
 def test_results_are_found_at_every_place_once(tmp_path: Path, make_record: Maker) -> None:
-    places = ["clip/a", "clip/b", "group/name/c", "fixed", "cache/sample/d", "seals/e", ".hidden/f",
+    folders = ["clip/a", "clip/b", "group/name/c", "fixed", "cache/sample/d", "seals/e", ".hidden/f",
               "clip/a/out_of_fold/1-of-3"]  # fmt: skip
-    for place in places:
-        make_record(state=RunState.DONE).write(tmp_path / place)
-    found = [Path(entry.directory) for entry in find_entries([tmp_path, tmp_path / "clip", tmp_path / "clip" / "a"])]
-    assert found == [tmp_path / place for place in ("clip/a", "clip/b", "fixed", "group/name/c")]
+    for folder in folders:
+        make_record(state=RunState.DONE).write(tmp_path / folder)
+    directories = [
+        Path(entry.directory) for entry in find_entries([tmp_path, tmp_path / "clip", tmp_path / "clip" / "a"])
+    ]
+    assert directories == [tmp_path / folder for folder in ("clip/a", "clip/b", "fixed", "group/name/c")]
     with pytest.raises(ValueError, match="no such folder"):
         find_entries([tmp_path / "nowhere"])
 
@@ -175,9 +177,9 @@ def test_a_set_of_repeats_is_one_result(tmp_path: Path, make_record: Maker) -> N
         measured = {"val": {"main": {"macro_f1": macro_f1, **accuracy}}}
         write_json(tmp_path / "clip" / f"r{seed}" / "metrics.json", measured)
     write_json(directory / "metrics.json", {})
-    *members, whole = find_entries([tmp_path])
+    *members, set_entry = find_entries([tmp_path])
     assert [member.kind for member in members] == ["run"] * 3
-    assert whole == Entry(
+    assert set_entry == Entry(
         kind="set", name="clip", id="set00000", state="done", metric="val/macro_f1", value=pytest.approx(0.75),
         std=pytest.approx(0.05), n=3, test="sealed", seed=None, repeat="seeds:3",
         started="2026-01-01T00:00:00+00:00", seconds=60.5, directory=str(directory), problem=None,

@@ -51,17 +51,17 @@ def repeats(tmp_path, make_record):
 
 
 def test_it_is_what_its_file_says(repeats):
-    made = RepeatSet(repeats().directory)
-    record = made.record
+    repeat_set = RepeatSet(repeats().directory)
+    record = repeat_set.record
     assert (record.name, record.set_id, record.repeat, record.state) == ("try", "set00000", "seeds:3", RunState.DONE)
-    assert [(member.note, member.repetition) for member in made.members] == [(f"seed {n}", n) for n in range(3)]
-    assert [member.run.directory.name for member in made.members] == ["run0", "run1", "run2"]
-    assert read_json(made.directory / "repeats.json") == asdict(record)
+    assert [(member.note, member.repetition) for member in repeat_set.members] == [(f"seed {n}", n) for n in range(3)]
+    assert [member.run.directory.name for member in repeat_set.members] == ["run0", "run1", "run2"]
+    assert read_json(repeat_set.directory / "repeats.json") == asdict(record)
 
 
 def test_the_table_has_a_row_for_each_run_then_mean_and_std(repeats):
-    made = repeats()
-    table = made.table()
+    repeat_set = repeats()
+    table = repeat_set.table()
     assert list(table) == ["run", "note", "val/macro_f1", "val/accuracy", "seconds", "checkpoint"]
     assert table["run"].tolist() == ["run0", "run1", "run2", "mean", "std"]
     assert table["note"].tolist()[:3] == ["seed 0", "seed 1", "seed 2"]
@@ -85,31 +85,31 @@ def test_only_finished_members_count_and_one_has_no_spread(repeats):
     assert two.table()["run"].tolist() == ["run0", "run1", "mean", "std"]
     assert two.metrics()["val"]["main"]["accuracy"]["n"] == 2
     shutil.rmtree(two.members[1].run.directory)
-    one = RepeatSet(two.directory)
-    assert one.metrics()["val"]["main"]["macro_f1"] == {"mean": 0.25, "std": None, "n": 1}
-    assert np.isnan(one.table()["val/macro_f1"].iloc[-1])
+    single = RepeatSet(two.directory)
+    assert single.metrics()["val"]["main"]["macro_f1"] == {"mean": 0.25, "std": None, "n": 1}
+    assert np.isnan(single.table()["val/macro_f1"].iloc[-1])
 
 
 def test_the_summary_on_disk_is_what_the_members_hold_now(repeats):
-    made = repeats()
-    made.write_summary()
-    assert read_json(made.directory / "metrics.json") == made.metrics()
-    pd.testing.assert_frame_equal(pd.read_csv(made.directory / "runs.csv"), made.table())
+    repeat_set = repeats()
+    repeat_set.write_summary()
+    assert read_json(repeat_set.directory / "metrics.json") == repeat_set.metrics()
+    pd.testing.assert_frame_equal(pd.read_csv(repeat_set.directory / "runs.csv"), repeat_set.table())
 
 
 def test_pooled_predictions_say_which_repeat_a_row_is_of(repeats):
-    made = repeats()
-    pooled = made.predictions("val")
+    repeat_set = repeats()
+    pooled = repeat_set.predictions("val")
     assert pooled["id"].tolist() == [f"{row}@seed {n}" for n in range(3) for row in (1, 2)]
     assert pooled["repetition"].tolist() == [0, 0, 1, 1, 2, 2]
     assert pooled["member"].tolist() == [0, 0, 1, 1, 2, 2]
     assert pooled["score"].tolist() == [0.5, 0, 0.5, 1, 0.5, 2]
-    assert pooled.attrs == read_predictions(made.members[0].run.directory / "predictions" / "val.parquet").attrs
+    assert pooled.attrs == read_predictions(repeat_set.members[0].run.directory / "predictions" / "val.parquet").attrs
 
 
 def test_a_moved_outputs_folder_opens_with_its_members(repeats, tmp_path):
-    made = repeats()
-    expected = made.metrics()
+    repeat_set = repeats()
+    expected = repeat_set.metrics()
     shutil.move(tmp_path / "outputs", tmp_path / "archive")
     moved = RepeatSet(tmp_path / "archive" / "try" / "set00000")
     assert moved.metrics() == expected
@@ -118,9 +118,9 @@ def test_a_moved_outputs_folder_opens_with_its_members(repeats, tmp_path):
 
 
 def test_it_becomes_and_stays_what_it_was_said_to_be(repeats):
-    made = repeats(state=RunState.RUNNING)
-    made.set_state(RunState.FAILED)
-    assert RepeatSet(made.directory).record.state is RunState.FAILED
+    repeat_set = repeats(state=RunState.RUNNING)
+    repeat_set.set_state(RunState.FAILED)
+    assert RepeatSet(repeat_set.directory).record.state is RunState.FAILED
 
 
 def test_a_folder_that_holds_none_is_refused(tmp_path):
@@ -136,29 +136,29 @@ def test_a_file_of_another_version_is_refused(tmp_path, content):
 
 
 def test_a_result_is_a_set_by_its_own_path_or_alone_in_its_experiment(repeats):
-    made = repeats()
-    for path in (made.directory, str(made.directory), made.directory.parent):
-        found = open_result(path)
-        assert isinstance(found, RepeatSet) and found.directory == made.directory
+    repeat_set = repeats()
+    for path in (repeat_set.directory, str(repeat_set.directory), repeat_set.directory.parent):
+        result = open_result(path)
+        assert isinstance(result, RepeatSet) and result.directory == repeat_set.directory
 
 
 def test_a_result_is_a_run_by_its_own_path_or_alone_in_its_experiment(repeats, tmp_path, make_record):
-    made = repeats()
-    found = open_result(made.members[0].run.directory)
-    assert isinstance(found, Run) and found.directory == made.members[0].run.directory
+    repeat_set = repeats()
+    result = open_result(repeat_set.members[0].run.directory)
+    assert isinstance(result, Run) and result.directory == repeat_set.members[0].run.directory
     make_record(state=RunState.DONE).write(tmp_path / "alone" / "0123abcd")
     assert open_result(tmp_path / "alone").directory.name == "0123abcd"
 
 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.INTERRUPTED, RunState.FAILED])
 def test_an_unfinished_set_is_refused_with_the_command_to_repeat(repeats, state):
-    made = repeats(2, state)
+    repeat_set = repeats(2, state)
     with pytest.raises(ValueError, match=f"the set is {state}; repeat its command: python train.py"):
-        open_result(made.directory)
+        open_result(repeat_set.directory)
 
 
 def test_several_sets_in_an_experiment_are_not_guessed_among(repeats):
-    made = repeats()
-    shutil.copytree(made.directory, made.directory.parent / "set11111")
+    repeat_set = repeats()
+    shutil.copytree(repeat_set.directory, repeat_set.directory.parent / "set11111")
     with pytest.raises(ValueError, match="give one finished"):
-        open_result(made.directory.parent)
+        open_result(repeat_set.directory.parent)

@@ -39,7 +39,7 @@ def set_of(outputs):
 
     def set_of(name: str, *members: str, day: int | None) -> RepeatSet:
         state, finished = (RunState.DONE, DAY.format(day)) if day else (RunState.INTERRUPTED, None)
-        listed = [{"note": one, "repetition": 0, "directory": f"../{one}"} for one in members]
+        listed = [{"note": member, "repetition": 0, "directory": f"../{member}"} for member in members]
         record = RepeatRecord(
             "clip", name, "seeds:2", state, "val/macro_f1", "max", None, ["python", "train.py"], listed, finished
         )

@@ -84,12 +84,12 @@ def test_other_code_is_noticed_as_ever(config, monkeypatch):
 def test_a_note_on_anything_else_is_not_believed(config, unread):
     train_repeats(config)
     unread()
-    place = note_of(Job.of(config)).file
-    note = json.loads(place.read_text())
+    path = note_of(Job.of(config)).file
+    note = json.loads(path.read_text())
     (files, _), *others = note["states"]
     changed = {"checked": "other", "states": [[files, "times:other"], *others]}
     for key, value in changed.items():
-        place.write_text(json.dumps({**note, key: value}))
+        path.write_text(json.dumps({**note, key: value}))
         with pytest.raises(pytest.fail.Exception, match="the data was read"):
             train_repeats(config)
 

@@ -19,10 +19,10 @@ def space(**raw) -> Space:
 
 
 def test_a_grid_is_the_product_with_the_last_key_fastest():
-    found = space(lr=[0.1, 0.2], layers=[1, None, "all"]).grid()
+    points = space(lr=[0.1, 0.2], layers=[1, None, "all"]).grid()
     expected = [(0.1, 1), (0.1, None), (0.1, "all"), (0.2, 1), (0.2, None), (0.2, "all")]
-    assert [(point["model.lr"], point["model.layers"]) for point in found] == expected
-    assert all(list(point) == ["model.lr", "model.layers"] for point in found)
+    assert [(point["model.lr"], point["model.layers"]) for point in points] == expected
+    assert all(list(point) == ["model.lr", "model.layers"] for point in points)
 
 
 def test_the_corners_hold_every_value_and_both_ends():
@@ -43,10 +43,10 @@ def test_the_corners_hold_every_value_and_both_ends():
     ],
 )
 def test_a_range_of_whole_numbers_is_whole_and_any_other_is_not(value, kind, fields):
-    one = space(lr=value).distributions["model.lr"]
+    distribution = space(lr=value).distributions["model.lr"]
     kinds = {int: optuna.distributions.IntDistribution, float: optuna.distributions.FloatDistribution}
-    assert type(one) is kinds[kind]
-    assert (one.low, one.high, one.log, one.step) == fields
+    assert type(distribution) is kinds[kind]
+    assert (distribution.low, distribution.high, distribution.log, distribution.step) == fields
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ NARROWED = {
 
 @pytest.mark.parametrize(("value", "best", "share", "expected"), NARROWED.values(), ids=NARROWED)
 def test_ranges_narrow_around_the_best(value, best, share, expected):
-    one = space(lr=value).around({"model.lr": best}, share).distributions["model.lr"]
-    assert (one.low, one.high) == pytest.approx(expected)
+    narrowed = space(lr=value).around({"model.lr": best}, share).distributions["model.lr"]
+    assert (narrowed.low, narrowed.high) == pytest.approx(expected)
     wide = space(lr=value).distributions["model.lr"]
-    assert (one.log, one.step, type(one)) == (wide.log, wide.step, type(wide))
+    assert (narrowed.log, narrowed.step, type(narrowed)) == (wide.log, wide.step, type(wide))
 
 
 def test_listed_values_stay_at_the_best():
@@ -126,11 +126,11 @@ def test_narrowed_steps_are_those_of_the_whole_range(low, width, step, share, pl
     def number(units: int) -> float | int:
         return round(units / 10**digits, digits) if digits else units
 
-    whole = space(lr={"low": number(low), "high": number(low + width * step), "step": number(step)})
+    full_range = space(lr={"low": number(low), "high": number(low + width * step), "step": number(step)})
     at = round(place * width)
-    one = whole.around({"model.lr": number(low + at * step)}, share).distributions["model.lr"]
+    narrowed = full_range.around({"model.lr": number(low + at * step)}, share).distributions["model.lr"]
     steps = [number(low + count * step) for count in range(width + 1)]
-    assert one.low in steps[: at + 1] and one.high in steps[at:]
+    assert narrowed.low in steps[: at + 1] and narrowed.high in steps[at:]
     half = share * width / 2
-    assert at - steps.index(one.low) == min(at, math.ceil(half - 1e-6))
-    assert steps.index(one.high) - at == min(width - at, math.ceil(half - 1e-6))
+    assert at - steps.index(narrowed.low) == min(at, math.ceil(half - 1e-6))
+    assert steps.index(narrowed.high) - at == min(width - at, math.ceil(half - 1e-6))

@@ -42,12 +42,12 @@ def study_of(tmp_path):
 
 def carry_out(study: SweepStudy, value=lambda point: float(point["a"]), most: int = 100) -> list[tuple[int, dict]]:
     """Number and point of each trial that could be claimed, in their order."""
-    found = []
-    while len(found) < most and (trial := study.claim("w")) is not None:
+    results = []
+    while len(results) < most and (trial := study.claim("w")) is not None:
         point = study.space.suggest(trial)
         study.study.tell(trial, value(point))
-        found.append((trial.number, point))
-    return found
+        results.append((trial.number, point))
+    return results
 
 
 def test_the_trials_of_a_grid_are_its_product_each_once(study_of):

@@ -127,8 +127,8 @@ def test_two_objectives_have_two_columns_and_a_figure_of_both(study_of):
 
 @pytest.mark.parametrize("direction", ["maximize", "minimize"])
 def test_importances_of_two_objectives_are_those_of_a_study_of_the_first_alone(study_of, monkeypatch, direction):
-    found = {}
-    monkeypatch.setattr("hallmark.engine.search.summary.importance_bars", found.update)
+    bars = {}
+    monkeypatch.setattr("hallmark.engine.search.summary.importance_bars", bars.update)
     monkeypatch.setattr("hallmark.engine.search.summary.save_figure", lambda *_: None)
     study = study_of(
         Objective("val/macro_f1", direction[:3]), LOSS, raw={"model.lr": [*range(5)], "model.head": ["a", "b"]}
@@ -136,11 +136,11 @@ def test_importances_of_two_objectives_are_those_of_a_study_of_the_first_alone(s
     carry_out(study, *([10.0 + lr if head else -(lr**2), 0.0] for lr in range(5) for head in (0, 1)))
     summarize(study, "try")
     alone = optuna.create_study(direction=direction)
-    for one in study.completed:
+    for trial in study.completed:
         alone.add_trial(
-            optuna.trial.create_trial(params=one.params, distributions=one.distributions, value=one.values[0])
+            optuna.trial.create_trial(params=trial.params, distributions=trial.distributions, value=trial.values[0])
         )
-    assert found == optuna.importance.get_param_importances(alone)
+    assert bars == optuna.importance.get_param_importances(alone)
 
 
 @pytest.mark.parametrize("values", [[math.nan] * 6, [None] * 6], ids=["failed", "pruned"])

@@ -57,9 +57,9 @@ def test_all_jobs_stand_side_by_side_and_again_without_training_and_never_on_tes
     assert {name: (folder / name).read_bytes() for name in files} == files
     with pytest.raises(ValueError, match=r"sweep\.table\.split=test: job plain .* no such predictions; those of the"):
         carry_out(listed(TABLE[:-1] + ", split: test}"))
-    (section,) = [one for one in gather([folder]).sections if one.title == f"Sweep {folder.name}"]
-    shown = next(block for block in section.blocks if "Δm %" in getattr(block, "columns", ()))
-    assert [row[0] for row in shown.rows] == ["single-task", "pairs", "weak"] and "Split `val`" in shown.note
+    (section,) = [candidate for candidate in gather([folder]).sections if candidate.title == f"Sweep {folder.name}"]
+    comparison = next(block for block in section.blocks if "Δm %" in getattr(block, "columns", ()))
+    assert [row[0] for row in comparison.rows] == ["single-task", "pairs", "weak"] and "Split `val`" in comparison.note
 
 
 @pytest.mark.parametrize(
