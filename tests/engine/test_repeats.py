@@ -95,9 +95,9 @@ def test_folds_test_every_row_once(repeat):
     repeats = repeat("repeat='folds:2'")
     tables = [pd.read_csv(member.run.directory / "splits.csv", dtype=str) for member in repeats.members]
     tested = [set(table.loc[table["split"] == "test", "id"]) for table in tables]
-    labelled = {row for table in tables for row in table.loc[table["split"].isin(["train", "val", "test"]), "id"]}
+    labeled = {row for table in tables for row in table.loc[table["split"].isin(["train", "val", "test"]), "id"]}
     assert not tested[0] & tested[1]
-    assert tested[0] | tested[1] == labelled
+    assert tested[0] | tested[1] == labeled
     assert [(member.note, member.repetition) for member in repeats.members] == [("fold 0", 0), ("fold 1", 0)]
 
 

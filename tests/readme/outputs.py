@@ -33,14 +33,14 @@ def missing(command: str, outputs: Path, *, since: float) -> list[str]:
         files = _SET if "repeat" in settings else [*_EVERY_RUN, *([] if name == "sentiment_tfidf" else _FIT)]
         patterns = [f"{folder}/{file}" for file in files]
     elif "evaluate.py" in command:
-        name, unlabelled = settings.get("experiment"), settings.get("split") == "predict"
+        name, unlabeled = settings.get("experiment"), settings.get("split") == "predict"
         folder = f"{name}/*" if name else settings["run"].removeprefix("outputs/")
         folder = re.sub(r"latest$|<id>$", "*", folder)
-        measured = [file for file in _EVERY_RUN if not (unlabelled and file == "metrics.json")]
+        measured = [file for file in _EVERY_RUN if not (unlabeled and file == "metrics.json")]
         patterns = [f"{folder}/{file}" for file in measured] if name else []
         analyses = settings.get("analysis", "[]").strip("[]")
         newer = [f"{folder}/*/{analysis}*" for analysis in analyses.split(",") if analysis]
-        if unlabelled:
+        if unlabeled:
             newer.append(f"{folder}/{'answers.csv' if name else 'test_with_label.txt'}")
     elif "sweep.py" in command:
         patterns = [f"{settings['experiment']}/sweeps/{settings['sweep']}-*/{file}" for file in _SWEEP]

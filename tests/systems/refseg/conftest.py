@@ -54,7 +54,7 @@ def predict() -> Callable[..., list[dict[str, Any]]]:
     """A function from module, data and split to what the module says of each batch."""
 
     def predict(module: LoopModule, data: ExpressionDataModule, split: str) -> list[dict[str, Any]]:
-        return [module.predict_step(batch, place) for place, batch in enumerate(data.eval_dataloader(split))]
+        return [module.predict_step(batch, batch_idx) for batch_idx, batch in enumerate(data.eval_dataloader(split))]
 
     return predict
 

@@ -24,7 +24,7 @@ SIZE = H, W = 20, 30
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0)}
 # How a word lies among (red, green, blue, yellow, no such object); rare words lean to a wrong colour, and to no other.
 WORDS = {
-    **{name: [float(place == own) for own in range(5)] for place, name in enumerate([*COLOURS, "nothing"])},
+    **{name: [float(index == axis) for axis in range(5)] for index, name in enumerate([*COLOURS, "nothing"])},
     "crimson": [0.6, 0, 0.8, 0, 0],
     "azure": [0.8, 0, 0.6, 0, 0],
 }
@@ -45,25 +45,25 @@ class Picture:
 
     name: str
     split: str
-    said: Mapping[str, Box | tuple[()] | None]
+    sentences: Mapping[str, Box | tuple[()] | None]
     drawn: Mapping[str, Box] = field(default_factory=lambda: dict(LAYOUT))
 
     def pixels(self) -> NDArray:
         """uint8 [H, W, 3]; one pixel in a corner tells images of one layout apart."""
-        found = np.zeros((*SIZE, 3), np.uint8)
-        for colour, box in self.drawn.items():
-            found[filled(box)] = COLOURS[colour]
-        found[-1, -1] = [sum(self.name.encode()) % 40, len(self.said), len(self.split)]
-        return found
+        pixels = np.zeros((*SIZE, 3), np.uint8)
+        for color, box in self.drawn.items():
+            pixels[filled(box)] = COLOURS[color]
+        pixels[-1, -1] = [sum(self.name.encode()) % 40, len(self.sentences), len(self.split)]
+        return pixels
 
 
 def filled(box: Box | tuple[()]) -> NDArray:
     """Bool [H, W], nowhere for ()."""
-    found = np.zeros(SIZE, bool)
+    mask = np.zeros(SIZE, bool)
     if box:
         row, column, height, width = box
-        found[row : row + height, column : column + width] = True
-    return found
+        mask[row : row + height, column : column + width] = True
+    return mask
 
 
 def rle_of(box: Box | tuple[()]) -> Rle:
@@ -80,10 +80,12 @@ def write_world(folder: Path, pictures: Sequence[Picture]) -> str:
         samples = [
             {"id": f"{picture.name}-{number}", "sentences": [sentence], "category": "block", "no_target": box == (),
              "mask": None if box is None else dict(rle_of(box))}
-            for number, (sentence, box) in enumerate(picture.said.items())
+            for number, (sentence, box) in enumerate(picture.sentences.items())
         ]  # fmt: skip
         lines.append(json.dumps({"image_id": picture.name, "file_name": file, "samples": samples}))
-        splits += [{"id": f"{one['id']}#0", "split": picture.split} for one in samples if one["mask"] is not None]
+        splits += [
+            {"id": f"{sample['id']}#0", "split": picture.split} for sample in samples if sample["mask"] is not None
+        ]
     (folder / "annotations.jsonl").write_text("\n".join(lines))
     pd.DataFrame(splits, columns=["id", "split"]).to_csv(folder.with_name("splits.csv"), index=False)
     return str(folder)
@@ -102,7 +104,7 @@ class ColourProposer(Proposer):
         self.seen.append(image.tobytes())
         palette = np.array([(0, 0, 0), *COLOURS.values()])
         nearest = np.linalg.norm(image[:, :, None] - palette, axis=-1).argmin(axis=-1)
-        masks = np.stack([nearest == place for place in range(1, len(palette))])
+        masks = np.stack([nearest == index for index in range(1, len(palette))])
         masks = masks[masks.any(axis=(1, 2))]
         return Proposals.of(encode(masks) if len(masks) else [], np.ones(len(masks)), SIZE)
 
@@ -132,7 +134,7 @@ class ColourEncoder(RegionEncoder):
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         known = [[WORDS[word] for word in text.split() if word in WORDS] for text in texts]
-        rows = [torch.tensor(found).sum(dim=0) if found else torch.tensor([1.0, 1, 1, 1, 0]) for found in known]
+        rows = [torch.tensor(vectors).sum(dim=0) if vectors else torch.tensor([1.0, 1, 1, 1, 0]) for vectors in known]
         return torch.nn.functional.normalize(torch.stack(rows), dim=1)
 
 

@@ -36,30 +36,34 @@ def rows(said: Expression, found: Outcome, proposals=TWO, kind=KIND) -> dict[str
 
 
 def test_the_answer_the_first_ranking_and_the_best_candidate():
-    found = rows(expression(GREEN), outcome(step("a", 0), step("b", 1, 0.875), answer=1))
-    assert list(found) == ["main", "one_shot", "oracle"]
-    assert {task: (row["info_chosen"], row["score"]) for task, row in found.items()} == {
+    by_task = rows(expression(GREEN), outcome(step("a", 0), step("b", 1, 0.875), answer=1))
+    assert list(by_task) == ["main", "one_shot", "oracle"]
+    assert {task: (row["info_chosen"], row["score"]) for task, row in by_task.items()} == {
         "main": (1, 1.0), "one_shot": (0, 0.0), "oracle": (1, 1.0),
     }  # fmt: skip
-    assert [found[task]["confidence"] for task in found] == [0.875, 0.75, 1.0]
-    assert [found[task]["info_gap"] for task in found] == [0.75, 0.5, 1.0]
-    assert [found[task]["probabilities"] for task in found] == [[0.875, 0.125], [0.75, 0.25], []]
-    assert [rle_from_text(found[task]["prediction"]) for task in found] == [rle_of(GREEN), rle_of(RED), rle_of(GREEN)]
+    assert [by_task[task]["confidence"] for task in by_task] == [0.875, 0.75, 1.0]
+    assert [by_task[task]["info_gap"] for task in by_task] == [0.75, 0.5, 1.0]
+    assert [by_task[task]["probabilities"] for task in by_task] == [[0.875, 0.125], [0.75, 0.25], []]
+    assert [rle_from_text(by_task[task]["prediction"]) for task in by_task] == [
+        rle_of(GREEN),
+        rle_of(RED),
+        rle_of(GREEN),
+    ]
 
 
 def test_an_answer_that_went_back_to_an_earlier_step():
-    found = rows(expression(RED), outcome(step("a", 0, 0.75), step("b", 1, 0.5), answer=0))
-    assert found["main"]["info_chosen"] == found["one_shot"]["info_chosen"] == 0
-    assert json.loads(found["main"]["info_queries"]) == ["a", "b"] and found["main"]["info_iterations"] == 1
+    by_task = rows(expression(RED), outcome(step("a", 0, 0.75), step("b", 1, 0.5), answer=0))
+    assert by_task["main"]["info_chosen"] == by_task["one_shot"]["info_chosen"] == 0
+    assert json.loads(by_task["main"]["info_queries"]) == ["a", "b"] and by_task["main"]["info_iterations"] == 1
 
 
 @pytest.mark.parametrize(("loops", "box"), [(False, RED), (True, None), (False, None)])
 def test_rows_that_there_are_not(loops, box):
-    found = rows(expression(box), outcome(step("a", 0)), kind=Kind(loops=loops, abstains=False))
+    by_task = rows(expression(box), outcome(step("a", 0)), kind=Kind(loops=loops, abstains=False))
     expected = {"main", *(["one_shot"] if loops else []), *(["oracle"] if box is not None else [])}
-    assert set(found) == expected
+    assert set(by_task) == expected
     if box is None:
-        assert {row[name] for row in found.values() for name in MEASURED} == {None}
+        assert {row[name] for row in by_task.values() for name in MEASURED} == {None}
 
 
 def test_what_the_rewriter_did_stands_in_every_row():
@@ -68,8 +72,8 @@ def test_what_the_rewriter_did_stands_in_every_row():
     ]  # fmt: skip
     for row in rows(expression(RED), outcome(step("é", 0), step("b", 0), rewrites=rewrites, stop="fallback")).values():
         assert row["info_queries"] == '["é", "b"]'
-        told = [row[f"info_{name}"] for name in ("stop", "calls", "cached", "fallback", "tokens_in", "tokens_out")]
-        assert told == ["fallback", 2, 1, "timeout", 15, 2]
+        values = [row[f"info_{name}"] for name in ("stop", "calls", "cached", "fallback", "tokens_in", "tokens_out")]
+        assert values == ["fallback", 2, 1, "timeout", 15, 2]
         assert (row["info_seconds"], row["info_vlm_seconds"], row["info_proposals"]) == (0.5, 3.5, 2)
 
 

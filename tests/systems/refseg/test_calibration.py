@@ -101,10 +101,10 @@ def drawn_traces(draw: st.DrawFn) -> Trace:
     return Trace(confidence, gap, iou, [*range(steps), steps - draw(st.booleans())])
 
 
-def replayed(one: Trace, thresholds: Thresholds) -> tuple[float, int]:
-    reached = [thresholds.reached(*pair) for pair in zip(one.confidence, one.gap, strict=True)]
+def replayed(steps: Trace, thresholds: Thresholds) -> tuple[float, int]:
+    reached = [thresholds.reached(*pair) for pair in zip(steps.confidence, steps.gap, strict=True)]
     stop = reached.index(True) if any(reached) else len(reached)
-    return one.iou[stop], one.calls[stop]
+    return steps.iou[stop], steps.calls[stop]
 
 
 def traces_at_random(n: int, steps: int) -> list[Trace]:
@@ -145,8 +145,8 @@ class TestTemperature:
 
     def test_two_candidates_by_hand(self):
         # The first is right in 3 of 4: sigmoid(2 / T) = 3/4.
-        found = fit_ranking_temperature([np.array([2.0, 0.0])] * 4, [0, 0, 0, 1])
-        assert found == pytest.approx(2 / math.log(3), rel=1e-6)
+        temperature = fit_ranking_temperature([np.array([2.0, 0.0])] * 4, [0, 0, 0, 1])
+        assert temperature == pytest.approx(2 / math.log(3), rel=1e-6)
 
     def test_candidates_without_a_choice_change_nothing(self):
         rows, best = [np.array([2.0, 0.0])] * 4, [0, 0, 0, 1]
@@ -171,16 +171,18 @@ class TestTemperature:
 class TestTrace:
     def test_by_hand(self):
         case = Case([[0, 1], [3, 0]], [0.2, 0.9], fails=True)
-        found = trace(case.run(ALWAYS, 3, "most_confident"), case.overlap)
+        traced = trace(case.run(ALWAYS, 3, "most_confident"), case.overlap)
         first, second = 1 / (1 + math.exp(-1)), 1 / (1 + math.exp(-3))
-        assert found.confidence == pytest.approx([first, second])
-        assert found.gap == pytest.approx([2 * first - 1, 2 * second - 1])
-        assert (found.iou, found.calls) == ([0.9, 0.2, 0.2], [0, 1, 2])
+        assert traced.confidence == pytest.approx([first, second])
+        assert traced.gap == pytest.approx([2 * first - 1, 2 * second - 1])
+        assert (traced.iou, traced.calls) == ([0.9, 0.2, 0.2], [0, 1, 2])
 
     def test_the_answer_that_is_kept_comes_last(self):
         case = Case([[0, 3], [1, 0]], [0.2, 0.9], fails=False)
-        kept, newest = (trace(case.run(ALWAYS, 1, keep), case.overlap).iou for keep in ("most_confident", "last"))
-        assert (kept, newest) == ([0.9, 0.2, 0.9], [0.9, 0.2, 0.2])
+        most_confident, newest = (
+            trace(case.run(ALWAYS, 1, keep), case.overlap).iou for keep in ("most_confident", "last")
+        )
+        assert (most_confident, newest) == ([0.9, 0.2, 0.9], [0.9, 0.2, 0.2])
 
     def test_an_outcome_under_other_thresholds_is_a_fault(self):
         case = Case([[0, 1], [3, 0]], [0.2, 0.9], fails=False)
@@ -213,7 +215,7 @@ class TestThresholds:
         thresholds, expected = fit_thresholds(traces, budget=budget)
 
         def totals(pair: Thresholds) -> tuple[int, int]:
-            iou, calls = np.sum([replayed(one, pair) for one in traces], axis=0)
+            iou, calls = np.sum([replayed(steps, pair) for steps in traces], axis=0)
             return round(iou * 10), -int(calls)
 
         axis = [0.0, *((n + 0.5) / 10 for n in range(9)), 1.0]
@@ -274,9 +276,9 @@ class TestThresholds:
     @pytest.mark.parametrize("cells", [1, 100, 1000])
     def test_blocks_give_what_the_whole_table_gives(self, cells, monkeypatch):
         traces = traces_at_random(40, 3)
-        whole = fit_thresholds(traces, budget=0.7)
+        expected = fit_thresholds(traces, budget=0.7)
         monkeypatch.setattr(calibration, "_CELLS", cells)
-        assert fit_thresholds(traces, budget=0.7) == whole
+        assert fit_thresholds(traces, budget=0.7) == expected
 
     def test_the_order_of_the_expressions_is_of_no_account(self):
         traces = traces_at_random(60, 2)

@@ -35,9 +35,9 @@ REFCOCO_M = pa.schema({
 
 def mask(rows: int, columns: int, size=(H, W)) -> np.ndarray:
     """Filled from the corner."""
-    found = np.zeros(size, bool)
-    found[:rows, :columns] = True
-    return found
+    pixels = np.zeros(size, bool)
+    pixels[:rows, :columns] = True
+    return pixels
 
 
 def rle(array: np.ndarray) -> dict:
@@ -107,8 +107,8 @@ def test_every_pair_of_the_published_schema_is_a_row(tmp_path, read):
         "slice_size": ["no target", "small", "medium", "large"], "slice_category": ["dog", "grass"],
     }  # fmt: skip
     for position, number in ((2, 3), (0, 1), (1, 2)):
-        shown = np.asarray(Image.open(io.BytesIO(png(number))))
-        assert (corpus.pictures.read(position) == shown).all()
+        picture = np.asarray(Image.open(io.BytesIO(png(number))))
+        assert (corpus.pictures.read(position) == picture).all()
 
 
 @pytest.mark.parametrize(
@@ -151,8 +151,8 @@ def test_problems_by_kind(tmp_path, read):
     )
     corpus, problems = read(file)
     assert corpus.samples["id"].tolist() == ["10#0", "11#1"]
-    found = {(problem.kind, problem.id) for problem in problems.found}
-    assert found == {
+    reported = {(problem.kind, problem.id) for problem in problems.found}
+    assert reported == {
         ("duplicate_id", "10"), ("empty_sentence", "11#0"), ("mask_size", "12"), ("empty_mask", "20"),
         ("damaged_mask", "21"), ("empty_sentence", "22#0"), ("unreadable_image", "3"), ("unreadable_image", "4"),
     }  # fmt: skip
@@ -270,8 +270,8 @@ def test_pictures_that_cannot_be_read_are_listed_and_one_with_damaged_metadata_i
 def test_damage_within_a_parquet_file_costs_the_rows_behind_it(tmp_path, read):
     file = Path(write(tmp_path / "x.parquet", *(record(number) for number in range(1, 41))))
     raw = bytearray(file.read_bytes())
-    place = raw.index(png(30)[60:100])  # behind the header of its page
-    raw[place - 120 : place] = bytes(120)
+    offset = raw.index(png(30)[60:100])  # behind the header of its page
+    raw[offset - 120 : offset] = bytes(120)
     file.write_bytes(raw)
     corpus, problems = read(file)
     assert len(corpus.samples) + problems.counts()["unreadable_image"] == 40
@@ -339,16 +339,16 @@ def test_content_says_what_a_row_is_made_of(tmp_path, read):
 
 def test_by_name_on_the_hub(tmp_path, read, monkeypatch):
     write(tmp_path / "validation.parquet", record(1))
-    asked = []
+    requests = []
 
     def download(name, **arguments):
-        asked.append((name, arguments))
+        requests.append((name, arguments))
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", download)
     corpus, _ = read("moondream/refcoco-m")
     assert len(corpus.samples) == 1
-    assert asked == [("moondream/refcoco-m", {"repo_type": "dataset", "allow_patterns": ["*.parquet"]})]
+    assert requests == [("moondream/refcoco-m", {"repo_type": "dataset", "allow_patterns": ["*.parquet"]})]
 
 
 def test_what_to_do_without_the_data_set(tmp_path, read, monkeypatch):

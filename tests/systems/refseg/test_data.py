@@ -33,12 +33,15 @@ def scenes(data, split: str, view=None) -> list:
 
 def test_every_image_of_a_split_once_with_all_that_is_said_of_it(data_of):
     data = data_of(WORLD, batch_size=1)
-    found = scenes(data, "val")
-    assert [[one.sentence for one in scene.expressions] for scene in found] == [["red", "the red", "none"], ["blue"]]
-    assert [one.id for one in found[0].expressions] == ["a-0#0", "a-1#0", "a-2#0"]
-    assert [one.truth for one in found[0].expressions] == [rle_of(RED), rle_of(RED), rle_of(())]
-    assert np.array_equal(found[0].read(), WORLD[0].pixels()) and found[0].keeps
-    assert [one.truth for scene in scenes(data, "predict") for one in scene.expressions] == [None]
+    val_scenes = scenes(data, "val")
+    assert [[expression.sentence for expression in scene.expressions] for scene in val_scenes] == [
+        ["red", "the red", "none"],
+        ["blue"],
+    ]
+    assert [expression.id for expression in val_scenes[0].expressions] == ["a-0#0", "a-1#0", "a-2#0"]
+    assert [expression.truth for expression in val_scenes[0].expressions] == [rle_of(RED), rle_of(RED), rle_of(())]
+    assert np.array_equal(val_scenes[0].read(), WORLD[0].pixels()) and val_scenes[0].keeps
+    assert [expression.truth for scene in scenes(data, "predict") for expression in scene.expressions] == [None]
     assert [len(batch) for batch in data_of(source=data.source, batch_size=5).eval_dataloader("val")] == [2]
 
 
@@ -66,7 +69,7 @@ def test_the_seal_knows_a_row_by_image_and_words_and_not_by_its_mask(data_of, tm
 
 
 def test_equal_words_of_several_images_are_no_leak_but_one_image_in_two_splits_is(data_of, tmp_path):
-    same = {"said": {"red": RED}}
+    same = {"sentences": {"red": RED}}
     data = data_of([Picture("a", "val", **same), Picture("b", "test", **same, drawn={"blue": BLUE})])
     assert data.check(tmp_path / "run")["findings"] == 0
     image = (tmp_path / "world" / "a.png").read_bytes()
@@ -93,18 +96,18 @@ def test_groups_are_images_under_the_split_by_shares(data_of, tmp_path):
 def test_anchors_exchanged_keep_the_truth_and_change_the_words(data_of, tmp_path):
     folder = generate(tmp_path / "sample", train=0, val=30, test=0, seed=3, synonyms=0.0)
     split = Evaluation(calibration=0.2, test=0.2, seed=0)
-    every, own, shuffled = (
+    every, plain, shuffled = (
         data_of(source=str(folder), split=split, anchors=name) for name in (None, "own", "shuffled")
     )
     rows = every.samples.set_index("id")
-    assert 0 < len(own.samples) < len(rows)
-    assert own.samples["id"].tolist() == shuffled.samples["id"].tolist()
-    original = rows.loc[own.samples["id"]]
-    assert own.samples["sentence"].tolist() == original["sentence"].tolist()
-    assert own.samples["target"].tolist() == shuffled.samples["target"].tolist() == original["target"].tolist()
-    said = [one.sentence for scene in scenes(shuffled, "val") for one in scene.expressions]
+    assert 0 < len(plain.samples) < len(rows)
+    assert plain.samples["id"].tolist() == shuffled.samples["id"].tolist()
+    original = rows.loc[plain.samples["id"]]
+    assert plain.samples["sentence"].tolist() == original["sentence"].tolist()
+    assert plain.samples["target"].tolist() == shuffled.samples["target"].tolist() == original["target"].tolist()
+    sentences = [expression.sentence for scene in scenes(shuffled, "val") for expression in scene.expressions]
     in_val = original[original["split"] == "val"]
-    assert said == in_val["shuffled"].tolist() and not set(said) & set(in_val["sentence"])
+    assert sentences == in_val["shuffled"].tolist() and not set(sentences) & set(in_val["sentence"])
     assert shuffled.samples["info_sentence"].tolist() == original["shuffled"].tolist()
 
 
@@ -118,20 +121,20 @@ def test_anchors_that_cannot_be_exchanged(data_of, anchors, message):
 def test_a_picture_is_perturbed_alike_each_time_and_has_another_name(data_of):
     clean = data_of(WORLD)
     noisy, again = (data_of(source=clean.source, perturbation=Noise(10.0)) for _ in range(2))
-    plain, one, other = (scenes(data, "val")[0] for data in (clean, noisy, again))
-    assert np.array_equal(one.read(), other.read()) and np.array_equal(one.read(), one.read())
-    assert not np.array_equal(one.read(), plain.read())
-    assert one.digest == other.digest != plain.digest
+    plain, first, second = (scenes(data, "val")[0] for data in (clean, noisy, again))
+    assert np.array_equal(first.read(), second.read()) and np.array_equal(first.read(), first.read())
+    assert not np.array_equal(first.read(), plain.read())
+    assert first.digest == second.digest != plain.digest
     assert plain.content() == (clean._corpus.pictures.content(0))
     assert plain.digest == digest_bytes(plain.content())
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(one.content()))), one.read())
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(first.content()))), first.read())
     blurred = scenes(data_of(source=clean.source, perturbation=Blur(5)), "val")[0]
-    assert len({plain.digest, one.digest, blurred.digest}) == 3
+    assert len({plain.digest, first.digest, blurred.digest}) == 3
     assert noisy.fingerprint == clean.fingerprint
 
 
 def test_two_images_have_their_own_noise(data_of):
-    same = {"said": {"red": RED}}
+    same = {"sentences": {"red": RED}}
     data = data_of([Picture("a", "val", **same), Picture("b", "val", **same)], perturbation=Noise(10.0))
     first, second = (scene.read().astype(int) for scene in scenes(data, "val"))
     assert (first[:-1] != second[:-1]).any()
@@ -166,7 +169,7 @@ def test_own_pictures_are_rows_to_predict(data_of, tmp_path):
     table.to_csv(tmp_path / "own" / "expressions.csv", index=False)
     data = data_of(source=str(tmp_path / "own"), split=Evaluation(calibration=0.3, test=0.3, seed=0))
     assert set(data.samples["split"]) == {"predict"} and len(data.samples) == 3
-    assert [[one.sentence for one in scene.expressions] for scene in scenes(data, "predict")] == [
+    assert [[expression.sentence for expression in scene.expressions] for scene in scenes(data, "predict")] == [
         ["red", "blue"], ["left, ok"],
     ]  # fmt: skip
     with pytest.raises(ValueError, match="split=val: the data has no such rows; it has predict"):

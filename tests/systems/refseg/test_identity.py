@@ -128,10 +128,10 @@ def check(subject: Subject, settings: Callable[[Any], Any]) -> None:
     assert names == set(subject.others) | set(subject.free), f"{subject.cls.__name__}: an argument that is not listed"
     assert not set(subject.others) & set(subject.free)
     build = [subject.base, *({**subject.base, name: value} for name, value in subject.others.items())]
-    found = [json.dumps(settings(subject.cls(**arguments)), sort_keys=True) for arguments in build]
-    assert found[0] == json.dumps(settings(subject.cls(**subject.base)), sort_keys=True)
-    for name, changed in zip(subject.others, found[1:], strict=True):
-        assert changed != found[0], f"{subject.cls.__name__}: {name} is forgotten"
+    texts = [json.dumps(settings(subject.cls(**arguments)), sort_keys=True) for arguments in build]
+    assert texts[0] == json.dumps(settings(subject.cls(**subject.base)), sort_keys=True)
+    for name, changed in zip(subject.others, texts[1:], strict=True):
+        assert changed != texts[0], f"{subject.cls.__name__}: {name} is forgotten"
 
 
 @pytest.mark.parametrize("place", range(8))
@@ -227,22 +227,22 @@ def test_rows_that_are_not_fitted_on_leave_the_calibration_as_it_is(data_of, mod
 def test_a_run_whose_words_have_changed_since_is_not_gone_on_with(data_of, module_of, tmp_path):
     table, folder, data = tmp_path / "words.json", tmp_path / "run", data_of(WORLD)
     table.write_text(json.dumps(SYNONYMS))
-    given = {"temperature": 1.0, "thresholds": Thresholds(0.5, 0.5), "max_iter": 1}
-    module = module_of(rewriter=RuleNormaliser(str(table)), **given)
+    settings = {"temperature": 1.0, "thresholds": Thresholds(0.5, 0.5), "max_iter": 1}
+    module = module_of(rewriter=RuleNormaliser(str(table)), **settings)
     module.attach_run(folder)
     module.calibrate(lambda split: pytest.fail(split), data)
-    module_of(rewriter=RuleNormaliser(str(table)), **given).attach_run(folder)
+    module_of(rewriter=RuleNormaliser(str(table)), **settings).attach_run(folder)
     table.write_text(json.dumps({"crimson": "blue"}))
     with pytest.raises(ValueError, match=r"model\.json: what model\.rewriter read for this run"):
-        module_of(rewriter=RuleNormaliser(str(table)), **given).attach_run(folder)
+        module_of(rewriter=RuleNormaliser(str(table)), **settings).attach_run(folder)
 
 
 def test_what_was_answered_is_kept_for_one_model_alone(data_of, module_of, predict, tmp_path):
     folder, data = tmp_path / "run", data_of(WORLD)
-    given = {"temperature": 1.0, "thresholds": Thresholds(1.0, 1.0), "max_iter": 1}
+    settings = {"temperature": 1.0, "thresholds": Thresholds(1.0, 1.0), "max_iter": 1}
     answers = []
     for synonyms in (SYNONYMS, {"crimson": "blue"}):
-        module = module_of(rewriter=RuleNormaliser(synonyms), **given)
+        module = module_of(rewriter=RuleNormaliser(synonyms), **settings)
         module.attach_run(folder)
         answers.append([row["info_queries"] for output in predict(module, data, "val") for row in output["rows"]])
     assert answers[0] != answers[1] and len(list((folder / "partial").iterdir())) == 2
@@ -251,7 +251,7 @@ def test_what_was_answered_is_kept_for_one_model_alone(data_of, module_of, predi
 def test_other_words_are_other_data(data_of):
     generated = {"source": None, "sample": {"train": 0, "val": 40, "test": 0, "seed": 3, "synonyms": 0.0}}
     generated["split"] = Evaluation(calibration=0.2, test=0.2, seed=0)
-    found = [data_of(**generated, anchors=anchors) for anchors in (None, "own", "shuffled")]
-    assert len({data.fingerprint for data in found}) == 3
-    assert len({digest(data.identity("val")) for data in found}) == 3
-    assert len({data.content for data in found}) == 1  # the seal knows them as one data set
+    variants = [data_of(**generated, anchors=anchors) for anchors in (None, "own", "shuffled")]
+    assert len({data.fingerprint for data in variants}) == 3
+    assert len({digest(data.identity("val")) for data in variants}) == 3
+    assert len({data.content for data in variants}) == 1  # the seal knows them as one data set

@@ -66,13 +66,13 @@ def numbered(rows: Sequence[Sequence[float]]) -> Table:
     return Table({EXPRESSION: rows[0], **{f"query {at}": row for at, row in enumerate(rows) if at}})
 
 
-def same(one: Step, other: Step) -> bool:
+def same(first: Step, second: Step) -> bool:
     arrays = all(
         np.array_equal(left, right)
-        for left, right in ((one.logits, other.logits), (one.probabilities, other.probabilities))
+        for left, right in ((first.logits, second.logits), (first.probabilities, second.probabilities))
     )
-    return arrays and (one.query, one.top, one.confidence, one.gap) == (
-        other.query, other.top, other.confidence, other.gap,
+    return arrays and (first.query, first.top, first.confidence, first.gap) == (
+        second.query, second.top, second.confidence, second.gap,
     )  # fmt: skip
 
 
@@ -142,7 +142,7 @@ def test_greater_thresholds_never_ask_less_and_no_more_than_max_iter(rows, chang
     )
     few, many = (run(Numbered(), numbered(rows), len(rows[0]), **(changes | {"thresholds": t})) for t in (lower, upper))
     assert len(few.rewrites) <= len(many.rewrites) <= changes["max_iter"]
-    assert all(same(one, two) for one, two in zip(few.steps, many.steps, strict=False))
+    assert all(same(first, second) for first, second in zip(few.steps, many.steps, strict=False))
 
 
 @given(sequences, settings)
@@ -177,10 +177,10 @@ def test_the_rewriter_reads_the_last_query_and_all_that_were_ranked():
     rank = Table({query: [0.0, 1.0] for query in (EXPRESSION, "a", "b", "c")})
     outcome = run(rewriter, rank, 2)
     assert rank.ranked == [EXPRESSION, "a", "b", "c"] == [step.query for step in outcome.steps]
-    assert [(one.query, tuple(one.history)) for one in rewriter.asked] == [
+    assert [(request.query, tuple(request.history)) for request in rewriter.asked] == [
         (EXPRESSION, (EXPRESSION,)), ("a", (EXPRESSION, "a")), ("b", (EXPRESSION, "a", "b")),
     ]  # fmt: skip
-    assert {(one.expression, one.image_digest, one.sample_id) for one in rewriter.asked} == {
+    assert {(request.expression, request.image_digest, request.sample_id) for request in rewriter.asked} == {
         (EXPRESSION, "image", "image/1")
     }
 
@@ -230,7 +230,7 @@ def test_fuse_keeps_the_confidence_of_queries_that_rank_alike(logits, weight):
 def test_most_confident_protects_from_a_rewriter_that_destroys_and_last_does_not():
     def rank(query: str) -> np.ndarray:
         words = ("crimson", "disc", "square")
-        return np.array([sum(word in query for word in said) for said in (words[:2], words[2:], ())], np.float64)
+        return np.array([sum(word in query for word in group) for group in (words[:2], words[2:], ())], np.float64)
 
     drop = Adversarial("drop")
     protected, trusting = (run(drop, rank, 3, keep=keep) for keep in ("most_confident", "last"))

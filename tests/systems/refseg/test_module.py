@@ -61,12 +61,12 @@ def table_of(predict, run_directory):
 
 def test_one_pass_an_image_whatever_is_asked_of_it(data_of, module_of, predict, run_directory, tmp_path):
     data = data_of(MIXED, batch_size=1)
-    given = {"max_iter": 3, "thresholds": ALWAYS, "temperature": 1.0}
+    settings = {"max_iter": 3, "thresholds": ALWAYS, "temperature": 1.0}
     for again in (False, True):
         proposer, encoder, rewriter = ColourProposer(), ColourEncoder(abstains=False), Talkative()
         embedded: list[int] = []
-        encoder.register_forward_hook(lambda _, inputs, __, kept=embedded: kept.append(len(inputs[0])))
-        module = module_of(proposer=proposer, encoder=encoder, rewriter=rewriter, **given)
+        encoder.register_forward_hook(lambda _, inputs, __, sizes=embedded: sizes.append(len(inputs[0])))
+        module = module_of(proposer=proposer, encoder=encoder, rewriter=rewriter, **settings)
         folder = run_directory / str(again)
         module.attach_run(folder)
         table = module.table(predict(module, data, "val"), data, "val")
@@ -113,14 +113,14 @@ def test_metrics_by_hand(data_of, module_of, table_of):
     metrics = table_metrics(table_of(module_of(**REWRITTEN), data))
     # IoU: crimson, red one, green, azure 1; without proposals 0, and 1 for what is not there; nothing 0; half 0.5.
     # Two have no target; one of them is answered so, for want of proposals.
-    found = {
+    expected = {
         "miou": 5.5 / 8, "target_miou": 4.5 / 6, "no_target_accuracy": 0.5, "oiou": 212 / 324,
         "p@0.5": 6 / 8, "p@0.6": 5 / 8, "p@0.9": 5 / 8, "n": 8,
     }  # fmt: skip
-    assert {name: metrics["main"][name] for name in found} == pytest.approx(found)
+    assert {name: metrics["main"][name] for name in expected} == pytest.approx(expected)
     first = {"miou": 3.5 / 8, "oiou": 112 / 424, "p@0.5": 4 / 8, "p@0.6": 3 / 8, "n": 8}  # crimson, azure are wrong
     assert {name: metrics["one_shot"][name] for name in first} == pytest.approx(first)
-    assert {name: metrics["oracle"][name] for name in found} == pytest.approx(found)
+    assert {name: metrics["oracle"][name] for name in expected} == pytest.approx(expected)
 
 
 def test_a_model_that_abstains_can_say_that_there_is_no_such_object(data_of, module_of, table_of):
@@ -241,18 +241,18 @@ def test_a_stopped_run_goes_on_from_what_it_has(data_of, module_of, predict, run
     module.attach_run(run_directory)
     for batch in list(data.eval_dataloader("val"))[:2]:
         module.predict_step(batch, 0)
-    kept = {path: path.stat().st_mtime_ns for path in (run_directory / "partial").iterdir()}
-    assert len(kept) == 2
+    modified = {path: path.stat().st_mtime_ns for path in (run_directory / "partial").iterdir()}
+    assert len(modified) == 2
     module = module_of(rewriter=second, **settings)
     module.attach_run(run_directory)
     outputs = predict(module, data, "val")
-    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert {path: path.stat().st_mtime_ns for path in modified} == modified
     assert {request.sample_id for request in second.asked} == {"c-0#0", "d-0#0"}
     assert module.proposer.requested == 2
     resumed = module.table(outputs, data, "val")
     assert not (run_directory / "partial").exists()
-    whole = module_of(rewriter=Talkative(), **settings)
-    undisturbed = whole.table(predict(whole, data, "val"), data, "val")
+    uninterrupted = module_of(rewriter=Talkative(), **settings)
+    undisturbed = uninterrupted.table(predict(uninterrupted, data, "val"), data, "val")
     timed = ["info_seconds"]
     pd.testing.assert_frame_equal(resumed.drop(columns=timed), undisturbed.drop(columns=timed), check_exact=True)
     cost = json.loads((run_directory / "cost" / "val.json").read_text())
@@ -262,8 +262,8 @@ def test_a_stopped_run_goes_on_from_what_it_has(data_of, module_of, predict, run
 @pytest.mark.parametrize("change", [{"temperature": 2.0}, {"thresholds": Thresholds(0.5, 0.5)}])
 def test_answers_under_another_calibration_are_not_taken_over(data_of, module_of, predict, run_directory, change):
     data = data_of(MIXED)
-    given = {"temperature": 1.0, "thresholds": ALWAYS, "rewriter": Identity(), "max_iter": 1}
-    for settings, files in ((given, 2), (given | change, 4)):
+    base = {"temperature": 1.0, "thresholds": ALWAYS, "rewriter": Identity(), "max_iter": 1}
+    for settings, files in ((base, 2), (base | change, 4)):
         module = module_of(**settings)
         module.attach_run(run_directory)
         predict(module, data, "val")

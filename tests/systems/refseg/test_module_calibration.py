@@ -29,24 +29,24 @@ def calibrated(data_of, module_of, predict, run_directory):
     """A function from changed settings to a module that was calibrated, and the splits that it asked for."""
 
     def calibrated(pictures=CALIBRATION, **changes):
-        data, asked = data_of(pictures), []
+        data, splits = data_of(pictures), []
 
         def asking(split):
-            asked.append(split)
+            splits.append(split)
             return predict(module, data, split)
 
         module = module_of(**({"rewriter": RuleNormaliser(SYNONYMS), "max_iter": 2} | changes))
         module.attach_run(run_directory)
         module.calibrate(asking, data)
-        return module, data, asked
+        return module, data, splits
 
     return calibrated
 
 
 def test_calibration_is_fitted_on_its_split_alone(calibrated, predict, run_directory):
     proposer = ColourProposer()
-    module, data, asked = calibrated(proposer=proposer)
-    assert asked == ["calibration", "calibration"] and len(proposer.seen) == 3
+    module, data, splits = calibrated(proposer=proposer)
+    assert splits == ["calibration", "calibration"] and len(proposer.seen) == 3
     expected = fit_ranking_temperature([np.array(row, float) for row, _ in TRAINED], [best for _, best in TRAINED])
     assert module.temperature == pytest.approx(expected)
     written = json.loads((run_directory / "calibration.json").read_text())
@@ -62,8 +62,12 @@ def test_calibration_is_fitted_on_its_split_alone(calibrated, predict, run_direc
 def test_what_val_and_test_hold_changes_no_calibration(calibrated, run_directory, tmp_path):
     first, _, _ = calibrated()
     (run_directory / "calibration.json").unlink()
-    others = [replace(one, said={"azure": RED}, drawn={"blue": LAYOUT["blue"]}) if one.split != "calibration" else one
-              for one in CALIBRATION]  # fmt: skip
+    others = [
+        picture
+        if picture.split == "calibration"
+        else replace(picture, sentences={"azure": RED}, drawn={"blue": LAYOUT["blue"]})
+        for picture in CALIBRATION
+    ]
     (tmp_path / "world").rename(tmp_path / "before")
     second, _, _ = calibrated(others)
     assert (second.temperature, second.thresholds) == (first.temperature, first.thresholds)
@@ -80,21 +84,21 @@ def test_a_calibration_is_read_again_and_not_fitted_again(calibrated, module_of,
 
 
 def test_what_is_given_is_not_fitted(calibrated, run_directory):
-    given = Thresholds(0.25, 0.5)
-    module, _, asked = calibrated(temperature=2.5, thresholds=given)
-    assert (module.temperature, module.thresholds, asked) == (2.5, given, [])
+    thresholds = Thresholds(0.25, 0.5)
+    module, _, splits = calibrated(temperature=2.5, thresholds=thresholds)
+    assert (module.temperature, module.thresholds, splits) == (2.5, thresholds, [])
     assert [path.name for path in run_directory.iterdir()] == ["model.json"]
 
 
 def test_half_of_a_calibration_can_be_given(calibrated, run_directory, tmp_path):
-    module, _, asked = calibrated(thresholds=Thresholds(0.25, 0.5))
-    assert module.thresholds == Thresholds(0.25, 0.5) and asked == ["calibration"]
+    module, _, splits = calibrated(thresholds=Thresholds(0.25, 0.5))
+    assert module.thresholds == Thresholds(0.25, 0.5) and splits == ["calibration"]
     assert json.loads((run_directory / "calibration.json").read_text())["expected"] is None
     for name in ("calibration.json", "model.json"):
         (run_directory / name).unlink()
     (tmp_path / "world").rename(tmp_path / "before")
-    module, _, asked = calibrated(temperature=2.5)
-    assert module.temperature == 2.5 and asked == ["calibration"] and module.thresholds not in (NEVER, ALWAYS)
+    module, _, splits = calibrated(temperature=2.5)
+    assert module.temperature == 2.5 and splits == ["calibration"] and module.thresholds not in (NEVER, ALWAYS)
 
 
 def test_a_budget_of_no_calls_never_rewrites(calibrated):
@@ -105,7 +109,7 @@ def test_a_budget_of_no_calls_never_rewrites(calibrated):
 @pytest.mark.parametrize("given", [{}, {"temperature": 1.0}, {"thresholds": NEVER}])
 def test_without_rows_to_calibrate_on(calibrated, given):
     with pytest.raises(SettingError, match=r"data\.split\.calibration=0: expected a share .*model\.temperature"):
-        calibrated([one for one in CALIBRATION if one.split != "calibration"], **given)
+        calibrated([picture for picture in CALIBRATION if picture.split != "calibration"], **given)
 
 
 class Halves(ColourProposer):
@@ -114,12 +118,12 @@ class Halves(ColourProposer):
     trained_on = "the generated sample of shapes"
 
     def propose(self, image):
-        found = super().propose(image)
-        masks = found.masks()
+        proposals = super().propose(image)
+        masks = proposals.masks()
         for mask in masks:
             rows = np.flatnonzero(mask.any(axis=1))
             mask[rows[len(rows) // 4] :] = False
-        return Proposals.of(encode(masks), found.scores, found.size)
+        return Proposals.of(encode(masks), proposals.scores, proposals.size)
 
 
 def test_without_a_proposal_near_an_object_the_cause_is_named(calibrated):

@@ -40,8 +40,8 @@ def test_every_row_has_one_split_and_groups_are_whole(module_of):
     rows = module_of().samples
     assert set(rows["split"]) == {"train", "val", "test", "predict"}
     assert (rows["target"].isna() == (rows["split"] == "predict")).all()
-    labelled = rows[rows["target"].notna()]
-    assert (labelled.groupby("group")["split"].nunique() == 1).all()
+    labeled = rows[rows["target"].notna()]
+    assert (labeled.groupby("group")["split"].nunique() == 1).all()
     assert rows["id"].is_unique
 
 

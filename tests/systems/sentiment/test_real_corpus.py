@@ -42,8 +42,8 @@ def test_the_whole_corpus_loads_and_every_split_is_clean(module_of, folder, tmp_
     assert rows["group"].nunique() < len(rows)
     for seed in range(3):
         data.split_plan = Holdout(0.1, 0.1, seed)
-        labelled = rows[rows["target"].notna()].reset_index(drop=True)
-        data.samples.loc[rows["target"].notna(), "split"] = data.split_plan.assign(labelled)
+        labeled = rows[rows["target"].notna()].reset_index(drop=True)
+        data.samples.loc[rows["target"].notna(), "split"] = data.split_plan.assign(labeled)
         entry = data.check(tmp_path / f"split-{seed}")
         assert entry["findings"] == 0
         assert set(entry["checks"].values()) == {"clean"}

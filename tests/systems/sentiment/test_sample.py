@@ -82,9 +82,9 @@ def test_record_counts_the_files(world: Path, posts: pd.DataFrame) -> None:
     record = json.loads((world / "sample.json").read_text())
     assert record["arguments"] == ARGUMENTS
     counts = record["counts"]
-    labelled = posts[posts.tag != "null"]
-    assert counts["wrong_label"] == (labelled.tag != labelled.true_tag).sum()
-    assert counts["labelled_neutral"] == (labelled.tag == "neutral").sum()
+    labeled = posts[posts.tag != "null"]
+    assert counts["wrong_label"] == (labeled.tag != labeled.true_tag).sum()
+    assert counts["labelled_neutral"] == (labeled.tag == "neutral").sum()
     assert counts["gb18030"] == (~posts.raw.map(_is_utf8)).sum()
     assert counts["reused_picture"] == len(posts) - posts.picture.nunique()
     assert counts["sarcasm"] == (posts.kind == "sarcasm").sum()
@@ -178,8 +178,8 @@ def test_shares_of_kinds_classes_and_wrong_labels(posts: pd.DataFrame) -> None:
     expected = {"agree": 0.44, "sarcasm": 0.2, "text_only": 0.18, "neither": 0.18}
     assert kinds.to_dict() == pytest.approx(expected, abs=0.06)
     assert classes.to_dict() == pytest.approx({"positive": 0.5, "negative": 0.31, "neutral": 0.19}, abs=0.06)
-    labelled = posts[posts.tag != "null"]
-    assert (labelled.tag != labelled.true_tag).mean() == pytest.approx(0.1, abs=0.04)
+    labeled = posts[posts.tag != "null"]
+    assert (labeled.tag != labeled.true_tag).mean() == pytest.approx(0.1, abs=0.04)
 
 
 def test_the_cues_decide_the_class(posts: pd.DataFrame) -> None:

@@ -23,8 +23,8 @@ def test_subjects_are_whole_and_windows_without_labels_are_for_prediction(module
     data = module_of()
     rows = data.samples
     assert set(rows["split"]) == {"train", "val", "test", "predict"}
-    labelled = rows[rows["split"] != "predict"]
-    assert (labelled.groupby("subject")["split"].nunique() == 1).all()
+    labeled = rows[rows["split"] != "predict"]
+    assert (labeled.groupby("subject")["split"].nunique() == 1).all()
     assert (rows["target"].isna() == (rows["split"] == "predict")).all()
     entry = data.check(tmp_path)
     assert entry["findings"] == 0

@@ -65,9 +65,9 @@ def test_the_summary_is_of_what_was_observed():
     seen = observed[1, 2] > 0
     observed_values, time = values[1, 2][seen], torch.linspace(-1, 1, 9)[seen]
     steps = [abs(values[1, 2, i + 1] - values[1, 2, i]) for i in range(8) if seen[i] and seen[i + 1]]
-    centred = torch.where(seen, values[1, 2] - observed_values.mean(), 0.0)
+    centered = torch.where(seen, values[1, 2] - observed_values.mean(), 0.0)
     expected = [
-        observed_values.mean(), (observed_values.var(correction=0) + 1e-5).sqrt(), centred.max() - centred.min(),
+        observed_values.mean(), (observed_values.var(correction=0) + 1e-5).sqrt(), centered.max() - centered.min(),
         (time * (observed_values - observed_values.mean())).sum() / time.square().sum(), torch.stack(steps).mean(),
     ]  # fmt: skip
     torch.testing.assert_close(statistics[1, :, 2], torch.stack(expected))

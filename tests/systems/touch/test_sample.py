@@ -119,10 +119,10 @@ def test_arguments_out_of_range(tmp_path, change):
 def features(windows: np.ndarray) -> np.ndarray:
     """Level, spread and power in four bands of each channel, of windows [N, C, T]; nothing measured counts as 0."""
     mean = np.nan_to_num(np.nanmean(windows, axis=2, keepdims=True))
-    centred = np.nan_to_num(windows - mean)
-    power = np.abs(np.fft.rfft(centred, axis=2)) ** 2
+    centered = np.nan_to_num(windows - mean)
+    power = np.abs(np.fft.rfft(centered, axis=2)) ** 2
     bands = [np.log1p(power[:, :, a:b].sum(axis=2)) for a, b in ((1, 4), (4, 8), (8, 16), (16, 33))]
-    return np.concatenate([mean[:, :, 0], np.log(centred.std(axis=2) + 0.01), *bands], axis=1)
+    return np.concatenate([mean[:, :, 0], np.log(centered.std(axis=2) + 0.01), *bands], axis=1)
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
@@ -131,8 +131,8 @@ def test_unseen_people_are_told_above_chance_and_windows_at_random_far_better(da
     rows = data.samples[data.samples[f"target_{task}"].notna()]
     series = [(split, data.series(split, range(len(data.rows(split))))[0]) for split in rows["split"].unique()]
     table = pd.concat([data.rows(split) for split, _ in series], ignore_index=True)
-    x, labelled = features(np.concatenate([w for _, w in series])), table[f"target_{task}"].notna().to_numpy()
-    x, y, people = x[labelled], table.loc[labelled, f"target_{task}"].to_numpy(str), table.loc[labelled, "subject"]
+    x, labeled = features(np.concatenate([w for _, w in series])), table[f"target_{task}"].notna().to_numpy()
+    x, y, people = x[labeled], table.loc[labeled, f"target_{task}"].to_numpy(str), table.loc[labeled, "subject"]
     probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.3, max_iter=300))
     unseen = cross_val_score(probe, x, y, cv=GroupKFold(4), groups=people).mean()
     leaky = cross_val_score(probe, x, y, cv=KFold(4, shuffle=True, random_state=0)).mean()

@@ -40,8 +40,8 @@ def tiny_sam() -> Sam:
 @pytest.fixture
 def image() -> np.ndarray:
     """uint8 [40, 60, 3]: two rectangles on a ramp."""
-    found = np.zeros((40, 60, 3), np.uint8)
-    found[:] = np.linspace(40, 120, 60).astype(np.uint8)[None, :, None]
-    found[5:20, 8:25] = (220, 30, 30)
-    found[18:36, 34:55] = (30, 60, 230)
-    return found
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:] = np.linspace(40, 120, 60).astype(np.uint8)[None, :, None]
+    pixels[5:20, 8:25] = (220, 30, 30)
+    pixels[18:36, 34:55] = (30, 60, 230)
+    return pixels

@@ -8,11 +8,11 @@ from hallmark.systems.refseg.proposers.boxes import BoxGrid
 
 
 def test_a_grid_by_hand():
-    found = BoxGrid(scales=[1.0, 0.5], overlap=0.0).propose(np.zeros((4, 6, 3), np.uint8))
+    proposals = BoxGrid(scales=[1.0, 0.5], overlap=0.0).propose(np.zeros((4, 6, 3), np.uint8))
     expected = [[0, 0, 6, 4], [0, 0, 3, 2], [3, 0, 6, 2], [0, 2, 3, 4], [3, 2, 6, 4]]
-    assert found.boxes.tolist() == expected
-    assert found.scores.tolist() == [1.0] * 5
-    assert found.masks().sum(axis=(1, 2)).tolist() == [24, 6, 6, 6, 6]
+    assert proposals.boxes.tolist() == expected
+    assert proposals.scores.tolist() == [1.0] * 5
+    assert proposals.masks().sum(axis=(1, 2)).tolist() == [24, 6, 6, 6, 6]
 
 
 def test_overlap_makes_more_boxes():
@@ -23,9 +23,9 @@ def test_overlap_makes_more_boxes():
 
 @given(st.integers(1, 30), st.integers(1, 30), st.floats(0.05, 1), st.floats(0, 0.9))
 def test_every_pixel_is_in_some_box_of_the_right_size(height, width, scale, overlap):
-    found = BoxGrid(scales=[scale], overlap=overlap).propose(np.zeros((height, width, 3), np.uint8))
-    assert found.masks().any(axis=0).all()
-    sides = found.boxes[:, 2:] - found.boxes[:, :2]
+    proposals = BoxGrid(scales=[scale], overlap=overlap).propose(np.zeros((height, width, 3), np.uint8))
+    assert proposals.masks().any(axis=0).all()
+    sides = proposals.boxes[:, 2:] - proposals.boxes[:, :2]
     assert (sides == [max(1, round(scale * width)), max(1, round(scale * height))]).all()
 
 

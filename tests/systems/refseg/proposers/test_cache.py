@@ -39,11 +39,11 @@ def files(folder: Path) -> list[Path]:
 
 def test_an_image_is_proposed_for_once(tmp_path):
     first, again = CachedProposer(grid(), tmp_path), CachedProposer(grid(), tmp_path)
-    found = [first.propose(image) for image in (*IMAGES, IMAGES[0])]
-    kept = [again.propose(image.copy()) for image in (*IMAGES, IMAGES[0])]
+    proposed = [first.propose(image) for image in (*IMAGES, IMAGES[0])]
+    cached = [again.propose(image.copy()) for image in (*IMAGES, IMAGES[0])]
     assert (first.requested, first.computed, again.requested, again.computed) == (5, 4, 5, 0)
-    assert all(same(one, other) for one, other in zip(found, kept, strict=True))
-    assert all(same(one, grid().propose(image)) for one, image in zip(kept, IMAGES, strict=False))
+    assert all(same(proposals, other) for proposals, other in zip(proposed, cached, strict=True))
+    assert all(same(proposals, grid().propose(image)) for proposals, image in zip(cached, IMAGES, strict=False))
 
 
 @pytest.mark.parametrize("changed", [{"overlap": 0.4}, {"scales": [0.4]}])

@@ -30,10 +30,10 @@ class Written(PointModel[np.ndarray]):
         self.batches.append(len(points))
         cells = [(int(y // 2), int(x // 2)) for x, y in points]
         logits = torch.full((len(points), 2, 4, 4), -self.level)
-        for place, (row, column) in enumerate(cells):
-            logits[place, 0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = self.level
-            logits[place, 1, 2 * row, 2 * column : 2 * column + 2] = 0.5  # never stable
-            logits[place, 0, 3 - 3 * row, 3 - 3 * column] = self.doubt - self.level * (not self.doubt)
+        for index, (row, column) in enumerate(cells):
+            logits[index, 0, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] = self.level
+            logits[index, 1, 2 * row, 2 * column : 2 * column + 2] = 0.5  # never stable
+            logits[index, 0, 3 - 3 * row, 3 - 3 * column] = self.doubt - self.level * (not self.doubt)
         return logits, torch.stack([self.iou[2 * row + column] for row, column in cells])
 
     def upscale(self, embedded, logits):
@@ -46,11 +46,11 @@ IMAGE = np.zeros((4, 4, 3), np.uint8)
 
 def test_points_are_decoded_in_batches_of_one_embedding():
     model = Written()
-    found = PointGrid(model, **SETTINGS).propose(IMAGE)
+    proposals = PointGrid(model, **SETTINGS).propose(IMAGE)
     assert (model.embedded, model.batches) == (1, [3, 1])
-    assert found.scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])  # best first
-    assert found.boxes.tolist() == [[0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 2, 4], [2, 2, 4, 4]]
-    assert found.masks()[1].nonzero()[0].tolist() == [0, 0, 1, 1]
+    assert proposals.scores.tolist() == pytest.approx([0.9, 0.8, 0.7, 0.6])  # best first
+    assert proposals.boxes.tolist() == [[0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 2, 4], [2, 2, 4, 4]]
+    assert proposals.masks()[1].nonzero()[0].tolist() == [0, 0, 1, 1]
     assert model.upscaled == 6  # those with a predicted IoU above a half
 
 
@@ -66,8 +66,8 @@ def test_points_are_decoded_in_batches_of_one_embedding():
     ],
 )
 def test_each_filter(changed, scores):
-    found = PointGrid(Written(), **SETTINGS | changed).propose(IMAGE)
-    assert sorted(found.scores, reverse=True) == pytest.approx(scores)
+    proposals = PointGrid(Written(), **SETTINGS | changed).propose(IMAGE)
+    assert sorted(proposals.scores, reverse=True) == pytest.approx(scores)
 
 
 def test_of_masks_that_overlap_the_best_stays():

@@ -39,14 +39,14 @@ def test_the_masks_of_the_published_generator(tiny_sam, image, overlap):
         box_nms_thresh=overlap, output_mode="binary_mask",
     ).generate(image)  # fmt: skip
     settings = {"points_per_side": 6, "points_per_batch": 7, "min_iou": 0.4, "min_stability": 0.9}
-    ours = PointGrid(Loaded(tiny_sam), **LOOSE | settings | {"max_overlap": overlap}).propose(image)
+    proposals = PointGrid(Loaded(tiny_sam), **LOOSE | settings | {"max_overlap": overlap}).propose(image)
     assert len(reference) == 1 if overlap < 1 else 20 < len(reference) < 80  # random masks reach over all of the image
-    assert ours.scores.tolist() == pytest.approx([own["predicted_iou"] for own in reference], abs=1e-5)
-    theirs = np.stack([own["segmentation"] for own in reference])
-    assert (ours.masks() != theirs).mean() < 1e-4
+    assert proposals.scores.tolist() == pytest.approx([record["predicted_iou"] for record in reference], abs=1e-5)
+    reference_masks = np.stack([record["segmentation"] for record in reference])
+    assert (proposals.masks() != reference_masks).mean() < 1e-4
     # Theirs are boxes of pixels, far edges inside.
-    x, y, w, h = np.array([own["bbox"] for own in reference]).T
-    assert ours.boxes == pytest.approx(np.stack([x, y, x + w + 1, y + h + 1], 1))
+    x, y, w, h = np.array([record["bbox"] for record in reference]).T
+    assert proposals.boxes == pytest.approx(np.stack([x, y, x + w + 1, y + h + 1], 1))
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
@@ -66,10 +66,10 @@ def test_batches_give_the_masks_of_one_predict_a_point(tiny_sam, image, batch):
         "max_overlap": 1.0,
         "min_stability": 0.0,
     }
-    found = PointGrid(Loaded(tiny_sam), **LOOSE | settings).propose(image)
+    proposals = PointGrid(Loaded(tiny_sam), **LOOSE | settings).propose(image)
     expected = sorted((encode(mask[None])[0]["counts"], round(float(iou), 4)) for mask, iou in single if iou > 0)
     assert len(expected) > 5
-    assert sorted((r["counts"], round(s, 4)) for r, s in zip(found.rles, found.scores, strict=True)) == expected
+    assert sorted((r["counts"], round(s, 4)) for r, s in zip(proposals.rles, proposals.scores, strict=True)) == expected
 
 
 def test_the_image_is_embedded_once(tiny_sam, image):

@@ -48,20 +48,20 @@ def test_shapes_and_size():
 @pytest.mark.parametrize("batch", [1, 7])
 def test_batches_give_the_masks_of_points_one_by_one(weights, scenes, batch):
     model = SmallModel(weights=weights, device="cpu")
-    whole, batched = (
+    unbatched, batched = (
         PointGrid(model, **LOOSE | {"points_per_batch": size}).propose(scenes[0][0]) for size in (64, batch)
     )
-    assert len(whole) > 0
-    assert whole.rles == batched.rles
-    assert whole.scores == pytest.approx(batched.scores, abs=1e-5)
+    assert len(unbatched) > 0
+    assert unbatched.rles == batched.rles
+    assert unbatched.scores == pytest.approx(batched.scores, abs=1e-5)
 
 
 def test_images_of_another_size(weights, scenes):
     model = SmallModel(weights=weights, device="cpu")
     wide = scenes[0][0][:60]
-    found = PointGrid(model, **LOOSE).propose(wide)
-    assert found.size == (60, 96) and len(found) > 0
-    assert found.boxes[:, 3].max() <= 60
+    proposals = PointGrid(model, **LOOSE).propose(wide)
+    assert proposals.size == (60, 96) and len(proposals) > 0
+    assert proposals.boxes[:, 3].max() <= 60
 
 
 def test_settings_name_the_weights(weights, tmp_path):
@@ -135,5 +135,5 @@ def test_the_loss_is_about_the_best_mask_and_the_true_iou(scenes):
 def test_points_beside_objects_teach_only_the_iou(scenes):
     prompts = draw_prompts(np.random.default_rng(0), scenes[1], 4, background=1.0)
     assert not prompts.present.any()
-    found = loss_of(SmallSam().eval(), scenes, prompts)
-    assert found["bce"] == found["dice"] == 0 < found["iou"]
+    losses = loss_of(SmallSam().eval(), scenes, prompts)
+    assert losses["bce"] == losses["dice"] == 0 < losses["iou"]

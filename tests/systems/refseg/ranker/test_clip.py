@@ -31,16 +31,17 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (2, 40, 60, 3), dtype=np.uint
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random CLIP in open_clip's layout."""
-    found = tmp_path_factory.mktemp("clip")
-    (found / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
-    name = found.with_suffix(".json")
+    directory = tmp_path_factory.mktemp("clip")
+    (directory / "open_clip_config.json").write_text(json.dumps({"model_cfg": TINY, "preprocess_cfg": {}}))
+    name = directory.with_suffix(".json")
     name.write_text(json.dumps(TINY))
     open_clip.add_model_config(name)
     torch.manual_seed(0)
     save_file(
-        open_clip.create_model(name.stem, force_custom_text=True).state_dict(), found / "open_clip_model.safetensors"
+        open_clip.create_model(name.stem, force_custom_text=True).state_dict(),
+        directory / "open_clip_model.safetensors",
     )
-    return found
+    return directory
 
 
 def build(folder: Path, *, view: dict[str, Any] | None = None, **changes: Any) -> ClipRegionEncoder:
@@ -60,31 +61,33 @@ def proposals(image: np.ndarray) -> Proposals:
 @torch.no_grad()
 def test_unit_embeddings_of_the_towers(folder):
     encoder = build(folder)
-    shown, pixels = encoder.embed_regions(regions(encoder)), torch.from_numpy(regions(encoder).pixels)
-    torch.testing.assert_close(shown, encoder.image(pixels))
-    assert shown.norm(dim=1).numpy() == pytest.approx(1, abs=1e-5) and shown.shape == (5, encoder.embedding_dim)
+    vectors, pixels = encoder.embed_regions(regions(encoder)), torch.from_numpy(regions(encoder).pixels)
+    torch.testing.assert_close(vectors, encoder.image(pixels))
+    assert vectors.norm(dim=1).numpy() == pytest.approx(1, abs=1e-5) and vectors.shape == (5, encoder.embedding_dim)
     assert encoder.none is None and encoder.scale == 100 and not encoder.joint
     assert not encoder.training and not any(weight.requires_grad for weight in encoder.parameters())
 
 
 @torch.no_grad()
 def test_templates_are_filled_and_averaged(folder):
-    one, other, both = (build(folder, templates=own) for own in (["{}"], ["a photo of {}."], ["{}", "a photo of {}."]))
-    mean = normalize(one.embed_texts(TEXTS) + other.embed_texts(TEXTS), dim=-1)
+    plain, framed, both = (
+        build(folder, templates=templates) for templates in (["{}"], ["a photo of {}."], ["{}", "a photo of {}."])
+    )
+    mean = normalize(plain.embed_texts(TEXTS) + framed.embed_texts(TEXTS), dim=-1)
     torch.testing.assert_close(both.embed_texts(TEXTS), mean)
-    written = one.embed_texts([f"a photo of {text}." for text in TEXTS])
-    torch.testing.assert_close(other.embed_texts(TEXTS), written)
-    assert not torch.allclose(written, one.embed_texts(TEXTS), atol=1e-3)
+    written = plain.embed_texts([f"a photo of {text}." for text in TEXTS])
+    torch.testing.assert_close(framed.embed_texts(TEXTS), written)
+    assert not torch.allclose(written, plain.embed_texts(TEXTS), atol=1e-3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_global_and_local_are_mixed(folder, weight):
     encoder = build(folder, view={"kind": "global_local", "weight": weight})
-    shown = regions(encoder)
-    local, whole = (encoder.image(torch.from_numpy(own)) for own in (shown.pixels, shown.context))
-    expected = normalize(weight * whole + (1 - weight) * local, dim=-1)
-    torch.testing.assert_close(encoder.embed_regions(shown), expected)
+    rendered = regions(encoder)
+    local, context = (encoder.image(torch.from_numpy(pixels)) for pixels in (rendered.pixels, rendered.context))
+    expected = normalize(weight * context + (1 - weight) * local, dim=-1)
+    torch.testing.assert_close(encoder.embed_regions(rendered), expected)
 
 
 def test_settings_are_what_region_embeddings_depend_on(folder):
@@ -118,13 +121,13 @@ def test_absent_weights_say_three_ways():
 
 
 def test_ranks_alike_in_any_batch_and_from_disk(folder, tmp_path):
-    images = [SceneInput(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
+    images = [SceneInput(str(index), lambda image=image: image, proposals(image)) for index, image in enumerate(IMAGES)]
     answers = []
     for batch_size, cache in ((1, None), (3, None), (64, tmp_path), (64, tmp_path)):
         ranker = Ranker(build(folder), position=0.0, batch_size=batch_size, cache=cache)
         embedded = ranker.embed(images)
         pairs = zip(embedded, images, strict=True)
-        answers.append(np.stack([ranker.logits(rows, own.proposals, TEXTS) for rows, own in pairs]))
+        answers.append(np.stack([ranker.logits(rows, scene.proposals, TEXTS) for rows, scene in pairs]))
     assert ranker.counts.computed == 0 and np.array_equal(answers[2], answers[3])
     assert answers[0].shape == (2, 2, 5) and np.ptp(answers[0]) > 1
     for other in answers[1:]:
@@ -149,15 +152,15 @@ def test_a_clip_of_full_size_in_both_layouts(tmp_path, layout):
     view = View(kind="blur", size=224)
     encoder = ClipRegionEncoder(**named, token_length=32, templates=["a photo of {}"], view=view)
     ranker = Ranker(encoder, position=2.0, batch_size=4, cache=tmp_path / "cache")
-    images = [SceneInput(str(place), lambda own=own: own, proposals(own)) for place, own in enumerate(IMAGES)]
+    images = [SceneInput(str(index), lambda image=image: image, proposals(image)) for index, image in enumerate(IMAGES)]
     embedded = ranker.embed(images)
     rendered = encoder.image.normalized(torch.from_numpy(view.render(IMAGES[1], images[1].proposals).pixels))
     with torch.no_grad():
         if layout == "open_clip":
             expected = reference.encode_image(rendered)
         else:
-            found = reference.get_image_features(pixel_values=rendered)
-            expected = found if isinstance(found, torch.Tensor) else found.pooler_output
+            features = reference.get_image_features(pixel_values=rendered)
+            expected = features if isinstance(features, torch.Tensor) else features.pooler_output
     assert embedded[1] == pytest.approx(normalize(expected, dim=-1).numpy(), abs=1e-2)
     logits = ranker.logits(embedded[1], images[1].proposals, TEXTS)
     assert logits.shape == (2, 5) and np.isfinite(logits).all() and ranker.counts.computed == 10
@@ -174,9 +177,9 @@ def test_regions_are_shown_as_the_clip_transform_shows_the_square_around_them(fo
     square = np.array([box[0], box[1], box[0] + side, box[1] + side])
     mask = np.zeros((1, *IMAGES[0].shape[:2]), bool)
     mask[0, square[1] : square[3], square[0] : square[2]] = True
-    shown = encoder.view.render(IMAGES[0], Proposals.of(encode(mask), [1.0], IMAGES[0].shape[:2])).pixels
+    rendered = encoder.view.render(IMAGES[0], Proposals.of(encode(mask), [1.0], IMAGES[0].shape[:2])).pixels
     window = IMAGES[0][square[1] : square[3], square[0] : square[2]]
-    normalized = encoder.image.normalized(torch.tensor(shown))[0]
+    normalized = encoder.image.normalized(torch.tensor(rendered))[0]
     torch.testing.assert_close(normalized, transform(Image.fromarray(window)), rtol=1e-4, atol=1e-5)
 
 

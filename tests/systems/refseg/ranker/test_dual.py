@@ -40,21 +40,21 @@ def regions(counts: tuple[int, ...] = (3, 2), *, channels: int = 4, seed: int = 
     return Regions(pixels, geometry.astype(np.float32), np.repeat(np.arange(len(counts)), counts))
 
 
-def changed(own: Regions, **arrays) -> Regions:
-    return Regions(**({name: getattr(own, name) for name in ("pixels", "geometry", "image")} | arrays))
+def changed(batch: Regions, **arrays) -> Regions:
+    return Regions(**({name: getattr(batch, name) for name in ("pixels", "geometry", "image")} | arrays))
 
 
-def embedded(encoder: DualEncoder, own: Regions) -> torch.Tensor:
+def embedded(encoder: DualEncoder, batch: Regions) -> torch.Tensor:
     with torch.inference_mode():
-        return encoder(own)
+        return encoder(batch)
 
 
 def test_embeddings_have_length_one(encoder):
-    own = encoder()
-    for found in (embedded(own, regions()), own.embed_texts(WORDS), own.none[None]):
-        assert found.shape[1] == own.embedding_dim
-        torch.testing.assert_close(found.norm(dim=1), torch.ones(len(found)))
-    assert own.scale > 1 and not own.training and own.train().training is False
+    network = encoder()
+    for vectors in (embedded(network, regions()), network.embed_texts(WORDS), network.none[None]):
+        assert vectors.shape[1] == network.embedding_dim
+        torch.testing.assert_close(vectors.norm(dim=1), torch.ones(len(vectors)))
+    assert network.scale > 1 and not network.training and network.train().training is False
 
 
 def test_alpha_is_seen_only_with_alpha(encoder):
@@ -81,21 +81,21 @@ def test_places_are_seen_only_with_geometry(encoder):
 def test_neighbours_are_seen_only_with_context(encoder):
     pixels = regions().pixels.copy()
     pixels[1] = 255 - pixels[1]  # a neighbour of 0 and 2; 3 and 4 are in the other image
-    for own, seen in ((encoder(context=False), []), (encoder(), [0, 2])):
-        before, after = embedded(own, regions()), embedded(own, changed(regions(), pixels=pixels))
+    for network, seen in ((encoder(context=False), []), (encoder(), [0, 2])):
+        before, after = embedded(network, regions()), embedded(network, changed(regions(), pixels=pixels))
         differs = [n for n in range(5) if not torch.allclose(before[n], after[n], atol=1e-6)]
         assert differs == sorted([1, *seen])
-        assert own.joint == bool(seen)
+        assert network.joint == bool(seen)
 
 
 @pytest.mark.parametrize("context", [True, False])
 def test_neither_order_nor_company_of_images_matters(encoder, context):
-    own, order = encoder(context=context), np.array([4, 0, 3, 2, 1])
-    shown = regions()
-    mixed = changed(shown, **{name: getattr(shown, name)[order] for name in ("pixels", "geometry", "image")})
-    found = embedded(own, shown)
-    torch.testing.assert_close(embedded(own, mixed), found[order], atol=1e-5, rtol=0)
-    torch.testing.assert_close(embedded(own, shown.part(0, 3)), found[:3], atol=1e-5, rtol=0)
+    network, order = encoder(context=context), np.array([4, 0, 3, 2, 1])
+    batch = regions()
+    mixed = changed(batch, **{name: getattr(batch, name)[order] for name in ("pixels", "geometry", "image")})
+    vectors = embedded(network, batch)
+    torch.testing.assert_close(embedded(network, mixed), vectors[order], atol=1e-5, rtol=0)
+    torch.testing.assert_close(embedded(network, batch.part(0, 3)), vectors[:3], atol=1e-5, rtol=0)
 
 
 def test_words():
@@ -103,8 +103,8 @@ def test_words():
     assert network.known_words == ["a", "blue", "circle", "left", "of", "red", "star", "the"]
     tokens = network.tokens(["The RED, star", "star", "", "the crimson star"])
     assert tokens.tolist() == [[9, 7, 8], [8, 0, 0], [1, 0, 0], [9, 1, 8]]
-    one, other, known = network.embed_texts(["the crimson star", "the scarlet star", "the red star"])
-    assert torch.equal(one, other) and not torch.allclose(one, known)
+    first, second, known = network.embed_texts(["the crimson star", "the scarlet star", "the red star"])
+    assert torch.equal(first, second) and not torch.allclose(first, known)
 
 
 def test_what_stands_after_a_text_does_not_matter():
@@ -115,8 +115,8 @@ def test_what_stands_after_a_text_does_not_matter():
 
 def test_word_order_matters():
     network = trained()
-    one, other = network.embed_texts(["red left of blue", "blue left of red"])
-    assert not torch.allclose(one, other, atol=1e-3)
+    first, second = network.embed_texts(["red left of blue", "blue left of red"])
+    assert not torch.allclose(first, second, atol=1e-3)
 
 
 @pytest.mark.parametrize("texts", [[f"w{n}" for n in range(VOCABULARY + 1)], ["x" * 17]])
@@ -128,10 +128,10 @@ def test_too_many_words(texts):
 def test_words_are_forgotten_at_random():
     tokens = torch.tensor([[5, 6, 7, 0]]).expand(4000, -1)
     torch.manual_seed(0)
-    found = word_dropout(tokens, 0.2)
-    assert (found[:, 3] == 0).all()
-    assert (found[:, :3] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
-    assert ((found == tokens) | (found == 1)).all()
+    dropped = word_dropout(tokens, 0.2)
+    assert (dropped[:, 3] == 0).all()
+    assert (dropped[:, :3] == 1).float().mean() == pytest.approx(0.2, abs=0.02)
+    assert ((dropped == tokens) | (dropped == 1)).all()
 
 
 def test_settings_name_all_that_embeddings_depend_on(encoder, tmp_path):
@@ -142,8 +142,8 @@ def test_settings_name_all_that_embeddings_depend_on(encoder, tmp_path):
         encoder(alpha=False), encoder(geometry=False, context=False), encoder(context=False),
         encoder(weights=str(tmp_path / "other.safetensors")),
     ]  # fmt: skip
-    found = [base, *(own.settings() for own in others)]
-    assert all(one != other for n, one in enumerate(found) for other in found[n + 1 :])
+    all_settings = [base, *(variant.settings() for variant in others)]
+    assert all(left != right for n, left in enumerate(all_settings) for right in all_settings[n + 1 :])
 
 
 def test_a_file_brings_its_words(encoder):

@@ -72,9 +72,9 @@ def test_what_a_query_says_of_places(query, terms):
     ],
 )
 def test_bias_by_value(query, expected):
-    found = position_bias(query, PLACES)
-    assert found.dtype == np.float64
-    assert found == pytest.approx(expected, abs=1e-6)
+    bias = position_bias(query, PLACES)
+    assert bias.dtype == np.float64
+    assert bias == pytest.approx(expected, abs=1e-6)
 
 
 def test_one_region_is_neither_large_nor_small():
@@ -90,7 +90,7 @@ def test_one_region_is_neither_large_nor_small():
 def test_within_bounds_and_blind_to_the_order(corners, query, data):
     low, high = np.minimum(corners[:, :2], corners[:, 2:]), np.maximum(corners[:, :2], corners[:, 2:])
     places = np.concatenate([low, high, (high - low).prod(1, keepdims=True)], 1)
-    found = position_bias(query, places)
-    assert (np.abs(found) <= 1 + 1e-6).all()
+    bias = position_bias(query, places)
+    assert (np.abs(bias) <= 1 + 1e-6).all()
     order = data.draw(st.permutations(range(len(places))))
-    assert position_bias(query, places[order]) == pytest.approx(found[order])
+    assert position_bias(query, places[order]) == pytest.approx(bias[order])

@@ -43,11 +43,11 @@ class Colours(RegionEncoder):
     def embed_regions(self, regions: Regions) -> Tensor:
         assert not torch.is_grad_enabled() and len(regions)
         self.seen.append(regions.image.tolist())
-        colours = torch.from_numpy(regions.pixels).float().mean((2, 3)) @ self.weight + 1 + self.tint
+        colors = torch.from_numpy(regions.pixels).float().mean((2, 3)) @ self.weight + 1 + self.tint
         if self.joint:
             image = torch.from_numpy(regions.image)
-            colours = colours + torch.stack([colours[image == own].mean(0) for own in image])
-        return normalize(colours, dim=-1)
+            colors = colors + torch.stack([colors[image == number].mean(0) for number in image])
+        return normalize(colors, dim=-1)
 
     def embed_texts(self, texts: Sequence[str]) -> Tensor:
         self.read.append(list(texts))
@@ -72,9 +72,9 @@ def ranker(cache=None, *, position: float = 0.0, batch_size: int = 8, **encoder)
     return Ranker(Colours(**encoder), position=position, batch_size=batch_size, cache=cache)
 
 
-def same(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
-    return len(one) == len(other) and all(
-        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(one, other, strict=True)
+def same(left: Sequence[np.ndarray], right: Sequence[np.ndarray]) -> bool:
+    return len(left) == len(right) and all(
+        a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(left, right, strict=True)
     )
 
 
@@ -86,15 +86,15 @@ def unreadable() -> np.ndarray:
 @pytest.mark.parametrize("batch_size", [1, 4, 8, 1000])
 def test_one_by_one_batched_or_from_the_store(tmp_path, joint, batch_size):
     single = ranker(joint=joint)
-    expected = [single.embed([own])[0] for own in IMAGES]
+    expected = [single.embed([scene])[0] for scene in IMAGES]
     batched = ranker(tmp_path, batch_size=batch_size, joint=joint)
     assert same(batched.embed(IMAGES), expected)
     stored = ranker(tmp_path, batch_size=batch_size, joint=joint)
     assert same(
-        stored.embed([SceneInput(own.digest, unreadable, own.proposals) for own in IMAGES[::-1]]), expected[::-1]
+        stored.embed([SceneInput(scene.digest, unreadable, scene.proposals) for scene in IMAGES[::-1]]), expected[::-1]
     )
-    assert [own.shape for own in expected] == [(3, 3), (5, 3), (0, 3), (7, 3), (1, 3)]
-    counts = [(own.counts.requested, own.counts.computed) for own in (single, batched, stored)]
+    assert [rows.shape for rows in expected] == [(3, 3), (5, 3), (0, 3), (7, 3), (1, 3)]
+    counts = [(variant.counts.requested, variant.counts.computed) for variant in (single, batched, stored)]
     assert counts == [(TOTAL, TOTAL), (TOTAL, TOTAL), (TOTAL, 0)] and stored.encoder.seen == []
 
 
@@ -109,63 +109,63 @@ def test_a_joint_encoder_sees_all_regions_of_an_image():
 
 
 def ranker_batches(**settings) -> list[list[int]]:
-    found = ranker(**settings)
+    instance = ranker(**settings)
     passes = []
-    found.encoder.register_forward_hook(lambda module, inputs, output: passes.append(inputs[0].image.tolist()))
-    found.embed(IMAGES)
-    assert passes == found.encoder.seen
+    instance.encoder.register_forward_hook(lambda module, inputs, output: passes.append(inputs[0].image.tolist()))
+    instance.embed(IMAGES)
+    assert passes == instance.encoder.seen
     return passes
 
 
 def test_the_same_image_twice_is_computed_once():
-    found = ranker()
-    one, other = found.embed([IMAGES[1], IMAGES[1]])
-    assert np.array_equal(one, other) and (found.counts.requested, found.counts.computed) == (10, 5)
+    instance = ranker()
+    first, second = instance.embed([IMAGES[1], IMAGES[1]])
+    assert np.array_equal(first, second) and (instance.counts.requested, instance.counts.computed) == (10, 5)
 
 
 def test_other_pixels_proposals_and_settings_are_others(tmp_path):
     first = IMAGES[1]
-    kept = ranker(tmp_path).embed([first])
+    original = ranker(tmp_path).embed([first])
     turned = Proposals.of(first.proposals.rles[::-1], np.ones(5), SIZE)
     grown = Proposals(first.proposals.rles, first.proposals.boxes + np.array([0, 0, 1, 1]), np.ones(5), SIZE)
     noisy = SceneInput("image 1 with noise", lambda: first.read() // 2, first.proposals)
     for changed in (noisy, SceneInput(first.digest, first.read, turned), SceneInput(first.digest, first.read, grown)):
         again = ranker(tmp_path)
-        found = again.embed([changed])
-        assert again.counts.computed == 5 and same(found, ranker().embed([changed])) and not same(found, kept)
+        embedded = again.embed([changed])
+        assert again.counts.computed == 5 and same(embedded, ranker().embed([changed])) and not same(embedded, original)
     other = ranker(tmp_path, tint=5.0)
-    assert not same(other.embed([first]), kept) and other.counts.computed == 5
+    assert not same(other.embed([first]), original) and other.counts.computed == 5
 
 
 def test_what_a_proposer_thinks_of_its_masks_changes_no_embedding(tmp_path):
     first = IMAGES[1]
-    kept = ranker(tmp_path).embed([first])
+    original = ranker(tmp_path).embed([first])
     scored = Proposals.of(first.proposals.rles, np.zeros(5), SIZE)
-    assert same(ranker(tmp_path).embed([SceneInput(first.digest, unreadable, scored)]), kept)
+    assert same(ranker(tmp_path).embed([SceneInput(first.digest, unreadable, scored)]), original)
 
 
 @pytest.mark.parametrize("damage", ["empty", "cut", "noise", "shape", "dtype", "nan", "pickle"])
 def test_a_damaged_file_is_computed_again(tmp_path, damage):
     expected = ranker(tmp_path).embed([IMAGES[1]])
     [file] = tmp_path.rglob("*.npy")
-    rows, whole = np.load(file), file.read_bytes()
+    rows, content = np.load(file), file.read_bytes()
     if damage in ("empty", "cut", "noise"):
-        file.write_bytes({"empty": b"", "cut": whole[:-7], "noise": b"\x00" * len(whole)}[damage])
+        file.write_bytes({"empty": b"", "cut": content[:-7], "noise": b"\x00" * len(content)}[damage])
     else:
         wrong = {"shape": rows[:4], "dtype": rows.astype(np.float64), "nan": rows * np.nan}
         np.save(file, wrong.get(damage, np.array([{}], object)), allow_pickle=True)
     again = ranker(tmp_path)
     assert same(again.embed([IMAGES[1]]), expected) and again.counts.computed == 5
-    assert file.read_bytes() == whole and same(ranker(tmp_path).embed([IMAGES[1]]), expected)
+    assert file.read_bytes() == content and same(ranker(tmp_path).embed([IMAGES[1]]), expected)
 
 
 def test_logits_are_scaled_cosines():
-    found = ranker()
+    instance = ranker()
     regions = np.array([[1, 0, 0], [0.6, 0.8, 0], [0, 0, -1]], np.float32)
-    logits = found.logits(regions, IMAGES[0].proposals, ["red", "a green one", "blue"])
+    logits = instance.logits(regions, IMAGES[0].proposals, ["red", "a green one", "blue"])
     assert logits.dtype == np.float64
     assert logits == pytest.approx(np.array([[10, 6, 0], [0, 8, 0], [0, 0, -10]]), abs=1e-6)
-    assert found.counts.scores == 9
+    assert instance.counts.scores == 9
 
 
 def test_an_encoder_that_abstains_adds_a_column():
@@ -177,50 +177,50 @@ def test_an_encoder_that_abstains_adds_a_column():
 
 
 def test_position_adds_to_the_logits():
-    own, regions = IMAGES[1], ranker().embed([IMAGES[1]])[0]
+    scene, regions = IMAGES[1], ranker().embed([IMAGES[1]])[0]
     plain, biased = ranker(), ranker(position=3.0)
     queries = ["red one on the left", "green", "biggest"]
-    added = biased.logits(regions, own.proposals, queries) - plain.logits(regions, own.proposals, queries)
-    expected = [3 * position_bias(query, geometry(own.proposals)) for query in queries]
+    added = biased.logits(regions, scene.proposals, queries) - plain.logits(regions, scene.proposals, queries)
+    expected = [3 * position_bias(query, geometry(scene.proposals)) for query in queries]
     assert added == pytest.approx(np.array(expected)) and np.abs(added[0]).max() > 0.5 and not added[1].any()
 
 
 def test_a_query_has_the_same_logits_in_any_company():
-    found, regions = ranker(position=1.0), ranker().embed([IMAGES[3]])[0]
+    instance, regions = ranker(position=1.0), ranker().embed([IMAGES[3]])[0]
     queries = ["red", "green left", "blue top", "red"]
-    together = found.logits(regions, IMAGES[3].proposals, queries)
+    together = instance.logits(regions, IMAGES[3].proposals, queries)
     assert all(
-        np.array_equal(found.logits(regions, IMAGES[3].proposals, [query])[0], row)
+        np.array_equal(instance.logits(regions, IMAGES[3].proposals, [query])[0], row)
         for query, row in zip(queries, together, strict=True)
     )
-    assert found.counts.texts == 3 and found.encoder.read == [["red", "green left", "blue top"]]
-    assert found.counts.scores == 8 * 7
+    assert instance.counts.texts == 3 and instance.encoder.read == [["red", "green left", "blue top"]]
+    assert instance.counts.scores == 8 * 7
 
 
 @given(order=st.permutations(range(7)))
 def test_the_order_of_the_proposals_does_not_matter(order):
-    own, found = IMAGES[3], ranker(position=1.5, joint=True, abstains=True)
-    turned = Proposals.of([own.proposals.rles[place] for place in order], np.ones(7), SIZE)
+    scene, instance = IMAGES[3], ranker(position=1.5, joint=True, abstains=True)
+    turned = Proposals.of([scene.proposals.rles[index] for index in order], np.ones(7), SIZE)
     logits, other = (
-        found.logits(found.embed([SceneInput(own.digest, own.read, some)])[0], some, ["red left", "green"])
-        for some in (own.proposals, turned)
+        instance.logits(instance.embed([SceneInput(scene.digest, scene.read, some)])[0], some, ["red left", "green"])
+        for some in (scene.proposals, turned)
     )
     assert other[:, :7] == pytest.approx(logits[:, order], abs=1e-5) and np.array_equal(other[:, 7], logits[:, 7])
 
 
 @pytest.mark.parametrize("abstains", [False, True])
 def test_without_proposals_or_queries_there_is_no_score(abstains):
-    found = ranker(abstains=abstains, position=1.0)
-    [regions] = found.embed([IMAGES[2]])
-    assert found.logits(regions, IMAGES[2].proposals, ["red", "blue"]).shape == (2, 0)
-    assert found.logits(np.eye(3, dtype=np.float32), IMAGES[0].proposals, []).shape[0] == 0
-    assert (found.counts.scores, found.counts.texts, found.counts.computed) == (0, 0, 0)
+    instance = ranker(abstains=abstains, position=1.0)
+    [regions] = instance.embed([IMAGES[2]])
+    assert instance.logits(regions, IMAGES[2].proposals, ["red", "blue"]).shape == (2, 0)
+    assert instance.logits(np.eye(3, dtype=np.float32), IMAGES[0].proposals, []).shape[0] == 0
+    assert (instance.counts.scores, instance.counts.texts, instance.counts.computed) == (0, 0, 0)
 
 
 def test_many_texts_come_in_batches():
-    found = ranker(batch_size=2)
-    found.logits(np.eye(3, dtype=np.float32), IMAGES[0].proposals, ["a", "b", "c", "a", "d", "e"])
-    assert found.encoder.read == [["a", "b"], ["c", "d"], ["e"]] and found.counts.texts == 5
+    instance = ranker(batch_size=2)
+    instance.logits(np.eye(3, dtype=np.float32), IMAGES[0].proposals, ["a", "b", "c", "a", "d", "e"])
+    assert instance.encoder.read == [["a", "b"], ["c", "d"], ["e"]] and instance.counts.texts == 5
 
 
 def test_an_encoder_stays_in_evaluation_mode():
@@ -253,6 +253,6 @@ def test_rankers_share_a_store_at_the_same_time(tmp_path):
 def test_another_ranker_may_be_first(tmp_path):
     slow, fast = ranker(tmp_path), ranker(tmp_path)
     slow.encoder.register_forward_hook(lambda *_: fast.embed(IMAGES[:1]) and None)
-    found = slow.embed(IMAGES[:1])
-    assert same(found, ranker().embed(IMAGES[:1])) and slow.counts.computed == fast.counts.computed == 3
-    assert same(ranker(tmp_path).embed(IMAGES[:1]), found)
+    embedded = slow.embed(IMAGES[:1])
+    assert same(embedded, ranker().embed(IMAGES[:1])) and slow.counts.computed == fast.counts.computed == 3
+    assert same(ranker(tmp_path).embed(IMAGES[:1]), embedded)

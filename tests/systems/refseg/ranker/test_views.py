@@ -62,40 +62,40 @@ def test_blur_leaves_the_region_sharp():
 
 def test_the_outline_goes_around_the_mask():
     mask = rectangle(4, 3, 6, 5)
-    found = shown("outline", mask, padding=1.0, size=6, line=0.1)
+    pixels = shown("outline", mask, padding=1.0, size=6, line=0.1)
     expected = IMAGE[1:7, 2:8].copy()
     ring = rectangle(3, 2, 7, 6) & ~mask
     expected[ring[1:7, 2:8]] = (255, 0, 0)
-    assert np.array_equal(found, chw(expected)) and ring.sum() == 12
+    assert np.array_equal(pixels, chw(expected)) and ring.sum() == 12
     thick = shown("outline", mask, padding=1.0, size=6, line=0.34)
     assert np.array_equal((thick == np.array([255, 0, 0])[:, None, None]).all(0), ~mask[1:7, 2:8])
 
 
 def test_a_pixel_in_a_large_picture_has_an_outline():
     mask = rectangle(300, 100, 301, 101, (480, 640))
-    found = shown("outline", mask, np.zeros((480, 640, 3), np.uint8), padding=None, size=64)
-    assert (found[0] == 255).any()
+    pixels = shown("outline", mask, np.zeros((480, 640, 3), np.uint8), padding=None, size=64)
+    assert (pixels[0] == 255).any()
 
 
 def test_global_local_shows_the_masked_crop_and_the_whole_image():
     mask, settings = shape_in(3, 5), {"size": 14, "padding": 0.2, "alpha": True, "blur": 0.1}
     both = View(kind="global_local", **settings).render(IMAGE, proposals(mask))
     local = View(kind="mask", **settings).render(IMAGE, proposals(mask))
-    whole = View(kind="blur", **settings | {"padding": None}).render(IMAGE, proposals(mask))
-    assert np.array_equal(both.pixels, local.pixels) and np.array_equal(both.context, whole.pixels)
-    assert local.context is None and whole.context is None
+    full = View(kind="blur", **settings | {"padding": None}).render(IMAGE, proposals(mask))
+    assert np.array_equal(both.pixels, local.pixels) and np.array_equal(both.context, full.pixels)
+    assert local.context is None and full.context is None
     # A square of 14 pixels around an image of 10×14: two rows beyond it above and below.
-    assert np.array_equal(whole.pixels[0, :3, 7:11, 3:7][:, mask[5:9, 3:7]], chw(IMAGE[5:9, 3:7])[:, mask[5:9, 3:7]])
-    assert np.array_equal(whole.pixels[0, :3, :2], np.broadcast_to(FILL_CHW, (3, 2, 14)))
-    assert np.array_equal(whole.pixels[0, 3, 2:12], mask * 255) and not whole.pixels[0, 3, 12:].any()
+    assert np.array_equal(full.pixels[0, :3, 7:11, 3:7][:, mask[5:9, 3:7]], chw(IMAGE[5:9, 3:7])[:, mask[5:9, 3:7]])
+    assert np.array_equal(full.pixels[0, :3, :2], np.broadcast_to(FILL_CHW, (3, 2, 14)))
+    assert np.array_equal(full.pixels[0, 3, 2:12], mask * 255) and not full.pixels[0, 3, 12:].any()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_mask_as_a_fourth_channel(kind):
     mask = shape_in(3, 5)
-    found = shown(kind, mask, alpha=True)
-    assert np.array_equal(found[3], mask[5:9, 3:7] * 255)
-    assert np.array_equal(found[:3], shown(kind, mask))
+    pixels = shown(kind, mask, alpha=True)
+    assert np.array_equal(pixels[3], mask[5:9, 3:7] * 255)
+    assert np.array_equal(pixels[:3], shown(kind, mask))
 
 
 @pytest.mark.parametrize(
@@ -111,26 +111,26 @@ def test_the_mask_as_a_fourth_channel(kind):
 )
 def test_windows_are_squares_around_the_box(box, padding, window):
     left, top, side = window
-    found = shown("crop", rectangle(*box), padding=padding, size=side)
-    assert np.array_equal(found, chw(IMAGE[top : top + side, left : left + side]))
+    pixels = shown("crop", rectangle(*box), padding=padding, size=side)
+    assert np.array_equal(pixels, chw(IMAGE[top : top + side, left : left + side]))
 
 
 @pytest.mark.parametrize(("kind", "colour"), [("crop", FILL), ("black", (0, 0, 0)), ("blur", FILL)])
 def test_what_reaches_beyond_the_image_has_a_colour(kind, colour):
-    found = shown(kind, rectangle(0, 0, 2, 2), padding=0.5)
-    assert np.array_equal(found[:, 1:3, 1:3], chw(IMAGE[:2, :2]))
-    assert (found[:, 0] == np.array(colour)[:, None]).all() and (found[:, :, 0] == np.array(colour)[:, None]).all()
+    pixels = shown(kind, rectangle(0, 0, 2, 2), padding=0.5)
+    assert np.array_equal(pixels[:, 1:3, 1:3], chw(IMAGE[:2, :2]))
+    assert (pixels[:, 0] == np.array(colour)[:, None]).all() and (pixels[:, :, 0] == np.array(colour)[:, None]).all()
 
 
 def test_pictures_are_resized_with_their_masks():
     image = np.full((20, 20, 3), 40, np.uint8)
     image[5:15, 5:15] = 200
     mask = rectangle(5, 5, 15, 15, (20, 20))
-    found = shown("black", mask, image, alpha=True, size=5)
-    assert (found[:3] == 200).all() and (found[3] == 255).all()
-    whole = shown("black", mask, image, padding=None, size=4, alpha=True)
-    assert whole[3, 1:3, 1:3].min() > 150 and whole[3, 0].max() < 100
-    assert whole[0, 1:3, 1:3].min() > 100 and whole[0, 0].max() < 40
+    pixels = shown("black", mask, image, alpha=True, size=5)
+    assert (pixels[:3] == 200).all() and (pixels[3] == 255).all()
+    full = shown("black", mask, image, padding=None, size=4, alpha=True)
+    assert full[3, 1:3, 1:3].min() > 150 and full[3, 0].max() < 100
+    assert full[0, 1:3, 1:3].min() > 100 and full[0, 0].max() < 40
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,9 +156,9 @@ def test_boxes_are_cut_to_the_image():
 @pytest.mark.parametrize("kind", KINDS)
 def test_grey_images_and_no_proposals(kind):
     view, mask = View(kind=kind, size=4), shape_in(3, 5)
-    grey = IMAGE[..., 0]
-    found = view.render(grey, proposals(mask))
-    assert np.array_equal(found.pixels, view.render(np.stack([grey] * 3, -1), proposals(mask)).pixels)
+    gray = IMAGE[..., 0]
+    rendered = view.render(gray, proposals(mask))
+    assert np.array_equal(rendered.pixels, view.render(np.stack([gray] * 3, -1), proposals(mask)).pixels)
     none = view.render(IMAGE, Proposals.of([], [], (10, 14)))
     assert none.pixels.shape == (0, 3, 4, 4) and none.geometry.shape == (0, 5) and len(none) == 0
 
@@ -181,13 +181,15 @@ def test_another_image_than_the_proposals_is_named(image):
 def test_each_region_is_shown_alike_in_any_company(masks, kind, alpha, padding, data):
     image = np.random.default_rng(1).integers(0, 256, (9, 7, 3), dtype=np.uint8)
     view, copy = View(kind=kind, size=5, alpha=alpha, padding=padding), image.copy()
-    whole = view.render(image, proposals(*masks))
+    rendered = view.render(image, proposals(*masks))
     order = data.draw(st.permutations(range(len(masks))))
-    kept = data.draw(st.lists(st.sampled_from(order), min_size=1, unique=True))
-    some = view.render(image, proposals(*masks[kept]))
-    assert np.array_equal(some.pixels, whole.pixels[kept]) and np.array_equal(some.geometry, whole.geometry[kept])
-    if whole.context is not None:
-        assert np.array_equal(some.context, whole.context[kept])
+    indices = data.draw(st.lists(st.sampled_from(order), min_size=1, unique=True))
+    some = view.render(image, proposals(*masks[indices]))
+    assert np.array_equal(some.pixels, rendered.pixels[indices]) and np.array_equal(
+        some.geometry, rendered.geometry[indices]
+    )
+    if rendered.context is not None:
+        assert np.array_equal(some.context, rendered.context[indices])
     assert np.array_equal(image, copy)
 
 
@@ -198,8 +200,8 @@ def test_the_whole_region_is_in_its_window(mask, padding):
     longer = max(x1 - x0, y1 - y0)
     side = 9 if padding is None else int(np.ceil(longer * (1 + 2 * padding) - 1e-9))
     image = np.broadcast_to(mask[..., None] * np.uint8(255), (9, 7, 3))
-    found = View(kind="mask", size=side, alpha=True, padding=padding).render(image, proposals(mask)).pixels[0]
-    assert (found[3] == 255).sum() == mask.sum() == (found[:3] == 255).all(0).sum()
+    pixels = View(kind="mask", size=side, alpha=True, padding=padding).render(image, proposals(mask)).pixels[0]
+    assert (pixels[3] == 255).sum() == mask.sum() == (pixels[:3] == 255).all(0).sum()
 
 
 def test_joined_images_keep_apart():
@@ -209,20 +211,20 @@ def test_joined_images_keep_apart():
         view.render(IMAGE, Proposals.of([], [], (10, 14))),
         view.render(IMAGE, proposals(shape_in(8, 2))),
     ]
-    whole = Regions.join(parts)
-    assert whole.image.tolist() == [0, 0, 2] and whole.image.dtype == np.int64 and len(whole) == 3
-    last = whole.part(2, 3)
+    merged = Regions.join(parts)
+    assert merged.image.tolist() == [0, 0, 2] and merged.image.dtype == np.int64 and len(merged) == 3
+    last = merged.part(2, 3)
     for name in ("pixels", "geometry", "context"):
         assert np.array_equal(getattr(last, name), getattr(parts[2], name))
-        assert np.array_equal(getattr(whole.part(0, 2), name), getattr(parts[0], name))
+        assert np.array_equal(getattr(merged.part(0, 2), name), getattr(parts[0], name))
     crop = View(kind="crop", size=4).render(IMAGE, proposals(shape_in(3, 5)))
     assert Regions.join([crop, crop]).context is None and crop.part(0, 1).context is None
 
 
 def test_geometry_in_shares_of_the_image():
-    found = geometry(proposals(rectangle(7, 0, 14, 5), shape_in(0, 0)))
-    assert found.dtype == np.float32
-    assert np.allclose(found, [[0.5, 0, 1, 0.5, 0.25], [0, 0, 4 / 14, 0.4, 11 / 140]])
+    values = geometry(proposals(rectangle(7, 0, 14, 5), shape_in(0, 0)))
+    assert values.dtype == np.float32
+    assert np.allclose(values, [[0.5, 0, 1, 0.5, 0.25], [0, 0, 4 / 14, 0.4, 11 / 140]])
 
 
 def test_settings_are_those_that_change_the_pictures():

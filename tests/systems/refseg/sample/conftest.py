@@ -33,11 +33,11 @@ def pairs(images) -> pd.DataFrame:
     """One row an (image, sentence) pair, with the scene's objects and the position of the target."""
     rows = []
     for record in images:
-        objects = [SceneObject(**{k: v for k, v in own.items() if k != "mask"}) for own in record["objects"]]
+        objects = [SceneObject(**{k: v for k, v in fields.items() if k != "mask"}) for fields in record["objects"]]
         for sample in record["samples"]:
-            found = [k for k, own in enumerate(record["objects"]) if own["mask"] == sample["mask"]]
+            indices = [k for k, fields in enumerate(record["objects"]) if fields["mask"] == sample["mask"]]
             for text, about in zip(sample["sentences"], sample["expressions"], strict=True):
-                target = None if sample["no_target"] else found[0]
+                target = None if sample["no_target"] else indices[0]
                 program = json.loads(about["program"])
                 rows.append({"split": record["split"], "text": text, "target": target, "drawn": objects, **about,
                              "objects": record["objects"], "program": program, "mask": sample["mask"]})  # fmt: skip

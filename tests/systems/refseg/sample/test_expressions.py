@@ -22,13 +22,13 @@ def test_every_kind_is_there_and_every_program_means_its_target(pairs):
     assert set(counts.index) == set(KINDS)
     assert counts.min() > 20
     for row in pairs.itertuples():
-        found = run(row.program, row.drawn)
+        indices = run(row.program, row.drawn)
         if row.kind == "no_target":
-            assert found == set() and place(row.target) is None and not areas([row.mask])[0]
+            assert indices == set() and place(row.target) is None and not areas([row.mask])[0]
         elif row.kind == "ambiguous":
-            assert len(found) >= 2 and place(row.target) in found
+            assert len(indices) >= 2 and place(row.target) in indices
         else:
-            assert found == {place(row.target)} == {the_one(row.program, row.drawn)}
+            assert indices == {place(row.target)} == {the_one(row.program, row.drawn)}
 
 
 def test_sides_are_those_of_the_masks(pairs):
@@ -45,8 +45,8 @@ def test_sides_are_those_of_the_masks(pairs):
         else:
             [anchor] = run(row.program["anchor"], row.drawn)
             value = np.hypot(x - x[anchor], y - y[anchor])
-            group = [place for place in group if place != anchor]
-        best, *others = sorted(group, key=lambda place: value[place])
+            group = [index for index in group if index != anchor]
+        best, *others = sorted(group, key=lambda index: value[index])
         assert best == place(row.target)
         assert not others or value[others[0]] - value[best] >= MARGIN - 1e-3
         checked += bool(others)
@@ -59,10 +59,10 @@ def test_shortcuts_fail_where_they_should(pairs):
         side = row.program["of"].get("side") or row.program.get("side") or row.program.get("from")
         return place(row.target) in run({"op": "extreme", "to": side, "of": group}, row.drawn)
 
-    found = {kind: rows.apply(shortcut, axis=1).mean() for kind, rows in pairs.groupby("kind")
+    rates = {kind: rows.apply(shortcut, axis=1).mean() for kind, rows in pairs.groupby("kind")
              if kind in ("relation", "same_side", "second")}  # fmt: skip
-    assert found["relation"] > 0.8  # the furthest to the left is usually the one that is left of something
-    assert found["same_side"] == found["second"] == 0
+    assert rates["relation"] > 0.8  # the furthest to the left is usually the one that is left of something
+    assert rates["same_side"] == rates["second"] == 0
 
 
 def test_shuffled_anchors_change_the_meaning(pairs):
@@ -76,13 +76,13 @@ def test_shuffled_anchors_change_the_meaning(pairs):
         assert {key: program[key] for key in ("op", "side") if key in program} == {
             key: row.program[key] for key in ("op", "side") if key in row.program
         }
-        found = run(program, row.drawn, slack=1)
+        indices = run(program, row.drawn, slack=1)
         if areas([row.shuffled_target])[0]:
-            [target] = found
+            [target] = indices
             assert target != place(row.target) and row.objects[target]["mask"] == row.shuffled_target
             others += 1
         else:
-            assert found == set()
+            assert indices == set()
     assert others > 0.2 * len(controls)
 
 
@@ -112,5 +112,5 @@ def test_no_word_stands_for_two_things():
 @given(st.integers(0, 2**32))
 def test_any_held_out_expression_has_canonical_words(seed):
     scene = draw_scene(np.random.default_rng(seed))
-    found = list(words.expressions(np.random.default_rng(seed), scene.objects, 1.0))
-    assert all(expression.held_out and canonical(expression.text) == expression.canonical for expression in found)
+    expressions = list(words.expressions(np.random.default_rng(seed), scene.objects, 1.0))
+    assert all(expression.held_out and canonical(expression.text) == expression.canonical for expression in expressions)

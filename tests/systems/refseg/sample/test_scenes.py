@@ -35,19 +35,19 @@ def test_any_scene(seed):
 def test_shapes_have_one_area():
     line = (np.arange(400) + 0.5) / 100 - 2
     u, v = np.meshgrid(line, line)
-    found = {shape: (inside(shape, u, v) < 0).mean() * 16 / np.pi for shape in SHAPES}
-    assert found == pytest.approx(dict.fromkeys(SHAPES, 1), abs=0.06)
+    shape_areas = {shape: (inside(shape, u, v) < 0).mean() * 16 / np.pi for shape in SHAPES}
+    assert shape_areas == pytest.approx(dict.fromkeys(SHAPES, 1), abs=0.06)
 
 
 def test_objects_hide_parts_of_each_other_and_fill_all_sizes(images):
     touching = 0
     for record in images:
-        masks = decode([own["mask"] for own in record["objects"]], (SIDE, SIDE))
+        masks = decode([entry["mask"] for entry in record["objects"]], (SIDE, SIDE))
         grown = [np.roll(mask, 1, axis) for mask in masks for axis in (0, 1)]
         touching += any((grown[2 * a + axis] & masks[b]).any() for a, b in itertools.permutations(range(len(masks)), 2)
                         for axis in (0, 1))  # fmt: skip
     assert 0.3 < touching / len(images) < 1
-    share = np.concatenate([areas([own["mask"] for own in record["objects"]]) for record in images]) / SIDE**2
+    share = np.concatenate([areas([entry["mask"] for entry in record["objects"]]) for record in images]) / SIDE**2
     assert (share < 0.05).mean() > 0.3 and ((share >= 0.05) & (share <= 0.2)).mean() > 0.3 and (share > 0.2).any()
 
 
@@ -56,5 +56,5 @@ def test_masks_are_exact(images):
     for row, record in enumerate(record for record in images[:5]):
         scene, _ = world.draw_row(ARGUMENTS["seed"], "train", row, 0.0)
         assert [
-            overlap(own["mask"], rle).iou for own, rle in zip(record["objects"], encode(scene.masks), strict=True)
+            overlap(entry["mask"], rle).iou for entry, rle in zip(record["objects"], encode(scene.masks), strict=True)
         ] == [1.0] * len(scene.objects)

@@ -60,9 +60,9 @@ def test_same_arguments_give_the_same_bytes_in_another_process(tmp_path):
 def test_a_row_stands_for_itself(folder, tmp_path, images):
     """More images, other words or another split's size leave a row as it was."""
     other = generate(tmp_path / "other", **ARGUMENTS | {"train": 1, "val": 2, "test": 9, "synonyms": 0.0})
-    found = pq.read_table(other / "test.parquet").to_pylist()
+    records = pq.read_table(other / "test.parquet").to_pylist()
     originals = [record for record in images if record["split"] == "test"][:9]
-    for record, original in zip(found, originals, strict=True):
+    for record, original in zip(records, originals, strict=True):
         assert (record["image"], record["objects"]) == (original["image"], original["objects"])
     seeded = generate(tmp_path / "seeded", **ARGUMENTS | {"train": 1, "val": 1, "test": 1, "seed": 4})
     assert pq.read_table(seeded / "test.parquet").to_pylist()[0]["image"] != originals[0]["image"]

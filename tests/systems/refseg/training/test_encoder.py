@@ -29,9 +29,9 @@ def data(prepared):
 @pytest.fixture
 def module(preset):
     torch.manual_seed(0)
-    found = build(preset("encoder").model)
-    found.network.learn_words(["the red star left of", "blue circle"])
-    return found.eval()
+    model = build(preset("encoder").model)
+    model.network.learn_words(["the red star left of", "blue circle"])
+    return model.eval()
 
 
 def objects(scene) -> Proposals:
@@ -47,19 +47,23 @@ def test_soft_targets():
 
 def test_candidates_of_true_masks(data):
     scene = data.annotated("train")[1]
-    found = candidates_of(scene, objects(scene), counterfactual=False)
-    assert found.sentences == scene.expressions["sentence"].tolist()
-    assert found.iou.shape == (len(found.sentences), len(scene.masks) + 1)
-    assert (found.iou.max(1) == 1).all() and (found.weight == 1).all()
+    candidates = candidates_of(scene, objects(scene), counterfactual=False)
+    assert candidates.sentences == scene.expressions["sentence"].tolist()
+    assert candidates.iou.shape == (len(candidates.sentences), len(scene.masks) + 1)
+    assert (candidates.iou.max(1) == 1).all() and (candidates.weight == 1).all()
     nothing = (scene.expressions["slice_kind"] == "no_target").to_numpy()
-    assert ((found.iou[:, -1] == 1) == nothing).all()
-    assert [NAMES[name] for name in found.names] == [f"{o['size']} {o['colour']} {o['shape']}" for o in scene.objects]
+    assert ((candidates.iou[:, -1] == 1) == nothing).all()
+    assert [NAMES[name] for name in candidates.names] == [
+        f"{o['size']} {o['colour']} {o['shape']}" for o in scene.objects
+    ]
 
 
 def test_counterfactuals_mean_something_else(data):
     counted = 0
     for scene in data.annotated("train"):
-        plain, more = (candidates_of(scene, objects(scene), counterfactual=own) for own in (False, True))
+        plain, more = (
+            candidates_of(scene, objects(scene), counterfactual=counterfactual) for counterfactual in (False, True)
+        )
         changed = scene.expressions["shuffled"].notna().to_numpy()
         first = len(plain.sentences)
         assert more.sentences[:first] == plain.sentences
@@ -72,24 +76,24 @@ def test_counterfactuals_mean_something_else(data):
 def test_regions_far_from_objects_have_no_name(data):
     scene = data.annotated("train")[0]
     proposals = data.proposed(scene)
-    found = candidates_of(scene, proposals, counterfactual=False)
+    candidates = candidates_of(scene, proposals, counterfactual=False)
     best = iou_matrix(proposals.rles, scene.masks)
-    assert ((found.names == NAMELESS) == (best.max(1) < 0.6)).all()
+    assert ((candidates.names == NAMELESS) == (best.max(1) < 0.6)).all()
 
 
 def test_a_batch_keeps_images_apart(data):
     scenes = data.annotated("train")[:3]
-    own = [candidates_of(scene, objects(scene), counterfactual=True) for scene in scenes]
-    batch = joined(own)
-    most = max(len(one.names) for one in own)
+    per_image = [candidates_of(scene, objects(scene), counterfactual=True) for scene in scenes]
+    batch = joined(per_image)
+    most = max(len(candidates.names) for candidates in per_image)
     assert batch["iou"].shape == (len(batch["sentences"]), most + 1)
-    for place, one in enumerate(own):
-        n, said, mine = len(one.names), batch["asked"] == place, batch["image"] == place
-        assert [s for s, here in zip(batch["sentences"], said, strict=True) if here] == one.sentences
-        np.testing.assert_array_equal(batch["iou"][said][:, [*range(n), -1]], one.iou)
-        assert (batch["iou"][said][:, n:-1] == -1).all()
-        assert batch["slot"][mine].tolist() == list(range(n))
-        np.testing.assert_array_equal(batch["pixels"][mine], one.regions.pixels)
+    for index, candidates in enumerate(per_image):
+        n, sentence_mask, region_mask = len(candidates.names), batch["asked"] == index, batch["image"] == index
+        assert [s for s, here in zip(batch["sentences"], sentence_mask, strict=True) if here] == candidates.sentences
+        np.testing.assert_array_equal(batch["iou"][sentence_mask][:, [*range(n), -1]], candidates.iou)
+        assert (batch["iou"][sentence_mask][:, n:-1] == -1).all()
+        assert batch["slot"][region_mask].tolist() == list(range(n))
+        np.testing.assert_array_equal(batch["pixels"][region_mask], candidates.regions.pixels)
 
 
 def test_training_sees_true_masks_and_counterfactuals_and_validation_does_not(prepared):
@@ -144,8 +148,8 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
     value = train(preset("encoder", "trainer.max_epochs=1", f"paths.run_dir={tmp_path / 'run'}"))
     run, data = open_run(tmp_path / "run"), prepared("encoder")
     frame = read_predictions(run.directory / "predictions" / "val.parquet")
-    said = pd.concat([scene.expressions for scene in data.annotated("val")])
-    assert frame["id"].tolist() == said["id"].tolist()
+    expressions = pd.concat([scene.expressions for scene in data.annotated("val")])
+    assert frame["id"].tolist() == expressions["id"].tolist()
     assert run.metrics["val"]["main"] == table_metrics(frame)["main"]
     assert run.metrics["val"]["main"]["miou"] == pytest.approx(value, abs=1e-6)
     assert set(frame["slice_kind"]) <= set(frame.attrs["slices"]["slice_kind"])
@@ -164,8 +168,8 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
         expected /= expected.sum(1, keepdims=True)
         np.testing.assert_allclose(np.stack(rows["probabilities"].tolist()), expected, atol=1e-4)
         for row in rows.itertuples():
-            found = overlap(rle_from_text(row.prediction), rle_from_text(row.target))
-            assert (row.score, row.intersection, row.union) == (found.iou, found.intersection, found.union)
+            measured = overlap(rle_from_text(row.prediction), rle_from_text(row.target))
+            assert (row.score, row.intersection, row.union) == (measured.iou, measured.intersection, measured.union)
 
 
 def test_a_stopped_run_ends_like_one_that_was_not(preset, tmp_path, blank_figures):
@@ -177,8 +181,8 @@ def test_a_stopped_run_ends_like_one_that_was_not(preset, tmp_path, blank_figure
         train(config)
         return torch.load(open_run(tmp_path / folder).last, weights_only=True)["state_dict"]
 
-    whole, resumed = selected("whole", stop=False), selected("resumed", stop=True)
-    assert all(torch.equal(value, resumed[name]) for name, value in whole.items())
+    uninterrupted, resumed = selected("whole", stop=False), selected("resumed", stop=True)
+    assert all(torch.equal(value, resumed[name]) for name, value in uninterrupted.items())
 
 
 @pytest.mark.parametrize(

@@ -66,8 +66,8 @@ def test_the_table_has_a_row_for_each_object(preset, prepared):
     assert frame.groupby("group").size().to_dict() == counts
     assert (frame["info_proposals"] > 0).any()
     for row in frame.itertuples():
-        found = overlap(rle_from_text(row.prediction), rle_from_text(row.target))
-        assert (row.score, row.intersection, row.union) == (found.iou, found.intersection, found.union)
+        measured = overlap(rle_from_text(row.prediction), rle_from_text(row.target))
+        assert (row.score, row.intersection, row.union) == (measured.iou, measured.intersection, measured.union)
     assert table_metrics(frame)["main"]["miou"] == pytest.approx(frame["score"].mean())
 
 

@@ -22,7 +22,7 @@ def scenes(tmp_path_factory) -> list[Annotated]:
     folder = generate(tmp_path_factory.mktemp("shipped") / "world", train=0, val=40, test=0, seed=5, synonyms=0.0)
     problems = Problems(dict.fromkeys(KINDS, "fatal"), repairable=())
     corpus = read_corpus(str(folder), problems, tmp_path_factory.mktemp("cache"))
-    return [Annotated(corpus, int(place), rows) for place, rows in corpus.samples.groupby("image")]
+    return [Annotated(corpus, int(index), rows) for index, rows in corpus.samples.groupby("image")]
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +37,23 @@ def chosen(scenes, proposals, *, column="sentence", alpha=True, geometry=True, c
     """IoU with the target of what is chosen for each text in `column`."""
     encoder = DualEncoder(weights=f"{ASSETS}/dual_encoder.safetensors", geometry=geometry, context=context,
                           view=View(kind="crop", size=SIDE, alpha=alpha))  # fmt: skip
-    ranker, found = Ranker(encoder, position=0.0, batch_size=64, cache=None), []
-    for scene, own in zip(scenes, proposals, strict=True):
+    ranker, ious = Ranker(encoder, position=0.0, batch_size=64, cache=None), []
+    for scene, candidates in zip(scenes, proposals, strict=True):
         rows = scene.expressions.dropna(subset=column)
-        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, own)])
-        for row, logits in zip(rows.itertuples(), ranker.logits(regions, own, rows[column].tolist()), strict=True):
+        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, candidates)])
+        for row, logits in zip(
+            rows.itertuples(), ranker.logits(regions, candidates, rows[column].tolist()), strict=True
+        ):
             best = int(logits.argmax())
-            mask = own.rles[best] if best < len(own) else empty(own.size)
-            found.append(overlap(mask, rle_from_text(row.target)).iou)
-    return np.array(found)
+            mask = candidates.rles[best] if best < len(candidates) else empty(candidates.size)
+            ious.append(overlap(mask, rle_from_text(row.target)).iou)
+    return np.array(ious)
 
 
 def test_proposals_cover_the_objects(scenes, proposals):
-    best = [own.best(mask)[1] for scene, own in zip(scenes, proposals, strict=True) for mask in scene.masks]
+    best = [
+        candidates.best(mask)[1] for scene, candidates in zip(scenes, proposals, strict=True) for mask in scene.masks
+    ]
     assert np.mean(best) > 0.75
 
 

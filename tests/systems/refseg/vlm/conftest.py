@@ -28,9 +28,9 @@ SENTINEL = "sk-0123456789abcdef-SENTINEL"
 VARIABLE = "REFSEG_TEST_API_KEY"
 
 
-def picture(size: tuple[int, int] = (24, 16), colour: str = "red") -> bytes:
+def picture(size: tuple[int, int] = (24, 16), color: str = "red") -> bytes:
     buffer = io.BytesIO()
-    Image.new("RGB", size, colour).save(buffer, format="png")
+    Image.new("RGB", size, color).save(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -43,12 +43,12 @@ def ask(query: str = "the crimson thing", **changes: Any) -> Request:
 
 def completion(content: Any = '{"query": "red circle"}', **changes: Any) -> dict:
     """A chat completion; `message` and other keys replace its parts."""
-    whole = {
+    response = {
         "id": "1", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}],
         "usage": {"prompt_tokens": 300, "completion_tokens": 8, "total_tokens": 308},
     }  # fmt: skip
-    return whole | changes
+    return response | changes
 
 
 def reply(*args: Any, status: int = 200, **changes: Any) -> Response:
@@ -161,10 +161,10 @@ def run(compose, endpoint, tmp_path, monkeypatch) -> Callable[..., Run]:
         "max_failed": 1,
     }  # fmt: skip
 
-    def run(said, *overrides: str, pictures=()) -> Run:
+    def run(sentences, *overrides: str, pictures=()) -> Run:
         source = tmp_path / "world"
         if not source.exists():
-            write_world(source, pictures or [Picture("v", "val", dict.fromkeys(said, RED))])
+            write_world(source, pictures or [Picture("v", "val", dict.fromkeys(sentences, RED))])
         typed = [
             *preset("refseg_vlm", str(source), f"paths.cache={tmp_path / 'cache'}"), "analysis=[]", "model.max_iter=1",
             "model.temperature=1", f"model.thresholds={always}",

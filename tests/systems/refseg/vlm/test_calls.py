@@ -26,9 +26,9 @@ def test_rewrites_are_counted():
         Rewrite("b", tokens_in=4),
         Rewrite("c", "timeout"),
     ]
-    found = CallCounts.of(rewrites)
-    assert found == CallCounts(3, 1, 7, 2, {"timeout": 1})
-    assert found + CallCounts(1, fallbacks={"timeout": 1}) == CallCounts(4, 1, 7, 2, {"timeout": 2})
+    totals = CallCounts.of(rewrites)
+    assert totals == CallCounts(3, 1, 7, 2, {"timeout": 1})
+    assert totals + CallCounts(1, fallbacks={"timeout": 1}) == CallCounts(4, 1, 7, 2, {"timeout": 2})
     assert CallCounts.of([]) == CallCounts()
 
 

@@ -116,8 +116,10 @@ def test_a_warm_second_run_makes_no_call_and_needs_no_key(endpoint, build, tmp_p
     rewriter = build(cache=AnswerCache(tmp_path))
     warm = [rewriter.rewrite(request) for request in requests]
     assert endpoint.calls == 2
-    assert [(one.query, one.tokens_in) for one in warm] == [(one.query, one.tokens_in) for one in cold]
-    assert all(one.cached for one in warm)
+    assert [(rewrite.query, rewrite.tokens_in) for rewrite in warm] == [
+        (rewrite.query, rewrite.tokens_in) for rewrite in cold
+    ]
+    assert all(rewrite.cached for rewrite in warm)
     assert rewriter.counts() == {"calls": 0, "answered": 2, "cached": 2}
 
 

@@ -18,7 +18,7 @@ from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.vlm.calls import TooManyFailures
 
 RED_QUERY = '{"query": "red"}'
-SAID = [f"crimson thing {place}" for place in range(10)]
+SAID = [f"crimson thing {index}" for index in range(10)]
 LIMIT = "model.rewriter.max_failed=0.2"
 DEAD = "model.rewriter.base_url=http://127.0.0.1:1/v1"
 FITTED = ("model.thresholds=null", "model.temperature=null")
@@ -123,8 +123,8 @@ def test_fallbacks_are_counted_and_shown_in_every_phase(run, endpoint, compose, 
     queries = {"crimson": "red", "azure": "blue"}
 
     def answer(body: dict) -> Response:
-        said = asked(body)
-        return reply(json.dumps({"query": queries[said]})) if said in queries else down(body)
+        sentence = asked(body)
+        return reply(json.dumps({"query": queries[sentence]})) if sentence in queries else down(body)
 
     endpoint.answer = answer
     done = run((), *FITTED, "model.budget=5", pictures=PHASES)
@@ -136,8 +136,8 @@ def test_fallbacks_are_counted_and_shown_in_every_phase(run, endpoint, compose, 
     calls = Run(done.directory).record.calls
     perturbed = "val, PerturbationView(name='noise', level=4)"
     assert list(calls) == ["calibration", "val", "test", perturbed]
-    found = {phase: (counts["requests"], counts["fallbacks"]) for phase, counts in calls.items()}
-    assert found["calibration"] == (3, {"server_error": 1}) and found[perturbed] == (1, {"server_error": 1})
+    by_phase = {phase: (counts["requests"], counts["fallbacks"]) for phase, counts in calls.items()}
+    assert by_phase["calibration"] == (3, {"server_error": 1}) and by_phase[perturbed] == (1, {"server_error": 1})
     printed = capsys.readouterr().out
     assert "calibration: 1 of 3 calls without an answer (server_error 1)" in printed
     assert f"{perturbed}: 1 of 1 call without an answer (server_error 1)" in printed
@@ -150,14 +150,14 @@ def test_fallbacks_are_counted_and_shown_in_every_phase(run, endpoint, compose, 
 
 
 def test_the_counts_of_a_stopped_run_are_neither_lost_nor_doubled(run, endpoint, stored, monkeypatch):
-    pictures = [Picture(f"v{place}", "val", {f"crimson {place}": RED, f"red {place}": RED}) for place in range(3)]
+    pictures = [Picture(f"v{index}", "val", {f"crimson {index}": RED, f"red {index}": RED}) for index in range(3)]
     endpoint.answer = lambda body: down(body) if "crimson" in asked(body) else reply(RED_QUERY)
-    whole = LoopModule.predict_step
+    original_step = LoopModule.predict_step
 
     def stopping(self, batch, batch_idx):
         if batch_idx == 2:
             raise Interrupted("stopped")
-        return whole(self, batch, batch_idx)
+        return original_step(self, batch, batch_idx)
 
     with monkeypatch.context() as patch:
         patch.setattr(LoopModule, "predict_step", stopping)
@@ -173,7 +173,7 @@ def test_the_counts_of_a_stopped_run_are_neither_lost_nor_doubled(run, endpoint,
 
 def test_a_dead_endpoint_is_left_alone_and_the_run_does_not_go_on_for_hours(run, endpoint, stored):
     endpoint.answer = down
-    pictures = [Picture(f"v{place}", "val", {f"crimson {n}": RED for n in range(20)}) for place in range(6)]
+    pictures = [Picture(f"v{index}", "val", {f"crimson {n}": RED for n in range(20)}) for index in range(6)]
     with pytest.raises(TooManyFailures):
         run((), LIMIT, "model.rewriter.breaker.failures=4", "data.batch_size=1", pictures=pictures)
     assert endpoint.calls == 4

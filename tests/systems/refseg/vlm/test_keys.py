@@ -68,9 +68,9 @@ def test_the_key_is_nowhere(endpoint, build, tmp_path, caplog, capfd):
     assert kinds == [None, "schema", "denied", "server_error", "malformed", "too_long", "schema", None]
     assert endpoint.headers[-1]["Authorization"].endswith(SENTINEL)
     assert "denied" in caplog.text and "***" in caplog.text and readings(tmp_path)
-    told = "".join(capfd.readouterr()) + caplog.text + str(rewriter.counts())
-    told += repr(rewriter) + repr(vars(rewriter)) + repr(vars(rewriter._endpoint))
-    assert SENTINEL not in told + readings(tmp_path)
+    printed = "".join(capfd.readouterr()) + caplog.text + str(rewriter.counts())
+    printed += repr(rewriter) + repr(vars(rewriter)) + repr(vars(rewriter._endpoint))
+    assert SENTINEL not in printed + readings(tmp_path)
 
 
 def test_no_exception_says_the_key(endpoint, build):
@@ -80,7 +80,7 @@ def test_no_exception_says_the_key(endpoint, build):
         with pytest.raises(ValueError) as refused:
             build(**settings)
         errors.append(refused.value)
-    asked = build()._endpoint
+    client = build()._endpoint
     for answer in (
         failing(401, SENTINEL),
         failing(500, json.dumps({"error": {"message": SENTINEL}})),
@@ -88,7 +88,7 @@ def test_no_exception_says_the_key(endpoint, build):
     ):
         endpoint.answer = answer
         with pytest.raises(Failure) as failed:
-            asked.ask([{"role": "user", "content": "a"}], Call(deadline=time.monotonic() + 5))
+            client.ask([{"role": "user", "content": "a"}], Call(deadline=time.monotonic() + 5))
         errors.append(failed.value)
     while errors:
         if (error := errors.pop()) is not None:

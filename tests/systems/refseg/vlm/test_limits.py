@@ -15,7 +15,7 @@ def test_the_budget_of_calls_holds_among_threads(endpoint, build):
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda at: rewriter.rewrite(ask(f"thing {at}")), range(40)))
     assert endpoint.calls == 10 == budget.spent()["calls"] == rewriter.counts()["calls"]
-    assert sum(one.query == "red circle" for one in done) == 10
+    assert sum(rewrite.query == "red circle" for rewrite in done) == 10
     assert rewriter.counts()["budget"] == 30
 
 
@@ -36,7 +36,7 @@ def test_the_budget_of_cost_holds_among_threads(endpoint, build):
     rewriter = build(budget=budget)
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda at: rewriter.rewrite(ask(f"thing {at}")), range(40)))
-    assert {one.fallback for one in done} == {None, "budget"}
+    assert {rewrite.fallback for rewrite in done} == {None, "budget"}
     assert endpoint.calls >= 2 and endpoint.calls * charge <= 0.03
     assert budget.spent()["cost"] == pytest.approx(endpoint.calls * charge)
 
@@ -61,7 +61,7 @@ def test_calls_keep_to_the_rate(endpoint, build):
     start = time.perf_counter()
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda at: rewriter.rewrite(ask(f"thing {at}")), range(4)))
-    assert all(one.fallback is None for one in done) and time.perf_counter() - start >= 0.3
+    assert all(rewrite.fallback is None for rewrite in done) and time.perf_counter() - start >= 0.3
 
 
 def test_a_call_that_is_not_due_before_the_deadline_is_not_made(endpoint, build):

@@ -68,17 +68,17 @@ def test_rules_of_ones_own(tmp_path: Path):
     path = tmp_path / "synonyms.json"
     path.write_text(json.dumps({"Disc": "circle", "to the west of": "left of", "west": "left", "city": "town"}))
     for synonyms in (path, str(path), json.loads(path.read_text())):
-        normaliser = RuleNormaliser(synonyms)
-        assert normaliser.rewrite(ask("discs to the west of crimson cities")).query == "circle left of crimson town"
-        assert normaliser.rewrite(ask("west")).query == "left"
+        normalizer = RuleNormaliser(synonyms)
+        assert normalizer.rewrite(ask("discs to the west of crimson cities")).query == "circle left of crimson town"
+        assert normalizer.rewrite(ask("west")).query == "left"
 
 
 @given(st.lists(st.sampled_from(sorted({*packaged_synonyms(), *packaged_synonyms().values(), "the"})), max_size=6))
 def test_what_is_normal_comes_to_rest(parts: list[str]):
-    normaliser = RuleNormaliser()
-    once = normaliser.rewrite(ask(" ".join(parts))).query
+    normalizer = RuleNormaliser()
+    once = normalizer.rewrite(ask(" ".join(parts))).query
     for _ in range(6):
-        once, before = normaliser.rewrite(ask(once)).query, once
+        once, before = normalizer.rewrite(ask(once)).query, once
         if once == before:
             return
     raise AssertionError(f"no rest: {once}")
@@ -94,8 +94,8 @@ def test_common_words_are_nobodys_synonyms():
 )
 def test_how_many_words_that_training_never_saw_a_table_says_in_words_that_it_saw(compose, name, right, wrong):
     rewriter = build(compose("experiment=refseg_loop", f"model/rewriter={name}").model.rewriter)
-    found = {word: rewriter.rewrite(ask(word)).query for word in HELD_OUT}
-    changed = {word: query for word, query in found.items() if query != word}
+    queries = {word: rewriter.rewrite(ask(word)).query for word in HELD_OUT}
+    changed = {word: query for word, query in queries.items() if query != word}
     hits = sum(canonical(query) == CANONICAL[word] for word, query in changed.items())
     assert len(HELD_OUT) == 39 and (hits, len(changed) - hits) == (right, wrong)
 
