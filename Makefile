@@ -52,7 +52,8 @@ pages: env
 	$(BIN)/python -m benchmarks.pages
 
 # Packages in which every name says what it holds.
-NAMED := $(addprefix src/hallmark/,data features learning runs statistics storage)
+NAMED := $(addprefix src/hallmark/,data features learning runs statistics storage) \
+	$(addprefix tests/,e2e engine kills readme runs systems)
 
 lint: env
 	$(BIN)/ruff check .
