@@ -124,7 +124,7 @@ def _threads() -> int:
 
 def _code_state() -> dict[str, Any]:
     """As `git_state`; pages and results, which benchmarks themselves write, are no change of code."""
-    command = ["git", "status", "--porcelain", "--", ".", ":!docs", ":!*.md"]
+    command = ["git", "--no-optional-locks", "status", "--porcelain", "--", ".", ":!docs", ":!*.md"]
     changes = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
     return {"commit": git_state()["commit"], "dirty": bool(changes.strip())}
 

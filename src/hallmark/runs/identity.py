@@ -51,7 +51,7 @@ def git_state() -> dict[str, Any]:
     """Commit and dirty flag of the working folder's repository; both None outside of one."""
 
     def git(*arguments: str) -> str:
-        command = ["git", *arguments]
+        command = ["git", "--no-optional-locks", *arguments]  # a process that is killed leaves no lock of the index
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:

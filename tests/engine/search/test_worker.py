@@ -1,6 +1,7 @@
 """A worker: trains what waits, one after another, and leaves each trial as it ended."""
 
 import math
+import signal
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -225,3 +226,31 @@ def test_the_sampler_sees_what_other_workers_found(search_of, begin, training):
     assert len(values) == 14
     assert sum(values[6:]) / 8 > sum(values[:6]) / 6
     assert isinstance(search.study().study.sampler, optuna.samplers.TPESampler)
+
+
+def test_a_stop_that_comes_as_the_heartbeat_starts_ends_the_heartbeat(search_of, begin, training, monkeypatch):
+    events = []
+
+    class Heartbeat:
+        def start(self):
+            signal.raise_signal(signal.SIGTERM)
+            events.append("started")
+
+        def join(self):
+            events.append("joined")
+
+    def stop(number, frame):
+        raise Interrupted("asked to stop")
+
+    training(lambda config: events.append("trained"))
+    monkeypatch.setattr("hallmark.engine.search.worker.get_heartbeat_thread", lambda *_: Heartbeat())
+    search = search_of(*THREE)
+    study = begin(search)
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with pytest.raises(Interrupted):
+            work(search, study)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert events == ["started", "joined"]
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -33,6 +33,8 @@ from hallmark.runs.run import Run
 from hallmark.storage.failures import sentence, traceback_text
 from hallmark.storage.streams import make_streams_tolerant
 
+_STOPS = (signal.SIGTERM, signal.SIGUSR2)  # the second is how a cluster announces the end of a job's time
+
 
 def work(search: Search, study: SweepStudy, log: Path | None = None, name: str = "here") -> None:
     """Train waiting trials, one after another, until none waits.
@@ -50,8 +52,15 @@ def work(search: Search, study: SweepStudy, log: Path | None = None, name: str =
     lock.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock):
         while (trial := study.claim(name)) is not None:
-            with get_heartbeat_thread(trial._trial_id, study.storage):  # `optimize` alone would start one
+            heartbeat = get_heartbeat_thread(trial._trial_id, study.storage)  # `optimize` alone would start one
+            # A stop between its start and the `try` would leave the thread running, and the process would never end.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+            heartbeat.start()
+            try:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
                 _carry_out(search, study, trial, log)
+            finally:
+                heartbeat.join()
     lock.unlink(missing_ok=True)
 
 
@@ -120,7 +129,7 @@ def main() -> None:
     parser.add_argument("--trusted", action="append", default=[])
     arguments = parser.parse_args()
     make_streams_tolerant()
-    for number in (signal.SIGTERM, signal.SIGUSR2):  # the second is how a cluster announces the end of a job's time
+    for number in _STOPS:
         signal.signal(number, stop)
     exit_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
     for digest in arguments.saved:
