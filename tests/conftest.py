@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,12 @@ PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"
 
 
+def pytest_configure() -> None:
+    """Ctrl-C works in what tests start, also where whoever started the tests in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_finish() -> None:
     """What the imports have made stays, so no collection of garbage has to look through it."""
     gc.freeze()
@@ -50,6 +57,7 @@ def _own_outputs(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path / "outputs"))
     monkeypatch.setenv("HALLMARK_CACHE", str(cache))
     yield
+    HydraConfig.instance().cfg = None  # so that no command takes what another one was started with for its own
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +95,7 @@ def compose() -> Callable[..., DictConfig]:
 
 
 @pytest.fixture
-def typed() -> Iterator[Callable[..., DictConfig]]:
+def typed() -> Callable[..., DictConfig]:
     """A function from overrides to the configuration of a command, composed as under `hydra.main`."""
 
     def typed(*overrides: str, command: str = "sweep") -> DictConfig:
@@ -97,8 +105,7 @@ def typed() -> Iterator[Callable[..., DictConfig]]:
             del config["hydra"]
         return config
 
-    yield typed
-    HydraConfig.instance().cfg = None
+    return typed
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ NOT_RUN = {
     "make test": "runs the tests, which run the commands of these pages",
     "profile=full": "published weights and a corpus of the reader's own",
     "benchmarks.sentiment_real": "a real corpus, which the project does not hold",
+    "workers=slurm": "a cluster and a database server; `benchmarks.workers` runs such sweeps",
+    "workers=ray": "a cluster and a database server; `benchmarks.workers` runs such sweeps",
     "benchmarks.touch_stress": "real recordings, which the project does not hold",
 }
 
@@ -53,7 +55,8 @@ def commands() -> list[Command]:
             numbers[title] = numbers.get(title, 0) + 1
             block = title if numbers[title] == 1 else f"{title} ({numbers[title]})"
             first = text.count("\n", 0, fenced.start(1)) + 1
-            for line, words in enumerate(fenced[1].splitlines(), start=first):
+            joined = re.sub(r" *\\\n *", " ", fenced[1])
+            for line, words in enumerate(joined.splitlines(), start=first):
                 if words.split(" ")[0] in _PROGRAMS:
                     collected.append(Command(page, block, line, _COMMENT.sub("", words).strip()))
     return collected

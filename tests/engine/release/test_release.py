@@ -134,7 +134,7 @@ REFUSED = {
     "no weights": (lost_weights, r"checkpoints/best\.ckpt was selected and is missing"),
     "damaged weights": (damaged_weights, r"best\.ckpt: damaged checkpoint"),
     "a name": (odd_name, r"figures/a:b\.png': not a plain path"),
-    "nobody who tags": (nobody, r"git does not know who tags"),
+    "nobody who tags": (nobody, r"git has no name to tag with"),
 }
 
 
