@@ -26,8 +26,8 @@ def lines(figure):
     (ax,) = figure.axes
     (collection,) = [artist for artist in ax.collections if isinstance(artist, LineCollection)]
     best = next(line for line in ax.lines if line.get_label().startswith("best of"))
-    rest = [segment[:, 1] for segment in collection.get_segments()]
-    return np.array([*rest, best.get_ydata()]), np.asarray(collection.get_array())
+    others = [segment[:, 1] for segment in collection.get_segments()]
+    return np.array([*others, best.get_ydata()]), np.asarray(collection.get_array())
 
 
 class Recordings:

@@ -73,26 +73,26 @@ def seeds(tmp_path, runs):
 
 def test_values_are_those_of_the_statistics(runs, random_table):
     this, other = random_table(80, seed=5, quality=3.0), random_table(80, seed=6, quality=0.2)
-    found = compare().table(this, {"old": other}).set_index("metric")
-    assert found.index.tolist() == ["accuracy", "macro_f1"]
-    row = found.loc["accuracy"]
-    own, theirs = (metric_interval(t, "accuracy", resampling=RESAMPLING) for t in (this, other))
+    rows = compare().table(this, {"old": other}).set_index("metric")
+    assert rows.index.tolist() == ["accuracy", "macro_f1"]
+    row = rows.loc["accuracy"]
+    value, baseline = (metric_interval(t, "accuracy", resampling=RESAMPLING) for t in (this, other))
     paired = paired_difference(other, this, "accuracy", resampling=RESAMPLING)
-    assert (row["value"], row["value_low"], row["value_high"]) == (own.estimate, own.low, own.high)
-    assert row["baseline_value"] == theirs.estimate
-    assert row["difference"] == pytest.approx(own.estimate - theirs.estimate) and row["difference"] > 0
+    assert (row["value"], row["value_low"], row["value_high"]) == (value.estimate, value.low, value.high)
+    assert row["baseline_value"] == baseline.estimate
+    assert row["difference"] == pytest.approx(value.estimate - baseline.estimate) and row["difference"] > 0
     assert (row["difference_low"], row["p_value"]) == (paired.difference.low, paired.p_value)
     assert (row["n"], row["n_groups"]) == (80, 80)
     assert (row["mean"], row["members"]) == (row["value"], 1) and math.isnan(row["std"])
-    assert found["p_holm"].tolist() == pytest.approx(holm(found["p_value"]))
+    assert rows["p_holm"].tolist() == pytest.approx(holm(rows["p_value"]))
     assert row["verdict"].startswith("this run is better than old: accuracy +")
 
 
 def test_the_verdict_names_the_better_run_whichever_it_is(random_table):
     good, bad = random_table(80, seed=5, quality=3.0), random_table(80, seed=6, quality=0.2)
-    found = compare().table(bad, {"clip/1": good, "itself": bad})
-    assert found["verdict"][0].startswith("clip/1 is better than this run: accuracy +") and found["difference"][0] < 0
-    assert found["verdict"].iloc[-1].startswith("this run and itself cannot be told apart: ")
+    rows = compare().table(bad, {"clip/1": good, "itself": bad})
+    assert rows["verdict"][0].startswith("clip/1 is better than this run: accuracy +") and rows["difference"][0] < 0
+    assert rows["verdict"].iloc[-1].startswith("this run and itself cannot be told apart: ")
 
 
 def test_files(runs, random_table, make_state, read_csv, assert_drawn):
@@ -140,8 +140,8 @@ def test_only_tasks_that_both_predict_are_compared_and_the_others_are_named(rand
     pet, toy = random_table(20, seed=0), random_table(20, seed=1).assign(task="toy")
     joint = pd.concat([pet, toy], ignore_index=True)
     joint.attrs = {**pet.attrs, "classes": {name: list(*pet.attrs["classes"].values()) for name in ("main", "toy")}}
-    found = compare().table(joint, {"alone": random_table(20, seed=2), "both": joint})
-    assert set(zip(found["baseline"], found["task"], strict=True)) == {
+    rows = compare().table(joint, {"alone": random_table(20, seed=2), "both": joint})
+    assert set(zip(rows["baseline"], rows["task"], strict=True)) == {
         ("alone", "main"),
         ("both", "main"),
         ("both", "toy"),
@@ -165,11 +165,11 @@ def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):
 
 def test_rowwise_tests_stand_beside_their_metrics(random_table):
     this, other = random_table(80, seed=5, quality=1.5), random_table(80, seed=6, quality=0.5)
-    found = compare(metrics=["accuracy", "auroc", "macro_f1"]).table(this, {"old": other}).set_index("metric")
+    rows = compare(metrics=["accuracy", "auroc", "macro_f1"]).table(this, {"old": other}).set_index("metric")
     expected = rowwise_p_values(other, this)
-    assert found.loc["accuracy", "p_mcnemar"] == expected["mcnemar"] < 1
-    assert found.loc["auroc", "p_delong"] == expected["delong"] < 1
-    assert found[["p_mcnemar", "p_delong"]].notna().sum().tolist() == [1, 1]
+    assert rows.loc["accuracy", "p_mcnemar"] == expected["mcnemar"] < 1
+    assert rows.loc["auroc", "p_delong"] == expected["delong"] < 1
+    assert rows[["p_mcnemar", "p_delong"]].notna().sum().tolist() == [1, 1]
 
 
 def test_a_set_against_a_set(random_table):
@@ -177,8 +177,8 @@ def test_a_set_against_a_set(random_table):
     this = [random_table(60, seed=20 + i, quality=quality) for i, quality in enumerate(qualities)]
     other = [random_table(60, seed=30 + i, quality=0.3) for i in range(3)]
     row = compare(metrics=["macro_f1"]).table(pool(this), {"old": pool(other)}).iloc[0]
-    values, theirs = ([table_metrics(table)["main"]["macro_f1"] for table in tables] for tables in (this, other))
-    for prefix, value, expected in (("", "value", spread(values)), ("baseline_", "baseline_value", spread(theirs))):
+    values, baselines = ([table_metrics(table)["main"]["macro_f1"] for table in tables] for tables in (this, other))
+    for prefix, value, expected in (("", "value", spread(values)), ("baseline_", "baseline_value", spread(baselines))):
         assert (row[f"{prefix}mean"], row[f"{prefix}std"]) == pytest.approx((expected.mean, expected.std))
         assert row[f"{prefix}members"] == 3
         assert row[value] == pytest.approx(expected.mean)

@@ -60,9 +60,9 @@ def state(make_state, predicted):
 
 
 def test_values_and_drops_by_strength(state, read_csv):
-    one = state()
-    robustness().run(one)
-    written = pd.read_csv(one.directory / "analysis" / "robustness.csv")
+    analysis_state = state()
+    robustness().run(analysis_state)
+    written = pd.read_csv(analysis_state.directory / "analysis" / "robustness.csv")
     assert written["perturbation"].tolist() == ["clean"] + ["noise"] * 3 + ["blur"] * 3
     assert written["strength"].tolist() == [0, 1, 2, 5, 1, 2, 5]
     assert written["value"].tolist() == pytest.approx([0.8, 0.7, 0.6, 0.3, 0.8, 0.8, 0.8])
@@ -84,9 +84,9 @@ def test_a_perturbation_without_effect_on_these_groups_may_have_one_on_others(st
 
 def test_intervals_are_those_of_the_value_and_of_the_paired_difference(predicted):
     clean, changed = predicted(4), predicted(9)
-    found = value_and_drop(clean, changed, ["accuracy", "log_loss"], resampling=SETTINGS)
+    intervals = value_and_drop(clean, changed, ["accuracy", "log_loss"], resampling=SETTINGS)
     for metric, sign in (("accuracy", -1), ("log_loss", 1)):
-        value, drop = found[metric]
+        value, drop = intervals[metric]
         assert value == all_intervals(changed, [metric], resampling=SETTINGS)[metric]
         expected = paired_difference(clean, changed, metric, resampling=SETTINGS).difference
         ends = sorted([sign * expected.low, sign * expected.high])
@@ -104,16 +104,16 @@ def test_a_set_of_repeats_is_measured_over_its_repetitions(state, predicted):
     def pooled(*wrong):
         parts = [
             predicted(n).assign(
-                repetition=place, member=place, id=lambda rows, place=place: rows["id"] + f"@seed {place}"
+                repetition=index, member=index, id=lambda rows, index=index: rows["id"] + f"@seed {index}"
             )
-            for place, n in enumerate(wrong)
+            for index, n in enumerate(wrong)
         ]
         both = pd.concat(parts, ignore_index=True)
         both.attrs = parts[0].attrs
         return both
 
-    one = state(lambda view: pooled(6, 10), pooled(4, 6))
-    table = robustness(perturbations=["noise"], strengths=[3]).table(one, [Fake("noise")])
+    analysis_state = state(lambda view: pooled(6, 10), pooled(4, 6))
+    table = robustness(perturbations=["noise"], strengths=[3]).table(analysis_state, [Fake("noise")])
     assert table["value"].tolist() == pytest.approx([0.75, 0.6])
     assert table["drop"].iloc[1] == pytest.approx(0.15)
     assert table["n"].tolist() == [N] * 2
@@ -126,8 +126,8 @@ def test_every_task_has_its_rows(state, predicted):
         joined.attrs = {"classes": {task: ["cat", "dog"] for task in ("action", "state")}, "slices": {}}
         return joined
 
-    one = state(lambda view: both(10, 4), both(4, 2), offered=["noise"])
-    table = robustness(strengths=[2], metrics=["accuracy", "macro_f1"]).table(one, [Fake("noise")])
+    analysis_state = state(lambda view: both(10, 4), both(4, 2), offered=["noise"])
+    table = robustness(strengths=[2], metrics=["accuracy", "macro_f1"]).table(analysis_state, [Fake("noise")])
     drops = table.query("strength == 2").set_index(["task", "metric"])["drop"]
     assert drops["action", "accuracy"] == pytest.approx(0.3) and drops["state", "accuracy"] == pytest.approx(0.1)
     figure = robustness_figure(table)
@@ -141,26 +141,26 @@ def test_an_unknown_perturbation_is_refused_with_the_nearest(state):
 
 
 def test_a_model_that_reads_nothing_of_the_kind_keeps_its_clean_scores(state, caplog):
-    one = state(lambda view: pytest.fail("there is nothing to predict"), offered=())
+    analysis_state = state(lambda view: pytest.fail("there is nothing to predict"), offered=())
     with caplog.at_level(logging.WARNING):
-        robustness().run(one)
+        robustness().run(analysis_state)
     assert "nothing that this model reads has a perturbation" in caplog.text
-    written = pd.read_csv(one.directory / "analysis" / "robustness.csv")
+    written = pd.read_csv(analysis_state.directory / "analysis" / "robustness.csv")
     assert written[["perturbation", "value"]].to_numpy().tolist() == [["clean", 0.8]]
-    assert not (one.directory / "figures").exists()
+    assert not (analysis_state.directory / "figures").exists()
     with pytest.raises(ValueError, match="out of none: what this model reads has no perturbation"):
-        robustness(perturbations=["noise"]).run(one)
+        robustness(perturbations=["noise"]).run(analysis_state)
 
 
 def test_rows_without_labels_are_refused_before_anything_is_predicted(state, table):
-    one = state(lambda view: pytest.fail("predicted"), table([None, None], [[0.5, 0.5]] * 2))
+    analysis_state = state(lambda view: pytest.fail("predicted"), table([None, None], [[0.5, 0.5]] * 2))
     with pytest.raises(ValueError, match=r"^split='val': expected a split with labelled rows"):
-        robustness().run(one)
+        robustness().run(analysis_state)
 
 
 def test_curves_start_at_clean_and_bands_hold_the_change(state, assert_drawn):
-    one = state()
-    table = robustness().table(one, [Fake("noise"), Fake("blur")])
+    analysis_state = state()
+    table = robustness().table(analysis_state, [Fake("noise"), Fake("blur")])
     (ax,) = robustness_figure(table).axes
     lines = {line.get_label(): line for line in ax.lines}
     assert lines["noise"].get_xdata().tolist() == [0, 1, 2, 5]
@@ -169,8 +169,8 @@ def test_curves_start_at_clean_and_bands_hold_the_change(state, assert_drawn):
     noise = table[table["perturbation"] == "noise"]
     heights = np.concatenate([path.vertices[:, 1] for path in ax.collections[-2].get_paths()])
     assert heights.min() == pytest.approx(0.8 - noise["drop_high"].max())
-    robustness().run(one)
-    assert_drawn(one.directory, "robustness", least=(400, 250))
+    robustness().run(analysis_state)
+    assert_drawn(analysis_state.directory, "robustness", least=(400, 250))
 
 
 @pytest.mark.parametrize(

@@ -25,13 +25,13 @@ def pets(table):
 
 
 def test_values_by_hand(pets):
-    found = slices(["length"]).table(pets).set_index("category")
-    assert found.index.tolist() == ["all", "short", "long", "huge"]
-    assert found["n"].tolist() == [4, 2, 2, 0]
-    assert found["accuracy"].tolist()[:3] == [0.75, 0.5, 1.0]
+    values = slices(["length"]).table(pets).set_index("category")
+    assert values.index.tolist() == ["all", "short", "long", "huge"]
+    assert values["n"].tolist() == [4, 2, 2, 0]
+    assert values["accuracy"].tolist()[:3] == [0.75, 0.5, 1.0]
     # all: F1 of cat 6 / 7, of dog 0. short: F1 of cat 2 / 3, of dog 0. long: cat alone.
-    assert found["macro_f1"].tolist()[:2] == pytest.approx([3 / 7, 1 / 3])
-    assert found.loc["huge"].drop(["task", "slice", "n", "n_groups"]).isna().all()
+    assert values["macro_f1"].tolist()[:2] == pytest.approx([3 / 7, 1 / 3])
+    assert values.loc["huge"].drop(["task", "slice", "n", "n_groups"]).isna().all()
 
 
 def test_a_category_of_one_class_has_its_recall_and_no_macro_f1(table):
@@ -39,11 +39,11 @@ def test_a_category_of_one_class_has_its_recall_and_no_macro_f1(table):
     dogs = ["dog"] * 3
     shares = [[0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8], [0.9, 0.1]]
     rows = table([*dogs, "cat", "cat"], shares, slice_a=["x", "x", "x", "y", "y"])
-    found = slices().table(rows).set_index("category")
-    assert found["macro_f1"].isna().tolist() == [False, True, True]
-    assert found["recall"].tolist()[1:] == pytest.approx([2 / 3, 1 / 2]) and np.isnan(found.loc["all", "recall"])
-    assert found["only_class"].tolist()[1:] == ["dog", "cat"] and pd.isna(found.loc["all", "only_class"])
-    assert found["recall_low"].tolist()[1:] == pytest.approx(found["accuracy_low"].tolist()[1:], nan_ok=True)
+    values = slices().table(rows).set_index("category")
+    assert values["macro_f1"].isna().tolist() == [False, True, True]
+    assert values["recall"].tolist()[1:] == pytest.approx([2 / 3, 1 / 2]) and np.isnan(values.loc["all", "recall"])
+    assert values["only_class"].tolist()[1:] == ["dog", "cat"] and pd.isna(values.loc["all", "only_class"])
+    assert values["recall_low"].tolist()[1:] == pytest.approx(values["accuracy_low"].tolist()[1:], nan_ok=True)
 
 
 @pytest.mark.parametrize("groups", [range(40), [i // 4 for i in range(40)]])
@@ -51,9 +51,9 @@ def test_the_slice_of_all_rows_has_the_interval_of_every_other_page(table, group
     """Also where every row is a group of its own."""
     rows = table(["cat", "dog"] * 20, [[0.9, 0.1]] * 30 + [[0.2, 0.8]] * 10, slice_a=["x", "y"] * 20)
     rows["group"] = [str(name) for name in groups]
-    found = slices().table(rows).set_index("category").loc["all"]
+    row = slices().table(rows).set_index("category").loc["all"]
     for metric, interval in all_intervals(rows, ["accuracy", "macro_f1"], resampling=RESAMPLING).items():
-        ends = found[[metric, f"{metric}_low", f"{metric}_high"]].tolist()
+        ends = row[[metric, f"{metric}_low", f"{metric}_high"]].tolist()
         assert ends == [interval.estimate, interval.low, interval.high]
 
 
@@ -72,9 +72,9 @@ def test_tasks_with_scores_only_have_their_mean(table):
         target=None, score=[0.2, 0.4, 0.6, np.nan]
     )
     predictions.attrs["classes"] = {}
-    found = slices().table(predictions).set_index("category")
-    assert found["score"].tolist() == pytest.approx([0.4, 0.3, 0.6])
-    assert found["n"].tolist() == [3, 2, 1]
+    values = slices().table(predictions).set_index("category")
+    assert values["score"].tolist() == pytest.approx([0.4, 0.3, 0.6])
+    assert values["n"].tolist() == [3, 2, 1]
 
 
 def test_two_tasks_have_a_figure_each(table, make_state, assert_drawn):
@@ -110,9 +110,9 @@ def test_the_figure_says_n_of_empty_categories_and_draws_no_dot_there(pets):
 
 def test_single_class_and_intervals_that_are_empty_everywhere(table, make_state, assert_drawn):
     rows = table(["cat"] * 3, [[0.9, 0.1]] * 3, slice_a=["x", "x", "y"], group=["g"] * 3)
-    found = slices().table(rows)
-    assert found["accuracy"].tolist() == found["recall"].tolist() == [1.0] * 3
-    assert found["accuracy_low"].isna().all()
+    values = slices().table(rows)
+    assert values["accuracy"].tolist() == values["recall"].tolist() == [1.0] * 3
+    assert values["accuracy_low"].isna().all()
     state = make_state(rows)
     slices().run(state)
     assert_drawn(state.directory, "slices")

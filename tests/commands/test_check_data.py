@@ -114,9 +114,9 @@ def test_repeats_are_not_checked_as_one_split(hallmark):
 def test_what_rows_to_predict_share_is_said_and_refuses_nothing(hallmark, corpus):
     rows = pd.read_csv(corpus / "train.txt", dtype=str)
     predict = pd.read_csv(corpus / "test_without_label.txt", dtype=str)
-    labelled, unlabelled = rows["guid"][0], predict["guid"][0]
-    text = (corpus / "data" / f"{labelled}.txt").read_bytes()
-    (corpus / "data" / f"{unlabelled}.txt").write_bytes(text)
+    labeled, unlabeled = rows["guid"][0], predict["guid"][0]
+    text = (corpus / "data" / f"{labeled}.txt").read_bytes()
+    (corpus / "data" / f"{unlabeled}.txt").write_bytes(text)
     code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}")
     assert code == 0
     (line,) = [line for line in printed.splitlines() if line.startswith("Rows to predict: ")]

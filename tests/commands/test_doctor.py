@@ -171,7 +171,7 @@ def test_disk_space_and_permission(monkeypatch, tmp_path):
     outputs = tmp_path / "not" / "yet"
     monkeypatch.delenv("HALLMARK_CACHE")
     for free, level in ((2**40, "ok"), (2**30, "warning"), (2**20, "failed")):
-        monkeypatch.setattr(shutil, "disk_usage", lambda place, free=free: usage._replace(free=free))
+        monkeypatch.setattr(shutil, "disk_usage", lambda path, free=free: usage._replace(free=free))
         assert [findings for findings, _ in told(places.disk(outputs))] == [level, level]
     assert not outputs.exists()
     monkeypatch.setenv("HALLMARK_CACHE", "/proc/hallmark")  # nobody can write there

@@ -87,21 +87,21 @@ def test_without_presets():
 
 
 def test_layouts_of_the_data(tmp_path):
-    own = {"folder": str(tmp_path), "sample": None, "extra": None}
-    assert problem(PairDataModule.requirements(own)) == f"{tmp_path} has no train.txt, data"
-    assert problem(WindowDataModule.requirements(own)) == f"{tmp_path} has no recordings.csv"
+    arguments = {"folder": str(tmp_path), "sample": None, "extra": None}
+    assert problem(PairDataModule.requirements(arguments)) == f"{tmp_path} has no train.txt, data"
+    assert problem(WindowDataModule.requirements(arguments)) == f"{tmp_path} has no recordings.csv"
     pd.DataFrame({"t": [0.0]}).to_parquet(tmp_path / "signals.parquet")
     assert "has no annotations.jsonl" in problem(ExpressionDataModule.requirements({"source": str(tmp_path)}))
     (tmp_path / "train.txt").touch()
     (tmp_path / "data").mkdir()
     (tmp_path / "expressions.csv").touch()
-    assert problem(PairDataModule.requirements(own)) == ""
+    assert problem(PairDataModule.requirements(arguments)) == ""
     assert problem(ExpressionDataModule.requirements({"source": str(tmp_path)})) == ""
-    [_, extra] = PairDataModule.requirements({**own, "extra": "no.csv"})
+    [_, extra] = PairDataModule.requirements({**arguments, "extra": "no.csv"})
     assert extra.problem == "no.csv: no such file"
     missing = str(tmp_path / "nowhere")
-    assert problem(WindowDataModule.requirements({**own, "folder": missing})) == f"{missing}: no such folder"
-    assert problem(WindowDataModule.requirements({**own, "folder": None, "sample": {"seed": 1}})) == ""
+    assert problem(WindowDataModule.requirements({**arguments, "folder": missing})) == f"{missing}: no such folder"
+    assert problem(WindowDataModule.requirements({**arguments, "folder": None, "sample": {"seed": 1}})) == ""
     assert problem(ExpressionDataModule.requirements({"source": missing})) == f"{missing}: no such folder"
 
 
@@ -109,14 +109,14 @@ def test_weights_in_the_cache_of_the_hub(hub, tmp_path):
     text = {"name": "sentence-transformers/all-MiniLM-L6-v2", "weights": "pretrained"}
     image = {"name": "resnet50", "weights": "pretrained"}
     clip = {"name": "openai/clip-vit-base-patch32", "weights": "openai"}
-    asked = ((HFTextEncoder, text), (TimmImageEncoder, image), (ClipEncoders, clip))
-    assert {problem(owner.requirements(arguments)) for owner, arguments in asked} == {
+    encoders = ((HFTextEncoder, text), (TimmImageEncoder, image), (ClipEncoders, clip))
+    assert {problem(owner.requirements(arguments)) for owner, arguments in encoders} == {
         "weights not found without network"
     }
     hub(text["name"], "config.json", "tokenizer_config.json", "model.safetensors")
     hub("timm/resnet50.a1_in1k", "model.safetensors")
     hub("timm/vit_base_patch32_clip_224.openai", "open_clip_model.safetensors")
-    assert {problem(owner.requirements(arguments)) for owner, arguments in asked} == {""}
+    assert {problem(owner.requirements(arguments)) for owner, arguments in encoders} == {""}
 
 
 def test_weights_in_a_file_or_none(tmp_path):

@@ -49,7 +49,7 @@ CONFIGS = {
 }
 
 
-@pytest.mark.parametrize(("script", "arguments", "line"), [(name, *rest) for name, rest in CONFIGS.items()])
+@pytest.mark.parametrize(("script", "arguments", "line"), [(name, *case) for name, case in CONFIGS.items()])
 def test_the_configuration_is_printed(project, script, arguments, line):
     code, printed = answer(project, script, "--cfg", "job", *arguments)
     assert code == 0

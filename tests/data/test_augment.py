@@ -32,9 +32,9 @@ def test_the_global_generator_is_untouched_and_irrelevant(pixels: torch.Tensor) 
 def test_each_part_can_be_turned_off(pixels: torch.Tensor) -> None:
     assert torch.equal(LightAugment(crop=1, flip=0, color=0)(pixels, 3), pixels)
     assert torch.equal(LightAugment(crop=1, flip=1, color=0)(pixels, 3), pixels.flip(-1))
-    grey = torch.full((3, 24, 24), 100, dtype=torch.uint8)
-    assert torch.equal(LightAugment(crop=0.3, flip=0.5, color=0)(grey, 3), grey)
-    assert not torch.equal(LightAugment(crop=1, flip=0, color=0.5)(grey, 3), grey)
+    gray = torch.full((3, 24, 24), 100, dtype=torch.uint8)
+    assert torch.equal(LightAugment(crop=0.3, flip=0.5, color=0)(gray, 3), gray)
+    assert not torch.equal(LightAugment(crop=1, flip=0, color=0.5)(gray, 3), gray)
 
 
 def test_flips_happen_as_often_as_asked(pixels: torch.Tensor) -> None:

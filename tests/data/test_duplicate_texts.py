@@ -42,8 +42,8 @@ def test_texts_are_connected_as_by_comparing_all_with_all(texts: list[str]) -> N
     pairs = near_duplicate_texts(texts)
     assert {tuple(pair) for pair in pairs.tolist()} <= set(expected)
     of_all = connected_groups(len(texts), [np.array(expected, int).reshape(-1, 2)]) if texts else np.array([])
-    found = connected_groups(len(texts), [pairs]) if texts else np.array([])
-    assert np.array_equal(np.equal.outer(found, found), np.equal.outer(of_all, of_all))
+    groups = connected_groups(len(texts), [pairs]) if texts else np.array([])
+    assert np.array_equal(np.equal.outer(groups, groups), np.equal.outer(of_all, of_all))
 
 
 def test_many_texts_of_common_words() -> None:

@@ -59,8 +59,8 @@ def test_transparency_lies_on_white(mode: str) -> None:
 def test_sixteen_bit_grey_keeps_its_tones(tmp_path: Path) -> None:
     tones = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
     Image.fromarray(tones).save(tmp_path / "a.png")
-    grey = np.asarray(read_image(tmp_path / "a.png"))[..., 0].astype(int)
-    assert np.abs(grey - tones / 257).max() <= 1
+    gray = np.asarray(read_image(tmp_path / "a.png"))[..., 0].astype(int)
+    assert np.abs(gray - tones / 257).max() <= 1
 
 
 @pytest.mark.parametrize(("orientation", "red"), [(1, (2, 10)), (3, (37, 10)), (6, (10, 2)), (8, (10, 37))])
@@ -76,10 +76,10 @@ def test_exif_orientation_is_applied(orientation: int, red: tuple[int, int]) -> 
 
 def test_draft_decodes_small_but_never_smaller_than_asked(tmp_path: Path, picture: Picture) -> None:
     picture(0, (800, 600)).save(tmp_path / "a.jpg")
-    whole, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", draft=100)
-    assert whole.size == (800, 600)
+    full, small = read_image(tmp_path / "a.jpg"), read_image(tmp_path / "a.jpg", draft=100)
+    assert full.size == (800, 600)
     assert 100 <= min(small.size) < 300
-    difference = np.asarray(whole.resize((32, 32)), float) - np.asarray(small.resize((32, 32)), float)
+    difference = np.asarray(full.resize((32, 32)), float) - np.asarray(small.resize((32, 32)), float)
     assert np.sqrt(np.mean(difference**2)) < 4
 
 
@@ -88,8 +88,8 @@ def damaged(tmp_path: Path, picture: Picture) -> list[Path]:
     picture(0).save(tmp_path / "whole.jpg")
     picture(0).save(tmp_path / "whole.png")
     for suffix in ("jpg", "png"):
-        whole = (tmp_path / f"whole.{suffix}").read_bytes()
-        (tmp_path / f"truncated.{suffix}").write_bytes(whole[: len(whole) // 2])
+        raw = (tmp_path / f"whole.{suffix}").read_bytes()
+        (tmp_path / f"truncated.{suffix}").write_bytes(raw[: len(raw) // 2])
     (tmp_path / "page.jpg").write_bytes(b"<html>404</html>")
     (tmp_path / "empty.jpg").touch()
     names = ("truncated.jpg", "truncated.png", "page.jpg", "empty.jpg", "missing.jpg")
@@ -111,8 +111,8 @@ for _suffix, _buffer in _SEEDS.items():
 @given(st.sampled_from(list(_SEEDS)), st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), max_size=8))
 def test_any_damage_is_an_os_error(suffix: str, edits: list[tuple[int, int]]) -> None:
     raw = bytearray(_SEEDS[suffix].getvalue())
-    for place, value in edits:
-        raw[place % len(raw)] = value
+    for position, value in edits:
+        raw[position % len(raw)] = value
     try:
         assert read_image(bytes(raw), draft=16).mode == "RGB"
     except OSError as error:
@@ -136,12 +136,12 @@ def _seed_files() -> dict[str, bytes]:
 @pytest.mark.filterwarnings("ignore")  # Pillow warns of metadata
 @pytest.mark.parametrize("suffix", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "JPEG2000"])
 def test_mutants_are_read_or_refused_by_name(suffix: str, tmp_path: Path) -> None:
-    rng, whole = np.random.default_rng(7), np.frombuffer(_seed_files()[suffix], np.uint8)
+    rng, original = np.random.default_rng(7), np.frombuffer(_seed_files()[suffix], np.uint8)
     path, refused = tmp_path / "mutant.jpg", 0
     for number in range(80):
-        mutant = whole.copy()
-        places = rng.integers(len(whole) if number % 2 else min(len(whole), 120), size=rng.integers(1, 6))
-        mutant[places] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)], size=len(places))
+        mutant = original.copy()
+        positions = rng.integers(len(original) if number % 2 else min(len(original), 120), size=rng.integers(1, 6))
+        mutant[positions] = rng.choice([0, 1, 127, 128, 255, rng.integers(256)], size=len(positions))
         path.write_bytes(mutant[: rng.integers(len(mutant))] if number % 5 == 0 else mutant)
         try:
             assert read_image(path, draft=16).mode == "RGB"

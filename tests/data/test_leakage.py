@@ -92,15 +92,15 @@ def test_a_reencoded_image_across_splits_is_found(tmp_path: Path, picture: Pictu
     buffer = io.BytesIO()
     picture(3).save(buffer, "JPEG", quality=40)
     images = [picture(1), picture(2), picture(3), Image.open(buffer)]
-    shown = thumbnails(images, tmp_path)
+    pixels = thumbnails(images, tmp_path)
     rows = [{"split": "train"}, {"split": "val"}, {"split": "val"}, {"split": "test"}]
-    findings, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=shown))
+    findings, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=pixels))
     assert verdicts["near-duplicate image"] == "found"
     assert findings[["kind", "first_id", "first_split", "second_id", "second_split"]].to_numpy().tolist() == [
         ["near-duplicate image", "row2", "val", "row3", "test"]
     ]
-    shown[2:] = 0
-    _, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=shown, comparable=np.array([True, True, False, True])))
+    pixels[2:] = 0
+    _, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=pixels, comparable=np.array([True, True, False, True])))
     assert verdicts["near-duplicate image"] == "clean"
 
 
@@ -195,8 +195,8 @@ def test_a_row_to_predict_hides_no_leak_between_those_like_it() -> None:
 
 
 def test_the_entry_of_the_record_says_what_each_check_looks_for(picture: Picture) -> None:
-    shown = np.stack([np.asarray(picture(seed).resize((32, 32))) for seed in range(2)])
-    leaks = find_leaks(leakage_inputs([{"split": "train"}, {"split": "val"}], thumbnails=shown))
+    pixels = np.stack([np.asarray(picture(seed).resize((32, 32))) for seed in range(2)])
+    leaks = find_leaks(leakage_inputs([{"split": "train"}, {"split": "val"}], thumbnails=pixels))
     entry = leaks.entry()
     assert set(entry["looked_for"]) == set(entry["checks"]) >= {"near-duplicate image", "near-duplicate text"}
     assert "mirrored" in entry["looked_for"]["near-duplicate image"]

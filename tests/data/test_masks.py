@@ -37,24 +37,24 @@ def test_a_mask_written_by_hand():
 @given(MASKS)
 def test_run_lengths_are_those_of_pycocotools(mask):
     reference = coco.encode(np.asfortranarray(mask, np.uint8))
-    [ours] = masks.encode(mask[None])
-    assert ours == {"size": list(mask.shape), "counts": reference["counts"].decode()}
-    assert json.loads(json.dumps(ours)) == parse_rle(reference) == parse_rle(ours) == ours
-    assert masks.rle_from_text(masks.rle_text(ours)) == ours
-    runs = masks.run_lengths(ours["counts"])
+    [encoded] = masks.encode(mask[None])
+    assert encoded == {"size": list(mask.shape), "counts": reference["counts"].decode()}
+    assert json.loads(json.dumps(encoded)) == parse_rle(reference) == parse_rle(encoded) == encoded
+    assert masks.rle_from_text(masks.rle_text(encoded)) == encoded
+    runs = masks.run_lengths(encoded["counts"])
     plain = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(mask.shape, order="F")
     assert (plain == mask).all()
-    assert (masks.decode([ours, ours], mask.shape) == mask).all()
-    assert parse_rle({"size": mask.shape, "counts": runs}) == ours
+    assert (masks.decode([encoded, encoded], mask.shape) == mask).all()
+    assert parse_rle({"size": mask.shape, "counts": runs}) == encoded
 
 
 @pytest.mark.parametrize("size", [(1000, 900), (480, 640)])
 def test_long_runs(size):
     mask = np.zeros(size, bool)
     mask[3 : size[0] - 5, 400:] = True
-    [found] = masks.encode(mask[None])
-    assert parse_rle(found) == found
-    assert masks.run_lengths(found["counts"]).sum() == mask.size
+    [encoded] = masks.encode(mask[None])
+    assert parse_rle(encoded) == encoded
+    assert masks.run_lengths(encoded["counts"]).sum() == mask.size
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_damaged_runs_are_refused(counts):
     ],
 )
 def test_overlap(prediction, truth, expected, iou):
-    found = overlap(prediction, truth)
-    assert found == expected
-    assert found.iou == pytest.approx(iou)
+    measured = overlap(prediction, truth)
+    assert measured == expected
+    assert measured.iou == pytest.approx(iou)
     if prediction is not None:
         assert masks.iou_matrix([prediction, ALL], [truth])[0, 0] == pytest.approx(iou)
 
@@ -96,14 +96,14 @@ def test_masks_of_different_sizes_do_not_overlap():
 @given(PAIRS)
 def test_iou_invariants(pair):
     first, second = masks.encode(np.stack(pair))
-    one, other = overlap(first, second), overlap(second, first)
-    assert one == other
-    assert 0 <= one.iou <= 1
-    assert (one.iou == 1) == (first == second)
-    assert (one.intersection, one.union) == ((pair[0] & pair[1]).sum(), (pair[0] | pair[1]).sum())
-    assert masks.iou_matrix([first], [second])[0, 0] == pytest.approx(one.iou)
+    forward, backward = overlap(first, second), overlap(second, first)
+    assert forward == backward
+    assert 0 <= forward.iou <= 1
+    assert (forward.iou == 1) == (first == second)
+    assert (forward.intersection, forward.union) == ((pair[0] & pair[1]).sum(), (pair[0] | pair[1]).sum())
+    assert masks.iou_matrix([first], [second])[0, 0] == pytest.approx(forward.iou)
     flipped = masks.encode(np.stack(pair)[:, ::-1, ::-1])
-    assert overlap(*flipped).iou == one.iou
+    assert overlap(*flipped).iou == forward.iou
 
 
 def test_more_masks_than_a_byte_counts():
@@ -112,19 +112,19 @@ def test_more_masks_than_a_byte_counts():
     many[:, 4, 120:] = True
     rles = masks.encode(many)
     assert masks.areas(rles).tolist() == [11] * 600
-    found = masks.iou_matrix(rles, rles[:300])
-    assert found.shape == (600, 300)
-    assert (found[:300] == np.where(np.eye(300), 1, 10 / 12)).all() and np.allclose(found[300:], 10 / 12)
+    ious = masks.iou_matrix(rles, rles[:300])
+    assert ious.shape == (600, 300)
+    assert (ious[:300] == np.where(np.eye(300), 1, 10 / 12)).all() and np.allclose(ious[300:], 10 / 12)
     assert Proposals.of(rles, np.ones(600), (5, 130)).best(rles[555]) == (555, 1.0)
 
 
 def test_proposals_and_their_oracle():
-    found = Proposals.of([SQUARE, ALL], [0.9, 0.8], (3, 4))
-    assert len(found) == 2
-    assert found.boxes.tolist() == [[0, 0, 2, 2], [0, 0, 4, 3]]
-    assert found.masks().sum(axis=(1, 2)).tolist() == [4, 12]
-    assert found.best(ALL) == (1, 1.0)
-    assert found.best(NONE)[1] == 0
+    proposals = Proposals.of([SQUARE, ALL], [0.9, 0.8], (3, 4))
+    assert len(proposals) == 2
+    assert proposals.boxes.tolist() == [[0, 0, 2, 2], [0, 0, 4, 3]]
+    assert proposals.masks().sum(axis=(1, 2)).tolist() == [4, 12]
+    assert proposals.best(ALL) == (1, 1.0)
+    assert proposals.best(NONE)[1] == 0
 
 
 def test_no_proposals():

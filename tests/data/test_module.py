@@ -29,7 +29,7 @@ class ToyDataset(Dataset):
     def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
         x = self.x[[draw.position for draw in draws]]
         if self.transform is not None:
-            x = torch.stack([self.transform(one, draw.seed) for one, draw in zip(x, draws, strict=True)])
+            x = torch.stack([self.transform(row, draw.seed) for row, draw in zip(x, draws, strict=True)])
         return {"x": x, "seeds": [draw.seed for draw in draws]}
 
 
@@ -139,13 +139,13 @@ def test_check_writes_splits_and_problems_and_reports_verdicts(tmp_path: Path) -
 
 def test_a_leak_stops_with_its_list_or_is_reported(tmp_path: Path) -> None:
     stopping = prepared()
-    train, val = stopping.rows("train")["id"][0], stopping.rows("val")["id"][0]
+    train_id, val_id = stopping.rows("train")["id"][0], stopping.rows("val")["id"][0]
     leaky = table()
-    leaky.loc[leaky["id"] == val, "content"] = leaky.loc[leaky["id"] == train, "content"].item()
+    leaky.loc[leaky["id"] == val_id, "content"] = leaky.loc[leaky["id"] == train_id, "content"].item()
     with pytest.raises(LeakageError, match="1 identical signal"):
         prepared(leaky).check(tmp_path / "stop")
     listed = pd.read_csv(tmp_path / "stop" / "leakage.csv")
-    assert {listed["first_id"].item(), listed["second_id"].item()} == {train, val}
+    assert {listed["first_id"].item(), listed["second_id"].item()} == {train_id, val_id}
     verdict = prepared(leaky, leakage="report").check(tmp_path / "report")
     assert verdict["action"] == "report" and verdict["findings"] == 1
     assert verdict["checks"]["identical signal"] == "found"
@@ -271,10 +271,10 @@ def fit(reader: Reader, data: DataModule, *callbacks: Callback, resume: Path | N
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("step", "workers"), [(1, 0), (11, 0), (8, 0), (11, 1), (16, 1)])
 def test_a_resumed_fit_reads_on_exactly_where_it_was_left(tmp_path: Path, step: int, workers: int) -> None:
-    whole = fit(Reader(), prepared()).seen
-    assert len(whole) == 24 and {epoch for epoch, _, _ in whole} == {0, 1, 2}
+    uninterrupted = fit(Reader(), prepared()).seen
+    assert len(uninterrupted) == 24 and {epoch for epoch, _, _ in uninterrupted} == {0, 1, 2}
     left = Reader()
     with pytest.raises(KeyError):
         fit(left, prepared(num_workers=workers), Leave(step, tmp_path / "last.ckpt"))
     resumed = fit(Reader(), prepared(num_workers=workers), resume=tmp_path / "last.ckpt")
-    assert left.seen + resumed.seen == whole
+    assert left.seen + resumed.seen == uninterrupted

@@ -16,7 +16,7 @@ from hallmark.checks import SettingError
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, STRENGTHS, Blur, Noise, transform_name
 
 NAMES = list(IMAGE_PERTURBATIONS)
-PLACES = [(name, strength, seed) for name in NAMES for strength in (1, 5) for seed in (0, 2**62)]
+CASES = [(name, strength, seed) for name in NAMES for strength in (1, 5) for seed in (0, 2**62)]
 
 
 def made(size: tuple[int, int] = (48, 64)) -> torch.Tensor:
@@ -42,9 +42,9 @@ def level(name: str, strength: int) -> float:
 
 
 def test_the_same_bytes_twice_in_any_order_and_in_another_process():
-    first = {place: digest(*place) for place in PLACES}
-    assert {place: digest(*place) for place in reversed(PLACES)} == first
-    code = f"from tests.data.test_perturb import *\nfor place in {PLACES!r}: print(digest(*place))"
+    first = {case: digest(*case) for case in CASES}
+    assert {case: digest(*case) for case in reversed(CASES)} == first
+    code = f"from tests.data.test_perturb import *\nfor case in {CASES!r}: print(digest(*case))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == list(first.values())
 
@@ -54,9 +54,9 @@ def test_shape_and_input_stay_and_a_stronger_change_is_larger(name):
     pixels = made()
     before = pixels.clone()
     changed = [IMAGE_PERTURBATIONS[name].at(strength)(pixels, 3) for strength in STRENGTHS]
-    assert all(one.shape == pixels.shape and one.dtype == torch.uint8 for one in changed)
+    assert all(image.shape == pixels.shape and image.dtype == torch.uint8 for image in changed)
     assert torch.equal(pixels, before)
-    distances = [float((one.float() - pixels.float()).abs().mean()) for one in changed]
+    distances = [float((image.float() - pixels.float()).abs().mean()) for image in changed]
     assert distances[0] > 0 and distances == sorted(distances) and len(set(distances)) == len(STRENGTHS)
 
 
@@ -79,9 +79,9 @@ def test_the_radius_of_a_blur_is_a_share_of_the_width(strength):
     edge[:, :, 100:] = 255
     profile = IMAGE_PERTURBATIONS["blur"].at(strength)(edge, 0)[0, 100].double().numpy()
     spread = np.diff(profile) / 255
-    place = np.arange(199)
-    mean = (place * spread).sum()
-    assert np.sqrt(((place - mean) ** 2 * spread).sum()) == pytest.approx(level("blur", strength) * 200, rel=0.1)
+    positions = np.arange(199)
+    mean = (positions * spread).sum()
+    assert np.sqrt(((positions - mean) ** 2 * spread).sum()) == pytest.approx(level("blur", strength) * 200, rel=0.1)
 
 
 def test_jpeg_is_that_of_its_quality():
@@ -170,7 +170,7 @@ def test_views_are_named_by_what_they_do():
 
 
 def test_a_view_has_the_same_name_in_every_process():
-    views = [one.at(strength) for one in IMAGE_PERTURBATIONS.values() for strength in (1, 2)] + [Noise(1.0), Blur(3)]
+    views = [kind.at(strength) for kind in IMAGE_PERTURBATIONS.values() for strength in (1, 2)] + [Noise(1.0), Blur(3)]
     names = [transform_name(view) for view in views]
     assert names[0] == "PerturbationView(name='noise', level=4)" and len(set(names)) == len(views)
     assert not any(" at 0x" in str(name) for name in names)

@@ -11,20 +11,20 @@ def problems() -> Problems:
 
 
 def test_only_kept_rows_stay() -> None:
-    found = problems()
-    assert found.add("1", "empty_text", "1.txt is empty") is True
-    assert found.add("2", "missing_image", "2.jpg is missing") is False
-    assert found.add("3", "unknown_tag", "3 has the tag 'sad'") is False
+    collected = problems()
+    assert collected.add("1", "empty_text", "1.txt is empty") is True
+    assert collected.add("2", "missing_image", "2.jpg is missing") is False
+    assert collected.add("3", "unknown_tag", "3 has the tag 'sad'") is False
 
 
 def test_skipped_and_kept_findings_do_not_stop() -> None:
-    found = problems()
-    found.add("1", "empty_text", "1.txt is empty")
-    found.add("2", "missing_image", "2.jpg is missing")
-    found.add("3", "missing_image", "3.jpg is missing")
-    found.raise_if_fatal()
-    assert found.counts() == {"empty_text": 1, "missing_image": 2}
-    assert found.table().to_numpy().tolist() == [
+    collected = problems()
+    collected.add("1", "empty_text", "1.txt is empty")
+    collected.add("2", "missing_image", "2.jpg is missing")
+    collected.add("3", "missing_image", "3.jpg is missing")
+    collected.raise_if_fatal()
+    assert collected.counts() == {"empty_text": 1, "missing_image": 2}
+    assert collected.table().to_numpy().tolist() == [
         ["1", "empty_text", "keep", "1.txt is empty"],
         ["2", "missing_image", "skip", "2.jpg is missing"],
         ["3", "missing_image", "skip", "3.jpg is missing"],
@@ -32,12 +32,12 @@ def test_skipped_and_kept_findings_do_not_stop() -> None:
 
 
 def test_all_fatal_findings_are_listed_at_once() -> None:
-    found = problems()
-    found.add("0", "missing_image", "0.jpg is missing")
-    found.add("1", "unknown_tag", "1 has the tag 'sad'")
-    found.add("2", "duplicate_id", "2 is listed twice")
+    collected = problems()
+    collected.add("0", "missing_image", "0.jpg is missing")
+    collected.add("1", "unknown_tag", "1 has the tag 'sad'")
+    collected.add("2", "duplicate_id", "2 is listed twice")
     with pytest.raises(BadDataError) as caught:
-        found.raise_if_fatal()
+        collected.raise_if_fatal()
     message = str(caught.value)
     assert message.startswith("2 bad rows:")
     assert "unknown_tag: 1 has the tag 'sad'" in message and "duplicate_id: 2 is listed twice" in message
@@ -46,11 +46,11 @@ def test_all_fatal_findings_are_listed_at_once() -> None:
 
 
 def test_a_long_list_is_cut_and_counted() -> None:
-    found = problems()
+    collected = problems()
     for number in range(23):
-        found.add(str(number), "unknown_tag", f"row {number}")
+        collected.add(str(number), "unknown_tag", f"row {number}")
     with pytest.raises(BadDataError, match=r"(?s)23 bad rows.*row 19\n.*and 3 more") as caught:
-        found.raise_if_fatal()
+        collected.raise_if_fatal()
     assert "row 20" not in str(caught.value)
 
 

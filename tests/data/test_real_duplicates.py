@@ -65,8 +65,8 @@ def test_altered_copies_are_found_and_no_further_pair(paths, photographs, cache,
     copies = [saved(alter(read_image(paths[row])), tmp_path, row) for row in chosen]
     altered = scan_images(copies, [digest_file(path) for path in copies], cache)["thumbnail"]
     pairs = near_duplicates(np.concatenate([photographs, altered]))
-    found = {(row, int(chosen[copy - len(paths)])) for row, copy in pairs.tolist() if copy >= len(paths)}
-    assert sum((row, row) in found for row in chosen.tolist()) >= least
+    matches = {(row, int(chosen[copy - len(paths)])) for row, copy in pairs.tolist() if copy >= len(paths)}
+    assert sum((row, row) in matches for row in chosen.tolist()) >= least
     assert (pairs[:, 1] < len(paths)).sum() == PAIRS
 
 
@@ -92,6 +92,6 @@ def test_the_search_finds_what_comparing_all_with_all_finds(paths) -> None:
         keys = np.concatenate(expected)
         if others is None:
             keys = keys[keys // PATCHES < keys % PATCHES]
-        found = np.concatenate([i * PATCHES + j for i, j in pairs_within(codes, others, 10)])
+        pair_keys = np.concatenate([i * PATCHES + j for i, j in pairs_within(codes, others, 10)])
         assert len(keys) > 400
-        assert np.array_equal(np.sort(found), np.sort(keys))
+        assert np.array_equal(np.sort(pair_keys), np.sort(keys))

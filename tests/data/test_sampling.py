@@ -53,7 +53,7 @@ def test_a_draw_depends_on_nothing_that_was_drawn_before() -> None:
 
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(0, 60))
 def test_processes_share_each_epoch_of_one_order(size: int, world_size: int, skip: int) -> None:
-    whole = epoch(size, 4, 2)
+    order = epoch(size, 4, 2)
     shares = []
     for rank in range(world_size):
         sampler = EpochSampler(size, seed=4, rank=rank, world_size=world_size)
@@ -64,7 +64,7 @@ def test_processes_share_each_epoch_of_one_order(size: int, world_size: int, ski
         resumed.set_epoch(2)
         assert list(resumed) == shares[-1][skip:]
     together = [draw for step in zip(*shares, strict=True) for draw in step]
-    assert together == whole[: size - size % world_size]
+    assert together == order[: size - size % world_size]
 
 
 @given(st.integers(1, 200), st.integers(2, 9), st.integers(1, 5))

@@ -60,9 +60,9 @@ def test_the_seed_decides_the_split(which: int) -> None:
 @settings(max_examples=15, deadline=None)
 @given(st.floats(0.05, 0.49), st.floats(0.0, 0.49).filter(lambda test: test == 0 or test > 0.04), st.integers(0, 99))
 def test_shares_are_about_those_asked_for(val: float, test: float, seed: int) -> None:
-    found = shares(Holdout(val, test, seed).assign(rows(n=400, seed=seed)))
-    assert abs(found["val"] - val) < 0.04
-    assert abs(found.get("test", 0.0) - test) < 0.04
+    fractions = shares(Holdout(val, test, seed).assign(rows(n=400, seed=seed)))
+    assert abs(fractions["val"] - val) < 0.04
+    assert abs(fractions.get("test", 0.0) - test) < 0.04
 
 
 @pytest.mark.parametrize("val", [0.1, 0.25, 0.3, 0.4, 0.45])
@@ -97,12 +97,12 @@ def test_test_folds_partition_the_rows() -> None:
 
 def test_inner_folds_partition_train_and_leave_val_and_test_alone() -> None:
     samples, outer = rows(), Holdout(0.15, 0.2, 0)
-    whole = outer.assign(samples)
+    assigned = outer.assign(samples)
     folds = [InnerFold(outer, 3, fold, 5).assign(samples) for fold in range(3)]
     held = np.array([names == "held_out" for names in folds])
-    np.testing.assert_array_equal(held.sum(axis=0), (whole == "train").astype(int))
+    np.testing.assert_array_equal(held.sum(axis=0), (assigned == "train").astype(int))
     for names, out in zip(folds, held, strict=True):
-        np.testing.assert_array_equal(names[~out], whole[~out])
+        np.testing.assert_array_equal(names[~out], assigned[~out])
 
 
 @settings(max_examples=25, deadline=None)

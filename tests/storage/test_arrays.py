@@ -95,9 +95,9 @@ def test_an_interrupted_fill_keeps_its_whole_shards(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         ArrayStore(tmp_path, shard_rows=2).rows(source.keys, stop_in_the_second)
-    rest = Source(range(5))
-    np.testing.assert_array_equal(stored(tmp_path, rest, shard_rows=2), rest.expected())
-    assert rest.computed == [2, 3, 4]
+    resumed = Source(range(5))
+    np.testing.assert_array_equal(stored(tmp_path, resumed, shard_rows=2), resumed.expected())
+    assert resumed.computed == [2, 3, 4]
 
 
 def test_a_shard_whose_names_were_never_written_does_not_count(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from hallmark.storage.markers import regions
 
 def test_regions_are_given_in_order_with_their_names():
     text = "a <x: one>1</x> b\n<x: two></x>"
-    found = [(region.name, text[region.start : region.end]) for region in regions(text, r"<x: (?P<name>\w+)>", "</x>")]
-    assert found == [("one", "1"), ("two", "")]
+    named = [(region.name, text[region.start : region.end]) for region in regions(text, r"<x: (?P<name>\w+)>", "</x>")]
+    assert named == [("one", "1"), ("two", "")]
 
 
 @pytest.mark.parametrize(

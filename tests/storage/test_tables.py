@@ -105,9 +105,9 @@ def test_what_pandas_writes_is_read_back(tmp_path_factory: pytest.TempPathFactor
 
 def test_a_setting_that_names_a_table_is_named(path: Path) -> None:
     path.write_bytes(b"id,split\na\n")
-    for place in (path, path.with_name("none.csv"), path.parent):
-        with pytest.raises(SettingError, match=str(place)) as caught:
-            read_table_of("split.path", place, required=("id", "split"))
+    for unreadable in (path, path.with_name("none.csv"), path.parent):
+        with pytest.raises(SettingError, match=str(unreadable)) as caught:
+            read_table_of("split.path", unreadable, required=("id", "split"))
         assert caught.value.key == "split.path"
 
 
@@ -124,8 +124,8 @@ def test_only_regular_files_are_read_and_each_refusal_names_its_file(tmp_path: P
     }.items():
         with pytest.raises(UnreadableFileError, match=f"^{tmp_path / name}: .*{kind}"):
             read_regular(tmp_path / name)
-    for place in (tmp_path, Path("/dev/zero"), tmp_path / ("n" * 300)):
-        with pytest.raises(UnreadableFileError, match=f"^{place}: "):
-            read_regular(place)
+    for irregular in (tmp_path, Path("/dev/zero"), tmp_path / ("n" * 300)):
+        with pytest.raises(UnreadableFileError, match=f"^{irregular}: "):
+            read_regular(irregular)
     with pytest.raises(MissingFileError):
         read_regular(tmp_path / "none")

@@ -72,8 +72,8 @@ def test_flip_mirrors():
 
 
 def test_brightness_scales_by_at_most_the_jitter():
-    grey = Image.new("RGB", (4, 4), (100, 100, 100))
-    values = {int(np.asarray(augment().apply(grey, "brightness", str(i)))[0, 0, 0]) for i in range(40)}
+    gray = Image.new("RGB", (4, 4), (100, 100, 100))
+    values = {int(np.asarray(augment().apply(gray, "brightness", str(i)))[0, 0, 0]) for i in range(40)}
     assert all(70 <= value <= 85 or 115 <= value <= 130 for value in values)
     assert min(values) < 90 and max(values) > 110
 

@@ -58,15 +58,15 @@ def test_summary_holds_intervals_before_and_after(random_table, make_state, asse
     sharp = predictions.assign(probabilities=[scale(p[None], 0.25)[0] for p in predictions["probabilities"]])
     state = make_state(sharp)
     calibration().run(state)
-    found = summary(state)["main"]
+    metrics = summary(state)["main"]
     expected = metric_interval(sharp, "ece", resampling=RESAMPLING)
-    assert found["n"] == found["n_groups"] == 120
-    assert found["ece"] == pytest.approx(vars(expected))
-    assert found["brier"]["low"] < found["brier"]["estimate"] < found["brier"]["high"]
-    assert len(found["scaled"]["temperature_of_folds"]) == 3
-    assert found["scaled"]["temperature"] == pytest.approx(np.mean(found["scaled"]["temperature_of_folds"]))
-    assert found["scaled"]["temperature"] > 2
-    assert found["scaled"]["ece"]["estimate"] < found["ece"]["estimate"]
+    assert metrics["n"] == metrics["n_groups"] == 120
+    assert metrics["ece"] == pytest.approx(vars(expected))
+    assert metrics["brier"]["low"] < metrics["brier"]["estimate"] < metrics["brier"]["high"]
+    assert len(metrics["scaled"]["temperature_of_folds"]) == 3
+    assert metrics["scaled"]["temperature"] == pytest.approx(np.mean(metrics["scaled"]["temperature_of_folds"]))
+    assert metrics["scaled"]["temperature"] > 2
+    assert metrics["scaled"]["ece"]["estimate"] < metrics["ece"]["estimate"]
     assert_drawn(state.directory, "calibration")
 
 
@@ -74,21 +74,21 @@ def test_the_labels_of_a_group_do_not_reach_its_own_temperature(random_table):
     """Turning round the labels of one group leaves the scaled probabilities of that group as they were."""
     groups = [f"g{i // 10}" for i in range(40)]
     predictions = random_table(40, seed=1).assign(group=groups)
-    one = predictions["group"] == "g1"
+    in_group = predictions["group"] == "g1"
     turned = predictions.copy()
-    turned.loc[one, "target"] = predictions.loc[one, "target"].map({"cat": "dog", "dog": "cat"})
+    turned.loc[in_group, "target"] = predictions.loc[in_group, "target"].map({"cat": "dog", "dog": "cat"})
     scaled = [calibration(folds=4).cross_fitted(t, ["cat", "dog"])[0] for t in (predictions, turned)]
     first, second = (np.stack(t["probabilities"]) for t in scaled)
-    np.testing.assert_array_equal(first[one], second[one])
-    assert not np.allclose(first[~one], second[~one])
+    np.testing.assert_array_equal(first[in_group], second[in_group])
+    assert not np.allclose(first[~in_group], second[~in_group])
 
 
 def test_one_group_has_no_temperature_and_undefined_intervals(random_table, make_state, caplog):
     state = make_state(random_table(10, seed=0).assign(group="g"))
     with caplog.at_level(logging.WARNING):
         calibration().run(state)
-    found = summary(state)["main"]
-    assert found["scaled"] is None and found["ece"]["low"] is None
+    metrics = summary(state)["main"]
+    assert metrics["scaled"] is None and metrics["ece"]["low"] is None
     assert "one group" in caplog.text
 
 

@@ -22,11 +22,11 @@ def test_areas_by_hand(table):
     # Scores of dog, from the top: 0.9 dog, 0.7 cat, 0.6 dog, 0.2 cat.
     # 3 of the 4 pairs are in order; average precision is (1 / 1 + 2 / 3) / 2.
     shares = [[0.1, 0.9], [0.3, 0.7], [0.4, 0.6], [0.8, 0.2]]
-    found = CURVES.table(table(["dog", "cat", "dog", "cat"], shares)).set_index("class")
-    assert found.loc["dog", "auroc"] == pytest.approx(0.75)
-    assert found.loc["dog", "average_precision"] == pytest.approx(5 / 6)
-    assert found.index.tolist() == ["dog"] and found["n"].tolist() == [4] and found["n_positive"].tolist() == [2]
-    assert (found["auroc_low"] <= found["auroc"]).all() and (found["auroc"] <= found["auroc_high"]).all()
+    areas = CURVES.table(table(["dog", "cat", "dog", "cat"], shares)).set_index("class")
+    assert areas.loc["dog", "auroc"] == pytest.approx(0.75)
+    assert areas.loc["dog", "average_precision"] == pytest.approx(5 / 6)
+    assert areas.index.tolist() == ["dog"] and areas["n"].tolist() == [4] and areas["n_positive"].tolist() == [2]
+    assert (areas["auroc_low"] <= areas["auroc"]).all() and (areas["auroc"] <= areas["auroc_high"]).all()
 
 
 def test_of_two_classes_the_area_is_that_of_all_other_pages(table):
@@ -39,8 +39,8 @@ def test_of_two_classes_the_area_is_that_of_all_other_pages(table):
 
 def test_a_class_without_rows_has_no_areas(table):
     classes = ["cat", "dog", "emu"]
-    found = CURVES.table(table(["cat", "dog"], [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], classes=classes))
-    emu = found.set_index("class").loc["emu"]
+    areas = CURVES.table(table(["cat", "dog"], [[0.8, 0.1, 0.1], [0.1, 0.8, 0.1]], classes=classes))
+    emu = areas.set_index("class").loc["emu"]
     assert emu["n_positive"] == 0
     assert emu[["average_precision", "auroc", "auroc_low", "auroc_high"]].isna().all()
 
@@ -82,8 +82,8 @@ def test_nothing_labelled_gives_an_empty_table(table, make_state, read_csv):
 
 
 def test_curves_end_where_they_must(four):
-    labelled = four[four["target"].notna()]
-    shares = np.stack(labelled["probabilities"])
+    labeled = four[four["target"].notna()]
+    shares = np.stack(labeled["probabilities"])
     left, right = pr_roc(np.array([0, 1, 0, 1]), shares, CURVES.table(four)).axes
     assert [line.get_label() for line in left.get_lines()] == ["dog 1.000"]
     roc = right.get_lines()[0].get_xydata()

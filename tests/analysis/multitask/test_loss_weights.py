@@ -25,23 +25,23 @@ def table():
 
 def panels(figure):
     """Of each panel its lines by label; unlabelled ones under `raw`."""
-    found = {}
+    by_title = {}
     for ax in figure.axes:
         lines = {}
         for line in ax.lines:
             name = line.get_label() if not line.get_label().startswith("_") else "raw"
             lines.setdefault(name, []).append(line)
-        found[ax.get_title(loc="left")] = lines
-    return found
+        by_title[ax.get_title(loc="left")] = lines
+    return by_title
 
 
 def test_weights_shares_and_losses_by_step(table):
-    found = panels(loss_weight_curves(table))
-    assert list(found) == ["weight", "share of the weights", "loss, unweighted"]
+    by_title = panels(loss_weight_curves(table))
+    assert list(by_title) == ["weight", "share of the weights", "loss, unweighted"]
     expected = {"weight": (3, 1), "share of the weights": (0.75, 0.25), "loss, unweighted": (2, 0.05)}
     for title, values in expected.items():
         for term, value in zip(("action", "state"), values, strict=True):
-            (line,) = found[title][term]
+            (line,) = by_title[title][term]
             assert line.get_xdata().tolist() == list(range(80))
             assert line.get_ydata() == pytest.approx(np.full(80, value))
 
@@ -56,23 +56,23 @@ def test_losses_have_a_logarithmic_axis_and_weights_only_over_decades(table):
 
 def test_a_running_mean_lies_over_the_raw_values():
     jagged = np.tile([1.0, 3.0], 40)
-    found = panels(loss_weight_curves(trace({"action": jagged, "state": 1.0}, {"action": 1.0, "state": 1.0})))
-    (smooth,) = found["weight"]["action"]
-    raw = found["weight"]["raw"][0]
+    by_title = panels(loss_weight_curves(trace({"action": jagged, "state": 1.0}, {"action": 1.0, "state": 1.0})))
+    (smooth,) = by_title["weight"]["action"]
+    raw = by_title["weight"]["raw"][0]
     assert raw.get_ydata().tolist() == jagged.tolist() and raw.get_alpha() < 0.5
     assert smooth.get_ydata()[1:] == pytest.approx(2)
 
 
 def test_terms_that_take_turns_show_their_part_and_not_every_step():
     turns = np.tile([1.0, 0.0], 40)
-    found = panels(loss_weight_curves(trace({"a": turns, "b": 1 - turns}, {"a": 1.0, "b": 1.0})))
-    assert "raw" not in found["weight"] and "raw" in found["loss, unweighted"]
-    assert found["weight"]["a"][0].get_ydata()[10:-10] == pytest.approx(0.5)
+    by_title = panels(loss_weight_curves(trace({"a": turns, "b": 1 - turns}, {"a": 1.0, "b": 1.0})))
+    assert "raw" not in by_title["weight"] and "raw" in by_title["loss, unweighted"]
+    assert by_title["weight"]["a"][0].get_ydata()[10:-10] == pytest.approx(0.5)
 
 
 def test_weights_that_sum_to_nothing_have_no_share():
-    found = panels(loss_weight_curves(trace({"a": 0.0, "b": 0.0}, {"a": 1.0, "b": 1.0})))
-    assert np.isnan(found["share of the weights"]["a"][0].get_ydata()).all()
+    by_title = panels(loss_weight_curves(trace({"a": 0.0, "b": 0.0}, {"a": 1.0, "b": 1.0})))
+    assert np.isnan(by_title["share of the weights"]["a"][0].get_ydata()).all()
 
 
 def test_of_very_many_steps_some_are_drawn():
@@ -102,9 +102,9 @@ def test_of_a_set_each_run_has_its_lines(table, make_state, assert_drawn):
         write_csv(state.directory.parent / str(i) / "loss_weights.csv", table)
     LossWeights().run(state)
     assert_drawn(state.directory, "loss_weights")
-    found = panels(loss_weight_curves(*read_loss_weights(state.directory)))
-    assert [len(lines["action"]) for lines in found.values()] == [2, 2, 2]
-    assert all("raw" not in lines for lines in found.values())
+    by_title = panels(loss_weight_curves(*read_loss_weights(state.directory)))
+    assert [len(lines["action"]) for lines in by_title.values()] == [2, 2, 2]
+    assert all("raw" not in lines for lines in by_title.values())
 
 
 def test_a_run_with_one_loss_term_has_nothing_to_draw(make_state):

@@ -64,11 +64,11 @@ def random_jobs(random_table):
 
     def seeds(first, quality, *names):
         parts = [
-            task(name, 10 * first + 3 * place + t, quality).assign(
-                repetition=place, member=place, id=lambda own, place=place: own["id"] + f"@seed {place}"
+            task(name, 10 * first + 3 * index + t, quality).assign(
+                repetition=index, member=index, id=lambda predictions, index=index: predictions["id"] + f"@seed {index}"
             )
             for t, name in enumerate(names)
-            for place in range(3)
+            for index in range(3)
         ]
         return joined(*parts)
 
@@ -107,11 +107,11 @@ def test_a_method_equal_to_the_single_task_models_gains_nothing_and_has_no_inter
 def test_every_interval_is_that_of_the_metric_alone(random_jobs):
     table = compared(metrics=["macro_f1", "auroc"]).table(random_jobs).set_index("method")
     for method, job in ((SINGLE, "only_action"), ("joint", "joint"), ("other", "other")):
-        own = random_jobs[job]
+        frame = random_jobs[job]
         for metric in ("macro_f1", "auroc"):
-            expected = all_intervals(own[own["task"] == "action"], [metric], resampling=SETTINGS)[metric]
-            found = table.loc[method, [f"action/{metric}{end}" for end in ("", "_low", "_high")]]
-            assert found.tolist() == pytest.approx([expected.estimate, expected.low, expected.high])
+            expected = all_intervals(frame[frame["task"] == "action"], [metric], resampling=SETTINGS)[metric]
+            interval = table.loc[method, [f"action/{metric}{end}" for end in ("", "_low", "_high")]]
+            assert interval.tolist() == pytest.approx([expected.estimate, expected.low, expected.high])
 
 
 def test_delta_m_has_the_interval_of_its_own_resamples(random_jobs):
@@ -148,10 +148,10 @@ def test_delta_m_has_the_interval_of_its_own_resamples(random_jobs):
 
 def test_mean_and_deviation_are_over_the_runs(random_jobs):
     table = compared(metrics=["accuracy", "macro_f1"]).table(random_jobs).set_index("method")
-    own = random_jobs["joint"]
-    expected = member_spreads(own[own["task"] == "state"], "state", ["macro_f1"])["macro_f1"]
-    found = table.loc["joint"]
-    assert (found["state/macro_f1_mean"], found["state/macro_f1_std"]) == pytest.approx((expected.mean, expected.std))
+    frame = random_jobs["joint"]
+    expected = member_spreads(frame[frame["task"] == "state"], "state", ["macro_f1"])["macro_f1"]
+    row = table.loc["joint"]
+    assert (row["state/macro_f1_mean"], row["state/macro_f1_std"]) == pytest.approx((expected.mean, expected.std))
     assert (table["runs"] == 3).all()
 
 
@@ -186,8 +186,8 @@ def test_other_rows_are_refused_by_the_name_of_the_job(jobs):
 
 
 def test_unequal_numbers_of_repetitions_are_refused(random_jobs):
-    own = random_jobs["only_state"]
-    fewer = own[own["repetition"] < 2]
+    frame = random_jobs["only_state"]
+    fewer = frame[frame["repetition"] < 2]
     with pytest.raises(ValueError, match=r"equally many models.*3 of only_action, 2 of only_state"):
         compared().table({"only_action": random_jobs["only_action"], "only_state": fewer})
 

@@ -72,8 +72,8 @@ def test_what_was_not_set_is_below_the_numbers(trials):
 def test_mixed_values_are_categories_in_the_order_none_numbers_names():
     mixed = pd.Series(["auto", 10, None, 2.5, "3"], dtype=object)
     trials = pd.DataFrame({"number": range(5), "state": "complete", F1: np.arange(5) / 10, "clip": mixed})
-    found = ticks(parallel_coordinates(trials, ["clip"], F1, "max"), 0)
-    assert sorted(found, key=found.__getitem__) == ["none", "2.5", "10", "3", "auto"]
+    positions = ticks(parallel_coordinates(trials, ["clip"], F1, "max"), 0)
+    assert sorted(positions, key=positions.__getitem__) == ["none", "2.5", "10", "3", "auto"]
 
 
 def test_titles_and_the_settings_of_the_best_trial(trials):
@@ -89,9 +89,9 @@ def test_long_names_are_wrapped_at_their_separators_and_lose_only_their_middle()
     trials = pd.DataFrame({"number": range(12), "state": "complete", F1: np.arange(12) / 20, "encoder": names})
     keys = [f"k{i}" for i in range(7)]
     figure = parallel_coordinates(trials.assign(**dict.fromkeys(keys, 1)), ["encoder", *keys], F1, "max")
-    shown = list(ticks(figure, 0))
-    assert len(shown) == 12
-    assert all(len(text) <= 12 and "…" in text and text.startswith("twit") for text in shown)
+    labels = list(ticks(figure, 0))
+    assert len(labels) == 12
+    assert all(len(text) <= 12 and "…" in text and text.startswith("twit") for text in labels)
     few = parallel_coordinates(trials[:2], ["encoder"], F1, "max")
     assert [text.replace("\n", "") for text in ticks(few, 0)] == [name.removeprefix("owner/") for name in names[:2]]
 

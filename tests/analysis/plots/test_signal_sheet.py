@@ -20,8 +20,8 @@ def test_recordings_are_drawn_with_what_is_missing_and_all_answers(subjects):
     assert [label.get_text() for label in first.get_yticklabels()] == ["BVP", "EDA"]
     assert len(first.lines) == 1 and len(second.lines) == 2
     assert first.lines[0].get_xdata().tolist() == [0, 0.5, 1, 1.5, 2]
-    grey = [patch for patch in first.collections if len(patch.get_paths())]
-    assert len(grey) == 1 and not [patch for patch in second.collections if len(patch.get_paths())]
+    gray = [patch for patch in first.collections if len(patch.get_paths())]
+    assert len(gray) == 1 and not [patch for patch in second.collections if len(patch.get_paths())]
     assert {text.get_text() for text in second.texts} == {"7 to 7"}
 
 
@@ -33,6 +33,6 @@ def test_the_sheet_of_a_system_of_signals(subjects, make_state, assert_drawn):
 
 def test_samples_of_a_set_are_found_by_their_own_ids(subjects):
     data = Recordings(subjects, ["BVP", "EDA"])
-    found = series_of(data, ["b@seed 0", "b@seed 1", "d"])
-    assert [found.of[name][0, 0] for name in ("b@seed 0", "b@seed 1", "d")] == [1, 1, 3]
+    series = series_of(data, ["b@seed 0", "b@seed 1", "d"])
+    assert [series.of[name][0, 0] for name in ("b@seed 0", "b@seed 1", "d")] == [1, 1, 3]
     assert series_of(Recordings(subjects, None), ["b"]) is None

@@ -21,12 +21,12 @@ from hallmark.analysis.plots.studies import (
 
 def test_the_history_shows_values_and_the_best_so_far(trials):
     (ax,) = optimisation_history(trials, F1, "max").axes
-    found = by_label(ax)
-    assert points(found["complete (4)"]) == [[0, 0.5], [1, 0.8], [4, 0.7], [7, 0.6]]
-    so_far = found["best so far"]
+    artists = by_label(ax)
+    assert points(artists["complete (4)"]) == [[0, 0.5], [1, 0.8], [4, 0.7], [7, 0.6]]
+    so_far = artists["best so far"]
     assert so_far.get_xydata().tolist() == [[0, 0.5], [1, 0.8], [4, 0.8], [7, 0.8], [7, 0.8]]
     assert so_far.get_drawstyle() == "steps-post"
-    assert points(found["best: trial 1, 0.8"]) == [[1, 0.8]]
+    assert points(artists["best: trial 1, 0.8"]) == [[1, 0.8]]
     assert ax.get_ylabel() == "validation macro F1\n(higher is better)"
 
 
@@ -39,12 +39,12 @@ def test_the_best_of_a_loss_is_the_lowest(trials):
 def test_pruned_and_failed_trials_lie_at_the_bottom_below_all_values(trials):
     trials.loc[trials["number"] == 5, "number"] = 9
     (ax,) = optimisation_history(trials, F1, "max").axes
-    found = by_label(ax)
+    artists = by_label(ax)
     for label, number in (("pruned (1)", 2), ("failed (1)", 9)):
-        ((x, share),) = points(found[label])
+        ((x, share),) = points(artists[label])
         assert x == number
         assert ax.get_ylim()[0] + share * np.ptp(ax.get_ylim()) < 0.5
-    assert found["best so far"].get_xdata()[-1] == 9
+    assert artists["best so far"].get_xdata()[-1] == 9
 
 
 def test_only_a_loss_over_decades_has_a_logarithmic_axis(trials):
@@ -61,7 +61,7 @@ def test_only_a_loss_over_decades_has_a_logarithmic_axis(trials):
 
 def test_bars_from_the_most_important_key():
     (ax,) = importance_bars({"optim.lr": 0.25, "head.lr": nan, "data.batch_size": 0.75}).axes
-    assert [bar.get_width() for bar in ax.patches] == [0.75, 0.25, 0]
+    assert [patch.get_width() for patch in ax.patches] == [0.75, 0.25, 0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["batch size", "optim lr", "head lr"]
     assert [text.get_text() for text in ax.texts] == ["0.75", "0.25", "–"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
@@ -103,9 +103,9 @@ def test_what_is_not_on_the_front_is_beaten_by_something_on_it(values):
 def test_the_trade_off_shows_the_front_and_its_trials(trials):
     trials.loc[trials["number"] == 7, [F1, LOSS]] = [0.75, 0.3]
     (ax,) = trade_off(trials, [F1, LOSS], ["max", "min"]).axes
-    found = by_label(ax)
-    assert points(found["dominated (1)"]) == [[0.5, 0.9]]
-    assert sorted(points(found["Pareto front (3)"])) == [[0.7, 0.2], [0.75, 0.3], [0.8, 0.5]]
+    artists = by_label(ax)
+    assert points(artists["dominated (1)"]) == [[0.5, 0.9]]
+    assert sorted(points(artists["Pareto front (3)"])) == [[0.7, 0.2], [0.75, 0.3], [0.8, 0.5]]
     assert ax.lines[0].get_xydata().tolist() == [[0.7, 0.2], [0.75, 0.3], [0.8, 0.5]]
     assert [(text.get_text(), *text.xy) for text in ax.texts] == [("4", 0.7, 0.2), ("7", 0.75, 0.3), ("1", 0.8, 0.5)]
     assert ax.get_xlabel() == "validation macro F1 (higher is better)"
@@ -146,9 +146,9 @@ def test_a_study_without_two_values_says_so(trials, case):
     study = rows if isinstance(rows, pd.DataFrame) else trials.set_index(trials.index + 10)[rows]
     assert expected in sentence(optimisation_history(study, F1, "max"))
     assert expected in sentence(parallel_coordinates(study, ["model.clip"], F1, "max"))
-    first, _, rest = expected.partition("F1 0.8")
-    told = sentence(trade_off(study, [F1, LOSS], ["max", "min"]))
-    assert first in told and told.endswith(rest) and ("validation loss 0.5" in told) == ("F1 0.8" in expected)
+    first, _, last = expected.partition("F1 0.8")
+    printed = sentence(trade_off(study, [F1, LOSS], ["max", "min"]))
+    assert first in printed and printed.endswith(last) and ("validation loss 0.5" in printed) == ("F1 0.8" in expected)
 
 
 def test_equal_values_and_constant_keys_are_drawn(trials):

@@ -60,7 +60,7 @@ def tasks():
         "train/loss", "train/action", "train/state", "train/reconstruction", "val/loss", "val/macro_f1", "lr-pg1",
         "val/action/loss", "val/action/macro_f1", "val/state/loss", "val/state/macro_f1", "val/reconstruction",
     ]  # fmt: skip
-    return pd.DataFrame({"epoch": [0, 1], **{name: [place, place + 1.0] for place, name in enumerate(names)}})
+    return pd.DataFrame({"epoch": [0, 1], **{name: [index, index + 1.0] for index, name in enumerate(names)}})
 
 
 def test_tasks_share_the_panel_of_a_metric_and_terms_that_of_their_losses(tasks):

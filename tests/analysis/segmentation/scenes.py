@@ -26,15 +26,15 @@ def overlaps(tasks, *, groups=None, slices=None, confidence=None, **columns):
     frames = []
     for task, pairs in tasks.items():
         n = len(pairs)
-        ids = [f"e{place}" for place in range(n)]
+        ids = [f"e{index}" for index in range(n)]
         first, second = np.array(pairs, dtype=float).T
         known = ~np.isnan(first)
         iou = np.where(known, np.where(second == 0, 1.0, first / np.where(second == 0, 1.0, second)), np.nan)
-        own = confidence.get(task) if isinstance(confidence, dict) else confidence
+        task_confidence = confidence.get(task) if isinstance(confidence, dict) else confidence
         frames.append(pd.DataFrame({
             "id": ids, "split": "val", "task": task, "group": groups or ids,
-            "target": pd.Series(["{}" if one else None for one in known], dtype=object), "prediction": "{}",
-            "confidence": own or [0.5] * n, "probabilities": [[0.5, 0.5]] * n,
+            "target": pd.Series(["{}" if is_known else None for is_known in known], dtype=object), "prediction": "{}",
+            "confidence": task_confidence or [0.5] * n, "probabilities": [[0.5, 0.5]] * n,
             "score": iou, "intersection": first, "union": second, "target_area": second, **INFO, **columns,
         }))  # fmt: skip
     table = pd.concat(frames, ignore_index=True)
@@ -54,12 +54,12 @@ class Scenes:
         self.pictures, self._proposals, rows = {}, {}, []
         for image in range(n):
             scene = draw_scene(rng)
-            found = proposals_of(scene, rng)
-            for place in range(4):
-                name = f"{image}#{place}"
-                self.pictures[name], self._proposals[name] = scene.image, found
-                text = (texts or {}).get(name) or f"the {scene.objects[place % 3].colour} thing on the left"
-                rows += self._rows(name, image, place, scene, found, text, rng, truth)
+            proposals = proposals_of(scene, rng)
+            for index in range(4):
+                name = f"{image}#{index}"
+                self.pictures[name], self._proposals[name] = scene.image, proposals
+                text = (texts or {}).get(name) or f"the {scene.objects[index % 3].colour} thing on the left"
+                rows += self._rows(name, image, index, scene, proposals, text, rng, truth)
         self.table = pd.DataFrame(rows)
         self.table.attrs = {
             "classes": {}, "slices": {"slice_size": SIZES, "slice_kind": ["attribute", "relation", "between", "none"]},
@@ -71,13 +71,13 @@ class Scenes:
     def proposals(self, row_id):
         return self._proposals[row_id]
 
-    def _rows(self, name, image, place, scene, found, text, rng, truth):
+    def _rows(self, name, image, index, scene, proposals, text, rng, truth):
         wanted = int(rng.integers(len(scene.masks)))
         target = encode(scene.masks[[wanted]])[0]
-        best, _ = found.best(target)
-        other = (best + 1) % len(found)
-        first, last = [(best, best), (other, best), (best, other), (other, other)][place]
-        loops = 0 if place == 0 else int(rng.integers(1, 4))
+        best, _ = proposals.best(target)
+        other = (best + 1) % len(proposals)
+        first, last = [(best, best), (other, best), (best, other), (other, other)][index]
+        loops = 0 if index == 0 else int(rng.integers(1, 4))
         queries = [
             text,
             *[f"the {scene.objects[wanted].colour} {scene.objects[wanted].shape}, {k}" for k in range(loops)],
@@ -85,17 +85,17 @@ class Scenes:
         share = scene.masks[wanted].mean()
         about = {
             "id": name, "split": "val", "group": str(image), "slice_size": size_bucket(float(share)),
-            "slice_kind": ["attribute", "relation", "between"][place % 3], **INFO, "info_area": float(share),
+            "slice_kind": ["attribute", "relation", "between"][index % 3], **INFO, "info_area": float(share),
             "info_image": f"scene_{image:03d}.jpg", "info_sentence": text, "info_queries": json.dumps(queries),
-            "info_stop": ["confident", "confident", "max_iter", "unchanged"][place], "info_iterations": loops,
+            "info_stop": ["confident", "confident", "max_iter", "unchanged"][index], "info_iterations": loops,
             "info_calls": loops, "info_cached": loops // 2, "info_fallback": "timeout" if loops == 3 else "",
-            "info_proposals": len(found),
+            "info_proposals": len(proposals),
         }  # fmt: skip
         for task, chosen in (("main", last), ("one_shot", first), ("oracle", best)):
             sure = (0.75 if chosen == best else 0.45) + 0.2 * rng.uniform(-1, 1)
-            row = {**about, "task": task, "prediction": rle_text(found.rles[chosen]), "confidence": sure,
-                   "probabilities": [sure] + [(1 - sure) / (len(found) - 1)] * (len(found) - 1)}  # fmt: skip
-            yield {**row, **_measured(found.rles[chosen], target if truth else None)}
+            row = {**about, "task": task, "prediction": rle_text(proposals.rles[chosen]), "confidence": sure,
+                   "probabilities": [sure] + [(1 - sure) / (len(proposals) - 1)] * (len(proposals) - 1)}  # fmt: skip
+            yield {**row, **_measured(proposals.rles[chosen], target if truth else None)}
 
 
 def _measured(prediction, target):

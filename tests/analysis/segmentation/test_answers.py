@@ -48,9 +48,9 @@ def test_a_table_of_other_scores_is_refused(name, make_state):
 
 @pytest.mark.parametrize("name", WITH_TRUTH)
 def test_a_table_without_truth_is_refused(name, make_state):
-    own = overlaps({"main": [(None, None)], "one_shot": [(None, None)]}, slice_size=[None])
+    table = overlaps({"main": [(None, None)], "one_shot": [(None, None)]}, slice_size=[None])
     with pytest.raises(ValueError, match=f"^{name}: needs rows with a true mask; none of these 2"):
-        ANALYSES[name].run(make_state(own))
+        ANALYSES[name].run(make_state(table))
 
 
 @pytest.mark.parametrize(("name", "task"), [("cases", "one_shot"), ("oracle", "oracle")])
@@ -84,11 +84,11 @@ def test_parts_have_declared_categories_first_and_those_without_a_row_too():
     rows = overlaps(
         {"main": [(1, 2)] * 4}, slice_size=["big", None, "small", "big"], slices={"slice_size": ["tiny", "small"]}
     )
-    found = {(name, category): member.sum() for name, category, member in parts(rows, ["slice_size"])}
-    assert found == {
+    counts = {(name, category): member.sum() for name, category, member in parts(rows, ["slice_size"])}
+    assert counts == {
         ("all", "all"): 4, ("size", "tiny"): 0, ("size", "small"): 1, ("size", "big"): 2, ("size", "(missing)"): 1,
     }  # fmt: skip
-    assert list(found)[1:] == [("size", name) for name in ("tiny", "small", "big", "(missing)")]
+    assert list(counts)[1:] == [("size", name) for name in ("tiny", "small", "big", "(missing)")]
 
 
 def test_unknown_columns_are_refused():

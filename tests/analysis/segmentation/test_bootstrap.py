@@ -55,9 +55,9 @@ def test_intervals_resample_images(masks):
     table, _ = table_of(masks)
     main = masks[masks["task"] == "main"]
     expected = all_intervals(main, ["miou"], resampling=RESAMPLING)["miou"]
-    found = table[(table["task"] == "main") & (table["minus"] == "") & (table["metric"] == "miou")].iloc[0]
-    assert found["value"] == expected.estimate
-    assert found[["value_low", "value_high"]].tolist() == pytest.approx([expected.low, expected.high], nan_ok=True)
+    row = table[(table["task"] == "main") & (table["minus"] == "") & (table["metric"] == "miou")].iloc[0]
+    assert row["value"] == expected.estimate
+    assert row[["value_low", "value_high"]].tolist() == pytest.approx([expected.low, expected.high], nan_ok=True)
     alone, _ = table_of(overlaps(PAIRS, groups=["a"] * 4))
     assert alone["value_low"].isna().all()
 
@@ -81,9 +81,9 @@ def test_a_gain_in_every_image_is_found():
 
 def test_equal_answers_differ_by_nothing():
     table, _ = table_of(overlaps({"main": PAIRS["main"], "one_shot": PAIRS["main"]}))
-    found = table[table["minus"] == "one_shot"]
-    assert (found["value"] == 0).all() and not (found["value_low"] == 0).any()
-    assert (found["p_value"] == 1).all()
+    rows = table[table["minus"] == "one_shot"]
+    assert (rows["value"] == 0).all() and not (rows["value_low"] == 0).any()
+    assert (rows["p_value"] == 1).all()
 
 
 def test_rows_without_truth_do_not_count(masks):

@@ -16,8 +16,8 @@ def cases(per_kind=2, own=10, least=0.02):
 
 
 def chosen_of(analysis, table):
-    found = analysis.chosen(paired_answers(table))
-    return {kind: rows["id"].tolist() for kind, rows in found.groupby("kind", sort=False)}
+    rows = analysis.chosen(paired_answers(table))
+    return {kind: kind_rows["id"].tolist() for kind, kind_rows in rows.groupby("kind", sort=False)}
 
 
 @pytest.fixture
@@ -65,9 +65,9 @@ def test_the_unchanged_come_evenly_from_worst_to_best():
 
 
 def test_differences_are_loop_minus_one_shot(masks):
-    found = paired_answers(masks).set_index("id")
-    assert found.loc["e1", ["one_shot", "loop", "difference"]].tolist() == pytest.approx([0, 0.5, 0.5])
-    assert np.isnan(found.loc["e7", "difference"])
+    answers = paired_answers(masks).set_index("id")
+    assert answers.loc["e1", ["one_shot", "loop", "difference"]].tolist() == pytest.approx([0, 0.5, 0.5])
+    assert np.isnan(answers.loc["e7", "difference"])
 
 
 def test_of_a_set_of_repeats_the_first_run_is_drawn(masks):
@@ -125,9 +125,9 @@ def test_a_page_has_five_panels_a_case_and_four_where_no_truth_is_known():
         "loop  IoU 1.00",
         "ground truth",
     ]
-    own = case(truth=None, iou=(np.nan, np.nan))
-    assert titles(case_page([own])) == ["picture", "1 proposal", "one-shot", "loop"]
-    assert len(titles(case_page([case(), own]))) == 10
+    without_truth = case(truth=None, iou=(np.nan, np.nan))
+    assert titles(case_page([without_truth])) == ["picture", "1 proposal", "one-shot", "loop"]
+    assert len(titles(case_page([case(), without_truth]))) == 10
 
 
 def test_the_query_history_is_told():

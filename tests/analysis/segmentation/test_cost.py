@@ -34,14 +34,14 @@ def spent(table):
 
 
 def test_stages_by_hand(spent):
-    found = stage_table(spent).set_index("stage")
-    assert found.index.tolist() == ["propose", "embed", "rank", "vlm", "other", "total"]
-    assert found["seconds"].tolist() == [6, 3, 1, 9, 1, 20]
-    assert found["share"].tolist() == pytest.approx([0.3, 0.15, 0.05, 0.45, 0.05, 1])
-    assert found.loc["propose", ["per_image", "per_expression", "seconds_each"]].tolist() == [3, 1.5, 3]
-    assert found.loc["embed", ["requested", "computed"]].tolist() == [12, 12]
-    assert found.loc["embed", "seconds_each"] == pytest.approx(3 / 12)
-    assert found.loc["vlm", ["requested", "computed"]].tolist() == [5, 2]
+    stages = stage_table(spent).set_index("stage")
+    assert stages.index.tolist() == ["propose", "embed", "rank", "vlm", "other", "total"]
+    assert stages["seconds"].tolist() == [6, 3, 1, 9, 1, 20]
+    assert stages["share"].tolist() == pytest.approx([0.3, 0.15, 0.05, 0.45, 0.05, 1])
+    assert stages.loc["propose", ["per_image", "per_expression", "seconds_each"]].tolist() == [3, 1.5, 3]
+    assert stages.loc["embed", ["requested", "computed"]].tolist() == [12, 12]
+    assert stages.loc["embed", "seconds_each"] == pytest.approx(3 / 12)
+    assert stages.loc["vlm", ["requested", "computed"]].tolist() == [5, 2]
 
 
 def test_what_was_read_from_disk_is_requested_but_not_computed(table):
@@ -52,20 +52,20 @@ def test_what_was_read_from_disk_is_requested_but_not_computed(table):
 
 
 def test_later_iterations_against_the_first_by_hand(table, spent):
-    found = later_iterations(spent, main_rows(table))
+    later = later_iterations(spent, main_rows(table))
     # 4 first and 4 later queries share 1 s of ranking: 0.5 s against 6 + 3 + 0.5, and 9 s more with the VLM
-    assert (found["queries_first"], found["queries_later"]) == (4, 4)
-    assert found["ranking"] == pytest.approx(0.5 / 9.5)
-    assert found["with_vlm"] == pytest.approx(9.5 / 9.5)
-    assert found["stored"] == 0
+    assert (later["queries_first"], later["queries_later"]) == (4, 4)
+    assert later["ranking"] == pytest.approx(0.5 / 9.5)
+    assert later["with_vlm"] == pytest.approx(9.5 / 9.5)
+    assert later["stored"] == 0
 
 
 def test_expressions_by_hand_with_those_without_truth(table):
-    found = Cost(statistics=RESAMPLING).expressions(main_rows(table)).set_index("quantity")
-    assert (found["n"] == 4).all() and (found["n_groups"] == 2).all()
-    assert found["mean"].tolist() == pytest.approx([1, 1.25, 0.5, 0.5, 0.2, 2.0])
-    assert found.loc["VLM requests", "total"] == 5
-    assert found[["mean_low", "mean_high"]].isna().all(axis=None)  # two images say nothing of their spread
+    quantities = Cost(statistics=RESAMPLING).expressions(main_rows(table)).set_index("quantity")
+    assert (quantities["n"] == 4).all() and (quantities["n_groups"] == 2).all()
+    assert quantities["mean"].tolist() == pytest.approx([1, 1.25, 0.5, 0.5, 0.2, 2.0])
+    assert quantities.loc["VLM requests", "total"] == 5
+    assert quantities[["mean_low", "mean_high"]].isna().all(axis=None)  # two images say nothing of their spread
 
 
 def test_stops_are_counted_by_iterations(table):
@@ -76,18 +76,18 @@ def test_stops_are_counted_by_iterations(table):
 
 def test_totals_name_fallbacks_by_kind_and_the_memory(table, spent):
     later = later_iterations(spent, main_rows(table))
-    found = totals({**spent, "peak_gpu_bytes": 3 * 2**30}, later).set_index("quantity")["value"]
-    assert found["fallbacks by kind"] == "429 1, timeout 4"
-    assert found["peak GPU memory"] == "3.00 GiB"
-    assert found["VLM tokens in, out"] == "12345, 678"
-    assert found["later iterations, of the first's time"] == "5.3 %"
+    quantities = totals({**spent, "peak_gpu_bytes": 3 * 2**30}, later).set_index("quantity")["value"]
+    assert quantities["fallbacks by kind"] == "429 1, timeout 4"
+    assert quantities["peak GPU memory"] == "3.00 GiB"
+    assert quantities["VLM tokens in, out"] == "12345, 678"
+    assert quantities["later iterations, of the first's time"] == "5.3 %"
     assert totals(spent, later).set_index("quantity")["value"]["peak GPU memory"] == "no GPU"
 
 
 def test_the_figure_has_a_bar_a_stage_and_stacks_the_reasons(table, spent):
     left, right = cost_figure(stage_table(spent), main_rows(table)).axes
-    assert [bar.get_width() for bar in left.patches] == [6, 3, 1, 9, 1]
-    assert sum(bar.get_height() for bar in right.patches) == 4
+    assert [patch.get_width() for patch in left.patches] == [6, 3, 1, 9, 1]
+    assert sum(patch.get_height() for patch in right.patches) == 4
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["confident", "max iter", "fallback"]
 
 

@@ -19,13 +19,13 @@ def masks():
 
 
 def test_values_by_hand(masks):
-    found = table_of(masks)
-    assert found.loc["all", PARTS].tolist() == pytest.approx([1.3 / 3, 0.75 / 3, 0.95 / 3])
-    assert found.loc["small", PARTS].tolist() == pytest.approx([0.25, 0.375, 0.375])
-    assert found.loc["large", PARTS].tolist() == pytest.approx([0.8, 0, 0.2])
-    assert found.loc["all", ["recall@0.5", "recall@0.6", "recall@0.9"]].tolist() == pytest.approx([1, 2 / 3, 0])
-    assert found.loc["all", ["precision@0.5", "precision@0.6"]].tolist() == pytest.approx([2 / 3, 1 / 3])
-    assert found.loc["medium", "n"] == 0 and np.isnan(found.loc["medium", "proposal_gap"])
+    table = table_of(masks)
+    assert table.loc["all", PARTS].tolist() == pytest.approx([1.3 / 3, 0.75 / 3, 0.95 / 3])
+    assert table.loc["small", PARTS].tolist() == pytest.approx([0.25, 0.375, 0.375])
+    assert table.loc["large", PARTS].tolist() == pytest.approx([0.8, 0, 0.2])
+    assert table.loc["all", ["recall@0.5", "recall@0.6", "recall@0.9"]].tolist() == pytest.approx([1, 2 / 3, 0])
+    assert table.loc["all", ["precision@0.5", "precision@0.6"]].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert table.loc["medium", "n"] == 0 and np.isnan(table.loc["medium", "proposal_gap"])
 
 
 def test_the_parts_add_up_to_1_and_the_gaps_have_intervals():
@@ -47,7 +47,7 @@ def test_answers_are_matched_with_their_own_best_proposals(masks):
 def test_the_figure_stacks_the_parts_and_leaves_empty_categories_empty(masks):
     table = ErrorDecomposition(["size"], statistics=Resampling(0.9, 100, 0)).table(masks)
     left, right = oracle_figure(table).axes
-    widths = np.array([[bar.get_width() for bar in container] for container in left.containers])
+    widths = np.array([[patch.get_width() for patch in container] for container in left.containers])
     assert widths.sum(axis=0).tolist() == pytest.approx([1, 1, 0, 1])
     assert widths[0].tolist() == pytest.approx([1.3 / 3, 0.25, 0, 0.8])
     texts = [text.get_text() for text in left.texts]

@@ -25,20 +25,20 @@ def rows():
 def test_areas_by_hand(rows):
     # 1 - IoU in order: 0.2, then 1 and 0 in random order, then 0.5
     expected = (0.2 + 0.7 / 2 + 1.2 / 3 + 1.7 / 4) / 4
-    found = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
-    assert found["aurc"].estimate == pytest.approx(expected)
-    assert found["aurc_failure"].estimate == pytest.approx((0 + 0.5 / 2 + 1 / 3 + 1 / 4) / 4)
-    assert found["auroc"].estimate == pytest.approx(1.5 / 3)  # above it one of the right ones, at it one, below one
+    metrics = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
+    assert metrics["aurc"].estimate == pytest.approx(expected)
+    assert metrics["aurc_failure"].estimate == pytest.approx((0 + 0.5 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert metrics["auroc"].estimate == pytest.approx(1.5 / 3)  # above it one of the right ones, at it one, below one
     # bins (0.1, 0.2], (0.6, 0.7], (0.8, 0.9]: |0.2 - 1|, 2 · |0.7 - 0.5|, |0.9 - 1|
-    assert found["ece"].estimate == pytest.approx((0.8 + 0.4 + 0.1) / 4)
+    assert metrics["ece"].estimate == pytest.approx((0.8 + 0.4 + 0.1) / 4)
 
 
 def test_the_curve_has_a_point_for_every_confidence(rows):
-    found = curve(rows)
-    assert found["confidence"].tolist() == [0.9, 0.7, 0.2]
-    assert found["coverage"].tolist() == [0.25, 0.75, 1.0]
-    assert found["risk"].tolist() == pytest.approx([0.2, 0.4, 0.425])
-    assert found["failure"].tolist() == pytest.approx([0, 1 / 3, 0.25])
+    points = curve(rows)
+    assert points["confidence"].tolist() == [0.9, 0.7, 0.2]
+    assert points["coverage"].tolist() == [0.25, 0.75, 1.0]
+    assert points["risk"].tolist() == pytest.approx([0.2, 0.4, 0.425])
+    assert points["failure"].tolist() == pytest.approx([0, 1 / 3, 0.25])
 
 
 @settings(max_examples=40, deadline=None)
@@ -47,10 +47,10 @@ def test_the_curve_has_a_point_for_every_confidence(rows):
         st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.integers(0, 2)), min_size=1, max_size=4
     )
 )
-def test_the_area_of_weighted_rows_is_the_mean_over_orders_of_repeated_rows(found):
-    confidence, risk, weights = (np.array(column, float) for column in zip(*found, strict=True))
+def test_the_area_of_weighted_rows_is_the_mean_over_orders_of_repeated_rows(weighted_rows):
+    confidence, risk, weights = (np.array(column, float) for column in zip(*weighted_rows, strict=True))
     area = aurc(confidence, risk[:, None], weights[None])[0, 0]
-    repeated = [row for row in found for _ in range(row[2])]
+    repeated = [row for row in weighted_rows for _ in range(row[2])]
     orders = [order for order in permutations(repeated) if list(order) == sorted(order, key=lambda row: -row[0])]
     if not repeated:
         assert np.isnan(area)
@@ -61,25 +61,25 @@ def test_the_area_of_weighted_rows_is_the_mean_over_orders_of_repeated_rows(foun
 
 
 def test_a_confidence_that_says_nothing_has_the_risk_for_area_and_one_half_for_auroc():
-    found = RiskCoverage(5, statistics=RESAMPLING).summary(overlaps({"main": PAIRS}, confidence=[0.4] * 4))
-    assert found["aurc"].estimate == pytest.approx(0.425) and found["auroc"].estimate == 0.5
+    metrics = RiskCoverage(5, statistics=RESAMPLING).summary(overlaps({"main": PAIRS}, confidence=[0.4] * 4))
+    assert metrics["aurc"].estimate == pytest.approx(0.425) and metrics["auroc"].estimate == 0.5
 
 
 def test_areas_agree_with_the_usual_implementations():
     rows = Scenes(20).table.query("task == 'main'")
     right, sure = rows["score"] >= 0.5, rows["confidence"]
-    found = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
-    assert found["auroc"].estimate == pytest.approx(roc_auc_score(right, sure))
-    assert found["ece"].estimate == pytest.approx(expected_calibration_error(sure, right, ECE_BINS))
-    for interval in found.values():
+    metrics = RiskCoverage(10, statistics=RESAMPLING).summary(rows)
+    assert metrics["auroc"].estimate == pytest.approx(roc_auc_score(right, sure))
+    assert metrics["ece"].estimate == pytest.approx(expected_calibration_error(sure, right, ECE_BINS))
+    for interval in metrics.values():
         assert interval.low < interval.estimate < interval.high
 
 
 def test_answers_that_are_all_right_have_no_auroc():
-    found = RiskCoverage(10, statistics=RESAMPLING).summary(
+    metrics = RiskCoverage(10, statistics=RESAMPLING).summary(
         overlaps({"main": [(3, 4)] * 3}, confidence=[0.2, 0.5, 0.8])
     )
-    assert np.isnan(found["auroc"].estimate) and found["aurc_failure"].estimate == 0
+    assert np.isnan(metrics["auroc"].estimate) and metrics["aurc_failure"].estimate == 0
 
 
 def test_the_oracle_has_no_confidence_to_judge(make_state, read_csv):

@@ -18,17 +18,15 @@ def table():
 
 
 def test_values_by_hand(table):
-    found = table[table["task"] == "main"].set_index("category")
-    assert found.index.tolist() == ["all", *SIZES]
-    assert found["n"].tolist() == [4, 1, 2, 0, 1]
-    assert found["n_groups"].tolist() == [3, 1, 1, 0, 1]
-    assert found["n_no_target"].tolist() == [1, 1, 0, 0, 0]
-    assert found.loc["all", ["miou", "target_miou", "no_target_accuracy"]].tolist() == pytest.approx(
-        [0.425, 1.7 / 3, 0]
-    )
-    assert found.loc["small", ["miou", "oiou", "p@0.5", "p@0.6"]].tolist() == pytest.approx([0.75, 6 / 8, 1.0, 0.5])
-    assert found.loc["large", ["miou", "oiou", "p@0.5"]].tolist() == pytest.approx([0.2, 0.2, 0])
-    assert found.loc["no target", "miou"] == 0
+    main = table[table["task"] == "main"].set_index("category")
+    assert main.index.tolist() == ["all", *SIZES]
+    assert main["n"].tolist() == [4, 1, 2, 0, 1]
+    assert main["n_groups"].tolist() == [3, 1, 1, 0, 1]
+    assert main["n_no_target"].tolist() == [1, 1, 0, 0, 0]
+    assert main.loc["all", ["miou", "target_miou", "no_target_accuracy"]].tolist() == pytest.approx([0.425, 1.7 / 3, 0])
+    assert main.loc["small", ["miou", "oiou", "p@0.5", "p@0.6"]].tolist() == pytest.approx([0.75, 6 / 8, 1.0, 0.5])
+    assert main.loc["large", ["miou", "oiou", "p@0.5"]].tolist() == pytest.approx([0.2, 0.2, 0])
+    assert main.loc["no target", "miou"] == 0
     one_shot = table[table["task"] == "one_shot"].set_index("category")
     assert one_shot.loc["no target", ["miou", "oiou", "p@0.9"]].tolist() == [1, 1, 1]
     assert one_shot.loc["small", "oiou"] == pytest.approx(2 / 8)
@@ -50,5 +48,5 @@ def test_the_figure_says_n_of_every_category(table):
 
 def test_null_takes_every_slice_column():
     masks = overlaps({"main": [(1, 2)]}, slice_size=["small"], slice_kind=["x"])
-    found = SizeBuckets(None, statistics=Resampling(0.9, 100, 0)).table(masks)
-    assert found["slice"].tolist() == ["all", "size", "kind"]
+    buckets = SizeBuckets(None, statistics=Resampling(0.9, 100, 0)).table(masks)
+    assert buckets["slice"].tolist() == ["all", "size", "kind"]
