@@ -38,8 +38,8 @@ def test_dropout_is_a_function_of_the_place(classifier, fit) -> None:
     fit(classifier(), StepSeeds(1), second)
     fit(classifier(), StepSeeds(2), other)
     assert len(first.seen) == 12 and first.seen == second.seen
-    assert all(first.seen[place] != other.seen[place] for place in first.seen)
-    assert len({str(kept) for kept in first.seen.values()}) == 12
+    assert all(first.seen[position] != other.seen[position] for position in first.seen)
+    assert len({str(mask) for mask in first.seen.values()}) == 12
 
 
 def test_step_seeds_differ_by_process_and_not_from_those_of_one(monkeypatch) -> None:

@@ -71,8 +71,8 @@ class Alternating(LightningModule):
     def configure_optimizers(self) -> tuple[list[SGD], list[StepLR]]:
         rates = (0.1, 0.4)[: self.optimizers_wanted]
         groups = [{"params": [self.layer.weight]}, {"params": [self.layer.bias], "lr": 0.001}]
-        made = [SGD(groups if number == 0 else [self.layer.bias], lr=rate) for number, rate in enumerate(rates)]
-        return made, [StepLR(optimizer, 1, gamma) for optimizer, gamma in zip(made, (0.1, 0.5), strict=False)]
+        optimizers = [SGD(groups if number == 0 else [self.layer.bias], lr=rate) for number, rate in enumerate(rates)]
+        return optimizers, [StepLR(sgd, 1, gamma) for sgd, gamma in zip(optimizers, (0.1, 0.5), strict=False)]
 
 
 def test_a_schedule_by_epoch(fit, tmp_path: Path):
@@ -98,8 +98,8 @@ def test_the_rates_of_a_fit_that_went_on_within_an_epoch(classifier, fit, tmp_pa
         callbacks: list[Any] = [History(tmp_path / "part.csv"), Send(signal.SIGTERM, step), GracefulStop(last)]
         fit(classifier(optimizer=optimizer), StepSeeds(0), *callbacks)
     fit(classifier(optimizer=optimizer), StepSeeds(0), History(tmp_path / "part.csv"), resume=last)
-    whole, part = (pd.read_csv(tmp_path / name)["lr"].tolist() for name in ("whole.csv", "part.csv"))
-    assert part == whole == pytest.approx(SCHEDULES["linear"][1])
+    uninterrupted, part = (pd.read_csv(tmp_path / name)["lr"].tolist() for name in ("whole.csv", "part.csv"))
+    assert part == uninterrupted == pytest.approx(SCHEDULES["linear"][1])
 
 
 def test_a_rate_from_before_a_stop_is_kept(fit, tmp_path: Path):

@@ -37,8 +37,8 @@ def adapted(rank: int = 2, alpha: float = 3.0, dropout: float = 0.0) -> Encoder:
 
 def factors(attention: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """A [3, r, D] and B [3, D, r] of one attention."""
-    found: dict[str, Any] = dict(attention.parametrizations["in_proj_weight"][0].named_parameters())  # type: ignore[index]
-    return found["down"], found["up"]
+    parameters: dict[str, Any] = dict(attention.parametrizations["in_proj_weight"][0].named_parameters())  # type: ignore[index]
+    return parameters["down"], parameters["up"]
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -86,10 +86,10 @@ def test_dropout_acts_on_input_features_in_training_only() -> None:
     base = Encoder().layers[0].in_proj_weight
     attention.train()
     update = attention.in_proj_weight - base
-    kept = update.abs().amax(dim=0) > 1e-6
-    assert 0 < kept.sum() < WIDTH
+    columns = update.abs().amax(dim=0) > 1e-6
+    assert 0 < columns.sum() < WIDTH
     full = down.expand(3, WIDTH, WIDTH).reshape(3 * WIDTH, WIDTH)
-    torch.testing.assert_close(update[:, kept], 2 * full[:, kept])
+    torch.testing.assert_close(update[:, columns], 2 * full[:, columns])
     attention.eval()
     torch.testing.assert_close(attention.in_proj_weight - base, full, rtol=1e-4, atol=1e-6)
 

@@ -115,14 +115,14 @@ def test_famo_sees_the_same_batch_and_masks_after_the_step(module, fit):
 
 @pytest.mark.parametrize("name", BALANCERS)
 def test_a_resumed_fit_is_the_undisturbed_one(module, fit, tmp_path, name):
-    whole, part, resumed = (module(BALANCERS[name]) for _ in range(3))
-    fit(whole, StepSeeds(0), epochs=4)
+    uninterrupted, part, resumed = (module(BALANCERS[name]) for _ in range(3))
+    fit(uninterrupted, StepSeeds(0), epochs=4)
     fit(part, StepSeeds(0), epochs=2).save_checkpoint(tmp_path / "last.ckpt")
     fit(resumed, StepSeeds(0), epochs=4, resume=tmp_path / "last.ckpt")
     pd.testing.assert_frame_equal(
-        resumed.training_logs()["loss_weights"], whole.training_logs()["loss_weights"], check_exact=True
+        resumed.training_logs()["loss_weights"], uninterrupted.training_logs()["loss_weights"], check_exact=True
     )
-    for key, value in whole.state_dict().items():
+    for key, value in uninterrupted.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[key]), key
 
 

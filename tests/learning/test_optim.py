@@ -53,13 +53,13 @@ def test_groups_rates_and_decay() -> None:
     encoder, head = Net(), Net()
     built = recipe(lr=1e-3, lr_scale=3.0).build(encoder, head, 10)["optimizer"]
     assert isinstance(built, torch.optim.AdamW)
-    found = {id(p): (group["lr"], group["weight_decay"]) for group in built.param_groups for p in group["params"]}
+    options = {id(p): (group["lr"], group["weight_decay"]) for group in built.param_groups for p in group["params"]}
     for net, rate in ((encoder, 3e-3), (head, 1e-2)):
         for weight in (net.linear.weight, net.conv.weight):
-            assert found.pop(id(weight)) == pytest.approx((rate, 0.1))
+            assert options.pop(id(weight)) == pytest.approx((rate, 0.1))
         for weight in (net.linear.bias, net.conv.bias, net.norm.weight, net.norm.bias):
-            assert found.pop(id(weight)) == pytest.approx((rate, 0.0))
-    assert not found, "frozen parameters are not optimized"
+            assert options.pop(id(weight)) == pytest.approx((rate, 0.0))
+    assert not options, "frozen parameters are not optimized"
 
 
 def test_the_schedule_moves_every_group_by_step() -> None:

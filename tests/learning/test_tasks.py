@@ -16,8 +16,8 @@ def test_the_loss_is_the_weighted_mean_of_the_labelled_rows(smoothing):
     logits, target = torch.randn(6, 3), torch.tensor([0, 2, -1, 1, -1, 2])
     loss = TaskLoss(3, smoothing)
     loss.class_weights = torch.tensor([0.5, 1.0, 2.0])
-    kept = target >= 0
-    expected = cross_entropy(logits[kept], target[kept], loss.class_weights, label_smoothing=smoothing)
+    labeled = target >= 0
+    expected = cross_entropy(logits[labeled], target[labeled], loss.class_weights, label_smoothing=smoothing)
     torch.testing.assert_close(loss(logits, target), expected)
 
 
@@ -41,8 +41,8 @@ def test_the_metrics_are_those_of_scikit_learn_and_their_means():
     expected: dict[str, list[float]] = {"loss": [], "accuracy": [], "macro_f1": []}
     for task, (logits, target) in seen.items():
         target, probabilities = torch.cat(target).numpy(), torch.cat(logits).double().softmax(dim=1).numpy()
-        kept = target >= 0
-        target, probabilities = target[kept], probabilities[kept]
+        labeled = target >= 0
+        target, probabilities = target[labeled], probabilities[labeled]
         predicted = probabilities.argmax(axis=1)
         expected["loss"].append(log_loss(target, probabilities, labels=list(range(probabilities.shape[1]))))
         expected["accuracy"].append(accuracy_score(target, predicted))

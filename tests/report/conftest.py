@@ -56,7 +56,7 @@ def numbers_are_defined() -> Iterator[None]:
         by_name = {"target", "split", "hash of the ids"} & set(table.columns)
         if not by_name and not table.columns[0].endswith("row − column"):
             of_settings = table.columns.index("seconds") + 1 if "state" in table.columns else None
-            numbers = [name for place, name in enumerate(table.columns[:of_settings]) if place in table.numeric]
+            numbers = [name for index, name in enumerate(table.columns[:of_settings]) if index in table.numeric]
             assert undefined(numbers) == set()
 
     with pytest.MonkeyPatch.context() as patch:
@@ -103,10 +103,10 @@ def write_run(
     (directory / "config.yaml").write_text(f"name: {name}\nprofile: sample\npaths: {paths}\nmodel: {{kind: {name}}}\n")
     metrics = {}
     for split in measured:
-        own = table if table is not None else predictions(seed=seed, quality=quality, split=split)
-        own = own if rich else own.drop(columns="slice_emoji")
-        write_predictions(directory / "predictions" / f"{split}.parquet", own)
-        metrics[split] = table_metrics(own)
+        frame = table if table is not None else predictions(seed=seed, quality=quality, split=split)
+        frame = frame if rich else frame.drop(columns="slice_emoji")
+        write_predictions(directory / "predictions" / f"{split}.parquet", frame)
+        metrics[split] = table_metrics(frame)
     (directory / "metrics.json").write_text(json.dumps(metrics))
     if rich:
         _history(seed).to_csv(directory / "history.csv", index=False)
@@ -166,8 +166,8 @@ def make_set(outputs: Path, make_run: Callable[..., Run]) -> Callable[..., Repea
         directory = outputs / name / "5e7f0000"
         directory.mkdir()
         members = [
-            {"note": f"seed {place}", "repetition": place, "directory": f"../{run.directory.name}"}
-            for place, run in enumerate(runs)
+            {"note": f"seed {index}", "repetition": index, "directory": f"../{run.directory.name}"}
+            for index, run in enumerate(runs)
         ]
         record = RepeatRecord(
             name, "5e7f0000", f"seeds:{seeds}", RunState.DONE, "val/macro_f1", "max", "val/accuracy",
@@ -196,14 +196,14 @@ def make_sweep(outputs: Path, make_run: Callable[..., Run]) -> Callable[[], Path
         best = int(np.argmax(values))
         manifest = {"objectives": [{"metric": "val/macro_f1", "mode": "max"}], "command": ["sweep.py", "sweep=grid"]}
         params = {"model.optimizer.lr": trials["model.optimizer.lr"][best], "model.head.dropout": 0.1}
-        found = {
+        best_trial = {
             "number": best,
             "values": {"val/macro_f1": values[best]},
             "params": params,
             "directory": str(runs[best].directory),
         }
         (directory / "manifest.json").write_text(json.dumps(manifest))
-        (directory / "summary.json").write_text(json.dumps({"states": {"complete": 4}, "best": found}))
+        (directory / "summary.json").write_text(json.dumps({"states": {"complete": 4}, "best": best_trial}))
         return directory
 
     return make

@@ -11,14 +11,14 @@ from hallmark.report.vector import svg_file
 
 def sections(report: Report) -> dict[str, Section]:
     """All sections by title, parts included."""
-    found = {}
+    by_title = {}
     for section in report.sections:
-        found |= {section.title: section} | {f"{section.title}/{part.title}": part for part in section.parts}
-    return found
+        by_title |= {section.title: section} | {f"{section.title}/{part.title}": part for part in section.parts}
+    return by_title
 
 
-def table(section: Section, place: int = 0) -> Table:
-    return [block for block in section.blocks if isinstance(block, Table)][place]
+def table(section: Section, index: int = 0) -> Table:
+    return [block for block in section.blocks if isinstance(block, Table)][index]
 
 
 def facts(section: Section) -> dict[str, str]:

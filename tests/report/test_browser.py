@@ -55,16 +55,16 @@ def test_the_page_is_in_order_in_a_browser(folder: Path) -> None:
         for width in (390, 1440):
             for dark in (False, True):
                 window.open(folder / "report.html", width=width, dark=dark)
-                found = window.run(LAYOUT)
+                layout = window.run(LAYOUT)
                 assert window.logs() == []
-                assert found["inner"] == width and found["scroll"] <= width and found["outside"] == 0
-                assert len(found["images"]) >= 12 and len(found["charts"]) >= 12
-                assert all(complete and min(sizes) > 20 for complete, *sizes in found["images"])
-                assert all(min(size) > 60 for size in found["charts"])
-                assert min(found["letters"]) > 7
-                assert (luminance(found["paper"]) < 0.3) is dark
-                assert all((luminance(found[one]) > 0.7) is dark for one in ("ink", "chartInk"))
-                assert found["contents"] != "none"
+                assert layout["inner"] == width and layout["scroll"] <= width and layout["outside"] == 0
+                assert len(layout["images"]) >= 12 and len(layout["charts"]) >= 12
+                assert all(complete and min(sizes) > 20 for complete, *sizes in layout["images"])
+                assert all(min(size) > 60 for size in layout["charts"])
+                assert min(layout["letters"]) > 7
+                assert (luminance(layout["paper"]) < 0.3) is dark
+                assert all((luminance(layout[name]) > 0.7) is dark for name in ("ink", "chartInk"))
+                assert layout["contents"] != "none"
         assert window.run("return document.title") != "taken over"
         window.screenshot(folder / "page.png", whole=True)
         window.pdf(folder / "page.pdf")

@@ -10,11 +10,11 @@ from hallmark.statistics.text import difference_text
 def test_two_results_are_compared_on_the_same_rows(make_run):
     first, second = make_run("clip_final", quality=3.0), make_run("sentiment_text", "bbbb0000", seed=1, quality=0.3)
     report = gather([first.directory, second.directory])
-    found = paired_difference(
+    paired = paired_difference(
         predictions(seed=1, quality=0.3), predictions(quality=3.0), "macro_f1", resampling=Resampling(0.95, 2000, 0)
     )
     row = table(sections(report)["Comparison on validation"]).rows[0]
-    assert row[0] == "clip_final − sentiment_text" and row[2] == difference_text(found.difference)
+    assert row[0] == "clip_final − sentiment_text" and row[2] == difference_text(paired.difference)
     assert row[5] == "clip_final is better than sentiment_text"
     assert report.summary[0].startswith("clip_final is better than sentiment_text on validation: macro F1 +")
 
@@ -36,9 +36,9 @@ def test_holm_adjusts_for_every_pair_and_metric(make_run):
 def test_sets_are_compared_over_their_repetitions(make_set):
     first, second = make_set("clip_final", quality=3.0), make_set("sentiment_text", quality=0.3, first=5)
     report = gather([first.directory, second.directory])
-    shown = table(sections(report)["Comparison on validation"])
-    assert "rows in 24 groups, 3 models each" in shown.note
-    assert shown.rows[0][5] == "clip_final is better than sentiment_text"
+    comparison = table(sections(report)["Comparison on validation"])
+    assert "rows in 24 groups, 3 models each" in comparison.note
+    assert comparison.rows[0][5] == "clip_final is better than sentiment_text"
     assert "over 3 runs (seeds:3)" in report.summary[1]
 
 

@@ -24,12 +24,12 @@ def test_the_first_sentence_is_the_result_and_how_sure_it_is(plain):
 def test_a_sweep_shows_its_trials_best_first_and_its_best_run(make_sweep):
     sweep = make_sweep()
     report = gather([sweep])
-    shown = sections(report)
-    trials = table(shown["Sweep grid-12345678"])
+    by_title = sections(report)
+    trials = table(by_title["Sweep grid-12345678"])
     values = [float(row[2]) for row in trials.rows]
     assert values == sorted(values, reverse=True) and trials.columns[-2:] == ["lr", "dropout"]
     assert "the best of many" in report.summary[0]
-    assert "clip_probe/Metrics on validation" in shown
+    assert "clip_probe/Metrics on validation" in by_title
 
 
 def test_the_command_of_a_sweep_can_be_typed_again(make_sweep):

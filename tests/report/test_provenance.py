@@ -20,14 +20,14 @@ def test_leak_checks_are_told_in_plain_words(make_run, action, checks, verdict, 
     section = sections(report)["Checks of the data"]
     assert table(section).rows[0][1].startswith(verdict)
     assert sentence in paragraphs(section)
-    tone = next(one.tone for one in report.highlights if one.name == "Leak checks")
+    tone = next(highlight.tone for highlight in report.highlights if highlight.name == "Leak checks")
     assert (tone == "good") is (verdict == "clean")
 
 
 def test_a_run_without_checks_is_not_called_clean(make_run):
     report = gather([make_run(leakage={}).directory])
     assert "Leaks between splits: not checked." in paragraphs(sections(report)["Checks of the data"])
-    assert not any("clean" in one.value for one in report.highlights)
+    assert not any("clean" in highlight.value for highlight in report.highlights)
 
 
 def test_found_leaks_and_bad_rows_are_listed(make_run):
@@ -42,9 +42,9 @@ def test_found_leaks_and_bad_rows_are_listed(make_run):
 
 
 def test_splits_are_counted_by_class(plain):
-    shown = table(sections(plain)["Data and splits"])
-    rows = {row[0]: row[1:] for row in shown.rows}
-    assert shown.columns == ["split", "rows", "groups", *CLASSES, "hash of the ids"]
+    split_table = table(sections(plain)["Data and splits"])
+    rows = {row[0]: row[1:] for row in split_table.rows}
+    assert split_table.columns == ["split", "rows", "groups", *CLASSES, "hash of the ids"]
     assert rows["test"] == ["30", "30", "10", "10", "10", "3" * 12]
     assert rows["predict"][2:5] == ["–", "–", "–"]
 
@@ -61,29 +61,29 @@ def test_an_opened_seal_shows_every_access_with_its_reason(make_run, open_test_s
     open_test_split(run)
     open_test_split(run, reason="a reviewer asked <b>why</b>")
     report = gather([run.directory])
-    shown = sections(report)
-    assert "opened 2 times" in paragraphs(shown["Test seal"])
-    accesses = table(shown["Test seal"])
+    by_title = sections(report)
+    assert "opened 2 times" in paragraphs(by_title["Test seal"])
+    accesses = table(by_title["Test seal"])
     assert [row[3] for row in accesses.rows] == ["0.500", "0.500"]
     assert [row[4] for row in accesses.rows] == ["the first access", "a reviewer asked <b>why</b>"]
-    assert "Metrics on test" in shown
+    assert "Metrics on test" in by_title
     assert any(sentence.startswith("On the test split it is ") for sentence in report.summary)
     assert "<b>why" not in page(report)
 
 
 def test_the_access_of_another_run_is_shown_but_gives_no_test_numbers(make_run, open_test_split):
-    mine, other = make_run(measured=("val", "test")), make_run(run_id="bbbb0000", seed=1)
+    run, other = make_run(measured=("val", "test")), make_run(run_id="bbbb0000", seed=1)
     open_test_split(other)
-    shown = sections(gather([mine.directory]))
-    assert "was opened once" in paragraphs(shown["Test seal"])
-    assert "not evaluated on the test split" in paragraphs(shown["Test seal"])
-    assert "Metrics on test" not in shown
+    by_title = sections(gather([run.directory]))
+    assert "was opened once" in paragraphs(by_title["Test seal"])
+    assert "not evaluated on the test split" in paragraphs(by_title["Test seal"])
+    assert "Metrics on test" not in by_title
 
 
 def test_an_unknown_content_is_not_called_sealed(make_run):
     report = gather([make_run(data={"source": "sample"}).directory])
     assert "unknown" in paragraphs(sections(report)["Test seal"])
-    assert [one.value for one in report.highlights if one.name == "Test split"] == ["unknown"]
+    assert [highlight.value for highlight in report.highlights if highlight.name == "Test split"] == ["unknown"]
 
 
 def test_data_without_a_test_split_has_none_to_seal(make_run):
@@ -92,29 +92,29 @@ def test_data_without_a_test_split_has_none_to_seal(make_run):
 
 
 def test_what_was_run_and_how_to_make_it_again(make_run):
-    shown = sections(gather([make_run(git={"commit": "c0ffee", "dirty": True}).directory]))
-    known = facts(shown["What was run"])
+    by_title = sections(gather([make_run(git={"commit": "c0ffee", "dirty": True}).directory]))
+    known = facts(by_title["What was run"])
     assert known["Command"] == "python train.py experiment=clip_final seed=0"
     assert known["Profile"] == "sample" and known["Started"] == "2026-01-01 00:00 UTC" and known["Took"] == "12 s"
     assert known["Commit"] == "c0ffee, with changes that were not committed"
-    assert "not exactly that of a commit" in paragraphs(shown["Reproduce"])
-    assert facts(shown["Environment"]) == {"torch": "2.9", "numpy": "2.3"}
-    assert facts(shown["Cost"])["Device"] == "cpu"
+    assert "not exactly that of a commit" in paragraphs(by_title["Reproduce"])
+    assert facts(by_title["Environment"]) == {"torch": "2.9", "numpy": "2.3"}
+    assert facts(by_title["Cost"])["Device"] == "cpu"
 
 
 @pytest.mark.parametrize(("checkpoint", "name"), [("checkpoints/best.ckpt", "Selected on"), (None, "Reaches")])
 def test_only_weights_that_were_selected_flatter_the_validation_rows(make_run, checkpoint, name):
     selected = {"checkpoint": checkpoint, "metric": "val/macro_f1", "value": 0.5}
     report = gather([make_run(selected=selected).directory])
-    shown = sections(report)
-    assert facts(shown["What was run"])[name] == "val/macro_f1 = 0.500"
-    told = table(shown["Metrics on validation"]).note
-    assert ("also selected the weights" in told) == (checkpoint is not None)
+    by_title = sections(report)
+    assert facts(by_title["What was run"])[name] == "val/macro_f1 = 0.500"
+    note = table(by_title["Metrics on validation"]).note
+    assert ("also selected the weights" in note) == (checkpoint is not None)
 
 
 def test_targets_that_are_no_classes_are_not_listed(make_run):
     run = make_run()
     splits = pd.DataFrame({"id": range(60), "group": range(60), "target": [f"mask {i}" for i in range(60)]})
     splits.assign(split="val").to_csv(run.directory / "splits.csv", index=False)
-    shown = table(sections(gather([run.directory]))["Data and splits"])
-    assert shown.columns == ["split", "rows", "groups", "hash of the ids"]
+    split_table = table(sections(gather([run.directory]))["Data and splits"])
+    assert split_table.columns == ["split", "rows", "groups", "hash of the ids"]

@@ -26,8 +26,8 @@ def test_both_pages_hold_the_same_facts(make_set, make_run, open_test_split, tmp
     report = gather([repeats.directory, run.directory])
     write(report, tmp_path)
     text = unescaped((tmp_path / "report.md").read_text())
-    shown = Reader((tmp_path / "report.html").read_text())
-    on_page = " ".join(shown.texts)
+    reader = Reader((tmp_path / "report.html").read_text())
+    on_page = " ".join(reader.texts)
     for section in sections(report).values():
         for block in section.blocks:
             for cell in _texts(block):
@@ -55,12 +55,12 @@ def test_nothing_hostile_becomes_markup(make_run, picture, tmp_path):
     run = make_run(table=frame, command=["python", "train.py", "note=</dd><script>x</script>"])
     write(gather([run.directory]), tmp_path)
     text = (tmp_path / "report.html").read_text()
-    shown = Reader(text)
-    tags = {tag for tag, _ in shown.elements}
+    reader = Reader(text)
+    tags = {tag for tag, _ in reader.elements}
     assert not tags & {"script", "i", "iframe", "object", "link"}
-    assert not any(name.startswith("on") for _, attributes in shown.elements for name in attributes)
-    assert all(a["src"].startswith("data:image/jpeg;base64,") for tag, a in shown.elements if tag == "img")
-    assert any("<script>alert(1)</script>" in one for one in shown.texts)  # shown, as text
+    assert not any(name.startswith("on") for _, attributes in reader.elements for name in attributes)
+    assert all(a["src"].startswith("data:image/jpeg;base64,") for tag, a in reader.elements if tag == "img")
+    assert any("<script>alert(1)</script>" in fragment for fragment in reader.texts)  # shown, as text
     source = (tmp_path / "report.md").read_text()
     outside = re.sub(r"(?m)(`+) .*? \1(?!`)|^    .*$", "", source)  # less code spans and blocks, which show as they are
     assert "<script" not in outside and "<i>" not in outside and "\x07" not in source + text

@@ -56,16 +56,16 @@ def test_loss_weights_stand_after_the_learning_curves(make_run, trace):
     run = make_run(rich=True)
     assert "Loss weights" not in sections(gather([run.directory]))
     write_csv(run.directory / "loss_weights.csv", trace)
-    titles = list(found := sections(gather([run.directory])))
+    titles = list(by_title := sections(gather([run.directory])))
     assert titles.index("Loss weights") == titles.index("Learning curves") + 1
-    assert charts(found["Loss weights"]) == ["loss-weights"]
+    assert charts(by_title["Loss weights"]) == ["loss-weights"]
 
 
 def test_one_loss_term_has_no_weight_to_show(make_run, trace):
     run = make_run(rich=True)
-    one = next(str(name) for name in trace if str(name).startswith("weight/"))
-    shown = ["epoch", "step", one, one.replace("weight/", "loss/")]
-    write_csv(run.directory / "loss_weights.csv", trace[[name for name in shown if name in trace]])
+    weight = next(str(name) for name in trace if str(name).startswith("weight/"))
+    columns = ["epoch", "step", weight, weight.replace("weight/", "loss/")]
+    write_csv(run.directory / "loss_weights.csv", trace[[name for name in columns if name in trace]])
     assert "Loss weights" not in sections(gather([run.directory]))
 
 
@@ -105,7 +105,7 @@ def test_the_value_of_the_selecting_task_leads_or_that_of_each_where_their_mean_
     report = gather([run.directory])
     for task in ("action", "state"):
         assert (f"a validation macro F1 of {task} of 0." in report.summary[0]) == (task in tasks)
-    led = [one.name for one in report.highlights if "macro F1" in one.name]
+    led = [highlight.name for highlight in report.highlights if "macro F1" in highlight.name]
     assert led == [f"one: validation macro F1 of {task}" for task in tasks]
 
 
@@ -121,8 +121,8 @@ def test_results_with_one_task_in_common_are_compared_on_it(run_of_tasks, make_r
     assert heads[:4] == [
         f"{metric} of {task}: row − column" for task in ("action", "state") for metric in ("macro F1", "accuracy")
     ]
-    said = [block.text for block in section.blocks if isinstance(block, Paragraph)]
-    assert "alone does not predict state, which joint is thus not compared on." in said
+    texts = [block.text for block in section.blocks if isinstance(block, Paragraph)]
+    assert "alone does not predict state, which joint is thus not compared on." in texts
 
 
 def test_bad_cases_of_several_tasks_name_the_task(run_of_tasks):

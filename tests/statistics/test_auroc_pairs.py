@@ -21,9 +21,9 @@ def test_equals_scikit_learn_on_the_repeated_rows(make_guesses, metric, plain, t
     assert (sample.n_groups**2 <= len(target)) == (n_groups == 6)  # of few groups, tables of pairs are smaller
     weights = rng.integers(0, 3, size=(20, n_groups)).astype(float)
     weights[:, 0] += 1
-    found = weighted_metrics(sample, [metric])(weights[:, :, None])[metric]
+    values = weighted_metrics(sample, [metric])(weights[:, :, None])[metric]
     shares = np.array(frame["probabilities"].tolist())
-    for row, value in zip(weights, found, strict=True):
+    for row, value in zip(weights, values, strict=True):
         times = row[sample.group].astype(int)
         again, scores = np.repeat(target, times), np.repeat(shares, times, axis=0)
         areas = [plain(again == c, scores[:, c]) for c in range(3)]
@@ -54,9 +54,9 @@ def test_two_classes_have_one_area_everywhere_where_float32_saturates(make_predi
     expected = roc_auc_score(target, second)
     assert roc_auc_score(target == 0, shares[:, 0]) != pytest.approx(expected, abs=1e-3)
     sample = task_sample(frame)
-    found = [
+    areas = [
         table_metrics(frame)["main"]["auroc"],
         weighted_metrics(sample, ["auroc"])(np.ones((1, n_groups, 1)))["auroc"][0],
         auc_variance(target, second)[0],
     ]
-    assert found == pytest.approx([expected] * 3, abs=1e-12)
+    assert areas == pytest.approx([expected] * 3, abs=1e-12)

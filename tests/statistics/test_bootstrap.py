@@ -84,12 +84,12 @@ def test_the_standard_error_is_that_of_a_plain_loop_over_resampled_tables(make_g
 
 def test_estimates_are_the_plain_metrics(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    found = all_intervals(frame, CLASSIFICATION_METRICS, resampling=SETTINGS)
+    intervals = all_intervals(frame, CLASSIFICATION_METRICS, resampling=SETTINGS)
     expected = table_metrics(frame)["main"]
     for name in CLASSIFICATION_METRICS:
-        assert found[name].estimate == pytest.approx(expected[name])
-        assert found[name].low < found[name].estimate < found[name].high or name == "ece"
-        assert 0 < found[name].high - found[name].low < 0.5
+        assert intervals[name].estimate == pytest.approx(expected[name])
+        assert intervals[name].low < intervals[name].estimate < intervals[name].high or name == "ece"
+        assert 0 < intervals[name].high - intervals[name].low < 0.5
 
 
 def test_all_intervals_equal_single_ones(make_guesses: Maker) -> None:
@@ -164,10 +164,10 @@ def test_order_of_rows_within_groups_does_not_matter(make_guesses: Maker) -> Non
 
 
 def test_unlabelled_rows_are_ignored(make_predictions: Maker) -> None:
-    labelled = make_predictions([0, 1, 2, 1], [0, 1, 1, 0])
+    labeled = make_predictions([0, 1, 2, 1], [0, 1, 1, 0])
     mixed = make_predictions([0, 1, None, 2, 1, None], [0, 1, 0, 1, 0, 2])
     assert metric_interval(mixed, "accuracy", resampling=SETTINGS) == metric_interval(
-        labelled, "accuracy", resampling=SETTINGS
+        labeled, "accuracy", resampling=SETTINGS
     )
 
 
@@ -202,10 +202,10 @@ def test_resamples_that_miss_a_class_still_count_unless_they_are_many(make_predi
     frame = make_predictions(
         [0, 0, 1, 0] * 2, [0, 1, 1, 0] * 2, probabilities=np.tile(probabilities, (2, 1)), classes=("real", "fake")
     )
-    found = all_intervals(frame, ["auroc", "macro_recall"], resampling=SETTINGS)  # a tenth of them miss a class
-    assert found["auroc"].estimate == 1 and found["auroc"].low < 1
-    assert found["macro_recall"].estimate == pytest.approx(5 / 6)
-    assert 0 < found["macro_recall"].low < 5 / 6 < found["macro_recall"].high < 1
+    intervals = all_intervals(frame, ["auroc", "macro_recall"], resampling=SETTINGS)  # a tenth of them miss a class
+    assert intervals["auroc"].estimate == 1 and intervals["auroc"].low < 1
+    assert intervals["macro_recall"].estimate == pytest.approx(5 / 6)
+    assert 0 < intervals["macro_recall"].low < 5 / 6 < intervals["macro_recall"].high < 1
     half = frame[:4]
     half.attrs = frame.attrs
     assert math.isnan(metric_interval(half, "auroc", resampling=SETTINGS).low)  # a third of them do

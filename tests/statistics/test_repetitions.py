@@ -79,16 +79,16 @@ def test_weights_of_cells_act_as_repeated_rows_of_each_repetition(make_guesses: 
 
 
 def test_seeds_that_agree_add_nothing(make_guesses: Maker) -> None:
-    one = seeds(make_guesses, 1)
-    copies = pd.concat([one.assign(id=one["id"] + str(t), repetition=t) for t in range(4)])
-    found, expected = (metric_interval(table, "macro_f1", resampling=SETTINGS) for table in (copies, one))
-    assert vars(found) == pytest.approx(vars(expected))
+    single = seeds(make_guesses, 1)
+    copies = pd.concat([single.assign(id=single["id"] + str(t), repetition=t) for t in range(4)])
+    interval, expected = (metric_interval(table, "macro_f1", resampling=SETTINGS) for table in (copies, single))
+    assert vars(interval) == pytest.approx(vars(expected))
 
 
 def test_seeds_that_differ_widen_the_interval(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 4)
     shifted = table.assign(score=table["score"] + table["repetition"])
-    narrow, wide = (metric_interval(one, "score", resampling=SETTINGS) for one in (table, shifted))
+    narrow, wide = (metric_interval(rows, "score", resampling=SETTINGS) for rows in (table, shifted))
     assert narrow.high - narrow.low < 0.4 and wide.high - wide.low > 1
     assert wide.estimate == pytest.approx(narrow.estimate + 1.5)
 
@@ -105,12 +105,12 @@ def test_the_order_of_rows_does_not_matter(make_guesses: Maker) -> None:
 def test_paired_difference_is_that_of_the_means(make_guesses: Maker) -> None:
     first, second = seeds(make_guesses, 3), seeds(make_guesses, 3, skill=0.9)
     for name in ("macro_f1", "auroc", "ece"):
-        found = paired_difference(first, second, name, resampling=SETTINGS)
+        paired = paired_difference(first, second, name, resampling=SETTINGS)
         expected = table_metrics(second)["main"][name] - table_metrics(first)["main"][name]
-        assert found.difference.estimate == pytest.approx(expected)
-        assert found.difference.low < expected < found.difference.high
-        assert (found.n_rows, found.n_groups, found.n_models) == (60, 12, 3)
-        assert "60 rows in 12 groups, 3 models each" in found.sentence("B", "A", name)
+        assert paired.difference.estimate == pytest.approx(expected)
+        assert paired.difference.low < expected < paired.difference.high
+        assert (paired.n_rows, paired.n_groups, paired.n_models) == (60, 12, 3)
+        assert "60 rows in 12 groups, 3 models each" in paired.sentence("B", "A", name)
 
 
 def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> None:
@@ -118,9 +118,9 @@ def test_a_repetition_is_drawn_for_both_systems_at_once(make_guesses: Maker) -> 
     first, second = seeds(make_guesses, 4), seeds(make_guesses, 4, skill=0.9)
     plain = paired_difference(first, second, "score", resampling=SETTINGS)
     lucky = [table.assign(score=table["score"] + table["repetition"]) for table in (first, second)]
-    found = paired_difference(*lucky, "score", resampling=SETTINGS)
-    assert vars(found.difference) == pytest.approx(vars(plain.difference))
-    assert found.p_value == pytest.approx(plain.p_value)
+    paired = paired_difference(*lucky, "score", resampling=SETTINGS)
+    assert vars(paired.difference) == pytest.approx(vars(plain.difference))
+    assert paired.p_value == pytest.approx(plain.p_value)
 
 
 def test_a_metric_undefined_in_a_repetition_is_undefined(make_guesses: Maker) -> None:
@@ -134,9 +134,9 @@ def test_a_metric_undefined_in_a_repetition_is_undefined(make_guesses: Maker) ->
 def test_groups_may_be_missing_in_a_repetition(make_guesses: Maker) -> None:
     table = seeds(make_guesses, 2)
     uneven = table[(table["repetition"] == 0) | (table["group"] != "3")]
-    found = all_intervals(uneven, CLASSIFICATION_METRICS, resampling=SETTINGS)
+    intervals = all_intervals(uneven, CLASSIFICATION_METRICS, resampling=SETTINGS)
     expected = table_metrics(uneven)["main"]
-    for name, interval in found.items():
+    for name, interval in intervals.items():
         assert interval.estimate == pytest.approx(expected[name]) and interval.low < interval.high
 
 

@@ -26,10 +26,10 @@ def binary(make: Maker, n: int = 60, **changes: object) -> tuple[pd.DataFrame, p
 
 def test_rowwise_tests_are_those_of_correctness_and_of_the_second_class(make_predictions: Maker) -> None:
     first, second = binary(make_predictions)
-    found = rowwise_p_values(first, second.sample(frac=1, random_state=0))
-    assert found["mcnemar"] == mcnemar(first["score"], second["score"]).p_value < 1
+    p_values = rowwise_p_values(first, second.sample(frac=1, random_state=0))
+    assert p_values["mcnemar"] == mcnemar(first["score"], second["score"]).p_value < 1
     scores = [np.array(table["probabilities"].tolist())[:, 1] for table in (first, second)]
-    assert found["delong"] == delong_test(first["target"] == "fake", *scores, confidence_level=0.9).p_value < 1
+    assert p_values["delong"] == delong_test(first["target"] == "fake", *scores, confidence_level=0.9).p_value < 1
 
 
 def test_rowwise_tests_do_not_apply_to_rows_that_are_not_independent(
@@ -40,8 +40,8 @@ def test_rowwise_tests_do_not_apply_to_rows_that_are_not_independent(
     three = two_systems()
     for table in three:
         table["group"] = table["id"]
-    found = rowwise_p_values(*three)
-    assert found["mcnemar"] < 1 and math.isnan(found["delong"])
+    p_values = rowwise_p_values(*three)
+    assert p_values["mcnemar"] < 1 and math.isnan(p_values["delong"])
     lone = [table.iloc[:3] for table in binary(make_predictions)]
     assert math.isnan(rowwise_p_values(*lone)["delong"])
     scores = [table.assign(score=1.0) for table in binary(make_predictions)]

@@ -10,9 +10,9 @@ from hallmark.statistics import Spread, spread
 
 @given(st.lists(st.floats(-1e3, 1e3), min_size=2, max_size=20))
 def test_is_the_mean_and_the_sample_deviation(values: list[float]) -> None:
-    found = spread(values)
-    assert (found.mean, found.n) == (pytest.approx(np.mean(values), abs=1e-9), len(values))
-    assert found.std == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+    summary = spread(values)
+    assert (summary.mean, summary.n) == (pytest.approx(np.mean(values), abs=1e-9), len(values))
+    assert summary.std == pytest.approx(np.std(values, ddof=1), abs=1e-9)
 
 
 def test_one_value_has_no_deviation() -> None:
@@ -23,9 +23,9 @@ def test_one_value_has_no_deviation() -> None:
 def test_an_undefined_value_is_left_out_and_not_counted() -> None:
     assert spread([0.5, math.nan, 0.75]) == spread([0.5, 0.75])
     for nothing in ([], [math.nan]):
-        found = spread(nothing)
-        assert math.isnan(found.mean) and (found.std, found.n) == (None, 0)
-        assert str(found) == "– (n = 0)"
+        summary = spread(nothing)
+        assert math.isnan(summary.mean) and (summary.std, summary.n) == (None, 0)
+        assert str(summary) == "– (n = 0)"
 
 
 def test_text() -> None:

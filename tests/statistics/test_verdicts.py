@@ -34,14 +34,14 @@ Pair = tuple[pd.DataFrame, pd.DataFrame]
 def test_a_sentence_says_by_how_much_the_winner_leads(
     metric: str, ends: tuple[float, float, float], p_value: float, sentence: str
 ) -> None:
-    found = PairedDifference(metric, Interval(*ends, 0.95), p_value, 100, 50)
+    paired = PairedDifference(metric, Interval(*ends, 0.95), p_value, 100, 50)
     names = {"macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
-    assert found.sentence("old", "new", names.get(metric, metric)).startswith(sentence)
+    assert paired.sentence("old", "new", names.get(metric, metric)).startswith(sentence)
 
 
 def test_a_sentence_gives_rows_and_grounds() -> None:
-    found = PairedDifference("accuracy", Interval(0.01, -0.02, 0.04, 0.9), 0.5, 100, 90)
-    assert found.sentence("B", "A", "accuracy", of=" on test") == (
+    paired = PairedDifference("accuracy", Interval(0.01, -0.02, 0.04, 0.9), 0.5, 100, 90)
+    assert paired.sentence("B", "A", "accuracy", of=" on test") == (
         "A and B cannot be told apart on test: accuracy +0.010 [-0.020, +0.040] (A − B), p = 0.500, "
         "at the 90 % level (100 rows in 90 groups, one model each)"
     )
@@ -65,9 +65,9 @@ def test_told_apart_asks_for_test_and_interval(p_value: float, low: float, apart
 def test_six_groups_can_reach_significance_and_five_cannot(make_predictions: Maker) -> None:
     for n, apart in ((6, True), (5, False)):
         wrong, right = (make_predictions([0] * n, [column] * n) for column in (1, 0))
-        found = paired_difference(wrong, right, "accuracy", resampling=Resampling(0.95, 4000, 0))
-        assert found.told_apart is apart
-        assert ("too few groups" in found.sentence("B", "A", "accuracy")) is not apart
+        paired = paired_difference(wrong, right, "accuracy", resampling=Resampling(0.95, 4000, 0))
+        assert paired.told_apart is apart
+        assert ("too few groups" in paired.sentence("B", "A", "accuracy")) is not apart
 
 
 def difference(p_value: float, p_holm: float | None = None) -> PairedDifference:
@@ -78,7 +78,7 @@ def test_several_comparisons_are_told_apart_by_their_adjusted_p() -> None:
     alone, other = difference(0.03), difference(0.04)
     assert alone.told_apart and other.told_apart
     adjusted = adjust([alone, other, difference(math.nan)])
-    assert [one.p_holm for one in adjusted[:2]] == pytest.approx([0.06, 0.06])
+    assert [comparison.p_holm for comparison in adjusted[:2]] == pytest.approx([0.06, 0.06])
     assert not adjusted[0].told_apart and adjusted[0].p_value == 0.03
     assert adjusted[0].finding("B", "A") == "A and B cannot be told apart"
     assert adjusted[0].tested == "p = 0.030 (0.060 after Holm)" and adjusted[0].p_texts == ("0.030", "0.060")

@@ -11,18 +11,18 @@ from hallmark.learning.balancing.base import Gradients
 
 def drawn(*, terms: int = 2, ratio: float = 0.5, seed: int = 0, steps: int = 2000) -> list[int]:
     balancer, losses = Alternating([f"t{i}" for i in range(terms)], static_ratio=ratio, seed=seed), torch.ones(terms)
-    found = []
+    indices = []
     for _ in range(steps):
         balancer(losses, Gradients(losses, []))
-        found.append(int(balancer.weights.nonzero()))
-    return found
+        indices.append(int(balancer.weights.nonzero()))
+    return indices
 
 
 # Four standard deviations of a share over 2000 draws are below 0.045.
 def test_each_of_two_terms_gets_about_half_the_steps() -> None:
-    found = drawn()
-    assert Counter(found)[0] / 2000 == pytest.approx(0.5, abs=0.045)
-    repeats = sum(one == other for one, other in pairwise(found))
+    indices = drawn()
+    assert Counter(indices)[0] / 2000 == pytest.approx(0.5, abs=0.045)
+    repeats = sum(first == second for first, second in pairwise(indices))
     assert repeats / 1999 == pytest.approx(0.5, abs=0.045), "a coin, not a turn"
 
 

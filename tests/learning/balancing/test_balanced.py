@@ -11,21 +11,21 @@ LOSSES = st.lists(st.lists(st.floats(1e-3, 1e3), min_size=3, max_size=3), min_si
 
 def contributions(rows: list[list[float]], momentum: float) -> torch.Tensor:
     """w L of each step, [steps, 3]."""
-    balancer, found = Balanced(["a", "b", "c"], momentum=momentum), []
+    balancer, weighted = Balanced(["a", "b", "c"], momentum=momentum), []
     for row in torch.tensor(rows):
         balancer(row, Gradients(row, []))
-        found.append(balancer.weights * row)
-    return torch.stack(found)
+        weighted.append(balancer.weights * row)
+    return torch.stack(weighted)
 
 
 def test_weights_by_hand() -> None:
-    balancer, found = Balanced(["a", "b"], momentum=0.75), []
+    balancer, history = Balanced(["a", "b"], momentum=0.75), []
     for losses in torch.tensor([[4.0, 0.5], [2.0, 0.1], [0.0, 0.4]]):
         balancer(losses, Gradients(losses, []))
-        found.append(balancer.weights.tolist())
+        history.append(balancer.weights.tolist())
     # Running means: (4, 0.5), then (3.5, 0.4), then the missing a keeps its own and b stays at 0.4 as well.
     common = 2 / (4 / 3.5 + 0.5 / 0.4)
-    for weights, expected in zip(found, [(1 / 4, 1 / 0.5), *[(common / 3.5, common / 0.4)] * 2], strict=True):
+    for weights, expected in zip(history, [(1 / 4, 1 / 0.5), *[(common / 3.5, common / 0.4)] * 2], strict=True):
         assert weights == pytest.approx(expected)
 
 

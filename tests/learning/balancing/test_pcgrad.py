@@ -22,12 +22,12 @@ def gradients(terms: int) -> st.SearchStrategy[Tensor]:
 
 def surgery(g: Tensor, orders: list[tuple[int, ...]]) -> Tensor:
     """Yu et al., algorithm 1, on the gradients themselves: rows g_i^PC."""
-    found = g.clone()
+    rows = g.clone()
     for i, order in enumerate(orders):
         for j in order:
-            if j != i and found[i] @ g[j] < 0:
-                found[i] -= found[i] @ g[j] / (g[j] @ g[j]) * g[j]
-    return found
+            if j != i and rows[i] @ g[j] < 0:
+                rows[i] -= rows[i] @ g[j] / (g[j] @ g[j]) * g[j]
+    return rows
 
 
 def conflicts(g: Tensor, other: Tensor) -> bool:

@@ -21,7 +21,7 @@ STEPS = 5 * EPOCH
 
 def reference(scalar: Callable[[Tensor], Tensor], after: Callable[[int, Callable[[], Tensor]], Any]) -> Tensor:
     """The parameters after each step of SGD on `scalar`."""
-    network, found = Network(3), []
+    network, trajectory = Network(3), []
     optimizer = torch.optim.SGD(network.parameters(), lr=0.05)
     for step in range(STEPS):
 
@@ -32,8 +32,8 @@ def reference(scalar: Callable[[Tensor], Tensor], after: Callable[[int, Callable
         scalar(losses()).backward()
         optimizer.step()
         after(step, losses)
-        found.append(network.flat())
-    return torch.stack(found)
+        trajectory.append(network.flat())
+    return torch.stack(trajectory)
 
 
 def equal(training: Training, expected: Tensor) -> None:
@@ -78,8 +78,8 @@ def test_famo() -> None:
 @pytest.mark.parametrize("terms", [2, 3])
 def test_pcgrad_with_the_same_orders(terms: int, monkeypatch: pytest.MonkeyPatch) -> None:
     orders: list[list[int]] = []
-    ours = pcgrad.projected
-    monkeypatch.setattr(pcgrad, "projected", lambda gramian, given: (orders.extend(given), ours(gramian, given))[1])
+    project = pcgrad.projected
+    monkeypatch.setattr(pcgrad, "projected", lambda gramian, order: (orders.extend(order), project(gramian, order))[1])
     training = Training(lambda names: PcGrad(names, seed=0), scales=(1,) * terms)
     training.network.heads.requires_grad_(False)  # surgery is of shared parameters
     training.run(STEPS)

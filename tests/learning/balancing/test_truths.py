@@ -48,25 +48,25 @@ def test_the_gradient_followed_is_that_of_the_weighted_losses(name: str) -> None
     training = Training(BALANCERS[name]).run(STEPS)
     losses, parameters = training.losses(), list(training.network.trunk.parameters())
     scalar = training.balancer(losses, Gradients(losses, parameters))
-    found = torch.autograd.grad(scalar, parameters, retain_graph=True)
+    gradients = torch.autograd.grad(scalar, parameters, retain_graph=True)
     weighted = sum(weight * loss for weight, loss in zip(training.balancer.weights, losses, strict=True))
-    for one, other in zip(found, torch.autograd.grad(weighted, parameters), strict=True):
-        torch.testing.assert_close(one, other)
+    for gradient, reference in zip(gradients, torch.autograd.grad(weighted, parameters), strict=True):
+        torch.testing.assert_close(gradient, reference)
 
 
 @pytest.mark.parametrize("name", BALANCERS)
 @pytest.mark.parametrize("before", [1, EPOCH + 1, 2 * EPOCH + 3])
 def test_a_resumed_training_is_the_same_to_the_bit(name: str, before: int) -> None:
-    whole, started = Training(BALANCERS[name]).run(STEPS), Training(BALANCERS[name]).run(before)
+    uninterrupted, started = Training(BALANCERS[name]).run(STEPS), Training(BALANCERS[name]).run(before)
     file = io.BytesIO()
     torch.save(started.state(), file)
     file.seek(0)
     resumed = Training(BALANCERS[name]).load(torch.load(file, weights_only=True)).run(STEPS - before)
     for column in ("flat", "weights", "scalar"):
-        assert torch.equal(resumed.column(column), whole.column(column)[before:])
-    found, expected = resumed.balancer.state_dict(), whole.balancer.state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(found[key], expected[key]) for key in expected)
+        assert torch.equal(resumed.column(column), uninterrupted.column(column)[before:])
+    state, expected = resumed.balancer.state_dict(), uninterrupted.balancer.state_dict()
+    assert state.keys() == expected.keys()
+    assert all(torch.equal(state[key], expected[key]) for key in expected)
 
 
 @pytest.mark.parametrize("name", BALANCERS)
@@ -107,14 +107,14 @@ def test_a_missing_term_divides_nothing_by_zero(name: str, gaps: range) -> None:
 
 def fed(name: str, rows: Tensor) -> Tensor:
     """Weights [steps, T] of losses that come from nowhere, [steps, T]."""
-    balancer, found = BALANCERS[name](TERMS[: rows.shape[1]]), []
+    balancer, weights = BALANCERS[name](TERMS[: rows.shape[1]]), []
     for step, row in enumerate(rows, start=1):
         balancer(row, Gradients(row, []))
         balancer.after_step(lambda row=row: row[[1, 0, *range(2, len(row))]])
         if step % EPOCH == 0:
             balancer.end_epoch()
-        found.append(balancer.weights)
-    return torch.stack(found)
+        weights.append(balancer.weights)
+    return torch.stack(weights)
 
 
 @pytest.mark.parametrize("name", ["balanced", "uncertainty", "dwa", "famo"])
@@ -173,8 +173,8 @@ def test_a_stacked_tensor_does_as_a_list(name: str) -> None:
         def losses(self) -> Tensor:
             return torch.stack(super().losses())
 
-    one, other = Training(BALANCERS[name]).run(STEPS), Stacked(BALANCERS[name]).run(STEPS)
-    torch.testing.assert_close(one.column("flat"), other.column("flat"))
+    listed, stacked = Training(BALANCERS[name]).run(STEPS), Stacked(BALANCERS[name]).run(STEPS)
+    torch.testing.assert_close(listed.column("flat"), stacked.column("flat"))
 
 
 @pytest.mark.parametrize("name", BALANCERS)
@@ -189,11 +189,11 @@ def test_all_tensors_of_the_state_move_with_the_module(name: str) -> None:
 
 def _train_on_one_of_two(rank: int, folder: str) -> None:
     distributed.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    found = {}
+    results = {}
     for name, balance in BALANCERS.items():
         training = Training(balance, rows=slice(4 * rank, 4 * rank + 4), gather=mean_over_ranks).run(STEPS)
-        found[name] = {column: training.column(column) for column in ("weights", "flat")}
-    torch.save(found, f"{folder}/{rank}.pt")
+        results[name] = {column: training.column(column) for column in ("weights", "flat")}
+    torch.save(results, f"{folder}/{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -207,10 +207,10 @@ def test_two_processes_train_as_one_with_the_whole_batch(tmp_path) -> None:
         assert process.exitcode == 0
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, balance in BALANCERS.items():
-        whole = Training(balance).run(STEPS)
+        single = Training(balance).run(STEPS)
         for column in ("weights", "flat"):
             assert torch.equal(first[name][column], second[name][column]), name
-            torch.testing.assert_close(first[name][column], whole.column(column), rtol=1e-3, atol=1e-4, msg=name)
+            torch.testing.assert_close(first[name][column], single.column(column), rtol=1e-3, atol=1e-4, msg=name)
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,8 @@ class Training:
         self.trajectory: list[dict[str, Tensor]] = []
 
     def losses(self) -> list[Tensor]:
-        found = self.network.losses(self.step % EPOCH, self.rows)
-        return [scale * loss for scale, loss in zip(self.scales, found, strict=True)]
+        losses = self.network.losses(self.step % EPOCH, self.rows)
+        return [scale * loss for scale, loss in zip(self.scales, losses, strict=True)]
 
     def run(self, steps: int) -> "Training":
         for _ in range(steps):

@@ -78,10 +78,10 @@ def test_other_activations_of_a_transformers_folder_are_respected(tmp_path: Path
 
 
 def test_short_texts_are_embedded_alike_at_any_token_length(clip_folder, pixels: torch.Tensor) -> None:
-    whole, short = build(clip_folder[0]), build(clip_folder[0], token_length=16)
+    full, short = build(clip_folder[0]), build(clip_folder[0], token_length=16)
     assert short["text"].tokenize(TEXTS)["input_ids"].shape == (3, 16)
-    torch.testing.assert_close(embeddings(short, pixels)[1], embeddings(whole, pixels)[1], rtol=1e-4, atol=1e-5)
-    assert encoder_key(short["text"]) != encoder_key(whole["text"])
+    torch.testing.assert_close(embeddings(short, pixels)[1], embeddings(full, pixels)[1], rtol=1e-4, atol=1e-5)
+    assert encoder_key(short["text"]) != encoder_key(full["text"])
 
 
 def test_a_long_text_is_cut_but_still_ends(clip_folder) -> None:
@@ -160,23 +160,23 @@ def test_an_open_clip_folder_brings_architecture_and_weights(tmp_path: Path, arc
     ],
 )
 def test_hugging_face_names_mean_openais_architectures(name: str, facts, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = {}
+    requested = {}
 
     class Asked(Exception):
         pass
 
     def create_model(architecture: str, **options: Any) -> None:
-        asked.update(options, name=architecture)
+        requested.update(options, name=architecture)
         raise Asked
 
     monkeypatch.setattr(open_clip, "create_model", create_model)
     for weights, tag in (("random", None), ("openai", "openai")):
         with pytest.raises(Asked):
             build(name, weights=weights)
-        config = open_clip.get_model_config(asked["name"])
+        config = open_clip.get_model_config(requested["name"])
         vision = config["vision_cfg"]
         assert (config["embed_dim"], vision["image_size"], vision["patch_size"], vision["layers"]) == facts
-        assert asked["pretrained"] == tag and asked["force_quick_gelu"] is True
+        assert requested["pretrained"] == tag and requested["force_quick_gelu"] is True
 
 
 @pytest.mark.parametrize(
@@ -225,8 +225,8 @@ def test_code_in_the_folder_of_a_text_model_is_neither_run_nor_asked_for(
     encoder = {"hf_model_name": str(text), "hf_tokenizer_name": str(text)}
     config = {"model_cfg": {**TINY, "text_cfg": encoder}, "preprocess_cfg": {}}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
-    asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")
+    prompts: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text: prompts.append(text) or "y")
     with pytest.raises(ValueError, match="custom code"):
         build(folder, weights="random")
-    assert not asked and not (tmp_path / "mark").exists()
+    assert not prompts and not (tmp_path / "mark").exists()

@@ -110,9 +110,9 @@ def test_code_in_the_folder_of_a_model_is_neither_run_nor_asked_for(
         config = json.loads((folder / name).read_text())
         config.pop("tokenizer_class", None)
         (folder / name).write_text(json.dumps({**config, "model_type": "evil", "auto_map": classes}))
-    asked: list[str] = []
-    monkeypatch.setattr("builtins.input", lambda text: asked.append(text) or "y")
+    prompts: list[str] = []
+    monkeypatch.setattr("builtins.input", lambda text: prompts.append(text) or "y")
     for weights in ("pretrained", "random"):
         with pytest.raises(ValueError, match="custom code"):
             build(folder, weights=weights)
-    assert not asked and not (tmp_path / "mark").exists()
+    assert not prompts and not (tmp_path / "mark").exists()

@@ -53,12 +53,12 @@ def test_a_timm_model_sees_what_its_own_transform_gives(name: str, size: tuple[i
 
 
 def test_another_share_of_the_picture_is_another_transform() -> None:
-    own, whole = timm_encoder("test_resnet"), timm_encoder("test_resnet", crop_pct=1.0, interpolation="bicubic")
-    whole.load_state_dict(own.state_dict())
-    assert encoder_key(own) != encoder_key(whole)
+    default, full = timm_encoder("test_resnet"), timm_encoder("test_resnet", crop_pct=1.0, interpolation="bicubic")
+    full.load_state_dict(default.state_dict())
+    assert encoder_key(default) != encoder_key(full)
     resized = Resize(224, InterpolationMode.BICUBIC)(image(SIZES[0]))
     expected = np.asarray(CenterCrop(224)(resized)).transpose(2, 0, 1)
-    np.testing.assert_array_equal(whole.transform(image(SIZES[0])), expected)
+    np.testing.assert_array_equal(full.transform(image(SIZES[0])), expected)
 
 
 @pytest.mark.parametrize(("key", "value"), [("crop_pct", 1.5), ("crop_pct", 0.0), ("interpolation", "cubic")])

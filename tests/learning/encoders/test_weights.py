@@ -134,8 +134,8 @@ def test_a_damaged_checkpoint_is_called_damaged(tmp_path: Path, raw: bytes) -> N
 @given(st.sampled_from(list(FORMATS)), st.lists(st.tuples(st.integers(0, 10**5), st.integers(0, 255)), max_size=6))
 def test_any_damage_is_a_value_error_that_names_the_file(kind: str, edits: list[tuple[int, int]]) -> None:
     raw = bytearray(FORMATS[kind])
-    for place, value in edits:
-        raw[place % len(raw)] = value
+    for position, value in edits:
+        raw[position % len(raw)] = value
     with tempfile.NamedTemporaryFile(suffix=".pt") as file:
         Path(file.name).write_bytes(raw)
         try:
@@ -175,8 +175,8 @@ def test_a_file_without_a_state_dict_says_what_was_expected(tmp_path: Path, valu
 
 def test_damaged_safetensors_are_named(tmp_path: Path) -> None:
     save_file({"w": torch.zeros(100)}, tmp_path / "a.safetensors")
-    whole = (tmp_path / "a.safetensors").read_bytes()
-    for raw in (whole[:200], b"", b"<html>"):
+    content = (tmp_path / "a.safetensors").read_bytes()
+    for raw in (content[:200], b"", b"<html>"):
         (tmp_path / "a.safetensors").write_bytes(raw)
         with pytest.raises(ValueError, match=r"a\.safetensors: damaged weights file"):
             read_state_dict(tmp_path / "a.safetensors")
@@ -184,10 +184,10 @@ def test_damaged_safetensors_are_named(tmp_path: Path) -> None:
 
 def test_load_exactly_wants_every_tensor_with_its_shape() -> None:
     layer, path = nn.Linear(2, 2), Path("w.pt")
-    whole = {"weight": torch.ones(2, 2), "bias": torch.ones(2)}
-    load_exactly(layer.load_state_dict, whole | {"fc.weight": torch.ones(1)}, path, ignore=("fc.",))
+    state = {"weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    load_exactly(layer.load_state_dict, state | {"fc.weight": torch.ones(1)}, path, ignore=("fc.",))
     assert layer.weight.detach().eq(1).all()
-    for wrong in ({"bias": whole["bias"]}, whole | {"extra": torch.ones(1)}, whole | {"bias": torch.ones(3)}):
+    for wrong in ({"bias": state["bias"]}, state | {"extra": torch.ones(1)}, state | {"bias": torch.ones(3)}):
         with pytest.raises(ValueError, match=r"w\.pt: weights do not fit this architecture: (?s:.*)(bias|weight|ext)"):
             load_exactly(layer.load_state_dict, wrong, path)
 
@@ -220,11 +220,11 @@ def test_weights_say_what_generated_data_they_know(tmp_path: Path) -> None:
               "sentiment/assets/tiny_clip": "sentiment"}  # fmt: skip
     for name, system in assets.items():
         assert trained_on(local_path(f"package:hallmark/systems/{name}")) == f"the generated sample of {system}"
-    plain, told = tmp_path / "plain.safetensors", tmp_path / "told" / "model.safetensors"
-    told.parent.mkdir()
+    plain, tagged = tmp_path / "plain.safetensors", tmp_path / "told" / "model.safetensors"
+    tagged.parent.mkdir()
     save_file({"a": torch.zeros(1)}, plain)
-    save_file({"a": torch.zeros(1)}, told, {"trained_on": "a world"})
-    assert [trained_on(path) for path in (plain, told, told.parent, tmp_path, None)] == [
+    save_file({"a": torch.zeros(1)}, tagged, {"trained_on": "a world"})
+    assert [trained_on(path) for path in (plain, tagged, tagged.parent, tmp_path, None)] == [
         None, "a world", "a world", None, None,
     ]  # fmt: skip
 

@@ -31,17 +31,17 @@ def test_count_metrics_equal_sklearn_over_the_classes_of_the_target(
 ) -> None:
     target, probabilities = rows
     prediction = probabilities.argmax(axis=1)
-    ours = classification_metrics(target, probabilities)
+    metrics = classification_metrics(target, probabilities)
     macro = {"labels": np.unique(target), "average": "macro", "zero_division": 0}
-    assert ours["accuracy"] == pytest.approx(sk.accuracy_score(target, prediction))
-    assert ours["macro_recall"] == pytest.approx(sk.recall_score(target, prediction, **macro))
-    assert ours["micro_f1"] == pytest.approx(sk.f1_score(target, prediction, average="micro"))
+    assert metrics["accuracy"] == pytest.approx(sk.accuracy_score(target, prediction))
+    assert metrics["macro_recall"] == pytest.approx(sk.recall_score(target, prediction, **macro))
+    assert metrics["micro_f1"] == pytest.approx(sk.f1_score(target, prediction, average="micro"))
     if len(np.unique(target)) == 1:
         return
-    assert ours["macro_f1"] == pytest.approx(sk.f1_score(target, prediction, **macro))
-    assert ours["macro_precision"] == pytest.approx(sk.precision_score(target, prediction, **macro))
+    assert metrics["macro_f1"] == pytest.approx(sk.f1_score(target, prediction, **macro))
+    assert metrics["macro_precision"] == pytest.approx(sk.precision_score(target, prediction, **macro))
     weighted = sk.f1_score(target, prediction, average="weighted", zero_division=0)
-    assert ours["weighted_f1"] == pytest.approx(weighted)
+    assert metrics["weighted_f1"] == pytest.approx(weighted)
 
 
 @given(labelled_probabilities())
@@ -49,15 +49,15 @@ def test_count_metrics_equal_sklearn_over_the_classes_of_the_target(
 def test_probability_metrics_equal_sklearn(rows: tuple[np.ndarray, np.ndarray]) -> None:
     target, probabilities = rows
     labels = np.arange(probabilities.shape[1])
-    ours = classification_metrics(target, probabilities)
-    assert ours["log_loss"] == pytest.approx(sk.log_loss(target, probabilities, labels=labels))
+    metrics = classification_metrics(target, probabilities)
+    assert metrics["log_loss"] == pytest.approx(sk.log_loss(target, probabilities, labels=labels))
     onehot = np.eye(len(labels))[target]
-    assert ours["brier"] == pytest.approx(len(labels) * sk.mean_squared_error(onehot, probabilities))
+    assert metrics["brier"] == pytest.approx(len(labels) * sk.mean_squared_error(onehot, probabilities))
     positives = [1] if len(labels) == 2 else labels
     ranked = [(target == c, probabilities[:, c]) for c in positives if 0 < (target == c).sum() < len(target)]
     for name, reference in (("auroc", sk.roc_auc_score), ("auprc", sk.average_precision_score)):
         areas = [reference(positive, score) for positive, score in ranked]
-        assert ours[name] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
+        assert metrics[name] == pytest.approx(np.mean(areas) if areas else math.nan, nan_ok=True)
 
 
 @given(labelled_probabilities(), st.randoms())
@@ -128,11 +128,11 @@ def test_hand_computed_losses_and_calibration() -> None:
 
 def test_auprc_of_two_classes_is_that_of_the_second() -> None:
     target, score = np.array([0, 1, 0, 1]), np.array([0.1, 0.9, 0.6, 0.3])
-    found = [
+    areas = [
         classification_metrics(labels, np.column_stack([1 - scores, scores]))["auprc"]
         for labels, scores in ((target, score), (1 - target, 1 - score))
     ]
-    assert found == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3, 1 / 2 * 1 + 1 / 2 * 2 / 3])
+    assert areas == pytest.approx([1 / 2 * 1 + 1 / 2 * 2 / 3, 1 / 2 * 1 + 1 / 2 * 2 / 3])
     skewed = classification_metrics(np.array([0, 0, 0, 1]), np.column_stack([1 - score, score]))
     assert skewed["auprc"] == pytest.approx(1 / 3)
 

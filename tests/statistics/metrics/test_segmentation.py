@@ -70,31 +70,31 @@ def test_intervals_resample_images_and_oiou_is_the_ratio_of_sums(table):
         ignore_index=True,
     )
     twice.attrs = table.attrs
-    found = all_intervals(twice, SEGMENTATION_METRICS, resampling=RESAMPLING)
-    assert {name: interval.estimate for name, interval in found.items()} == pytest.approx(EXPECTED)
-    for interval in found.values():
+    intervals = all_intervals(twice, SEGMENTATION_METRICS, resampling=RESAMPLING)
+    assert {name: interval.estimate for name, interval in intervals.items()} == pytest.approx(EXPECTED)
+    for interval in intervals.values():
         assert 0 < interval.low < interval.estimate < interval.high < 1
     assert all(math.isnan(interval.low) for interval in all_intervals(
         table, SEGMENTATION_METRICS, resampling=RESAMPLING).values())  # fmt: skip
 
 
 def test_metrics_of_rows_with_a_target_and_of_rows_without_are_those_of_a_table_of_such_rows(table):
-    found = all_intervals(table, SEGMENTATION_METRICS, resampling=RESAMPLING)
+    intervals = all_intervals(table, SEGMENTATION_METRICS, resampling=RESAMPLING)
     has = table["target_area"] > 0
     for rows, name, missing in ((table[has], "target_miou", "no_target_accuracy"),
                                 (table[~has], "no_target_accuracy", "target_miou")):  # fmt: skip
         rows.attrs = table.attrs
         alone = all_intervals(rows, ["miou", name, missing], resampling=RESAMPLING)
-        assert alone[name] == alone["miou"] and alone["miou"].estimate == pytest.approx(found[name].estimate)
+        assert alone[name] == alone["miou"] and alone["miou"].estimate == pytest.approx(intervals[name].estimate)
         assert math.isnan(alone[missing].estimate) and table_metrics(rows)["main"][missing] is None
 
 
 def test_two_answers_are_compared_by_image(table):
     better = table.assign(score=[1.0, 1, 1, 1, 1], intersection=table["union"])
     better.attrs = table.attrs
-    found = paired_difference(table, better, "miou", resampling=RESAMPLING)
-    assert found.difference.estimate == pytest.approx(1 - EXPECTED["miou"])
-    assert (found.n_rows, found.n_groups) == (5, 3)
+    paired = paired_difference(table, better, "miou", resampling=RESAMPLING)
+    assert paired.difference.estimate == pytest.approx(1 - EXPECTED["miou"])
+    assert (paired.n_rows, paired.n_groups) == (5, 3)
     assert paired_difference(table, better, "oiou", resampling=RESAMPLING).difference.estimate == pytest.approx(14 / 26)
 
 

@@ -86,9 +86,9 @@ def test_a_single_row_has_no_distance(metric: SetMetric) -> None:
 
 def test_interval_of_one_set_is_that_of_students_t() -> None:
     rows = np.random.default_rng(4).normal(size=(12, 1))
-    found = set_interval(MeanDifference(), RowSet(rows), resampling=RESAMPLING)
+    interval = set_interval(MeanDifference(), RowSet(rows), resampling=RESAMPLING)
     expected = ttest_1samp(rows.ravel(), 0).confidence_interval(0.95)
-    assert (found.estimate, found.low, found.high) == pytest.approx((rows.mean(), expected.low, expected.high))
+    assert (interval.estimate, interval.low, interval.high) == pytest.approx((rows.mean(), expected.low, expected.high))
 
 
 def test_separate_groups_give_welchs_interval_and_shared_ones_the_paired() -> None:
@@ -127,24 +127,24 @@ def test_many_groups_are_left_out_in_blocks() -> None:
             return super().__call__(*sets)
 
     rows = np.random.default_rng(7).normal(size=(2000, 1))
-    found = set_interval(Counting(), RowSet(rows), resampling=RESAMPLING)
+    interval = set_interval(Counting(), RowSet(rows), resampling=RESAMPLING)
     assert calls == [2000] + [1960] * 50
     expected = ttest_1samp(rows.ravel(), 0).confidence_interval(0.95)
-    assert found.high - found.low == pytest.approx(expected.high - expected.low, rel=0.3)
+    assert interval.high - interval.low == pytest.approx(expected.high - expected.low, rel=0.3)
 
 
 @pytest.mark.parametrize("groups", [[0, 0, 1, 1, 2, 2], None])
 def test_fewer_than_four_groups_have_no_interval(groups: list[int] | None) -> None:
     rows = normal_rows(np.random.default_rng(8), 6 if groups else 3)
-    found = set_interval(FrechetDistance(), RowSet(rows, groups), RowSet(rows + 1, groups), resampling=RESAMPLING)
-    assert found.estimate > 0 and math.isnan(found.low) and math.isnan(found.high)
+    interval = set_interval(FrechetDistance(), RowSet(rows, groups), RowSet(rows + 1, groups), resampling=RESAMPLING)
+    assert interval.estimate > 0 and math.isnan(interval.low) and math.isnan(interval.high)
 
 
 def test_a_distance_of_at_least_0_has_an_interval_above_0() -> None:
     rng = np.random.default_rng(9)
     sets = RowSet(normal_rows(rng, 12)), RowSet(normal_rows(rng, 12))
-    found = set_interval(FrechetDistance(), *sets, resampling=RESAMPLING)
-    assert 0 < found.low < found.estimate < found.high
+    interval = set_interval(FrechetDistance(), *sets, resampling=RESAMPLING)
+    assert 0 < interval.low < interval.estimate < interval.high
 
 
 @pytest.mark.parametrize("metric", [FrechetDistance(), KernelDistance()])

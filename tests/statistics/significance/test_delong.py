@@ -29,14 +29,14 @@ def test_equals_mlstatkit(case: tuple[np.ndarray, np.ndarray, np.ndarray]) -> No
     z, p_value, first_ends, second_ends, first_area, second_area, info = Delong_test(target, first, second)
     if info["method"] != "delong":  # no variance to divide by
         return
-    found = delong_test(target, first, second, confidence_level=0.95)
-    assert (found.z, found.p_value) == pytest.approx((z, p_value), abs=1e-6)
-    assert (found.first.estimate, found.second.estimate) == pytest.approx((first_area, second_area), abs=1e-6)
-    assert (found.first.low, found.first.high) == pytest.approx(first_ends, abs=1e-6)
-    assert (found.second.low, found.second.high) == pytest.approx(second_ends, abs=1e-6)
+    result = delong_test(target, first, second, confidence_level=0.95)
+    assert (result.z, result.p_value) == pytest.approx((z, p_value), abs=1e-6)
+    assert (result.first.estimate, result.second.estimate) == pytest.approx((first_area, second_area), abs=1e-6)
+    assert (result.first.low, result.first.high) == pytest.approx(first_ends, abs=1e-6)
+    assert (result.second.low, result.second.high) == pytest.approx(second_ends, abs=1e-6)
     half = norm.ppf(0.975) * math.sqrt(info["var_diff"])
-    assert found.difference.estimate == pytest.approx(second_area - first_area, abs=1e-6)
-    assert found.difference.high == pytest.approx(min(1, found.difference.estimate + half), abs=1e-6)
+    assert result.difference.estimate == pytest.approx(second_area - first_area, abs=1e-6)
+    assert result.difference.high == pytest.approx(min(1, result.difference.estimate + half), abs=1e-6)
 
 
 @given(two_scores())
@@ -67,16 +67,16 @@ def test_swapping_the_scores_mirrors_the_result() -> None:
 
 def test_a_score_against_a_monotone_transform_of_itself_differs_in_nothing() -> None:
     target, score = np.array([0, 1, 0, 1, 1, 0]), np.array([0.1, 0.4, 0.5, 0.6, 0.9, 0.2])
-    found = delong_test(target, score, np.exp(score), confidence_level=0.95)
-    assert (found.difference.estimate, found.z, found.p_value) == (0, 0, 1)
+    result = delong_test(target, score, np.exp(score), confidence_level=0.95)
+    assert (result.difference.estimate, result.z, result.p_value) == (0, 0, 1)
 
 
 def test_opposite_certainty_has_no_p_value() -> None:
     target = np.array([0, 0, 1, 1])
-    found = delong_test(target, 1 - target, target, confidence_level=0.95)
-    assert (found.first.low, found.first.high, found.second.low, found.second.high) == (0, 0, 1, 1)
-    assert found.difference.estimate == 1
-    assert math.isnan(found.z) and math.isnan(found.p_value)
+    result = delong_test(target, 1 - target, target, confidence_level=0.95)
+    assert (result.first.low, result.first.high, result.second.low, result.second.high) == (0, 0, 1, 1)
+    assert result.difference.estimate == 1
+    assert math.isnan(result.z) and math.isnan(result.p_value)
 
 
 def test_the_interval_stays_between_0_and_1_and_widens_with_the_level() -> None:

@@ -17,18 +17,18 @@ def correctness(both: int, only_first: int, only_second: int, neither: int) -> t
 def test_is_the_exact_test_up_to_1000_discordant_rows(
     both: int, only_first: int, only_second: int, neither: int
 ) -> None:
-    found = mcnemar(*correctness(both, only_first, only_second, neither))
+    result = mcnemar(*correctness(both, only_first, only_second, neither))
     expected = reference([[both, only_first], [only_second, neither]], exact=True).pvalue
-    assert found == McNemar(only_first, only_second, pytest.approx(expected, abs=1e-9), True)
+    assert result == McNemar(only_first, only_second, pytest.approx(expected, abs=1e-9), True)
 
 
 @given(st.integers(0, 900), st.integers(901, 1200))
 def test_beyond_it_has_the_continuity_correction(only_first: int, only_second: int) -> None:
     only_first += 101
     assume(only_first != only_second)  # statsmodels corrects a difference of zero as well, to p < 1
-    found = mcnemar(*correctness(10, only_first, only_second, 10))
+    result = mcnemar(*correctness(10, only_first, only_second, 10))
     expected = reference([[10, only_first], [only_second, 10]], exact=False, correction=True).pvalue
-    assert found == McNemar(only_first, only_second, pytest.approx(expected, abs=1e-9), False)
+    assert result == McNemar(only_first, only_second, pytest.approx(expected, abs=1e-9), False)
 
 
 def test_equal_counts_never_differ() -> None:

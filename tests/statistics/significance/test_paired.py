@@ -26,11 +26,11 @@ SETTINGS = Resampling(0.95, 999, 3)
 @pytest.mark.parametrize("metric", CLASSIFICATION_METRICS)
 def test_difference_is_second_minus_first(two_systems: Systems, metric: str) -> None:
     first, second = two_systems()
-    found = paired_difference(first, second, metric, resampling=SETTINGS)
+    paired = paired_difference(first, second, metric, resampling=SETTINGS)
     expected = table_metrics(second)["main"][metric] - table_metrics(first)["main"][metric]
-    assert found.difference.estimate == pytest.approx(expected)
-    assert found.difference.low < expected < found.difference.high
-    assert (found.metric, found.n_rows, found.n_groups) == (metric, 120, first["group"].nunique())
+    assert paired.difference.estimate == pytest.approx(expected)
+    assert paired.difference.low < expected < paired.difference.high
+    assert (paired.metric, paired.n_rows, paired.n_groups) == (metric, 120, first["group"].nunique())
 
 
 def test_swapping_the_tables_mirrors_the_result(two_systems: Systems) -> None:
@@ -54,11 +54,11 @@ def test_rows_are_matched_by_id_not_by_place(two_systems: Systems) -> None:
 
 def test_a_table_against_itself(two_systems: Systems) -> None:
     first, _ = two_systems()
-    found = paired_difference(first, first, "macro_f1", resampling=SETTINGS)
-    bound = wilson(0, found.n_groups, 0.95).high
-    assert found.difference == Interval(0.0, -bound, bound, 0.95)
-    assert found.p_value == 1
-    assert not found.told_apart
+    paired = paired_difference(first, first, "macro_f1", resampling=SETTINGS)
+    bound = wilson(0, paired.n_groups, 0.95).high
+    assert paired.difference == Interval(0.0, -bound, bound, 0.95)
+    assert paired.p_value == 1
+    assert not paired.told_apart
 
 
 def test_p_value_of_accuracy_is_that_of_the_exact_sign_test(make_predictions: Maker) -> None:
@@ -66,9 +66,9 @@ def test_p_value_of_accuracy_is_that_of_the_exact_sign_test(make_predictions: Ma
     target = [0] * 60
     first = make_predictions(target, [0] * 34 + [1] * 6 + [0] * 16 + [1] * 4)
     second = make_predictions(target, [0] * 34 + [0] * 6 + [1] * 16 + [1] * 4)
-    found = paired_difference(first, second, "accuracy", resampling=Resampling(0.95, 20000, 0))
-    assert found.difference.estimate == pytest.approx(-10 / 60)
-    assert found.p_value == pytest.approx(binomtest(6, 22).pvalue, abs=0.006)
+    paired = paired_difference(first, second, "accuracy", resampling=Resampling(0.95, 20000, 0))
+    assert paired.difference.estimate == pytest.approx(-10 / 60)
+    assert paired.p_value == pytest.approx(binomtest(6, 22).pvalue, abs=0.006)
 
 
 @pytest.mark.parametrize(
@@ -84,25 +84,25 @@ def test_p_value_matches_full_enumeration_of_group_swaps(
 ) -> None:
     first, second = two_systems(n=40, groups=6)
     target = first["target"].map({"negative": 0, "neutral": 1, "positive": 2}).to_numpy()
-    one, other = (np.array(table["probabilities"].tolist()) for table in (first, second))
+    left, right = (np.array(table["probabilities"].tolist()) for table in (first, second))
     unit = first["group"].astype(int).to_numpy()
     changes = []
     for swap in product([False, True], repeat=6):
         swapped = np.array(swap)[unit][:, None]
-        one_swapped, other_swapped = np.where(swapped, other, one), np.where(swapped, one, other)
-        changes.append(reference(target, other_swapped) - reference(target, one_swapped))
-    found = paired_difference(first, second, metric, resampling=Resampling(0.95, 8000, 0))
-    assert found.difference.estimate == pytest.approx(changes[0])
-    assert found.p_value == pytest.approx(np.mean(np.abs(changes) >= abs(changes[0]) - 1e-12), abs=0.02)
+        left_swapped, right_swapped = np.where(swapped, right, left), np.where(swapped, left, right)
+        changes.append(reference(target, right_swapped) - reference(target, left_swapped))
+    paired = paired_difference(first, second, metric, resampling=Resampling(0.95, 8000, 0))
+    assert paired.difference.estimate == pytest.approx(changes[0])
+    assert paired.p_value == pytest.approx(np.mean(np.abs(changes) >= abs(changes[0]) - 1e-12), abs=0.02)
 
 
 def test_p_value_is_never_zero_and_counts_the_observed(make_predictions: Maker) -> None:
     n = 60
-    found = paired_difference(
+    paired = paired_difference(
         make_predictions([0] * n, [1] * n), make_predictions([0] * n, [0] * n), "accuracy", resampling=SETTINGS
     )
-    assert found.p_value == 1 / 1000
-    assert found.told_apart
+    assert paired.p_value == 1 / 1000
+    assert paired.told_apart
 
 
 def test_false_alarms_stay_at_their_rate(make_predictions: Maker) -> None:
@@ -131,39 +131,39 @@ def test_scores_of_a_task_without_classes(make_predictions: Maker) -> None:
     noise = np.tile([0.02, -0.02], 10)
     first, second = (make_predictions([None] * 20, [0] * 20).assign(score=iou) for iou in (0.4, 0.5 + noise))
     first.attrs["classes"] = second.attrs["classes"] = {}
-    found = paired_difference(first, second, "score", resampling=SETTINGS)
-    assert found.difference.estimate == pytest.approx(0.1)
-    assert found.sentence("B", "A", "score").startswith("A is better than B: score +0.100 [")
+    paired = paired_difference(first, second, "score", resampling=SETTINGS)
+    assert paired.difference.estimate == pytest.approx(0.1)
+    assert paired.sentence("B", "A", "score").startswith("A is better than B: score +0.100 [")
 
 
 def test_one_group_tells_nothing(make_predictions: Maker) -> None:
-    found = paired_difference(
+    paired = paired_difference(
         make_predictions([0, 1], [0, 0], groups=[1, 1]),
         make_predictions([0, 1], [0, 1], groups=[1, 1]),
         "accuracy",
         resampling=SETTINGS,
     )
-    assert found.difference.estimate == 0.5 and math.isnan(found.difference.low)
-    assert found.p_value == 1
-    assert "too few groups" in found.sentence("B", "A", "accuracy")
+    assert paired.difference.estimate == 0.5 and math.isnan(paired.difference.low)
+    assert paired.p_value == 1
+    assert "too few groups" in paired.sentence("B", "A", "accuracy")
 
 
 def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
-    found = paired_difference(
+    paired = paired_difference(
         make_predictions([1, 1], [1, 0]), make_predictions([1, 1], [1, 1]), "auroc", resampling=SETTINGS
     )
-    assert math.isnan(found.p_value)
-    assert not found.told_apart
-    assert "AUROC – (A − B), p undefined" in found.sentence("B", "A", "AUROC")
+    assert math.isnan(paired.p_value)
+    assert not paired.told_apart
+    assert "AUROC – (A − B), p undefined" in paired.sentence("B", "A", "AUROC")
 
 
 def test_refuses_different_rows(make_predictions: Maker) -> None:
     three, two = make_predictions([0, 1, 2], [0, 1, 2]), make_predictions([0, 1], [0, 1])
     with pytest.raises(ValueError, match="1 of 3 are only in the first, 0 of 2 only in the second"):
         paired_difference(three, two, "accuracy", resampling=SETTINGS)
-    unlabelled = make_predictions([0, 1, None], [0, 1, 2])
+    unlabeled = make_predictions([0, 1, None], [0, 1, 2])
     with pytest.raises(ValueError, match="1 of 3 are only in the first"):
-        paired_difference(three, unlabelled, "accuracy", resampling=SETTINGS)
+        paired_difference(three, unlabeled, "accuracy", resampling=SETTINGS)
 
 
 @pytest.mark.parametrize(("column", "value"), [("target", "positive"), ("group", "elsewhere")])

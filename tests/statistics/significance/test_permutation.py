@@ -20,9 +20,9 @@ def scores() -> tuple[np.ndarray, np.ndarray]:
 def test_equals_the_exact_test_of_scipy(scores: tuple[np.ndarray, np.ndarray]) -> None:
     first, second = scores
     exact = reference((first, second), lambda x, y: np.mean(y - x), permutation_type="samples", n_resamples=5000)
-    found = permutation_test(first, second, permutations=40_000, seed=0)
+    p_value = permutation_test(first, second, permutations=40_000, seed=0)
     assert 0.01 < exact.pvalue < 0.5
-    assert found == pytest.approx(exact.pvalue, abs=0.01)
+    assert p_value == pytest.approx(exact.pvalue, abs=0.01)
 
 
 def test_groups_are_exchanged_as_one(scores: tuple[np.ndarray, np.ndarray]) -> None:
@@ -30,9 +30,9 @@ def test_groups_are_exchanged_as_one(scores: tuple[np.ndarray, np.ndarray]) -> N
     groups = np.repeat(np.arange(6), 2)
     sums = (second - first).reshape(6, 2).sum(axis=1)
     exact = reference((np.zeros(6), sums), lambda x, y: np.sum(y - x), permutation_type="samples", n_resamples=5000)
-    found = permutation_test(first, second, groups, permutations=40_000, seed=0)
-    assert found == pytest.approx(exact.pvalue, abs=0.01)
-    assert abs(found - permutation_test(first, second, permutations=40_000, seed=0)) > 0.02
+    p_value = permutation_test(first, second, groups, permutations=40_000, seed=0)
+    assert p_value == pytest.approx(exact.pvalue, abs=0.01)
+    assert abs(p_value - permutation_test(first, second, permutations=40_000, seed=0)) > 0.02
 
 
 def test_equals_the_paired_comparison_of_the_same_scores(make_predictions: Maker) -> None:
