@@ -53,7 +53,7 @@ pages: env
 
 # Packages in which every name says what it holds.
 NAMED := $(addprefix src/hallmark/,data features learning runs statistics storage) \
-	$(addprefix tests/,e2e engine kills readme runs systems)
+	$(addprefix tests/,analysis commands configs data e2e engine features kills learning readme report runs statistics storage systems)
 
 lint: env
 	$(BIN)/ruff check .
