@@ -31,7 +31,7 @@ from hallmark.engine.setup import check_job, silence_expected_warnings
 from hallmark.runs.record import Provenance
 
 _POLL_SECONDS = 0.5
-_POLL_SHARE = 0.1  # of a processor that looking at a long study may take
+_POLL_SHARE, _LONGEST_POLL_SECONDS = 0.1, 10.0  # the share of the time that reading a long study may take
 
 
 def sweep(config: DictConfig) -> None:
@@ -91,6 +91,7 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
         while True:
             began = time.monotonic()
             trials = table.refresh()
+            reading = time.monotonic() - began
             unfinished = [trial for trial in trials if not trial.state.is_finished()]
             if not unfinished:
                 if not workers.alive:
@@ -111,7 +112,7 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
             if holders & crashed or (not waiting and not workers.alive):
                 study.requeue_stale(crashed)
             workers.keep(waiting + len(holders & workers.names))
-            time.sleep(max(_POLL_SECONDS, (time.monotonic() - began) / _POLL_SHARE))
+            time.sleep(max(_POLL_SECONDS, min(reading / _POLL_SHARE, _LONGEST_POLL_SECONDS)))
 
 
 def _describe(study: SweepStudy, search: Search, provenance: Provenance) -> None:
