@@ -51,17 +51,13 @@ readme: env
 pages: env
 	$(BIN)/python -m benchmarks.pages
 
-# Packages in which every name says what it holds.
-NAMED := $(addprefix src/hallmark/,data features learning runs statistics storage) \
-	$(addprefix tests/,analysis commands configs data e2e engine features kills learning readme report runs statistics storage systems)
-
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m benchmarks.pages --check
-	$(BIN)/python -m benchmarks.codebase --check $(NAMED)
+	$(BIN)/python -m benchmarks.codebase --check src tests
 
 clean:
 	rm -rf outputs/* .venv build

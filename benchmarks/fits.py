@@ -76,9 +76,9 @@ def _stored(overrides: Sequence[str], config: DictConfig, outputs: Path) -> Resu
             if result.record.state is RunState.DONE:
                 matching.append(result)
     if len(matching) != 1:
-        found = ", ".join(result.directory.name for result in matching) or "none"
+        names = ", ".join(result.directory.name for result in matching) or "none"
         raise ValueError(
-            f"{outputs / config.name}: expected one finished result of {' '.join(overrides)}; found {found}"
+            f"{outputs / config.name}: expected one finished result of {' '.join(overrides)}; found {names}"
         )
     return matching[0]
 

@@ -75,8 +75,8 @@ def main() -> None:
             quality = 30 if alteration.startswith("JPEG") else QUALITY
             copies = [saved(alter(read_image(paths[row])), folder / f"{row}.jpg", quality) for row in chosen]
             pairs = near_duplicates(np.concatenate([photographs, thumbnails(copies, scratch / "cache")]))
-            found = {(first, second - len(paths)) for first, second in pairs.tolist() if second >= len(paths)}
-            hits = sum((row, copy) in found for copy, row in enumerate(chosen))
+            matches = {(first, second - len(paths)) for first, second in pairs.tolist() if second >= len(paths)}
+            hits = sum((row, copy) in matches for copy, row in enumerate(chosen))
             rows.append({"altered copy, saved as JPEG": alteration, f"found of {COPIES}": count_cell(hits)})
             print(f"{alteration}: {hits}", flush=True)
     write_result(

@@ -70,10 +70,10 @@ def draw(folder: Path, n: int, path: Path) -> tuple[NDArray, NDArray]:
 
 def recall(thumbnails: NDArray) -> list[dict[str, Cell]]:
     """Pairs of hashes within 10 bits that the search and the comparison of all with all find."""
-    taken = np.linspace(0, len(thumbnails) - 1, CHECKED).astype(int)
+    rows_checked = np.linspace(0, len(thumbnails) - 1, CHECKED).astype(int)
     codes, mirrored = (
         np.packbits(perceptual_hashes(view), axis=1).view(np.uint64).ravel()
-        for view in (thumbnails[taken], thumbnails[taken][:, :, ::-1])
+        for view in (thumbnails[rows_checked], thumbnails[rows_checked][:, :, ::-1])
     )
     rows: list[dict[str, Cell]] = []
     for name, others in (("with themselves", None), ("with their mirror images", mirrored)):

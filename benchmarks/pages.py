@@ -84,10 +84,10 @@ class Pages:
             parts, last = [], 0
             for region in regions(text, opening, closing):
                 try:
-                    shown = self.shown(region.name, path, table=bool(margin))
+                    content = self.shown(region.name, path, table=bool(margin))
                 except ValueError as error:
                     raise ValueError(f"line {line_of(text, region.start)}: {error}") from error
-                parts += [text[last : region.start], margin, shown, margin]
+                parts += [text[last : region.start], margin, content, margin]
                 last = region.end
                 if margin:
                     name, _, key = region.name.partition(".")
@@ -157,15 +157,15 @@ class Pages:
 
     def exemptions(self) -> list[Exemption]:
         path = self.root / EXCEPTIONS
-        found = []
+        exemptions = []
         for line, text in enumerate(path.read_text(encoding="utf-8").splitlines() if path.exists() else [], start=1):
             if not text.strip() or text.startswith("#"):
                 continue
             fields = [field.strip() for field in text.split(" | ")]
             if len(fields) != 3 or not all(fields):
                 raise SystemExit(f"{EXCEPTIONS}:{line}: expected `page | words around the number | reason`")
-            found.append(Exemption(fields[0], fields[1], line))
-        return found
+            exemptions.append(Exemption(fields[0], fields[1], line))
+        return exemptions
 
     def _first_difference(self, path: Path) -> int:
         pairs = zip(path.read_text(encoding="utf-8").split("\n"), self.filled(path).split("\n"), strict=False)
@@ -175,10 +175,10 @@ class Pages:
 def about_text(result: dict[str, Any], link: str) -> str:
     """On which rows, with which intervals, and how it was measured."""
     fitted = [commit for commit in result.get("fitted", ()) if commit != result["commit"]]
-    made = f"commit {result['commit']}" + (f" (fits: commit {', '.join(fitted)})" if fitted else "")
+    commits = f"commit {result['commit']}" + (f" (fits: commit {', '.join(fitted)})" if fitted else "")
     threads = " or ".join(str(n) for n in result.get("threads", ()))
     where = f"{result['device']}, {threads} thread{'' if threads == '1' else 's'} a process"
-    measured = f"`{result['command']}`, {made}, {where}, {result['date']}: {link}."
+    measured = f"`{result['command']}`, {commits}, {where}, {result['date']}: {link}."
     return " ".join(filter(None, [result["rows"], result["intervals"], measured]))
 
 

@@ -88,8 +88,8 @@ def naive(module: LoopModule, scenes: list[Scene]) -> dict[str, int]:
 def seconds(work: Any, *arguments: Any) -> tuple[float, Any]:
     """Of this process alone, on whatever else the machine is at work."""
     begun = time.process_time()
-    found = work(*arguments)
-    return time.process_time() - begun, found
+    result = work(*arguments)
+    return time.process_time() - begun, result
 
 
 def main() -> None:
@@ -101,16 +101,16 @@ def main() -> None:
     spent: dict[int, list[float]] = {0: [], 2: [], ITERATIONS: []}
     with tempfile.TemporaryDirectory() as scratch:
         for repeat in range(REPEATS + 1):  # in the first one what is loaded once is loaded
-            for max_iter, found in spent.items():
+            for max_iter, times in spent.items():
                 module, scenes = made(Path(scratch) / f"{repeat}-{max_iter}", images, max_iter)
-                taken, rows = seconds(ours, module, scenes)
-                found += [taken] if repeat else []
+                duration, rows = seconds(ours, module, scenes)
+                times += [duration] if repeat else []
         again, _ = seconds(ours, module, scenes)
         slow, chosen = seconds(naive, module, scenes)
-    first, two, full = (median(found) for found in spent.values())
+    first, two, full = (median(times) for times in spent.values())
     answers = {row["id"]: row["info_chosen"] for row in rows if row["task"] == "main"}
     ranked = sum(row["info_iterations"] for row in rows if row["task"] == "main")
-    same = sum(answers[name] == place for name, place in chosen.items())
+    same = sum(answers[name] == proposal for name, proposal in chosen.items())
     write_result(
         "refseg_loop",
         rows=f"{images} generated scenes with {len(answers)} expressions, {ranked} rewritten queries ranked: processor "

@@ -42,13 +42,13 @@ def run_sweep(outputs: Path, jobs: int) -> tuple[float, list[FrozenTrial]]:
 
 def gaps(trials: list[FrozenTrial]) -> list[float]:
     """Seconds between the end of a trial and the start of the same worker's next one."""
-    found = []
+    seconds = []
     for worker in {trial.user_attrs["worker"] for trial in trials}:
-        own = sorted((t for t in trials if t.user_attrs["worker"] == worker), key=lambda t: t.number)
-        for before, after in itertools.pairwise(own):
+        in_order = sorted((t for t in trials if t.user_attrs["worker"] == worker), key=lambda t: t.number)
+        for before, after in itertools.pairwise(in_order):
             assert before.datetime_complete is not None and after.datetime_start is not None
-            found.append((after.datetime_start - before.datetime_complete).total_seconds())
-    return found
+            seconds.append((after.datetime_start - before.datetime_complete).total_seconds())
+    return seconds
 
 
 def main() -> None:

@@ -134,8 +134,8 @@ def write(sets: dict[str, RepeatSet], tables: dict[str, pd.DataFrame], repeat: s
     by_task = {(name, task): of_task(table, task) for name, table in tables.items() for task in SINGLE_TASK}
     models: list[dict[str, Cell]] = []
     for task in SINGLE_TASK:
-        found = metric_table({name: by_task[name, task] for name in (MAIN, PROBE)}, METRICS)
-        models += [{"model": f"{task}: {row['model']}", **{key: row[key] for key in list(row)[1:]}} for row in found]
+        cells = metric_table({name: by_task[name, task] for name in (MAIN, PROBE)}, METRICS)
+        models += [{"model": f"{task}: {row['model']}", **{key: row[key] for key in list(row)[1:]}} for row in cells]
     pairs = {f"{task}: {MAIN} − {PROBE}": (by_task[MAIN, task], by_task[PROBE, task]) for task in SINGLE_TASK}
     for task, single in SINGLE_TASK.items():
         if single in sets:

@@ -73,7 +73,7 @@ def true_values(world: World, *, n_draws: int, n_groups: int, seed: int) -> dict
 
     Every draw has a model of its own, so that the luck of training is averaged out.
     """
-    draws = [_large_draw(world, n_groups, np.random.default_rng([seed, place])) for place in range(n_draws)]
+    draws = [_large_draw(world, n_groups, np.random.default_rng([seed, number])) for number in range(n_draws)]
     return {name: float(np.mean([values[name] for values in draws])) for name in METRICS}
 
 

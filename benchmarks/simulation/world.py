@@ -133,8 +133,8 @@ def seeds(n_groups: int, n: int) -> Layout:
 
 def folds(n_groups: int, n_folds: int, n_repetitions: int, rng: np.random.Generator) -> Layout:
     """In each repetition the groups are dealt anew to folds, each with a model of its own."""
-    dealt = [rng.permutation(np.arange(n_groups) % n_folds) + n_folds * place for place in range(n_repetitions)]
-    return Layout(np.stack(dealt))
+    shuffled = (rng.permutation(np.arange(n_groups) % n_folds) for _ in range(n_repetitions))
+    return Layout(np.stack([fold + n_folds * repetition for repetition, fold in enumerate(shuffled)]))
 
 
 def draw(world: World, layout: Layout, rng: np.random.Generator) -> Study:

@@ -69,7 +69,7 @@ def check_type(hint: Any, key: str, value: Any) -> None:
     try:
         adapter.validate_python(value, strict=True)
     except ValidationError as error:
-        expected = {str(item["msg"]).removeprefix("Input should be ") for item in error.errors()}
+        expected = {str(detail["msg"]).removeprefix("Input should be ") for detail in error.errors()}
         raise SettingError(key, value, " or ".join(sorted(expected))) from error
 
 

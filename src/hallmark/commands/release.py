@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="release although this check fails, which the archive says; a refusal names its checks")  # fmt: skip
     add("--into", type=Path, metavar="FILE", help="Markdown file for settings and results (RESULTS.md beside RESULT)")
     add("--no-tag", action="store_true", help="make no git tag hallmark/<name>/<id>")
-    own = "trusted_packages=[mypackage] for a run with classes of your own; paths.cache=... for other places"
-    add("--setting", action="append", default=[], metavar="KEY=VALUE", help=own)
+    examples = "trusted_packages=[mypackage] for a run with classes of your own; paths.cache=... for other places"
+    add("--setting", action="append", default=[], metavar="KEY=VALUE", help=examples)
     add("--verify", type=Path, metavar="ARCHIVE", help="verify an archive instead")
 
 

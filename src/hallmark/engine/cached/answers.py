@@ -68,11 +68,11 @@ def note_sweep(note: Note, study: "SweepStudy", data: "DataModule", printed: Seq
     """Leave `note` of a sweep whose trials have all ended."""
     if data.read_state is None:  # what was read is not known
         return
-    kept = [path for path in study.directory.iterdir() if path.name != "workers" and not path.name.startswith(".")]
+    files = [path for path in study.directory.iterdir() if path.name != "workers" and not path.name.startswith(".")]
     runs = [Path(trial.user_attrs["directory"]) for trial in study.trials()]
     results = [file for run in runs for file in result_files(run)]
     note.write(
-        printed, [(data.read_from, data.read_state), (kept, state_of(kept)), (results, state_of(results))]
+        printed, [(data.read_from, data.read_state), (files, state_of(files)), (results, state_of(results))]
     )  # fmt: skip
 
 

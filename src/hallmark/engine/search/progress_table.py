@@ -66,9 +66,9 @@ class ProgressTable:
         best = self.study.best(completed).number if completed else None
         started = [trial for trial in trials if trial.state is not TrialState.WAITING]
         latest = sorted(started, key=lambda trial: trial.datetime_start or datetime.min)[-_ROWS:]
-        shown = {best, *(trial.number for trial in latest)}
+        listed = {best, *(trial.number for trial in latest)}
         for trial in trials:
-            if trial.number not in shown:
+            if trial.number not in listed:
                 continue
             reported = trial.intermediate_values
             last = reported[max(reported)] if reported else None
