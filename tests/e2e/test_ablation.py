@@ -102,7 +102,7 @@ def test_a_split_of_windows_is_refused(start, tmp_path):
     assert not list((tmp_path / "outputs").glob("**/checkpoints/*"))
 
 
-def test_a_split_of_windows_would_access_far_better_than_one_of_subjects(compose, blank_figures, tmp_path):
+def test_a_split_of_windows_would_look_far_better_than_one_of_subjects(compose, blank_figures, tmp_path):
     """The scores that the gate keeps out: windows of the same people on both sides."""
     settings = [
         PRESET, "data.sample.subjects=12", "data.sample.recordings=5", "data.sample.unlabelled=2",

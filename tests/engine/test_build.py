@@ -78,7 +78,7 @@ def test_parts_of_a_class(monkeypatch, name, value, refused):
 
 
 @pytest.mark.parametrize("extra", [{"_args_": [1]}, {"_args_": []}, {"_recursive_": False}, {"_recursive_": True}])
-def test_keys_by_which_arguments_are_not_what_they_access_like(extra):
+def test_keys_by_which_arguments_are_not_what_they_look_like(extra):
     config = OmegaConf.create({"part": {**HOLDOUT, **extra}})
     with pytest.raises(SettingError) as caught:
         build(config.part, Holdout)

@@ -222,4 +222,3 @@ def test_the_garbage_collector_rests_while_heavy_modules_load():
     with collector_paused():
         assert not gc.isenabled()
     assert gc.isenabled()
-    gc.unfreeze()

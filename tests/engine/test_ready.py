@@ -170,7 +170,7 @@ def test_a_signal_leaves_the_run_interrupted_and_the_command_goes_on(ready, comm
     assert cost(run)["proposer"]["requested"] == 2 and len(answers(run)) == 7
 
 
-def test_a_access_at_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
+def test_an_access_to_the_test_split_that_was_cut_off_is_finished(ready, command, monkeypatch):
     run, original = command(*ready()), LoopModule.table
 
     def stopping(*_):

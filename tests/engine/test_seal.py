@@ -115,7 +115,7 @@ def test_other_experiments_and_other_data_have_an_access_of_their_own(fitted, ev
     assert len(accesses_of(run)) == 1
 
 
-def test_a_access_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluate, run, monkeypatch):
+def test_an_access_that_was_cut_off_is_finished_by_the_same_command(fitted, evaluate, run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(engine, "predict_split", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 
-_PROGRAMS = ("python", "hallmark", "make", "pytest")
+_PROGRAMS = ("python", "hallmark", "make", "pytest", "torchrun")
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _COMMENT = re.compile(r"\s+# .*")
@@ -17,6 +17,7 @@ NOT_RUN = {
     "make test": "runs the tests, which run the commands of these pages",
     "profile=full": "published weights and a corpus of the reader's own",
     "benchmarks.sentiment_real": "a real corpus, which the project does not hold",
+    "trainer=torchrun": "two nodes; tests/e2e/test_torchrun.py types it",
     "workers=slurm": "a cluster and a database server; `benchmarks.workers` runs such sweeps",
     "workers=ray": "a cluster and a database server; `benchmarks.workers` runs such sweeps",
     "benchmarks.touch_stress": "real recordings, which the project does not hold",

@@ -78,7 +78,7 @@ def test_several_looks_together_reach_the_share() -> None:
     assert counted([unrelated, second, first], rows).accesses == [first, second]
 
 
-def test_a_access_of_an_earlier_version_counts_for_its_own_fingerprint() -> None:
+def test_an_access_of_an_earlier_version_counts_for_its_own_fingerprint() -> None:
     before = access(None, content="new")
     assert counted([before], None).accesses == counted([before], rows_of(range(9))).accesses == [before]
     assert counted([access(None, content="old")], rows_of(range(9))).accesses == []

@@ -95,14 +95,14 @@ def test_a_copy_is_sealed_without_the_folder_that_it_was_made_under(
     assert refused(Run(tmp_path / "mail" / "clip_final" / looked)) == ["aaaa"]
 
 
-def test_a_access_at_a_copy_is_known_where_the_run_was_made(run: Run, again: Run, tmp_path: Path) -> None:
+def test_an_access_to_a_copy_is_known_where_the_run_was_made(run: Run, again: Run, tmp_path: Path) -> None:
     shutil.copytree(run.directory.parent, tmp_path / "elsewhere" / "clip_final")
     open_test_split(Run(tmp_path / "elsewhere" / "clip_final" / "aaaa"))
     assert refused(again) == ["aaaa"]
     assert [access.metrics for access in accesses_of(again)] == [METRICS]
 
 
-def test_a_access_that_was_cut_off_goes_on_from_a_copy(run: Run, tmp_path: Path) -> None:
+def test_an_access_that_was_cut_off_goes_on_from_a_copy(run: Run, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), seal_of(run).opened([run], reason=None):
         raise RuntimeError("killed")
     copied = Run(Path(shutil.copytree(run.directory, tmp_path / "elsewhere" / "clip_final" / "aaaa")))

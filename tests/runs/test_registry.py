@@ -142,7 +142,7 @@ def test_a_record_of_any_run_of_the_experiment_on_the_data_opens_its_test(
     assert [entry.test for entry in find_entries([tmp_path / name])] == ["opened", "opened", "sealed", None]
 
 
-def test_a_access_at_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
+def test_an_access_to_the_rows_of_a_run_opens_its_test(make_run: Callable[..., Run], tmp_path: Path) -> None:
     rows = [f"row {number}" for number in range(40)]
     looked = make_run("a", test=rows[:20], train=rows[20:])
     make_run("b", content="e" * 32, test=[*rows[15:20], *rows[25:]], train=["kept now"])

@@ -16,7 +16,7 @@ from hallmark.runs.seal import TestAccess as Access
 from hallmark.storage.hashing import digest_file
 
 
-def test_a_access_leaves_a_record_with_what_was_looked_at(make_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_access_leaves_a_record_with_what_was_looked_at(make_run: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["evaluate.py", "run=a b", "split=test"])
     run = make_run()
     assert accesses_of(run) == []
@@ -91,7 +91,7 @@ def test_other_data_and_other_experiments_have_seals_of_their_own(make_run: Make
     assert Seal(tmp_path / "outputs" / "seals", "sentiment_text", "c" * 32).accesses() == []
 
 
-def test_a_access_that_was_cut_off_is_finished_by_its_run_alone(make_run: Maker) -> None:
+def test_an_access_that_was_cut_off_is_finished_by_its_run_alone(make_run: Maker) -> None:
     run, other = make_run(), make_run("bbbb")
     with pytest.raises(RuntimeError), seal_of(run).opened([run], reason=None):
         raise RuntimeError("killed")
@@ -202,7 +202,7 @@ else:
 
 
 @pytest.mark.parametrize("pause", ["0", "0.5"])
-def test_of_processes_that_access_at_once_exactly_one_wins(make_run: Maker, tmp_path: Path, pause: str) -> None:
+def test_of_processes_that_open_the_split_at_once_exactly_one_wins(make_run: Maker, tmp_path: Path, pause: str) -> None:
     runs, gate = [make_run(run_id) for run_id in ("aaaa", "bbbb", "cccc")], tmp_path / "gate"
     racers = [
         subprocess.Popen(
@@ -219,7 +219,7 @@ def test_of_processes_that_access_at_once_exactly_one_wins(make_run: Maker, tmp_
     assert access.runs[0].run_id == runs[ends.index("looked")].record.run_id  # type: ignore[union-attr]
 
 
-def test_a_access_whose_process_was_killed_is_finished_by_its_run_alone(make_run: Maker, tmp_path: Path) -> None:
+def test_an_access_whose_process_was_killed_is_finished_by_its_run_alone(make_run: Maker, tmp_path: Path) -> None:
     run, other = make_run(), make_run("bbbb")
     gate = tmp_path / "gate"
     gate.touch()

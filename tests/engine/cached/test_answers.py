@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.engine.sweeping import PRESET, THREE
 
+from hallmark.engine.cached import notes
 from hallmark.engine.cached.answers import evaluation_note, is_answered, sweep_note
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.search.sweep import sweep
@@ -145,3 +146,17 @@ def test_a_process_answers_without_a_heavy_package(typed, small, corpus, finishe
     assert _in_a_process(project, "sweep.py", *settings) == f"{printed}[]\n"
     run, printed = evaluated()
     assert _in_a_process(project, "evaluate.py", f"run={run.directory}") == f"{printed}[]\n"
+
+
+def test_a_note_knows_the_source_code_and_the_installed_packages(tmp_path, monkeypatch):
+    source = tmp_path / "hallmark" / "__init__.py"
+    source.parent.mkdir()
+    source.write_text("x = 1")
+    monkeypatch.setattr("hallmark.__file__", str(source))
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
+    states = [notes._installation.__wrapped__()]
+    source.write_text("x = 2")
+    states.append(notes._installation.__wrapped__())
+    (tmp_path / "package-2.dist-info").mkdir()
+    states.append(notes._installation.__wrapped__())
+    assert states[0] != states[1] != states[2] == notes._installation.__wrapped__()

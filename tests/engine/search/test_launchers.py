@@ -106,8 +106,9 @@ def test_a_job_that_waits_for_a_node_is_cancelled_and_one_that_runs_is_not(tmp_p
         (lambda: RayCluster("auto", 1, -1), "workers.num_gpus=-1"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_starts(build, message):
+def test_what_cannot_be_is_refused_before_anything_starts(monkeypatch, tmp_path, build, message):
     pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))  # a machine without srun
     with pytest.raises(ValueError, match=message):
         build()
 
