@@ -1,5 +1,6 @@
 """The code that a result depends on is what its classes import, by what it does."""
 
+import ast
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import hallmark
-from hallmark.runs.source_code import code_hashes
+from hallmark.runs.source_code import _form, code_hashes
 
 SENTIMENT = {"model": {"_target_": "hallmark.systems.sentiment.module.PairClassifier"}}
 TOUCH = {"model": {"_target_": "hallmark.systems.touch.module.TouchModule"}}
@@ -87,3 +88,12 @@ def test_an_installed_package_is_known_by_its_version() -> None:
 
 def test_a_class_that_is_not_there_changes_nothing() -> None:
     assert code_hashes({"model": {"_target_": "no_such_package.module.Class"}}) == code_hashes({})
+
+
+def test_the_hash_is_of_a_form_that_all_versions_of_python_share() -> None:
+    source = b"import os\n\n\ndef f(x: int = 1) -> str:\n    return str(x)\n"
+    with_empty_fields = ast.parse(source)
+    for node in ast.walk(with_empty_fields):
+        if isinstance(node, ast.FunctionDef):  # a field of Python 3.12
+            node.type_params, node._fields = [], (*node._fields, "type_params")
+    assert _form(with_empty_fields) == _form(ast.parse(source))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.hashing import digest, digest_bytes
 
 # What a fit and a prediction run, whatever the classes of the configuration are.
 _ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.predict", "hallmark.engine.distributed")
@@ -118,4 +118,14 @@ def _read(source: bytes, module: str, is_package: bool) -> tuple[str, list[str]]
             imports += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return digest_bytes(ast.dump(tree).encode())[:12], imports
+    return digest(_form(tree))[:12], imports
+
+
+def _form(node: Any) -> Any:
+    """A syntax tree in lists, without what is empty, of which the versions of Python have different fields."""
+    if isinstance(node, ast.Constant):
+        return ["Constant", repr(node.value)]
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return [type(node).__name__, *([name, _form(value)] for name, value in fields)]
+    return list(map(_form, node)) if isinstance(node, list) else repr(node)
