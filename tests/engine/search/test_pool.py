@@ -109,3 +109,13 @@ def test_all_are_killed_when_it_is_asked_again_to_stop(worker, tmp_path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         workers.end()
     assert workers.alive == 0
+
+
+def test_a_crash_between_two_looks_is_told_before_its_number_is_used_again(worker, tmp_path):
+    worker("#!/bin/sh\nexit 3\n")
+    with Pool(LocalProcesses(), tmp_path, 1) as pool:
+        pool.keep(1)
+        until(lambda: not pool.alive)
+        pool.keep(1)
+        assert [crash.log.name for crash in pool.crashed()] == ["1.log"]
+        assert pool.crashed() == [] and pool.alive == 0

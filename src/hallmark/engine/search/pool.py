@@ -49,8 +49,9 @@ class Pool:
     def keep(self, wanted: int) -> None:
         """Start workers until there are `wanted` of them, or as many as may be."""
         for number in range(1, self.size + 1):
-            running = self._running()
-            if len(running) < min(wanted, self.size) and number not in running:
+            # A crash that nobody has heard of yet keeps its number, or it would be lost.
+            free = number not in self._workers or self._workers[number][1].exit_status() == 0
+            if free and len(self._running()) < min(wanted, self.size):
                 name, log = uuid.uuid4().hex, self._log(number)
                 command = [
                     sys.executable, "-m", "hallmark.engine.search.worker", str(self.directory), str(log),
