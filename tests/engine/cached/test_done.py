@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -102,3 +103,15 @@ def test_what_else_is_asked_for_is_done(config, compose, small, corpus, unread):
     unread()
     with pytest.raises(pytest.fail.Exception, match="the data was read"):
         train_repeats(config)
+
+
+@pytest.mark.parametrize("more", [[], ["repeat='seeds:2'"]])
+def test_what_was_deleted_is_not_done_and_a_refusal_leaves_no_folder(compose, small, corpus, tmp_path, more):
+    config = compose(TFIDF, *small, f"data.folder={corpus}", *more)
+    train_repeats(config)
+    shutil.rmtree(tmp_path / "outputs")
+    assert not is_done(config)
+    shutil.rmtree(corpus)
+    with pytest.raises(ValueError, match=str(corpus)):
+        train_repeats(config)
+    assert not (tmp_path / "outputs").exists()

@@ -42,7 +42,8 @@ def note_of(job: Job) -> Note:
 
 def is_noted(job: Job) -> bool:
     """Whether there is a note on `job` as it is now; whether the data are still the same is not looked at."""
-    return not job.trusted and not job.config.rerun and note_of(job).exists
+    there = (job.directory / "record.json").exists()  # or what is refused later would leave a folder
+    return there and not job.trusted and not job.config.rerun and note_of(job).exists
 
 
 def report_noted(job: Job) -> float | None:
