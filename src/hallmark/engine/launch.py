@@ -170,7 +170,7 @@ def explained(error: Exception, config_name: str, conf: Path, typed: Sequence[st
     with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(conf), version_base="1.3"):
         keys = setting_names(compose(config_name, groups))
     folders = [folder.relative_to(conf).as_posix() for folder in conf.rglob("*") if folder.is_dir()]
-    known = sorted({*folders, *keys})
+    known = sorted({*folders, *keys} - {key})
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
     last = key.rpartition(".")[2]
     near += [path for path in known if path.rpartition(".")[2] == last and path not in near]

@@ -30,7 +30,7 @@ def usage(conf: Path, config_name: str) -> str:
 
 
 def _groups(conf: Path, *, without_sweep: bool) -> list[str]:
-    hidden = _HIDDEN | {"analysis"} | ({"sweep"} if without_sweep else set())
+    hidden = _HIDDEN | {"analysis"} | ({"sweep", "workers"} if without_sweep else set())
     profiles = {file.stem for file in (conf / "profile").glob("*.yaml")}
     groups = []
     for folder in sorted(path for path in conf.rglob("*") if path.is_dir()):
