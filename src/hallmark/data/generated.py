@@ -51,14 +51,14 @@ def data_folder(
 
 
 def data_requirement(
-    folder: str | None, sample: Mapping[str, Any] | None, names: Sequence[str], *, text: str
+    folder: str | None, sample: Mapping[str, Any] | None, names: Sequence[str], *, text: str, key: str = "folder"
 ) -> Requirement:
     """The user's own `folder` with `names` in it, as `text` says; or the sample that is generated without one."""
     if folder is not None:
         return folder_with(names, folder, text=text)
     if sample is not None:
         return Requirement("generated data")
-    return Requirement(text, "no folder is given", "data.folder=FOLDER, or profile=sample, which generates some")
+    return Requirement(text, "no folder is given", f"data.{key}={key.upper()}, or profile=sample, which generates some")
 
 
 def origin_of(folder: Path | str, system: str) -> str | None:

@@ -125,7 +125,7 @@ def clip_requirement(name: str, weights: str) -> Requirement:
     config = open_clip.get_pretrained_cfg(architecture, weights)
     repository = str(config.get("hf_hub") or "").rpartition("/")[0] if config else ""
     text = f"CLIP {name} ({weights})"
-    if weights == "random" and local_path(name) is None:
+    if weights == "random" and architecture in open_clip.list_models():
         return Requirement(text)
     published_name = config or weights in ("folder", "random")
     return weights_requirement(text, name if published_name else weights, repository)
@@ -146,18 +146,18 @@ def _load(name: str, weights: str) -> tuple[Any, Any]:
     architecture = _HUGGING_FACE.get(name, name)
     known = f"an open_clip architecture such as ViT-B-32, one of {', '.join(_HUGGING_FACE)}, or a local folder"
     require(architecture in open_clip.list_models(), "name", name, known)
-    tokenizer = open_clip.get_tokenizer(architecture)
     tags = open_clip.list_pretrained_tags_by_model(architecture.removesuffix("-quickgelu"))
     if weights in tags:
         with published(f"CLIP {architecture} ({weights})"):
-            return _create(architecture, weights, load=True), tokenizer
+            return _create(architecture, weights, load=True), open_clip.get_tokenizer(architecture)
     path = local_path(weights) if weights != "random" else None
     known = f"random, a local file, or one of {', '.join(tags)}"
     require(weights == "random" or path is not None, "weights", weights, known)
     model = _create(architecture, None, load=False)
     if path is not None:
         load_exactly(model.load_state_dict, to_open_clip(read_state_dict(path)), path)
-    return model, tokenizer
+    with published(f"tokenizer of CLIP {architecture}"):
+        return model, open_clip.get_tokenizer(architecture)
 
 
 def _create(name: str, tag: str | None, *, load: bool) -> Any:

@@ -14,7 +14,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require
-from hallmark.data.generated import origin_of, sample_folder
+from hallmark.data.generated import data_requirement, origin_of, sample_folder
 from hallmark.data.images import encoded
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.masks import Proposals, Rle, rle_from_text
@@ -101,8 +101,9 @@ class ExpressionDataModule(DataModule):
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
         """The source of images and sentences."""
-        source = arguments["source"]
-        return [Requirement("generated data") if source is None else source_requirement(source)]
+        if arguments["source"] is not None:
+            return [source_requirement(arguments["source"])]
+        return [data_requirement(None, arguments["sample"], [], text="images with sentences", key="source")]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         self._corpus = read_corpus(self.source, self.problems, self.cache)
