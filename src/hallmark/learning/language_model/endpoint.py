@@ -244,7 +244,7 @@ def _one_spelling(base_url: str) -> str:
     bare = re.search("[@?#]", base_url) is None
     require(bare, "base_url", "***", "an address without user, password, ? and #; the key comes from key_variable")
     try:
-        url = httpx2.URL(base_url)
+        url = httpx2.URL(re.sub(r"^\w+", lambda scheme: scheme[0].lower(), base_url))
     except httpx2.InvalidURL:
         url = httpx2.URL()
     valid = url.scheme in ("http", "https") and bool(url.host) and (url.port is None or 0 < url.port < 1 << 16)
