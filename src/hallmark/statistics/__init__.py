@@ -101,8 +101,9 @@ __all__ = [
 ]
 
 _LATE = (
-    "members", "bootstrap", "tables", "proportions", "metrics.classification", "metrics.segmentation",
-    "metrics.reliability", "metrics.reliability_diagram", "metrics.sets", "interval", "significance.delong",
+    # The light ones first: a name is looked for in this order, and what is looked through is loaded.
+    "interval", "members", "metrics.classification", "metrics.segmentation", "metrics.reliability", "tables",
+    "proportions", "bootstrap", "metrics.reliability_diagram", "metrics.sets", "significance.delong",
     "significance.holm", "significance.mcnemar", "significance.paired", "significance.permutation",
 )  # fmt: skip
 

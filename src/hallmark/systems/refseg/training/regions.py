@@ -78,8 +78,10 @@ class RegionDataModule(SceneDataModule):
         @cache
         def candidates(position: int, true: bool) -> Candidates:
             scene = scenes[position]
-            objects = Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size)
-            return candidates_of(scene, objects if true else self.proposed(scene), counterfactual=more)
+            proposals = (
+                Proposals.of(scene.masks, np.ones(len(scene.masks)), scene.size) if true else self.proposed(scene)
+            )
+            return candidates_of(scene, proposals, counterfactual=more)
 
         def batch(draws: Sequence[SampleIndex]) -> dict[str, Any]:
             true = [training and np.random.default_rng(draw.seed).random() < self.true_masks for draw in draws]
