@@ -133,8 +133,8 @@ def with_values(table: pd.DataFrame) -> pd.DataFrame:
 def slice_figure(table: pd.DataFrame, task: str | None = None) -> Figure:
     """One panel a slice column, from `Slices.table` of one task; its row `all` is the reference line."""
     metrics = [name for name in (*_METRICS, RECALL) if name in table and table[name].notna().any()]
-    overall = table[table["slice"] == "all"].iloc[0]
-    panels = list(table[table["slice"] != "all"].groupby("slice", sort=False))
+    overall = table[table["slice"] == ALL].iloc[0]
+    panels = list(table[table["slice"] != ALL].groupby("slice", sort=False))
     heights = [len(rows) + 0.6 for _, rows in panels]
     figure = new_figure(0.26 * sum(heights) + 0.32 * len(panels) + 0.6, 5.2)
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights).ravel()

@@ -26,10 +26,9 @@ from hallmark.engine.repeats import print_repeats, train_repeats
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.engine.terminal import print_metrics
 from hallmark.learning.module import TrainingFreeModule
-from hallmark.runs.metrics import OUT_OF_FOLD, UNLABELLED
+from hallmark.runs.metrics import OUT_OF_FOLD, TEST, UNLABELLED
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import Run, locked
-from hallmark.runs.seal import TEST
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
 
 _NOTHING_FITTED = "nothing is fitted in this model"

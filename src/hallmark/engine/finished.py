@@ -23,8 +23,8 @@ from hallmark.engine.predict import load_weights, predict_split, predicted, reco
 from hallmark.engine.setup import build_module, build_predictor, prepare_data
 from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
-from hallmark.runs.access import TEST, LabelledRows
-from hallmark.runs.metrics import OUT_OF_FOLD
+from hallmark.runs.access import LabelledRows
+from hallmark.runs.metrics import OUT_OF_FOLD, TEST
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run

@@ -124,7 +124,7 @@ def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *,
     changes: dict[str, Any] = {}
     if one_device:
         changes = {"devices": first_device(node.devices), "num_nodes": 1, "strategy": "auto"}
-    if not one_device and node.strategy == "ddp":
+    elif node.strategy == "ddp":
         # Frozen encoders and unused parameters get no gradient; plain DDP would hang.
         changes["strategy"] = "ddp_find_unused_parameters_true"
     environment = TorchElasticEnvironment() if started_by_torchrun() and not one_device else Ranks()

@@ -12,7 +12,7 @@ from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.messages import Block, echo, print_block
 from hallmark.learning.device import device_name
-from hallmark.runs.metrics import MAIN
+from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 from hallmark.statistics.bootstrap import all_intervals
@@ -38,7 +38,7 @@ def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
         echo(f"bad rows, listed in problems.csv: {problems}")
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
-        labelled = " with its labelled rows" if "predict" in counts and len(counts) > 1 else ""
+        labelled = " with its labelled rows" if UNLABELLED in counts and len(counts) > 1 else ""
         rows = f"{plural(len(data.samples), 'row')} in {plural(groups, 'group')} that belong together"
         echo(f"{rows}; each group stays in one split{labelled}")
 

@@ -212,7 +212,7 @@ def bad_cases(result: ReportedResult) -> Section | None:
     kind = "training rows, by models that did not see them" if source == OUT_OF_FOLD else "validation rows"
     wrong = int((table["reason"] == WRONG).sum())
     note = f"{plural(wrong, 'row')} wrong, {len(table) - wrong} right with a confidence below {_UNSURE:g}; "
-    note += f"here are the worst {len(cases)} of the {kind}, the groups alternate. "
+    note += f"here are the worst {len(cases)} of the {kind}, alternating between groups. "
     note += "Training on them would spoil later scores on that split."
     return Section("Bad cases", [SampleCards(cases, note)])
 

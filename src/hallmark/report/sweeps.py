@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from hallmark.analysis.multitask.task_views import task_figure, task_texts
 from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
-from hallmark.analysis.plots.studies import optimisation_history, short_names, trade_off
+from hallmark.analysis.plots.studies import optimization_history, short_names, trade_off
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
 from hallmark.statistics.text import number_text
@@ -141,7 +141,7 @@ def figures(
 ) -> Iterator[tuple[str, Figure]]:
     """The figures of a search that its trials have something to show in, by their names."""
     varied = [key for key in keys if trials[key].nunique() > 1]
-    yield "history", optimisation_history(trials, metrics[0], modes[0])
+    yield "history", optimization_history(trials, metrics[0], modes[0])
     if varied and (trials["state"] == "complete").any():
         yield "parallel", parallel_coordinates(trials, varied, metrics[0], modes[0])
     if len(metrics) == 2:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
-from hallmark.runs.metrics import UNLABELLED
+from hallmark.runs.metrics import TEST, UNLABELLED
 from hallmark.storage.hashing import digest, digest_file
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ SAME_SHARE = Fraction(1, 2)
 # Of a million rows and a million others, 0.004 pairs have the same 48 bits by chance.
 _HASH_BYTES = 6
 
-TEST = "test"
 
 Metrics = dict[str, dict[str, float | None]]
 

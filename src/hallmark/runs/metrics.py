@@ -6,6 +6,9 @@ from typing import Any
 MAIN = "main"
 """The task of a system that has only one."""
 
+TEST = "test"
+"""The split that the seal keeps."""
+
 OUT_OF_FOLD = "out_of_fold"
 """The split of predictions of training rows by models that were fitted without them."""
 

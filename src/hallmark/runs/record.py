@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from hallmark.runs.metrics import UNLABELLED
 from hallmark.storage.files import read_json, write_json
 
 
@@ -74,7 +75,7 @@ class Record:
     @property
     def main_split(self) -> str:
         """What a run is measured on: val, or where no row is labelled predict, whose rows are only answered."""
-        return "val" if "val" in self.splits else "predict"
+        return "val" if "val" in self.splits else UNLABELLED
 
     def write(self, directory: Path) -> None:
         write_json(directory / "record.json", asdict(self))

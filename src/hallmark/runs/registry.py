@@ -27,7 +27,7 @@ _DEPTH = 4  # <outputs>/<name>/sweeps/<sweep>, and one more because a name can b
 _NOT_RESULTS = ("cache", "seals")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One result on disk.
 
@@ -56,7 +56,7 @@ class Entry:
     repeat: str | None = None
     started: str | None = None
     seconds: float | None = None
-    directory: str = ""
+    directory: str
     problem: str | None = None
     identical: int = 0
 
@@ -83,7 +83,8 @@ def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Ent
                 entry = _READERS[kind](directory, metric, accesses)
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 entry = Entry(
-                    kind, directory.parent.name, directory.name, "unreadable", metric, directory=str(directory),
+                    kind=kind, name=directory.parent.name, id=directory.name, state="unreadable", metric=metric,
+                    directory=str(directory),
                     problem=f"{directory / _MARKERS[kind]}: not readable ({type(error).__name__}: {error})",
                 )  # fmt: skip
             entries[directory.resolve()] = entry

@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hallmark.runs.metrics import find_metric
+from hallmark.runs.metrics import OUT_OF_FOLD, find_metric
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.run import Run, RunDirectory, open_run
 from hallmark.runs.selection import select
@@ -156,7 +156,7 @@ class RepeatSet:
 
         folders = [member.directory / "predictions" for member in self.members]
         splits = set.intersection(*({path.stem for path in folder.glob("[!.]*.parquet")} for folder in folders))
-        splits -= {"out_of_fold"}  # its folds are drawn anew for each seed
+        splits -= {OUT_OF_FOLD}  # each seed draws folds of its own
         firsts = [
             first_alike([read_predictions(folder / f"{split}.parquet") for folder in folders])
             for split in sorted(splits)

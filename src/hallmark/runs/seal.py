@@ -16,7 +16,6 @@ from omegaconf import OmegaConf
 from hallmark.runs.access import (
     SAME_SHARE,
     SEEN_SHARE,
-    TEST,
     Earlier,
     LabelledRows,
     Metrics,
@@ -34,7 +33,7 @@ from hallmark.runs.run import Run
 from hallmark.storage.files import write_json
 from hallmark.storage.hashing import digest
 
-__all__ = ["TEST", "OpenTestAccess", "Seal", "SealedError", "Subject", "TestAccess", "accesses_of", "seal_of"]
+__all__ = ["OpenTestAccess", "Seal", "SealedError", "Subject", "TestAccess", "accesses_of", "seal_of"]
 
 # Settings that do not make another experiment: what is left is a copy of it under another name.
 _NAMES = ("name", "seed", "repeat")

@@ -12,7 +12,7 @@ from tests.analysis.drawn import F1, LOSS, by_label, lines, points, sentence
 from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
 from hallmark.analysis.plots.studies import (
     importance_bars,
-    optimisation_history,
+    optimization_history,
     pareto_front,
     short_names,
     trade_off,
@@ -20,7 +20,7 @@ from hallmark.analysis.plots.studies import (
 
 
 def test_the_history_shows_values_and_the_best_so_far(trials):
-    (ax,) = optimisation_history(trials, F1, "max").axes
+    (ax,) = optimization_history(trials, F1, "max").axes
     artists = by_label(ax)
     assert points(artists["complete (4)"]) == [[0, 0.5], [1, 0.8], [4, 0.7], [7, 0.6]]
     so_far = artists["best so far"]
@@ -31,14 +31,14 @@ def test_the_history_shows_values_and_the_best_so_far(trials):
 
 
 def test_the_best_of_a_loss_is_the_lowest(trials):
-    (ax,) = optimisation_history(trials, LOSS, "min").axes
+    (ax,) = optimization_history(trials, LOSS, "min").axes
     assert by_label(ax)["best so far"].get_ydata().tolist() == [0.9, 0.5, 0.2, 0.2, 0.2]
     assert points(by_label(ax)["best: trial 4, 0.2"]) == [[4, 0.2]]
 
 
 def test_pruned_and_failed_trials_lie_at_the_bottom_below_all_values(trials):
     trials.loc[trials["number"] == 5, "number"] = 9
-    (ax,) = optimisation_history(trials, F1, "max").axes
+    (ax,) = optimization_history(trials, F1, "max").axes
     artists = by_label(ax)
     for label, number in (("pruned (1)", 2), ("failed (1)", 9)):
         ((x, share),) = points(artists[label])
@@ -50,8 +50,8 @@ def test_pruned_and_failed_trials_lie_at_the_bottom_below_all_values(trials):
 def test_only_a_loss_over_decades_has_a_logarithmic_axis(trials):
     trials[LOSS] = trials[LOSS].replace(0.9, 90.0)
     trials[F1] = trials[F1].replace(0.5, 0.01)
-    assert optimisation_history(trials, LOSS, "min").axes[0].get_yscale() == "log"
-    assert optimisation_history(trials, F1, "max").axes[0].get_yscale() == "linear"
+    assert optimization_history(trials, LOSS, "min").axes[0].get_yscale() == "log"
+    assert optimization_history(trials, F1, "max").axes[0].get_yscale() == "linear"
     (ax,) = trade_off(trials, [LOSS, F1], ["min", "max"]).axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
     shares = np.log([90, 0.6, 0.5, 0.2]) - np.log(0.2)
@@ -129,7 +129,7 @@ def test_the_first_of_equal_trials_is_the_best(trials):
         equal = trials.assign(**{F1: trials[F1] * 0 + 0.5})
         figure = parallel_coordinates(equal, ["model.head.dropout"], F1, mode)
         assert figure.legends[0].get_texts()[0].get_text().startswith("best of 4: trial 0 ")
-        assert "best: trial 0, 0.5" in by_label(optimisation_history(equal, F1, mode).axes[0])
+        assert "best: trial 0, 0.5" in by_label(optimization_history(equal, F1, mode).axes[0])
 
 
 TOO_FEW = {
@@ -144,7 +144,7 @@ TOO_FEW = {
 def test_a_study_without_two_values_says_so(trials, case):
     rows, expected = TOO_FEW[case]
     study = rows if isinstance(rows, pd.DataFrame) else trials.set_index(trials.index + 10)[rows]
-    assert expected in sentence(optimisation_history(study, F1, "max"))
+    assert expected in sentence(optimization_history(study, F1, "max"))
     assert expected in sentence(parallel_coordinates(study, ["model.clip"], F1, "max"))
     first, _, last = expected.partition("F1 0.8")
     printed = sentence(trade_off(study, [F1, LOSS], ["max", "min"]))
@@ -156,15 +156,15 @@ def test_equal_values_and_constant_keys_are_drawn(trials):
     assert (lines(parallel_coordinates(trials, ["model.clip"], F1, "max"))[0][:, -1] == 0.5).all()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        low, high = optimisation_history(trials, F1, "max").axes[0].get_ylim()
+        low, high = optimization_history(trials, F1, "max").axes[0].get_ylim()
     assert low < 0.5 < high
 
 
 @pytest.mark.parametrize(
     ("draw", "message"),
     [
-        (lambda t: optimisation_history(t, F1, "maximise"), "mode='maximise': expected max or min"),
-        (lambda t: optimisation_history(t, "val/auroc", "max"), "expected a column val/auroc"),
+        (lambda t: optimization_history(t, F1, "maximise"), "mode='maximise': expected max or min"),
+        (lambda t: optimization_history(t, "val/auroc", "max"), "expected a column val/auroc"),
         (lambda t: parallel_coordinates(t, ["lr"], F1, "max"), "expected a column lr"),
         (lambda t: parallel_coordinates(t, [], F1, "max"), "expected one searched key or more"),
         (lambda t: trade_off(t, [F1], ["max"]), "expected two names, with two modes"),

@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, drawable, house_style, new_figure
+from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, SPLIT_NAMES, drawable, house_style, new_figure
 from hallmark.checks import require
 from hallmark.wording import readable
 
@@ -26,13 +26,12 @@ BLUE, VERMILION = PALETTE[:2]
 _DECADES = 1.5  # positive numbers over a wider span get a logarithmic axis
 HALO = [withStroke(linewidth=2.4, foreground="white")]
 BETTER = {"max": "higher is better", "min": "lower is better"}
-_SPLITS = {"val": "validation", "train": "training"}
 
 Numbers = NDArray[np.float64]
 
 
 @house_style()
-def optimisation_history(trials: pd.DataFrame, metric: str, mode: str) -> Figure:
+def optimization_history(trials: pd.DataFrame, metric: str, mode: str) -> Figure:
     """Values by trial number and the best so far; pruned and failed trials are marks at the bottom.
 
     Args:
@@ -233,7 +232,7 @@ def spans_decades(values: Numbers) -> bool:
 
 def metric_name(metric: str) -> str:
     split, _, name = metric.rpartition("/")
-    return f"{_SPLITS.get(split, split)} {drawable(readable(name))}".strip()
+    return f"{SPLIT_NAMES.get(split, split)} {drawable(readable(name))}".strip()
 
 
 def setting_title(key: str) -> str:

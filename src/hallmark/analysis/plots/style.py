@@ -23,6 +23,8 @@ from matplotlib.ft2font import FT2Font
 WIDTH = 7.0
 """Inches: the text width of a page in most journals."""
 
+SPLIT_NAMES = {"train": "training", "val": "validation"}
+
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F5FA8", "#000000")
 """After Okabe & Ito (2008), distinct under color deficiencies; their yellow is too pale for lines."""
 

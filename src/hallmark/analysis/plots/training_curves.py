@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from hallmark.analysis.plots.style import DASHES, MUTED, WIDTH, color, drawable, house_style, panel_grid
+from hallmark.analysis.plots.style import DASHES, MUTED, SPLIT_NAMES, WIDTH, color, drawable, house_style, panel_grid
 from hallmark.statistics import CLASSIFICATION_METRICS
 from hallmark.wording import readable
 
-_SPLITS = {"train": "training", "val": "validation"}
 _RATE = "learning rate"
 _TERMS = "loss by term"
 _EPOCHS_WITH_DOTS = 40
@@ -72,7 +71,7 @@ def history_panels(history: pd.DataFrame) -> dict[str, list[str]]:
 
 def _terms(history: pd.DataFrame) -> list[str]:
     """Names of the loss terms, tasks first; none where there is nothing to tell them by."""
-    logged = [str(column).split("/") for column in history if str(column).partition("/")[0] in _SPLITS]
+    logged = [str(column).split("/") for column in history if str(column).partition("/")[0] in SPLIT_NAMES]
     tasks = [parts[1] for parts in logged if len(parts) == 3]
     terms = [
         parts[1]
@@ -83,18 +82,18 @@ def _terms(history: pd.DataFrame) -> list[str]:
 
 
 def _panel_name(column: str, terms: Sequence[str]) -> str:
-    if column.partition("/")[0] not in _SPLITS:
+    if column.partition("/")[0] not in SPLIT_NAMES:
         return _RATE if column.startswith("lr") else drawable(readable(column))
     _, *task, metric = column.split("/")
     is_term = metric in terms if not task else metric == "loss" and task[0] in terms
     if terms and not task and metric == "loss":
-        return f"{_SPLITS[column.partition('/')[0]]} loss"
+        return f"{SPLIT_NAMES[column.partition('/')[0]]} loss"
     return _TERMS if is_term else drawable(readable(metric))
 
 
 def _part(column: str, panel: str) -> str:
     """The task or term that a column is of; empty where it is of all."""
-    if column.partition("/")[0] not in _SPLITS:
+    if column.partition("/")[0] not in SPLIT_NAMES:
         return ""
     _, *task, metric = column.split("/")
     return (task or [metric])[0] if panel == _TERMS else "/".join(task)
@@ -112,14 +111,14 @@ def history_panel(ax: Axes, history: pd.DataFrame, name: str, columns: list[str]
         measured = history[["epoch", column]].dropna()
         split, part = column.partition("/")[0], _part(column, name)
         style: dict[str, Any] = {"marker": "o" if len(measured) <= _EPOCHS_WITH_DOTS else None, "markersize": 3}
-        if split not in _SPLITS:
+        if split not in SPLIT_NAMES:
             label = drawable(column) if len(columns) > 1 else "_"
-            style |= {"color": color(index + len(_SPLITS) + len(parts)), "label": label}
+            style |= {"color": color(index + len(SPLIT_NAMES) + len(parts)), "label": label}
         elif not part:
-            style |= {"color": color(list(_SPLITS).index(split)), "label": _SPLITS[split]}
+            style |= {"color": color(list(SPLIT_NAMES).index(split)), "label": SPLIT_NAMES[split]}
         else:
-            label = f"{drawable(part)}, {_SPLITS[split]}"
-            style |= {"color": color(parts.index(part) + len(_SPLITS)), "label": label}
+            label = f"{drawable(part)}, {SPLIT_NAMES[split]}"
+            style |= {"color": color(parts.index(part) + len(SPLIT_NAMES)), "label": label}
             style |= {"linestyle": (0, (2, 1)), "linewidth": 1.1} if split == "train" else {}
         ax.plot(measured["epoch"], measured[column], **style)
     if best is not None:

@@ -15,8 +15,7 @@ from hallmark.engine.config.symbolic import plain
 from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.messages import Block
-from hallmark.runs.access import TEST
-from hallmark.runs.metrics import OUT_OF_FOLD, UNLABELLED
+from hallmark.runs.metrics import OUT_OF_FOLD, TEST, UNLABELLED
 from hallmark.runs.repeats import open_result, runs_of
 from hallmark.storage.unchanged import state_of
 

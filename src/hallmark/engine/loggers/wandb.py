@@ -42,8 +42,8 @@ _PRIVATE: dict[str, Any] = {
 class Wandb:
     """Weights & Biases.
 
-    A resumed training goes on in its W&B run; one that is made anew gets a new one. Evaluations and the release add
-    to the W&B run of the training. The mode is that of WANDB_MODE, else offline without WANDB_API_KEY.
+    A resumed training goes on in its W&B run; one that is made from scratch gets a new one. Evaluations and the release
+    add to the W&B run of the training. The mode is that of WANDB_MODE, else offline without WANDB_API_KEY.
 
     Args:
         project: W&B project.
@@ -97,7 +97,7 @@ class Wandb:
         import wandb
 
         folder = run.directory.resolve()
-        # The same id after a resume; another one where the run is made anew, because W&B would append to the old one.
+        # The same id after a resume; another one for a run from scratch, as W&B would append to the old one.
         id_ = f"{run.record.run_id}-{re.sub('[^0-9]', '', run.record.started)[:14]}"
         mode = os.environ.get("WANDB_MODE") or ("online" if os.environ.get("WANDB_API_KEY") else "offline")
         settings = wandb.Settings(mode=mode, silent=True, **_PRIVATE)

@@ -12,8 +12,9 @@ from pyarrow import parquet
 from safetensors.torch import load_file
 
 from hallmark.learning.encoders.weights import safe_load
-from hallmark.runs.access import TEST, accesses_from
+from hallmark.runs.access import accesses_from
 from hallmark.runs.archive import unpack
+from hallmark.runs.metrics import TEST
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
 from hallmark.runs.run import Run

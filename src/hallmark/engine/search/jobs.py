@@ -32,6 +32,7 @@ from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.runs.configuration import FILE, parse_config, read_text
+from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.storage.files import write_text
 
 _OF_THE_SWEEP = ("sweep", "jobs", "storage", "workers")
@@ -75,7 +76,7 @@ class Search:
         require(config.get("sweep") is not None, "sweep", None, "a search space, such as sweep=clip_grid")
         refuse_configured_secrets(config)
         check_search_settings(config)
-        ignored = [key for key in typed_settings() if root(key) in ("analysis", "out_of_fold")]
+        ignored = [key for key in typed_settings() if root(key) in ("analysis", OUT_OF_FOLD)]
         refuse_without_effect(ignored, "a sweep runs no analyses; evaluate.py does, on the run of a trial")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         base = without_sweep(config)

@@ -120,7 +120,7 @@ class WorkerCommand:
         import submitit
 
         self.stop()
-        return submitit.helpers.DelayedSubmission(WorkerCommand(self.command, self.log))
+        return submitit.helpers.DelayedSubmission(WorkerCommand(self.command, self.log, self.environment))
 
 
 def start_process(command: Sequence[str], log: Path, **options: Any) -> subprocess.Popen:

@@ -83,8 +83,8 @@ def open_storage(url: str) -> BaseStorage:
                     )
                 return get_storage(storage)
             except DatabaseError as error:
-                missing = isinstance(error, IntegrityError) or "already exists" in str(error)
-                if not missing or opening + 1 == _OPENINGS:
+                made_elsewhere = isinstance(error, IntegrityError) or "already exists" in str(error)
+                if not made_elsewhere or opening + 1 == _OPENINGS:
                     raise
         raise AssertionError("the last opening returns or raises")
     except (SQLAlchemyError, ImportError, StorageInternalError) as error:

@@ -86,9 +86,8 @@ def _figures(study: SweepStudy, trials: pd.DataFrame) -> None:
     varied = [key for key in keys if trials[key].nunique() > 1]
     if len(study.completed) < _ENOUGH or not varied:
         return
-    sign = (
-        -1 if modes[0] == "max" else 1
-    )  # of a target, which it asks for of several, Optuna looks at what makes it low
+    # With several objectives Optuna asks for a target, and looks at what makes it low.
+    sign = -1 if modes[0] == "max" else 1
     target = (lambda trial: sign * trial.values[0]) if len(metrics) > 1 else None
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*importances of params to achieve low .target. values.*")

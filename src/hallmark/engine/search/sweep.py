@@ -12,7 +12,7 @@ from typing import Any
 from omegaconf import DictConfig
 from optuna.trial import TrialState
 
-from hallmark.checks import Interrupted
+from hallmark.checks import Interrupted, require
 from hallmark.engine.build import build
 from hallmark.engine.cached.answers import note_sweep, sweep_note
 from hallmark.engine.config.stored import with_present_names
@@ -21,7 +21,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.messages import echo, printed_blocks
 from hallmark.engine.monitor import check_measured
 from hallmark.engine.search.jobs import Search
-from hallmark.engine.search.launchers import Launcher, LocalProcesses
+from hallmark.engine.search.launchers import Launcher
 from hallmark.engine.search.pool import Pool
 from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
@@ -55,8 +55,8 @@ def sweep(config: DictConfig) -> None:
     for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
-    node = config.get("workers")
-    launcher: Launcher = LocalProcesses() if node is None else build(node, Launcher, trusted=search.trusted)
+    require(config.get("workers") is not None, "workers", None, "a preset, such as workers=local")
+    launcher: Launcher = build(config.workers, Launcher, trusted=search.trusted)
     launcher.check(config.storage)
     provenance = Provenance(data.fingerprint, job.code)
     study = search.study(from_scratch=config.rerun)

@@ -118,7 +118,7 @@ class Loop:
 
     def __init__(
         self, rewriter: Rewriter | None, *, max_iter: int, thresholds: Thresholds, temperature: float, combine: str,
-        weight: float, keep: str = "most_confident",
+        weight: float, keep: str,
     ) -> None:  # fmt: skip
         require(max_iter >= 0, "max_iter", max_iter, "0 (one-shot) or more")
         require(0 < temperature < math.inf, "temperature", temperature, "a positive number")

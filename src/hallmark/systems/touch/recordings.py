@@ -1,4 +1,4 @@
-"""ParsedRecording recordings on disk: every file is read once, then mapped into memory by whoever needs it."""
+"""Parsed recordings on disk: every file is read once, then mapped into memory by whoever needs it."""
 
 from collections import Counter
 from collections.abc import Sequence

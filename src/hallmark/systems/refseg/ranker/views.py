@@ -14,14 +14,14 @@ from scipy.ndimage import maximum_filter
 from hallmark.checks import require
 from hallmark.data.masks import Proposals, areas, decode
 
-Colour = tuple[int, int, int]
+Color = tuple[int, int, int]
 Kind = Literal["crop", "black", "mask", "blur", "outline", "global_local"]
 
-FILL: Colour = (123, 117, 104)
+FILL: Color = (123, 117, 104)
 """CLIP's mean colour, which its normalization turns into 0."""
 
-_RED: Colour = (255, 0, 0)
-_BLACK: Colour = (0, 0, 0)
+_RED: Color = (255, 0, 0)
+_BLACK: Color = (0, 0, 0)
 
 Window = tuple[int, int, int]
 """x and y of the upper left corner and the side of a square, in pixels; it may reach beyond the image."""
@@ -154,7 +154,7 @@ class _Painter:
 
     def __init__(self, view: View, image: NDArray) -> None:
         self.view, self.image = view, image
-        self._shown: dict[tuple[Window, Colour, bool], Image.Image] = {}
+        self._shown: dict[tuple[Window, Color, bool], Image.Image] = {}
 
     def paint(self, kind: Kind, mask: NDArray | None, window: Window | None) -> NDArray:
         """[C, S, S] of a region with the mask [H, W]; None where the view needs no mask."""
@@ -179,7 +179,7 @@ class _Painter:
         layers = [np.asarray(picture), np.asarray(alpha)[..., None]]
         return np.concatenate(layers, -1)[..., : self.view.channels].transpose(2, 0, 1)
 
-    def shown(self, window: Window, fill: Colour, blurred: bool) -> Image.Image:
+    def shown(self, window: Window, fill: Color, blurred: bool) -> Image.Image:
         key = window, fill, blurred
         if key not in self._shown:
             pixels = _cut(self.blurred if blurred else self.image, window, fill)
