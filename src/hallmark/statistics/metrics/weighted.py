@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from hallmark.statistics import tables
@@ -20,11 +19,11 @@ from hallmark.statistics.metrics.classification import (
     Integers,
     check_rows,
     count_metrics,
-    ranked_classes,
     row_brier,
     row_log_loss,
     top_confidence,
 )
+from hallmark.statistics.metrics.ranking import weighted_auprc, weighted_auroc
 from hallmark.statistics.metrics.reliability import bin_index
 from hallmark.statistics.metrics.segmentation import (
     PRECISION,
@@ -181,114 +180,13 @@ def _ece(sample: Sample) -> GroupMetrics:
 
 
 def _auroc(sample: Sample) -> GroupMetrics:
-    target, probabilities = _targets(sample)
-    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
-    # The [G, G] tables of pairs are then no larger than the rows that the other way sorts through.
-    if len(classes) and sample.n_groups**2 <= len(target):
-        return _auroc_of_pairs(sample, classes, target, probabilities)
-    return _one_versus_rest("auroc", _area_under_roc, classes, target, probabilities, sample.group)
+    area = weighted_auroc(*_targets(sample), sample.group, sample.n_groups)
+    return lambda weights: {"auroc": area(weights)}
 
 
 def _auprc(sample: Sample) -> GroupMetrics:
-    target, probabilities = _targets(sample)
-    classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
-    return _one_versus_rest("auprc", _average_precision, classes, target, probabilities, sample.group)
-
-
-def _one_versus_rest(
-    name: str, area: Callable[[NDArray[np.bool_], Floats, Integers], Callable[[Floats], Floats]], classes: Integers,
-    target: Integers, probabilities: Floats, group: Integers,
-) -> GroupMetrics:  # fmt: skip
-    """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
-    areas = [area(target == c, probabilities[:, c], group) for c in classes]
-
-    def evaluate(weights: Floats) -> dict[str, Floats]:
-        if not areas:
-            return {name: np.full(len(weights), np.nan)}
-        return {name: _mean_defined(np.stack([of_class(weights) for of_class in areas]))}
-
-    return evaluate
-
-
-def _mean_defined(areas: Floats) -> Floats:
-    """Mean over the first axis of what is not nan."""
-    defined = ~np.isnan(areas)
-    with np.errstate(invalid="ignore"):
-        mean: Floats = np.where(defined, areas, 0.0).sum(axis=0) / defined.sum(axis=0)
-    return mean
-
-
-def _auroc_of_pairs(sample: Sample, classes: Integers, target: Integers, probabilities: Floats) -> GroupMetrics:
-    """The same from how many pairs of rows are in order for each pair of groups, for few groups of many rows."""
-    ordered = [_ordered_pairs(target == c, probabilities[:, c], sample) for c in classes]
-
-    def evaluate(weights: Floats) -> dict[str, Floats]:
-        with np.errstate(invalid="ignore"):
-            areas = [_weighted_pairs(pairs, weights) / _weighted_pairs(every, weights) for pairs, every in ordered]
-        return {"auroc": _mean_defined(np.stack(areas))}
-
-    return evaluate
-
-
-def _ordered_pairs(positive: NDArray[np.bool_], score: Floats, sample: Sample) -> tuple[Floats, Floats]:
-    """[G, G] pairs of a positive of the first group and a negative of the second: in order (ties one half), and all."""
-    values, row = np.unique(score, return_inverse=True)
-    shape = (len(values), sample.n_groups)
-    positives, negatives = (
-        csr_array((np.ones(rows.sum()), (row[rows], sample.group[rows])), shape=shape) for rows in (positive, ~positive)
-    )
-    here = negatives.toarray()
-    below = here.cumsum(axis=0) - here / 2
-    return positives.T @ below, np.outer(positives.sum(axis=0), negatives.sum(axis=0))
-
-
-def _weighted_pairs(pairs: Floats, weights: Floats) -> Floats:
-    total: Floats = ((weights @ pairs) * weights).sum(axis=1)
-    return total
-
-
-def _area_under_roc(positive: NDArray[np.bool_], score: Floats, group: Integers) -> Callable[[Floats], Floats]:
-    """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half.
-
-    Rows are sorted once, so that a resample costs two sums along them.
-    """
-    order = np.argsort(score, kind="stable")
-    positives, negatives = order[positive[order]], order[~positive[order]]
-    # Of each positive, the negatives with a lower score, and those with at most its score.
-    below, up_to = (np.searchsorted(score[negatives], score[positives], side) for side in ("left", "right"))
-    positive_group, negative_group = group[positives], group[negatives]
-
-    def evaluate(weights: Floats) -> Floats:
-        of_positives = weights.take(positive_group, axis=1)
-        of_negatives = np.zeros((len(weights), len(negatives) + 1))
-        np.cumsum(weights.take(negative_group, axis=1), axis=1, out=of_negatives[:, 1:])
-        ordered = of_negatives.take(below, axis=1) + of_negatives.take(up_to, axis=1)
-        with np.errstate(invalid="ignore"):
-            area: Floats = (of_positives * ordered).sum(axis=1) / (2 * of_positives.sum(axis=1) * of_negatives[:, -1])
-        return area
-
-    return evaluate
-
-
-def _average_precision(positive: NDArray[np.bool_], score: Floats, group: Integers) -> Callable[[Floats], Floats]:
-    """Precision at each threshold, weighted by the recall that the threshold adds."""
-    order = np.argsort(-score, kind="stable")
-    hits = np.flatnonzero(positive[order])
-    # Rows of equal score pass a threshold together: the last of them, among all rows and among the positives.
-    descending, ranked_group = -score[order], group[order]
-    last, last_hit = (np.searchsorted(rows, descending[hits], "right") - 1 for rows in (descending, descending[hits]))
-
-    def evaluate(weights: Floats) -> Floats:
-        rows = weights.take(ranked_group, axis=1)
-        of_hits = rows.take(hits, axis=1)
-        passed, recalled = rows.cumsum(axis=1), of_hits.cumsum(axis=1)
-        alarms, total = passed.take(last, axis=1), recalled[:, -1]
-        precision = np.divide(recalled.take(last_hit, axis=1), alarms, out=np.zeros_like(alarms), where=alarms > 0)
-        with np.errstate(invalid="ignore"):
-            area: Floats = (of_hits * precision).sum(axis=1) / total
-        return np.where(total < passed[:, -1], area, np.nan)
-
-    return evaluate
+    area = weighted_auprc(*_targets(sample), sample.group)
+    return lambda weights: {"auprc": area(weights)}
 
 
 def _targets(sample: Sample) -> tuple[Integers, Floats]:
