@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
@@ -19,7 +18,7 @@ from hallmark.learning.tables import carried_columns
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS
 from hallmark.storage.files import read_json, write_json
-from hallmark.storage.hashing import digest, digest_bytes
+from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.answers import MEASURED, ONE_SHOT, ORACLE, Kind, answer_rows, best_candidate, overlap_of
 from hallmark.systems.refseg.calibration import (
     Expected,
@@ -35,8 +34,8 @@ from hallmark.systems.refseg.loop import ALWAYS, NEVER, Loop, Thresholds
 from hallmark.systems.refseg.proposers.base import Proposer
 from hallmark.systems.refseg.proposers.cache import CachedProposer
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
-from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
-from hallmark.systems.refseg.rounds import Dialogue, EncodedScene, answer_all
+from hallmark.systems.refseg.ranker.ranker import Ranker
+from hallmark.systems.refseg.rounds import Dialogue, answer_all, encode, query_logits
 from hallmark.systems.refseg.vlm.base import Request, Rewrite, Rewriter
 from hallmark.systems.refseg.vlm.calls import CallCounts, TooManyFailures
 
@@ -251,7 +250,7 @@ class LoopModule(TrainingFreeModule):
         with Stopwatch() as total:
             loop, asks = self.loop(mode), self.rewriter is not None and self.max_iter > 0
             dialogues = []
-            for encoded in self._encoded(batch, timings):
+            for encoded in encode(batch, self.proposer, self.ranker, timings):
                 scene, n_proposals = encoded.scene, len(encoded.proposals)
                 image = scene.content() if asks else b""  # once for all expressions, and only where someone looks at it
                 for expression in scene.expressions:
@@ -260,7 +259,7 @@ class LoopModule(TrainingFreeModule):
                     dialogues.append(Dialogue(encoded, expression, loop.dialogue(request, n_proposals)))
             rows: list[dict[str, Any]] = []
             rewrites: list[Rewrite] = []
-            for dialogue in answer_all(dialogues, self._ranked, self.parallel, timings):
+            for dialogue in answer_all(dialogues, partial(query_logits, self.ranker), self.parallel, timings):
                 assert dialogue.outcome is not None
                 rows += self._rows(dialogue, mode)
                 rewrites += dialogue.outcome.rewrites
@@ -269,32 +268,6 @@ class LoopModule(TrainingFreeModule):
             "work": {name: value - work[name] for name, value in self._work().items()},
             "calls": asdict(CallCounts.of(rewrites)), "keeps": all(scene.keeps for scene in batch),
         }  # fmt: skip
-
-    def _encoded(self, batch: Sequence[Scene], timings: Timings) -> list[EncodedScene]:
-        with timings.on("propose"):
-            images = [scene.read() for scene in batch]
-            proposals = [self.proposer.propose(image) for image in images]
-        inputs = [
-            SceneInput(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(np.asarray, image), masks)
-            for image, masks in zip(images, proposals, strict=True)
-        ]
-        with timings.on("embed"):
-            regions = self.ranker.embed(inputs)
-        return [EncodedScene(*parts) for parts in zip(batch, proposals, regions, strict=True)]
-
-    def _ranked(self, dialogues: Sequence[Dialogue]) -> list[NDArray]:
-        """Logits of the query of each dialogue; each query is ranked once for an image, whoever asks."""
-        # The queries of all images first, since texts are embedded in one batch.
-        self.ranker.read([str(dialogue.query) for dialogue in dialogues])
-        by_scene: dict[int, list[Dialogue]] = {}
-        for dialogue in dialogues:
-            by_scene.setdefault(id(dialogue.scene), []).append(dialogue)
-        logits: dict[int, NDArray] = {}
-        for members in by_scene.values():
-            scene, queries = members[0].scene, list(dict.fromkeys(str(dialogue.query) for dialogue in members))
-            rows = dict(zip(queries, self.ranker.logits(scene.regions, scene.proposals, queries), strict=True))
-            logits |= {id(dialogue): rows[str(dialogue.query)] for dialogue in members}
-        return [logits[id(dialogue)] for dialogue in dialogues]
 
     def _rows(self, dialogue: Dialogue, mode: Mode) -> list[dict[str, Any]]:
         """Rows of the predictions table, or what a calibration is fitted on."""

@@ -3,13 +3,18 @@
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hallmark.data.masks import Proposals
+from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg.cost import Stopwatch, Timings
 from hallmark.systems.refseg.data import Expression, Scene
 from hallmark.systems.refseg.loop import Outcome
+from hallmark.systems.refseg.proposers.cache import CachedProposer
+from hallmark.systems.refseg.ranker.ranker import Ranker, SceneInput
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,20 @@ class EncodedScene:
     scene: Scene
     proposals: Proposals
     regions: NDArray
+
+
+def encode(scenes: Sequence[Scene], proposer: CachedProposer, ranker: Ranker, timings: Timings) -> list[EncodedScene]:
+    """Each image with its proposals and their embeddings, all images embedded together."""
+    with timings.on("propose"):
+        images = [scene.read() for scene in scenes]
+        proposals = [proposer.propose(image) for image in images]
+    inputs = [
+        SceneInput(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(np.asarray, image), masks)
+        for image, masks in zip(images, proposals, strict=True)
+    ]
+    with timings.on("embed"):
+        regions = ranker.embed(inputs)
+    return [EncodedScene(*parts) for parts in zip(scenes, proposals, regions, strict=True)]
 
 
 @dataclass
@@ -50,6 +69,21 @@ class Dialogue:
         self.seconds += watch.seconds
         if self.outcome is not None:
             self.seconds -= sum(rewrite.seconds for rewrite in self.outcome.rewrites)
+
+
+def query_logits(ranker: Ranker, dialogues: Sequence[Dialogue]) -> list[NDArray]:
+    """Logits of the query of each dialogue; each query is ranked once for an image, whoever asks."""
+    # The queries of all images first, since texts are embedded in one batch.
+    ranker.read([str(dialogue.query) for dialogue in dialogues])
+    by_scene: dict[int, list[Dialogue]] = {}
+    for dialogue in dialogues:
+        by_scene.setdefault(id(dialogue.scene), []).append(dialogue)
+    logits: dict[int, NDArray] = {}
+    for members in by_scene.values():
+        scene, queries = members[0].scene, list(dict.fromkeys(str(dialogue.query) for dialogue in members))
+        rows = dict(zip(queries, ranker.logits(scene.regions, scene.proposals, queries), strict=True))
+        logits |= {id(dialogue): rows[str(dialogue.query)] for dialogue in members}
+    return [logits[id(dialogue)] for dialogue in dialogues]
 
 
 Rank = Callable[[Sequence[Dialogue]], list[NDArray]]
