@@ -59,7 +59,7 @@ def start(project, tmp_path) -> Iterator[Callable[[], list[subprocess.Popen]]]:
 
 def kill_node(agent: subprocess.Popen) -> None:
     """SIGKILL to torchrun and to the processes that it has started."""
-    listed = subprocess.run(["ps", "--ppid", str(agent.pid), "-o", "pid="], capture_output=True, text=True)
+    listed = subprocess.run(["ps", "-ww", "--ppid", str(agent.pid), "-o", "pid="], capture_output=True, text=True)
     for number in (agent.pid, *map(int, listed.stdout.split())):
         os.kill(number, signal.SIGKILL)
     agent.wait()
