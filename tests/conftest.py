@@ -119,6 +119,7 @@ def blank_figures(monkeypatch) -> None:
 
 
 _SMALL = {
+    "digits": [],
     "sentiment": ["data.sample.rows=120", "data.sample.unlabelled=20"],
     "refseg.data": ["data.sample.val=12", "data.batch_size=4"],
     "refseg.training": ["data.sample.train=60", "data.split.val=0.25"],

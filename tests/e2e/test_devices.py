@@ -55,7 +55,9 @@ def start(project, tmp_path) -> Iterator[Callable[[Path], subprocess.Popen]]:
 
 def followers(process: subprocess.Popen) -> list[int]:
     """Process ids of the further ranks of a fit."""
-    listed = subprocess.run(["ps", "-ww", "--ppid", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-ww", "--ppid", str(process.pid), "-o", "pid=,args="], capture_output=True, text=True
+    )
     return [
         int(line.split()[0]) for line in listed.stdout.splitlines() if "hallmark.engine.distributed.ddp_worker" in line
     ]
