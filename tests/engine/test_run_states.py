@@ -69,14 +69,14 @@ def test_another_label_is_other_data(fit, corpus):
 def test_changed_code_is_named_by_its_file(fit, monkeypatch):
     run = fit(TFIDF)
     hashes = {**run.record.provenance.code, "learning/optim.py": "0" * 12}
-    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: hashes)
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda *_: hashes)
     with pytest.raises(ValueError, match=r"it differs in code: learning/optim\.py\. Add rerun=true"):
         fit(TFIDF)
 
 
 def test_changed_code_is_accepted_with_a_warning_where_that_is_asked_for(fit, monkeypatch, capsys):
     run = fit(TFIDF)
-    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: {"learning/optim.py": "0" * 12})
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda *_: {"learning/optim.py": "0" * 12})
     fit(TFIDF, "on_code_change=warn")
     printed = capsys.readouterr().out
     assert f"{run.directory} is done" in printed and "warning: it was produced with different code: " in printed

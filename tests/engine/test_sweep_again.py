@@ -112,7 +112,7 @@ def test_other_settings_are_another_sweep(swept, trained):
 def test_changed_code_is_named_by_its_file(swept, trained, monkeypatch):
     study = swept(*THREE)
     hashes = {**study.manifest["provenance"]["code"], "learning/optim.py": "0" * 12}
-    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: hashes)
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda *_: hashes)
     with pytest.raises(ValueError, match=r"created from different data or code: code: learning/optim\.py\. Give"):
         swept(*THREE, f"sweep.space={{{STRENGTH}: [1.0, 2.0, 4.0]}}")
 

@@ -81,6 +81,24 @@ def test_comments_docstrings_and_layout_do_not_count_and_all_else_does(outside, 
     assert (outside(**sources, net=edited) == before) is same
 
 
+def test_what_is_known_of_sources_is_kept_by_their_content(outside, tmp_path: Path, monkeypatch) -> None:
+    cached, settings = tmp_path / "cache" / "source_code.json", {"model": {"_target_": "mine.net.Net"}}
+    outside(__init__="", net="class Net:\n    x = 1\n", part="")
+    before = code_hashes(settings, cached)
+    assert before == code_hashes(settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("hallmark.runs.source_code._read", None)  # nothing is parsed again
+        assert code_hashes(settings, cached) == before
+    outside(__init__="", net="class Net:\n    x = 2\n", part="")
+    after = code_hashes(settings, cached)
+    assert after == code_hashes(settings) and after["mine.net"] != before["mine.net"]
+
+    for damaged in ("", "[1]", '{"key": 1}', '{"key": ["hash", 5]}'):
+        cached.write_text(damaged, encoding="utf-8")
+        assert code_hashes(settings, cached) == after
+
+
 def test_an_installed_package_is_known_by_its_version() -> None:
     assert code_hashes({"model": {"_target_": "torch.nn.Linear"}}) == code_hashes({})
     assert code_hashes({"model": {"_target_": "json.JSONDecoder"}}) == code_hashes({})

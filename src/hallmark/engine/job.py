@@ -77,7 +77,8 @@ class Job:
     @cached_property
     def code(self) -> dict[str, str]:
         """Hash of every source file that the result depends on."""
-        return code_hashes(relevant_settings(_plain(self.config)))
+        cached = Path(self.config.paths.cache) / "source_code.json"
+        return code_hashes(relevant_settings(_plain(self.config)), cached)
 
     @property
     def run(self) -> Run:

@@ -1,13 +1,17 @@
 """The source code that a result depends on: every module that its classes import, by what it does."""
 
 import ast
+import sys
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from hallmark.checks import UserError
+from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 
 # What a fit and a prediction run, whatever the classes of the configuration are.
@@ -16,16 +20,23 @@ _ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.pr
 _IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
                "hallmark.console", "hallmark.wording")  # fmt: skip
 
+_KEPT = 4000  # files in a cache; a run needs about a hundred
+
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
+def code_hashes(settings: Mapping[str, Any], cached: Path | None = None) -> dict[str, str]:
     """Hash of every source file that training and predictions can run: `data/splits.py`, or `mypackage.networks`.
 
     That is the closure of the imports of all classes in `settings` and of the engine, wherever an import stands in a
     file; what is installed beside hallmark is known by its version. A hash is of the syntax tree, so that comments,
     docstrings and layout do not count.
+
+    Args:
+        cached: a file of what is known of sources by their content, which is added to; parsing takes half a second.
     """
+    known = _known(cached)
+    n_known = len(known)
     modules = [target.rpartition(".")[0] for target in _targets(settings)]
     waiting, seen, hashes = [*_ENGINE, *modules], set[str](), dict[str, str]()
     packages: dict[str, Path | None] = {}
@@ -41,9 +52,15 @@ def code_hashes(settings: Mapping[str, Any]) -> dict[str, str]:
             if parts[0] not in packages:
                 packages[parts[0]] = _package(parts[0])
             if (path := _source(module, packages[parts[0]])) is not None:
-                hash_, imports = _read(path.read_bytes(), module, path.name == "__init__.py")
-                hashes[_name(module, path)] = hash_
+                is_package, source = path.name == "__init__.py", path.read_bytes()
+                key = digest_bytes(_reader(), f"{module} {is_package}".encode(), source)
+                if key not in known:
+                    known[key] = _read(source, module, is_package)
+                hashes[_name(module, path)], imports = known[key]
                 waiting += imports
+    if cached is not None and len(known) > n_known:
+        with suppress(OSError):
+            write_json(cached, dict(list(known.items())[-_KEPT:]))
     return dict(sorted(hashes.items()))
 
 
@@ -98,6 +115,21 @@ def _name(module: str, path: Path) -> str:
     if top != "hallmark":
         return module
     return "/".join([*parts, "__init__.py"] if path.name == "__init__.py" else [*parts[:-1], path.name])
+
+
+def _known(cached: Path | None) -> dict[str, tuple[str, list[str]]]:
+    """What `_read` gives, by the content of the source; {} where the cache is not there or damaged."""
+    try:
+        content = read_json(cached) if cached is not None else {}
+        return {key: (str(hash_), list(map(str, imports))) for key, (hash_, imports) in content.items()}
+    except (OSError, UserError, AttributeError, TypeError, ValueError):
+        return {}
+
+
+@cache
+def _reader() -> bytes:
+    """What the hash of a source depends on beside that source."""
+    return sys.version.encode() + Path(__file__).read_bytes()
 
 
 @cache

@@ -77,7 +77,7 @@ def test_other_data_are_noticed_as_ever(config, corpus):
 def test_other_code_is_noticed_as_ever(config, monkeypatch):
     train_repeats(config)
     monkeypatch.setattr("hallmark.engine.repeats.report_noted", lambda job: None)  # a note stands for the same sources
-    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda _: {"data/module.py": "other"})
+    monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda *_: {"data/module.py": "other"})
     with pytest.raises(RunConflict, match=r"code: .*data/module.py"):
         train_repeats(config)
 
