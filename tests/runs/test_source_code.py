@@ -104,6 +104,23 @@ def test_an_installed_package_is_known_by_its_version() -> None:
     assert code_hashes({"model": {"_target_": "json.JSONDecoder"}}) == code_hashes({})
 
 
+@pytest.mark.parametrize("folder", ["lib/python3.11/site-packages", "lib/python3/dist-packages"])
+def test_a_package_of_another_environment_is_installed_as_well(tmp_path, monkeypatch, folder: str) -> None:
+    package = tmp_path / folder / "elsewhere"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("class Net: ...", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(package.parent))
+    assert code_hashes({"model": {"_target_": "elsewhere.Net"}}) == code_hashes({})
+
+
+def test_an_expression_of_any_length_is_hashed(outside) -> None:
+    def hashes(n_terms: int) -> dict[str, str]:
+        return outside(__init__="", part="", net=f"import mine.far\nx = {'1 + ' * n_terms}1\n", far="")
+
+    assert hashes(800) == hashes(800) != hashes(801)
+    assert "mine.far" in hashes(800)
+
+
 def test_a_class_that_is_not_there_changes_nothing() -> None:
     assert code_hashes({"model": {"_target_": "no_such_package.module.Class"}}) == code_hashes({})
 

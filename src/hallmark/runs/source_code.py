@@ -20,6 +20,7 @@ _ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.pr
 _IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
                "hallmark.console", "hallmark.wording")  # fmt: skip
 
+_INSTALLED = {"site-packages", "dist-packages"}
 _KEPT = 4000  # files in a cache; a run needs about a hundred
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -92,8 +93,9 @@ def _package(name: str) -> Path | None:
         return None
     folders = list(spec.submodule_search_locations or ())
     path = Path(folders[0] if folders else spec.origin or "")
-    installed = {Path(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    if name != "hallmark" and (not path.exists() or any(path.is_relative_to(folder) for folder in installed)):
+    library = any(path.is_relative_to(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib"))
+    # By name, because an environment may take packages from another one, or from the user's folder.
+    if name != "hallmark" and (library or not path.exists() or not _INSTALLED.isdisjoint(path.parts)):
         return None
     return path
 
@@ -137,7 +139,7 @@ def _read(source: bytes, module: str, is_package: bool) -> tuple[str, list[str]]
     """Hash of the syntax tree of `source`, and the modules that it imports."""
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # whoever imports it gets the error
+    except (SyntaxError, ValueError, RecursionError):  # whoever imports it gets the error
         return digest_bytes(source)[:12], []
     package = module.split(".") if is_package else module.split(".")[:-1]
     imports = []
@@ -150,7 +152,10 @@ def _read(source: bytes, module: str, is_package: bool) -> tuple[str, list[str]]
             imports += [origin, *(f"{origin}.{alias.name}" for alias in node.names)]
         elif isinstance(node, _DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return digest(_form(tree))[:12], imports
+    try:
+        return digest(_form(tree))[:12], imports
+    except RecursionError:  # an expression of hundreds of terms
+        return digest_bytes(source)[:12], imports
 
 
 def _form(node: Any) -> Any:
