@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run
-from hallmark.statistics import holm
+from hallmark.statistics.significance.holm import holm
 
 
 def finished(outputs: Path, number: str, overrides: list[str]) -> Path:

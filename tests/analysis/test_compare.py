@@ -11,7 +11,6 @@ from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatRecord, RepeatSet
 from hallmark.statistics import (
     Resampling,
-    holm,
     metric_interval,
     paired_difference,
     rowwise_p_values,
@@ -19,6 +18,7 @@ from hallmark.statistics import (
     spread,
     table_metrics,
 )
+from hallmark.statistics.significance.holm import holm
 
 RESAMPLING = Resampling(0.9, 200, 1)
 

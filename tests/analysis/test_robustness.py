@@ -9,7 +9,8 @@ from matplotlib.colors import to_hex
 
 from hallmark.analysis.plots.style import PALETTE
 from hallmark.analysis.robustness import Robustness, robustness_figure, value_and_drop
-from hallmark.statistics import Resampling, all_intervals, paired_difference, wilson
+from hallmark.statistics import Resampling, all_intervals, paired_difference
+from hallmark.statistics.proportions import wilson
 
 SETTINGS = Resampling(0.9, 60, 3)
 N = 20

@@ -40,6 +40,18 @@ def make_predictions() -> Callable[..., pd.DataFrame]:
 
 
 @pytest.fixture(scope="session")
+def make_scores(make_predictions: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """Builds a table of a task without classes from its scores, each of a group of its own unless said."""
+
+    def make(scores: Sequence[float], groups: Sequence[object] | None = None) -> pd.DataFrame:
+        frame = make_predictions([0] * len(scores), [0] * len(scores), groups=groups).assign(score=scores)
+        frame.attrs["classes"] = {}
+        return frame
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_guesses(make_predictions: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
     """Builds a table of three classes with random probabilities, which favour the target by `skill`."""
 

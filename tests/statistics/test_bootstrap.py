@@ -12,15 +12,8 @@ from scipy.stats import binom
 from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from hallmark.statistics import (
-    CLASSIFICATION_METRICS,
-    Resampling,
-    all_intervals,
-    classification_metrics,
-    mean_interval,
-    metric_interval,
-    table_metrics,
-)
+from hallmark.statistics import CLASSIFICATION_METRICS, Resampling, all_intervals, metric_interval, table_metrics
+from hallmark.statistics.metrics.classification import classification_metrics
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.sample import task_sample
 
@@ -122,14 +115,6 @@ def test_a_higher_level_is_wider(make_guesses: Maker) -> None:
     assert wide.low < narrow.low < narrow.high < wide.high
 
 
-def test_groups_of_one_row_equal_no_clustering(make_guesses: Maker) -> None:
-    frame = noisy_table(make_guesses)
-    frame["group"] = frame["id"]
-    assert metric_interval(frame, "macro_f1", resampling=SETTINGS) == metric_interval(
-        frame, "macro_f1", resampling=SETTINGS, clustered=False
-    )
-
-
 def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
     frame["group"] = frame["id"]
@@ -138,8 +123,8 @@ def test_copies_within_a_group_add_nothing_but_do_without_clustering(make_guesse
         frame, "macro_f1", resampling=SETTINGS
     )
     width, naive = (
-        (lambda i: i.high - i.low)(metric_interval(copies, "macro_f1", resampling=SETTINGS, clustered=clustered))
-        for clustered in (True, False)
+        (lambda i: i.high - i.low)(metric_interval(copies.assign(group=group), "macro_f1", resampling=SETTINGS))
+        for group in (copies["group"], range(len(copies)))
     )
     assert 0.4 < naive / width < 0.6
 
@@ -171,9 +156,8 @@ def test_unlabelled_rows_are_ignored(make_predictions: Maker) -> None:
     )
 
 
-@pytest.mark.parametrize("clustered", [True, False])
-def test_a_single_row_has_no_spread(make_predictions: Maker, clustered: bool) -> None:
-    interval = metric_interval(make_predictions([1], [1]), "accuracy", resampling=SETTINGS, clustered=clustered)
+def test_a_single_row_has_no_spread(make_predictions: Maker) -> None:
+    interval = metric_interval(make_predictions([1], [1]), "accuracy", resampling=SETTINGS)
     assert interval.estimate == 1 and math.isnan(interval.low) and math.isnan(interval.high)
 
 
@@ -211,19 +195,15 @@ def test_resamples_that_miss_a_class_still_count_unless_they_are_many(make_predi
     assert math.isnan(metric_interval(half, "auroc", resampling=SETTINGS).low)  # a third of them do
 
 
-def test_mean_interval_of_rows_equals_accuracy(make_guesses: Maker) -> None:
+def test_the_mean_score_of_a_task_with_classes_is_its_accuracy(make_guesses: Maker) -> None:
     frame = noisy_table(make_guesses)
-    assert mean_interval(frame["score"], frame["group"], resampling=SETTINGS) == metric_interval(
-        frame, "accuracy", resampling=SETTINGS
-    )
-    assert mean_interval(frame["score"], resampling=SETTINGS) == metric_interval(
-        frame, "accuracy", resampling=SETTINGS, clustered=False
-    )
+    intervals = all_intervals(frame, ["score", "accuracy"], resampling=SETTINGS)
+    assert intervals["score"] == intervals["accuracy"]
 
 
-def test_mean_interval_matches_the_normal_approximation() -> None:
+def test_the_interval_of_a_mean_matches_the_normal_approximation(make_scores: Maker) -> None:
     values = np.random.default_rng(0).normal(3, 2, size=400)
-    interval = mean_interval(values, resampling=Resampling(0.95, 4000, 1))
+    interval = metric_interval(make_scores(values), "score", resampling=Resampling(0.95, 4000, 1))
     error = 1.96 * values.std() / 20
     assert interval.estimate == pytest.approx(values.mean())
     assert (interval.low, interval.high) == pytest.approx((values.mean() - error, values.mean() + error), abs=0.03)
@@ -259,20 +239,6 @@ def test_refuses_rows_without_group_or_score(make_predictions: Maker) -> None:
         metric_interval(frame.assign(group=["a", None]), "accuracy", resampling=SETTINGS)
     with pytest.raises(ValueError, match="1 of 2 rows have no finite score"):
         metric_interval(frame.assign(score=[1.0, np.nan]), "score", resampling=SETTINGS)
-
-
-@pytest.mark.parametrize(
-    ("values", "groups", "message"),
-    [
-        ([], None, r"values of shape \(0,\)"),
-        ([1.0, np.nan], None, "finite"),
-        ([1.0, 2.0], ["a"], "1 groups for 2 values"),
-        ([1.0, 2.0], ["a", None], "1 of 2 rows have no group"),
-    ],
-)
-def test_mean_interval_refuses(values: list[float], groups: list[object] | None, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        mean_interval(values, groups, resampling=SETTINGS)
 
 
 def test_probability_metrics_see_what_classification_metrics_sees(make_predictions: Maker) -> None:

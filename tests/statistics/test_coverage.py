@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics import Interval, Resampling, confusion_metrics, metric_interval, paired_difference
+from hallmark.statistics import Interval, Resampling, metric_interval, paired_difference
+from hallmark.statistics.metrics.classification import confusion_metrics
 
 Maker = Callable[..., pd.DataFrame]
 DATA_SETS = 250
@@ -48,7 +49,8 @@ def test_clustered_intervals_of_accuracy_and_what_ignoring_clusters_does(make_pr
         for _ in range(DATA_SETS):
             right = rng.random(groups.size) < rng.beta(1.4, 0.6, size=100)[groups]
             frame["prediction"] = np.where(right, "negative", "neutral")
-            yield metric_interval(frame, "accuracy", resampling=SETTINGS, clustered=clustered)
+            table = frame if clustered else frame.assign(group=frame["id"])
+            yield metric_interval(table, "accuracy", resampling=SETTINGS)
 
     assert abs(coverage(intervals(True), 0.7) - 0.95) <= BAND
     assert coverage(intervals(False), 0.7) <= 0.85

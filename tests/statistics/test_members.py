@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from hallmark.statistics import members_text, over_text, row_count, row_ids, same_members, size_text, table_metrics
+from hallmark.statistics import over_text, row_count, row_ids, same_members, size_text, table_metrics
+from hallmark.statistics.members import members_text
 
 SEEDS = {"seed 0": "abc", "seed 1": "abc"}
 FOLDS = {"fold 0": "ab", "fold 1": "cd", "fold 2": "b"}  # as in validation, where a row may be of several folds

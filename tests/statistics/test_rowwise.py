@@ -4,11 +4,9 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics import (
-    delong_test,
-    mcnemar,
-    rowwise_p_values,
-)
+from hallmark.statistics.significance.delong import delong_p
+from hallmark.statistics.significance.mcnemar import mcnemar_p
+from hallmark.statistics.significance.paired import rowwise_p_values
 
 Maker = Callable[..., pd.DataFrame]
 
@@ -27,9 +25,9 @@ def binary(make: Maker, n: int = 60, **changes: object) -> tuple[pd.DataFrame, p
 def test_rowwise_tests_are_those_of_correctness_and_of_the_second_class(make_predictions: Maker) -> None:
     first, second = binary(make_predictions)
     p_values = rowwise_p_values(first, second.sample(frac=1, random_state=0))
-    assert p_values["mcnemar"] == mcnemar(first["score"], second["score"]).p_value < 1
+    assert p_values["mcnemar"] == mcnemar_p(first["score"] == 1, second["score"] == 1) < 1
     scores = [np.array(table["probabilities"].tolist())[:, 1] for table in (first, second)]
-    assert p_values["delong"] == delong_test(first["target"] == "fake", *scores, confidence_level=0.9).p_value < 1
+    assert p_values["delong"] == delong_p((first["target"] == "fake").to_numpy(), *scores) < 1
 
 
 def test_rowwise_tests_do_not_apply_to_rows_that_are_not_independent(

@@ -9,13 +9,13 @@ import pytest
 from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     class_order,
-    classification_metrics,
     labelled_rows,
     prediction_array,
     probability_array,
     table_metrics,
     target_array,
 )
+from hallmark.statistics.metrics.classification import classification_metrics
 
 Maker = Callable[..., pd.DataFrame]
 CLASSES = ["negative", "neutral", "positive"]

@@ -12,7 +12,7 @@ from scipy.special import logit
 from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 
-from hallmark.statistics import Resampling, all_intervals, mean_interval, metric_interval, paired_difference
+from hallmark.statistics import Resampling, all_intervals, metric_interval, paired_difference
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.proportions import wilson
 from hallmark.statistics.sample import task_sample
@@ -46,17 +46,17 @@ def estimate_of(table: pd.DataFrame, resampling: Resampling = MANY) -> Estimate:
 
 
 @pytest.mark.parametrize("n_groups", [4, 6, 25])
-def test_the_interval_of_a_mean_of_groups_is_that_of_the_t_test(n_groups: int) -> None:
+def test_the_interval_of_a_mean_of_groups_is_that_of_the_t_test(n_groups: int, make_scores: Maker) -> None:
     values = np.random.default_rng(n_groups).normal(3, 2, n_groups)
-    interval = mean_interval(values, resampling=MANY)
+    interval = metric_interval(make_scores(values), "score", resampling=MANY)
     expected = ttest_1samp(values, 0).confidence_interval(0.95)
     width = expected.high - expected.low
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high), abs=0.03 * width)
 
 
-def test_between_0_and_1_the_interval_is_symmetric_on_the_logit_scale() -> None:
+def test_between_0_and_1_the_interval_is_symmetric_on_the_logit_scale(make_scores: Maker) -> None:
     values = np.random.default_rng(0).beta(8, 1, 12)
-    interval = mean_interval(values, resampling=FEW)
+    interval = metric_interval(make_scores(values), "score", resampling=FEW)
     assert 0 < interval.low < interval.estimate < interval.high < 1
     ends = logit([interval.low, interval.estimate, interval.high])
     assert ends[2] - ends[1] == pytest.approx(ends[1] - ends[0])
@@ -122,12 +122,12 @@ def test_at_the_edge_groups_bound_the_interval(make_predictions: Maker, metric: 
     assert metric_interval(twice, metric, resampling=FEW) == interval
 
 
-def test_groups_that_all_score_the_same_bound_the_interval(make_predictions: Maker) -> None:
+def test_groups_that_all_score_the_same_bound_the_interval(make_predictions: Maker, make_scores: Maker) -> None:
     table = make_predictions([0, 1] * 9, [0, 0] * 9, groups=np.repeat(range(9), 2))
     interval = metric_interval(table, "accuracy", resampling=FEW)
     expected = wilson(4.5, 9, 0.95)
     assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
-    unbounded = mean_interval([7.0] * 9, resampling=FEW)
+    unbounded = metric_interval(make_scores([7.0] * 9), "score", resampling=FEW)
     assert unbounded.estimate == 7 and math.isnan(unbounded.low)
 
 

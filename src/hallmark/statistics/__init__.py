@@ -3,117 +3,54 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.spread import Spread, spread
+from hallmark.statistics.resampling import Resampling as Resampling
+from hallmark.statistics.spread import Spread as Spread
+from hallmark.statistics.spread import spread as spread
 
 if TYPE_CHECKING:
-    from hallmark.statistics.bootstrap import all_intervals, mean_interval, metric_interval
-    from hallmark.statistics.interval import Interval
-    from hallmark.statistics.members import (
-        member_notes,
-        members_text,
-        over_text,
-        row_count,
-        row_ids,
-        same_members,
-        size_text,
-    )
-    from hallmark.statistics.metrics.classification import (
-        CLASSIFICATION_METRICS,
-        COUNT_METRICS,
-        LOWER_IS_BETTER,
-        PROBABILITY_METRICS,
-        classification_metrics,
-        confusion_metrics,
-    )
-    from hallmark.statistics.metrics.reliability import expected_calibration_error
-    from hallmark.statistics.metrics.reliability_diagram import reliability_bins
-    from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
-    from hallmark.statistics.metrics.sets import FrechetDistance, KernelDistance, RowSet, SetMetric, set_interval
-    from hallmark.statistics.proportions import wilson
-    from hallmark.statistics.significance.delong import DeLong, auc_interval, auc_variance, delong_test
-    from hallmark.statistics.significance.holm import holm
-    from hallmark.statistics.significance.mcnemar import McNemar, mcnemar
-    from hallmark.statistics.significance.paired import PairedDifference, adjust, paired_difference, rowwise_p_values
-    from hallmark.statistics.significance.permutation import permutation_test
-    from hallmark.statistics.tables import (
-        class_order,
-        is_segmentation,
-        labelled_rows,
-        metric_names,
-        prediction_array,
-        probability_array,
-        table_metrics,
-        target_array,
-    )
-
-__all__ = [
-    "CLASSIFICATION_METRICS",
-    "COUNT_METRICS",
-    "LOWER_IS_BETTER",
-    "PROBABILITY_METRICS",
-    "SEGMENTATION_METRICS",
-    "DeLong",
-    "FrechetDistance",
-    "Interval",
-    "KernelDistance",
-    "McNemar",
-    "PairedDifference",
-    "Resampling",
-    "RowSet",
-    "SetMetric",
-    "Spread",
-    "adjust",
-    "all_intervals",
-    "auc_interval",
-    "auc_variance",
-    "class_order",
-    "classification_metrics",
-    "confusion_metrics",
-    "delong_test",
-    "expected_calibration_error",
-    "holm",
-    "is_segmentation",
-    "labelled_rows",
-    "mcnemar",
-    "mean_interval",
-    "member_notes",
-    "members_text",
-    "metric_interval",
-    "metric_names",
-    "over_text",
-    "paired_difference",
-    "permutation_test",
-    "prediction_array",
-    "probability_array",
-    "reliability_bins",
-    "row_count",
-    "row_ids",
-    "rowwise_p_values",
-    "same_members",
-    "segmentation_metrics",
-    "set_interval",
-    "size_text",
-    "spread",
-    "table_metrics",
-    "target_array",
-    "wilson",
-]
+    from hallmark.statistics.bootstrap import all_intervals as all_intervals
+    from hallmark.statistics.bootstrap import metric_interval as metric_interval
+    from hallmark.statistics.interval import Interval as Interval
+    from hallmark.statistics.members import member_notes as member_notes
+    from hallmark.statistics.members import over_text as over_text
+    from hallmark.statistics.members import row_count as row_count
+    from hallmark.statistics.members import row_ids as row_ids
+    from hallmark.statistics.members import same_members as same_members
+    from hallmark.statistics.members import size_text as size_text
+    from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
+    from hallmark.statistics.metrics.classification import LOWER_IS_BETTER as LOWER_IS_BETTER
+    from hallmark.statistics.metrics.reliability_diagram import reliability_bins as reliability_bins
+    from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS as SEGMENTATION_METRICS
+    from hallmark.statistics.metrics.sets import FrechetDistance as FrechetDistance
+    from hallmark.statistics.metrics.sets import KernelDistance as KernelDistance
+    from hallmark.statistics.metrics.sets import RowSet as RowSet
+    from hallmark.statistics.metrics.sets import SetMetric as SetMetric
+    from hallmark.statistics.metrics.sets import set_interval as set_interval
+    from hallmark.statistics.significance.paired import PairedDifference as PairedDifference
+    from hallmark.statistics.significance.paired import adjust as adjust
+    from hallmark.statistics.significance.paired import paired_difference as paired_difference
+    from hallmark.statistics.significance.paired import rowwise_p_values as rowwise_p_values
+    from hallmark.statistics.tables import class_order as class_order
+    from hallmark.statistics.tables import is_segmentation as is_segmentation
+    from hallmark.statistics.tables import labelled_rows as labelled_rows
+    from hallmark.statistics.tables import metric_names as metric_names
+    from hallmark.statistics.tables import prediction_array as prediction_array
+    from hallmark.statistics.tables import probability_array as probability_array
+    from hallmark.statistics.tables import table_metrics as table_metrics
+    from hallmark.statistics.tables import target_array as target_array
 
 _LATE = (
     # The light ones first: a name is looked for in this order, and what is looked through is loaded.
-    "interval", "members", "metrics.classification", "metrics.segmentation", "metrics.reliability", "tables",
-    "proportions", "bootstrap", "metrics.reliability_diagram", "metrics.sets", "significance.delong",
-    "significance.holm", "significance.mcnemar", "significance.paired", "significance.permutation",
+    "interval", "members", "metrics.classification", "metrics.segmentation", "tables", "bootstrap",
+    "metrics.reliability_diagram", "metrics.sets", "significance.paired",
 )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """A name of `__all__` from its module, imported when it is first asked for: most load scipy or scikit-learn."""
-    if name in __all__:
-        for module in _LATE:
-            loaded = import_module(f"{__name__}.{module}")
-            if name in vars(loaded):
-                globals()[name] = vars(loaded)[name]
-                return globals()[name]
+    """A name from the module that it is of, imported when it is first asked for: most load scipy or scikit-learn."""
+    for module in () if name.startswith("_") else _LATE:
+        loaded = import_module(f"{__name__}.{module}")
+        if name in vars(loaded):
+            globals()[name] = vars(loaded)[name]
+            return globals()[name]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

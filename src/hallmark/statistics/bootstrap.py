@@ -9,22 +9,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.segmentation import TARGET_METRICS, by_target
-from hallmark.statistics.metrics.weighted import weighted_mean, weighted_metrics
+from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.sample import Sample, task_sample, value_groups
+from hallmark.statistics.sample import Sample, task_sample
 from hallmark.statistics.uncertainty import UNIT, Range, Units, WeightedMetrics, estimates
 
 _RANGES = {"log_loss": Range(0.0), "brier": Range(0.0, 2.0)}
 
 
-def metric_interval(
-    predictions: pd.DataFrame, metric: str, *, resampling: Resampling, clustered: bool = True
-) -> Interval:
+def metric_interval(predictions: pd.DataFrame, metric: str, *, resampling: Resampling) -> Interval:
     """Interval of one metric of one task, from its labelled rows.
 
     Args:
@@ -32,48 +29,18 @@ def metric_interval(
         metric: one of `metric_names`, or `score` (mean of that column). In a resample the macro
             averages run over the classes that occur in it; one where the metric is undefined is left out.
         resampling: confidence level, number of resamples and their seed; equal seeds give equal intervals.
-        clustered: resample whole values of `group`; False resamples rows, which is too narrow where the rows
-            of a group are alike.
 
     Raises:
         ValueError: not exactly one task with labelled rows, an unknown metric, or a row without group.
     """
-    return all_intervals(predictions, [metric], resampling=resampling, clustered=clustered)[metric]
+    return all_intervals(predictions, [metric], resampling=resampling)[metric]
 
 
-def all_intervals(
-    predictions: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling, clustered: bool = True
-) -> dict[str, Interval]:
+def all_intervals(predictions: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling) -> dict[str, Interval]:
     """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
-    sample = task_sample(predictions, clustered=clustered)
+    sample = task_sample(predictions)
     ranges = {name: metric_range(name, sample) for name in metrics}
     return intervals(weighted_metrics(sample, metrics), Units.of(sample), ranges, resampling=resampling)
-
-
-def mean_interval(values: ArrayLike, groups: ArrayLike | None = None, *, resampling: Resampling) -> Interval:
-    """Interval of the mean of any score per row (IoU, correctness, seconds).
-
-    Args:
-        values: [N] finite numbers. Where all are within [0, 1], so is the interval.
-        groups: [N] labels of the unit that is resampled; None resamples rows.
-        resampling: as in `metric_interval`.
-
-    Raises:
-        ValueError: no values, one that is not finite, unequal lengths, or a row without group.
-    """
-    column = np.asarray(values, dtype=np.float64)
-    if column.ndim != 1 or column.size == 0 or not np.isfinite(column).all():
-        raise ValueError(f"values of shape {column.shape} must be a column of one or more finite numbers")
-    codes, n_groups = value_groups(groups, column.size)
-    mean = weighted_mean(column, codes, n_groups)
-    # A sample of one model, in which each group is a cell.
-    one_model = np.zeros(n_groups, dtype=np.intp)
-    units = Units(n_groups, 1, np.arange(n_groups), one_model, column.size)
-
-    def evaluate(weights: Floats, /) -> dict[str, Floats]:
-        return {"mean": mean(weights[:, :, 0])}
-
-    return intervals(evaluate, units, {"mean": range_of(column)}, resampling=resampling)["mean"]
 
 
 def intervals(

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
-from hallmark.statistics import tables
+import hallmark.statistics.tables as tables
 from hallmark.statistics.metrics.classification import Integers
 
 
@@ -49,14 +48,10 @@ def one_task(predictions: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     return rows, names[0]
 
 
-def task_sample(predictions: pd.DataFrame, *, clustered: bool = True) -> Sample:
-    """The sample of a table with one task; with `clustered=False` every row is a group of its own."""
+def task_sample(predictions: pd.DataFrame) -> Sample:
+    """The sample of a table with one task."""
     rows, task = one_task(predictions)
-    if clustered:
-        group, n_groups = group_codes(rows["group"])
-    else:
-        group, n_groups = np.arange(len(rows)), len(rows)
-    return Sample(rows, tables.class_order(predictions, task), group, n_groups, *model_codes(rows))
+    return Sample(rows, tables.class_order(predictions, task), *group_codes(rows["group"]), *model_codes(rows))
 
 
 def model_codes(rows: pd.DataFrame) -> tuple[Integers, int]:
@@ -77,14 +72,6 @@ def group_codes(groups: pd.Series) -> tuple[Integers, int]:
         missing = f"{(codes < 0).sum()} of {len(codes)} rows"
         raise ValueError(f"{missing} have no group: give each the unit it comes from")
     return codes, len(names)
-
-
-def value_groups(groups: ArrayLike | None, n: int) -> tuple[Integers, int]:
-    """`group_codes` of n values, each a group of its own where `groups` is None. ValueError for another number."""
-    labels = pd.Series(np.arange(n) if groups is None else np.asarray(groups))
-    if len(labels) != n:
-        raise ValueError(f"{len(labels)} groups for {n} values: give one per value")
-    return group_codes(labels)
 
 
 def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, Sample]:

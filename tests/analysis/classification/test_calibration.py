@@ -100,7 +100,7 @@ def test_single_class_and_unlabelled_rows(table, make_state):
 
 
 def test_the_figure_leaves_out_empty_bins_and_tells_the_error(table):
-    bins = reliability_bins([0.9, 0.95, 0.6], [1, 0, 1], 5, resampling=RESAMPLING)
+    bins = reliability_bins([0.9, 0.95, 0.6], [1, 0, 1], 5, range(3), resampling=RESAMPLING)
     ece = metric_interval(table(["cat", "dog"], [[0.9, 0.1], [0.8, 0.2]]), "ece", resampling=RESAMPLING)
     figure = reliability_figure({"as predicted": bins}, {"as predicted": ece})
     top, _ = figure.axes

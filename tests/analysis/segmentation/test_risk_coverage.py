@@ -8,8 +8,9 @@ from sklearn.metrics import roc_auc_score
 from tests.analysis.segmentation.scenes import Scenes, overlaps
 
 from hallmark.analysis.segmentation.risk_coverage import RiskCoverage, aurc, curve, risk_figure
-from hallmark.statistics import Resampling, expected_calibration_error
+from hallmark.statistics import Resampling
 from hallmark.statistics.metrics.classification import ECE_BINS
+from hallmark.statistics.metrics.reliability import expected_calibration_error
 from hallmark.storage.files import read_json
 
 RESAMPLING = Resampling(0.9, 100, 0)

@@ -6,12 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from hallmark.statistics import (
-    CLASSIFICATION_METRICS,
-    COUNT_METRICS,
-    classification_metrics,
-    confusion_metrics,
-)
+from hallmark.statistics import CLASSIFICATION_METRICS
+from hallmark.statistics.metrics.classification import COUNT_METRICS, classification_metrics, confusion_metrics
 
 
 @st.composite

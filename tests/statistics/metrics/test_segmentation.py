@@ -12,9 +12,9 @@ from hallmark.statistics import (
     all_intervals,
     metric_names,
     paired_difference,
-    segmentation_metrics,
     table_metrics,
 )
+from hallmark.statistics.metrics.segmentation import segmentation_metrics
 
 # IoU 1/3, 1, 0, 1 (both empty), 1/2
 INTERSECTION, UNION = np.array([2.0, 4, 0, 0, 6]), np.array([6.0, 4, 4, 0, 12])

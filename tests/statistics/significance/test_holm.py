@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from hallmark.statistics import holm
+from hallmark.statistics.significance.holm import holm
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

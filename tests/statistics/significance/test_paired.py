@@ -9,14 +9,8 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import f1_score, log_loss, roc_auc_score
 
-from hallmark.statistics import (
-    CLASSIFICATION_METRICS,
-    Interval,
-    Resampling,
-    paired_difference,
-    table_metrics,
-    wilson,
-)
+from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, paired_difference, table_metrics
+from hallmark.statistics.proportions import wilson
 
 Maker = Callable[..., pd.DataFrame]
 Systems = Callable[..., tuple[pd.DataFrame, pd.DataFrame]]

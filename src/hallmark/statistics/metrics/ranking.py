@@ -12,11 +12,11 @@ from scipy.sparse import csr_array
 
 from hallmark.statistics.metrics.classification import Floats, Integers, ranked_classes
 
-WeightedArea = Callable[[Floats], Floats]
-"""Weights of groups [R, G] in, one area a resample [R] out; nan where it is undefined."""
+WeightedValue = Callable[[Floats], Floats]
+"""Weights of groups [R, G] in, one value a resample [R] out; nan where it is undefined."""
 
 
-def weighted_auroc(target: Integers, probabilities: Floats, group: Integers, n_groups: int) -> WeightedArea:
+def weighted_auroc(target: Integers, probabilities: Floats, group: Integers, n_groups: int) -> WeightedValue:
     """AUROC of target [N] and probabilities [N, C], whose rows are in the groups [N]."""
     classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
     # The [G, G] tables of pairs are then no larger than the rows that the other way sorts through.
@@ -32,16 +32,16 @@ def weighted_auroc(target: Integers, probabilities: Floats, group: Integers, n_g
     return evaluate
 
 
-def weighted_auprc(target: Integers, probabilities: Floats, group: Integers) -> WeightedArea:
+def weighted_auprc(target: Integers, probabilities: Floats, group: Integers) -> WeightedValue:
     """Average precision of target [N] and probabilities [N, C], whose rows are in the groups [N]."""
     classes = np.intersect1d(ranked_classes(probabilities.shape[1]), target)
     return _one_versus_rest(_average_precision, classes, target, probabilities, group)
 
 
 def _one_versus_rest(
-    area: Callable[[NDArray[np.bool_], Floats, Integers], WeightedArea], classes: Integers, target: Integers,
+    area: Callable[[NDArray[np.bool_], Floats, Integers], WeightedValue], classes: Integers, target: Integers,
     probabilities: Floats, group: Integers,
-) -> WeightedArea:  # fmt: skip
+) -> WeightedValue:  # fmt: skip
     """Mean over `classes` of an area, which is nan in the resamples that lack the class or all others."""
     areas = [area(target == c, probabilities[:, c], group) for c in classes]
 
@@ -78,7 +78,7 @@ def _weighted_pairs(pairs: Floats, weights: Floats) -> Floats:
     return total
 
 
-def _area_under_roc(positive: NDArray[np.bool_], score: Floats, group: Integers) -> WeightedArea:
+def _area_under_roc(positive: NDArray[np.bool_], score: Floats, group: Integers) -> WeightedValue:
     """Mann-Whitney form of the AUROC: share of (positive, negative) pairs in order, ties one half.
 
     Rows are sorted once, so that a resample costs two sums along them.
@@ -101,7 +101,7 @@ def _area_under_roc(positive: NDArray[np.bool_], score: Floats, group: Integers)
     return evaluate
 
 
-def _average_precision(positive: NDArray[np.bool_], score: Floats, group: Integers) -> WeightedArea:
+def _average_precision(positive: NDArray[np.bool_], score: Floats, group: Integers) -> WeightedValue:
     """Precision at each threshold, weighted by the recall that the threshold adds."""
     order = np.argsort(-score, kind="stable")
     hits = np.flatnonzero(positive[order])

@@ -4,13 +4,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from hallmark.statistics.bootstrap import mean_interval
+from hallmark.statistics.bootstrap import metric_interval
 from hallmark.statistics.metrics.reliability import bin_edges, bin_index, paired_columns
 from hallmark.statistics.resampling import Resampling
 
 
 def reliability_bins(
-    confidence: ArrayLike, correct: ArrayLike, bins: int, groups: ArrayLike | None = None, *, resampling: Resampling
+    confidence: ArrayLike, correct: ArrayLike, bins: int, groups: ArrayLike, *, resampling: Resampling
 ) -> pd.DataFrame:
     """The rows of a reliability diagram, one per bin of `bin_index`, empty bins included.
 
@@ -18,7 +18,7 @@ def reliability_bins(
         confidence: [N] in [0, 1].
         correct: [N], 1 (True) where the prediction is right and 0 where not.
         bins: number of equal-width bins.
-        groups: [N] labels of the unit that the intervals resample; None resamples rows.
+        groups: [N] labels of the unit that the intervals resample.
         resampling: of the intervals of the accuracy.
 
     Returns:
@@ -29,9 +29,11 @@ def reliability_bins(
         ValueError: unequal lengths, or what `bin_index` refuses.
     """
     scores, hits = paired_columns(confidence, correct)
-    labels = np.arange(len(scores)) if groups is None else np.asarray(groups)
+    labels = np.asarray(groups)
     if len(labels) != len(scores):
         raise ValueError(f"{len(labels)} groups for {len(scores)} rows: give one per row")
+    table = pd.DataFrame({"task": "main", "group": labels, "target": None, "score": hits})
+    table.attrs = {"classes": {}}  # a task without classes, whose metric is the mean of `score`
     index, edges = bin_index(scores, bins), bin_edges(bins)
     empty = dict.fromkeys(("confidence", "accuracy", "accuracy_low", "accuracy_high"), np.nan)
     rows = []
@@ -40,6 +42,6 @@ def reliability_bins(
         sizes = {"n": int(member.sum()), "n_groups": pd.Series(labels[member]).nunique()}
         rows.append({"low": edges[number], "high": edges[number + 1], **sizes, **empty})
         if member.any():
-            accuracy = mean_interval(hits[member], labels[member], resampling=resampling)
+            accuracy = metric_interval(table[member], "score", resampling=resampling)
             rows[-1] |= {"confidence": scores[member].mean(), **accuracy.columns("accuracy")}
     return pd.DataFrame(rows)

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy.sparse import csr_array
 
-from hallmark.statistics import tables
+import hallmark.statistics.tables as tables
 from hallmark.statistics.metrics.classification import (
     ECE_BINS,
     Floats,
@@ -23,7 +23,7 @@ from hallmark.statistics.metrics.classification import (
     row_log_loss,
     top_confidence,
 )
-from hallmark.statistics.metrics.ranking import weighted_auprc, weighted_auroc
+from hallmark.statistics.metrics.ranking import WeightedValue, weighted_auprc, weighted_auroc
 from hallmark.statistics.metrics.reliability import bin_index
 from hallmark.statistics.metrics.segmentation import (
     PRECISION,
@@ -91,7 +91,7 @@ def over_repetitions(sample: Sample, build: Callable[[Sample], GroupMetrics]) ->
     return evaluate
 
 
-def weighted_mean(values: Floats, group: Integers, n_groups: int) -> Callable[[Floats], Floats]:
+def weighted_mean(values: Floats, group: Integers, n_groups: int) -> WeightedValue:
     """Mean of values [N] as a function of group weights."""
     totals, sizes = np.bincount(group, weights=values, minlength=n_groups), np.bincount(group, minlength=n_groups)
     sums = np.stack([totals, sizes], axis=1)
@@ -147,24 +147,21 @@ def _finite(sample: Sample, column: str) -> Floats:
     return values
 
 
-def _named_mean(name: str, values: Floats, sample: Sample) -> GroupMetrics:
-    mean = weighted_mean(values, sample.group, sample.n_groups)
-    return lambda weights: {name: mean(weights)}
+def _named(name: str, of: Callable[[Sample], WeightedValue]) -> Callable[[Sample], GroupMetrics]:
+    """The family of a metric that shares no sums with others."""
+
+    def build(sample: Sample) -> GroupMetrics:
+        evaluate = of(sample)
+        return lambda weights: {name: evaluate(weights)}
+
+    return build
 
 
-def _score(sample: Sample) -> GroupMetrics:
-    return _named_mean("score", _finite(sample, "score"), sample)
+def _row_mean(values: Floats, sample: Sample) -> WeightedValue:
+    return weighted_mean(values, sample.group, sample.n_groups)
 
 
-def _log_loss(sample: Sample) -> GroupMetrics:
-    return _named_mean("log_loss", row_log_loss(*_targets(sample)), sample)
-
-
-def _brier(sample: Sample) -> GroupMetrics:
-    return _named_mean("brier", row_brier(*_targets(sample)), sample)
-
-
-def _ece(sample: Sample) -> GroupMetrics:
+def _ece(sample: Sample) -> WeightedValue:
     target, probabilities = _targets(sample)
     confidence = top_confidence(probabilities)
     gap = (probabilities.argmax(axis=1) == target) - confidence
@@ -172,21 +169,12 @@ def _ece(sample: Sample) -> GroupMetrics:
     gaps = csr_array((gap, cells), shape=(ECE_BINS, sample.n_groups))
     sizes = np.bincount(sample.group, minlength=sample.n_groups)
 
-    def evaluate(weights: Floats) -> dict[str, Floats]:
+    def evaluate(weights: Floats) -> Floats:
         with np.errstate(invalid="ignore"):
-            return {"ece": np.abs(gaps @ weights.T).sum(axis=0) / (weights @ sizes)}
+            error: Floats = np.abs(gaps @ weights.T).sum(axis=0) / (weights @ sizes)
+        return error
 
     return evaluate
-
-
-def _auroc(sample: Sample) -> GroupMetrics:
-    area = weighted_auroc(*_targets(sample), sample.group, sample.n_groups)
-    return lambda weights: {"auroc": area(weights)}
-
-
-def _auprc(sample: Sample) -> GroupMetrics:
-    area = weighted_auprc(*_targets(sample), sample.group)
-    return lambda weights: {"auprc": area(weights)}
 
 
 def _targets(sample: Sample) -> tuple[Integers, Floats]:
@@ -197,7 +185,12 @@ def _targets(sample: Sample) -> tuple[Integers, Floats]:
     return target, probabilities
 
 
-_FAMILY = {
-    "score": _score, "log_loss": _log_loss, "brier": _brier, "ece": _ece, "auroc": _auroc, "auprc": _auprc,
+_FAMILY: dict[str, Callable[[Sample], GroupMetrics]] = {
+    "score": _named("score", lambda sample: _row_mean(_finite(sample, "score"), sample)),
+    "log_loss": _named("log_loss", lambda sample: _row_mean(row_log_loss(*_targets(sample)), sample)),
+    "brier": _named("brier", lambda sample: _row_mean(row_brier(*_targets(sample)), sample)),
+    "ece": _named("ece", _ece),
+    "auroc": _named("auroc", lambda sample: weighted_auroc(*_targets(sample), sample.group, sample.n_groups)),
+    "auprc": _named("auprc", lambda sample: weighted_auprc(*_targets(sample), sample.group)),
     **dict.fromkeys(SEGMENTATION_METRICS, _overlaps),
-}  # fmt: skip
+}

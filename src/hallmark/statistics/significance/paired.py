@@ -14,9 +14,9 @@ from hallmark.statistics.metrics.classification import LOWER_IS_BETTER, Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import paired_samples
-from hallmark.statistics.significance.delong import delong_test
+from hallmark.statistics.significance.delong import delong_p
 from hallmark.statistics.significance.holm import holm
-from hallmark.statistics.significance.mcnemar import mcnemar
+from hallmark.statistics.significance.mcnemar import mcnemar_p
 from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.tables import prediction_array, probability_array, target_array
 from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
@@ -190,8 +190,8 @@ def rowwise_p_values(first: pd.DataFrame, second: pd.DataFrame) -> dict[str, flo
         return p_values
     target = target_array(rows, classes)
     correct = [prediction_array(sample.rows, classes) == target for sample in samples]
-    p_values["mcnemar"] = mcnemar(correct[0], correct[1]).p_value
+    p_values["mcnemar"] = mcnemar_p(*correct)
     if len(classes) == 2 and np.bincount(target, minlength=2).min() >= 2:
-        scores = [probability_array(sample.rows, classes)[:, 1] for sample in samples]
-        p_values["delong"] = delong_test(target, scores[0], scores[1], confidence_level=0.95).p_value
+        scores = (probability_array(sample.rows, classes)[:, 1] for sample in samples)
+        p_values["delong"] = delong_p(target == 1, *scores)
     return p_values
