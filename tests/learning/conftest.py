@@ -58,12 +58,21 @@ def as_is(batch: Any) -> Any:
 class ToyData(LightningDataModule):
     """24 training rows of unequal classes in batches of 6, and 8 validation rows."""
 
+    skip = 0
+
     def class_counts(self, task: str) -> list[int]:
         assert task == MAIN
         return Rows.target.bincount().tolist()
 
     def train_dataloader(self) -> DataLoader:
-        return DataLoader(Rows(), 6, sampler=EpochSampler(24, seed=0), collate_fn=as_is)
+        return DataLoader(Rows(), 6, sampler=EpochSampler(24, seed=0, skip=self.skip), collate_fn=as_is)
+
+    def state_dict(self) -> dict[str, Any]:
+        progress = self.trainer.fit_loop.epoch_loop.batch_progress
+        return {"used": 0 if progress.is_last_batch else 6 * progress.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.skip = state_dict["used"]
 
     def val_dataloader(self) -> DataLoader:
         draws = [SampleIndex(position, 0) for position in range(0, 24, 3)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hallmark.checks import SettingError
-from hallmark.learning.optim import Optimizer
+from hallmark.learning.optim import Optimizer, PartOptimizer
 
 
 def recipe(**changes: Any) -> Optimizer:
@@ -77,9 +77,30 @@ def test_the_schedule_moves_every_group_by_step() -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("lr", 0.0), ("lr_scale", -1.0), ("head_lr", 0.0), ("weight_decay", -0.1), ("schedule", "step"), ("warmup", 1.0)],
-)
+    [
+        ("lr", 0.0), ("lr_scale", -1.0), ("head_lr", 0.0), ("weight_decay", -0.1), ("schedule", "step"),
+        ("warmup", 1.0), ("betas", [0.9]), ("betas", [0.9, 1.0]),
+    ],
+)  # fmt: skip
 def test_nonsense_names_its_key(key: str, value: object) -> None:
     with pytest.raises(SettingError) as caught:
         recipe(**{key: value})
+    assert (caught.value.key, caught.value.value) == (key, value)
+
+
+def test_the_betas_reach_the_optimizer() -> None:
+    assert recipe(betas=[0.5, 0.99]).build(Net(), Net(), 4)["optimizer"].defaults["betas"] == (0.5, 0.99)
+
+
+def test_all_of_a_part_has_one_rate() -> None:
+    built = PartOptimizer(lr=0.3, weight_decay=0.1).build(nn.ModuleDict(), Net(), 4)["optimizer"]
+    assert [(group["lr"], group["weight_decay"]) for group in built.param_groups] == [(0.3, 0.1), (0.3, 0.0)]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("every", 0), ("gradient_clip_val", 0.0), ("ema_decay", 1.0), ("betas", [1.0, 0.9])]
+)
+def test_nonsense_in_the_recipe_of_a_part_names_its_key(key: str, value: object) -> None:
+    with pytest.raises(SettingError) as caught:
+        PartOptimizer(**{"lr": 0.1, key: value})
     assert (caught.value.key, caught.value.value) == (key, value)

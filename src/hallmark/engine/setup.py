@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import Logger
 from hallmark.checks import require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
+from hallmark.engine.config.targets import node_class
 from hallmark.engine.distributed.devices import check_devices, check_limits
 from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device
 from hallmark.engine.distributed.torchrun import started_by_torchrun
@@ -27,6 +28,7 @@ from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.initialize import initialize_from
 from hallmark.learning.module import PredictingModule, TrainableModule
+from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.run import RunDirectory, open_run
 
@@ -73,8 +75,24 @@ def checked_data(job: Job) -> DataModule:
     """The data module, read and split, once every setting is known to be of its type."""
     check_types(job.config, job.trusted)
     check_devices(job.config.trainer)
+    check_optimization(job)
     _build_callbacks(job)  # one that cannot be built is found before the data is read
     return prepare_data(job)
+
+
+def check_optimization(job: Job) -> None:
+    """See that the trainer leaves to a model of several optimizers what is a setting of each of them.
+
+    Raises:
+        SettingError: it would clip or sum up gradients itself.
+    """
+    if not issubclass(node_class(job.config.model, "model", job.trusted), MultiOptimizerModule):
+        return
+    clipping, summed = job.config.trainer.get("gradient_clip_val"), job.config.trainer.get("accumulate_grad_batches", 1)
+    expected = "null; each optimizer of this model has its own, model.optimizers.<part>.gradient_clip_val"
+    require(clipping in (None, 0), "trainer.gradient_clip_val", clipping, expected)
+    expected = "1; this model has several optimizers, whose gradients are not summed up"
+    require(summed == 1, "trainer.accumulate_grad_batches", summed, expected)
 
 
 def checked_module(job: Job, data: DataModule) -> PredictingModule:

@@ -35,7 +35,8 @@ class History(Callback):
     """`history.csv`: one row an epoch with every logged metric and the learning rate.
 
     `lr` is the rate of the last step that the epoch took, the highest over the optimizer's groups; of several
-    optimizers `lr_0`, `lr_1` and so on. (After that step a schedule has already set the rate of the next one.)
+    optimizers `lr_generator` and so on, by the names that the module gives them, or by their numbers. (After that step
+    a schedule has already set the rate of the next one.)
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,8 +52,9 @@ class History(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+        names = getattr(module, "optimizer_names", []) or list(range(len(trainer.optimizers)))
         several = len(trainer.optimizers) > 1
-        rates = {f"lr_{number}" if several else "lr": rate for number, rate in sorted(self._rates.items())}
+        rates = {f"lr_{names[number]}" if several else "lr": rate for number, rate in sorted(self._rates.items())}
         self.rows.append({"epoch": trainer.current_epoch, **metrics, **rates})
         if trainer.is_global_zero:
             write_csv(self.path, pd.DataFrame(self.rows))

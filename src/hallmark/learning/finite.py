@@ -15,10 +15,13 @@ class DivergedError(Portable, ValueError):
     """A loss, weight or monitored metric is nan or infinite."""
 
     def __init__(self, what: str, trainer: Trainer) -> None:
+        parts = getattr(trainer.lightning_module, "optimizer_names", [])
+        optimizer = f"model.optimizers.{parts[0]}" if parts else "model.optimizer"
+        clipping = f"{optimizer}.gradient_clip_val" if parts else "trainer.gradient_clip_val"
         super().__init__(
-            f"{what} in epoch {trainer.current_epoch}, after {trainer.global_step} steps of the optimizer. "
-            "The last checkpoint before it is kept. Try a smaller model.optimizer.lr, trainer.gradient_clip_val, "
-            "trainer.precision=32-true, or look for inputs that are not finite"
+            f"{what} in epoch {trainer.current_epoch}, after {trainer.global_step} steps. The last checkpoint before "
+            f"it is kept. Try a smaller {optimizer}.lr, {clipping}, trainer.precision=32-true, or look for inputs that "
+            "are not finite"
         )
 
 
@@ -43,7 +46,7 @@ class FiniteLoss(Callback):
         self.metric = metric
 
     def on_before_backward(self, trainer: Trainer, module: LightningModule, loss: Tensor) -> None:
-        require_finite({"train/loss": loss}, module)
+        require_finite({getattr(module, "loss_name", "train/loss"): loss}, module)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         value = trainer.callback_metrics.get(self.metric)

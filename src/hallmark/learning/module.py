@@ -79,7 +79,12 @@ class TrainableModule(PredictingModule):
         head: everything that starts from random values.
         optimizer: recipe; None for a model that is solved and not trained by steps.
         freeze_epochs: epochs at the start in which the encoders are frozen.
+
+    Attributes:
+        loss_name: what the loss is called, of which the gradient is taken next.
     """
+
+    loss_name = "train/loss"
 
     def __init__(
         self, *, encoders: Mapping[str, Encoder], head: nn.Module, optimizer: Optimizer | None, freeze_epochs: int
@@ -99,6 +104,11 @@ class TrainableModule(PredictingModule):
     @abstractmethod
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
+
+    @property
+    def optimizer_names(self) -> list[str]:
+        """Names of the optimizers in their order where there are several."""
+        return []
 
     def training_logs(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""

@@ -65,6 +65,8 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
     require(
         alone or trained, "trainer.devices", trainer.num_devices, "1; this model is solved and not trained by steps"
     )
+    several = isinstance(strategy, FSDPStrategy) and not module.automatic_optimization
+    require(not several, "trainer.strategy", "fsdp", "ddp; this model has several optimizers")
     held = getattr(module, "freeze_epochs", 0) if isinstance(strategy, FSDPStrategy) else 0
     require(held == 0, "model.freeze_epochs", held, "0 with FSDP, which cannot freeze an encoder for some epochs")
 
