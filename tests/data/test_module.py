@@ -1,4 +1,5 @@
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hallmark.data.leakage import LeakageError, LeakageInputs
 from hallmark.data.module import DataModule
 from hallmark.data.problems import BadDataError, Problems
 from hallmark.data.sampling import SampleIndex, Transform
-from hallmark.data.splits import Holdout, split_summary
+from hallmark.data.splits import FromFile, Holdout, split_summary
 from hallmark.runs.metrics import MAIN
 
 
@@ -112,11 +113,22 @@ def test_data_that_cannot_be_trained_on_is_refused() -> None:
 
 
 def test_errors_of_the_plan_carry_its_place(tmp_path: Path) -> None:
-    from hallmark.data.splits import FromFile
-
     with pytest.raises(SettingError) as caught:
         prepared(split=FromFile(str(tmp_path / "none.csv")))
     assert caught.value.key == "split.path"
+
+
+@pytest.mark.parametrize(("first", "second"), list(combinations(["train", "val", "calibration", "meta", "test"], 2)))
+def test_the_gate_compares_each_pair_of_splits(tmp_path: Path, first: str, second: str) -> None:
+    frame = table(unlabelled=0)
+    names = np.array(["train", "val", "calibration", "meta", "test"])[np.arange(len(frame)) // 2 % 5]
+    frame.assign(split=names)[["id", "split"]].to_csv(tmp_path / "split.csv", index=False)
+    copied, copy = (int(np.flatnonzero(names == split)[0]) for split in (first, second))
+    frame.loc[copy, "content"] = frame.loc[copied, "content"]
+    with pytest.raises(LeakageError) as caught:
+        prepared(frame, split=FromFile(str(tmp_path / "split.csv"))).check(tmp_path)
+    (pair,) = caught.value.findings.itertuples()
+    assert {pair.first_split, pair.second_split} == {first, second}
 
 
 def test_check_writes_splits_and_problems_and_reports_verdicts(tmp_path: Path) -> None:

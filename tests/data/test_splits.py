@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
 
@@ -68,6 +68,58 @@ def test_shares_are_about_those_asked_for(val: float, test: float, seed: int) ->
 @pytest.mark.parametrize("val", [0.1, 0.25, 0.3, 0.4, 0.45])
 def test_shares_that_are_no_whole_number_of_folds(val: float) -> None:
     assert shares(Holdout(val, 0.0, 0).assign(rows()))["val"] == pytest.approx(val, abs=0.02)
+
+
+USES = {"calibration": 0.15, "meta": 0.2}
+ALL_USES = [Holdout(0.15, 0.2, 0, **USES), KFold(5, 2, 0.2, 0, **USES), InnerFold(Holdout(0.15, 0.2, 0, **USES), 3, 1, 0)]
+
+
+@pytest.mark.parametrize("plan", ALL_USES, ids=lambda plan: type(plan).__name__)
+def test_one_plan_has_rows_for_every_use(plan) -> None:
+    samples = rows()
+    names = plan.assign(samples)
+    assert {"train", "val", "calibration", "meta"} <= set(names)
+    assert samples.assign(split=names).groupby("group")["split"].nunique().max() == 1
+    overall = samples["target"].value_counts(normalize=True)
+    for split in set(names):
+        within = samples.loc[names == split, "target"].value_counts(normalize=True)
+        assert (within - overall).abs().max() < 0.06, split
+    check_splits(samples.assign(split=names), {MAIN: CLASSES})
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.floats(0.05, 0.3), st.floats(0.05, 0.3), st.integers(60, 300), st.sampled_from([1, 2, 5]), st.integers(0, 99),
+    st.booleans(),
+)  # fmt: skip
+def test_further_shares_are_taken_from_train_alone(calibration, meta, n, group_size, seed, folded) -> None:
+    assume(min(calibration, meta) * 0.75 * n >= 2 * group_size)
+    samples = rows(n, group_size, seed)
+    uses = {"calibration": calibration, "meta": meta}
+    less, more = (
+        (KFold(4, 1, 0.15, seed, **each) if folded else Holdout(0.15, 0.2, seed, **each)).assign(samples)
+        for each in ({}, uses)
+    )
+    moved = less != more
+    assert set(less[moved]) == {"train"} and set(more[moved]) == {"calibration", "meta"}
+    of = (less != "test").sum() if folded else n
+    largest = samples["group"].value_counts().max()
+    for name, share in uses.items():
+        assert abs((more == name).sum() - share * of) <= 2 * largest
+        # A class of which several groups are due is never left out.
+        due = {cls for cls in CLASSES if share * (samples["target"] == cls).sum() >= 2 * group_size}
+        assert due <= set(samples["target"][more == name])
+
+
+def test_shares_of_0_are_the_plan_without_them() -> None:
+    samples = rows()
+    np.testing.assert_array_equal(
+        Holdout(0.15, 0.2, 3, calibration=0.0, meta=0.0).assign(samples), Holdout(0.15, 0.2, 3).assign(samples)
+    )
+    np.testing.assert_array_equal(
+        Evaluation(0.3, 0.3, 0, meta=0.0).assign(samples), Evaluation(0.3, 0.3, 0).assign(samples)
+    )
+    assert set(Evaluation(0.3, 0.3, 0, meta=0.2).assign(samples)) == {"calibration", "meta", "test", "val"}
 
 
 def test_without_a_test_share_no_row_is_sealed() -> None:
@@ -135,6 +187,12 @@ def test_an_evaluation_split_depends_on_groups_and_seed_alone() -> None:
         (lambda: Evaluation(-0.1, 0.0, 0), "calibration"),
         (lambda: Evaluation(0.5, 0.5, 0), "test"),
         (lambda: Evaluation(0.0, -0.1, 0), "test"),
+        (lambda: Evaluation(0.3, 0.3, 0, meta=0.4), "meta"),
+        (lambda: Holdout(0.2, 0.2, 0, calibration=0.6), "calibration"),
+        (lambda: Holdout(0.2, 0.2, 0, calibration=-0.1), "calibration"),
+        (lambda: Holdout(0.2, 0.2, 0, calibration=0.3, meta=0.3), "meta"),
+        (lambda: KFold(5, 0, 0.2, 0, calibration=0.8), "calibration"),
+        (lambda: KFold(5, 0, 0.2, 0, calibration=0.3, meta=0.5), "meta"),
         (lambda: Holdout(0.0, 0.1, 0), "val"),
         (lambda: Holdout(0.5, 0.1, 0), "val"),
         (lambda: Holdout(0.1, 0.5, 0), "test"),
@@ -160,6 +218,20 @@ def test_too_few_groups_are_said_so() -> None:
         Holdout(0.1, 0.1, 0).assign(samples)
 
 
+def test_a_share_of_less_than_a_group_is_said_so() -> None:
+    samples = rows(n=100, group_size=5)
+    with pytest.raises(ValueError, match=r"data\.split\.meta=0\.01: less than one of the 1\d groups"):
+        Holdout(0.1, 0.1, 0, meta=0.01).assign(samples)
+
+
+@pytest.mark.parametrize("split", ["calibration", "meta"])
+def test_what_is_fitted_needs_every_class(split: str) -> None:
+    good = pd.DataFrame({"target": list("abaab"), "split": ["train", "train", "val", split, split]})
+    check_splits(good, {MAIN: ["a", "b"]})
+    with pytest.raises(ValueError, match=rf"class b has no row in {split}"):
+        check_splits(good.iloc[:4], {MAIN: ["a", "b"]})
+
+
 def written(folder: Path, table: pd.DataFrame) -> FromFile:
     table.to_csv(folder / "splits.csv", index=False)
     return FromFile(str(folder / "splits.csv"))
@@ -167,7 +239,7 @@ def written(folder: Path, table: pd.DataFrame) -> FromFile:
 
 def test_a_split_file_round_trips_in_any_order(tmp_path: Path) -> None:
     samples = rows(n=60).replace({"id": {"r0": "NA", "r1": "007"}})
-    names = Holdout(0.2, 0.2, 0).assign(samples)
+    names = Holdout(0.2, 0.2, 0, calibration=0.1, meta=0.1).assign(samples)
     plan = written(tmp_path, samples.assign(split=names).sample(frac=1, random_state=0))
     np.testing.assert_array_equal(plan.assign(samples), names)
 
@@ -194,6 +266,12 @@ def test_a_split_file_that_is_not_right_is_named(tmp_path: Path, spoil, message:
     samples = table.assign(group=table["id"], target="x")
     with pytest.raises(SettingError, match=f"path=.*splits.csv.*{message}"):
         written(tmp_path, spoil(table)).assign(samples)
+
+
+def test_a_plan_names_the_files_that_it_reads(tmp_path: Path) -> None:
+    plan = FromFile(str(tmp_path / "splits.csv"))
+    assert InnerFold(plan, 3, 0, 0).files() == plan.files() == [tmp_path / "splits.csv"]
+    assert Holdout(0.1, 0.1, 0).files() == []
 
 
 def test_a_missing_split_file_is_named(tmp_path: Path) -> None:

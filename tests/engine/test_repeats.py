@@ -137,6 +137,11 @@ def test_folds_have_one_seed_and_each_a_fold_of_one_plan(repeat, cheap):
     ]
 
 
+def test_folds_keep_the_shares_for_further_uses(repeat, cheap):
+    repeat("repeat='folds:2'", "data.split.calibration=0.1", "data.split.meta=0.2")
+    assert [(config.data.split.calibration, config.data.split.meta) for config in cheap.fitted] == [(0.1, 0.2)] * 2
+
+
 def test_repetitions_of_folds_have_seeds_of_their_own_for_training_and_split(repeat, cheap):
     repeats = repeat("repeat='folds:3x2'", "seed=5", "data.split.seed=2")
     assert [(config.seed, config.data.split.seed, config.data.split.fold) for config in cheap.fitted] == [

@@ -14,7 +14,7 @@ from hallmark.checks import require, setting
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
-from hallmark.data.splits import SplitPlan, check_splits, plan_files, target_column
+from hallmark.data.splits import SplitPlan, check_splits, target_column
 from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
@@ -130,7 +130,7 @@ class DataModule(LightningDataModule, ABC):
         Raises:
             ValueError: nothing to train on, one class only, no validation rows, a fatal bad row.
         """
-        files, split_files = self.sources(), plan_files(self.split_plan)
+        files, split_files = self.sources(), self.split_plan.files()
         if files is not None and split_files is not None:
             self.read_from = [*files, *split_files]
             self.read_state = state_of(self.read_from)  # of before they are read

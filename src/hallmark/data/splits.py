@@ -16,31 +16,51 @@ from hallmark.storage.hashing import digest
 from hallmark.storage.spreadsheets import unescaped
 from hallmark.storage.tables import read_table_of
 
-_NAMES = {"train", "val", "calibration", "test", "held_out", "predict"}
+_NAMES = {"train", "val", "calibration", "meta", "test", "held_out", "predict"}
+_FITTED = ("calibration", "meta")  # what is fitted on these rows needs every class
 
 
 class SplitPlan(Protocol):
-    """Assigns a split name to each labelled row; groups stay whole."""
+    """Assigns a split name to each labelled row; groups stay whole.
+
+    The splits and their uses: `train` fits weights, `val` selects checkpoints and settings, `calibration` fits
+    temperatures and thresholds, `meta` fits what is stacked upon models, and `test` is sealed.
+    """
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         """Split names [N] for `samples` with columns id, group, target."""
         ...
 
+    def files(self) -> list[Path] | None:
+        """The files that it reads; None where that is not known."""
+        ...
 
-class Holdout:
-    """train / val / test by shares of rows, stratified by target, groups whole.
+
+class _Drawn:
+    def files(self) -> list[Path]:
+        return []
+
+
+class Holdout(_Drawn):
+    """train / val / calibration / meta / test by shares of rows, stratified by target, groups whole.
+
+    The rows of val and test are the same whatever the shares of calibration and meta, which training gives up.
 
     Args:
         val: share of rows that select checkpoints and settings; `test`: share that is sealed.
+        calibration: share that temperatures and thresholds are fitted on; `meta`: share that stackers are fitted on.
         seed: of the split alone, so that runs with other training seeds share it.
     """
 
-    def __init__(self, val: float, test: float, seed: int) -> None:
+    added_later = ("calibration", "meta")
+
+    def __init__(self, val: float, test: float, seed: int, *, calibration: float = 0.0, meta: float = 0.0) -> None:
         require(
             0 < val < 0.5, "val", val, "a share of rows in (0, 0.5); without validation rows nothing can be selected"
         )
         require(0 <= test < 0.5, "test", test, "a share of rows in [0, 0.5)")
-        self.val, self.test, self.seed = val, test, seed
+        _check_shares(calibration, meta, 1 - val - test)
+        self.val, self.test, self.seed, self.calibration, self.meta = val, test, seed, calibration, meta
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = np.full(len(samples), "train", dtype=object)
@@ -48,51 +68,65 @@ class Holdout:
             names[_carve(samples, self.test, self.seed)] = "test"
         training = np.flatnonzero(names == "train")
         names[training[_carve(samples.iloc[training], self.val / (1 - self.test), self.seed)]] = "val"
+        _deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, len(names), self.seed)
         return names
 
 
-class KFold:
-    """Fold `fold` of `folds` is the test split; `val` is a share carved from the rest."""
+class KFold(_Drawn):
+    """Fold `fold` of `folds` is the test split; `val`, `calibration` and `meta` are shares of the rest."""
 
-    def __init__(self, folds: int, fold: int, val: float, seed: int) -> None:
+    added_later = ("calibration", "meta")
+
+    def __init__(
+        self, folds: int, fold: int, val: float, seed: int, *, calibration: float = 0.0, meta: float = 0.0
+    ) -> None:  # fmt: skip
         require(folds >= 2, "folds", folds, "at least 2")
         require(0 <= fold < folds, "fold", fold, f"between 0 and {folds - 1}")
         require(0 < val < 0.5, "val", val, "a share of the training rows in (0, 0.5)")
+        _check_shares(calibration, meta, 1 - val)
         self.folds, self.fold, self.val, self.seed = folds, fold, val, seed
+        self.calibration, self.meta = calibration, meta
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = np.full(len(samples), "train", dtype=object)
         names[_folds(samples, self.folds, self.seed)[self.fold]] = "test"
         training = np.flatnonzero(names == "train")
         names[training[_carve(samples.iloc[training], self.val, self.seed)]] = "val"
+        n_outside = int((names != "test").sum())
+        _deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, n_outside, self.seed)
         return names
 
 
-class Evaluation:
-    """calibration / val / test by shares of groups, for data that nothing is trained on.
+class Evaluation(_Drawn):
+    """calibration / meta / val / test by shares of groups, for data that nothing is trained on.
 
     Args:
-        calibration: share of the groups that thresholds are fitted on; test: share that is sealed.
+        calibration: share of the groups that thresholds are fitted on; `test`: share that is sealed; `meta`: share
+            that stackers are fitted on.
         seed: of the split alone.
     """
 
-    def __init__(self, calibration: float, test: float, seed: int) -> None:
+    added_later = ("meta",)
+
+    def __init__(self, calibration: float, test: float, seed: int, *, meta: float = 0.0) -> None:
         require(0 <= calibration < 1, "calibration", calibration, "a share of groups in [0, 1)")
         require(0 <= test < 1 - calibration, "test", test, "a share of groups that leaves some for val")
-        self.calibration, self.test, self.seed = calibration, test, seed
+        require(0 <= meta < 1 - calibration - test, "meta", meta, "a share of groups that leaves some for val")
+        self.calibration, self.test, self.seed, self.meta = calibration, test, seed, meta
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         groups = np.sort(samples["group"].unique())
         drawn = np.random.default_rng(self.seed).permutation(groups)
-        ends = np.rint(np.cumsum([self.calibration, self.test]) * len(groups)).astype(int)
+        ends = np.rint(np.cumsum([self.calibration, self.test, self.meta]) * len(groups)).astype(int)
         names = np.full(len(samples), "val", dtype=object)
         names[samples["group"].isin(drawn[: ends[0]])] = "calibration"
         names[samples["group"].isin(drawn[ends[0] : ends[1]])] = "test"
+        names[samples["group"].isin(drawn[ends[1] : ends[2]])] = "meta"
         return names
 
 
 class FromFile:
-    """A fixed split from a CSV with columns id and split (train, val, calibration, test).
+    """A fixed split from a CSV with columns id and split (train, val, calibration, meta, test).
 
     The `splits.csv` of any run directory is such a file.
     """
@@ -114,6 +148,9 @@ class FromFile:
         )
         return assigned.to_numpy(object)
 
+    def files(self) -> list[Path]:
+        return [self.path]
+
 
 class InnerFold:
     """Fold `fold` of the training rows of `outer` is `held_out`; validation stays, test is left out.
@@ -132,14 +169,8 @@ class InnerFold:
         names[training[_folds(samples.iloc[training], self.folds, self.seed)[self.fold]]] = "held_out"
         return names
 
-
-def plan_files(plan: SplitPlan) -> list[Path] | None:
-    """The files that `plan` reads; None where that is not known."""
-    if isinstance(plan, FromFile):
-        return [plan.path]
-    if isinstance(plan, InnerFold):
-        return plan_files(plan.outer)
-    return [] if type(plan) in (Holdout, KFold, Evaluation) else None
+    def files(self) -> list[Path] | None:
+        return self.outer.files()
 
 
 def target_column(task: str) -> str:
@@ -149,6 +180,8 @@ def target_column(task: str) -> str:
 
 def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) -> None:
     """Raise ValueError unless train and val hold rows, and train every class of every task.
+
+    So must calibration and meta where they hold any.
 
     `samples` needs the column split and a target column for each task.
     """
@@ -161,12 +194,16 @@ def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) ->
     for split in ("train", "val"):
         if not (samples["split"] == split).any():
             raise ValueError(f"data.split: no rows in {split}; give it a larger share or more data")
-    training = samples[samples["split"] == "train"]
-    for task, names in classes.items():
-        absent = set(names) - set(training[target_column(task)])
-        if absent:
-            raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
-                             "drop it from data.classes or choose another data.split.seed")  # fmt: skip
+    for split in ("train", *_FITTED):
+        rows = samples[samples["split"] == split]
+        for task, names in classes.items():
+            absent = set(names) - set(rows[target_column(task)])
+            if absent and split == "train":
+                raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
+                                 "drop it from data.classes or choose another data.split.seed")  # fmt: skip
+            if absent and len(rows):
+                raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no row in {split}, on which "
+                                 f"something is fitted; give data.split.{split} a larger share, or choose another seed")  # fmt: skip
 
 
 def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:
@@ -184,25 +221,55 @@ def _carve(samples: pd.DataFrame, share: float, seed: int) -> NDArray:
     return np.concatenate(_folds(samples, part.denominator, seed)[: part.numerator])
 
 
+def _check_shares(calibration: float, meta: float, left: float) -> None:
+    """Raise `SettingError` unless they leave some of the share `left` to train on."""
+    for name, share, most in (("calibration", calibration, left), ("meta", meta, left - calibration)):
+        require(0 <= share < most - 1e-9, name, share, f"a share of rows in [0, {most:.2g}), so that some are left to train on")
+
+
+def _deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: int, seed: int) -> None:
+    """Give each of `shares` of `n` rows its part of the training rows in `names`."""
+    shares = {name: share for name, share in shares.items() if share}
+    if not shares:
+        return
+    training = np.flatnonzero(names == "train")
+    rows = samples.iloc[training]
+    sizes = np.array([*(share * n for share in shares.values()), len(rows) - sum(shares.values()) * n])
+    groups = f"{rows['group'].nunique()} groups that are not in val or test"
+    if sizes[-1] < 1:
+        raise ValueError(f"data.split: {' and '.join(shares)} leave none of the {groups} to train on")
+    part_of = _stratified_groups(rows["target"].to_numpy(), rows["group"].to_numpy(), sizes / len(rows), seed)
+    for part, (name, share) in enumerate(shares.items()):
+        if not (part_of == part).any():
+            raise ValueError(f"data.split.{name}={share}: less than one of the {groups}; give it a larger share")
+        names[training[part_of == part]] = name
+
+
 def _folds(samples: pd.DataFrame, folds: int, seed: int) -> list[NDArray]:
     groups = samples["group"].nunique()
     if groups < folds:
         raise ValueError(f"data.split: {folds} folds need as many groups; found {groups} in {len(samples)} rows")
-    fold_of = _stratified_groups(samples["target"].to_numpy(), samples["group"].to_numpy(), folds, seed)
+    target = samples["target"].to_numpy()
+    _, class_sizes = np.unique(target, return_counts=True)
+    if (class_sizes < folds).all():
+        raise ValueError(f"data.split: {folds} folds need a class of as many rows; the largest has {class_sizes.max()}")
+    fold_of = _stratified_groups(target, samples["group"].to_numpy(), np.ones(folds), seed)
     held = [np.flatnonzero(fold_of == fold) for fold in range(folds)]
     assert all(map(len, held))
     return held
 
 
-def _stratified_groups(target: NDArray, group: NDArray, folds: int, seed: int) -> NDArray:
+def _stratified_groups(target: NDArray, group: NDArray, parts: NDArray, seed: int) -> NDArray:
     """The fold [N] of each row, as scikit-learn's `StratifiedGroupKFold` shuffled by `seed`, ties included.
 
     Groups are dealt out in the order of how uneven their classes are, each to the fold where it leaves the classes
     spread most evenly. Here all folds are proposed at once, in a tenth of the time, and a fit waits for no import.
+
+    Args:
+        parts: [folds] how large the folds are to be, in proportion; ones for folds of one size.
     """
+    folds = len(parts)
     _, class_of, class_sizes = np.unique(target, return_inverse=True, return_counts=True)
-    if (class_sizes < folds).all():
-        raise ValueError(f"data.split: {folds} folds need a class of as many rows; the largest has {class_sizes.max()}")
     names, group_of = np.unique(group, return_inverse=True)
     counts = np.zeros((len(names), len(class_sizes)))  # [group, class]
     np.add.at(counts, (group_of, class_of), 1)
@@ -212,8 +279,8 @@ def _stratified_groups(target: NDArray, group: NDArray, folds: int, seed: int) -
     fold_of_group = np.empty(len(names), int)
     for position in shuffled[np.argsort(-counts[shuffled].std(axis=1), kind="stable")]:
         proposed = in_folds + np.eye(folds)[:, :, None] * counts[position]  # [proposal, fold, class]
-        spread = np.std(proposed / class_sizes, axis=1).mean(axis=1).tolist()
-        sizes = in_folds.sum(axis=1).tolist()
+        spread = np.std(proposed / class_sizes / parts[:, None], axis=1).mean(axis=1).tolist()
+        sizes = (in_folds.sum(axis=1) / parts).tolist()
         best = 0
         for fold in range(1, folds):
             alike = abs(spread[fold] - spread[best]) <= 1e-8 + 1e-5 * abs(spread[best])  # as numpy.isclose

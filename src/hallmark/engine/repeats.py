@@ -166,7 +166,7 @@ def _members(config: DictConfig) -> Iterator[tuple[str, int, DictConfig]]:
             note = f"fold {fold}" + (f", repetition {repetition}" if repetitions else "")
             split = {
                 "_target_": "hallmark.data.splits.KFold", "folds": folds, "fold": fold, "val": plan.val,
-                "seed": plan.seed + repetition,
+                "seed": plan.seed + repetition, **{name: plan[name] for name in ("calibration", "meta") if plan.get(name)},
             }  # fmt: skip
             yield note, repetition, _with(config, {"seed": config.seed + repetition, "data.split": split})
 

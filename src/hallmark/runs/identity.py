@@ -6,6 +6,7 @@ import subprocess
 from importlib import metadata
 from typing import Any
 
+from hallmark.runs.declarations import without_declared
 from hallmark.storage.hashing import digest
 
 # Nothing below these keys can change a result.
@@ -36,7 +37,7 @@ def run_id(config: dict[str, Any]) -> str:
 
 
 def relevant_settings(config: dict[str, Any]) -> dict[str, Any]:
-    """A copy of a resolved configuration less what cannot change the result."""
+    """A copy of a resolved configuration less what cannot change the result, by its keys or by what classes declare."""
     relevant = copy.deepcopy(config)
     for dotted in _IRRELEVANT:
         *parents, last = dotted.split(".")
@@ -44,7 +45,8 @@ def relevant_settings(config: dict[str, Any]) -> dict[str, Any]:
         for parent in parents:
             node = node.get(parent) or {}
         node.pop(last, None)
-    return relevant
+    settings: dict[str, Any] = without_declared(relevant)
+    return settings
 
 
 def git_state() -> dict[str, Any]:

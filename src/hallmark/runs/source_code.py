@@ -2,15 +2,14 @@
 
 import ast
 import sys
-import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from hallmark.checks import UserError
+from hallmark.runs.source_files import SourceFiles
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 
@@ -20,7 +19,6 @@ _ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.pr
 _IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
                "hallmark.console", "hallmark.wording")  # fmt: skip
 
-_INSTALLED = {"site-packages", "dist-packages"}
 _KEPT = 4000  # files in a cache; a run needs about a hundred
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,7 +38,7 @@ def code_hashes(settings: Mapping[str, Any], cached: Path | None = None) -> dict
     n_known = len(known)
     modules = [target.rpartition(".")[0] for target in _targets(settings)]
     waiting, seen, hashes = [*_ENGINE, *modules], set[str](), dict[str, str]()
-    packages: dict[str, Path | None] = {}
+    files = SourceFiles()
     while waiting:
         parts = waiting.pop().split(".")
         for n in range(1, len(parts) + 1):  # to import a.b.c is to run the modules a and a.b as well
@@ -50,9 +48,7 @@ def code_hashes(settings: Mapping[str, Any], cached: Path | None = None) -> dict
             seen.add(module)
             if _is_irrelevant(module):
                 continue
-            if parts[0] not in packages:
-                packages[parts[0]] = _package(parts[0])
-            if (path := _source(module, packages[parts[0]])) is not None:
+            if (path := files.of(module)) is not None:
                 is_package, source = path.name == "__init__.py", path.read_bytes()
                 key = digest_bytes(_reader(), f"{module} {is_package}".encode(), source)
                 if key not in known:
@@ -81,34 +77,6 @@ def _is_irrelevant(module: str) -> bool:
         return any(module == package or module.startswith(f"{package}.") for package in packages)
 
     return below(_IRRELEVANT) and not below(_ENGINE)
-
-
-def _package(name: str) -> Path | None:
-    """Folder or file of a top-level module; None where its version says all, because it is installed."""
-    try:
-        spec = find_spec(name)
-    except ValueError:  # a module that has none, such as __main__
-        return None
-    if spec is None:
-        return None
-    folders = list(spec.submodule_search_locations or ())
-    path = Path(folders[0] if folders else spec.origin or "")
-    library = any(path.is_relative_to(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib"))
-    # By name, because an environment may take packages from another one, or from the user's folder.
-    if name != "hallmark" and (library or not path.exists() or not _INSTALLED.isdisjoint(path.parts)):
-        return None
-    return path
-
-
-def _source(module: str, package: Path | None) -> Path | None:
-    """The file of `module`, which lies in or is the top-level `package`; None for a name that is no module there."""
-    _, *parts = module.split(".")
-    if package is None:
-        return None
-    if not parts and package.suffix == ".py":
-        return package
-    path = package.joinpath(*parts)
-    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
 def _name(module: str, path: Path) -> str:

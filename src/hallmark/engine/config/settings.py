@@ -65,7 +65,7 @@ _RUN: dict[str, _Setting] = {
 }
 _EVALUATION: dict[str, _Setting] = {
     "run": (str | None, lambda value: value is None or bool(value.strip()), "a finished run, or null"),
-    "split": (str, lambda value: bool(value.strip()), "val, train, test, predict or out_of_fold"),
+    "split": (str, lambda value: bool(value.strip()), "val, train, calibration, meta, test, predict or out_of_fold"),
     "seal.reason": (str | None, _ANY, ""),
 }
 _SEARCH: dict[str, _Setting] = {
