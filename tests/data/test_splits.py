@@ -71,7 +71,8 @@ def test_shares_that_are_no_whole_number_of_folds(val: float) -> None:
 
 
 USES = {"calibration": 0.15, "meta": 0.2}
-ALL_USES = [Holdout(0.15, 0.2, 0, **USES), KFold(5, 2, 0.2, 0, **USES), InnerFold(Holdout(0.15, 0.2, 0, **USES), 3, 1, 0)]
+HOLDOUT = Holdout(0.15, 0.2, 0, **USES)
+ALL_USES = [HOLDOUT, KFold(5, 2, 0.2, 0, **USES), InnerFold(HOLDOUT, 3, 1, 0)]
 
 
 @pytest.mark.parametrize("plan", ALL_USES, ids=lambda plan: type(plan).__name__)

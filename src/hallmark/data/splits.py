@@ -202,8 +202,8 @@ def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) ->
                 raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
                                  "drop it from data.classes or choose another data.split.seed")  # fmt: skip
             if absent and len(rows):
-                raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no row in {split}, on which "
-                                 f"something is fitted; give data.split.{split} a larger share, or choose another seed")  # fmt: skip
+                raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no row in {split}, to fit on; "
+                                 f"give data.split.{split} a larger share, or choose another data.split.seed")  # fmt: skip
 
 
 def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:
@@ -224,7 +224,8 @@ def _carve(samples: pd.DataFrame, share: float, seed: int) -> NDArray:
 def _check_shares(calibration: float, meta: float, left: float) -> None:
     """Raise `SettingError` unless they leave some of the share `left` to train on."""
     for name, share, most in (("calibration", calibration, left), ("meta", meta, left - calibration)):
-        require(0 <= share < most - 1e-9, name, share, f"a share of rows in [0, {most:.2g}), so that some are left to train on")
+        expected = f"a share of rows in [0, {most:.2g}), so that some are left to train on"
+        require(0 <= share < most - 1e-9, name, share, expected)
 
 
 def _deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: int, seed: int) -> None:

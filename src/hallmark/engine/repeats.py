@@ -161,12 +161,13 @@ def _members(config: DictConfig) -> Iterator[tuple[str, int, DictConfig]]:
     plan = config.data.split
     if not {"val", "seed"} <= set(plan):
         raise SettingError("repeat", config.repeat, f"a split by shares or folds to repeat over, not {plan._target_}")
+    further = {name: plan[name] for name in ("calibration", "meta") if plan.get(name)}
     for repetition in range(max(1, repetitions)):
         for fold in range(folds):
             note = f"fold {fold}" + (f", repetition {repetition}" if repetitions else "")
             split = {
                 "_target_": "hallmark.data.splits.KFold", "folds": folds, "fold": fold, "val": plan.val,
-                "seed": plan.seed + repetition, **{name: plan[name] for name in ("calibration", "meta") if plan.get(name)},
+                "seed": plan.seed + repetition, **further,
             }  # fmt: skip
             yield note, repetition, _with(config, {"seed": config.seed + repetition, "data.split": split})
 
