@@ -90,3 +90,9 @@ def test_what_is_no_tuple_of_names_is_said(declared, value: str) -> None:
     declared(net=f"class Net:\n    without_effect = {value}\n")
     with pytest.raises(UserError, match=r"mine\.net\.Net\.without_effect is .*: expected a tuple of names"):
         id_of()
+
+
+def test_how_fast_the_closed_loop_works_does_not_change_its_id() -> None:
+    model = {"_target_": "hallmark.systems.refseg.module.LoopModule", "budget": 1.0, "parallel": 1, "region_batch": 64}
+    ids = {change: run_id({"model": {**model, change: 7}}) == run_id({"model": model}) for change in model}
+    assert ids == {"_target_": False, "budget": False, "parallel": True, "region_batch": True}

@@ -128,6 +128,9 @@ def _names(value: ast.expr, place: str) -> frozenset[str]:
 
 def _defaults(arguments: ast.arguments) -> dict[str, ast.expr]:
     positional = [*arguments.posonlyargs, *arguments.args]
-    given = dict(zip(reversed(positional), reversed(arguments.defaults), strict=False))
-    given |= {name: value for name, value in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True) if value}
-    return {argument.arg: value for argument, value in given.items()}
+    last = positional[len(positional) - len(arguments.defaults) :]
+    pairs = [
+        *zip(last, arguments.defaults, strict=True),
+        *zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True),
+    ]
+    return {argument.arg: value for argument, value in pairs if value is not None}

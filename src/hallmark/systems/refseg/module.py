@@ -56,7 +56,7 @@ class LoopModule(TrainingFreeModule):
     Args:
         proposer: gives masks; each image is given to it once in its life.
         encoder: embeds regions and texts; regions are embedded once in their life.
-        position: see `Ranker`; region_batch: regions in one forward pass.
+        position: see `Ranker`; `region_batch`: regions in one forward pass.
         rewriter, max_iter, combine, weight, keep: see `Loop`.
         temperature, thresholds: None to fit them.
         budget: calls of the rewriter for an expression, on average, that fitted thresholds may ask for.
@@ -64,10 +64,12 @@ class LoopModule(TrainingFreeModule):
         cache: root of proposals and embeddings.
     """
 
+    without_effect = ("parallel", "region_batch")
+
     def __init__(
-        self, *, proposer: Proposer, encoder: RegionEncoder, position: float, region_batch: int,
+        self, *, proposer: Proposer, encoder: RegionEncoder, position: float, region_batch: int = 64,
         rewriter: Rewriter | None, max_iter: int, combine: str, weight: float, keep: str, temperature: float | None,
-        thresholds: Thresholds | None, budget: float, parallel: int, cache: str,
+        thresholds: Thresholds | None, budget: float, parallel: int = 1, cache: str,
     ) -> None:  # fmt: skip
         super().__init__()
         require(budget >= 0, "budget", budget, "0 or more calls an expression")
