@@ -77,7 +77,7 @@ class DataModule(LightningDataModule, ABC):
         self.content = ""
         self.read_from: list[Path] = []
         self.read_state: str | None = None
-        self._skip = 0
+        self.__skip = 0
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -209,32 +209,35 @@ class DataModule(LightningDataModule, ABC):
 
     def train_dataloader(self) -> DataLoader:
         """This process's part of the training rows."""
-        dataset, rank, world_size = self.dataset("train", self.augment), *self._rank_and_size
+        dataset, rank, world_size = self.dataset("train", self.augment), *self.__rank_and_size
         size = len(self.rows("train"))
-        sampler = EpochSampler(size, seed=self.seed, skip=self._skip, rank=rank, world_size=world_size)
+        sampler = EpochSampler(size, seed=self.seed, skip=self.__skip, rank=rank, world_size=world_size)
         if self.trainer is not None:  # worker processes read ahead before Lightning announces a resumed epoch
             epochs = self.trainer.fit_loop.epoch_progress.current
             sampler.set_epoch(epochs.processed)  # type: ignore[attr-defined]
-        return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self._loading())
+        return DataLoader(dataset, self.batch_size, sampler=sampler, drop_last=True, **self.loader_settings())
 
     def val_dataloader(self) -> DataLoader:
         """This process's part of the validation rows."""
-        rank, world_size = self._rank_and_size
+        rank, world_size = self.__rank_and_size
         batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
-        return DataLoader(self.dataset("val"), batch_sampler=batches, **self._loading())
+        return DataLoader(self.dataset("val"), batch_sampler=batches, **self.loader_settings())
 
     def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
         """Every sample of `split` once, in order, in this process alone; each row has one seed for any `transform`."""
         seeds = fold_in_many(_TRANSFORM_SEED, count=len(self.rows(split)))
         indices = [SampleIndex(position, int(seed)) for position, seed in enumerate(seeds)]
-        return DataLoader(self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self._loading())
+        return DataLoader(
+            self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self.loader_settings()
+        )
 
     @property
-    def _rank_and_size(self) -> tuple[int, int]:
+    def __rank_and_size(self) -> tuple[int, int]:
         """Rank of this process and number of processes."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
 
-    def _loading(self) -> dict[str, Any]:
+    def loader_settings(self) -> dict[str, Any]:
+        """Arguments of every loader beside its rows and their order; a subclass may add some, such as `pin_memory`."""
         return {"num_workers": self.num_workers, "collate_fn": _as_is, "persistent_workers": self.num_workers > 0}
 
     def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
@@ -258,7 +261,7 @@ class DataModule(LightningDataModule, ABC):
         return {"samples_used": done * self.batch_size}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._skip = state_dict["samples_used"]
+        self.__skip = state_dict["samples_used"]
 
 
 def _as_is(batch: Any) -> Any:  # datasets give whole batches; a lambda would not reach spawned workers

@@ -115,11 +115,11 @@ class TrainableModule(PredictingModule):
         return {}
 
     def on_train_start(self) -> None:
-        self._freeze_encoders()
+        self.__freeze_encoders()
 
     def on_train_epoch_start(self) -> None:
         self.train_loss.reset()
-        self._freeze_encoders()
+        self.__freeze_encoders()
 
     def log_train_loss(self, loss: Tensor, size: int) -> None:
         """Count the mean loss of `size` rows for the epoch's mean."""
@@ -135,7 +135,7 @@ class TrainableModule(PredictingModule):
         if isinstance(self.trainer.strategy, FSDPStrategy):
             checkpoint["frozen_encoders"] = None  # all are in the checkpoint: here are only parts of them to hash
             return
-        frozen = self._frozen()
+        frozen = self.__frozen()
         prefixes = tuple(f"encoders.{name}." for name in frozen)
         state = checkpoint["state_dict"]
         checkpoint["state_dict"] = {k: v for k, v in state.items() if not prefixes or not k.startswith(prefixes)}
@@ -144,17 +144,17 @@ class TrainableModule(PredictingModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if checkpoint["frozen_encoders"] is None:
             return
-        for name, encoder in self._frozen().items():
+        for name, encoder in self.__frozen().items():
             expected = checkpoint["frozen_encoders"].get(name)
             if expected != weights_digest(encoder):
                 raise UserError(f"model.encoders.{name}: its frozen weights are not those this run was trained on")
             prefix = f"encoders.{name}."
             checkpoint["state_dict"] |= {prefix + key: value for key, value in encoder.state_dict().items()}
 
-    def _frozen(self) -> dict[str, Encoder]:
+    def __frozen(self) -> dict[str, Encoder]:
         return {name: encoder for name, encoder in self.encoders.items() if encoder.frozen}  # type: ignore[misc]
 
-    def _freeze_encoders(self) -> None:
+    def __freeze_encoders(self) -> None:
         # The optimizer's parameters, because requires_grad says only what is held at this epoch.
         groups = [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups]
         trained = {id(parameter) for group in groups for parameter in group["params"]}

@@ -35,8 +35,8 @@ class MultiTermModule(TrainableModule):
         require(len(set(terms)) == len(terms) > 0, "terms", list(terms), "one or more different names")
         self.terms = list(terms)
         self.balance = balance(self.terms)
-        self._trace: list[list[float]] = []
-        self._batch: Batch = {}
+        self.__trace: list[list[float]] = []
+        self.__batch: Batch = {}
 
     @abstractmethod
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -47,13 +47,13 @@ class MultiTermModule(TrainableModule):
         return [parameter for parameter in self.encoders.parameters() if parameter.requires_grad]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        self._batch = batch
-        losses = self._listed(batch)
+        self.__batch = batch
+        losses = self.__listed(batch)
         require_finite(dict(zip(self.terms, losses, strict=True)), self)
         loss = self.balance(losses, Gradients(losses, self.shared_parameters()))
         values = torch.stack([value.detach().float() for value in losses])
         self.log_train_loss(values.sum(), len(batch["index"]))
-        self._trace.append([self.current_epoch, *self.balance.weights.tolist(), *values.tolist()])
+        self.__trace.append([self.current_epoch, *self.balance.weights.tolist(), *values.tolist()])
         return loss
 
     def optimizer_step(self, *arguments: Any, **settings: Any) -> None:
@@ -63,7 +63,7 @@ class MultiTermModule(TrainableModule):
             devices = [torch.cuda.current_device()] if self.device.type == "cuda" else []
             with torch.no_grad(), torch.random.fork_rng(devices=devices):
                 torch.manual_seed(torch.initial_seed())  # the same dropout and masks as before the step
-                self.balance.after_step(lambda: self._listed(self._batch))
+                self.balance.after_step(lambda: self.__listed(self.__batch))
 
     def on_train_epoch_end(self) -> None:
         self.balance.end_epoch()
@@ -73,18 +73,18 @@ class MultiTermModule(TrainableModule):
         if len(self.terms) == 1:
             return {}
         columns = [f"{kind}/{term}" for kind in ("weight", "loss") for term in self.terms]
-        table = pd.DataFrame(self._trace, columns=["epoch", *columns]).astype({"epoch": int})
+        table = pd.DataFrame(self.__trace, columns=["epoch", *columns]).astype({"epoch": int})
         table.insert(1, "step", range(len(table)))
         return {TRACE: table}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint[TRACE] = torch.tensor(self._trace, dtype=torch.float64)
+        checkpoint[TRACE] = torch.tensor(self.__trace, dtype=torch.float64)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self._trace = checkpoint[TRACE].tolist()
+        self.__trace = checkpoint[TRACE].tolist()
 
-    def _listed(self, batch: Batch) -> list[Tensor]:
+    def __listed(self, batch: Batch) -> list[Tensor]:
         losses = self.losses(batch)
         return [losses[term] for term in self.terms]
