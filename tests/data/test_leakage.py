@@ -78,7 +78,7 @@ PLANTED = {
 @pytest.mark.parametrize("kind", PLANTED)
 def test_a_planted_leak_is_found_and_listed(kind: str) -> None:
     others = [{"split": split} for split in ("train", "train", "val", "test")]
-    findings, verdicts, _ = find_leaks(leakage_inputs([*others, *PLANTED[kind]]))
+    findings, verdicts, *_ = find_leaks(leakage_inputs([*others, *PLANTED[kind]]))
     first, second = PLANTED[kind]
     assert findings.to_dict("records") == [{
         "kind": kind, "first_id": first.get("id", "row4"), "first_split": first["split"],
@@ -94,49 +94,51 @@ def test_a_reencoded_image_across_splits_is_found(tmp_path: Path, picture: Pictu
     images = [picture(1), picture(2), picture(3), Image.open(buffer)]
     pixels = thumbnails(images, tmp_path)
     rows = [{"split": "train"}, {"split": "val"}, {"split": "val"}, {"split": "test"}]
-    findings, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=pixels))
+    findings, verdicts, *_ = find_leaks(leakage_inputs(rows, thumbnails=pixels))
     assert verdicts["near-duplicate image"] == "found"
     assert findings[["kind", "first_id", "first_split", "second_id", "second_split"]].to_numpy().tolist() == [
         ["near-duplicate image", "row2", "val", "row3", "test"]
     ]
     pixels[2:] = 0
-    _, verdicts, _ = find_leaks(leakage_inputs(rows, thumbnails=pixels, comparable=np.array([True, True, False, True])))
+    _, verdicts, *_ = find_leaks(
+        leakage_inputs(rows, thumbnails=pixels, comparable=np.array([True, True, False, True]))
+    )
     assert verdicts["near-duplicate image"] == "clean"
 
 
 def test_sharing_within_a_split_is_no_leak() -> None:
     alike = {"split": "train", "group": "anna", "file": "f", "text": "same words"}
-    findings, verdicts, _ = find_leaks(leakage_inputs([alike, alike, {"split": "val"}]))
+    findings, verdicts, *_ = find_leaks(leakage_inputs([alike, alike, {"split": "val"}]))
     assert findings.empty and set(verdicts.values()) == {"clean"}
 
 
 def test_a_leak_is_found_behind_copies_within_its_split() -> None:
     rows = [{"split": split, "text": "same words"} for split in ("train", "train", "train", "test")]
-    findings, _, _ = find_leaks(leakage_inputs(rows))
+    findings, _, *_ = find_leaks(leakage_inputs(rows))
     assert findings["second_id"].tolist() == ["row3"]
 
 
 def test_without_groups_the_group_check_is_unknown_not_clean() -> None:
-    findings, verdicts, _ = find_leaks(leakage_inputs(PLANTED["group"], grouped=False))
+    findings, verdicts, *_ = find_leaks(leakage_inputs(PLANTED["group"], grouped=False))
     assert findings.empty and verdicts["group"] == "unknown"
 
 
 def test_unlabelled_rows_and_empty_texts_are_left_out() -> None:
     shared = {"id": "x", "group": "anna", "file": "f", "text": "same words"}
-    findings, _, _ = find_leaks(leakage_inputs([{"split": "train", **shared}, {"split": "predict", **shared}]))
+    findings, _, *_ = find_leaks(leakage_inputs([{"split": "train", **shared}, {"split": "predict", **shared}]))
     assert findings.empty
-    findings, _, _ = find_leaks(leakage_inputs([{"split": "train", "text": "😀"}, {"split": "test", "text": "!!"}]))
+    findings, _, *_ = find_leaks(leakage_inputs([{"split": "train", "text": "😀"}, {"split": "test", "text": "!!"}]))
     assert findings.empty
 
 
 def test_kinds_that_a_system_lacks_are_not_called_clean() -> None:
-    _, verdicts, _ = find_leaks(leakage_inputs([{"split": "train"}, {"split": "val"}], files={}, texts=None))
+    _, verdicts, *_ = find_leaks(leakage_inputs([{"split": "train"}, {"split": "val"}], files={}, texts=None))
     assert verdicts == {"id": "clean", "group": "clean"}
 
 
 def test_the_error_counts_lists_and_advises() -> None:
     rows = [{"split": split, "file": f"f{number}"} for split in ("train", "test") for number in range(25)]
-    findings, _, _ = find_leaks(leakage_inputs([*rows, *PLANTED["id"]]))
+    findings, _, *_ = find_leaks(leakage_inputs([*rows, *PLANTED["id"]]))
     error = LeakageError(findings)
     assert error.findings is findings
     lines = str(error).splitlines()
@@ -165,7 +167,7 @@ LONG = "february winter rainy stormy windy tuesday night love happy calm"
 
 def test_texts_in_nearly_the_same_words_are_found() -> None:
     rows = [{"split": "train", "text": LONG}, {"split": "val", "text": f"RT @a: {LONG} coffee!"}, {"split": "test"}]
-    findings, verdicts, _ = find_leaks(leakage_inputs(rows))
+    findings, verdicts, *_ = find_leaks(leakage_inputs(rows))
     assert findings[["kind", "first_id", "second_id"]].to_numpy().tolist() == [["near-duplicate text", "row0", "row1"]]
     assert verdicts["duplicate text"] == "clean"
 
@@ -178,7 +180,7 @@ def test_what_rows_to_predict_share_is_counted_and_stops_nothing() -> None:
         {"split": "predict", "file": "f"},
         {"split": "predict"},
     ]
-    findings, verdicts, predict = find_leaks(leakage_inputs(rows))
+    findings, verdicts, predict, _ = find_leaks(leakage_inputs(rows))
     assert findings.empty and set(verdicts.values()) == {"clean"}
     assert predict == {
         "rows": 3,
@@ -189,7 +191,7 @@ def test_what_rows_to_predict_share_is_counted_and_stops_nothing() -> None:
 
 def test_a_row_to_predict_hides_no_leak_between_those_like_it() -> None:
     rows = [{"split": split, "text": "same words"} for split in ("predict", "train", "test")]
-    findings, _, predict = find_leaks(leakage_inputs(rows))
+    findings, _, predict, _ = find_leaks(leakage_inputs(rows))
     assert findings[["first_id", "second_id"]].to_numpy().tolist() == [["row1", "row2"]]
     assert predict["kinds"] == {"duplicate text": {"test": 1, "train": 1}}
 

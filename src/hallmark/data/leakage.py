@@ -9,9 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hallmark.checks import Portable
+from hallmark.data import inheritance
 from hallmark.data.duplicate_images import Selection, Thumbnails, near_duplicates
 from hallmark.data.duplicate_texts import JACCARD, MIN_WORDS, near_duplicate_texts
 from hallmark.data.groups import connected_groups, shared_key_pairs
+from hallmark.data.inheritance import InheritedLeaks
 
 _LISTED = 20  # pairs in a message, some of each kind
 
@@ -51,6 +53,8 @@ class LeakageError(Portable, ValueError):
         n_unlisted = len(findings) - len(listed)
         more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
         advice = "Correct the split, or record the leak permanently with data.leakage=report"
+        if findings["kind"].str.startswith(inheritance.KIND).any():
+            advice = "A parent with the split of this run has no such rows. " + advice
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings
 
@@ -82,6 +86,7 @@ class Leaks(NamedTuple):
     Attributes:
         findings: pairs of rows of different splits: kind, first_id, first_split, second_id, second_split.
         verdicts: by check `clean`, `found` or `unknown`.
+        fitted_test: test rows that a parent was fitted or selected on, by its name.
         predict: what unlabelled rows share with labelled ones: `rows`, `shared` (rows that share anything), and
             `kinds`, by check and split how many. Nothing is measured on them, so that it stops nothing.
     """
@@ -89,21 +94,26 @@ class Leaks(NamedTuple):
     findings: pd.DataFrame
     verdicts: dict[str, str]
     predict: dict[str, Any]
+    fitted_test: dict[str, int]
 
     def entry(self) -> dict[str, Any]:
         """All but the pairs in plain containers, with what each check looks for and what it does not reach."""
-        reach = {kind: _REACH.get(kind, _IDENTICAL) for kind in self.verdicts}
+        reach = {
+            kind: inheritance.REACH if kind.startswith(inheritance.KIND) else _REACH.get(kind, _IDENTICAL)
+            for kind in self.verdicts
+        }
         return {
             "findings": len(self.findings),
             "checks": self.verdicts,
             "looked_for": {kind: looked_for for kind, (looked_for, _) in reach.items()},
             "not_reached": {kind: unseen for kind, (_, unseen) in reach.items() if unseen},
             "predict": self.predict,
+            **({"fitted_test": self.fitted_test} if self.fitted_test else {}),
         }
 
 
-def find_leaks(inputs: LeakageInputs) -> Leaks:
-    """Compare all rows with all by every check that `inputs` allows."""
+def find_leaks(inputs: LeakageInputs, inherited: InheritedLeaks | None = None) -> Leaks:
+    """Compare all rows with all by every check that `inputs` allows; `inherited` is what was found about parents."""
     split = inputs.samples["split"].to_numpy()
     # Where one row stands for many that are alike, it is a labelled one if there is any.
     order = np.argsort(split == "predict", kind="stable")
@@ -121,7 +131,11 @@ def find_leaks(inputs: LeakageInputs) -> Leaks:
     findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
     verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
-    return Leaks(findings, verdicts, _shared_by_predict({k: p for k, p in pairs.items() if p is not None}, split))
+    shared = _shared_by_predict({kind: p for kind, p in pairs.items() if p is not None}, split)
+    if inherited is None:
+        return Leaks(findings, verdicts, shared, {})
+    findings = pd.concat([findings, inherited.findings], ignore_index=True) if len(inherited.findings) else findings
+    return Leaks(findings, verdicts | inherited.verdicts, shared, inherited.fitted_test)
 
 
 def _pairs(inputs: LeakageInputs, order: NDArray) -> dict[str, NDArray | None]:

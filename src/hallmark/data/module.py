@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
 from hallmark.checks import require, setting
-from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks
+from hallmark.data.inheritance import inherited_leaks
+from hallmark.data.leakage import LeakageError, LeakageInputs, Leaks, find_leaks
 from hallmark.data.problems import Problems
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, target_column
 from hallmark.runs.metrics import MAIN, UNLABELLED
+from hallmark.runs.parents import InheritedRows
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest
 from hallmark.storage.requirements import Requirement
@@ -156,8 +158,11 @@ class DataModule(LightningDataModule, ABC):
         """Hook for rows that are added to the training split from elsewhere, or left out of all splits."""
         return samples
 
-    def check(self, directory: Path) -> dict[str, Any]:
+    def check(self, directory: Path, parents: Sequence[InheritedRows] = ()) -> dict[str, Any]:
         """Write splits, problems and leaks beside the run, and pass the gate; gives the record's entry.
+
+        Args:
+            parents: rows of the runs that this one is made with.
 
         Raises:
             LeakageError: after `leakage.csv` was written.
@@ -165,17 +170,24 @@ class DataModule(LightningDataModule, ABC):
         self.write_splits(directory)
         if self.problems.found:
             write_csv(directory / "problems.csv", self.problems.table())
-        leaks = find_leaks(self.leakage_inputs())
+        leaks = self.find_leaks(parents)
         if len(leaks.findings):
             write_csv(directory / "leakage.csv", leaks.findings)
             if self.leakage_action == "stop":
                 raise LeakageError(leaks.findings)
         return {"action": self.leakage_action, **leaks.entry()}
 
+    def find_leaks(self, parents: Sequence[InheritedRows] = ()) -> Leaks:
+        """What the gate finds, among the rows and between them and those of `parents`."""
+        return find_leaks(self.leakage_inputs(), inherited_leaks(self._split_rows(), parents))
+
     def write_splits(self, directory: Path) -> None:
-        """Write `splits.csv`: id, group, target, split and the content by which the test seal knows each row."""
+        """Write `splits.csv`: id, group, target, split and the content by which a row is known in other runs."""
+        write_csv(directory / "splits.csv", self._split_rows())
+
+    def _split_rows(self) -> pd.DataFrame:
         content = self.samples["source" if "source" in self.samples else "content"]
-        write_csv(directory / "splits.csv", self.samples[["id", "group", "target", "split"]].assign(content=content))
+        return self.samples[["id", "group", "target", "split"]].assign(content=content)
 
     def validate_world_size(self, world_size: int) -> None:
         """See that each of `world_size` processes gets a batch of training rows and a validation row.

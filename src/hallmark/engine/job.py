@@ -1,21 +1,24 @@
 """A configuration as one job: resolved, named, placed."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from hallmark.checks import SettingError
+from hallmark.engine.config.parents import find_parent, kept_for, parent_settings
 from hallmark.engine.config.settings import check_run_settings
-from hallmark.engine.config.stored import reopen
+from hallmark.engine.config.stored import reopen, with_present_names
 from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, stored_form
-from hallmark.engine.config.targets import trusted_packages
-from hallmark.engine.config.trust import TRUST_KEYS, Trust
+from hallmark.engine.config.trust import NO_TRUST, TRUST_KEYS, Trust
+from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.identity import relevant_settings, run_id
-from hallmark.runs.run import Run, open_run
-from hallmark.runs.selection import LATEST
+from hallmark.runs.parents import INIT_FROM, Parent, kept_parents
+from hallmark.runs.run import Run
 from hallmark.runs.source_code import code_hashes
 
 
@@ -26,31 +29,29 @@ class Job:
     Attributes:
         config: resolved; `id`: hash of what can change the result.
         stored: as files hold it, with what is read from environment variables unresolved.
-        trusted: packages whose classes may be built, as the command says; no part of the run.
+        parents: by role; read from the run's own folder once it was begun.
+        trust: what the command trusts; no part of the run.
     """
 
     config: DictConfig
     id: str
     directory: Path
     stored: DictConfig
-    trusted: tuple[str, ...] = ()
+    parents: Mapping[str, Parent] = field(default_factory=dict)
+    trust: Trust = NO_TRUST
 
     @classmethod
     def of(cls, config: DictConfig) -> "Job":
         """Resolve and name `config`.
 
         Raises:
-            SettingError: a value of the run's own is of another type or out of range.
+            SettingError: a value of the run's own is of another type or out of range; a parent that is no finished run.
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         refuse_configured_secrets(config)
-        start = config.get("init_from")
-        if isinstance(start, str) and Path(start).name == LATEST:  # another run tomorrow than now
-            config = config.copy()
-            config.init_from = str(open_run(start).directory)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
-        trusted = trusted_packages(config)
+        trust = Trust.of(config)
         config = without(config, TRUST_KEYS)
         resolved = config.copy()
         OmegaConf.resolve(resolved)
@@ -58,10 +59,15 @@ class Job:
         # The id is of the settings alone: a project that was moved keeps its ids.
         symbolic = config.copy()
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
-        number = run_id(_plain(symbolic))
-        fixed = resolved.paths.run_dir
-        directory = Path(fixed) if fixed else Path(resolved.paths.outputs) / resolved.name / number
-        return cls(resolved, number, directory, stored_form(config), trusted)
+        settings = _plain(symbolic)
+        number, parents = _with_parents(settings, resolved, trust)
+        directory = _directory(resolved, number)
+        for role, path in parent_settings(resolved).items():
+            if os.path.realpath(Path(path).expanduser()) != (source := parents[role].source):
+                for values in (config, resolved):  # `<folder>/latest` is another run tomorrow than now
+                    key = role if role == INIT_FROM and values.get(INIT_FROM) is not None else f"parents.{role}"
+                    OmegaConf.update(values, key, source, force_add=True)
+        return cls(resolved, number, directory, stored_form(config), parents, trust)
 
     @classmethod
     def reopened(cls, run: Run, trust: Trust) -> "Job":
@@ -72,13 +78,19 @@ class Job:
                 `hallmark.engine.config.stored`.
         """
         config, stored = reopen(run.directory, trust)
-        return cls(config, run.record.run_id, run.directory, stored, trust.packages)
+        parents = kept_parents(run.directory, run.record)
+        return cls(config, run.record.run_id, run.directory, stored, parents, trust)
+
+    @property
+    def trusted(self) -> tuple[str, ...]:
+        """Packages whose classes may be built."""
+        return self.trust.packages
 
     @cached_property
     def code(self) -> dict[str, str]:
-        """Hash of every source file that the result depends on."""
+        """Hash of every source file that the result depends on, those of its parents' models included."""
         cached = Path(self.config.paths.cache) / "source_code.json"
-        return code_hashes(relevant_settings(_plain(self.config)), cached)
+        return code_hashes({**relevant_settings(_plain(self.config)), "parents": _models(self.parents)}, cached)
 
     @property
     def run(self) -> Run:
@@ -88,6 +100,61 @@ class Job:
     def plain(self) -> dict[str, Any]:
         """`stored` in plain containers, for what is shown elsewhere."""
         return _plain(self.stored, resolve=False)
+
+
+def _directory(config: DictConfig, number: str) -> Path:
+    fixed = config.paths.run_dir
+    return Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
+
+
+def _with_parents(settings: dict[str, Any], config: DictConfig, trust: Trust) -> tuple[str, dict[str, Parent]]:
+    """The id of a run of `settings`, and its parents: those that it keeps once it was begun.
+
+    Where a folder that is named as a parent is gone, the run that was begun with it is found by what it keeps.
+    """
+    paths = parent_settings(config)
+    if not paths:
+        return run_id(settings), {}
+    parents: dict[str, Parent] = {}
+    gone: dict[str, SettingError] = {}
+    for role, path in paths.items():
+        try:
+            parents[role] = find_parent(role, path, config, trust)
+        except SettingError as error:
+            if config.rerun or Path(path).expanduser().exists():
+                raise
+            gone[role] = error
+
+    def named(parents: Mapping[str, Parent]) -> str:
+        identities = {role: parents[role].identity for role in sorted(parents)}
+        return run_id({**settings, INIT_FROM: None, "parents": identities})
+
+    number = named(parents)
+    if gone:
+        folders = sorted((Path(config.paths.outputs) / config.name).glob("*/"))
+        fixed = [Path(config.paths.run_dir)] if config.paths.run_dir else folders
+        begun = [each for folder in fixed if (each := kept_for(folder, {role: paths[role] for role in gone}))]
+        fitting = [each for each in begun if named({**each.parents, **parents}) == each.id]
+        if not fitting:
+            raise next(iter(gone.values()))
+        number = max(fitting, key=lambda each: each.started).id
+    if not config.rerun:
+        there = kept_for(_directory(config, number), {})
+        if there is not None and there.id == number:
+            return number, there.parents
+    return number, parents
+
+
+def _models(parents: Mapping[str, Parent]) -> dict[str, Any]:
+    """The models that are built as parents, and those of their own parents; of `init_from` tensors alone are read."""
+    return {
+        role: {
+            "model": with_present_names(load_plain(parent.directory / FILE).get("model")),
+            "parents": _models(kept_parents(parent.directory, parent.record)),
+        }
+        for role, parent in parents.items()
+        if role != INIT_FROM
+    }
 
 
 def without(config: DictConfig, keys: Sequence[str]) -> DictConfig:

@@ -1,22 +1,20 @@
 """Weights that were trained on generated data, where they meet other data."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from hallmark.data.module import DataModule
+from hallmark.engine.config.parents import key_of
 from hallmark.engine.job import Job
 from hallmark.learning.encoders.weights import trained_on
 from hallmark.learning.module import PredictingModule
-from hallmark.runs.run import open_run
 from hallmark.storage.files import write_text
 from hallmark.wording import listed
 
 
 def foreign_weights(job: Job, module: PredictingModule, data: DataModule) -> list[str]:
     """A sentence for each generated data set that weights of the model were trained on, unless `data` is that."""
-    origins: Mapping[str, str] = module.trained_on
-    if job.config.init_from and (origin := trained_on(open_run(job.config.init_from).best)):
-        origins = {**origins, "init_from": origin}
+    parents = {key_of(role): trained_on(parent.best) for role, parent in job.parents.items()}
+    origins = {**module.trained_on, **{key: origin for key, origin in parents.items() if origin}}
     sentences = []
     for origin in sorted({origin for origin in origins.values() if origin != data.generated}):
         names = listed([name for name, source in origins.items() if source == origin])

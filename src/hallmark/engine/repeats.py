@@ -194,4 +194,8 @@ def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job
             {"note": note, "repetition": repetition, "directory": relpath(member_job.directory, job.directory)}
             for (note, repetition, _), member_job in zip(members, jobs, strict=True)
         ],
+        parents={
+            role: {**parent.identity, "name": parent.name, "source": parent.source}
+            for role, parent in job.parents.items()
+        },
     )

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from lightning import Callback, Trainer, seed_everything
+from lightning import Callback, Trainer
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
@@ -18,19 +18,18 @@ from hallmark.engine.distributed.devices import check_devices, check_limits
 from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_device
 from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
-from hallmark.engine.messages import echo
 from hallmark.engine.monitor import check_measured, check_monitor
+from hallmark.engine.parents import initial_module, parent_uses
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks import GracefulStop, History, PredictionStop, PruningCallback, StayStopped, StepSeeds
 from hallmark.learning.checkpoints import AtomicCheckpointIO
 from hallmark.learning.device import chosen_device
 from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
-from hallmark.learning.initialize import initialize_from
 from hallmark.learning.module import PredictingModule, TrainableModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.runs.metrics import MAIN
-from hallmark.runs.run import RunDirectory, open_run
+from hallmark.runs.run import RunDirectory
 
 ShouldPrune = Callable[[int, float], bool]
 
@@ -74,6 +73,7 @@ def check_job(job: Job) -> tuple[DataModule, PredictingModule]:
 def checked_data(job: Job) -> DataModule:
     """The data module, read and split, once every setting is known to be of its type."""
     check_types(job.config, job.trusted)
+    parent_uses(job)
     check_devices(job.config.trainer)
     check_optimization(job)
     _build_callbacks(job)  # one that cannot be built is found before the data is read
@@ -124,12 +124,9 @@ def prepare_data(job: Job) -> DataModule:
 
 
 def build_module(job: Job, data: DataModule) -> PredictingModule:
-    """The module with its initial weights (of the seed, or of `init_from`), and the data configured for its inputs."""
-    seed_everything(job.config.seed, verbose=False)
-    module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
-    if job.config.init_from:
-        copied = initialize_from(module, open_run(job.config.init_from).best)
-        echo(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
+    """The module with its initial weights (of the seed, or of `init_from`) and its parents, and the data configured for
+    its inputs."""
+    module = initial_module(job)
     settings = job.config.features
     store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
     data.configure_inputs(module.inputs, store)

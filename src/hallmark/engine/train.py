@@ -20,6 +20,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import training_loggers
 from hallmark.engine.messages import echo, print_warnings
 from hallmark.engine.origins import foreign_weights
+from hallmark.engine.parents import fitted_test_rows, inherited, keep_parents
 from hallmark.engine.predict import add_missing_metrics, load_weights, predict_split, recorded_calls
 from hallmark.engine.setup import (
     ShouldPrune,
@@ -33,11 +34,13 @@ from hallmark.engine.setup import (
     silence_expected_warnings,
 )
 from hallmark.engine.terminal import print_leakage, print_result, print_start
+from hallmark.learning.checkpoints import checkpoint_hashes
 from hallmark.learning.device import device_facts
 from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.metrics import find_metric
+from hallmark.runs.parents import FOLDER as PARENTS
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import atomic_path, write_csv
@@ -79,6 +82,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
             if changed := run.record.provenance.differences(provenance):
                 echo(f"warning: it was produced with different {'; '.join(changed)} (on_code_change=warn keeps it)")
         else:
+            checkpoint = None
             if status is RunState.INTERRUPTED:
                 checkpoint = _checkpoint_to_resume(folder)
                 run = Run(folder.directory)
@@ -86,20 +90,23 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 if changed := run.record.provenance.differences(provenance):
                     run.record.warnings.append(f"Begun with one code and resumed with another ({'; '.join(changed)})")
             else:
-                checkpoint = None
                 if (earlier := folder.read_record()) is not None and not job.config.rerun:
                     echo(f"{folder.directory} is {earlier.state} without a checkpoint: it starts from the beginning")
-                folder.clear()
+                # A run that failed before its first checkpoint may keep what is left of a parent.
+                inside = any(parent.directory.is_relative_to(folder.directory) for parent in job.parents.values())
+                folder.clear(spared=[PARENTS] if inside else [])
                 run = Run(folder.directory, _new_record(job, data, provenance))
+            job = keep_parents(job, run)
             store_config(run.directory, job.stored)  # of a resumed run as well: folders and loggers may have changed
             print_start(job, data, resumed=status is RunState.INTERRUPTED)
             with run.recorded(), training_loggers(job, run) as loggers:
-                run.record.leakage = data.check(run.directory)
+                run.record.leakage = data.check(run.directory, inherited(job))
                 run.record.write(run.directory)
                 print_leakage(run.record.leakage)
                 module = module or checked_module(job, data)
                 run.record.parameters = parameter_counts(module)
-                run.record.warnings = list(dict.fromkeys([*run.record.warnings, *foreign_weights(job, module, data)]))
+                warnings = [*run.record.warnings, *foreign_weights(job, module, data), *fitted_test_rows(run.record)]
+                run.record.warnings = list(dict.fromkeys(warnings))
                 print_warnings(run.record)
                 if isinstance(module, TrainingFreeModule):
                     _measure(job, run, data, module)
@@ -137,7 +144,6 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
         leakage={},
         problems=data.problems.counts(),
         data={**data.metadata(), "content": data.content, **({"generated": data.generated} if data.generated else {})},
-        parents=[job.config.init_from] if job.config.init_from else [],
         seals=str(absolute_folder(Path(job.config.paths.outputs), job.config.paths.get("seals"))),
     )
 
@@ -168,8 +174,9 @@ def _fit(
     trainer = build_trainer(job, callbacks, loggers)
     run.record.device["world_size"] = trainer.world_size
     run.record.write(run.directory)
-    with other_ranks(trainer, run.directory, checkpoint, job.trusted):
+    with other_ranks(trainer, run.directory, checkpoint, job.trust):
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+    run.record.weights = checkpoint_hashes(run.best)
     run.record.selected = {
         "checkpoint": run.best.relative_to(run.directory).as_posix(),
         "metric": job.config.monitor.metric,

@@ -1,6 +1,6 @@
 """Outputs of frozen encoders, computed once for all trials, folds, seeds and analyses."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -83,19 +83,20 @@ def weights_digest(module: nn.Module) -> str:
     encoder costs a second.
     """
     if not getattr(module, "frozen", False):
-        return _digest_of(module)
+        return tensors_digest(module.state_dict())
     written = [(tensor.data_ptr(), tensor._version) for tensor in module.state_dict(keep_vars=True).values()]
     if module not in _FROZEN_DIGESTS or _FROZEN_DIGESTS[module][0] != written:
-        _FROZEN_DIGESTS[module] = written, _digest_of(module)
+        _FROZEN_DIGESTS[module] = written, tensors_digest(module.state_dict())
     return _FROZEN_DIGESTS[module][1]
 
 
 _FROZEN_DIGESTS: WeakKeyDictionary[nn.Module, tuple[list[tuple[int, int]], str]] = WeakKeyDictionary()
 
 
-def _digest_of(module: nn.Module) -> str:
+def tensors_digest(state: Mapping[str, Tensor]) -> str:
+    """Hash of names, shapes, dtypes and bytes of named tensors, in whatever order and on whatever device they are."""
     blocks: list[bytes] = []
-    for name, tensor in sorted(module.state_dict().items()):
+    for name, tensor in sorted(state.items()):
         blocks.append(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         blocks.append(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest_bytes(*blocks)

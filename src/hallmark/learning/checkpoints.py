@@ -6,8 +6,23 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io.checkpoint_io import CheckpointIO
 
+from hallmark.features.store import tensors_digest
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.storage.files import atomic_path
+from hallmark.storage.hashing import digest, digest_file
+
+
+def checkpoint_hashes(path: Path) -> dict[str, str]:
+    """Hashes by which weights are known again: `tensors` (names, shapes, types and values of all weights, frozen
+    encoders by their own hash), and `file`, which is compared without torch.
+
+    Raises:
+        UserError: the file is damaged, or holds more than tensors and plain containers.
+    """
+    saved = safe_load(path)
+    state = {name: value for name, value in saved["state_dict"].items() if isinstance(value, torch.Tensor)}
+    tensors = digest([tensors_digest(state), saved.get("frozen_encoders")])
+    return {"tensors": tensors, "file": digest_file(path)}
 
 
 class AtomicCheckpointIO(CheckpointIO):

@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import pandas as pd
 from lightning import LightningModule
@@ -18,6 +19,7 @@ from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import classification_table
+from hallmark.runs.parents import Use
 
 Batch = dict[str, Any]
 
@@ -27,9 +29,31 @@ class PredictingModule(LightningModule, ABC):
 
     Attributes:
         calls: of outside services in the latest pass over a split, counted; {} where there were none.
+        parents: by role the modules of the runs that this one is made with, once it was built: with their selected
+            weights, without gradients, in evaluation mode, and on the device of this one. They are no part of its
+            parameters, its state and its checkpoints.
     """
 
     calls: Mapping[str, Any] = MappingProxyType({})
+    parents: "Mapping[str, PredictingModule]" = MappingProxyType({})
+
+    @classmethod
+    def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
+        """The roles of other runs that a module of these arguments is made with, and what it takes of each."""
+        return {}
+
+    def attach_parents(self, parents: "Mapping[str, PredictingModule]") -> None:
+        """Take the built module of every role; a subclass may refuse one that does not fit by a `SettingError`."""
+        self.parents = dict(parents)  # in a mapping of its own, where torch does not look for submodules
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        super()._apply(fn, recurse)
+        for parent in self.parents.values():
+            parent._apply(fn, recurse)
+            tensor = next(chain(parent.parameters(), parent.buffers()), None)
+            if tensor is not None:
+                parent.to(tensor.device)  # so that Lightning's note of the device is right as well
+        return self
 
     @property
     def trained_on(self) -> dict[str, str]:

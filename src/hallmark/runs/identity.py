@@ -46,6 +46,8 @@ def relevant_settings(config: dict[str, Any]) -> dict[str, Any]:
             node = node.get(parent) or {}
         node.pop(last, None)
     settings: dict[str, Any] = without_declared(relevant)
+    if not settings.get("parents"):  # the key is younger than the ids of most runs
+        settings.pop("parents", None)
     return settings
 
 

@@ -43,6 +43,9 @@ class Record:
 
     Attributes:
         warnings: sentences that everybody must read who uses the answers.
+        parents: by role what each was and is kept as (`hallmark.runs.parents`); in an earlier version a list of paths.
+        weights: hashes of the selected checkpoint: `tensors` of its content, `file` of its bytes; None where there is
+            none, or an earlier version made the run.
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
         seals: absolute folder of the records of test accesses, so that a copy of the run elsewhere still knows of them.
     """
@@ -62,7 +65,8 @@ class Record:
     problems: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
-    parents: list[str] = field(default_factory=list)
+    parents: dict[str, Any] | list[str] = field(default_factory=dict)
+    weights: dict[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
     calls: dict[str, Any] = field(default_factory=dict)
     wall_seconds: float = 0.0

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +58,7 @@ class RepeatRecord:
         metric: the monitored one, whose better direction is `mode`; `second` stands beside it in the table.
         members: dicts of note, repetition and directory.
         identical: notes of members that predict the same, a list for each such group; None where nobody has looked.
+        parents: by role the runs or sets that its members were made with, as `hallmark.runs.parents` describes them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class RepeatRecord:
     members: list[dict[str, Any]]
     finished: str | None = None
     identical: list[list[str]] | None = None
+    parents: dict[str, Any] = field(default_factory=dict)
 
 
 class RepeatSet:

@@ -3,7 +3,7 @@
 import shutil
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,14 +118,14 @@ class RunDirectory:
             raise RunConflict(f"{'; '.join(damages)}. Restore one of them, or train from the beginning with rerun=true")
         return None
 
-    def clear(self) -> None:
-        """Remove what an earlier run left, but for the lock that this process holds and its `looks.json`.
+    def clear(self, *, spared: Sequence[str] = ()) -> None:
+        """Remove what an earlier run left, but for the lock that this process holds, its `looks.json`, and `spared`.
 
         The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
         """
         (self.directory / "record.json").unlink(missing_ok=True)
         for path in self.directory.iterdir():
-            if path.name in (".lock", COPY):
+            if path.name in (".lock", COPY, *spared):
                 continue
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 

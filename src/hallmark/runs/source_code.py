@@ -14,7 +14,8 @@ from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest, digest_bytes
 
 # What a fit and a prediction run, whatever the classes of the configuration are.
-_ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.predict", "hallmark.engine.distributed")
+_ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.predict", "hallmark.engine.parents",
+           "hallmark.engine.distributed")  # fmt: skip
 # These find, keep and show results; none of them changes one.
 _IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
                "hallmark.console", "hallmark.wording")  # fmt: skip

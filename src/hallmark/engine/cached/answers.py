@@ -57,7 +57,8 @@ def note_evaluation(note: Note, directory: Path, printed: Sequence[Block]) -> No
 
 def sweep_note(config: DictConfig) -> Note | None:
     """The note on a finished sweep; None where its answer is kept elsewhere, or depends on other runs."""
-    other_runs = config.get("init_from") or "init_from" in str(config.get("sweep"))
+    written = str(config.get("sweep"))
+    other_runs = config.get("init_from") or config.get("parents") or "init_from" in written or "parents" in written
     if config.get("sweep") is None or config.rerun or config.storage or other_runs or not HydraConfig.initialized():
         return None
     return _note("sweep", config, _presets())

@@ -12,6 +12,7 @@ from hallmark.engine.cached.notes import Note, print_again, result_files
 from hallmark.engine.job import Job
 from hallmark.engine.messages import Block, echo, print_failed_calls, print_warnings
 from hallmark.runs.configuration import FILE, load_config
+from hallmark.runs.parents import FOLDER as PARENTS
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.unchanged import state_of
@@ -31,7 +32,8 @@ def note_done(job: Job, run: Run, data: "DataModule", printed: Sequence[Block]) 
     if run.record.provenance.code != job.code:  # each time it is said that this was accepted
         return
     files = result_files(run.directory)
-    groups = [(data.read_from, data.read_state), (files, state_of(files, "contents"))]
+    parents = [run.directory / PARENTS]
+    groups = [(data.read_from, data.read_state), (files, state_of(files, "contents")), (parents, state_of(parents))]
     note_of(job).write(printed, groups)
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from hallmark.checks import SettingError, check_type, require
+from hallmark.checks import check_type, require
 from hallmark.engine.config.symbolic import plain
 from hallmark.runs.configuration import resampling_of
-from hallmark.runs.run import open_run
 from hallmark.statistics import Resampling
 
 _LARGEST_SEED = 2**32 - 1  # of NumPy's generators
@@ -51,6 +50,7 @@ _RUN: dict[str, _Setting] = {
     "on_code_change": (str, lambda value: value in ("refuse", "warn"), "refuse or warn"),
     "repeat": (Any, _ANY, ""),  # its forms are those of `engine.repeats`
     "init_from": (str | None, lambda value: value is None or bool(value.strip()), "a finished run, or null"),
+    "parents": (dict[str, Any] | None, _ANY, ""),  # its forms are those of `engine.config.parents`
     "monitor.metric": (str, lambda value: bool(value.strip()), "a validation metric"),
     "monitor.mode": (str, lambda value: value in ("min", "max"), "min or max"),
     "monitor.second": (str | None, _ANY, ""),
@@ -81,7 +81,7 @@ def check_run_settings(config: DictConfig) -> None:
     """See that a run can be made of the resolved `config`, as far as its own keys say.
 
     Raises:
-        SettingError: a value of another type, or out of range; a run to start from that is not there.
+        SettingError: a value of another type, or out of range.
     """
     _check(config, _RUN)
     check_resampling(config)
@@ -95,12 +95,6 @@ def check_run_settings(config: DictConfig) -> None:
         if node is not None and node.get("monitor") == config.monitor.metric and "mode" in node:
             key, mode = f"callbacks.{name}.mode", config.monitor.mode
             require(node.mode == mode, key, plain(node.mode), f"{mode}, as monitor.mode for the same metric")
-    if config.init_from is not None:
-        try:
-            run = open_run(config.init_from)
-        except ValueError as error:
-            raise SettingError("init_from", config.init_from, f"a finished run ({error})") from error
-        require(run.best.is_file(), "init_from", config.init_from, f"a run with weights; there is no {run.best}")
 
 
 def check_evaluation_settings(config: DictConfig) -> None:

@@ -27,6 +27,7 @@ from hallmark.engine.config.symbolic import plain, refuse_configured_secrets
 from hallmark.engine.config.targets import check_targets
 from hallmark.engine.config.trust import TRUST_KEYS, Trust, is_below
 from hallmark.runs.configuration import FILE, parse_config, read_text
+from hallmark.runs.parents import INIT_FROM, kept_parents
 from hallmark.runs.record import Record
 from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest_bytes
@@ -63,7 +64,7 @@ _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}
 )
 _READ = frozenset({"checkpoint", "expressions", "extra", "init_from", "name", "source", "synonyms", "weights"})
-_READ_DATA = re.compile(r"data\.(folder|split\.(outer\.)*path)")
+_READ_HERE = re.compile(r"data\.(folder|split\.(outer\.)*path)|parents\.\w+")
 _RESOLVER = re.compile(r"\$\{([^:${}]*):")
 
 _composed: set[str] = set()  # digests of what this process composed of typed settings
@@ -178,6 +179,9 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
     moves = {_normal(str(places[name])): roots[name] for name in roots if places.get(name)}
     values["paths"] = {**roots, "run_dir": str(directory)}
     record = Record.read(directory)
+    if record is not None and (parents := kept_parents(directory, record)):  # wherever they were copied from
+        values[INIT_FROM] = None
+        values["parents"] = {role: str(parent.directory) for role, parent in parents.items()}
     source = record.data.get("source") if record is not None else None
     if record is not None:
         _check_record(record)
@@ -186,7 +190,7 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
 
     def confined(key: str, value: str) -> str:
         name = re.sub(r"(\[\d+\])+$", "", key).rpartition(".")[2]
-        reads = name in _READ or _READ_DATA.fullmatch(key) is not None
+        reads = name in _READ or _READ_HERE.fullmatch(key) is not None
         if (reads or name in _WRITTEN) and not is_below(value, [directory]):
             value = _moved(value, moves)
         require("${" not in value, key, "${…}", "a value that is plain once it is resolved")

@@ -1,9 +1,10 @@
 """What a command and the user's own `conf/` say of configurations that are read back from a folder."""
 
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,17 @@ class Trust:
             hosts=_texts(config, "trusted_hosts", "a list of host names, such as [api.siliconflow.cn]"),
             roots={name: str(config.paths[name]) for name in _ROOTS if config.paths.get(name)},
         )
+
+    @classmethod
+    def from_text(cls, text: str) -> "Trust":
+        """What `text` was given, in another process of the same command."""
+        raw = json.loads(text)
+        return cls(**{name: tuple(raw[name]) for name in ("packages", "paths", "hosts")}, roots=raw["roots"])
+
+    @property
+    def text(self) -> str:
+        """All of it, for `from_text`."""
+        return json.dumps(asdict(self))
 
     def check_addresses(self, key: str, value: str) -> None:
         """Raise `SettingError` where `value` is an address of neither this machine nor a trusted host."""

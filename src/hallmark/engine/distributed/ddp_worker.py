@@ -1,12 +1,12 @@
-"""A further rank of a fit: python -m hallmark.engine.distributed.ddp_worker <run directory> <digest of its config.yaml>
+"""A further rank of a fit: python -m hallmark.engine.distributed.ddp_worker <run directory> <digest> <trust>
 
-Started by `hallmark.engine.distributed.ranks`. Writes nothing: what a fit leaves behind is written by rank zero.
+Started by `hallmark.engine.distributed.ranks`, with the digest of the run's `config.yaml`. Writes nothing: what a fit
+leaves behind is written by rank zero.
 """
 
 import argparse
 import os
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 from hallmark.checks import Interrupted
@@ -20,13 +20,13 @@ from hallmark.runs.run import Run
 from hallmark.storage.streams import make_streams_tolerant
 
 
-def run_ddp_worker(run: Run, checkpoint: Path | None, trusted: Sequence[str] = ()) -> None:
+def run_ddp_worker(run: Run, checkpoint: Path | None, trust: Trust) -> None:
     """Take part in the fit of `run` to its end.
 
     Args:
-        trusted: packages whose classes the configuration may name.
+        trust: what the command of the fit trusts.
     """
-    job = Job.reopened(run, Trust(packages=tuple(trusted)))
+    job = Job.reopened(run, trust)
     data = prepare_data(job)
     module = build_module(job, data)
     _, callbacks = fit_callbacks(job, run)
@@ -38,8 +38,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("directory", type=Path)
     parser.add_argument("composed")
+    parser.add_argument("trust")
     parser.add_argument("--checkpoint", type=Path)
-    parser.add_argument("--trusted", action="append", default=[])
     arguments = parser.parse_args()
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)  # what a cluster says to a job, rank zero hears
     exit_with_parent(lambda: os._exit(1))  # the main thread may wait in a collective operation, which nothing else ends
@@ -47,7 +47,7 @@ def main() -> None:
     silence_expected_warnings()
     remember(arguments.composed)
     try:
-        run_ddp_worker(Run(arguments.directory), arguments.checkpoint, arguments.trusted)
+        run_ddp_worker(Run(arguments.directory), arguments.checkpoint, Trust.from_text(arguments.trust))
     except Interrupted:
         return
 

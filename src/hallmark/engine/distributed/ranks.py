@@ -26,6 +26,7 @@ from omegaconf import OmegaConf
 
 from hallmark.checks import require
 from hallmark.engine.config.stored import text_digest
+from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.distributed.torchrun import announce_fit, started_by_torchrun
 from hallmark.runs.configuration import FILE, read_text
 
@@ -73,12 +74,12 @@ def check_strategy(trainer: Trainer, module: LightningModule) -> None:
 
 @contextmanager
 def other_ranks(
-    trainer: Trainer, directory: Path, checkpoint: Path | None, trusted: Sequence[str] = ()
+    trainer: Trainer, directory: Path, checkpoint: Path | None, trust: Trust = NO_TRUST
 ) -> Iterator[None]:  # fmt: skip
     """Ranks 1 to N-1 of the fit inside the block; none of them outlives the block or this process.
 
     Args:
-        trusted: packages whose classes the configuration may name.
+        trust: what this command trusts.
 
     Raises:
         RuntimeError: a rank failed; its traceback is on the error output.
@@ -89,14 +90,13 @@ def other_ranks(
     composed = text_digest(read_text(directory / FILE))  # as this process has just stored it
     if started_by_torchrun():
         with left_as_it_was():
-            announce_fit(directory, composed, checkpoint, trusted)
+            announce_fit(directory, composed, checkpoint, trust)
             yield
         return
     over = threading.Event()
     with left_as_it_was():
         resumed = ["--checkpoint", str(checkpoint)] if checkpoint else []
-        options = [*resumed, *(f"--trusted={name}" for name in trusted)]
-        processes = _started(trainer, [str(directory), composed, *options])
+        processes = _started(trainer, [str(directory), composed, trust.text, *resumed])
         threading.Thread(target=_watch, args=(processes, over), daemon=True).start()
         try:
             yield

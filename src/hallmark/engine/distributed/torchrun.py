@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial
 from itertools import count
@@ -23,6 +23,8 @@ from hallmark.storage.failures import traceback_text
 
 if TYPE_CHECKING:
     from torch.distributed.distributed_c10d import Store
+
+    from hallmark.engine.config.trust import Trust
 
 _POLL_SECONDS = 0.1
 _PATIENCE = 10  # seconds for rank zero to say that it met the same error, or for the others to hear that it ends
@@ -58,13 +60,13 @@ def one_command() -> Iterator[None]:
         _wait(lambda: _store().add("ended", 0) >= others, _PATIENCE)  # the store may end with this process
 
 
-def announce_fit(directory: Path, composed: str, checkpoint: Path | None, trusted: Sequence[str]) -> None:
+def announce_fit(directory: Path, composed: str, checkpoint: Path | None, trust: "Trust") -> None:
     """Take the other processes along to a fit of the run in `directory`.
 
     Args:
         composed: digest of its `config.yaml`.
         checkpoint: that the fit goes on from.
-        trusted: packages whose classes the configuration may name.
+        trust: what this command trusts.
     """
     from lightning.fabric.plugins.environments.lightning import find_free_network_port
 
@@ -72,7 +74,7 @@ def announce_fit(directory: Path, composed: str, checkpoint: Path | None, truste
     port = str(find_free_network_port())
     _announce({
         "directory": str(directory), "composed": composed, "checkpoint": checkpoint and str(checkpoint),
-        "trusted": list(trusted), "port": port,
+        "trust": trust.text, "port": port,
     })  # fmt: skip
     _meet_at(port)  # not before, because the first message finds torchrun's store by the variables that this sets
 
@@ -108,6 +110,7 @@ def _follow() -> int:
 
 def _take_part(message: dict[str, Any]) -> None:
     from hallmark.engine.config.stored import remember
+    from hallmark.engine.config.trust import Trust
     from hallmark.engine.distributed.ddp_worker import run_ddp_worker
     from hallmark.engine.distributed.ranks import left_as_it_was
     from hallmark.engine.setup import silence_expected_warnings
@@ -118,7 +121,8 @@ def _take_part(message: dict[str, Any]) -> None:
     with left_as_it_was():
         _meet_at(message["port"])
         checkpoint = message["checkpoint"]
-        run_ddp_worker(Run(Path(message["directory"])), checkpoint and Path(checkpoint), message["trusted"])
+        trust = Trust.from_text(message["trust"])
+        run_ddp_worker(Run(Path(message["directory"])), checkpoint and Path(checkpoint), trust)
 
 
 def _meet_at(port: str) -> None:

@@ -1,0 +1,81 @@
+"""What a run inherits with its parents: rows that they were fitted or selected on, and that it is measured on."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from hallmark.runs.metrics import TEST, UNLABELLED
+from hallmark.runs.parents import InheritedRows, Use
+
+KIND = "fitted by parent "
+REACH = (
+    "rows with equal content that the parent was fitted or selected on, as far as its use forbids it",
+    "rows that are alike without being equal, such as another picture of the same thing",
+)
+
+_UNSEEN = frozenset({TEST, "held_out", UNLABELLED})  # splits that a run neither fits nor selects on
+_ABSENT = "absent"
+
+
+class InheritedLeaks(NamedTuple):
+    """What the gate found about parents.
+
+    Attributes:
+        findings: as those of `hallmark.data.leakage`; the second row is the parent's, with the parent's split.
+        verdicts: for each parent `clean`, `found` or `unknown`.
+        fitted_test: test rows that a parent was fitted or selected on, by its name, where there are any.
+    """
+
+    findings: pd.DataFrame
+    verdicts: dict[str, str]
+    fitted_test: dict[str, int]
+
+
+def inherited_leaks(samples: pd.DataFrame, parents: Sequence[InheritedRows]) -> InheritedLeaks:
+    """Compare the rows of a run (id, split, content) with those of its parents.
+
+    A row that the run evaluates on must not be one that a parent was fitted or selected on. Only selecting on the same
+    validation rows is no finding: their metrics are those of a selection in any case. Of a parent whose predictions
+    the run is trained on, the training rows are compared as well. A parent by predictions out of fold needs the split
+    of the run, row by row.
+    """
+    rows: list[tuple[str, str, str, str, str]] = []
+    verdicts, fitted_test = {}, {}
+    for parent in parents:
+        kind = f"{KIND}{parent.name}"
+        verdicts[kind] = "unknown"
+        if parent.rows is None:
+            continue
+        there: dict[str, dict[str, str]] = defaultdict(dict)  # splits of each content, with the id of a row
+        for id_, content, split in parent.rows:
+            there[content].setdefault(split, id_)
+        shared = False
+        before = len(rows)
+        for id_, split, content in samples[["id", "split", "content"]].astype(str).itertuples(index=False):
+            shared |= content in there
+            rows += [(kind, id_, split, *other) for other in _forbidden(split, there.get(content, {}), parent.use)]
+        tested = {(row[1], row[2]) for row in rows[before:] if row[2] == TEST and row[4] not in (*_UNSEEN, _ABSENT)}
+        if tested:
+            fitted_test[parent.name] = len(tested)
+        if shared or parent.comparable:  # rows that another class has read are never equal, whatever they show
+            verdicts[kind] = "found" if len(rows) > before else "clean"
+        elif len(rows) > before:
+            verdicts[kind] = "found"
+    columns = ["kind", "first_id", "first_split", "second_id", "second_split"]
+    return InheritedLeaks(pd.DataFrame(rows, columns=columns), verdicts, fitted_test)
+
+
+def _forbidden(split: str, there: dict[str, str], use: Use) -> list[tuple[str, str]]:
+    """(id, split) of the parent's rows that a row of `split` may not be, of those with its content."""
+    if split == UNLABELLED:
+        return []
+    if use is Use.OUT_OF_FOLD:
+        others = [(id_, other) for other, id_ in there.items() if other != split]
+        return others if there else [("", _ABSENT)]
+    if split == "train" and use is Use.WEIGHTS:
+        return []
+    return [
+        (id_, other) for other, id_ in there.items() if other not in _UNSEEN and (other != split or split == "train")
+    ]

@@ -1,0 +1,110 @@
+"""The models of a run's parents: which roles there are, and each parent built as it was selected."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from lightning import seed_everything
+
+from hallmark.checks import SettingError, setting
+from hallmark.engine.build import build
+from hallmark.engine.config.parents import key_of
+from hallmark.engine.config.symbolic import plain
+from hallmark.engine.config.targets import node_class
+from hallmark.engine.config.trust import Trust
+from hallmark.engine.job import Job
+from hallmark.engine.messages import echo
+from hallmark.engine.predict import load_weights
+from hallmark.learning.initialize import initialize_from
+from hallmark.learning.module import PredictingModule, TrainableModule
+from hallmark.runs.metrics import TEST
+from hallmark.runs.parents import INIT_FROM, InheritedRows, Parent, Use, inherited_rows
+from hallmark.runs.record import Record
+from hallmark.runs.run import Run
+from hallmark.wording import did_you_mean, listed
+
+
+def parent_uses(job: Job) -> dict[str, Use]:
+    """What the run of `job` takes of each of its parents.
+
+    Raises:
+        SettingError: a role that its model does not have, or one of the model's roles without a parent.
+    """
+    built = node_class(job.config.model, "model", job.trusted)
+    roles: Mapping[str, Use] = {}
+    if issubclass(built, PredictingModule):
+        roles = built.parent_roles(plain(job.config, "model"))
+        roles = {**roles, INIT_FROM: Use.WEIGHTS} if issubclass(built, TrainableModule) else roles
+    known = listed(sorted(roles)) or "none"
+    for role, parent in job.parents.items():
+        if role not in roles:
+            expected = f"a role of {built.__name__}: {known}{did_you_mean(role, sorted(roles))}"
+            raise SettingError(key_of(role), parent.source, expected)
+    for role in roles.keys() - job.parents.keys() - {INIT_FROM}:
+        raise SettingError(key_of(role), None, f"a finished run, because {built.__name__} is made with its {role}")
+    return {role: roles[role] for role in job.parents}
+
+
+def inherited(job: Job) -> list[InheritedRows]:
+    """The rows of all parents of `job` and of theirs, for the leakage gate."""
+    uses, reader = parent_uses(job), job.config.data._target_
+    return [
+        rows
+        for role, parent in job.parents.items()
+        for rows in inherited_rows(parent.directory, role, uses[role], reader=reader)
+    ]
+
+
+def keep_parents(job: Job, run: Run) -> Job:
+    """`job` with its parents as they are kept in the folder of `run`, whose record then names them."""
+    if not job.parents:
+        return job
+    uses = parent_uses(job)
+    parents = {role: parent.kept_in(run.directory) for role, parent in job.parents.items()}
+    run.record.parents = {role: parent.entry(uses[role]) for role, parent in parents.items()}
+    return replace(job, parents=parents)
+
+
+def fitted_test_rows(record: Record) -> list[str]:
+    """A sentence for each parent that was fitted on test rows of the run, which data.leakage=report has let pass."""
+    total = record.splits.get(TEST, {}).get("n")
+    return [
+        f"{n} of {total} test rows are not sealed: parent {name} was fitted or selected on them"
+        for name, n in record.leakage.get("fitted_test", {}).items()
+    ]
+
+
+def initial_module(job: Job) -> PredictingModule:
+    """The module of `job` with its initial weights, of the seed or of `init_from`, and with its parents.
+
+    Raises:
+        SettingError: the configuration of a parent holds what the command does not trust.
+        UserError: what is kept of a parent was changed, or its weights do not load.
+    """
+    module = _module(job)
+    if (start := job.parents.get(INIT_FROM)) is not None:
+        copied = initialize_from(module, start.best)
+        echo(f"init_from: {', '.join(copied[:4])}{' …' if len(copied) > 4 else ''} ({len(copied)} tensors)")
+    return module
+
+
+def _module(job: Job) -> PredictingModule:
+    parents = {}
+    for role, parent in job.parents.items():
+        parent.verify()
+        if role != INIT_FROM:
+            parents[role] = _built(parent, job.trust)
+    seed_everything(job.config.seed, verbose=False)  # after the parents, which draw numbers as well
+    module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
+    with setting("parents"):
+        module.attach_parents(parents)
+    return module
+
+
+def _built(parent: Parent, trust: Trust) -> PredictingModule:
+    """The module of a finished run with its selected weights, as one that is only read."""
+    job = Job.reopened(Run(parent.directory), trust)
+    module = _module(job)
+    if (start := job.parents.get(INIT_FROM)) is not None:
+        initialize_from(module, start.best)  # encoders that were frozen since then are in no checkpoint
+    load_weights(module, parent.best)
+    return module.requires_grad_(False).eval()

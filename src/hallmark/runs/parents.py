@@ -1,0 +1,241 @@
+"""The parents of a run: finished runs whose weights or predictions it uses, known by content and kept with it.
+
+`parents/<role>/` in a run's folder holds what the run needs of a parent: record, configuration, splits, weights, and
+likewise the parents of that parent. Whatever happens to the folder that a parent was read from, the run stays whole.
+"""
+
+import csv
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hallmark.checks import UserError, require
+from hallmark.runs.access_folders import COPY
+from hallmark.runs.configuration import FILE, load_plain
+from hallmark.runs.record import Record
+from hallmark.runs.run import Run
+from hallmark.storage.files import temporary_folder
+from hallmark.storage.hashing import digest_file
+
+INIT_FROM = "init_from"
+"""The role of a run whose tensors are copied, where names and shapes agree, before the first step."""
+
+FOLDER = "parents"
+
+_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_BEST = "checkpoints/best.ckpt"
+_NEEDED = ("record.json", FILE, "splits.csv", _BEST)
+_NOT_STATE = ("record.json", "metrics.json", COPY)  # of the JSON files; any other may be what was fitted
+_UNREAD = ("test", "predict")  # predictions that no child may learn from
+
+
+class Use(StrEnum):
+    """What a run takes of a parent, which decides what the parent may have been fitted on."""
+
+    WEIGHTS = "weights"
+    """It predicts by the parent: none of its evaluation rows may have been fitted or selected on."""
+    PREDICTIONS = "predictions"
+    """It is also trained on what the parent predicts: none of its training rows either."""
+    OUT_OF_FOLD = "out_of_fold"
+    """It is trained on the parent's predictions out of fold: both have the same split."""
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A finished run in a role of another one.
+
+    Attributes:
+        directory: where it is read: its own folder, or the copy in that of its child.
+        weights: hash of the tensors of its selected checkpoint; data: fingerprint of its samples and their split.
+        source: absolute path that the configuration names, which decides nothing.
+        files: hash of every file of a copy by its name; {} for a run that is read where it was made.
+    """
+
+    role: str
+    directory: Path
+    name: str
+    run_id: str
+    weights: str
+    data: str
+    source: str
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What it is, wherever it lies and whatever its folder is called."""
+        return {"run_id": self.run_id, "weights": self.weights, "data": self.data}
+
+    @property
+    def best(self) -> Path:
+        return self.directory / _BEST
+
+    @property
+    def record(self) -> Record:
+        return Run(self.directory).record
+
+    def kept_in(self, directory: Path) -> "Parent":
+        """A copy of all that is needed of it, at `directory`/parents/<role>.
+
+        Raises:
+            UserError: it was changed while it was copied.
+        """
+        target = directory / FOLDER / self.role
+        if self.directory == target:
+            return self
+        with temporary_folder(target) as temporary:
+            for name in _needed(self.directory):
+                (temporary / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(self.directory / name, temporary / name)
+            files = _hashes(temporary)
+            if (self.files and files != self.files) or files.get(_BEST) != file_hash(self.best):
+                raise UserError(f"{self.directory}: it was changed while it was copied; give the command again")
+            shutil.rmtree(target, ignore_errors=True)
+            temporary.replace(target)
+        return Parent(**{**vars(self), "directory": target, "files": files})
+
+    def verify(self) -> None:
+        """See that a copy is what was copied.
+
+        Raises:
+            UserError: a file of it was changed, removed or added.
+        """
+        hashes = _hashes(self.directory) if self.files else {}
+        for name in sorted(hashes.keys() | self.files.keys()):
+            if hashes.get(name) != self.files.get(name):
+                what = "missing" if name not in hashes else "new" if name not in self.files else "damaged"
+                raise UserError(
+                    f"{self.directory / name}: {what}; the run was made with this parent as it was before. "
+                    "Restore it, or train again with rerun=true"
+                )
+
+    def entry(self, use: Use) -> dict[str, Any]:
+        """What the record of a child says of it, the parents of this one included."""
+        above = self.record.parents
+        return {
+            "run_id": self.run_id, "name": self.name, "weights": self.weights, "data": self.data, "use": str(use),
+            "source": self.source, "files": dict(self.files), "parents": _brief(above),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class InheritedRows:
+    """The rows that a parent, or a parent of one, had in its splits.
+
+    Attributes:
+        name: its role; of a parent's parent the roles on the way, such as `teacher/init_from`.
+        use: what the run takes of it.
+        comparable: whether the hash of a row's content is of the same as in the run, because one class reads both.
+        rows: (id, content, split) of each row; None where that is not known.
+    """
+
+    name: str
+    use: Use
+    comparable: bool
+    rows: list[tuple[str, str, str]] | None
+
+
+def check_roles(roles: Iterable[str]) -> None:
+    """Raise `SettingError` unless every role is a plain name, which a folder can have."""
+    for role in roles:
+        require(_ROLE.fullmatch(role) is not None, f"parents.{role}", role, "a role of letters, digits and underscores")
+
+
+def kept_parents(directory: Path, record: Record) -> dict[str, Parent]:
+    """The parents that are kept in a run's folder, as its record names them; {} for a run of an earlier version.
+
+    Raises:
+        UserError: the record does not describe them.
+    """
+    entries = record.parents if isinstance(record.parents, dict) else {}
+    try:
+        check_roles(entries)
+        return {
+            role: Parent(
+                role, directory / FOLDER / role, entry["name"], entry["run_id"], weights=entry["weights"],
+                data=entry["data"], source=entry["source"], files=dict(entry["files"]),
+            )
+            for role, entry in entries.items()
+        }  # fmt: skip
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"{directory}/record.json: parents: not of this version ({type(error).__name__}: {error})"
+        raise UserError(message) from error
+
+
+def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iterator[InheritedRows]:
+    """The rows of the run in `directory`, then those of its parents, and so on upwards.
+
+    Args:
+        name: its role.
+        reader: the class of the data module that reads the rows they are compared with.
+    """
+    read_by = (load_plain(directory / FILE).get("data") or {}).get("_target_")
+    yield InheritedRows(name, use, read_by == reader, _split_rows(directory / "splits.csv"))
+    # Predictions out of fold are of models whose own parents were made again for each fold.
+    above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
+    record = Run(directory).record
+    parents = kept_parents(directory, record)
+    for role in parents or [INIT_FROM] * bool(record.parents):
+        if role in parents and parents[role].directory.is_dir():
+            yield from inherited_rows(parents[role].directory, f"{name}/{role}", above, reader=reader)
+        else:
+            yield InheritedRows(f"{name}/{role}", above, comparable=False, rows=None)
+
+
+def file_hash(path: Path) -> str:
+    """As `digest_file`, of a file that this process reads again only where it has changed."""
+    status = path.stat()
+    return _digest_of(path, (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
+
+
+def lineage(parents: Any) -> dict[str, str]:
+    """What a record says of its parents in a few words by role, such as `clip_probe/0a1b2c3d (weights)`."""
+    if isinstance(parents, dict):
+        return {role: f"{entry['name']}/{entry['run_id']} ({entry['use']})" for role, entry in parents.items()}
+    return {INIT_FROM: str(parents[0])} if parents else {}
+
+
+def _brief(parents: Any) -> dict[str, Any]:
+    keys = ("run_id", "name", "weights", "data", "use", "parents")
+    entries = parents.items() if isinstance(parents, dict) else ()
+    return {role: {key: entry[key] for key in keys if key in entry} for role, entry in entries}
+
+
+def _needed(directory: Path) -> list[str]:
+    """Names of the files that a child needs of the run in `directory`, or of a copy of it."""
+    names = [name for name in _NEEDED if (directory / name).is_file()]
+    names += [path.name for path in directory.glob("*.json") if path.name not in _NOT_STATE]
+    tables = [path for path in directory.glob("predictions/*.parquet") if path.stem not in _UNREAD]
+    above = [path for path in (directory / FOLDER).rglob("*") if path.is_file()]
+    names += [path.relative_to(directory).as_posix() for path in (*tables, *above)]
+    return sorted(name for name in names if not _is_hidden(name))
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    paths = [path for path in directory.rglob("*") if path.is_file()]
+    names = [path.relative_to(directory).as_posix() for path in paths]
+    return {name: digest_file(directory / name) for name in sorted(names) if not _is_hidden(name)}
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _split_rows(path: Path) -> list[tuple[str, str, str]] | None:
+    """(id, content, split) of a `splits.csv`; None where there is none, or an earlier version wrote it."""
+    if not path.exists():
+        return None
+    with path.open(encoding="utf-8", newline="") as file:
+        table = csv.DictReader(file)
+        if not {"id", "content", "split"} <= set(table.fieldnames or ()):
+            return None
+        return [(row["id"], row["content"], row["split"]) for row in table]
+
+
+@cache
+def _digest_of(path: Path, _: tuple[int, ...]) -> str:
+    return digest_file(path)

@@ -1,0 +1,241 @@
+"""Runs that are made with other runs: known by what they are, kept with their children, and seen by the gate."""
+
+import shutil
+
+import pandas as pd
+import pytest
+import torch
+
+from hallmark.checks import Interrupted, SettingError, UserError
+from hallmark.data.leakage import LeakageError
+from hallmark.engine.cached.done import report_noted
+from hallmark.engine.job import Job
+from hallmark.engine.parents import initial_module
+from hallmark.engine.train import train
+from hallmark.learning.checkpoints import checkpoint_hashes
+from hallmark.runs.parents import kept_parents
+from hallmark.runs.record import RunState
+from hallmark.runs.run import Run
+
+TEXT = ("experiment=sentiment_text", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
+STUDENT = (*TEXT, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
+
+
+@pytest.fixture
+def parent(fitted) -> Run:
+    return fitted(*TEXT)
+
+
+@pytest.fixture
+def job(compose, small):
+    """A function from overrides to the job of a run that starts from another one."""
+    return lambda *overrides: Job.of(compose(*small, *TEXT, "name=child", *overrides))
+
+
+def test_a_parent_is_known_by_what_it_is_and_not_by_its_path(parent, job, tmp_path, monkeypatch):
+    monkeypatch.chdir(parent.directory.parent)
+    (tmp_path / "link").symlink_to(parent.directory)
+    spellings = [parent.directory, f"../{parent.directory.parent.name}/{parent.directory.name}/", tmp_path / "link"]
+    ids = {job(f"init_from={spelling}").id for spelling in [*spellings, "latest", "."]}
+    ids |= {job(f"+parents.init_from={parent.directory}").id}
+    shutil.move(parent.directory, tmp_path / "renamed")
+    assert ids == {job(f"init_from={tmp_path / 'renamed'}").id}
+    assert ids != {job().id}
+
+
+def test_another_model_at_the_path_of_a_parent_makes_another_run(parent, fit, job):
+    child = fit(*TEXT, "name=child", f"init_from={parent.directory}")
+    fit(*TEXT, "seed=1", f"paths.run_dir={parent.directory}", "rerun=true")
+    again = job(f"init_from={parent.directory}")
+    assert again.id != child.record.run_id
+    assert report_noted(again) is None and not again.directory.exists()
+    with pytest.raises(ValueError, match=r"produced with a different configuration.*rerun=true"):
+        fit(*TEXT, "name=child", f"init_from={parent.directory}", f"paths.run_dir={child.directory}")
+
+
+def test_a_child_is_whole_without_the_folders_of_its_parents(parent, fit, job, evaluate, capsys):
+    typed = (f"init_from={parent.directory}",)
+    child = fit(*TEXT, "name=child", *typed)
+    expected = (child.directory / "predictions" / "val.parquet").read_bytes()
+    shutil.rmtree(parent.directory)
+    (child.directory / "predictions" / "val.parquet").unlink()
+    evaluate(child, "split=val")
+    assert (child.directory / "predictions" / "val.parquet").read_bytes() == expected
+    capsys.readouterr()
+    assert report_noted(job(*typed)) == child.record.selected["value"]
+    assert fit(*TEXT, "name=child", *typed).directory == child.directory
+    assert "is done" in capsys.readouterr().out
+    with pytest.raises(SettingError) as raised:
+        fit(*TEXT, "name=child", *typed, "rerun=true")
+    assert raised.value.key == "init_from" and child.record.state is RunState.DONE
+
+
+def test_a_child_that_was_stopped_goes_on_without_its_parents(parent, compose, small, fit):
+    overrides = (*STUDENT, "trainer.max_epochs=2", f"+parents.teacher={parent.directory}")
+    expected = fit(*overrides, f"paths.run_dir={parent.directory.parent / 'uninterrupted'}")
+    with pytest.raises(Interrupted):
+        train(compose(*small, *overrides), should_prune=lambda *_: True)
+    shutil.rmtree(parent.directory)
+    run = fit(*overrides)
+    assert run.record.resumed == 1 and run.record.state is RunState.DONE
+    assert checkpoint_hashes(run.best)["tensors"] == checkpoint_hashes(expected.best)["tensors"]
+
+
+def test_parents_are_read_only_and_no_part_of_the_module(parent, job):
+    student = initial_module(job(*STUDENT, f"+parents.teacher={parent.directory}"))
+    teacher = student.parents["teacher"]
+    saved = torch.load(parent.best, weights_only=True)["state_dict"]
+    assert saved.keys() <= teacher.state_dict().keys()
+    assert all(torch.equal(teacher.state_dict()[name], value) for name, value in saved.items())
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+    trained = {id(parameter) for parameter in student.parameters()}
+    assert not trained & {id(parameter) for parameter in teacher.parameters()}
+    assert not any("teacher" in name or "parents" in name for name in student.state_dict())
+    student.train()
+    assert student.training and not teacher.training
+    student.to(torch.float64)
+    assert {parameter.dtype for parameter in teacher.parameters()} == {torch.float64}
+    student.to("meta")
+    assert teacher.device.type == "meta"
+
+
+def test_weights_of_the_seed_do_not_depend_on_a_parent(parent, job):
+    alone, student = initial_module(job()), initial_module(job(*STUDENT, f"+parents.teacher={parent.directory}"))
+    first, second = alone.state_dict(), student.state_dict()
+    assert first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_another_split_of_the_parent_stops_the_child(parent, fit, run_of):
+    overrides = (*TEXT, "name=child", f"init_from={parent.directory}", "data.split.seed=1")
+    with pytest.raises(LeakageError) as raised:
+        fit(*overrides)
+    findings = raised.value.findings
+    splits, contents = {}, {}
+    for run in (parent, run_of(*overrides)):
+        table = pd.read_csv(run.directory / "splits.csv", dtype=str).set_index("content")["split"]
+        splits[run.record.name], contents[run.record.name] = table, set(table.index)
+    fitted = set(splits["sentiment_text"].index[splits["sentiment_text"].isin(["train", "val"])])
+    measured = splits["child"][splits["child"].isin(["val", "test"])]
+    expected = [
+        (split, splits["sentiment_text"][content])
+        for content, split in measured.items()
+        if content in fitted and splits["sentiment_text"][content] != split
+    ]
+    assert expected and set(findings["kind"]) == {"fitted by parent init_from"}
+    assert sorted(zip(findings["first_split"], findings["second_split"], strict=True)) == sorted(expected)
+
+
+def test_a_reported_finding_stays_with_the_child(parent, fit, capsys):
+    overrides = (f"init_from={parent.directory}", "data.split.seed=1", "data.leakage=report")
+    child = fit(*TEXT, "name=child", *overrides)
+    leakage = child.record.leakage
+    assert leakage["checks"]["fitted by parent init_from"] == "found"
+    assert leakage["findings"] == len(pd.read_csv(child.directory / "leakage.csv"))
+    assert "fitted by parent init_from found" in capsys.readouterr().out
+    tested = leakage["fitted_test"]["init_from"]
+    assert 0 < tested <= child.record.splits["test"]["n"]
+    (sentence,) = child.record.warnings
+    assert sentence.startswith(f"{tested} of {child.record.splits['test']['n']} test rows are not sealed")
+
+
+def test_what_a_parent_was_fitted_on_is_unknown_without_its_splits(parent, fit):
+    (parent.directory / "splits.csv").unlink()
+    child = fit(*TEXT, "name=child", f"init_from={parent.directory}")
+    assert child.record.leakage["checks"]["fitted by parent init_from"] == "unknown"
+
+
+def test_parents_of_parents_count(parent, fit, job):
+    middle = fit(*TEXT, "name=middle", f"init_from={parent.directory}")
+    shutil.rmtree(parent.directory)
+    with pytest.raises(LeakageError) as raised:
+        fit(*STUDENT, f"+parents.teacher={middle.directory}", "data.split.seed=1")
+    assert set(raised.value.findings["kind"]) == {"fitted by parent teacher", "fitted by parent teacher/init_from"}
+    child = fit(*STUDENT, f"+parents.teacher={middle.directory}")
+    assert child.record.leakage["checks"]["fitted by parent teacher/init_from"] == "clean"
+    assert child.record.parents["teacher"]["parents"]["init_from"]["run_id"] == parent.record.run_id
+    (teacher,) = kept_parents(child.directory, child.record).values()
+    assert (teacher.directory / "parents" / "init_from" / "checkpoints" / "best.ckpt").is_file()
+    first = initial_module(job(*STUDENT, f"+parents.teacher={middle.directory}")).state_dict()
+    shutil.rmtree(middle.directory)
+    reopened = initial_module(Job.reopened(child, job(*STUDENT, f"+parents.teacher={middle.directory}").trust))
+    assert all(torch.equal(first[name], value) for name, value in reopened.state_dict().items())
+
+
+def test_a_run_that_learns_from_predictions_shares_no_training_row_with_its_parent(parent, fit):
+    with pytest.raises(LeakageError) as raised:
+        fit(*STUDENT, "model._target_=tests.engine.student.Pupil", f"+parents.teacher={parent.directory}")
+    assert set(raised.value.findings["first_split"]) == set(raised.value.findings["second_split"]) == {"train"}
+    assert len(raised.value.findings) == parent.record.splits["train"]["n"]
+
+
+def test_roles_are_those_of_the_model(parent, fit):
+    with pytest.raises(SettingError, match="did you mean teacher") as raised:
+        fit(*STUDENT, f"+parents.techer={parent.directory}")
+    assert raised.value.key == "parents.techer"
+    with pytest.raises(SettingError) as raised:
+        fit(*STUDENT)
+    assert raised.value.key == "parents.teacher"
+    with pytest.raises(SettingError) as raised:
+        fit(*TEXT, f"+parents.teacher={parent.directory}")
+    assert raised.value.key == "parents.teacher"
+
+
+def cut_off(parent: Run) -> None:
+    parent.best.write_bytes(parent.best.read_bytes()[:-1000])
+
+
+def failed(parent: Run) -> None:
+    parent.record.state = RunState.FAILED
+    parent.record.write(parent.directory)
+
+
+def elsewhere(parent: Run) -> None:
+    shutil.move(parent.best, parent.directory.parent / "best.ckpt")
+    parent.best.symlink_to(parent.directory.parent / "best.ckpt")
+
+
+def no_weights(parent: Run) -> None:
+    parent.best.unlink()
+
+
+@pytest.mark.parametrize("break_", [cut_off, failed, elsewhere, no_weights, lambda run: shutil.rmtree(run.directory)])
+def test_what_is_no_parent_is_refused_and_leaves_nothing(parent, fit, run_of, break_):
+    break_(parent)
+    for overrides in ((f"init_from={parent.directory}",), (*STUDENT, f"+parents.teacher={parent.directory}")):
+        with pytest.raises(SettingError) as raised:
+            fit(*TEXT, "name=child", *overrides)
+        assert raised.value.key in ("init_from", "parents.teacher")
+    assert not (parent.directory.parents[1] / "child").exists()
+
+
+def test_a_damaged_checkpoint_of_an_earlier_version_is_refused(parent, fit):
+    parent.record.weights = None
+    parent.record.write(parent.directory)
+    cut_off(parent)
+    with pytest.raises(UserError, match="damaged"):
+        fit(*TEXT, "name=child", f"init_from={parent.directory}")
+
+
+def test_a_parent_of_an_earlier_version_is_the_same_parent(parent, job):
+    expected = job(f"init_from={parent.directory}").id
+    parent.record.weights = None
+    parent.record.write(parent.directory)
+    assert job(f"init_from={parent.directory}").id == expected
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best.ckpt", "config.yaml", "splits.csv", "record.json", "new.json"])
+def test_a_copy_that_was_changed_is_refused(parent, fit, evaluate, name):
+    child = fit(*STUDENT, f"+parents.teacher={parent.directory}")
+    with (child.directory / "parents" / "teacher" / name).open("ab") as file:
+        file.write(b"\n")
+    (child.directory / "predictions" / "val.parquet").unlink()
+    with pytest.raises(UserError, match=name):
+        evaluate(child, "split=val", "trusted_packages=[tests]")
+
+
+def test_a_run_is_made_again_with_the_parent_as_it_is_now(parent, fit):
+    overrides = (*TEXT, "name=child", f"init_from={parent.directory}")
+    child = fit(*overrides)
+    (child.directory / "parents" / "init_from" / "splits.csv").unlink()
+    again = fit(*overrides, "rerun=true")
+    assert (again.directory / "parents" / "init_from" / "splits.csv").is_file()
