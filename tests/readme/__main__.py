@@ -38,7 +38,7 @@ def prepare(commit: str, *, from_scratch: bool) -> None:
         subprocess.run(["git", "clone", "--quiet", "--no-checkout", PROJECT, TREE], check=True)
     subprocess.run(["git", "fetch", "--quiet", "origin", commit], cwd=TREE, check=True)
     subprocess.run(["git", "checkout", "--quiet", "--detach", commit], cwd=TREE, check=True)
-    (TREE / ".git" / "info" / "exclude").write_text("/mypackage/\n/assets/\n")
+    (TREE / ".git" / "info" / "exclude").write_text("/mypackage/\n/mydigits/\n/assets/\n")
     bring_own_files(TREE)
     environment = TREE / ".venv"
     venv.create(environment, symlinks=True)

@@ -11,6 +11,9 @@ _PROGRAMS = ("python", "hallmark", "make", "pytest", "torchrun")
 _FENCED = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _COMMENT = re.compile(r"\s+# .*")
+_FILE = re.compile(r"^`([\w./]+)`:\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+GUIDE = PROJECT / "docs" / "guide.md"
 
 # The only commands that are not run, by what they contain, with the reason.
 NOT_RUN = {
@@ -88,9 +91,18 @@ def resolved(text: str, outputs: Path) -> str:
     return text
 
 
+def guide_files() -> dict[str, str]:
+    """The files of the system that docs/guide.md builds, by their paths."""
+    return dict(_FILE.findall(GUIDE.read_text(encoding="utf-8")))
+
+
 def bring_own_files(tree: Path) -> None:
-    """What the pages take as the reader's own: a package of heads, and pictures with expressions."""
+    """What the pages take as the reader's own: a package of heads, the guide's system, and pictures with expressions."""
     shutil.copytree(Path(__file__).parent / "mypackage", tree / "mypackage", dirs_exist_ok=True)
+    for name, text in guide_files().items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     folder = tree / "assets" / "real"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "expressions.csv").write_text("image,expression\nshapes.png,the red square\nshapes.png,the blue disc\n")
