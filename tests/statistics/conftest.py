@@ -76,3 +76,33 @@ def two_systems(make_guesses: Callable[..., pd.DataFrame]) -> Callable[..., tupl
         return make_guesses(rng, target, unit, 0.3), make_guesses(rng, target, unit, 0.6)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_two_sets() -> Callable[..., pd.DataFrame]:
+    """Builds a table of real and generated rows from their features [N, D] and [M, D].
+
+    A row is a group of its own unless `groups` (of the real rows) and `generated_groups` say otherwise.
+    """
+
+    def make(
+        real: np.ndarray,
+        generated: np.ndarray,
+        *,
+        groups: Sequence[object] | None = None,
+        generated_groups: Sequence[object] | None = None,
+    ) -> pd.DataFrame:
+        parts = [
+            pd.DataFrame({
+                "id": [f"{kind} {i}" for i in range(len(features))], "split": "val", "task": "main",
+                "group": [f"{kind} {i}" for i in range(len(features))] if labels is None else list(map(str, labels)),
+                "target": None, "prediction": None, "confidence": np.nan, "probabilities": None, "score": np.nan,
+                "kind": kind, "features": list(features),
+            })
+            for kind, features, labels in (("real", real, groups), ("generated", generated, generated_groups))
+        ]  # fmt: skip
+        table = pd.concat(parts, ignore_index=True)
+        table.attrs = {"classes": {}}
+        return table
+
+    return make

@@ -6,6 +6,7 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.metrics import lower_is_better
 from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
 from hallmark.wording import did_you_mean
 
@@ -14,7 +15,7 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     """See that what `monitor` and the callbacks watch will be there.
 
     Raises:
-        SettingError: a metric that the module does not log on validation rows, or no such mode.
+        SettingError: a metric that the module does not log on validation rows, or no mode that fits it.
     """
     known = sorted(module.validation_metrics)
     watched = {"monitor.metric": config.monitor.metric} | {
@@ -24,7 +25,9 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     }
     for key, metric in watched.items():
         require(metric in known, key, metric, _expected(str(metric), known))
-    require(config.monitor.mode in ("min", "max"), "monitor.mode", config.monitor.mode, "min or max")
+    metric, mode = config.monitor.metric, config.monitor.mode
+    require(mode in ("min", "max"), "monitor.mode", mode, "min or max")
+    require(mode == "min" or not lower_is_better(metric), "monitor.mode", mode, f"min: less of {metric} is better")
 
 
 def check_measured(key: str, metric: str, module: PredictingModule, data: DataModule) -> None:

@@ -9,6 +9,9 @@ import torch
 
 from hallmark.data.module import DataModule
 from hallmark.data.splits import target_column
+from hallmark.learning.sets import MAX_ROWS, kept_rows
+from hallmark.runs.metrics import MAIN
+from hallmark.statistics.metrics.sets import GENERATED, REAL
 
 
 def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
@@ -30,6 +33,33 @@ def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -
         }))  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs = {"classes": {task: data.classes[task] for task in tasks}, "slices": data.slice_categories()}
+    return frame
+
+
+def two_sets_table(
+    outputs: Sequence[Any], data: DataModule, split: str, *, max_rows: int = MAX_ROWS, task: str = MAIN
+) -> pd.DataFrame:
+    """Two rows a sample: itself, of kind `real`, and what was generated for it, `<id>:generated`.
+
+    Both are of one group, so that intervals leave a subject's rows out together with what was generated for them.
+
+    Args:
+        outputs: of the batches in their order, each with the features `real` and `generated` [B, D].
+        max_rows: samples that are kept, by `kept_rows`; as `SetDistance` has it.
+    """
+    samples = data.rows(split)
+    drawn = kept_rows(np.arange(len(samples)), max_rows)
+    rows = samples.iloc[drawn].reset_index(drop=True)
+    parts = []
+    for kind in (REAL, GENERATED):
+        features = torch.cat([batch[kind] for batch in outputs]).float().cpu().numpy()[drawn]  # [N, D]
+        parts.append(pd.DataFrame({
+            "id": rows["id"] if kind == REAL else rows["id"].astype(str) + f":{GENERATED}", "split": split,
+            "task": task, "group": rows["group"], "target": rows["target"], "prediction": None, "confidence": np.nan,
+            "probabilities": None, "score": np.nan, "kind": kind, "features": list(features), **carried_columns(rows),
+        }))  # fmt: skip
+    frame = pd.concat(parts, ignore_index=True)
+    frame.attrs = {"classes": {}, "slices": data.slice_categories()}
     return frame
 
 

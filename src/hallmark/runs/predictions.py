@@ -1,4 +1,9 @@
-"""The predictions table: one schema for all systems, from which every metric is computed."""
+"""The predictions table: one schema for all systems, from which every metric is computed.
+
+A system adds columns that its metrics need: masks `intersection`, `union` and `target_area`; a generative model `kind`
+(`real` or `generated`) and `features` (list of D floats), a row for each sample of either kind, whose `prediction`,
+`confidence`, `probabilities` and `score` are empty.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +31,11 @@ def same_predictions(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     first, second = (table.sort_values(["task", "id"], ignore_index=True) for table in (first, second))
     if not all(first[name].equals(second[name]) for name in ("id", "task", "prediction")):
         return False
-    for name in ("confidence", "score", "probabilities"):
+    for name in ("confidence", "score", "probabilities", "features"):
+        if (name in first) != (name in second):
+            return False
+        if name not in first:
+            continue
         numbers, others = _numbers(first[name]), _numbers(second[name])
         if len(numbers) != len(others) or not np.allclose(numbers, others, rtol=0, atol=1e-6, equal_nan=True):
             return False

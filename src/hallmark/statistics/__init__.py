@@ -17,15 +17,10 @@ if TYPE_CHECKING:
     from hallmark.statistics.members import row_ids as row_ids
     from hallmark.statistics.members import same_members as same_members
     from hallmark.statistics.members import size_text as size_text
+    from hallmark.statistics.metrics import LOWER_IS_BETTER as LOWER_IS_BETTER
     from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
-    from hallmark.statistics.metrics.classification import LOWER_IS_BETTER as LOWER_IS_BETTER
     from hallmark.statistics.metrics.reliability_diagram import reliability_bins as reliability_bins
     from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS as SEGMENTATION_METRICS
-    from hallmark.statistics.metrics.sets import FrechetDistance as FrechetDistance
-    from hallmark.statistics.metrics.sets import KernelDistance as KernelDistance
-    from hallmark.statistics.metrics.sets import RowSet as RowSet
-    from hallmark.statistics.metrics.sets import SetMetric as SetMetric
-    from hallmark.statistics.metrics.sets import set_interval as set_interval
     from hallmark.statistics.significance.paired import PairedDifference as PairedDifference
     from hallmark.statistics.significance.paired import adjust as adjust
     from hallmark.statistics.significance.paired import paired_difference as paired_difference
@@ -38,11 +33,12 @@ if TYPE_CHECKING:
     from hallmark.statistics.tables import probability_array as probability_array
     from hallmark.statistics.tables import table_metrics as table_metrics
     from hallmark.statistics.tables import target_array as target_array
+    from hallmark.statistics.tables import undefined_note as undefined_note
 
 _LATE = (
     # The light ones first: a name is looked for in this order, and what is looked through is loaded.
-    "interval", "members", "metrics.classification", "metrics.segmentation", "tables", "bootstrap",
-    "metrics.reliability_diagram", "metrics.sets", "significance.paired",
+    "metrics", "interval", "members", "metrics.classification", "metrics.segmentation", "tables", "bootstrap",
+    "metrics.reliability_diagram", "significance.paired",
 )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from hallmark.statistics import tables
 from hallmark.statistics.interval import Interval
+from hallmark.statistics.jackknife import set_intervals
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.segmentation import TARGET_METRICS, by_target
 from hallmark.statistics.metrics.weighted import weighted_metrics
@@ -22,7 +24,7 @@ _RANGES = {"log_loss": Range(0.0), "brier": Range(0.0, 2.0)}
 
 
 def metric_interval(predictions: pd.DataFrame, metric: str, *, resampling: Resampling) -> Interval:
-    """Interval of one metric of one task, from its labelled rows.
+    """Interval of one metric of one task, from its labelled rows; of two sets from the jackknife (`jackknife`).
 
     Args:
         predictions: table of one task (see `tables`).
@@ -39,6 +41,8 @@ def metric_interval(predictions: pd.DataFrame, metric: str, *, resampling: Resam
 def all_intervals(predictions: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling) -> dict[str, Interval]:
     """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
     sample = task_sample(predictions)
+    if sample.classes is None and tables.is_two_sets(sample.rows):
+        return set_intervals(sample, metrics, resampling=resampling)
     ranges = {name: metric_range(name, sample) for name in metrics}
     return intervals(weighted_metrics(sample, metrics), Units.of(sample), ranges, resampling=resampling)
 

@@ -41,14 +41,22 @@ def over_text(rows: pd.DataFrame) -> str:
     return members_text(member_notes(rows).unique()) if "repetition" in rows else ""
 
 
+def kinds_text(rows: pd.DataFrame) -> str:
+    """` (437 real, 437 generated)` of the rows of two sets; empty for others."""
+    if "kind" not in rows or rows["kind"].isna().all():
+        return ""
+    counts = (f"{row_count(part):,} {kind}" for kind, part in rows.groupby("kind", sort=False))
+    return f" ({', '.join(counts)})"
+
+
 def size_text(rows: pd.DataFrame) -> str:
     """Rows of one task and the members that predict them.
 
-    `874 rows`; of a set of repeats `874 rows × 3 seeds` where every member predicts every row, and else
-    `874 rows of 5 folds`.
+    `874 rows`, of two sets `874 rows (437 real, 437 generated)`; of a set of repeats `874 rows × 3 seeds` where every
+    member predicts every row, and else `874 rows of 5 folds`.
     """
     n = row_count(rows)
-    text = f"{n:,} row" + "s" * (n != 1)
+    text = f"{n:,} row{'s' * (n != 1)}{kinds_text(rows)}"
     if "repetition" not in rows:
         return text
     return f"{text} {'×' if len(rows) == n * member_notes(rows).nunique() else 'of'} {over_text(rows)}"

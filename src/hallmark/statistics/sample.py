@@ -97,7 +97,7 @@ def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, S
             f"only in the first, {only_second} of {len(others)} only in the second"
         )
     others = others.loc[rows.index]
-    for column in ("target", "group", "repetition", "member"):
+    for column in ("target", "kind", "group", "repetition", "member"):
         if column not in rows and column not in others:
             continue
         left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, others))

@@ -5,7 +5,8 @@ resampled), `target` and `prediction` (class names; target missing = unlabelled)
 floats in class order), `score` (higher is better), and in a table of repeats `member` (which run predicts the row) and
 `repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task
 to its class names in order; a task that it does not name has scores only; with the columns `intersection`, `union` and
-`target_area` (pixels) it is a segmentation, whose score is the IoU.
+`target_area` (pixels) it is a segmentation, whose score is the IoU. With a `kind` (`real` or `generated`) and
+`features` (list of D floats) its rows are two sets, whose metrics are distances between them.
 """
 
 import math
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from hallmark.statistics.members import row_count
 from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
+from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
 
 OVERLAP = ("intersection", "union", "target_area")
 
@@ -28,10 +30,10 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
     Returns:
         `{task: {metric: value, "n": rows}}` in order of first appearance; {} where no row is labelled. A
         classification task has every metric of `classification_metrics`, the count-based ones from the
-        `prediction` column; a segmentation those of `segmentation_metrics`; another task has `score`, the mean of
-        that column. In a table of repeats each metric
-        is the mean over repetitions of the metric in each, and `n` counts each row once. An undefined value is
-        None, so that the result is strict JSON.
+        `prediction` column; a segmentation those of `segmentation_metrics`; two sets the distances of `SET_METRICS`;
+        another task has `score`, the mean of that column. In a table of repeats each metric is the mean over
+        repetitions of the metric in each, or over models where rows are two sets, and `n` counts each row once. An
+        undefined value is None, so that the result is strict JSON.
 
     Raises:
         ValueError: `attrs["classes"]` is missing, or the columns do not fit it.
@@ -40,7 +42,9 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
     metrics: dict[str, dict[str, float | None]] = {}
     for task, part in rows.groupby("task", sort=False, observed=True):
         classes = class_order(predictions, str(task))
-        values = [_metrics_once(part[member], classes) for member in repetition_masks(part)]
+        # Sets are compared within a model: what several generated is not one set.
+        column = "member" if is_two_sets(part) and "member" in part else "repetition"
+        values = [_metrics_once(part[mask], classes) for mask in repetition_masks(part, column)]
         means = {name: float(np.mean([value[name] for value in values])) for name in values[0]}
         defined = {name: None if math.isnan(mean) else mean for name, mean in means.items()}
         metrics[str(task)] = {**defined, "n": row_count(part)}
@@ -48,9 +52,12 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
 
 
 def labelled_rows(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Rows that statistics may use: with a target in classification tasks, with a score in the others."""
+    """Rows that statistics may use: with a target in classification tasks, with a score or a kind in the others."""
     classified = predictions["task"].isin(list(_classes(predictions)))
-    return predictions[predictions["target"].notna().where(classified, predictions["score"].notna())]
+    measured = predictions["score"].notna()
+    if "kind" in predictions:
+        measured |= predictions["kind"].notna()
+    return predictions[predictions["target"].notna().where(classified, measured)]
 
 
 def class_order(predictions: pd.DataFrame, task: str) -> list[str] | None:
@@ -64,10 +71,17 @@ def is_segmentation(rows: pd.DataFrame) -> bool:
     return all(name in rows for name in OVERLAP)
 
 
+def is_two_sets(rows: pd.DataFrame) -> bool:
+    """Whether rows of a task without classes are real and generated ones."""
+    return "kind" in rows and bool(rows["kind"].notna().any())
+
+
 def metric_names(rows: pd.DataFrame, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the metrics that rows of one task have, the main one of a task without classes first."""
     if classes is not None:
         return CLASSIFICATION_METRICS
+    if is_two_sets(rows):
+        return tuple(SET_METRICS)
     return SEGMENTATION_METRICS if is_segmentation(rows) else ("score",)
 
 
@@ -93,22 +107,71 @@ def probability_array(rows: pd.DataFrame, classes: Sequence[str]) -> Floats:
     return np.array(column, dtype=np.float64).reshape(len(column), len(classes))
 
 
-def repetition_masks(rows: pd.DataFrame) -> list[NDArray[np.bool_]]:
+def is_real(rows: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which of the rows [N] of two sets are real, the others being generated. ValueError for another kind."""
+    if strange := sorted(set(rows["kind"].astype(str)) - {REAL, GENERATED}):
+        raise ValueError(f"rows are of kind {', '.join(strange)}: a row of two sets is {REAL} or {GENERATED}")
+    return (rows["kind"] == REAL).to_numpy(dtype=bool)
+
+
+def why_no_distance(rows: pd.DataFrame) -> str | None:
+    """What rows of two sets lack to have a distance; None where they have one.
+
+    Raises:
+        ValueError: a kind that is neither real nor generated.
+    """
+    real = is_real(rows)
+    if "features" not in rows or rows["features"].isna().all():
+        return "the rows have no features"
+    if n := int(rows["features"].isna().sum()):
+        return f"{n} of {len(rows)} rows have no features"
+    if len(widths := rows["features"].map(len).unique()) > 1:
+        return f"the rows have features of different lengths ({', '.join(map(str, sorted(widths)))})"
+    if n := int((~np.isfinite(feature_array(rows)).all(axis=1)).sum()):
+        return f"{n} of {len(rows)} rows have features that are not finite"
+    of_models = pd.Series(real).groupby(rows["member"].to_numpy() if "member" in rows else np.zeros(len(rows)))
+    n_real, n_generated = int(of_models.sum().min()), int((of_models.size() - of_models.sum()).min())
+    if min(n_real, n_generated) < 2:
+        return f"a distance needs two rows of each kind, and there are {n_real} {REAL} and {n_generated} {GENERATED}"
+    return None
+
+
+def undefined_note(rows: pd.DataFrame) -> str:
+    """The sentence below a table whose distances are undefined; empty where they are not, or rows are no two sets."""
+    reason = why_no_distance(rows) if is_two_sets(rows) else None
+    return f"No distance: {reason}." if reason else ""
+
+
+def feature_array(rows: pd.DataFrame) -> Floats:
+    """Features [N, D] of rows that have some, of one length."""
+    return np.array(rows["features"].tolist(), dtype=np.float64)
+
+
+def repetition_masks(rows: pd.DataFrame, column: str = "repetition") -> list[NDArray[np.bool_]]:
     """Which rows [N] belong to each repetition, in ascending order; all rows to one where there is no such column.
+
+    Args:
+        column: `member` for which belong to each model.
 
     Raises:
         ValueError: a row has no repetition.
     """
-    if "repetition" not in rows:
+    if column not in rows:
         return [np.ones(len(rows), dtype=bool)]
-    column = rows["repetition"]
-    if column.isna().any():
-        raise ValueError(f"{column.isna().sum()} of {len(rows)} rows have no repetition: give each an integer")
-    return [(column == value).to_numpy(dtype=bool) for value in np.sort(column.unique())]
+    numbers = rows[column]
+    if numbers.isna().any():
+        raise ValueError(f"{numbers.isna().sum()} of {len(rows)} rows have no {column}: give each an integer")
+    return [(numbers == value).to_numpy(dtype=bool) for value in np.sort(numbers.unique())]
 
 
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
+        if is_two_sets(rows):
+            real = is_real(rows)
+            if why_no_distance(rows) is not None:
+                return dict.fromkeys(SET_METRICS, math.nan)
+            features = feature_array(rows)
+            return {name: metric(features[real], features[~real]) for name, metric in SET_METRICS.items()}
         if not is_segmentation(rows):
             return {"score": float(rows["score"].mean())}
         return segmentation_metrics(*(rows[name].to_numpy(np.float64) for name in ("score", *OVERLAP)))

@@ -193,7 +193,7 @@ def estimates(
         else:
             cells = _variances(evaluate, _cell_weights(units, resampling), dict.fromkeys(plain, n_cells))
         joined = {
-            name: _two_way(groups[name], models[name], cells[name], df=(n_groups[name] - 1, units.n_models - 1))
+            name: two_way(groups[name], models[name], cells[name], df=(n_groups[name] - 1, units.n_models - 1))
             for name in plain
         }
     return {
@@ -204,15 +204,20 @@ def estimates(
     }
 
 
-def _two_way(groups: float, models: float, cells: float, *, df: tuple[int, int]) -> tuple[float, float]:
-    """Variance and degrees of freedom of a set of repeats; all nan where one of the variances is."""
+def two_way(groups: float, models: float, cells: float, *, df: tuple[float, float]) -> tuple[float, float]:
+    """Variance and degrees of freedom of a set of repeats; all nan where one of the variances is.
+
+    Args:
+        groups, models, cells: variances over these units.
+        df: degrees of freedom of the first two.
+    """
     g, m = df
     if models == 0:  # the models agree in everything that is measured, as one
-        return groups, float(g)
+        return groups, g
     variance = max(groups + models - cells, groups, models)
     fewest = min(g, m)
     satterthwaite = variance**2 / (groups**2 / g + models**2 / m)
-    return variance, max(float(fewest), satterthwaite * fewest / (fewest + 2))
+    return variance, max(fewest, satterthwaite * fewest / (fewest + 2))
 
 
 def _variances(evaluate: WeightedMetrics, blocks: Iterator[Floats], n_units: Mapping[str, int]) -> dict[str, float]:

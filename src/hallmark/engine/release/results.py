@@ -13,7 +13,8 @@ from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, runs_of
 from hallmark.runs.seal import TestAccess
-from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count
+from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count, undefined_note
+from hallmark.statistics.members import kinds_text
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.storage.files import write_text
 from hallmark.storage.markers import regions
@@ -104,17 +105,17 @@ def _metrics(result: Result) -> Iterator[str]:
     yield f"Values with {resampling.percent} intervals that resample groups{pooled}."
     for task in tasks:
         yield ""
-        counts = {split: row_count(table[table["task"] == task]) for split, table in tables.items()}
-        yield f"| {task} | " + " | ".join(f"{split} (n = {n})" for split, n in counts.items()) + " |"
+        parts = {split: table[table["task"] == task] for split, table in tables.items()}
+        sizes = (f"{split} (n = {row_count(rows)}{kinds_text(rows)})" for split, rows in parts.items())
+        yield f"| {task} | " + " | ".join(sizes) + " |"
         yield "|---|" + "---|" * len(tables)
-        metrics = metric_names(tables["test"], class_order(tables["test"], task))
-        intervals = {
-            split: all_intervals(table[table["task"] == task], metrics, resampling=resampling)
-            for split, table in tables.items()
-        }
+        metrics = metric_names(parts["test"], class_order(tables["test"], task))
+        intervals = {split: all_intervals(rows, metrics, resampling=resampling) for split, rows in parts.items()}
         for metric in metrics:
             yield f"| {metric} | " + " | ".join(interval_text(by_name[metric]) for by_name in intervals.values()) + " |"
-        if note := no_interval_note(interval for by_name in intervals.values() for interval in by_name.values()):
+        alone = no_interval_note(interval for by_name in intervals.values() for interval in by_name.values())
+        undefined = (undefined_note(rows) for rows in parts.values())
+        for note in filter(None, dict.fromkeys([alone, *undefined])):
             yield from ("", note)
 
 

@@ -11,7 +11,6 @@ Integers = NDArray[np.intp]
 COUNT_METRICS = ("accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_precision", "macro_recall")
 PROBABILITY_METRICS = ("auroc", "auprc", "log_loss", "brier", "ece")
 CLASSIFICATION_METRICS = COUNT_METRICS + PROBABILITY_METRICS
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece"})
 ECE_BINS = 15
 
 

@@ -1,54 +1,50 @@
-"""Metrics of sets of rows, such as the distance between generated and real pictures, and their intervals.
+"""Distances between two sets of rows, such as real and generated pictures by their features.
 
 A metric of rows is a mean over rows or a function of counts and sums, so that rows drawn twice simply count twice. A
 distance between two sets compares rows with each other: a row that is drawn twice is at distance 0 from itself, and the
-bootstrap shifts the distance upwards. Intervals here leave groups out instead: the delete-one-group jackknife (Efron &
-Stein 1981, Annals of Statistics 9; with blocks of groups: Busing, Meijer & van der Leeden 1999).
+bootstrap shifts the distance upwards. A distance therefore also says what it is without each of some blocks of rows, of
+which `jackknife` makes its interval.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
-from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.statistics.metrics.classification import Floats, Integers
-from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.uncertainty import Estimate, Range
 
-BLOCKS = 50  # evaluations of an interval: their variance has a coefficient of variation of about 20 %
+REAL, GENERATED = "real", "generated"
 
 _CHUNK = 2**22  # entries of a kernel matrix that are held at once
 
 
 class SetMetric(Protocol):
-    """A number of one or more sets of rows, each [N, D] features.
+    """A number of two sets of rows [N, D] and [M, D] of features.
 
     Attributes:
-        name: as pages show it.
-        range: the values it can take.
-        lower_is_better: whether less is better.
+        name: as tables have it.
+        low: the least value that it can have.
     """
 
     @property
     def name(self) -> str: ...
 
     @property
-    def range(self) -> Range: ...
+    def low(self) -> float: ...
 
-    @property
-    def lower_is_better(self) -> bool: ...
-
-    def __call__(self, *sets: Floats) -> float:
-        """The value; nan where the sets are too small to have one.
+    def __call__(self, first: Floats, second: Floats) -> float:
+        """The value; nan where a set has fewer than two rows.
 
         Raises:
-            ValueError: another number of sets than the metric takes, or features that do not fit each other.
+            ValueError: features that do not fit each other.
         """
+        ...
+
+    def without_blocks(self, first: Floats, second: Floats, blocks: tuple[Integers, Integers], n_blocks: int) -> Floats:
+        """The values [n_blocks] without the rows of each block; `blocks` [N] and [M] say which block a row is of."""
         ...
 
 
@@ -59,21 +55,48 @@ class FrechetDistance:
     is the FID (Heusel et al. 2017, arXiv:1706.08500). It grows as sets shrink: compare values of equal N only.
     """
 
-    name = "frechet_distance"
-    range = Range(0.0)
-    lower_is_better = True
+    name, low = "frechet_distance", 0.0
 
-    def __call__(self, *sets: Floats) -> float:
-        first, second = _two(sets)
-        if min(len(first), len(second)) < 2:
-            return math.nan
-        shift = first.mean(axis=0) - second.mean(axis=0)
-        left, right = _root(first), _root(second)
-        # With A = L'L and B = R'R, A B has the eigenvalues of (L R')(L R')', so that the trace of its root is the sum
-        # of the singular values of L R'. No root of a singular matrix is taken.
-        cross = np.linalg.norm(left @ right.T, "nuc")
-        distance = shift @ shift + (left**2).sum() + (right**2).sum() - 2 * cross
-        return max(0.0, float(distance))
+    def __call__(self, first: Floats, second: Floats) -> float:
+        _check(first, second)
+        return _frechet(_Normal.of(first), _Normal.of(second))
+
+    def without_blocks(self, first: Floats, second: Floats, blocks: tuple[Integers, Integers], n_blocks: int) -> Floats:
+        _check(first, second)
+        normals = [_Normal.of(rows) for rows in (first, second)]
+        values = np.empty(n_blocks)
+        for block in range(n_blocks):
+            left = [
+                normal if (others := code != block).all() else _Normal.of(rows[others])
+                for rows, code, normal in zip((first, second), blocks, normals, strict=True)
+            ]
+            values[block] = _frechet(*left)
+        return values
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """A mean [D] and L [K, D] with K = min(N, D) and L'L the covariance; of fewer than two rows there is no L."""
+
+    mean: Floats
+    root: Floats | None
+
+    @classmethod
+    def of(cls, rows: Floats) -> "_Normal":
+        if len(rows) < 2:
+            return cls(np.full(rows.shape[1], math.nan), None)
+        mean: Floats = rows.mean(axis=0)
+        return cls(mean, np.linalg.qr((rows - mean) / math.sqrt(len(rows) - 1)).R)
+
+
+def _frechet(first: _Normal, second: _Normal) -> float:
+    if first.root is None or second.root is None:
+        return math.nan
+    shift = first.mean - second.mean
+    # With A = L'L and B = R'R, A B has the eigenvalues of (L R')(L R')', so that the trace of its root is the sum
+    # of the singular values of L R'. No root of a singular matrix is taken.
+    cross = np.linalg.norm(first.root @ second.root.T, "nuc")
+    return max(0.0, float(shift @ shift + (first.root**2).sum() + (second.root**2).sum() - 2 * cross))
 
 
 @dataclass(frozen=True)
@@ -86,119 +109,56 @@ class KernelDistance:
 
     degree: int = 3
 
-    name = "kernel_distance"
-    range = Range()
-    lower_is_better = True
+    name, low = "kernel_distance", -math.inf
 
-    def __call__(self, *sets: Floats) -> float:
-        first, second = _two(sets)
-        n, m = len(first), len(second)
-        if min(n, m) < 2:
-            return math.nan
-        within = self._sum_of_others(first) / (n * (n - 1)) + self._sum_of_others(second) / (m * (m - 1))
-        return float(within - 2 * self._sum(first, second) / (n * m))
+    def __call__(self, first: Floats, second: Floats) -> float:
+        together = np.zeros(len(first), dtype=np.intp), np.zeros(len(second), dtype=np.intp)
+        return float(self._values(first, second, together, np.ones((1, 1)))[0])
 
-    def _sum_of_others(self, rows: Floats) -> float:
-        itself: Floats = ((rows**2).sum(axis=1) / rows.shape[1] + 1) ** self.degree
-        return self._sum(rows, rows) - float(itself.sum())
+    def without_blocks(self, first: Floats, second: Floats, blocks: tuple[Integers, Integers], n_blocks: int) -> Floats:
+        return self._values(first, second, blocks, 1 - np.eye(n_blocks))
 
-    def _sum(self, first: Floats, second: Floats) -> float:
-        """Sum of the kernel over all pairs."""
-        step = max(1, _CHUNK // len(second))
-        chunks = (first[start : start + step] for start in range(0, len(first), step))
-        return math.fsum(float(((part @ second.T / first.shape[1] + 1) ** self.degree).sum()) for part in chunks)
+    def _values(self, first: Floats, second: Floats, blocks: tuple[Integers, Integers], weights: Floats) -> Floats:
+        """The values [V] of what is left of both sets where blocks count by `weights` [V, B] of 1 or 0."""
+        _check(first, second)
+        n_blocks = weights.shape[1]
+        rows, codes = np.concatenate([first, second]), np.concatenate([blocks[0], n_blocks + blocks[1]])
+        itself = np.bincount(codes, weights=self._of_itself(rows), minlength=2 * n_blocks)
+        sums, sizes = self._pair_sums(rows, codes, 2 * n_blocks), np.bincount(codes, minlength=2 * n_blocks)
+        nothing = np.zeros_like(weights)
+        of_first, of_second = np.hstack([weights, nothing]), np.hstack([nothing, weights])
+        n, m = of_first @ sizes, of_second @ sizes
+        with np.errstate(divide="ignore", invalid="ignore"):
+            within = [
+                (((part @ sums) * part).sum(axis=1) - part @ itself) / (size * (size - 1))
+                for part, size in ((of_first, n), (of_second, m))
+            ]
+            values = within[0] + within[1] - 2 * ((of_first @ sums) * of_second).sum(axis=1) / (n * m)
+        return np.where(np.minimum(n, m) < 2, math.nan, values)
 
+    def _of_itself(self, rows: Floats) -> Floats:
+        kernel: Floats = ((rows**2).sum(axis=1) / rows.shape[1] + 1) ** self.degree
+        return kernel
 
-class RowSet(NamedTuple):
-    """Rows [N, D] and the label of the group [N] that each is of; None makes each row a group of its own.
-
-    A label that occurs in two sets is one group, as where both have pictures of one person.
-    """
-
-    features: ArrayLike
-    groups: ArrayLike | None = None
-
-
-def set_interval(metric: SetMetric, *sets: RowSet, resampling: Resampling) -> Interval:
-    """Interval of a metric of sets from the delete-one-group jackknife.
-
-    Groups that occur in the same sets are a stratum. Each stratum with B groups adds the variance (B - 1) / B times the
-    sum of squares of the values without each group around their mean; of more than `BLOCKS` groups that many random
-    blocks are left out instead. The degrees of freedom are Satterthwaite's; the scale is that of the metric's range.
-
-    Args:
-        metric: of as many sets as there are given.
-        sets: the rows.
-        resampling: the confidence level, and the seed that draws blocks.
-
-    Returns:
-        An interval of what the metric is expected to be for sets of these sizes. No ends where a stratum has fewer than
-        `MIN_GROUPS` groups, or a value without a group is undefined.
-
-    Raises:
-        ValueError: features that are no finite [N, D] with rows, groups of another length or missing, or what the
-            metric refuses.
-    """
-    arrays = [np.asarray(part.features, dtype=np.float64) for part in sets]
-    for rows in arrays:
-        if rows.ndim != 2 or rows.size == 0 or not np.isfinite(rows).all():
-            raise ValueError(f"features of shape {rows.shape} must be finite numbers [N, D], with at least one row")
-    codes, n_groups = _codes(sets, [len(rows) for rows in arrays])
-    value = metric(*arrays)
-    variances = []
-    for blocks in _strata(codes, n_groups, resampling.seed):
-        if blocks is None:
-            return Estimate(value, math.nan, math.nan, n_groups).interval(metric.range, resampling.confidence_level)
-        remaining = ([rows[~block[code]] for rows, code in zip(arrays, codes, strict=True)] for block in blocks)
-        without = np.array([metric(*parts) for parts in remaining])
-        variances.append((float(without.var() * (len(blocks) - 1)), len(blocks) - 1))
-    variance = sum(part for part, _ in variances)
-    spread = sum(part**2 / df for part, df in variances)
-    df = variance**2 / spread if spread > 0 else math.nan
-    estimate = Estimate(value, math.sqrt(variance), df, n_groups)
-    return estimate.interval(metric.range, resampling.confidence_level)
+    def _pair_sums(self, rows: Floats, codes: Integers, n_codes: int) -> Floats:
+        """Sums [C, C] of the kernel over all pairs of rows [N, D], by the codes 0 .. C - 1 [N] of both."""
+        order = np.argsort(codes, kind="stable")
+        rows, present = rows[order], np.flatnonzero(np.bincount(codes, minlength=n_codes))
+        starts = np.searchsorted(codes[order], present)
+        by_row, step = np.empty((len(rows), len(present))), max(1, _CHUNK // len(rows))
+        for start in range(0, len(rows), step):
+            kernel = (rows[start : start + step] @ rows.T / rows.shape[1] + 1) ** self.degree
+            by_row[start : start + step] = np.add.reduceat(kernel, starts, axis=1)
+        sums = np.zeros((n_codes, n_codes))
+        sums[np.ix_(present, present)] = np.add.reduceat(by_row, starts, axis=0)
+        return sums
 
 
-def _strata(codes: list[Integers], n_groups: int, seed: int) -> Iterator[NDArray[np.bool_] | None]:
-    """Of each stratum the groups [B, G] of each block; None for one with too few groups."""
-    occurs = np.stack([np.bincount(code, minlength=n_groups) > 0 for code in codes])
-    patterns = np.unique(occurs, axis=1, return_inverse=True)[1].ravel()
-    rng = np.random.default_rng(seed)
-    for pattern in range(patterns.max() + 1):
-        members = rng.permutation(np.flatnonzero(patterns == pattern))
-        if len(members) < MIN_GROUPS:
-            yield None
-            continue
-        n_blocks = min(len(members), BLOCKS)
-        blocks = np.zeros((n_blocks, n_groups), dtype=bool)
-        blocks[np.arange(len(members)) % n_blocks, members] = True
-        yield blocks
+SET_METRICS: Mapping[str, SetMetric] = MappingProxyType(
+    {metric.name: metric for metric in (KernelDistance(), FrechetDistance())}
+)
 
 
-def _codes(sets: tuple[RowSet, ...], lengths: list[int]) -> tuple[list[Integers], int]:
-    """The group 0 .. G - 1 of each row of each set, and G."""
-    labels = []
-    for number, (part, length) in enumerate(zip(sets, lengths, strict=True)):
-        names = [(number, row) for row in range(length)] if part.groups is None else list(np.asarray(part.groups))
-        if len(names) != length:
-            raise ValueError(f"{len(names)} groups for {length} rows: give one per row")
-        labels += names
-    series = pd.Series(labels, dtype=object)
-    if series.isna().any():
-        raise ValueError(f"{series.isna().sum()} of {len(series)} rows have no group: give each the unit it comes from")
-    codes, distinct = pd.factorize(series)
-    return np.split(codes, np.cumsum(lengths)[:-1]), len(distinct)
-
-
-def _two(sets: tuple[Floats, ...]) -> tuple[Floats, Floats]:
-    if len(sets) != 2 or any(rows.ndim != 2 for rows in sets) or sets[0].shape[1] != sets[1].shape[1]:
-        shapes = " and ".join(str(rows.shape) for rows in sets) or "none"
-        raise ValueError(f"a distance is of two sets of rows [N, D] with one D, got {shapes}")
-    return sets[0], sets[1]
-
-
-def _root(rows: Floats) -> Floats:
-    """L [K, D] with K = min(N, D) and L'L the covariance of rows [N, D]."""
-    centered = (rows - rows.mean(axis=0)) / math.sqrt(len(rows) - 1)
-    root: Floats = np.linalg.qr(centered).R
-    return root
+def _check(first: Floats, second: Floats) -> None:
+    if first.ndim != 2 or second.ndim != 2 or first.shape[1] != second.shape[1]:
+        raise ValueError(f"a distance is of two sets of rows [N, D] with one D, got {first.shape} and {second.shape}")

@@ -9,18 +9,20 @@ import pandas as pd
 
 from hallmark.statistics.bootstrap import metric_range
 from hallmark.statistics.interval import MIN_GROUPS, Interval
+from hallmark.statistics.jackknife import set_difference
 from hallmark.statistics.members import STAND_IN, row_count
-from hallmark.statistics.metrics.classification import LOWER_IS_BETTER, Floats
+from hallmark.statistics.metrics import LOWER_IS_BETTER
+from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.sample import paired_samples
+from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.significance.delong import delong_p
 from hallmark.statistics.significance.holm import holm
 from hallmark.statistics.significance.mcnemar import mcnemar_p
 from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
-from hallmark.statistics.tables import prediction_array, probability_array, target_array
+from hallmark.statistics.tables import is_two_sets, prediction_array, probability_array, target_array
 from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
-from hallmark.statistics.uncertainty import Units, estimates, evaluate_blocks
+from hallmark.statistics.uncertainty import Estimate, Range, Units, estimates, evaluate_blocks
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class PairedDifference:
         n_groups: number of groups they belong to.
         n_models: number of models of each system; 1 but for tables of repeats.
         is_of_one_run: whether one of the two is a single run beside each model of a set.
-        p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1).
+        p_floor: the least p that the resamples can tell, 1 / (n_resamples + 1); 0 where there are none.
         p_holm: p_value after `adjust`; None before it.
     """
 
@@ -92,9 +94,10 @@ class PairedDifference:
             of: which rows, such as ` on test`; follows the finding.
         """
         grounds = self.grounds
-        # Of n groups that all agree a permutation test gives 2^(1 - n) at the least.
+        # Of n groups that all agree a permutation test, which has a floor, gives 2^(1 - n) at the least.
         alpha = 1 - self.difference.confidence_level + TOLERANCE
-        if self.n_groups < MIN_GROUPS if self.n_models > 1 else 2.0 ** (1 - self.n_groups) > alpha:
+        is_t_test = self.n_models > 1 or self.p_floor == 0
+        if self.n_groups < MIN_GROUPS if is_t_test else 2.0 ** (1 - self.n_groups) > alpha:
             grounds += ", too few groups for any difference to show"
         of_winner = self.difference if self._second_is_better else self.difference.negated
         if not self.told_apart:
@@ -122,7 +125,8 @@ def paired_difference(
     The p of one run against another is that of the test that swaps the two systems' predictions of whole groups by fair
     coins, as `permutation` explains: it speaks of these two models. In tables of repeats the p is that of the t test
     with the standard error of the interval, which holds the luck of training too, and speaks of the two settings; as
-    its standard error comes from m resamples, it is taken to be at least 1 / (m + 1).
+    its standard error comes from m resamples, it is taken to be at least 1 / (m + 1). Of a metric of sets, whose
+    interval leaves groups out, the p is always that of the t test.
 
     Args:
         first, second: tables with the same labelled rows in any order, matched by (id, task).
@@ -132,14 +136,30 @@ def paired_difference(
         ValueError: what `paired_samples` or `metric_interval` refuses.
     """
     samples = paired_samples(first, second)
-    units = Units.of(samples[0])
+    before = samples[0]
+    if before.classes is None and is_two_sets(before.rows):
+        estimate, values = set_difference(samples, metric, resampling=resampling)
+        p_value, floor = estimate.p_value(), 0.0
+    else:
+        estimate, values, p_value = _resampled(samples, metric, resampling)
+        floor = 1 / (resampling.n_resamples + 1)
+    return PairedDifference(
+        metric, estimate.interval(values, resampling.confidence_level), p_value,
+        row_count(before.rows.reset_index()), before.n_groups, n_models=before.n_models,
+        is_of_one_run=any(table.attrs.get(STAND_IN, False) for table in (first, second)), p_floor=floor,
+    )  # fmt: skip
+
+
+def _resampled(samples: tuple[Sample, Sample], metric: str, resampling: Resampling) -> tuple[Estimate, Range, float]:
+    """Of a metric of rows: its difference, the range of that, and p."""
+    before, after = samples
+    units = Units.of(before)
     evaluate_first, evaluate_second = (weighted_metrics(sample, [metric]) for sample in samples)
 
     def difference(weights: Floats, /) -> dict[str, Floats]:
         return {metric: evaluate_second(weights)[metric] - evaluate_first(weights)[metric]}
 
     # Both systems in one sample of 2 G groups, so that weights choose whose predictions of a group count.
-    before, after = samples
     stacked = replace(
         before, rows=pd.concat([before.rows, after.rows]), n_groups=2 * before.n_groups,
         group=np.concatenate([before.group, after.group + before.n_groups]),
@@ -147,24 +167,16 @@ def paired_difference(
     )  # fmt: skip
     values = metric_range(metric, stacked).of_differences._replace(n_groups=metric_range(metric, before).n_groups)
     estimate = estimates(difference, units, {metric: values}, resampling=resampling)[metric]
-    floor = 1 / (resampling.n_resamples + 1)
-    if units.n_models == 1:
-        evaluate = weighted_metrics(stacked, [metric])
+    if units.n_models > 1:
+        return estimate, values, max(estimate.p_value(), 1 / (resampling.n_resamples + 1))  # of nan, nan
+    evaluate = weighted_metrics(stacked, [metric])
 
-        def swapped(swap: Floats) -> dict[str, Floats]:
-            swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
-            return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
+    def swapped(swap: Floats) -> dict[str, Floats]:
+        swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
+        return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
 
-        coins = fair_coins(before.n_groups, 2 * len(before.rows), resampling.n_resamples, resampling.seed)
-        p_value = permutation_p(estimate.value, evaluate_blocks(swapped, coins)[metric])
-    else:
-        p_value = max(estimate.p_value(), floor)  # of nan, nan
-    n_rows = row_count(samples[0].rows.reset_index())
-    return PairedDifference(
-        metric, estimate.interval(values, resampling.confidence_level), p_value, n_rows, units.n_groups,
-        n_models=units.n_models, is_of_one_run=any(table.attrs.get(STAND_IN, False) for table in (first, second)),
-        p_floor=floor,
-    )  # fmt: skip
+    coins = fair_coins(before.n_groups, 2 * len(before.rows), resampling.n_resamples, resampling.seed)
+    return estimate, values, permutation_p(estimate.value, evaluate_blocks(swapped, coins)[metric])
 
 
 def adjust(comparisons: Sequence[PairedDifference]) -> list[PairedDifference]:
