@@ -97,7 +97,7 @@ def guide_files() -> dict[str, str]:
 
 
 def bring_own_files(tree: Path) -> None:
-    """What the pages take as the reader's own: a package of heads, the guide's system, and pictures with expressions."""
+    """What the pages take as the reader's own: heads, the system of the guide, and pictures with expressions."""
     shutil.copytree(Path(__file__).parent / "mypackage", tree / "mypackage", dirs_exist_ok=True)
     for name, text in guide_files().items():
         path = tree / name

@@ -1,0 +1,162 @@
+"""The generative model of digits: a generator and a discriminator, trained by turns."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, softplus
+from torchmetrics import Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from hallmark.checks import SettingError, require
+from hallmark.data.module import DataModule
+from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.module import Batch, PredictingModule
+from hallmark.learning.multioptimizer import MultiOptimizerModule
+from hallmark.learning.optim import PartOptimizer
+from hallmark.learning.sets import SetDistance, row_noise
+from hallmark.learning.tables import two_sets_table
+from hallmark.runs.parents import Use
+from hallmark.systems.digits.module import DigitsClassifier
+
+CLASSIFIER, JUDGE = "classifier", "judge"
+GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+
+
+class DigitsGan(MultiOptimizerModule):
+    """Draws the digit that it is asked for: a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784) with the
+    non-saturating loss and a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637).
+
+    It is measured by distances between the digits of a split and one that is drawn for each of them.
+
+    Args:
+        classes: names of the digits.
+        noise: numbers that a digit is drawn from; width: channels of the last convolution of the generator and of the
+            first of the discriminator.
+        class_weight: of the cross-entropy of the parent `classifier` in the generator's loss; 0 for no such parent.
+        judged: whether the distances are those of features of the parent `judge`, which then also says how many digits
+            it reads as they were asked for; if not, they are those of pixels.
+        optimizers: recipes of `generator` and `discriminator`.
+        seed: of the noise.
+    """
+
+    def __init__(
+        self, *, classes: Sequence[str], noise: int, width: int, class_weight: float, judged: bool,
+        optimizers: Mapping[str, PartOptimizer], seed: int,
+    ) -> None:  # fmt: skip
+        require(noise >= 1, "noise", noise, "at least 1")
+        require(width >= 1, "width", width, "at least 1")
+        require(class_weight >= 0, "class_weight", class_weight, "at least 0")
+        parts = {
+            GENERATOR: Generator(len(classes), noise=noise, width=width),
+            DISCRIMINATOR: Discriminator(len(classes), width=width),
+        }
+        super().__init__(parts=parts, optimizers=optimizers, seed=seed)
+        self.classes, self.noise, self.class_weight, self.judged = list(classes), noise, class_weight, judged
+        distances = {name: SetDistance(name) for name in ("kernel_distance", "frechet_distance")}
+        accuracy = {"accuracy": MulticlassAccuracy(len(classes), average="micro")} if judged else {}
+        self.val = nn.ModuleDict({**distances, **accuracy})
+
+    @classmethod
+    def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
+        roles = {CLASSIFIER: arguments["class_weight"] > 0, JUDGE: arguments["judged"]}
+        return {role: Use.WEIGHTS for role, is_wanted in roles.items() if is_wanted}
+
+    def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
+        for role, parent in parents.items():
+            fits = isinstance(parent, DigitsClassifier) and parent.classes == self.classes
+            if not fits:
+                raise SettingError(role, type(parent).__name__, f"a DigitsClassifier of {', '.join(self.classes)}")
+        super().attach_parents(parents)
+
+    @property
+    def inputs(self) -> dict[str, Encoder | None]:
+        return {"image": None}
+
+    @property
+    def validation_metrics(self) -> dict[str, Metric]:
+        return {f"val/{name}": metric for name, metric in self.val.items()}  # type: ignore[misc]
+
+    def optimize(self, batch: Batch) -> None:
+        image, target = batch["image"], batch["target"]
+        generator, discriminator = self.parts[GENERATOR], self.parts[DISCRIMINATOR]
+        with torch.set_grad_enabled(self.takes_step(GENERATOR)):
+            drawn = generator(self.randn(self.noise), target)
+
+        def of_discriminator() -> Tensor:
+            real, fake = discriminator(image, target), discriminator(drawn.detach(), target)
+            return (softplus(-real) + softplus(fake)).mean()
+
+        def of_generator() -> Tensor:
+            loss = softplus(-discriminator(drawn, target)).mean()
+            if self.class_weight:
+                loss = loss + self.class_weight * cross_entropy(self.parents[CLASSIFIER]({"image": drawn}), target)
+            return loss
+
+        self.step(DISCRIMINATOR, of_discriminator)
+        self.step(GENERATOR, of_generator)
+
+    def draw(self, target: Tensor, index: Tensor) -> Tensor:
+        """Images [B, 1, 8, 8] in [0, 1] of the classes `target` [B], each from the noise of its number in `index`."""
+        return self.averaged(GENERATOR)(row_noise(index, self.noise, seed=0), target)
+
+    def features(self, image: Tensor) -> Tensor:
+        """What distances are measured in, [B, D]."""
+        return self.parents[JUDGE].features(image) if self.judged else image.flatten(1)  # type: ignore[operator]
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        target, index = batch["target"], batch["index"]
+        drawn = self.draw(target, index)
+        real, generated = self.features(batch["image"]), self.features(drawn)
+        for name, metric in self.val.items():
+            if isinstance(metric, SetDistance):
+                metric.update(index, real, generated)
+            else:
+                metric.update(self.parents[JUDGE]({"image": drawn}), target)  # type: ignore[operator]
+        self.log_dict(self.validation_metrics)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Features of the rows and of what is drawn for them, [B, D] each."""
+        drawn = self.draw(batch["target"], batch["index"])
+        return {"real": self.features(batch["image"]), "generated": self.features(drawn)}
+
+    def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
+        return two_sets_table(outputs, data, split)
+
+
+class Generator(nn.Module):
+    """Maps noise [B, Z] and classes [B] to images [B, 1, 8, 8] in [0, 1]."""
+
+    def __init__(self, classes: int, *, noise: int, width: int) -> None:
+        super().__init__()
+        self.condition = nn.Embedding(classes, noise)
+        self.layers = nn.Sequential(
+            nn.Linear(2 * noise, 16 * width), nn.LeakyReLU(0.2), nn.Unflatten(1, (4 * width, 2, 2)),
+            nn.Upsample(scale_factor=2), nn.Conv2d(4 * width, 2 * width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Upsample(scale_factor=2), nn.Conv2d(2 * width, width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 1, 3, padding=1), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def forward(self, noise: Tensor, target: Tensor) -> Tensor:
+        return self.layers(torch.cat([noise, self.condition(target)], dim=1))
+
+
+class Discriminator(nn.Module):
+    """Maps images [B, 1, 8, 8] in [0, 1] and classes [B] to logits [B] of being real."""
+
+    def __init__(self, classes: int, *, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, width, 3, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(width, 2 * width, 3, stride=2, padding=1), nn.LeakyReLU(0.2),
+            nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), nn.LeakyReLU(0.2),
+            nn.Flatten(), nn.Linear(16 * width, 4 * width), nn.LeakyReLU(0.2),
+        )  # fmt: skip
+        self.logit = nn.Linear(4 * width, 1)
+        self.condition = nn.Embedding(classes, 4 * width)
+
+    def forward(self, image: Tensor, target: Tensor) -> Tensor:
+        features = self.layers(2 * image - 1)
+        return self.logit(features).squeeze(1) + (features * self.condition(target)).sum(dim=1)
