@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tests.systems.refseg.parts import BLUE, GREEN, LAYOUT, RED, Picture, preset, write_world
 
-from hallmark.checks import Interrupted, SettingError
+from hallmark.checks import Interrupted, SettingError, UserError
 from hallmark.console import main
 from hallmark.engine.evaluate import evaluate, train_and_analyze
 from hallmark.engine.job import Job
@@ -114,7 +114,14 @@ def test_the_calibration_is_read_again_for_another_split(ready, command, compose
     assert fitted["split"] == "calibration" and fitted["n"] == 6
     assert answers(run).loc["v-0#0", "info_calls"] == 1 and answers(run).loc["v-1#0", "info_calls"] == 0
     path.write_text(json.dumps({**fitted, "thresholds": {"confidence": 0.0, "gap": 0.0}}))
-    evaluate(compose(f"run={run.directory}", "split=test", "trusted_packages=[tests]", command="evaluate"))
+    evaluation = compose(f"run={run.directory}", "split=test", "trusted_packages=[tests]", command="evaluate")
+    with pytest.raises(UserError, match=r"calibration\.json was changed"):
+        evaluate(evaluation)
+    assert accesses_of(run) == []
+    # A run of a version that recorded no hash of it goes by the file as it is.
+    run.record.fitted = {}
+    run.record.write(run.directory)
+    evaluate(evaluation)
     assert answers(run, "test")["info_calls"].tolist() == [0]  # as the file says, though one call would be due
     assert json.loads(path.read_text())["thresholds"] == {"confidence": 0.0, "gap": 0.0}
 

@@ -35,8 +35,10 @@ def run(arguments: argparse.Namespace) -> int:
     if ignored := [option for option, value in options.items() if value]:
         raise ValueError(f"{', '.join(ignored)}: no effect with --verify, which writes nothing; leave it out")
     from hallmark.engine.release.verify import WEIGHTS, verify
+    from hallmark.wording import plural
 
     counts = verify(arguments.verify)
     print(f"{arguments.verify}: {counts.files} files as they were written, {counts.metrics} metrics computed again "
-        f"from the predictions and equal, {counts.tensors} tensors equal in checkpoint and {WEIGHTS}")  # fmt: skip
+        f"from the predictions and equal, {counts.tensors} tensors equal in checkpoint and {WEIGHTS}, "
+        f"{plural(counts.states, 'file')} of fitted state as recorded")  # fmt: skip
     return 0

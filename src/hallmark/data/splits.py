@@ -202,8 +202,9 @@ def check_splits(samples: pd.DataFrame, classes: Mapping[str, Sequence[str]]) ->
                 raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no training row; "
                                  "drop it from data.classes or choose another data.split.seed")  # fmt: skip
             if absent and len(rows):
-                raise ValueError(f"data.split: class {', '.join(sorted(absent))} has no row in {split}, to fit on; "
-                                 f"give data.split.{split} a larger share, or choose another data.split.seed")  # fmt: skip
+                listed = ", ".join(sorted(absent))
+                raise ValueError(f"data.split: class {listed} has no row in {split}, where something is fitted; "
+                                 f"give data.split.{split} a larger share, or choose another seed")  # fmt: skip
 
 
 def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:

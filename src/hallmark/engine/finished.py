@@ -24,6 +24,7 @@ from hallmark.engine.setup import build_module, build_predictor, prepare_data
 from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.access import LabelledRows
+from hallmark.runs.fitted import check_fitted
 from hallmark.runs.metrics import OUT_OF_FOLD, TEST
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.repeats import RepeatSet
@@ -79,6 +80,7 @@ class FinishedRun:
             record.warnings = foreign_weights(self.job, module, data)
             print_warnings(record)
         if isinstance(module, TrainingFreeModule):
+            check_fitted(self.run.directory, record)
             module.attach_run(self.run.directory)
         else:
             load_weights(module, self.run.best)

@@ -38,6 +38,7 @@ from hallmark.learning.checkpoints import checkpoint_hashes
 from hallmark.learning.device import device_facts
 from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
+from hallmark.runs.fitted import check_fitted, fitted_hashes
 from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.parents import FOLDER as PARENTS
@@ -151,9 +152,12 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
 def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -> None:
     """The run of a model that is not fitted; without a labelled row it is answers alone."""
     trainer = build_predictor(job)
+    check_fitted(run.directory, run.record)  # of an earlier attempt
     module.attach_run(run.directory)
     with recorded_calls(run, module, "calibration"):
         module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
+    run.record.fitted = fitted_hashes(run.directory, module.state_files)
+    run.record.write(run.directory)
     predict_split(run, trainer, module, data, run.record.main_split)
     if run.record.main_split not in run.metrics:
         return

@@ -75,7 +75,14 @@ class PredictingModule(LightningModule, ABC):
 
 
 class TrainingFreeModule(PredictingModule):
-    """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are."""
+    """Base of the modules in which nothing is fitted by steps: they are calibrated, and measured as they are.
+
+    Attributes:
+        state_files: names of the files that `calibrate` may write below the run's folder and `attach_run` reads. Their
+            hashes are recorded: a file that was changed later is refused, and the seal and a release name them.
+    """
+
+    state_files: tuple[str, ...] = ()
 
     @property
     def measured(self) -> Mapping[str, Sequence[str]]:

@@ -59,6 +59,8 @@ def what_was_run(result: ReportedResult) -> Section:
         pairs.insert(1, ("Repeats", f"{result.repeats.record.repeat}, {result.repeats.record.state}"))
     if record.parents:
         pairs.append(("Started from", listed([str(parent) for parent in record.parents])))
+    if fitted := sorted({f"{name} {hash_[:_SHORT]}" for member in records for name, hash_ in member.fitted.items()}):
+        pairs.append(("Fitted state", listed(fitted)))
     if resumed := sum(member.resumed for member in records):
         pairs.append(("Resumed", plural(resumed, "time")))
     return Section("What was run", [*(Paragraph(text, Tone.CAUTION) for text in warnings_of(result)), Facts(pairs)])

@@ -5,12 +5,13 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Self
 
+from hallmark.runs.fitted import fitted_hashes
 from hallmark.runs.metrics import TEST, UNLABELLED
 from hallmark.storage.hashing import digest, digest_file
 
@@ -88,6 +89,7 @@ class Subject:
     """A run that was looked at. Hashes are of its checkpoint or code, its config.yaml, its data and its test ids.
 
     Attributes:
+        fitted: hashes of the files of its fitted state by name; {} where it has none, and of an earlier version.
         metrics: `{task: {metric: value}}` on the test split; None until they exist.
     """
 
@@ -98,6 +100,7 @@ class Subject:
     data: str
     split: str
     metrics: Metrics | None = None
+    fitted: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, run: "Run") -> "Subject":
@@ -108,12 +111,14 @@ class Subject:
             str(run.directory), run.record.run_id, checkpoint=checkpoint,
             config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
             split=str(run.record.splits.get(TEST, {}).get("hash")),
+            fitted=fitted_hashes(run.directory, list(run.record.fitted)),
         )  # fmt: skip
 
     @property
     def identity(self) -> tuple[str, ...]:
         """What stays when the directory is moved."""
-        return self.run_id, self.checkpoint, self.config, self.data, self.split
+        fitted = [f"{name} {hash_}" for name, hash_ in sorted(self.fitted.items())]
+        return self.run_id, self.checkpoint, self.config, self.data, self.split, *fitted
 
 
 @dataclass
@@ -173,7 +178,8 @@ class TestAccess:
 
     def __str__(self) -> str:
         first = self.runs[0]
-        who = f"{first.directory} (run {first.run_id}, checkpoint {first.checkpoint[:12]})"
+        fitted = [f", {name} {hash_[:12]}" for name, hash_ in first.fitted.items()]
+        who = f"{first.directory} (run {first.run_id}, checkpoint {first.checkpoint[:12]}{''.join(fitted)})"
         more = f" and {len(self.runs) - 1} more" if len(self.runs) > 1 else ""
         reason = f", reason: {self.reason}" if self.reason else ""
         from hallmark.statistics.text import number_text  # heavy: a listing of runs does without it

@@ -22,6 +22,7 @@ from hallmark.engine.release.results import check_markers, results_block, write_
 from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
+from hallmark.runs.fitted import FOLDER, changes
 from hallmark.runs.identity import installed_packages
 from hallmark.runs.repeats import FILE, RepeatRecord, RepeatSet, Result, open_result, runs_of
 from hallmark.runs.seal import SealedError, TestAccess, accesses_of
@@ -37,6 +38,7 @@ _STORED = (
     "figures/*",
     "analysis/*",
     "checkpoints/best.ckpt",
+    f"{FOLDER}/*",
 )
 _README = """# {name} {id}
 
@@ -44,8 +46,9 @@ Made by `{command}` at commit {commit}.
 
 - `runs/`: configuration, record, curves, metrics, predictions, split ids, figures and weights of each run.
   `checkpoints/best.ckpt` is what `evaluate.py` loads; `weights.safetensors` holds its tensors. Frozen encoders are in
-  neither: the configuration names them and the checkpoint holds their hash. Where nothing is fitted there is neither
-  file: the configuration names the networks, and `calibration.json` holds what was chosen.
+  neither: the configuration names them and the checkpoint holds their hash. Where nothing is trained by steps there is
+  neither file: the configuration names the networks, and `fitted` in `record.json` the files of what was fitted or
+  chosen, such as `calibration.json` or those in `state/`, with their hashes.
 - `set/` or `repeats/`: the set of repeats, with mean and standard deviation.
 - `RESULTS.md`: settings and results; `receipts.json`: every access to the test split; `release.json`: the checks.
 - `environment.txt`: every installed package. `MANIFEST.sha256`: `sha256sum --check MANIFEST.sha256` reads it.
@@ -118,6 +121,7 @@ def _check_files(result: Result, archive: Path, into: Path) -> None:
     runs = runs_of(result)
     for run in runs:
         problems += [f"{run.directory}: {problem}" for problem in contradictions(run, run.metrics)]
+        problems += [f"{run.directory}: {problem}" for problem in changes(run.directory, run.record.fitted)]
         if run.best.exists():
             tensors_of(run.best)  # refuses what is damaged or unsafe
         elif selected := (run.record.selected or {}).get("checkpoint"):

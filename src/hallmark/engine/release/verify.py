@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.access import accesses_from
 from hallmark.runs.archive import unpack
+from hallmark.runs.fitted import changes
 from hallmark.runs.metrics import TEST
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
@@ -31,11 +32,12 @@ _VALUES = 1 << 20  # values of one column of a table that a small file may decla
 
 @dataclass(frozen=True)
 class Verified:
-    """How many files, metrics and tensors were found to be as the archive says."""
+    """How many files, metrics, tensors and files of fitted state were found to be as the archive says."""
 
     files: int
     metrics: int
     tensors: int
+    states: int
 
 
 def verify(path: Path) -> Verified:
@@ -57,6 +59,7 @@ def verify(path: Path) -> Verified:
                     files=sum(file.is_file() for file in root.rglob("*")),
                     metrics=sum(len(_flat(tasks)) for run in runs for tasks in run.metrics.values()),
                     tensors=sum(len(load_file(run.directory / WEIGHTS)) for run in runs if run.best.exists()),
+                    states=sum(len(run.record.fitted) for run in runs),
                 )
         except Exception as error:  # what a stranger put in the place of a file can fail in any way
             cause = str(error).replace(f"{root}/", "")[:_SHOWN] or "no message"
@@ -97,7 +100,10 @@ def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
     yield from (*_accesses(root, runs), *_spread(root, runs))
     for run in runs:
         tables = {file.stem for file in (run.directory / "predictions").glob("*.parquet")}
-        parts = (contradictions(run, sorted({*run.metrics, *tables})), _tensors(run))
+        parts = (
+            contradictions(run, sorted({*run.metrics, *tables})), _tensors(run),
+            changes(run.directory, run.record.fitted),
+        )  # fmt: skip
         yield from (f"runs/{run.directory.name}/{problem}" for problem in chain(*parts))
 
 

@@ -64,6 +64,7 @@ class LoopModule(TrainingFreeModule):
         cache: root of proposals and embeddings.
     """
 
+    state_files = (CALIBRATION,)
     without_effect = ("parallel", "region_batch")
 
     def __init__(
