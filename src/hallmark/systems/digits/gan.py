@@ -110,7 +110,7 @@ class DigitsGan(MultiOptimizerModule):
         target, index = batch["target"], batch["index"]
         drawn = self.draw(target, index)
         real, generated = self.features(batch["image"]), self.features(drawn)
-        for name, metric in self.val.items():
+        for metric in self.val.values():
             if isinstance(metric, SetDistance):
                 metric.update(index, real, generated)
             else:
