@@ -144,3 +144,26 @@ def test_the_loss_of_a_process_ends_the_fit(start, tmp_path):
     assert process.returncode == 1
     assert "RuntimeError: rank 1 failed" in printed
     assert only_run(tmp_path / "outputs").record.state is RunState.FAILED
+
+
+def test_two_processes_take_the_step_that_one_takes_with_as_large_a_batch(compose, tmp_path, monkeypatch):
+    """Of several optimizers as well: after one batch the first moments are the gradients but for a factor."""
+    gan = [
+        "experiment=digits_gan", "callbacks.progress=null", "model.width=4", "trainer.accelerator=cpu",
+        "trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.gradient_clip_val=null",
+    ]  # fmt: skip
+    checkpoints = []
+    for name, overrides in {
+        "one": ["data.batch_size=32"],
+        "two": ["data.batch_size=16", "trainer=ddp", "trainer.devices=2"],
+    }.items():
+        monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path / name))
+        train(compose(*gan, *overrides))
+        checkpoints.append(torch.load(only_run(tmp_path / name).last, weights_only=True))
+    for first, second in zip(*(checkpoint["optimizer_states"] for checkpoint in checkpoints), strict=True):
+        for key, state in first["state"].items():
+            torch.testing.assert_close(state["exp_avg"], second["state"][key]["exp_avg"], rtol=1e-5, atol=1e-7)
+    for name, tensor in checkpoints[0]["state_dict"].items():
+        torch.testing.assert_close(tensor, checkpoints[1]["state_dict"][name], rtol=1e-4, atol=1e-5)
+    history = [pd.read_csv(only_run(tmp_path / name).directory / "history.csv") for name in ("one", "two")]
+    pd.testing.assert_frame_equal(*history, rtol=1e-4)

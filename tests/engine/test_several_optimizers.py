@@ -17,6 +17,7 @@ from hallmark.checks import Interrupted, SettingError
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
 from hallmark.learning.callbacks import History
+from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 
@@ -142,3 +143,27 @@ def test_steps_that_are_limited_and_told_are_batches(trained, compose, monkeypat
         )
         with pytest.raises(Interrupted, match=r"stopped after step 7$"):
             train(compose(*GAN, "+trainer.max_steps=7"))
+
+
+def test_parents_teach_and_judge_and_a_stop_changes_nothing(trained, compose, tmp_path, monkeypatch) -> None:
+    short = ["experiment=digits_classifier", "callbacks.progress=null", "trainer.max_epochs=1", "model.width=4"]
+    teacher, judge = (trained(*short, f"seed={seed}").directory for seed in (1, 2))
+    overrides = [
+        *GAN, f"+parents.classifier={teacher}", f"+parents.judge={judge}",
+        "model.class_weight=0.5", "model.judged=true",
+    ]  # fmt: skip
+    run = trained(*overrides)
+    assert set(run.record.parents) == {"classifier", "judge"}
+    assert run.record.leakage["findings"] == 0
+    state = torch.load(run.last, weights_only=True)["state_dict"]
+    assert not any(".features." in name for name in state)
+    assert "val/accuracy" in pd.read_csv(run.directory / "history.csv")
+    assert len(read_predictions(run.directory / "predictions" / "val.parquet")["features"][0]) == 16  # of the judge
+    aside = Run(shutil.move(run.directory, tmp_path / "undisturbed"))
+    with monkeypatch.context() as patch:
+        stop(compose(*overrides), raises_at(1, 2, signal.SIGTERM), signal.SIGTERM, patch)
+    for directory in (teacher, judge):
+        shutil.rmtree(directory)
+    resumed = trained(*overrides)
+    assert resumed.record.resumed == 1
+    assert contents(resumed) == contents(aside)
