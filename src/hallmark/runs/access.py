@@ -111,7 +111,7 @@ class Subject:
             str(run.directory), run.record.run_id, checkpoint=checkpoint,
             config=digest_file(run.directory / "config.yaml"), data=run.record.provenance.data,
             split=str(run.record.splits.get(TEST, {}).get("hash")),
-            fitted=fitted_hashes(run.directory, list(run.record.fitted)),
+            fitted=fitted_hashes(run.directory, run.record.fitted),
         )  # fmt: skip
 
     @property

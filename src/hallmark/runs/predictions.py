@@ -15,6 +15,13 @@ from numpy.typing import NDArray
 
 from hallmark.storage.files import read_parquet, write_parquet
 
+STAGE = "info_stage"
+"""Column of a model that grows: the version of its database (`hallmark.storage.vectors`) at which a row was predicted.
+
+The task `main` holds the answers of the last stage. Where earlier stages are measured too, each is a task of its own
+(`stage_1`, `stage_2`, …), as all answers about one sample are, so that it has metrics, slices and intervals.
+"""
+
 COLUMNS = ("id", "split", "task", "group", "target", "prediction", "confidence", "probabilities", "score")
 
 
@@ -23,6 +30,7 @@ def write_predictions(path: Path, frame: pd.DataFrame) -> None:
     missing = [column for column in COLUMNS if column not in frame]
     assert not missing, f"predictions lack {missing}"
     assert "classes" in frame.attrs, "predictions lack attrs['classes']"
+    assert STAGE not in frame or frame[STAGE].dtype.kind in "iu", "a stage is the number of a version"
     write_parquet(path, frame)
 
 

@@ -19,20 +19,9 @@ def write_state(path: Path, state: Mapping[str, Any]) -> None:
     Raises:
         TypeError: a value is neither, such as an estimator: what it has learned are its arrays.
     """
-    from safetensors.numpy import save_file  # not where only a configuration is composed
-
-    arrays = {name: np.ascontiguousarray(value) for name, value in state.items() if isinstance(value, np.ndarray)}
-    if objects := [name for name, value in arrays.items() if value.dtype.kind not in "biuf"]:
-        raise TypeError(
-            f"state {objects[0]}: an array of {arrays[objects[0]].dtype}; give numbers, and texts as a list"
-        )
-    plain = {name: value for name, value in state.items() if name not in arrays}
-    try:
-        text = json.dumps(plain, sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"state: {error}; give arrays of numbers and plain containers") from error
+    packed = pack_state(state)
     with atomic_path(path) as temporary:
-        save_file(arrays, temporary, metadata={_PLAIN: text})
+        temporary.write_bytes(packed)
 
 
 def read_state(path: Path) -> dict[str, Any]:
@@ -41,12 +30,46 @@ def read_state(path: Path) -> dict[str, Any]:
     Raises:
         UserError: there is no such file, or it is damaged.
     """
-    from safetensors import SafetensorError, safe_open
+    try:
+        return unpack_state(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: no fitted state can be read there ({error})") from error
+
+
+def pack_state(state: Mapping[str, Any]) -> bytes:
+    """The bytes of the file of `write_state`: safetensors, plain values as JSON in its metadata.
+
+    Raises:
+        TypeError: as `write_state`.
+    """
+    from safetensors.numpy import save  # not where only a configuration is composed
+
+    arrays = {name: np.ascontiguousarray(value) for name, value in state.items() if isinstance(value, np.ndarray)}
+    for name, value in arrays.items():
+        if value.dtype.kind not in "biuf":
+            raise TypeError(f"state {name}: an array of {value.dtype}; give numbers, and texts as a list")
+    plain = {name: value for name, value in state.items() if name not in arrays}
+    try:
+        text = json.dumps(plain, sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"state: {error}; give arrays of numbers and plain containers") from error
+    packed: bytes = save(arrays, metadata={_PLAIN: text})
+    return packed
+
+
+def unpack_state(packed: bytes) -> dict[str, Any]:
+    """What `pack_state` was given.
+
+    Raises:
+        ValueError: damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
 
     try:
-        with safe_open(path, "numpy") as file:
-            plain: dict[str, Any] = json.loads((file.metadata() or {})[_PLAIN])
-            names: list[str] = file.keys()
-            return {**plain, **{name: file.get_tensor(name) for name in names}}
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: no fitted state can be read there ({error})") from error
+        arrays: dict[str, Any] = load(packed)
+        size = int.from_bytes(packed[:8], "little")  # of the header, which `load` has read
+        plain: dict[str, Any] = json.loads(json.loads(packed[8 : 8 + size])["__metadata__"][_PLAIN])
+    except (SafetensorError, KeyError, TypeError) as error:
+        raise ValueError(f"not a state: {error}") from error
+    return {**plain, **arrays}
