@@ -74,7 +74,7 @@ def naive(module: LoopModule, scenes: list[Scene]) -> dict[str, int]:
             steps = []
             for iteration in range(ITERATIONS + 1):
                 ranker = Ranker(module.encoder, position=0.0, batch_size=1, cache=None)
-                (regions,) = ranker.embed([SceneInput("", scene.read, proposals)])
+                (regions,) = ranker.embed([SceneInput(scene.read(), proposals)])
                 query = f"{expression.sentence} {' '.join(['please'] * iteration)}".strip()
                 logits = ranker.logits(regions, proposals, [query])[0]
                 shares = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()

@@ -17,7 +17,7 @@ from hallmark.engine.job import Job
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json
-from hallmark.systems.refseg.sample.lexicon import CANONICAL, HELD_OUT, canonical
+from hallmark.systems.refseg.sample.lexicon import CANONICAL, LEXICON
 from hallmark.systems.refseg.vlm.words import packaged_synonyms, read_texts
 
 ONE_SHOT, LOOP = "one shot", "loop, general table"
@@ -71,12 +71,12 @@ def word_table() -> list[dict[str, Cell]]:
         "table by rule from WordNet": read_texts("package:hallmark/systems/refseg/vlm/wordnet.json", "synonyms"),
         "dictionary of the sample world (upper bound)": dict(CANONICAL),
     }
-    lines = []
+    lines, unseen = [], [word for words in LEXICON.values() for word in words.held_out]
     for name, table in tables.items():
-        right = sum(canonical(table.get(word, "")) == CANONICAL[word] for word in HELD_OUT)
+        right = sum(CANONICAL.get(table.get(word, ""), table.get(word)) == CANONICAL[word] for word in unseen)
         counts = {
-            "entries": len(table), "unseen words": len(HELD_OUT), "mapped to a trained one": right,
-            "mapped wrongly": sum(word in table for word in HELD_OUT) - right,
+            "entries": len(table), "unseen words": len(unseen), "mapped to a trained one": right,
+            "mapped wrongly": sum(word in table for word in unseen) - right,
         }  # fmt: skip
         lines.append({"words": name, **{title: count_cell(count) for title, count in counts.items()}})
     return lines

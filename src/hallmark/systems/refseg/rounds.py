@@ -3,13 +3,10 @@
 from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
-import numpy as np
 from numpy.typing import NDArray
 
 from hallmark.data.masks import Proposals
-from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg.cost import Stopwatch, Timings
 from hallmark.systems.refseg.data import Expression, Scene
 from hallmark.systems.refseg.loop import Outcome
@@ -31,12 +28,8 @@ def encode(scenes: Sequence[Scene], proposer: CachedProposer, ranker: Ranker, ti
     with timings.on("propose"):
         images = [scene.read() for scene in scenes]
         proposals = [proposer.propose(image) for image in images]
-    inputs = [
-        SceneInput(digest_bytes(str(image.shape).encode(), image.tobytes()), partial(np.asarray, image), masks)
-        for image, masks in zip(images, proposals, strict=True)
-    ]
     with timings.on("embed"):
-        regions = ranker.embed(inputs)
+        regions = ranker.embed(list(map(SceneInput, images, proposals)))
     return [EncodedScene(*parts) for parts in zip(scenes, proposals, regions, strict=True)]
 
 

@@ -24,7 +24,6 @@ ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
 _COLUMNS = ("image", "image_id", "file_name", "samples")
 _EXTRA = ("split", "objects")  # of the sample world
 _DAMAGED = (OSError, ValueError, pa.ArrowException)  # what reading a damaged parquet file raises
-_STREAMED = 16  # images in memory at a time while all are read in order
 
 
 class Pictures(ABC):
@@ -111,21 +110,6 @@ class ParquetPictures(Pictures):
         if image is None:
             raise OSError(f"{file}: row {position} has no image")
         return image
-
-    def contents(self) -> Iterator[bytes | None]:
-        for file in self.files:
-            missing = pq.read_metadata(file).num_rows
-            try:
-                for batch in pq.ParquetFile(file).iter_batches(_STREAMED, columns=["image"]):
-                    for value in batch.column("image").to_pylist():
-                        missing -= 1
-                        try:
-                            content = _image_bytes(value, file)
-                        except OSError:
-                            content = None
-                        yield content
-            except _DAMAGED:  # the rows behind the damage; each says why when it is asked for
-                yield from [None] * missing
 
 
 def _image_bytes(value: Any, file: Path) -> bytes | None:

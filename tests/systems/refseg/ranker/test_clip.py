@@ -121,7 +121,7 @@ def test_absent_weights_say_three_ways():
 
 
 def test_ranks_alike_in_any_batch_and_from_disk(folder, tmp_path):
-    images = [SceneInput(str(index), lambda image=image: image, proposals(image)) for index, image in enumerate(IMAGES)]
+    images = [SceneInput(image, proposals(image)) for image in IMAGES]
     answers = []
     for batch_size, cache in ((1, None), (3, None), (64, tmp_path), (64, tmp_path)):
         ranker = Ranker(build(folder), position=0.0, batch_size=batch_size, cache=cache)
@@ -152,7 +152,7 @@ def test_a_clip_of_full_size_in_both_layouts(tmp_path, layout):
     view = View(kind="blur", size=224)
     encoder = ClipRegionEncoder(**named, token_length=32, templates=["a photo of {}"], view=view)
     ranker = Ranker(encoder, position=2.0, batch_size=4, cache=tmp_path / "cache")
-    images = [SceneInput(str(index), lambda image=image: image, proposals(image)) for index, image in enumerate(IMAGES)]
+    images = [SceneInput(image, proposals(image)) for image in IMAGES]
     embedded = ranker.embed(images)
     rendered = encoder.image.normalized(torch.from_numpy(view.render(IMAGES[1], images[1].proposals).pixels))
     with torch.no_grad():

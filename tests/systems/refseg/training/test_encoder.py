@@ -162,7 +162,7 @@ def test_the_preset_runs_and_its_weights_can_be_used(preset, prepared, tmp_path,
     for scene in data.annotated("val"):
         rows = frame[frame["group"] == scene.expressions["group"].iloc[0]]
         proposals = data.proposed(scene)
-        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, proposals)])
+        (regions,) = ranker.embed([SceneInput(scene.image, proposals)])
         logits = ranker.logits(regions, proposals, scene.expressions["sentence"].tolist())
         expected = np.exp(logits - logits.max(1, keepdims=True))
         expected /= expected.sum(1, keepdims=True)

@@ -40,7 +40,7 @@ def chosen(scenes, proposals, *, column="sentence", alpha=True, geometry=True, c
     ranker, ious = Ranker(encoder, position=0.0, batch_size=64, cache=None), []
     for scene, candidates in zip(scenes, proposals, strict=True):
         rows = scene.expressions.dropna(subset=column)
-        (regions,) = ranker.embed([SceneInput("", lambda scene=scene: scene.image, candidates)])
+        (regions,) = ranker.embed([SceneInput(scene.image, candidates)])
         for row, logits in zip(
             rows.itertuples(), ranker.logits(regions, candidates, rows[column].tolist()), strict=True
         ):

@@ -1,8 +1,9 @@
 """Regions ranked by how well they fit a text; what is seen of an image is computed once in its life."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,24 +12,16 @@ from numpy.typing import NDArray
 from hallmark.checks import require
 from hallmark.data.masks import Proposals
 from hallmark.storage.cache import FileCache
-from hallmark.storage.hashing import digest
+from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.systems.refseg.ranker.encoder import RegionEncoder
 from hallmark.systems.refseg.ranker.position import position_bias
 from hallmark.systems.refseg.ranker.views import Regions, geometry
 
 
-@dataclass(frozen=True)
-class SceneInput:
-    """An image and its proposals.
+class SceneInput(NamedTuple):
+    """An image as it is shown, uint8 [H, W, 3], that is with any perturbation, and what may be meant in it."""
 
-    Attributes:
-        digest: hash of the image's content as it is shown, that is with any perturbation.
-        read: gives the pixels, uint8 [H, W, 3]; called only where embeddings are not stored yet.
-        proposals: what may be meant.
-    """
-
-    digest: str
-    read: Callable[[], NDArray]
+    image: NDArray
     proposals: Proposals
 
 
@@ -83,7 +76,7 @@ class Ranker:
         embeddings = {name: rows for name, rows in stored.items() if rows is not None}
         absent = {name: image for name, image in by_name.items() if name not in embeddings}
         for group in self._groups(absent):
-            parts = [self.encoder.view.render(image.read(), image.proposals) for image in group.values()]
+            parts = [self.encoder.view.render(*scene) for scene in group.values()]
             regions = Regions.join(parts)
             # Regions of a joint encoder see each other: all of an image must come in one pass.
             step = len(regions) if self.encoder.joint else self.batch_size
@@ -150,10 +143,10 @@ class Ranker:
         return rows if np.allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-3) else None
 
 
-def _name(pictured: SceneInput) -> str:
+def _name(scene: SceneInput) -> str:
     """Of the embeddings of an image's regions: the same image and proposals in the same order have the same name."""
-    proposals = pictured.proposals
+    image, proposals = scene
     return digest({
-        "image": pictured.digest, "size": list(proposals.size), "masks": [rle["counts"] for rle in proposals.rles],
-        "boxes": proposals.boxes.tolist(),
+        "image": digest_bytes(str(image.shape).encode(), image.tobytes()), "size": list(proposals.size),
+        "masks": [rle["counts"] for rle in proposals.rles], "boxes": proposals.boxes.tolist(),
     })  # fmt: skip

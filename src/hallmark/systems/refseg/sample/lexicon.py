@@ -1,6 +1,5 @@
 """The words of the sample world: those that training sees, and synonyms that only the other splits use."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -68,14 +67,3 @@ class Synonyms(dict[str, str]):
 
     def __init__(self) -> None:
         super().__init__(CANONICAL)
-
-
-HELD_OUT = frozenset(word for words in LEXICON.values() for word in words.held_out)
-"""The words and phrases that no training expression uses."""
-
-_LONGEST_FIRST = re.compile(r"\b(" + "|".join(map(re.escape, sorted(CANONICAL, key=len, reverse=True))) + r")\b")
-
-
-def canonical(text: str) -> str:
-    """`text` in canonical words."""
-    return _LONGEST_FIRST.sub(lambda match: CANONICAL[match[0]], text)
