@@ -7,7 +7,6 @@ from sqlalchemy import text
 
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.launchers import Launcher
-from hallmark.engine.search.pool import Crash
 from hallmark.engine.search.study import SweepStudy
 from hallmark.engine.search.worker import work
 
@@ -33,7 +32,7 @@ class InProcess:
     def __exit__(self, *error: object) -> None:
         return None
 
-    def crashed(self) -> list[Crash]:
+    def crashed(self) -> list[tuple[str, Path]]:
         return []
 
     def cancel_queued(self) -> None:

@@ -52,7 +52,6 @@ def test_rows_equal_compute_in_the_order_asked_for_and_are_computed_once(tmp_pat
 def test_another_store_on_the_folder_computes_only_what_is_new(tmp_path: Path) -> None:
     stored(tmp_path, Source([1, 2, 3]))
     again = Source([4, 3, 1])
-    assert ArrayStore(tmp_path).missing([*again.keys, name(4)]) == 1
     np.testing.assert_array_equal(stored(tmp_path, again), again.expected())
     assert again.computed == [4]
 
@@ -177,5 +176,5 @@ def test_two_processes_that_fill_one_store_compute_each_row_once(tmp_path: Path)
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
     assert sorted(map(int, (tmp_path / "calls").read_text().split())) == list(range(40))
     store = ArrayStore(tmp_path / "store")
-    assert store.missing([f"{n:032d}" for n in range(40)]) == 0
+    store.rows([f"{n:032d}" for n in range(40)], lambda positions: pytest.fail(f"{positions} are missing"))
     assert not list((tmp_path / "store").glob(".*.npy"))

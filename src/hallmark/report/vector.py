@@ -13,7 +13,7 @@ from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE
 _SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _GRID = "#e4e4e4"
-_COLORS = {
+_NAMES = {
     "#ffffff": "card",
     "white": "card",
     INK.lower(): "ink",
@@ -22,6 +22,7 @@ _COLORS = {
     BAND.lower(): "line",
     **{color.lower(): f"series-{index}" for index, color in enumerate(PALETTE, 1)},
 }
+_THEMED = {color: f"var(--{name}, {color})" for color, name in _NAMES.items()}
 _COLOR = re.compile(r"(?<![\w&-])(#[0-9a-fA-F]{6}\b|white\b)")
 _FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
@@ -61,7 +62,7 @@ def svg_inline(document: str, name: str, alt: str) -> str:
         _rename(element, used, name)
         for key in ("style", "fill", "stroke"):
             if key in element.attrib:
-                element.set(key, _COLOR.sub(_themed, element.attrib[key]))
+                element.set(key, _COLOR.sub(lambda match: _THEMED.get(match[1].lower(), match[1]), element.attrib[key]))
     width = float(root.attrib.pop("width").removesuffix("pt"))
     root.attrib.pop("height")
     root.attrib |= {"role": "img", "aria-label": alt, "class": "chart"}
@@ -80,8 +81,3 @@ def _rename(element: ElementTree.Element, used: set[str], name: str) -> None:
             element.set("href", f"#{name}-{value[1:]}" if value.startswith("#") else value)  # or an image's data
         else:
             element.set(key, _REFERENCE.sub(rf"url(#{name}-\1)", value))
-
-
-def _themed(match: re.Match[str]) -> str:
-    name = _COLORS.get(match[1].lower())
-    return match[1] if name is None else f"var(--{name}, {match[1]})"

@@ -38,10 +38,6 @@ class ArrayStore:
         places = [self._index[key] for key in keys]
         return Rows([self._shards[shard] for shard, _ in places], np.array([row for _, row in places], int))
 
-    def missing(self, keys: Sequence[str]) -> int:
-        self._refresh()
-        return len({key for key in keys if key not in self._index})
-
     def _fill(self, keys: Sequence[str], compute: Compute) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self.folder / ".lock"):

@@ -60,15 +60,15 @@ def test_one_that_crashes_is_told_once_by_name_and_log_and_can_be_replaced(worke
     workers.keep(1)
     names = workers.names
     until(lambda: workers.alive == 0)
-    (crash,) = workers.crashed()
-    assert {crash.worker} == names
-    assert crash.log.read_text() == "out of memory\n"
+    [(name, log)] = workers.crashed()
+    assert {name} == names
+    assert log.read_text() == "out of memory\n"
     assert workers.crashed() == []
     worker(UNTIL_ITS_PIPE_ENDS)
     workers.keep(1)
     assert workers.alive == 1
     workers.end()
-    assert crash.log.read_text().startswith("out of memory\nstarted ")
+    assert log.read_text().startswith("out of memory\nstarted ")
 
 
 def test_one_that_found_nothing_to_do_has_not_crashed(worker, tmp_path):
@@ -117,5 +117,5 @@ def test_a_crash_between_two_looks_is_told_before_its_number_is_used_again(worke
         pool.keep(1)
         until(lambda: not pool.alive)
         pool.keep(1)
-        assert [crash.log.name for crash in pool.crashed()] == ["1.log"]
+        assert [log.name for _, log in pool.crashed()] == ["1.log"]
         assert pool.crashed() == [] and pool.alive == 0

@@ -9,7 +9,6 @@ import pytest
 from optuna.trial import TrialState
 from tests.engine.sweeping import PRESET, STRENGTH, THREE, InProcess, replace_training
 
-from hallmark.engine.search.pool import Crash
 from hallmark.runs.record import Record, RunState
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -79,7 +78,7 @@ def test_no_file_holds_a_secret_of_the_environment(swept, trained, monkeypatch, 
 
 def test_workers_that_crash_before_they_begin_end_the_sweep(swept, trained, monkeypatch):
     monkeypatch.setattr(InProcess, "keep", lambda self, wanted: None)
-    monkeypatch.setattr(InProcess, "crashed", lambda self: [Crash("one", self.directory / "workers" / "1.log")])
+    monkeypatch.setattr(InProcess, "crashed", lambda self: [("one", self.directory / "workers" / "1.log")])
     with pytest.raises(ValueError, match=r"workers crash before they begin a trial; the reason is in .*1\.log"):
         swept(*THREE)
 

@@ -4,7 +4,6 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +11,6 @@ from hallmark.engine.search.launchers import Launcher, Worker
 
 STOP_SECONDS = 120
 _POLL_SECONDS = 0.05
-
-
-@dataclass
-class Crash:
-    """A worker that ended otherwise than on its own.
-
-    Attributes:
-        worker: its name in the study.
-    """
-
-    worker: str
-    log: Path
 
 
 class Pool:
@@ -68,12 +55,12 @@ class Pool:
         """Names of the workers in the study."""
         return {name for name, _ in self._workers.values()}
 
-    def crashed(self) -> list[Crash]:
-        """Workers that crashed since the last time."""
+    def crashed(self) -> list[tuple[str, Path]]:
+        """Name in the study and log of the workers that crashed since the last time."""
         ended = {number: name for number, (name, worker) in self._workers.items() if worker.exit_status()}
         for number in ended:
             del self._workers[number]
-        return [Crash(name, self._log(number)) for number, name in ended.items()]
+        return [(name, self._log(number)) for number, name in ended.items()]
 
     def cancel_queued(self) -> None:
         """Take back workers that still wait for a machine."""

@@ -5,20 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import product
-from typing import Any, cast
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import Trial
 
 from hallmark.checks import SettingError, require
 from hallmark.wording import did_you_mean
 
+Distribution = CategoricalDistribution | IntDistribution | FloatDistribution
 Point = dict[str, Any]
 _PLAIN = (bool, int, float, str, type(None))
 _RANGE = "a list of values, or a range {low: ..., high: ...} with log: true or step: ..."
@@ -28,7 +24,7 @@ _RANGE = "a list of values, or a range {low: ..., high: ...} with log: true or s
 class Space:
     """Distributions by dotted key of the preset, in the order of the config."""
 
-    distributions: Mapping[str, BaseDistribution]
+    distributions: Mapping[str, Distribution]
 
     @classmethod
     def of(cls, node: DictConfig | None, names: Sequence[str]) -> "Space":
@@ -57,42 +53,30 @@ class Space:
         require(bool(self.distributions), "sweep.space", {}, "lists of values by key of the preset")
         choices = []
         for key, values in self.distributions.items():
-            listed = isinstance(values, CategoricalDistribution)
-            require(listed, f"sweep.space.{key}", values, "a list of values for a grid")
-            choices.append(cast(CategoricalDistribution, values).choices)
+            if not isinstance(values, CategoricalDistribution):
+                raise SettingError(f"sweep.space.{key}", values, "a list of values for a grid")
+            choices.append(values.choices)
         return [dict(zip(self.distributions, values, strict=True)) for values in product(*choices)]
 
     def corners(self) -> list[Point]:
         """Points that hold every listed value and both ends of every range at least once."""
-        ends: dict[str, list[Any]] = {}
-        for key, values in self.distributions.items():
-            if isinstance(values, CategoricalDistribution):
-                ends[key] = list(values.choices)
-            else:
-                assert isinstance(values, IntDistribution | FloatDistribution)
-                ends[key] = [values.low, values.high]
+        ends: dict[str, Sequence[Any]] = {
+            key: values.choices if isinstance(values, CategoricalDistribution) else (values.low, values.high)
+            for key, values in self.distributions.items()
+        }
         length = max(map(len, ends.values()), default=0)
         return [{key: values[number % len(values)] for key, values in ends.items()} for number in range(length)]
 
     def suggest(self, trial: Trial) -> Point:
-        """The trial's value of every key, sampled where it has none yet."""
-        point: Point = {}
-        for key, values in self.distributions.items():
-            if isinstance(values, CategoricalDistribution):
-                point[key] = trial.suggest_categorical(key, values.choices)
-            elif isinstance(values, IntDistribution):
-                point[key] = trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
-            else:
-                assert isinstance(values, FloatDistribution)
-                point[key] = trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
-        return point
+        """The trial's value of every key, sampled where it has none yet, as by `Study.ask` of fixed distributions."""
+        return {key: trial._suggest(key, values) for key, values in self.distributions.items()}
 
     def around(self, best: Point, share: float) -> "Space":
         """Ranges narrowed to `share` of their width (of their logarithm) around `best`; values stay at the best one."""
         return Space({key: _narrowed(values, best[key], share) for key, values in self.distributions.items()})
 
 
-def _distribution(key: str, value: Any) -> BaseDistribution:
+def _distribution(key: str, value: Any) -> Distribution:
     if isinstance(value, list):
         plain = bool(value) and all(isinstance(choice, _PLAIN) for choice in value)
         require(plain, key, value, "a list of values: numbers, strings, true, false or null")
@@ -113,10 +97,9 @@ def _distribution(key: str, value: Any) -> BaseDistribution:
         raise SettingError(key, value, f"{_RANGE} ({error})") from error
 
 
-def _narrowed(values: BaseDistribution, best: Any, share: float) -> BaseDistribution:
+def _narrowed(values: Distribution, best: Any, share: float) -> Distribution:
     if isinstance(values, CategoricalDistribution):
         return CategoricalDistribution([best])
-    assert isinstance(values, IntDistribution | FloatDistribution)
     forward, back = (math.log, math.exp) if values.log else (float, float)
     half = (forward(values.high) - forward(values.low)) * share / 2
     low, high = max(values.low, back(forward(best) - half)), min(values.high, back(forward(best) + half))

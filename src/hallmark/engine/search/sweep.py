@@ -99,13 +99,13 @@ def _carry_out(study: SweepStudy, search: Search, launcher: Launcher) -> None:
                     if not study.unfinished:
                         break
                 workers.cancel_queued()
-            for crash in workers.crashed():
-                echo(f"a worker crashed; its log is {crash.log}")
-                crashed.add(crash.worker)
-                took_one = any(trial.user_attrs.get("worker") == crash.worker for trial in study.trials())
+            for worker, log in workers.crashed():
+                echo(f"a worker crashed; its log is {log}")
+                crashed.add(worker)
+                took_one = any(trial.user_attrs.get("worker") == worker for trial in study.trials())
                 before_a_trial = 0 if took_one else before_a_trial + 1
                 if before_a_trial == ATTEMPTS:
-                    raise ValueError(f"workers crash before they begin a trial; the reason is in {crash.log}")
+                    raise ValueError(f"workers crash before they begin a trial; the reason is in {log}")
             holders = {trial.user_attrs.get("worker") for trial in unfinished if trial.state is TrialState.RUNNING}
             waiting = sum(trial.state is TrialState.WAITING for trial in unfinished)
             # With nothing to do here, what is left runs on other machines, which may be gone.

@@ -44,10 +44,11 @@ _COMPRESSED_CODE = 1 << 16  # bytes that the code of a TorchScript program may s
 
 
 class MissingWeightsError(Portable, ValueError):
-    """Weights are not at hand; the message gives the ways to provide them."""
+    """Weights are not at hand, which is the `finding`; the message also gives the ways to provide them."""
 
     def __init__(self, what: str, cause: object) -> None:
-        super().__init__(f"{what}: weights not found ({_first_line(cause)}). Three ways to provide them: {_WAYS}")
+        self.finding = f"{what}: weights not found ({_first_line(cause)})."
+        super().__init__(f"{self.finding} Three ways to provide them: {_WAYS}")
 
 
 def local_path(name: str) -> Path | None:
@@ -91,7 +92,7 @@ def weights_requirement(
     try:
         path = local_path(name)
     except ValueError as error:
-        return Requirement(text, str(error).partition(" Three ways")[0], advice)
+        return Requirement(text, getattr(error, "finding", str(error)), advice)
     if path is not None:
         return Requirement(f"{text} in {path}")
     met = hub_files(name if repository is None else repository, *files)

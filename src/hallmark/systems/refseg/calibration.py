@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 
 TEMPERATURES = (1e-3, 1e3)
 _UNITS = 1e9  # IoUs are summed as integers of a billionth: exact, whatever the order, so that ties are ties
-_CELLS = 1 << 16
 
 
 def fit_ranking_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> float:
@@ -194,30 +193,25 @@ def _best_cell(
     """Row, column and totals (IoU, calls) of the best cell of a table of `shape`; the totals of a cell are `base`
     and the changes at its place or before, and of equals the last cell wins.
 
-    Rows are summed in blocks: for thousands of candidates the table is larger than memory.
+    The table is made row by row: for thousands of candidates it is larger than memory.
     """
     rows, columns = shape
-    step = max(1, _CELLS // columns)
     best: tuple[int, int, NDArray] | None = None
-    before = np.repeat(base[:, None], columns, axis=1)
-    for low in range(0, rows, step):
-        here = (low <= places[0]) & (places[0] < low + step)
-        totals = np.zeros((2, min(step, rows - low), columns), np.int64)
-        for total, change in zip(totals, changes[here].T, strict=True):
-            np.add.at(total, (places[0][here] - low, places[1][here]), change)
-        # A table of prefix sums in two dimensions, block by block: `before` carries the last row on.
-        np.cumsum(totals, axis=2, out=totals)
-        totals[:, 0] += before
-        np.cumsum(totals, axis=1, out=totals)
-        before = totals[:, -1].copy()
+    added = np.zeros((2, columns), np.int64)  # by the rows so far, at each column
+    added[:, 0] = base
+    for row in range(rows):
+        here = places[0] == row
+        for total, change in zip(added, changes[here].T, strict=True):
+            np.add.at(total, places[1][here], change)
+        totals = added.cumsum(axis=1)
         # The last of equals: candidates descend, so it has the smallest thresholds.
         allowed = np.where(totals[1] <= limit, totals[0], -1)
-        cells = np.flatnonzero(allowed == allowed.max())
-        fewest = totals[1].ravel()[cells]
-        row, column = divmod(int(cells[fewest == fewest.min()][-1]), columns)
-        cell = totals[:, row, column]
+        equals = np.flatnonzero(allowed == allowed.max())
+        fewest = totals[1][equals]
+        column = int(equals[fewest == fewest.min()][-1])
+        cell = totals[:, column]
         if cell[1] <= limit and (best is None or (cell[0], -cell[1]) >= (best[2][0], -best[2][1])):
-            best = low + row, column, cell
+            best = row, column, cell
     assert best is not None, "never rewriting asks for nothing"
     return best
 

@@ -12,7 +12,7 @@ from segment_anything import SamPredictor, sam_model_registry
 from segment_anything.modeling import Sam
 from torch import Tensor
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
 from hallmark.learning.device import chosen_device
 from hallmark.learning.encoders.weights import load_exactly, read_state_dict
 from hallmark.storage.hashing import digest_file
@@ -38,24 +38,20 @@ class PublishedSam(PointModel[SamPredictor]):
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
         """The file of the weights."""
-        published = PUBLISHED.get(arguments["model_type"], "")
-        path = Path(arguments["checkpoint"] or f"checkpoints/{published}").expanduser()
-        advice = f"download {_ADDRESS}{published} and put it there, or give model.proposer.model.checkpoint"
-        text = f"SAM {arguments['model_type']} in {path}"
-        return [Requirement(text, "" if path.is_file() else f"{path}: no such file", advice)]
+        name = PUBLISHED.get(arguments["model_type"], "")
+        path = Path(arguments["checkpoint"] or f"checkpoints/{name}").expanduser()
+        advice = f"download {_ADDRESS}{name} and put it there, or give model.proposer.model.checkpoint"
+        problem = "" if path.is_file() else f"{path}: no such file"
+        return [Requirement(f"SAM {arguments['model_type']} in {path}", problem, advice)]
 
     def __init__(self, *, model_type: str, checkpoint: str | None, device: str) -> None:
         require(model_type in PUBLISHED, "model_type", model_type, f"one of {', '.join(PUBLISHED)}")
-        name = PUBLISHED[model_type]
-        path = Path(checkpoint or f"checkpoints/{name}").expanduser()
-        if not path.is_file():
-            advice = (
-                f"the published weights of SAM {model_type}: download {_ADDRESS}{name} and put it at "
-                f"checkpoints/{name}, or give its place here; profile=sample needs none"
-            )
-            raise SettingError("checkpoint", str(path), advice)
-        self.model_type, self.path, self.device = model_type, path, chosen_device(device)
-        self._weights = digest_file(path)
+        self.path = Path(checkpoint or f"checkpoints/{PUBLISHED[model_type]}").expanduser()
+        [weights] = self.requirements({"model_type": model_type, "checkpoint": checkpoint})
+        valid = f"the published weights of SAM {model_type}: {weights.advice}; profile=sample needs none"
+        require(not weights.problem, "checkpoint", str(self.path), valid)
+        self.model_type, self.device = model_type, chosen_device(device)
+        self._weights = digest_file(self.path)
 
     @cached_property
     def model(self) -> Sam:

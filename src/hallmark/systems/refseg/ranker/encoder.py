@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from hallmark.learning.encoders.base import Encoder
 from hallmark.systems.refseg.ranker.views import Regions, View
 
 
-class RegionEncoder(nn.Module, ABC):
+class RegionEncoder(Encoder, ABC):
     """Embeds regions without knowing the text, and texts without knowing the image.
 
     Calling the module is `embed_regions`, so that forward hooks see every pass.
@@ -18,22 +19,17 @@ class RegionEncoder(nn.Module, ABC):
     Attributes:
         view: how a region is shown.
         scale: logits = scale · cosine.
-        embedding_dim: D.
         none: unit embedding [D] of "no such object"; None for an encoder that cannot abstain.
         joint: whether the embedding of a region depends on the other regions of its image, so that they must come
             in one call.
-        frozen: always; the weights never change.
-        trained_on: the generated data that the weights were trained on; None for all others.
+        frozen: always.
     """
-
-    trained_on: str | None = None
 
     frozen = True
     joint = False
     none: Tensor | None
     view: View
     scale: float
-    embedding_dim: int
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
@@ -54,10 +50,6 @@ class RegionEncoder(nn.Module, ABC):
 
     def forward(self, regions: Regions) -> Tensor:
         return self.embed_regions(regions)
-
-    def train(self, mode: bool = True) -> "RegionEncoder":
-        """Stays in evaluation mode whatever is asked for."""
-        return super().train(mode and not self.frozen)
 
     @property
     def device(self) -> torch.device:

@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,7 @@ VERSION = 1
 SPLITS = ("train", "val", "test")
 _ROW_GROUP = 64
 _JPEG_QUALITY = 92
-
-
-class _Stream(IntEnum):
-    """Independent random streams of one row: its scene stays when, say, the words change."""
-
-    SCENE = 1
-    WORDS = 2
+_SCENE, _WORDS = 1, 2  # independent random streams of a row: its scene stays when, say, the words change
 
 
 _MASK = pa.struct({"counts": pa.string(), "size": pa.list_(pa.int32())})
@@ -55,8 +48,8 @@ SCHEMA = pa.schema({
 def draw_row(seed: int, split: str, row: int, synonyms: float) -> tuple[GeneratedScene, list[GeneratedExpression]]:
     """Scene and expressions of one row; they depend on nothing else."""
     stream_key = (seed, SPLITS.index(split), row)
-    scene = draw_scene(np.random.default_rng((*stream_key, _Stream.SCENE)))
-    words = np.random.default_rng((*stream_key, _Stream.WORDS))
+    scene = draw_scene(np.random.default_rng((*stream_key, _SCENE)))
+    words = np.random.default_rng((*stream_key, _WORDS))
     return scene, list(expressions(words, scene.objects, synonyms))
 
 

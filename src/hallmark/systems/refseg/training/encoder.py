@@ -106,25 +106,20 @@ class EncoderModule(TrainableModule):
         part = torch.multinomial(self.shares, len(batch["index"]), replacement=True).to(self.device)
         tokens = word_dropout(self.network.tokens(batch["sentences"]), self.unknown)
         logits, encoded = self(batch, tokens, part)
-        terms = {"ranking": self._ranking(logits, batch), "naming": self._naming(encoded, batch["name"])}
+        assert isinstance(self.head, _Head)
+        names = batch["name"]
+        naming = cross_entropy(self.head.naming(encoded), names, ignore_index=NAMELESS, reduction="sum")
+        terms = {"ranking": self._ranking(logits, batch), "naming": naming / (names != NAMELESS).sum().clamp(min=1)}
         require_finite(terms, self)
-        loss = terms["ranking"] + self._naming_weight() * terms["naming"]
+        # Names matter early, before pairs of regions mean anything; a square falls fast, and the last tenth keeps them.
+        left = 1 - self.global_step / self.trainer.estimated_stepping_batches
+        loss = terms["ranking"] + self.naming * (_LAST + (1 - _LAST) * left**2) * terms["naming"]
         self.log_train_loss(loss, len(batch["index"]))
         return loss
 
     def _ranking(self, logits: Tensor, batch: Batch) -> Tensor:
         targets = soft_targets(batch["iou"], self.temperature) * batch["weight"][:, None]
         return -(targets * logits.log_softmax(1)).sum() / targets.sum().clamp(min=1)
-
-    def _naming(self, encoded: Tensor, names: Tensor) -> Tensor:
-        assert isinstance(self.head, _Head)
-        total = cross_entropy(self.head.naming(encoded), names, ignore_index=NAMELESS, reduction="sum")
-        return total / (names != NAMELESS).sum().clamp(min=1)
-
-    def _naming_weight(self) -> float:
-        # Names matter early, before pairs of regions mean anything; a square falls fast, and the last tenth keeps them.
-        left = 1 - self.global_step / self.trainer.estimated_stepping_batches
-        return self.naming * (_LAST + (1 - _LAST) * left**2)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         tokens = self.network.tokens(batch["sentences"])

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +23,8 @@ RETWEET_PREFIX_SHARE = 0.15
 GB18030_SHARE = 0.08
 UTF8_FOREIGN_SHARE = 0.04
 MINIMUM_ROWS, MINIMUM_IMAGE_SIZE = 30, 32
-
-
-class _Stream(IntEnum):
-    """Independent random streams of one row: its picture stays when, say, the label noise changes."""
-
-    COPY = 1
-    LATENT = 2
-    PICTURE = 3
-    TEXT = 4
-    WRAP = 5
-    LABEL = 6
-    ORDER = 7
+# Independent random streams of one row: its picture stays when, say, the label noise changes.
+_COPY, _LATENT, _PICTURE, _TEXT, _WRAP, _LABEL, _ORDER = range(1, 8)
 
 
 @dataclass(frozen=True)
@@ -49,13 +38,13 @@ class Latent:
     scene: str
 
 
-def _stream(seed: int, row: int, stream: _Stream) -> np.random.Generator:
+def _stream(seed: int, row: int, stream: int) -> np.random.Generator:
     return np.random.default_rng((seed, row, stream))
 
 
 def _copied(seed: int, row: int) -> tuple[str, int]:
     """What `row` repeats ("retweet", "reused_picture" or "") and the earlier, original row it repeats."""
-    rng = _stream(seed, row, _Stream.COPY)
+    rng = _stream(seed, row, _COPY)
     draw = rng.random()
     if row == 0 or draw >= RETWEET_SHARE + REUSED_PICTURE_SHARE:
         return "", row
@@ -78,13 +67,13 @@ def _latent(rng: np.random.Generator) -> Latent:
 def _text(seed: int, row: int, latent: Latent, source: int | None) -> tuple[bytes, str]:
     """The bytes of a row's tweet, a retweet of row `source` if there is one, and their encoding."""
     author = row if source is None else source
-    draw = _stream(seed, author, _Stream.WRAP).random()
+    draw = _stream(seed, author, _WRAP).random()
     encoding = "gb18030" if draw < GB18030_SHARE else "utf-8"
-    rng = _stream(seed, author, _Stream.TEXT)
+    rng = _stream(seed, author, _TEXT)
     foreign = draw < GB18030_SHARE + UTF8_FOREIGN_SHARE  # the text holds a foreign name
     text = tweets.compose(rng, cue=latent.text_cue, scene=latent.scene, foreign=foreign)
     if source is not None:
-        text = tweets.retweet(_stream(seed, row, _Stream.TEXT), text)
+        text = tweets.retweet(_stream(seed, row, _TEXT), text)
     elif rng.random() < RETWEET_PREFIX_SHARE:
         text = f"RT @{tweets.handle(rng)}: {text}"
     return f"{text}\n".encode(encoding), encoding
@@ -95,18 +84,18 @@ def _build(
 ) -> Counter[str]:  # fmt: skip
     """Fill `folder` and count what is in it."""
     (folder / "data").mkdir(parents=True)
-    order = _stream(seed, 0, _Stream.ORDER)
+    order = _stream(seed, 0, _ORDER)
     guids = [str(guid) for guid in order.permutation(rows + unlabelled) + 1]
     tags, latents, counts = [], [], Counter[str]()
     for row, guid in enumerate(guids):
         copy, source = _copied(seed, row)
-        latent = _latent(_stream(seed, source, _Stream.LATENT))
-        brush = _stream(seed, source if copy == "reused_picture" else row, _Stream.PICTURE)
+        latent = _latent(_stream(seed, source, _LATENT))
+        brush = _stream(seed, source if copy == "reused_picture" else row, _PICTURE)
         picture = pictures.render(brush, scene=latent.scene, cue=latent.image_cue, image_size=image_size)
         text, encoding = _text(seed, row, latent, source if copy == "retweet" else None)
         (folder / "data" / f"{guid}.jpg").write_bytes(picture)
         (folder / "data" / f"{guid}.txt").write_bytes(text)
-        labelled, rng, tag = row < rows, _stream(seed, row, _Stream.LABEL), latent.true_tag
+        labelled, rng, tag = row < rows, _stream(seed, row, _LABEL), latent.true_tag
         if rng.random() < label_noise:
             tag = str(rng.choice([other for other in TAGS if other != tag]))
             counts["wrong_label"] += labelled

@@ -1,7 +1,6 @@
 """The sample recordings on disk: who did what in which state, and the files that hold it."""
 
 from collections import Counter
-from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -25,21 +24,11 @@ GAP_SHARE = 0.3  # of the files that have a time column
 LOST_CHANNEL_EVERY = 6  # one person of so many wears a device without one of these:
 LOSABLE = ("eda", "temp")
 MINIMUM_SUBJECTS = 8
+# Independent random streams of one row: its signals stay when, say, the drop-outs change.
+_PERSON, _LATENT, _SIGNALS, _FRAMES, _DAMAGE, _FILE, _ORDER = range(1, 8)
 
 
-class _Stream(IntEnum):
-    """Independent random streams of one row: its signals stay when, say, the drop-outs change."""
-
-    PERSON = 1
-    LATENT = 2
-    SIGNALS = 3
-    FRAMES = 4
-    DAMAGE = 5
-    FILE = 6
-    ORDER = 7
-
-
-def _stream(seed: int, row: int, stream: _Stream) -> np.random.Generator:
+def _stream(seed: int, row: int, stream: int) -> np.random.Generator:
     return np.random.default_rng((seed, row, stream))
 
 
@@ -80,22 +69,20 @@ def _write_signals(
 
 def _recording(folder: Path, seed: int, row: int, subject: int, *, labelled: bool) -> tuple[dict[str, str], list[str]]:
     """Write the files of recording `row`; its line of the manifest, and what is special about it."""
-    person = draw_person(_stream(seed, subject, _Stream.PERSON))
-    latent = _stream(seed, row, _Stream.LATENT)
+    person = draw_person(_stream(seed, subject, _PERSON))
+    latent = _stream(seed, row, _LATENT)
     action = str(latent.choice(list(ACTIONS), p=person.actions))
     aroused = bool(latent.random() < person.aroused)
     scene, seconds = str(latent.choice(SCENES)), float(latent.uniform(SHORTEST, LONGEST))
     time = np.arange(round(seconds * RATE)) / RATE
-    signals = draw_signals(
-        _stream(seed, row, _Stream.SIGNALS), person, action=action, aroused=aroused, scene=scene, time=time
-    )
-    signals, dropout = _damaged(_stream(seed, row, _Stream.DAMAGE), signals)
+    signals = draw_signals(_stream(seed, row, _SIGNALS), person, action=action, aroused=aroused, scene=scene, time=time)
+    signals, dropout = _damaged(_stream(seed, row, _DAMAGE), signals)
     lost = LOSABLE[subject // LOST_CHANNEL_EVERY % 2] if subject % LOST_CHANNEL_EVERY == 2 else ""
-    file, name = _stream(seed, row, _Stream.FILE), f"r{row:03d}"
+    file, name = _stream(seed, row, _FILE), f"r{row:03d}"
     path, gap = _write_signals(folder, name, signals, [channel for channel in CHANNELS if channel != lost], file)
     frames = f"frames/{name}.npz" if file.random() >= NO_FRAMES_SHARE else ""
     if frames:
-        frame_stream = _stream(seed, row, _Stream.FRAMES)
+        frame_stream = _stream(seed, row, _FRAMES)
         pressure = draw_frames(frame_stream, action=action, tempo=person.tempo, seconds=seconds)
         np.savez_compressed(folder / frames, frames=pressure, rate=np.float64(FRAME_RATE))
     state = STATES[aroused] if file.random() >= NO_STATE_SHARE else ""
@@ -112,7 +99,7 @@ def _build(folder: Path, *, subjects: int, recordings: int, unlabelled: int, see
     for name in ("signals", "frames"):
         (folder / name).mkdir(parents=True)
     total = subjects * recordings
-    bare = set(_stream(seed, 0, _Stream.ORDER).permutation(total)[:unlabelled].tolist())
+    bare = set(_stream(seed, 0, _ORDER).permutation(total)[:unlabelled].tolist())
     lines, counts = [], Counter[str]()
     for row in range(total):
         line, facts = _recording(folder, seed, row, row // recordings, labelled=row not in bare)
