@@ -83,7 +83,7 @@ def difference_cell(paired: PairedDifference) -> Cell:
     p = f"p {adjusted}" if adjusted.startswith("<") else f"p = {adjusted}"
     higher = stored.estimate > 0
     better = "A" if higher != (paired.metric in LOWER_IS_BETTER) else "B"
-    verdict = f"{better} better" if paired.told_apart else "not told apart"
+    verdict = f"{better} better" if paired.is_significant else "not significant"
     return {
         "text": f"{difference_text(stored)}, {p}, {verdict}",
         "short": difference_text(stored),

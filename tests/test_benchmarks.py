@@ -83,7 +83,7 @@ def test_differences_are_a_minus_b_and_adjusted_over_the_whole_table():
     mean = {name: float(rows["score"].mean()) for name, rows in tables.items()}
     assert cells[0]["estimate"] == pytest.approx(mean["good"] - mean["poor"], abs=1e-6) and cells[0]["estimate"] > 0
     np.testing.assert_allclose([cell["p_holm"] for cell in cells], holm([cell["p"] for cell in cells]), atol=2e-6)
-    assert [cells[0]["verdict"], cells[2]["verdict"]] == ["A better", "not told apart"]
+    assert [cells[0]["verdict"], cells[2]["verdict"]] == ["A better", "not significant"]
     reversed_table = difference_table({"poor − good": (tables["poor"], tables["good"])})
     assert reversed_table[0]["accuracy"]["verdict"] == "B better" and reversed_table[0]["accuracy"]["estimate"] < 0
     assert "over all 4." in holm_sentence(table)

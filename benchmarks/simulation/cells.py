@@ -84,7 +84,7 @@ def _differences(study: Study, resampling: Resampling) -> Values:
 
 def _verdicts(study: Study, resampling: Resampling) -> Values:
     compared = _compared(study, TESTED, resampling)
-    return {name: [paired.p_value, float(paired.told_apart)] for name, paired in compared.items()}
+    return {name: [paired.p_value, float(paired.is_significant)] for name, paired in compared.items()}
 
 
 def _compared(study: Study, metrics: Sequence[str], resampling: Resampling) -> dict[str, PairedDifference]:

@@ -92,7 +92,7 @@ def test_the_verdict_names_the_better_run_whichever_it_is(random_table):
     good, bad = random_table(80, seed=5, quality=3.0), random_table(80, seed=6, quality=0.2)
     rows = compare().table(bad, {"clip/1": good, "itself": bad})
     assert rows["verdict"][0].startswith("clip/1 is better than this run: accuracy +") and rows["difference"][0] < 0
-    assert rows["verdict"].iloc[-1].startswith("this run and itself cannot be told apart: ")
+    assert rows["verdict"].iloc[-1].startswith("this run and itself do not differ significantly: ")
 
 
 def test_files(runs, random_table, make_state, read_csv, assert_drawn):
@@ -159,7 +159,7 @@ def test_verdicts_go_by_the_p_values_adjusted_over_the_whole_table(table):
     assert alone["verdict"][0].startswith("this run is better than a: ")
     three = compare(**settings).table(this, dict.fromkeys("abc", other))
     assert three["p_holm"].tolist() == pytest.approx(3 * three["p_value"])
-    assert (three["difference_low"] > 0).all() and three["verdict"].str.contains("cannot be told apart").all()
+    assert (three["difference_low"] > 0).all() and three["verdict"].str.contains("do not differ significantly").all()
     assert "adjusted by Holm over all 3 comparisons" in comparison_markdown(three, RESAMPLING, "val")
 
 

@@ -135,7 +135,7 @@ def test_two_systems_that_never_differ_may_differ_on_other_groups(make_predictio
     table = make_predictions([0, 1] * 20, [0, 0] * 20)
     compared = paired_difference(table, table, "accuracy", resampling=FEW)
     bound = wilson(0, 40, 0.95).high
-    assert (compared.difference.estimate, compared.p_value, compared.told_apart) == (0, 1, False)
+    assert (compared.difference.estimate, compared.p_value, compared.is_significant) == (0, 1, False)
     assert (compared.difference.low, compared.difference.high) == pytest.approx((-bound, bound))
 
 
@@ -147,7 +147,7 @@ def test_the_p_of_sets_is_that_of_the_t_test_and_agrees_with_the_interval() -> N
         second.attrs = first.attrs
         compared = paired_difference(first, second, "score", resampling=FEW)
         excluded = not compared.difference.low < 0 < compared.difference.high
-        assert excluded == (compared.p_value <= 0.05) == compared.told_apart
+        assert excluded == (compared.p_value <= 0.05) == compared.is_significant
         assert compared.p_value >= compared.p_floor == 1 / 401
 
 

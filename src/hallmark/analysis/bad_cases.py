@@ -1,8 +1,6 @@
 """Samples that the model gets wrong or is unsure about, worst first."""
 
 import logging
-import textwrap
-import unicodedata
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 
 from hallmark.analysis.plots.signal_sheet import series_of, signal_sheet
-from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, drawable, house_style, panel_grid
+from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, drawable, house_style, panel_grid, wrapped
 from hallmark.analysis.state import State
 from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
@@ -145,8 +143,9 @@ def contact_sheet(cases: pd.DataFrame) -> Figure:
     """Picture, target → prediction with its confidence, and text of each case; `cases` has `path`."""
     figure, axes = panel_grid(len(cases), min(4, len(cases)), 2.6, width=1.9 * min(4, len(cases)))
     for ax, case in zip(axes, cases.to_dict("records"), strict=True):
-        picture = _thumbnail(case["path"])
-        ax.imshow(picture if picture is not None else Image.new("RGB", (_THUMBNAIL, _THUMBNAIL), BAND))
+        picture, size = readable_picture(case["path"]), (_THUMBNAIL, _THUMBNAIL)
+        # Whole, on a square ground.
+        ax.imshow(ImageOps.pad(picture, size, color=BAND) if picture else Image.new("RGB", size, BAND))
         if picture is None:
             ax.text(0.5, 0.5, "no readable picture", transform=ax.transAxes, ha="center", va="center", color=MUTED)
         ax.set_xticks([])
@@ -156,27 +155,18 @@ def contact_sheet(cases: pd.DataFrame) -> Figure:
         title = f"{drawable(case['target'])} → {drawable(case['prediction'])}  {case['confidence']:.2f}"
         ax.set_title(title, fontsize=7.5, color=ink, pad=3)
         issue = ["[label in doubt]"] if case.get("label_issue") else []
-        lines = [*issue, *_wrapped(case.get("text"), 4 - len(issue))]
+        text = case.get("text")
+        lines = [*issue, *wrapped(drawable(text) if isinstance(text, str) else "", _CAPTION, 4 - len(issue))]
         ax.set_xlabel("\n".join(lines), fontsize=6.8, loc="left", labelpad=2, linespacing=1.15)
     return figure
 
 
-def _thumbnail(path: object) -> Image.Image | None:
-    """The picture, whole, on a square ground; None where there is no readable one."""
+def readable_picture(path: object, *, draft: int | None = None) -> Image.Image | None:
+    """The picture, decoded no larger than `draft` needs; None where there is no readable one."""
     if not isinstance(path, str) or not path:
         return None
     try:
-        return ImageOps.pad(read_image(Path(path)), (_THUMBNAIL, _THUMBNAIL), color=BAND)
+        return read_image(Path(path), draft=draft)
     except OSError as error:
-        log.warning("%s", error)
+        log.warning("no picture: %s", error)
         return None
-
-
-def _wrapped(text: object, n_lines: int) -> list[str]:
-    """`text` in lines that fit below a thumbnail; wide (CJK) characters count twice."""
-    if not isinstance(text, str) or not text.strip():
-        return []
-    text = drawable(text)
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    width = _CAPTION * len(text) // (len(text) + wide)
-    return textwrap.wrap(text, width, max_lines=n_lines, placeholder=" …")

@@ -124,13 +124,13 @@ def _matrix(pairs: Sequence[Pair], labels: Sequence[str], name: str) -> Table:
     """Row less column, and the same with its sign turned on the other side of the diagonal."""
     cells = {}
     for pair in pairs:
-        star, difference = "*" * pair.difference.told_apart, pair.difference.difference
+        star, difference = "*" * pair.difference.is_significant, pair.difference.difference
         cells[pair.first, pair.second] = difference_text(difference) + star
         cells[pair.second, pair.first] = difference_text(difference.negated) + star
     rows = [[row, *(cells.get((row, column), NOTHING) for column in labels)] for row in labels]
     columns = [f"{name}: row − column", *labels]
     level = pairs[0].difference.difference.confidence_level
-    note = f"[{100 * level:g} % interval]; * can be told apart after Holm's adjustment."
+    note = f"[{100 * level:g} % interval]; * significant after Holm's adjustment."
     return Table(columns, rows, frozenset(range(1, len(columns))), note=note)
 
 

@@ -158,18 +158,3 @@ def test_equal_values_and_constant_keys_are_drawn(trials):
         warnings.simplefilter("error")
         low, high = optimization_history(trials, F1, "max").axes[0].get_ylim()
     assert low < 0.5 < high
-
-
-@pytest.mark.parametrize(
-    ("draw", "message"),
-    [
-        (lambda t: optimization_history(t, F1, "maximise"), "mode='maximise': expected max or min"),
-        (lambda t: optimization_history(t, "val/auroc", "max"), "expected a column val/auroc"),
-        (lambda t: parallel_coordinates(t, ["lr"], F1, "max"), "expected a column lr"),
-        (lambda t: parallel_coordinates(t, [], F1, "max"), "expected one searched key or more"),
-        (lambda t: trade_off(t, [F1], ["max"]), "expected two names, with two modes"),
-    ],
-)
-def test_mistakes_are_refused_by_name(trials, draw, message):
-    with pytest.raises(ValueError, match=message):
-        draw(trials)

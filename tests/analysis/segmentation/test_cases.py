@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from tests.analysis.segmentation.scenes import Scenes, overlaps
 
-from hallmark.analysis.segmentation.case_pages import Case, case_page, drawn, wrapped
+from hallmark.analysis.plots.style import wrapped
+from hallmark.analysis.segmentation.case_pages import Case, case_page, drawn
 from hallmark.analysis.segmentation.cases import Cases, paired_answers
 from hallmark.data.masks import encode
 

@@ -52,7 +52,7 @@ def test_a_table_against_itself(two_systems: Systems) -> None:
     bound = wilson(0, paired.n_groups, 0.95).high
     assert paired.difference == Interval(0.0, -bound, bound, 0.95)
     assert paired.p_value == 1
-    assert not paired.told_apart
+    assert not paired.is_significant
 
 
 def test_p_value_of_accuracy_is_that_of_the_exact_sign_test(make_predictions: Maker) -> None:
@@ -96,7 +96,7 @@ def test_p_value_is_never_zero_and_counts_the_observed(make_predictions: Maker) 
         make_predictions([0] * n, [1] * n), make_predictions([0] * n, [0] * n), "accuracy", resampling=SETTINGS
     )
     assert paired.p_value == 1 / 1000
-    assert paired.told_apart
+    assert paired.is_significant
 
 
 def test_false_alarms_stay_at_their_rate(make_predictions: Maker) -> None:
@@ -147,7 +147,7 @@ def test_an_undefined_metric_has_no_p_value(make_predictions: Maker) -> None:
         make_predictions([1, 1], [1, 0]), make_predictions([1, 1], [1, 1]), "auroc", resampling=SETTINGS
     )
     assert math.isnan(paired.p_value)
-    assert not paired.told_apart
+    assert not paired.is_significant
     assert "AUROC – (A − B), p undefined" in paired.sentence("B", "A", "AUROC")
 
 

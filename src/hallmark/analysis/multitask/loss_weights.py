@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from hallmark.analysis.plots.studies import setting_text
+from hallmark.analysis.plots.studies import log_ticks
 from hallmark.analysis.plots.style import color, drawable, house_style, new_figure
 from hallmark.analysis.state import State
 from hallmark.checks import require
@@ -118,6 +118,4 @@ def _log_scale(ax: Axes, values: Floats, *, least_decades: float) -> None:
     if decades < least_decades:
         return
     ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1,) if decades > 2.5 else (1, 3) if decades > 1.3 else (1, 2, 5)))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: setting_text(value)))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    log_ticks(ax.yaxis, (1,) if decades > 2.5 else (1, 3) if decades > 1.3 else (1, 2, 5))

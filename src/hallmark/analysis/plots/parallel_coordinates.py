@@ -32,7 +32,6 @@ from hallmark.analysis.plots.studies import (
     too_few,
 )
 from hallmark.analysis.plots.style import INK, WIDTH, drawable, house_style, new_figure
-from hallmark.checks import require
 
 _SHADES = ListedColormap(colormaps["viridis_r"](np.linspace(0.06, 1, 256)), name="worst_to_best")
 _FEW = 8  # up to so many different numbers each has its own tick
@@ -48,15 +47,11 @@ def parallel_coordinates(trials: pd.DataFrame, keys: Sequence[str], metric: str,
 
     Args:
         trials: the table of trials.
-        keys: columns of searched keys, from left to right.
+        keys: columns of one or more searched keys, from left to right.
         metric: the column of the objective.
         mode: "max" or "min".
-
-    Raises:
-        ValueError: no keys, an unknown mode, or a table without the metric or a key.
     """
-    require(len(keys) > 0, "keys", list(keys), "one searched key or more")
-    done = completed(trials, [metric], [mode], keys)
+    done = completed(trials, [metric])
     if len(done) < 2:
         return too_few(trials, done, [metric])
     # Drawn, and spread, from the worst to the best; of equal ones the first trial is the best.

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, SPLIT_NAMES, drawable, house_style, new_figure
-from hallmark.checks import require
 from hallmark.wording import readable
 
 BLUE, VERMILION = PALETTE[:2]
@@ -38,11 +38,8 @@ def optimization_history(trials: pd.DataFrame, metric: str, mode: str) -> Figure
         trials: the table of trials.
         metric: the column of the objective.
         mode: "max" or "min".
-
-    Raises:
-        ValueError: an unknown mode, or a table without the metric.
     """
-    done = completed(trials, [metric], [mode])
+    done = completed(trials, [metric])
     if len(done) < 2:
         return too_few(trials, done, [metric])
     figure = new_figure(2.6)
@@ -112,12 +109,8 @@ def trade_off(trials: pd.DataFrame, metrics: Sequence[str], modes: Sequence[str]
         trials: the table of trials.
         metrics: two columns, of the horizontal and the vertical axis.
         modes: "max" or "min" of each.
-
-    Raises:
-        ValueError: not two metrics and modes, an unknown mode, or a table without the metrics.
     """
-    require(len(metrics) == len(modes) == 2, "metrics", list(metrics), "two names, with two modes")
-    done = completed(trials, metrics, modes)
+    done = completed(trials, metrics)
     if len(done) < 2:
         return too_few(trials, done, metrics)
     values = done[list(metrics)].to_numpy(dtype=float)
@@ -176,16 +169,10 @@ def short_names(names: Sequence[str], separator: str = ".") -> dict[str, str]:
     return {name: short(name) for name in names}
 
 
-def completed(
-    trials: pd.DataFrame, metrics: Sequence[str], modes: Sequence[str], keys: Sequence[str] = ()
-) -> pd.DataFrame:
+def completed(trials: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The complete trials with finite values, by number; a table without any trial may lack its columns."""
-    for mode in modes:
-        require(mode in BETTER, "mode", mode, "max or min")
     if trials.empty:
         return trials
-    for name in (*metrics, *keys):
-        require(name in trials, "trials", list(trials), f"a column {name}")
     finite = np.isfinite(trials[list(metrics)].to_numpy(dtype=float)).all(axis=1)
     return trials[(trials["state"] == "complete").to_numpy() & finite].sort_values("number")
 
@@ -220,10 +207,14 @@ def _limit(ax: Axes, name: str, values: Numbers, mode: str, *, below: float) -> 
     ends = np.array([low - below * span, high + 0.06 * span])
     ax.set(**{f"{name}scale": "log" if log else "linear", f"{name}lim": 10**ends if log else ends})
     if log:
-        axis = ax.xaxis if name == "x" else ax.yaxis
-        axis.set_major_locator(LogLocator(subs=(1, 3) if span < 3 else (1,)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: setting_text(value)))
-        axis.set_minor_formatter(NullFormatter())
+        log_ticks(ax.xaxis if name == "x" else ax.yaxis, (1, 3) if span < 3 else (1,))
+
+
+def log_ticks(axis: Axis, subs: Sequence[float]) -> None:
+    """Ticks of a logarithmic axis at the multiples `subs` of powers of ten, as a configuration writes them."""
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: setting_text(value)))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def spans_decades(values: Numbers) -> bool:

@@ -5,6 +5,7 @@ with them: ticks are made late, when the file is written, and would otherwise ha
 """
 
 import logging
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -118,6 +119,30 @@ def drawable(text: str) -> str:
     """`text` without the characters that no installed font has; escaped where nothing else would be left."""
     known = [char for char in text if char.isspace() or any(ord(char) in glyphs for glyphs in _glyphs())]
     return " ".join("".join(known).split()) or text.strip().encode("ascii", "backslashreplace").decode()
+
+
+def wrapped(text: str, width: int, n_lines: int) -> list[str]:
+    """`text` in at most `n_lines` lines of `width` columns, of which a wide (CJK, emoji) character takes two.
+
+    Lines break at spaces where they have some; what is left over ends in an ellipsis.
+    """
+    lines: list[str] = []
+    text = text.strip()
+    while text and len(lines) < n_lines:
+        cut = _fitting(text, width)
+        space = text.rfind(" ", 0, cut + 1)
+        cut = cut if cut == len(text) or space <= 0 else space
+        lines.append(text[:cut].rstrip())
+        text = text[cut:].lstrip()
+    if text:
+        lines[-1] = lines[-1][: _fitting(lines[-1], width - 1)] + "…"
+    return lines
+
+
+def _fitting(text: str, width: int) -> int:
+    """How many characters fit into so many columns, at least one."""
+    columns = np.cumsum([1 + (unicodedata.east_asian_width(character) in "WF") for character in text])
+    return max(1, int((columns <= width).sum()))
 
 
 def headed(title: str, task: str | None) -> str:

@@ -1,7 +1,6 @@
 """Pages of referring expressions: picture, proposals, answers and truth in a row, words below."""
 
 import math
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import binary_erosion
 
-from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, drawable, house_style, new_figure
+from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, drawable, house_style, new_figure, wrapped
 from hallmark.data.masks import Rle, decode
 from hallmark.wording import readable
 
@@ -162,27 +161,3 @@ def _words(case: Case) -> list[str]:
 def _plain(text: str) -> str:
     """`text` that is drawn in the order in which it is written, whatever marks of direction it has."""
     return drawable("".join(character for character in text if character not in _DIRECTIONS))
-
-
-def wrapped(text: str, width: int, n_lines: int) -> list[str]:
-    """`text` in at most `n_lines` lines of `width` columns, of which a wide (CJK, emoji) character takes two.
-
-    Lines break at spaces where they have some; what is left over ends in an ellipsis.
-    """
-    lines: list[str] = []
-    text = text.strip()
-    while text and len(lines) < n_lines:
-        cut = _fitting(text, width)
-        space = text.rfind(" ", 0, cut + 1)
-        cut = cut if cut == len(text) or space <= 0 else space
-        lines.append(text[:cut].rstrip())
-        text = text[cut:].lstrip()
-    if text:
-        lines[-1] = lines[-1][: _fitting(lines[-1], width - 1)] + "…"
-    return lines
-
-
-def _fitting(text: str, width: int) -> int:
-    """How many characters fit into so many columns, at least one."""
-    columns = np.cumsum([1 + (unicodedata.east_asian_width(character) in "WF") for character in text])
-    return max(1, int((columns <= width).sum()))

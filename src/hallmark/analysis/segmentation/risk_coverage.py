@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from scipy.sparse import csr_array
 
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, house_style, new_figure, reliability_dots
 from hallmark.analysis.segmentation.answers import ORACLE, answers, task_name
@@ -22,9 +21,8 @@ from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import intervals
 from hallmark.statistics.members import row_count
-from hallmark.statistics.metrics.classification import ECE_BINS, Floats
-from hallmark.statistics.metrics.reliability import bin_index
-from hallmark.statistics.metrics.weighted import over_repetitions
+from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.weighted import over_repetitions, weighted_ece
 from hallmark.statistics.sample import Sample, task_sample
 from hallmark.statistics.text import interval_text, no_interval_note
 from hallmark.statistics.uncertainty import UNIT, Units
@@ -135,18 +133,12 @@ def _area(sums: Floats, sizes: Floats, before: Floats, steps: Floats) -> Floats:
 def _areas_and_error(sample: Sample) -> Callable[[Floats], dict[str, Floats]]:
     rows = sample.rows
     confidence, iou = rows["confidence"].to_numpy(float), rows["score"].to_numpy(float)
-    hits = right(rows).to_numpy(float)
-    gaps = csr_array(
-        (hits - confidence, (bin_index(confidence, ECE_BINS), sample.group)), shape=(ECE_BINS, sample.n_groups)
-    )
-    risks = np.stack([1 - iou, 1 - hits], axis=1)
+    hits = right(rows).to_numpy()
+    risks, error = np.stack([1 - iou, ~hits], axis=1), weighted_ece(confidence, hits, sample)
 
     def evaluate(weights: Floats) -> dict[str, Floats]:
-        row_weights = weights[:, sample.group]
-        areas = aurc(confidence, risks, row_weights)
-        with np.errstate(invalid="ignore"):
-            error = np.abs(gaps @ weights.T).sum(axis=0) / row_weights.sum(axis=1)
-        return {"aurc": areas[:, 0], "aurc_failure": areas[:, 1], "ece": error}
+        areas = aurc(confidence, risks, weights[:, sample.group])
+        return {"aurc": areas[:, 0], "aurc_failure": areas[:, 1], "ece": error(weights)}
 
     return evaluate
 

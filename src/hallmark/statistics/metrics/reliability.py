@@ -12,11 +12,9 @@ def bin_index(confidence: ArrayLike, bins: int) -> NDArray[np.intp]:
     """Bin (0 .. bins - 1) of each confidence [N].
 
     Raises:
-        ValueError: `bins` is below 1, or a confidence is outside [0, 1] or nan.
+        ValueError: a confidence is outside [0, 1] or nan.
     """
     values = np.asarray(confidence, dtype=np.float64)
-    if bins < 1:
-        raise ValueError(f"bins={bins}: a reliability diagram needs at least 1 bin")
     outside = ~((values >= 0) & (values <= 1))
     if outside.any():
         count = f"{outside.sum()} of {values.size} confidences"
@@ -33,11 +31,9 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
         bins: number of equal-width bins; empty ones add nothing.
 
     Raises:
-        ValueError: no rows, unequal lengths, or what `bin_index` refuses.
+        ValueError: what `bin_index` refuses.
     """
-    scores, hits = paired_columns(confidence, correct)
-    if scores.size == 0:
-        raise ValueError("expected calibration error of 0 rows is undefined: give at least one row")
+    scores, hits = (np.asarray(column, dtype=np.float64) for column in (confidence, correct))
     gaps = np.bincount(bin_index(scores, bins), weights=hits - scores, minlength=bins)
     return float(np.abs(gaps).sum() / scores.size)
 
@@ -45,14 +41,3 @@ def expected_calibration_error(confidence: ArrayLike, correct: ArrayLike, bins: 
 def bin_edges(bins: int) -> NDArray[np.float64]:
     """[bins + 1]."""
     return np.linspace(0.0, 1.0, bins + 1)
-
-
-def paired_columns(confidence: ArrayLike, correct: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Both as numbers [N]. ValueError where they differ in length, or `correct` holds others than 0 and 1."""
-    scores = np.asarray(confidence, dtype=np.float64)
-    hits = np.asarray(correct, dtype=np.float64)
-    if scores.ndim != 1 or scores.shape != hits.shape:
-        raise ValueError(f"confidence {scores.shape} and correct {hits.shape} must be columns of one length")
-    if not np.isin(hits, (0.0, 1.0)).all():
-        raise ValueError("correct must hold 0 and 1 (or booleans) only")
-    return scores, hits

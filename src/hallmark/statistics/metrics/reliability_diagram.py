@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from hallmark.statistics.bootstrap import metric_interval
-from hallmark.statistics.metrics.reliability import bin_edges, bin_index, paired_columns
+from hallmark.statistics.metrics.reliability import bin_edges, bin_index
 from hallmark.statistics.resampling import Resampling
 
 
@@ -26,20 +26,17 @@ def reliability_bins(
         `accuracy_high`. An empty bin has n = 0 and all other values nan; one of few groups has no interval.
 
     Raises:
-        ValueError: unequal lengths, or what `bin_index` refuses.
+        ValueError: what `bin_index` refuses.
     """
-    scores, hits = paired_columns(confidence, correct)
-    labels = np.asarray(groups)
-    if len(labels) != len(scores):
-        raise ValueError(f"{len(labels)} groups for {len(scores)} rows: give one per row")
-    table = pd.DataFrame({"task": "main", "group": labels, "target": None, "score": hits})
+    scores, hits = (np.asarray(column, dtype=np.float64) for column in (confidence, correct))
+    table = pd.DataFrame({"task": "main", "group": np.asarray(groups), "target": None, "score": hits})
     table.attrs = {"classes": {}}  # a task without classes, whose metric is the mean of `score`
     index, edges = bin_index(scores, bins), bin_edges(bins)
     empty = dict.fromkeys(("confidence", "accuracy", "accuracy_low", "accuracy_high"), np.nan)
     rows = []
     for number in range(bins):
         member = index == number
-        sizes = {"n": int(member.sum()), "n_groups": pd.Series(labels[member]).nunique()}
+        sizes = {"n": int(member.sum()), "n_groups": table["group"][member].nunique()}
         rows.append({"low": edges[number], "high": edges[number + 1], **sizes, **empty})
         if member.any():
             accuracy = metric_interval(table[member], "score", resampling=resampling)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 import hallmark.statistics.tables as tables
@@ -163,10 +164,13 @@ def _row_mean(values: Floats, sample: Sample) -> WeightedValue:
 
 def _ece(sample: Sample) -> WeightedValue:
     target, probabilities = _targets(sample)
-    confidence = top_confidence(probabilities)
-    gap = (probabilities.argmax(axis=1) == target) - confidence
+    return weighted_ece(top_confidence(probabilities), probabilities.argmax(axis=1) == target, sample)
+
+
+def weighted_ece(confidence: Floats, correct: NDArray[np.bool_], sample: Sample) -> WeightedValue:
+    """Expected calibration error of the rows [N] of a sample."""
     cells = (bin_index(confidence, ECE_BINS), sample.group)
-    gaps = csr_array((gap, cells), shape=(ECE_BINS, sample.n_groups))
+    gaps = csr_array((correct - confidence, cells), shape=(ECE_BINS, sample.n_groups))
     sizes = np.bincount(sample.group, minlength=sample.n_groups)
 
     def evaluate(weights: Floats) -> Floats:

@@ -52,7 +52,7 @@ class PairedDifference:
     p_holm: float | None = None
 
     @property
-    def told_apart(self) -> bool:
+    def is_significant(self) -> bool:
         """Whether p (after Holm if there is one) <= 1 - level and the interval excludes 0.
 
         Both are asked for, as they may disagree.
@@ -80,9 +80,9 @@ class PairedDifference:
         return f"{self.n_rows:,} row{'s' * (self.n_rows != 1)} in {self.n_groups:,} groups, {models}"
 
     def finding(self, first: str, second: str) -> str:
-        """Which of the two is better, or that they cannot be told apart, by their names."""
-        if not self.told_apart:
-            return f"{second} and {first} cannot be told apart"
+        """Which of the two is better, or that they do not differ significantly, by their names."""
+        if not self.is_significant:
+            return f"{second} and {first} do not differ significantly"
         return f"{second} is better than {first}" if self._second_is_better else f"{first} is better than {second}"
 
     def sentence(self, first: str, second: str, metric: str, *, of: str = "") -> str:
@@ -100,7 +100,7 @@ class PairedDifference:
         if self.n_groups < MIN_GROUPS if is_t_test else 2.0 ** (1 - self.n_groups) > alpha:
             grounds += ", too few groups for any difference to show"
         of_winner = self.difference if self._second_is_better else self.difference.negated
-        if not self.told_apart:
+        if not self.is_significant:
             lead = f"{difference_text(self.difference)} ({second} − {first})"
         elif self.metric in LOWER_IS_BETTER:
             lead = f"lower by {interval_text(of_winner.negated)}"

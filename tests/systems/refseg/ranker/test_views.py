@@ -154,21 +154,9 @@ def test_boxes_are_cut_to_the_image():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_grey_images_and_no_proposals(kind):
-    view, mask = View(kind=kind, size=4), shape_in(3, 5)
-    gray = IMAGE[..., 0]
-    rendered = view.render(gray, proposals(mask))
-    assert np.array_equal(rendered.pixels, view.render(np.stack([gray] * 3, -1), proposals(mask)).pixels)
-    none = view.render(IMAGE, Proposals.of([], [], (10, 14)))
+def test_no_proposals(kind):
+    none = View(kind=kind, size=4).render(IMAGE, Proposals.of([], [], (10, 14)))
     assert none.pixels.shape == (0, 3, 4, 4) and none.geometry.shape == (0, 5) and len(none) == 0
-
-
-@pytest.mark.parametrize(
-    "image", [IMAGE[:9], IMAGE / 255, IMAGE[..., :1], IMAGE[None]], ids=lambda image: str(image.shape)
-)
-def test_another_image_than_the_proposals_is_named(image):
-    with pytest.raises(ValueError, match=r"for proposals of 10×14 pixels: expected uint8 \[10, 14, 3\]"):
-        View(kind="crop", size=4).render(image, proposals(shape_in(3, 5)))
 
 
 @given(

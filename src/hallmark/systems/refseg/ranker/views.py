@@ -125,19 +125,10 @@ class View:
         return 4 if self.alpha else 3
 
     def render(self, image: NDArray, proposals: Proposals) -> Regions:
-        """All proposals of one image, uint8 [H, W, 3], or [H, W] if it is gray.
-
-        Raises:
-            ValueError: the image is of another size than its proposals, or not of bytes.
-        """
+        """All proposals of one image, uint8 [H, W, 3]."""
         size = proposals.size
-        if image.dtype != np.uint8 or image.shape not in (size, (*size, 3)):
-            raise ValueError(
-                f"an image {image.dtype} {list(image.shape)} for proposals of {size[0]}×{size[1]} pixels: "
-                f"expected uint8 {[*size, 3]}"
-            )
-        rgb = np.repeat(image[..., None], 3, -1) if image.ndim == 2 else np.ascontiguousarray(image)
-        painter = _Painter(self, rgb)
+        assert image.dtype == np.uint8 and image.shape == (*size, 3), f"{image.dtype} {image.shape} for {size}"
+        painter = _Painter(self, np.ascontiguousarray(image))
         boxes = _clipped(proposals)
         pixels = np.empty((len(proposals), self.channels, self.size, self.size), np.uint8)
         context = np.empty_like(pixels) if self.kind == "global_local" else None
