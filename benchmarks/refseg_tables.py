@@ -18,7 +18,7 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run, open_run
 from hallmark.storage.files import read_json
 from hallmark.systems.refseg.sample.lexicon import CANONICAL, LEXICON
-from hallmark.systems.refseg.vlm.words import packaged_synonyms, read_texts
+from hallmark.systems.refseg.vlm.words import SYNONYMS, read_texts
 
 ONE_SHOT, LOOP = "one shot", "loop, general table"
 ANSWERS = {
@@ -67,7 +67,7 @@ def answers(run: Run, task: str = "main") -> pd.DataFrame:
 def word_table() -> list[dict[str, Cell]]:
     """What tables of words make of those that training never saw."""
     tables = {
-        "general table of the package": packaged_synonyms(),
+        "general table of the package": read_texts(SYNONYMS, "synonyms"),
         "table by rule from WordNet": read_texts("package:hallmark/systems/refseg/vlm/wordnet.json", "synonyms"),
         "dictionary of the sample world (upper bound)": dict(CANONICAL),
     }

@@ -28,8 +28,8 @@ from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions, write_predictions
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.statistics import Resampling, all_intervals, table_metrics
+from hallmark.storage.delimited import read_table
 from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.tables import read_table
 from hallmark.systems.sentiment.data import PairDataset
 
 RESAMPLING = Resampling(confidence_level=0.95, n_resamples=2000, seed=0)  # as conf/statistics has it

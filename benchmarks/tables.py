@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from benchmarks.results import Cell, difference_cell, value_cell
-from hallmark.analysis.tables import majority_class_baseline
+from hallmark.analysis.presentation import majority_class_baseline
 from hallmark.runs.configuration import default_resampling
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import PairedDifference, adjust, all_intervals, paired_difference, table_metrics

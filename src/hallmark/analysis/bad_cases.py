@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from hallmark.analysis.plots.signal_sheet import series_of, signal_sheet
 from hallmark.analysis.plots.style import BAND, MUTED, PALETTE, drawable, house_style, panel_grid, wrapped
+from hallmark.analysis.presentation import check_classes, classified_tasks, show
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_classes, classified_tasks, show
 from hallmark.checks import require
 from hallmark.data.images import read_image
 from hallmark.runs.metrics import OUT_OF_FOLD

@@ -10,8 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import drawable, headed, house_style, interval_dots, new_figure
-from hallmark.analysis.state import State
-from hallmark.analysis.tables import (
+from hallmark.analysis.presentation import (
     check_metrics,
     figure_name,
     interval_note,
@@ -23,6 +22,7 @@ from hallmark.analysis.tables import (
     show,
     shown_task,
 )
+from hallmark.analysis.state import State
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions

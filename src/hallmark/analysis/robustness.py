@@ -25,8 +25,15 @@ from hallmark.analysis.plots.style import (
     house_style,
     panel_grid,
 )
+from hallmark.analysis.presentation import (
+    check_metrics,
+    interval_note,
+    interval_texts,
+    labelled_tasks,
+    show,
+    shown_task,
+)
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import check_metrics, interval_note, interval_texts, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names

@@ -16,8 +16,8 @@ from hallmark.analysis.plots.style import (
     new_figure,
     row_counts,
 )
+from hallmark.analysis.presentation import figure_name, labelled_tasks, show, shown_task
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import figure_name, labelled_tasks, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
 from hallmark.statistics.members import row_count

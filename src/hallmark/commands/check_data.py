@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
     """
-    from hallmark.analysis.tables import show
+    from hallmark.analysis.presentation import show
     from hallmark.checks import require, setting
     from hallmark.data.leakage import find_leaks
     from hallmark.data.module import DataModule
@@ -90,7 +90,7 @@ def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
     """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
     import pandas as pd
 
-    from hallmark.analysis.tables import show
+    from hallmark.analysis.presentation import show
     from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
     from hallmark.data.splits import target_column
     from hallmark.runs.metrics import MAIN

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
+from hallmark.storage.delimited import read_table_of
 from hallmark.storage.hashing import digest
 from hallmark.storage.spreadsheets import unescaped
-from hallmark.storage.tables import read_table_of
 
 _NAMES = {"train", "val", "calibration", "meta", "test", "held_out", "predict"}
 _FITTED = ("calibration", "meta")  # what is fitted on these rows needs every class

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
-from hallmark.analysis.tables import labelled_tasks, majority_class_baseline
+from hallmark.analysis.presentation import labelled_tasks, majority_class_baseline
 from hallmark.data.leakage import predict_lines, verdict_line
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job

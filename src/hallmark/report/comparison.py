@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from hallmark.analysis.tables import labelled_tasks, metric_title
+from hallmark.analysis.presentation import labelled_tasks, metric_title
 from hallmark.report.content import Block, Paragraph, Section, Table, Tone
 from hallmark.report.provenance import leak_verdict, seal_words
 from hallmark.report.sources import ReportedResult

@@ -1,26 +1,27 @@
 """What the stored predictions of one result say: metrics, calibration, slices, bad cases, learning curves."""
 
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 from sklearn.metrics import confusion_matrix
 
-from hallmark.analysis.bad_cases import WRONG, BadCases, round_robin
+from hallmark.analysis.bad_cases import WRONG, BadCases, readable_picture, round_robin
 from hallmark.analysis.classification.calibration import ReliabilityDiagram
 from hallmark.analysis.compare import member_spreads
-from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
-from hallmark.analysis.tables import (
+from hallmark.analysis.presentation import (
     classified_tasks,
     interval_note,
     labelled_tasks,
     majority_class_baseline,
     metric_title,
 )
+from hallmark.analysis.slices import ONLY_CLASS, PREFIX, Slices, slice_figure, with_values
 from hallmark.report.charts import chart_name, curve_charts
 from hallmark.report.content import Block, Chart, Charts, Paragraph, SampleCard, SampleCards, Section, Table, Tone
-from hallmark.report.pictures import thumbnail
 from hallmark.report.sources import ReportedResult
 from hallmark.runs.metrics import OUT_OF_FOLD
 from hallmark.runs.repeats import RepeatSet
@@ -41,6 +42,7 @@ from hallmark.wording import NOTHING, SPLITS, plural, readable
 _BINS, _FOLDS = 10, 5
 _UNSURE = 0.5
 _WORST = 12
+_SIDE, _QUALITY = 240, 82  # pixels and JPEG quality of a picture
 
 
 def metrics(result: ReportedResult, split: str) -> Section | None:
@@ -231,6 +233,17 @@ def _case(row: Mapping[Any, Any], runs: int) -> SampleCard:
         str(row["guid"]), str(row["target"]), str(row["prediction"]), float(row["confidence"]), note,
         text if isinstance(text, str) and text.strip() else None, thumbnail(row.get("path")),
     )  # fmt: skip
+
+
+def thumbnail(path: object) -> bytes | None:
+    """A JPEG of at most 240 pixels a side, without metadata; None where `path` is no readable picture."""
+    picture = readable_picture(path, draft=_SIDE)
+    if picture is None:
+        return None
+    picture.thumbnail((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    written = BytesIO()
+    Image.frombytes("RGB", picture.size, picture.tobytes()).save(written, "JPEG", quality=_QUALITY, optimize=True)
+    return written.getvalue()
 
 
 def _task_heading(task: str, predictions: pd.DataFrame) -> Iterator[Block]:

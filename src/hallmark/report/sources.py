@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from hallmark.analysis.tables import labelled_tasks
+from hallmark.analysis.presentation import labelled_tasks
 from hallmark.runs.configuration import FILE, load_plain, resampling_of
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import read_predictions

@@ -1,9 +1,9 @@
 """What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
 
 from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
+from hallmark.analysis.presentation import interval_note, interval_texts
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
-from hallmark.analysis.tables import interval_note, interval_texts
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Chart, Charts, Section, Table
 from hallmark.report.sources import ReportedResult

@@ -177,8 +177,8 @@ def read_csv(path: Path, **options: Any) -> "pd.DataFrame":
         OSError: the file cannot be read.
         TableError: a row has not as many fields as the header.
     """
+    from hallmark.storage.delimited import read_frame
     from hallmark.storage.spreadsheets import unescaped
-    from hallmark.storage.tables import read_frame
 
     return unescaped(read_frame(path, **options))
 

@@ -3,8 +3,8 @@ import pytest
 
 from hallmark.analysis.augmentation.augment_text import AugmentText
 from hallmark.analysis.augmentation.text_transforms import TRANSFORMS
+from hallmark.storage.delimited import read_table
 from hallmark.storage.spreadsheets import unescaped
-from hallmark.storage.tables import read_table
 
 COLUMNS = ["id", "source_id", "target", "image", "text", "transform", "mined_from"]
 

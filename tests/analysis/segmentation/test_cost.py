@@ -53,7 +53,7 @@ def test_what_was_read_from_disk_is_requested_but_not_computed(table):
 
 def test_later_iterations_against_the_first_by_hand(table, spent):
     later = later_iterations(spent, main_rows(table))
-    # 4 first and 4 later queries share 1 s of ranking: 0.5 s against 6 + 3 + 0.5, and 9 s more with the VLM
+    # 4 first and 4 later queries share 1 s of ranking: 0.5 s against 6 + 3 + 0.5, and 9 s more with the rewriter
     assert (later["queries_first"], later["queries_later"]) == (4, 4)
     assert later["ranking"] == pytest.approx(0.5 / 9.5)
     assert later["with_vlm"] == pytest.approx(9.5 / 9.5)
@@ -64,7 +64,7 @@ def test_expressions_by_hand_with_those_without_truth(table):
     quantities = Cost(statistics=RESAMPLING).expressions(main_rows(table)).set_index("quantity")
     assert (quantities["n"] == 4).all() and (quantities["n_groups"] == 2).all()
     assert quantities["mean"].tolist() == pytest.approx([1, 1.25, 0.5, 0.5, 0.2, 2.0])
-    assert quantities.loc["VLM requests", "total"] == 5
+    assert quantities.loc["rewriter calls", "total"] == 5
     assert quantities[["mean_low", "mean_high"]].isna().all(axis=None)  # two images say nothing of their spread
 
 
@@ -79,7 +79,7 @@ def test_totals_name_fallbacks_by_kind_and_the_memory(table, spent):
     quantities = totals({**spent, "peak_gpu_bytes": 3 * 2**30}, later).set_index("quantity")["value"]
     assert quantities["fallbacks by kind"] == "429 1, timeout 4"
     assert quantities["peak GPU memory"] == "3.00 GiB"
-    assert quantities["VLM tokens in, out"] == "12345, 678"
+    assert quantities["rewriter tokens in, out"] == "12345, 678"
     assert quantities["later iterations, of the first's time"] == "5.3 %"
     assert totals(spent, later).set_index("quantity")["value"]["peak GPU memory"] == "no GPU"
 

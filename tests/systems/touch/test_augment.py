@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hallmark.checks import SettingError
-from hallmark.systems.touch.augment import SignalAugment, cropped, noisy, scaled, with_lost_channels
-from hallmark.systems.touch.perturb import PERTURBATIONS
+from hallmark.systems.touch.augment import PERTURBATIONS, SignalAugment, cropped, noisy, scaled, with_lost_channels
 
 seeds = st.integers(0, 2**62)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from hallmark.analysis.bad_cases import TABLE as BAD_CASES
-from hallmark.analysis.tables import show
+from hallmark.analysis.presentation import show
 from hallmark.checks import require
 from hallmark.storage.files import read_csv
 

@@ -12,8 +12,8 @@ from scipy.special import log_softmax, softmax
 from sklearn.model_selection import GroupKFold
 
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, reliability_dots
+from hallmark.analysis.presentation import classified_tasks, figure_name, show, shown_task
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import classified_tasks, figure_name, show, shown_task
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, probability_array, reliability_bins, target_array
 from hallmark.statistics.members import row_count

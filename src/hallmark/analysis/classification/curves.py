@@ -11,8 +11,15 @@ from sklearn.metrics import average_precision_score, confusion_matrix, precision
 
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, drawable, headed, house_style, new_figure
 from hallmark.analysis.plots.training_curves import learning_curves
+from hallmark.analysis.presentation import (
+    as_two_classes,
+    check_classes,
+    classified_tasks,
+    figure_name,
+    show,
+    shown_task,
+)
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import as_two_classes, check_classes, classified_tasks, figure_name, show, shown_task
 from hallmark.runs.record import Record
 from hallmark.statistics import Interval, Resampling, metric_interval, prediction_array, probability_array, target_array
 from hallmark.statistics.members import row_count

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, task_figure, task_texts
-from hallmark.analysis.tables import check_metrics, classified_tasks, interval_note, markdown_table
+from hallmark.analysis.presentation import check_metrics, classified_tasks, interval_note, markdown_table
 from hallmark.checks import require
 from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, Spread, spread
 from hallmark.statistics.bootstrap import intervals, metric_range

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hallmark.analysis.plots.style import DASHES, MUTED, drawable, house_style, interval_dots, panel_grid
-from hallmark.analysis.tables import interval_texts
+from hallmark.analysis.presentation import interval_texts
 from hallmark.statistics import LOWER_IS_BETTER
 from hallmark.statistics.text import number_text
 from hallmark.wording import readable

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from hallmark.analysis.tables import labelled_tasks
+from hallmark.analysis.presentation import labelled_tasks
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Interval, Resampling, all_intervals, is_segmentation, metric_interval
 from hallmark.statistics.members import row_count

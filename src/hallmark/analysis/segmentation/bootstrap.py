@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hallmark.analysis.plots.style import INK, MUTED, house_style, interval_dots, new_figure
+from hallmark.analysis.presentation import interval_note, interval_texts, p_columns, show
 from hallmark.analysis.segmentation.answers import ONE_SHOT, ORACLE, answers, counts, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import interval_note, interval_texts, p_columns, show
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import SEGMENTATION_METRICS, Resampling, adjust, all_intervals, paired_difference
 from hallmark.wording import readable

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import ONE_SHOT, check_masks
 from hallmark.analysis.segmentation.case_pages import Case, case_page
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.data.masks import Rle, rle_from_text
 from hallmark.runs.metrics import MAIN

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import INK, MUTED, color, drawable, house_style, new_figure
+from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import check_masks, mean_score
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import show
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
@@ -23,12 +23,12 @@ from hallmark.wording import plural, readable
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
 _STAGES = {
     "propose": ("proposer passes", "proposer"), "embed": ("regions", "regions"), "rank": ("scores", None),
-    "vlm": ("VLM requests", "vlm"),
+    "vlm": ("rewriter calls", "vlm"),
 }  # fmt: skip
 _PER_EXPRESSION = {
-    "info_iterations": "rewritten queries ranked", "info_calls": "VLM requests",
-    "info_cached": "VLM requests answered from disk", "info_fallback": "share with a fallback",
-    "info_seconds": "seconds of ranking and loop", "info_vlm_seconds": "seconds of the VLM",
+    "info_iterations": "rewritten queries ranked", "info_calls": "rewriter calls",
+    "info_cached": "rewriter calls answered from disk", "info_fallback": "share with a fallback",
+    "info_seconds": "seconds of ranking and loop", "info_vlm_seconds": "seconds of the rewriter",
 }  # fmt: skip
 
 
@@ -129,7 +129,7 @@ def later_iterations(spent: Mapping[str, Any], rows: pd.DataFrame) -> dict[str, 
     """What the iterations after the first cost, as a share of the first.
 
     The first proposes, embeds and ranks every query as it was given. Time of ranking is shared out evenly between all
-    queries ranked. `ranking` leaves the VLM's own time out, `with_vlm` adds it to the later ones. `stored` is the
+    queries ranked. `ranking` leaves the rewriter's own time out, `with_vlm` adds it to the later ones. `stored` is the
     share of proposer passes and regions that were read from disk: where it is not 0, the first iteration would cost
     more without that, and the shares would be less.
     """
@@ -152,19 +152,19 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
     vlm, peak, calibration = spent["vlm"], spent["peak_gpu_bytes"], {}
     if calls := spent.get("calibration"):
         calibration = {
-            "VLM answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
+            "rewriter answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
             "fallbacks in the calibration by kind": _kinds(calls["fallbacks"]),
         }
     values = {
         "texts embedded": f"{spent['texts']}",
-        "VLM tokens in, out": f"{vlm['tokens_in']}, {vlm['tokens_out']}",
-        "VLM cost": f"{vlm['cost']:g}",
-        "VLM answers from disk": f"{vlm['cached']} of {vlm['requests']}",
+        "rewriter tokens in, out": f"{vlm['tokens_in']}, {vlm['tokens_out']}",
+        "rewriter cost": f"{vlm['cost']:g}",
+        "rewriter answers from disk": f"{vlm['cached']} of {vlm['requests']}",
         "fallbacks by kind": _kinds(vlm["fallbacks"]),
         **calibration,
         "peak GPU memory": "no GPU" if peak is None else f"{peak / 2**30:.2f} GiB",
         "later iterations, of the first's time": _percent(later["ranking"]),
-        "the same with the VLM's time": _percent(later["with_vlm"]),
+        "the same with the rewriter's time": _percent(later["with_vlm"]),
     }
     if later["stored"] > 0:
         values["of the first's work, read from disk"] = _percent(later["stored"])
@@ -205,7 +205,7 @@ def _stages(ax: Axes, stages: pd.DataFrame) -> None:
     for y, row in zip(heights, stages.to_dict("records"), strict=True):
         text = f"{row['seconds']:.3g} s ({_percent(row['share'])})"
         ax.annotate(text, (row["seconds"], y), (3, 0), textcoords="offset points", va="center", fontsize=7)
-    names = {"vlm": "VLM"}
+    names = {"vlm": "rewriter"}
     ax.set_yticks(heights, [names.get(stage, stage) for stage in stages["stage"]])
     ax.invert_yaxis()
     ax.margins(x=0.35)

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import MUTED, drawable, house_style, interval_dots, new_figure
+from hallmark.analysis.presentation import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.analysis.segmentation.answers import answers, counts, scores
-from hallmark.analysis.tables import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import SEGMENTATION_METRICS, Interval, Resampling, adjust, paired_difference

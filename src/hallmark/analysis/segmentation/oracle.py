@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, drawable, house_style, new_figure, row_counts
+from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import ORACLE, answers, counts, mean_score, scores
 from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import show
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
 from hallmark.statistics.metrics.segmentation import PRECISION

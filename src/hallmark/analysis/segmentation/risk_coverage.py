@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, house_style, new_figure, reliability_dots
+from hallmark.analysis.presentation import as_two_classes, show
 from hallmark.analysis.segmentation.answers import ORACLE, answers, task_name
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import as_two_classes, show
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, metric_interval, reliability_bins
 from hallmark.statistics.bootstrap import intervals

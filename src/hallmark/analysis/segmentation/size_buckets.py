@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.plots.style import drawable, house_style, interval_dots, new_figure, row_counts
+from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import answers, counts, scores, task_name
 from hallmark.analysis.slices import ALL, parts, slice_columns
 from hallmark.analysis.state import State
-from hallmark.analysis.tables import show
 from hallmark.statistics import SEGMENTATION_METRICS, Resampling
 from hallmark.wording import readable
 

@@ -20,13 +20,13 @@ from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
 from hallmark.engine.messages import echo, printed_blocks
 from hallmark.engine.monitor import check_measured
+from hallmark.engine.search.job_comparison import job_table, write_job_table
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.launchers import Launcher
 from hallmark.engine.search.pool import Pool
 from hallmark.engine.search.progress_table import ProgressTable
 from hallmark.engine.search.study import ATTEMPTS, SweepStudy
 from hallmark.engine.search.summary import summarize
-from hallmark.engine.search.tables import job_table, write_job_table
 from hallmark.engine.setup import check_job, silence_expected_warnings
 from hallmark.runs.record import Provenance
 

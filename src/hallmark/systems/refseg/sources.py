@@ -15,10 +15,10 @@ from hallmark.checks import SettingError
 from hallmark.data.images import read_image
 from hallmark.data.problems import Problems
 from hallmark.storage.decoding import decode_bytes
+from hallmark.storage.delimited import read_table
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, path_below, read_regular
 from hallmark.storage.requirements import Requirement, folder_with, hub_files
-from hallmark.storage.tables import read_table
 
 ANNOTATIONS, EXPRESSIONS = "annotations.jsonl", "expressions.csv"
 _COLUMNS = ("image", "image_id", "file_name", "samples")

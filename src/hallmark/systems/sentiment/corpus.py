@@ -15,9 +15,9 @@ from hallmark.data.images import read_image, scan_images
 from hallmark.data.problems import Problems
 from hallmark.data.text import normalize_text
 from hallmark.storage.decoding import DecodedText, decode_bytes, doubt_beside
+from hallmark.storage.delimited import read_table
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.regular import MissingFileError, UnreadableFileError, UnsafePathError, path_below, read_regular
-from hallmark.storage.tables import read_table
 
 LABELLED, UNLABELLED = "train.txt", "test_without_label.txt"
 UNREADABLE = ""  # digest of an image that stays in the corpus although it cannot be read

@@ -26,11 +26,11 @@ from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.arrays import Rows
+from hallmark.storage.delimited import read_table_of
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest_bytes, digest_file
 from hallmark.storage.requirements import Requirement
 from hallmark.storage.spreadsheets import unescaped
-from hallmark.storage.tables import read_table_of
 from hallmark.systems.sentiment import corpus
 from hallmark.systems.sentiment.sample.world import generate
 

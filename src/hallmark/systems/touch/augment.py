@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hallmark.checks import require
+from hallmark.data.perturb import Perturbation
 
 Window = tuple[NDArray, NDArray]
 """Signals [C, T] with 0 where nothing was observed, and observed [C, T] of 0 and 1; both float32."""
@@ -75,3 +76,15 @@ def with_lost_channels(window: Window, probability: float, rng: np.random.Genera
 def _without(window: Window, hidden: NDArray) -> Window:
     zero = np.float32(0)
     return np.where(hidden, zero, window[0]), np.where(hidden, zero, window[1])
+
+
+PERTURBATIONS = {
+    perturbation.name: perturbation
+    for perturbation in (
+        Perturbation("crop", cropped, (0.9, 0.75, 0.6, 0.45, 0.3)),
+        Perturbation("scale", scaled, (1.1, 1.25, 1.5, 2.0, 3.0)),
+        Perturbation("noise", noisy, (0.05, 0.1, 0.2, 0.4, 0.8)),
+        Perturbation("channel_drop", with_lost_channels, (0.1, 0.2, 0.3, 0.45, 0.6)),
+    )
+}
+"""What normalized windows may suffer, in five strengths: the augmentation's operations at fixed strength."""

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 
 from hallmark.checks import require
+from hallmark.storage.delimited import read_table
 from hallmark.storage.files import write_csv, write_parquet
-from hallmark.storage.tables import read_table
 from hallmark.systems.touch.manifest import MANIFEST
 from hallmark.systems.touch.signals import read_numeric_table
 

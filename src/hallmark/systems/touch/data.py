@@ -21,11 +21,10 @@ from hallmark.data.sampling import SampleIndex, Transform
 from hallmark.data.splits import SplitPlan, target_column
 from hallmark.features.store import FeatureStore
 from hallmark.storage.requirements import Requirement
-from hallmark.systems.touch.augment import SignalAugment
+from hallmark.systems.touch.augment import PERTURBATIONS, SignalAugment
 from hallmark.systems.touch.corpus import KINDS, LATER_KINDS, MISSING, REPAIRABLE, Cutting, WindowCorpus, read_windows
 from hallmark.systems.touch.manifest import MANIFEST, TASKS
 from hallmark.systems.touch.normalize import METHODS, Normalizer, fit_normalizer
-from hallmark.systems.touch.perturb import PERTURBATIONS
 from hallmark.systems.touch.sample.world import generate
 from hallmark.systems.touch.windows import coverage, cut
 

@@ -10,9 +10,9 @@ import pandas as pd
 from hallmark.checks import SettingError, require
 from hallmark.data.problems import Problems
 from hallmark.data.splits import target_column
+from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.regular import MissingFileError, UnreadableFileError, path_below, read_regular
-from hallmark.storage.tables import DELIMITERS, TableError, read_table
 
 MANIFEST = "recordings.csv"
 TASKS = ("action", "state")

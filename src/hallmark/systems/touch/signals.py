@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from hallmark.storage.delimited import DELIMITERS, TableError, read_numbers
 from hallmark.storage.regular import UnreadableFileError, read_regular
-from hallmark.storage.tables import DELIMITERS, TableError, read_numbers
 from hallmark.systems.touch.clock import Clock, read_clock
 
 T = TypeVar("T")

@@ -21,13 +21,15 @@ from hallmark.systems.refseg.vlm.policies import (
     RuleNormaliser,
     TimeOut,
 )  # fmt: skip
-from hallmark.systems.refseg.vlm.words import OPPOSITES, packaged_synonyms
+from hallmark.systems.refseg.vlm.words import OPPOSITES, SYNONYMS, read_texts
 
 EXPRESSIONS = {f"s{at}": f"expression {at}" for at in range(200)}
 ARMS = [
     Identity(), RuleNormaliser(), Oracle(EXPRESSIONS), Noisy(Identity(), p=0.5, seed=1, expressions=EXPRESSIONS),
     Adversarial("contradict"), Adversarial("drop"), PromptInjection(), TimeOut(),
 ]  # fmt: skip
+
+PACKAGED = read_texts(SYNONYMS, "synonyms")
 
 
 @pytest.mark.parametrize("arm", ARMS, ids=lambda arm: type(arm).__name__)
@@ -73,7 +75,7 @@ def test_rules_of_ones_own(tmp_path: Path):
         assert normalizer.rewrite(ask("west")).query == "left"
 
 
-@given(st.lists(st.sampled_from(sorted({*packaged_synonyms(), *packaged_synonyms().values(), "the"})), max_size=6))
+@given(st.lists(st.sampled_from(sorted({*PACKAGED, *PACKAGED.values(), "the"})), max_size=6))
 def test_what_is_normal_comes_to_rest(parts: list[str]):
     normalizer = RuleNormaliser()
     once = normalizer.rewrite(ask(" ".join(parts))).query
@@ -85,8 +87,7 @@ def test_what_is_normal_comes_to_rest(parts: list[str]):
 
 
 def test_common_words_are_nobodys_synonyms():
-    table = packaged_synonyms()
-    assert not set(table) & set(table.values())
+    assert not set(PACKAGED) & set(PACKAGED.values())
 
 
 @pytest.mark.parametrize(

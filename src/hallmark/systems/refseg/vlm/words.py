@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,13 @@ from hallmark.checks import require
 from hallmark.learning.encoders.weights import local_path
 
 Texts = Mapping[str, str] | Path | str
+
+SYNONYMS = "package:hallmark/systems/refseg/vlm/synonyms.json"
+"""Synonym → common word, for colors, sizes, shapes and places of everyday pictures.
+
+Written by hand for referring expressions in general, by the authors of the sample world: that it knows 25 of the 39
+words which that world keeps from training is no measure of what a dictionary knows.
+"""
 
 _GAP = re.compile(r"[\s,;:!?()\"“”/]+|\.(?!\d)|(?<!\w)['‘]|['’](?!\w)")
 _PAIRS = (
@@ -50,15 +56,6 @@ def read_texts(source: Texts, key: str) -> dict[str, str]:
     plain = isinstance(texts, dict) and all(isinstance(text, str) for pair in texts.items() for text in pair)
     require(plain, key, source if isinstance(source, Mapping) else str(source), "a mapping of texts to texts")
     return texts
-
-
-def packaged_synonyms() -> dict[str, str]:
-    """Synonym → common word, for colors, sizes, shapes and places of everyday pictures.
-
-    Written by hand for referring expressions in general, by the authors of the sample world: that it knows 25 of the 39
-    words which that world keeps from training is no measure of what a dictionary knows.
-    """
-    return json.loads(resources.files(__package__).joinpath("synonyms.json").read_text(encoding="utf-8"))
 
 
 def words(text: str) -> list[str]:

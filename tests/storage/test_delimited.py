@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hallmark.checks import SettingError
+from hallmark.storage.delimited import DELIMITERS, TableError, read_numbers, read_table, read_table_of
 from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
-from hallmark.storage.tables import DELIMITERS, TableError, read_numbers, read_table, read_table_of
 
 
 @pytest.fixture

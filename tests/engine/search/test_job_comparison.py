@@ -5,9 +5,9 @@ import pytest
 from tests.engine.sweeping import InProcess
 
 from hallmark.checks import SettingError
+from hallmark.engine.search.job_comparison import job_table
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.sweep import sweep
-from hallmark.engine.search.tables import job_table
 from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
 

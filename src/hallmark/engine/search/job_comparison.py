@@ -1,10 +1,14 @@
 """What the listed jobs of a sweep reach, side by side."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
-from hallmark.analysis.job_table import JobTable
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hallmark.analysis.presentation import interval_note, text_table
 from hallmark.analysis.state import save_figure
-from hallmark.analysis.tables import interval_note, text_table
 from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.config.targets import trusted_packages
@@ -15,6 +19,36 @@ from hallmark.engine.search.study import SweepStudy
 from hallmark.report.sources import open_results
 from hallmark.storage.files import write_csv, write_text
 from hallmark.wording import duration
+
+
+class JobTable(Protocol):
+    """Compares jobs by their stored predictions.
+
+    Attributes:
+        stem: of its files; split: whose predictions are compared.
+    """
+
+    stem: str
+    split: str
+
+    def check_jobs(self, names: Sequence[str]) -> None:
+        """Raise `SettingError` unless the jobs that the table needs are among `names`."""
+
+    def table(self, predictions: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+        """The table, from predictions by name of the job; raises ValueError where they cannot be compared."""
+
+    def timed(self, table: pd.DataFrame, seconds: Mapping[str, float]) -> pd.DataFrame:
+        """`table` with what each line took."""
+
+    def summary(self, table: pd.DataFrame) -> pd.DataFrame:
+        """As text that fits a terminal."""
+
+    def markdown(self, table: pd.DataFrame) -> str: ...
+
+    def figure(self, table: pd.DataFrame) -> Figure: ...
+
+    def note(self) -> str:
+        """What the numbers are."""
 
 
 def job_table(search: Search) -> JobTable | None:
