@@ -31,12 +31,8 @@ RECALL = "recall"
 _METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "score")
 
 
-class Slices:
-    """Write `slices.csv` and a figure: the scores of every category of every slice column.
-
-    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Where all rows of a category have
-    one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
-    name. Intervals resample groups, as everywhere. Categories without rows stay in the table with n = 0.
+class BySlice:
+    """An analysis of the categories of slice columns.
 
     Args:
         columns: slice columns (`slice_emoji` or `emoji`); None takes all of the table.
@@ -47,6 +43,15 @@ class Slices:
         require(columns is None or len(columns) > 0, "columns", columns, "one or more slice columns, or null for all")
         self.columns = columns
         self.resampling = statistics
+
+
+class Slices(BySlice):
+    """Write `slices.csv` and a figure: the scores of every category of every slice column.
+
+    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Where all rows of a category have
+    one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
+    name. Intervals resample groups, as everywhere. Categories without rows stay in the table with n = 0.
+    """
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)

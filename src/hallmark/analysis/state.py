@@ -50,28 +50,24 @@ class State:
         return self.load()
 
     def save_table(self, name: str, frame: pd.DataFrame) -> Path:
-        path = self.directory / "analysis" / f"{name}.csv"
-        write_csv(path, frame)
-        return self._saved(path)
+        return self._save(write_csv, f"{name}.csv", frame)
 
     def save_json(self, name: str, value: Any) -> Path:
-        path = self.directory / "analysis" / f"{name}.json"
-        write_json(path, value)
-        return self._saved(path)
+        return self._save(write_json, f"{name}.json", value)
 
     def save_text(self, name: str, text: str) -> Path:
         """Write `analysis/<name>`."""
-        path = self.directory / "analysis" / name
-        write_text(path, text)
-        return self._saved(path)
+        return self._save(write_text, name, text)
 
     def save_figure(self, name: str, figure: "Figure") -> Path:
         """Write `figures/<name>.png` and `.pdf`; return the PNG's path."""
         png = save_figure(self.directory / "figures" / f"{name}.png", figure)
-        self._saved(png.with_suffix(".pdf"))
-        return self._saved(png)
+        self.written += [png.with_suffix(".pdf"), png]
+        return png
 
-    def _saved(self, path: Path) -> Path:
+    def _save(self, write: Callable[[Path, Any], None], name: str, content: Any) -> Path:
+        path = self.directory / "analysis" / name
+        write(path, content)
         self.written.append(path)
         return path
 

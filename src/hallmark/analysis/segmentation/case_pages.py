@@ -15,7 +15,7 @@ from scipy.ndimage import binary_erosion
 
 from hallmark.analysis.plots.style import INK, MUTED, PALETTE, WIDTH, drawable, house_style, new_figure, wrapped
 from hallmark.data.masks import Rle, decode
-from hallmark.wording import readable
+from hallmark.wording import plural, readable
 
 _SIDE = 420  # pixels of the longer side as drawn
 _TINT, _PALE = 0.65, 0.55
@@ -83,8 +83,7 @@ def _panels(panels: Sequence[Axes], case: Case) -> None:
     size = case.picture.shape[:2]
     first, last = (f"  IoU {value:.2f}" if not math.isnan(value) else "" for value in case.iou)
     _show(panels[0], case.picture, "picture")
-    n = len(case.proposals)
-    _show(panels[1], proposals_drawn(case.picture, case.proposals), f"{n} proposal{'' if n == 1 else 's'}")
+    _show(panels[1], proposals_drawn(case.picture, case.proposals), plural(len(case.proposals), "proposal"))
     named = {"one-shot": (case.one_shot, first), "loop": (case.loop, last), "ground truth": (case.truth, "")}
     for ax, (name, (rle, iou)) in zip(panels[2:], named.items(), strict=False):
         mask = np.zeros(size, bool) if rle is None else decode([rle], size)[0]

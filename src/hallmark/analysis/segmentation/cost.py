@@ -18,7 +18,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling
 from hallmark.statistics.members import row_count
 from hallmark.storage.files import read_json
-from hallmark.wording import plural, readable
+from hallmark.wording import failures_by_kind, plural, readable
 
 _STOPS = ("confident", "max_iter", "unchanged", "fallback", "no_proposals", "one_shot")
 _STAGES = {
@@ -153,14 +153,14 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
     if calls := spent.get("calibration"):
         calibration = {
             "rewriter answers from disk in the calibration": f"{calls['cached']} of {calls['requests']}",
-            "fallbacks in the calibration by kind": _kinds(calls["fallbacks"]),
+            "fallbacks in the calibration by kind": failures_by_kind(calls),
         }
     values = {
         "texts embedded": f"{spent['texts']}",
         "rewriter tokens in, out": f"{vlm['tokens_in']}, {vlm['tokens_out']}",
         "rewriter cost": f"{vlm['cost']:g}",
         "rewriter answers from disk": f"{vlm['cached']} of {vlm['requests']}",
-        "fallbacks by kind": _kinds(vlm["fallbacks"]),
+        "fallbacks by kind": failures_by_kind(vlm),
         **calibration,
         "peak GPU memory": "no GPU" if peak is None else f"{peak / 2**30:.2f} GiB",
         "later iterations, of the first's time": _percent(later["ranking"]),
@@ -169,10 +169,6 @@ def totals(spent: Mapping[str, Any], later: Mapping[str, float]) -> pd.DataFrame
     if later["stored"] > 0:
         values["of the first's work, read from disk"] = _percent(later["stored"])
     return pd.DataFrame({"quantity": list(values), "value": list(values.values())})
-
-
-def _kinds(fallbacks: Mapping[str, int]) -> str:
-    return ", ".join(f"{drawable(kind)} {n}" for kind, n in sorted(fallbacks.items())) or "none"
 
 
 def _percent(share: float) -> str:

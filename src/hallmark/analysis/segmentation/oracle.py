@@ -10,10 +10,9 @@ from matplotlib.figure import Figure
 from hallmark.analysis.plots.style import INK, MARKERS, PALETTE, drawable, house_style, new_figure, row_counts
 from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import ORACLE, answers, counts, mean_score, scores
-from hallmark.analysis.slices import ALL, parts, slice_columns
+from hallmark.analysis.slices import ALL, BySlice, parts, slice_columns
 from hallmark.analysis.state import State
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import Resampling
 from hallmark.statistics.metrics.segmentation import PRECISION
 from hallmark.wording import readable
 
@@ -23,20 +22,12 @@ _LABELS = {_REACHED: "IoU reached", _RANKING: "ranking gap", _PROPOSAL: "proposa
 _NARROW = 0.06
 
 
-class ErrorDecomposition:
+class ErrorDecomposition(BySlice):
     """Write `oracle.csv` and a figure: what is missing to an IoU of 1, split between proposals and ranking.
 
     mIoU + ranking gap + proposal gap = 1, where the proposal gap is 1 minus the mean IoU of the best proposals, and the
     ranking gap is what a ranker that always takes the best one would add.
-
-    Args:
-        columns: slice columns (`slice_size` or `size`); None takes all of the table.
-        statistics: confidence level, resamples and seed of the intervals.
     """
-
-    def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
-        self.columns = columns
-        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)

@@ -7,27 +7,19 @@ from matplotlib.figure import Figure
 from hallmark.analysis.plots.style import drawable, house_style, interval_dots, new_figure, row_counts
 from hallmark.analysis.presentation import show
 from hallmark.analysis.segmentation.answers import answers, counts, scores, task_name
-from hallmark.analysis.slices import ALL, parts, slice_columns
+from hallmark.analysis.slices import ALL, BySlice, parts, slice_columns
 from hallmark.analysis.state import State
-from hallmark.statistics import SEGMENTATION_METRICS, Resampling
+from hallmark.statistics import SEGMENTATION_METRICS
 from hallmark.wording import readable
 
 _DRAWN = ("miou", "oiou", "p@0.5")
 
 
-class SizeBuckets:
+class SizeBuckets(BySlice):
     """Write `size_buckets.csv` and a figure: every segmentation metric of each task by category of slice columns.
 
     Categories without rows stay in the table with n = 0.
-
-    Args:
-        columns: slice columns (`slice_size` or `size`); None takes all of the table.
-        statistics: confidence level, resamples and seed of the intervals.
     """
-
-    def __init__(self, columns: list[str] | None, *, statistics: Resampling) -> None:
-        self.columns = columns
-        self.resampling = statistics
 
     def run(self, state: State) -> None:
         table = self.table(state.predictions)

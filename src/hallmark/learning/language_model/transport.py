@@ -1,15 +1,14 @@
 """The HTTP client below the SDK: what one call may take in time, bytes, tokens and money."""
 
 import asyncio
-import math
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
 from openai import OpenAIError
+from openai._base_client import BaseClient
 
 from hallmark.learning.language_model.answer import FailureKind
 from hallmark.learning.language_model.budget import Budget, TokenBucket
@@ -87,7 +86,9 @@ class BoundedClient(httpx2.AsyncClient):
         if 300 <= response.status_code < 500:  # not charged by anybody
             await self._give_back(call)
         headers = response.headers.copy()
-        if _retry_after(headers) >= call.remaining():
+        # As the SDK reads the header, which would wait for as long.
+        wait = BaseClient._parse_retry_after_header(None, headers)  # type: ignore[arg-type]
+        if wait is not None and wait >= call.remaining():
             headers["x-should-retry"] = "false"  # the SDK's own word for it
         return httpx2.Response(response.status_code, headers=headers, content=body, request=request)
 
@@ -115,20 +116,3 @@ class BoundedClient(httpx2.AsyncClient):
             if len(body) > self._most:
                 raise Failure("too_long", f"the reply is longer than max_reply_bytes={self._most}")
         return bytes(body)
-
-
-def _retry_after(headers: httpx2.Headers) -> float:
-    """Seconds that the server asks to wait, 0 where it does not say (RFC 9110, section 10.2.3)."""
-    for name, scale in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        value = headers.get(name)
-        if value is None:
-            continue
-        try:
-            return seconds if not math.isnan(seconds := scale * float(value)) else 0.0
-        except ValueError:
-            pass
-        try:
-            return parsedate_to_datetime(value).timestamp() - time.time()
-        except (ValueError, TypeError, OverflowError):
-            pass
-    return 0.0

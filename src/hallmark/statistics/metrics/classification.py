@@ -1,5 +1,7 @@
 """Classification metrics of N rows over C classes; targets and predictions are class indices 0 .. C - 1."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -44,6 +46,8 @@ def classification_metrics(
         ValueError: no rows, shapes that do not fit, class indices outside 0 .. C - 1, or rows of
             `probabilities` that are not distributions (each within [0, 1], sum within 1e-3 of 1).
     """
+    from sklearn.metrics import average_precision_score, roc_auc_score  # the first step of a fit does not wait for it
+
     check_rows(target, probabilities)
     top = probabilities.argmax(axis=1)
     chosen = top if prediction is None else prediction
@@ -55,8 +59,8 @@ def classification_metrics(
     pairs = np.bincount(target * n_classes + chosen, minlength=n_classes**2)
     counts = confusion_metrics(pairs.reshape(n_classes, n_classes))
     return {name: float(value) for name, value in counts.items()} | {
-        "auroc": macro_auroc(target, probabilities),
-        "auprc": macro_auprc(target, probabilities),
+        "auroc": _macro_area(roc_auc_score, target, probabilities),
+        "auprc": _macro_area(average_precision_score, target, probabilities),
         "log_loss": float(row_log_loss(target, probabilities).mean()),
         "brier": float(row_brier(target, probabilities).mean()),
         "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
@@ -105,21 +109,10 @@ def count_metrics(true_positive: Floats, support: Floats, predicted: Floats) -> 
         }
 
 
-def macro_auroc(target: Integers, probabilities: Floats) -> float:
-    """AUROC as `classification_metrics` defines it; target [N], probabilities [N, C]."""
-    from sklearn.metrics import roc_auc_score  # the first step of a fit does not wait for scikit-learn
-
-    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
-    areas = [roc_auc_score(target == c, probabilities[:, c]) for c in present]
-    return float(np.mean(areas)) if areas else float("nan")
-
-
-def macro_auprc(target: Integers, probabilities: Floats) -> float:
-    """Average precision as `classification_metrics` defines it; target [N], probabilities [N, C]."""
-    from sklearn.metrics import average_precision_score
-
-    present = _with_rest(target, ranked_classes(probabilities.shape[1]))
-    areas = [average_precision_score(target == c, probabilities[:, c]) for c in present]
+def _macro_area(area: Callable[..., float], target: Integers, probabilities: Floats) -> float:
+    """Mean of the areas of each class against the rest, as `classification_metrics` defines it."""
+    present = [c for c in ranked_classes(probabilities.shape[1]) if 0 < (target == c).sum() < target.size]
+    areas = [area(target == c, probabilities[:, c]) for c in present]
     return float(np.mean(areas)) if areas else float("nan")
 
 
@@ -130,11 +123,6 @@ def ranked_classes(n_classes: int) -> Integers:
     the other.
     """
     return np.arange(1 if n_classes == 2 else 0, n_classes)
-
-
-def _with_rest(target: Integers, classes: Integers) -> list[int]:
-    """Those of `classes` with at least one row in and one row out of them."""
-    return [int(c) for c in classes if 0 < (target == c).sum() < target.size]
 
 
 def row_log_loss(target: Integers, probabilities: Floats) -> Floats:

@@ -18,7 +18,7 @@ KEY = "ab" + "0" * 30
 
 
 def key(**changes: Any) -> str:
-    settings = {"source": "http://h/v1", "model": "m", "prompt": "p", "parameters": {"seed": 1}}
+    settings = {"source": "http://h/v1", "model": "m", "parameters": {"seed": 1}}
     settings |= {name: changes.pop(name) for name in settings.keys() & changes.keys()}
     return answer_key(request=ask(**changes), **settings)  # type: ignore[arg-type]
 
@@ -32,7 +32,7 @@ def test_an_answer_comes_back(tmp_path: Path):
 
 def test_every_ingredient_is_part_of_the_key():
     changes: list[dict[str, Any]] = [
-        {}, {"source": "http://h/v2"}, {"model": "n"}, {"prompt": "q"}, {"parameters": {"seed": 2}},
+        {}, {"source": "http://h/v2"}, {"model": "n"}, {"parameters": {"seed": 2}},
         {"parameters": {"seed": 1, "top_p": 1}},
         {"image_digest": "0"}, {"query": "blue"}, {"expression": "blue"}, {"history": ()},
         {"history": ("the crimson thing", "red")},
@@ -45,7 +45,10 @@ def test_the_sample_is_no_part_of_the_key():
     assert key(parameters={"a": 1, "b": 2}) == key(parameters={"b": 2, "a": 1})
 
 
-def test_an_edit_of_the_prompt_is_another_prompt():
+def test_an_edit_of_the_prompt_is_another_prompt(monkeypatch):
+    before = key()
+    monkeypatch.setattr("hallmark.systems.refseg.vlm.cache.FINGERPRINT", "edited")
+    assert key() != before
     assert prompt.FINGERPRINT.startswith(prompt.VERSION) and len(prompt.FINGERPRINT) > len(prompt.VERSION) + 8
 
 

@@ -9,19 +9,20 @@ from hallmark.learning.language_model.answer import Answer
 from hallmark.storage.cache import FileCache
 from hallmark.storage.hashing import digest
 from hallmark.systems.refseg.vlm.base import Request
+from hallmark.systems.refseg.vlm.prompt import FINGERPRINT
 from hallmark.systems.refseg.vlm.reply import parse_answer
 
 _log = logging.getLogger(__name__)
 
 
-def answer_key(*, source: str, model: str, prompt: str, request: Request, parameters: dict) -> str:
+def answer_key(*, source: str, model: str, request: Request, parameters: dict) -> str:
     """Name of the answer to `request`: the same question to the same model has the same name on any machine.
 
     Args:
         source: who serves the model: an address without login, or `local`.
     """
     return digest({
-        "source": source, "model": model, "prompt": prompt, "image": request.image_digest,
+        "source": source, "model": model, "prompt": FINGERPRINT, "image": request.image_digest,
         "expression": request.expression, "query": request.query, "history": list(request.history),
         "parameters": parameters,
     })  # fmt: skip

@@ -111,10 +111,7 @@ class OpenAIRewriter:
 
     def _remembered(self, request: Request) -> tuple[Answer, bool]:
         parameters = {**self._endpoint.parameters, "picture": self._picture.settings()}
-        key = answer_key(
-            source=self.source, model=self._endpoint.model, prompt=prompt.FINGERPRINT, request=request,
-            parameters=parameters,
-        )  # fmt: skip
+        key = answer_key(source=self.source, model=self._endpoint.model, request=request, parameters=parameters)
         if self._cache is not None and (answer := self._cache.get(key)) is not None:
             return answer, True
         answer = self._asked(request)

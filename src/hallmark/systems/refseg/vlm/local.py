@@ -67,10 +67,7 @@ class LocalRewriter:
     def rewrite(self, request: Request) -> Rewrite:
         """Another wording of `request.query`, or the query itself and the reason; never raises."""
         start = time.perf_counter()
-        key = answer_key(
-            source="local", model=self._identity, prompt=prompt.FINGERPRINT, request=request,
-            parameters=self._parameters(),
-        )  # fmt: skip
+        key = answer_key(source="local", model=self._identity, request=request, parameters=self._parameters())
         answer = self._cache.get(key) if self._cache is not None else None
         cached, fallback = answer is not None, None
         if answer is None:
