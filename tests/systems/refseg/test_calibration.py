@@ -14,7 +14,6 @@ from scipy.special import log_softmax, softmax
 from tests.systems.refseg.parts import outcome_of
 
 from hallmark.checks import SettingError
-from hallmark.systems.refseg import calibration
 from hallmark.systems.refseg.calibration import (
     TEMPERATURES,
     Expected,
@@ -272,13 +271,6 @@ class TestThresholds:
         thresholds, expected = fit_thresholds(traces, budget=1)
         assert max(pair) < max(thresholds.confidence, thresholds.gap) < 0.8
         assert (expected.miou, expected.calls) == pytest.approx((2 / 3, 2 / 3))
-
-    @pytest.mark.parametrize("cells", [1, 100, 1000])
-    def test_blocks_give_what_the_whole_table_gives(self, cells, monkeypatch):
-        traces = traces_at_random(40, 3)
-        expected = fit_thresholds(traces, budget=0.7)
-        monkeypatch.setattr(calibration, "_CELLS", cells)
-        assert fit_thresholds(traces, budget=0.7) == expected
 
     def test_the_order_of_the_expressions_is_of_no_account(self):
         traces = traces_at_random(60, 2)

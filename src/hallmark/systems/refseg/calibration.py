@@ -122,98 +122,58 @@ def fit_thresholds(traces: Sequence[Trace], *, budget: float) -> tuple[Threshold
     require(budget >= 0, "budget", budget, "0 or more calls an expression")
     if not traces:
         raise ValueError("no expression to fit the thresholds on: give it a split with truth")
-    corners, changes = _changes(traces)
-    candidates = [_candidates(values, changes[:, 0]) for values in corners.T]
-    # A corner reaches the thresholds from its place on; the first, 1, is never reached.
-    places = [1 + np.searchsorted(-c[1:], -values) for c, values in zip(candidates, corners.T, strict=True)]
-    # What never stopping gives; each cell of the table adds the changes of the corners that it reaches.
-    base = np.array([[round(trace.iou[-1] * _UNITS), trace.calls[-1]] for trace in traces]).sum(axis=0)
-    # No more than all rewritings there are; the small number is for budgets such as 0.1, which are not exact.
-    limit = int(min(budget * len(traces), sum(max(trace.calls) for trace in traces)) + 1e-9)
-    shape = len(candidates[0]), len(candidates[1])
-    row, column, (iou, calls) = _best_cell(shape, places, changes, base, limit)
-    thresholds = Thresholds(float(candidates[0][row]), float(candidates[1][column]))
-    return thresholds, Expected(float(iou / _UNITS / len(traces)), float(calls / len(traces)))
-
-
-def _changes(traces: Sequence[Trace]) -> tuple[NDArray, NDArray]:
-    """Corners float64 [E, 2] in (confidence, gap) and changes int64 [E, 2] of (IoU, calls), such that thresholds
-    give what never stopping gives, plus the changes of the corners that reach them.
-
-    Stopping at step s is worth Σ_{k≥s} (v_k - v_{k+1}) over never stopping, so v_k - v_{k+1} belongs to the
-    thresholds that any of the steps 0..k reaches: a union of quadrants, whose indicator is a sum over the corners
-    of its staircase less a sum over the corners between them.
-    """
-    length = max(len(trace.confidence) for trace in traces)
-    confidence, gap = (np.full((len(traces), length), -1.0) for _ in range(2))
-    gains = np.zeros((len(traces), length, 2), np.int64)
+    shape = len(traces), max(len(trace.confidence) for trace in traces)
+    # Traces are of different lengths; -1 reaches no threshold, and what it adds is 0.
+    confidence, gap = np.full((2, *shape), -1.0)
+    # Stopping at step s is worth Σ_{k≥s} (v_k - v_{k+1}) over never stopping, v being (IoU, calls): each step adds
+    # its own difference where the thresholds are reached there or before.
+    never, added = np.zeros((2, 1), np.int64), np.zeros((2, *shape), np.int64)
     for at, trace in enumerate(traces):
-        # Traces are of different lengths; −1 reaches no threshold, and its gains are 0.
         size = len(trace.confidence)
         confidence[at, :size], gap[at, :size] = trace.confidence, trace.gap
-        values = np.array([[round(iou * _UNITS), calls] for iou, calls in zip(trace.iou, trace.calls, strict=True)])
-        gains[at, :size] = values[:-1] - values[1:]
-    corners, changes = [], []
-    for k in range(length):
-        # The staircase of the first k + 1 steps: by falling confidence only a rising gap adds a corner.
-        order = np.argsort(-confidence[:, : k + 1], axis=1, kind="stable")
-        x = np.take_along_axis(confidence, order, axis=1)
-        y = np.maximum.accumulate(np.take_along_axis(gap, order, axis=1), axis=1)
-        rises = np.diff(y, axis=1, prepend=-2.0) > 0
-        outer, inner = np.stack([x, y], axis=-1), np.stack([x[:, 1:], y[:, :-1]], axis=-1)
-        for points, used, sign in ((outer, rises, 1), (inner, rises[:, 1:], -1)):
-            corners.append(points[used])
-            changes.append(sign * np.repeat(gains[:, k], used.sum(axis=1), axis=0))
-    # Each corner once, with the sum of its changes: as one complex number a pair is compared and sorted as a whole.
-    unique, inverse = np.unique(np.concatenate(corners) @ [1, 1j], return_inverse=True)
-    total = np.zeros((len(unique), 2), np.int64)
-    np.add.at(total, inverse, np.concatenate(changes))
-    matters = total.any(axis=1)
-    return np.stack([unique.real, unique.imag], axis=1)[matters], total[matters]
+        values = np.array([[round(iou * _UNITS) for iou in trace.iou], trace.calls])
+        added[:, at, :size] = values[:, :-1] - values[:, 1:]
+        never += values[:, -1:]
+    # A pair of thresholds is a cell of a table: of the levels, which descend, its row (of confidence) and column (of
+    # gap) are the last that reach it; the first, 2, stands for none. The table is larger than memory, so it is made
+    # row by row.
+    levels = [np.append(np.unique(values[values >= 0]), 2.0)[::-1] for values in (confidence, gap)]
+    matters = [np.zeros(len(level), bool) for level in levels]
+    usable = [_have_middle(level) for level in levels]
+    columns = len(levels[1])
+    places = np.where(gap < 0, columns, np.searchsorted(-levels[1], -gap))
+    # No more than all rewritings there are; the small number is for budgets such as 0.1, which are not exact.
+    limit = int(min(budget * len(traces), sum(max(trace.calls) for trace in traces)) + 1e-9)
+    best, above = [], never
+    for row, level in enumerate(levels[0]):
+        # The first column where the step, or one before it, reaches both thresholds.
+        first = np.minimum.accumulate(np.where(confidence >= level, places, columns), axis=1).ravel()
+        changes = [np.bincount(first, change.ravel(), columns + 1)[:-1].cumsum() for change in added]
+        totals = never + np.array(changes, np.int64)
+        matters[0][row] = (totals != above).any()
+        matters[1][1:] |= (totals[:, 1:] != totals[:, :-1]).any(axis=0)
+        above = totals
+        iou = np.where(usable[0][row] & usable[1] & (totals[1] <= limit), totals[0], -1)
+        # Of equals the last, in columns here and in rows below: it has the smallest thresholds.
+        column = np.lexsort((-totals[1], iou))[-1]
+        best.append((int(iou[column]), -int(totals[1, column]), row, column))
+    miou, calls, *cell = max(best)
+    thresholds = Thresholds(*map(_threshold, levels, matters, cell))
+    return thresholds, Expected(float(miou / _UNITS / len(traces)), float(-calls / len(traces)))
 
 
-def _candidates(values: NDArray, gain: NDArray) -> NDArray:
-    """Thresholds worth trying, descending, from the values of the corners and their changes of IoU.
-
-    A threshold above a value is left out where reaching its corners costs no IoU: the one below asks for no more
-    calls and is as good, whatever the other threshold.
-    """
-    unique, inverse = np.unique(values, return_inverse=True)
-    # Between two values any threshold is as good; the middle keeps both from its edge.
-    middle = (unique[:-1] + unique[1:]) / 2
-    apart = (unique[:-1] < middle) & (middle < unique[1:])  # not where the two differ by one rounding
-    group = np.concatenate([[0], np.cumsum(apart)])
-    costly = np.unique(group[inverse[gain < 0]])
-    return np.concatenate([[1.0], middle[apart][costly[costly < apart.sum()]][::-1], [0.0]])
+def _have_middle(levels: NDArray) -> NDArray:
+    """Whether a threshold fits between each of the descending `levels` and the next, which may differ by a rounding."""
+    middle = (levels[:-1] + levels[1:]) / 2
+    return np.append((levels[1:] < middle) & (middle < levels[:-1]), True)
 
 
-def _best_cell(
-    shape: tuple[int, int], places: Sequence[NDArray], changes: NDArray, base: NDArray, limit: int
-) -> tuple[int, int, NDArray]:
-    """Row, column and totals (IoU, calls) of the best cell of a table of `shape`; the totals of a cell are `base`
-    and the changes at its place or before, and of equals the last cell wins.
-
-    The table is made row by row: for thousands of candidates it is larger than memory.
-    """
-    rows, columns = shape
-    best: tuple[int, int, NDArray] | None = None
-    added = np.zeros((2, columns), np.int64)  # by the rows so far, at each column
-    added[:, 0] = base
-    for row in range(rows):
-        here = places[0] == row
-        for total, change in zip(added, changes[here].T, strict=True):
-            np.add.at(total, places[1][here], change)
-        totals = added.cumsum(axis=1)
-        # The last of equals: candidates descend, so it has the smallest thresholds.
-        allowed = np.where(totals[1] <= limit, totals[0], -1)
-        equals = np.flatnonzero(allowed == allowed.max())
-        fewest = totals[1][equals]
-        column = int(equals[fewest == fewest.min()][-1])
-        cell = totals[:, column]
-        if cell[1] <= limit and (best is None or (cell[0], -cell[1]) >= (best[2][0], -best[2][1])):
-            best = row, column, cell
-    assert best is not None, "never rewriting asks for nothing"
-    return best
+def _threshold(levels: NDArray, matters: NDArray, last: int) -> float:
+    """The threshold that the `levels` up to the `last` reach, as far from those that matter as it can be."""
+    reached, missed = (levels[part][matters[part]] for part in (slice(last + 1), slice(last + 1, None)))
+    if not missed.size:
+        return 0.0
+    return float((reached[-1] + missed[0]) / 2) if reached.size else 1.0
 
 
 @dataclass(frozen=True)
