@@ -13,7 +13,6 @@ import pandas as pd
 from hallmark.statistics import tables
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.jackknife import set_intervals
-from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.segmentation import TARGET_METRICS, by_target
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
@@ -63,14 +62,10 @@ def metric_range(metric: str, sample: Sample) -> Range:
     Of the column `score` it is [0, 1] where all scores are within.
     """
     if metric == "score":
-        return range_of(sample.rows["score"].to_numpy(dtype=np.float64))
+        scores = sample.rows["score"].astype(float)
+        return UNIT if len(scores) and scores.between(0, 1).all() else Range()
     group = sample.group
     if metric in TARGET_METRICS:
         with_target, without = by_target(group, sample.rows["target_area"].to_numpy(dtype=np.float64))
         group = with_target if metric == "target_miou" else without
     return _RANGES.get(metric, UNIT)._replace(n_groups=len(np.unique(group)))
-
-
-def range_of(values: Floats) -> Range:
-    """[0, 1] where all values are within, else unbounded."""
-    return UNIT if values.size and values.min() >= 0 and values.max() <= 1 else Range()

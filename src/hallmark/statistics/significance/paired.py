@@ -1,7 +1,7 @@
 """Comparing two systems on the same rows."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,10 +19,11 @@ from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.significance.delong import delong_p
 from hallmark.statistics.significance.holm import holm
 from hallmark.statistics.significance.mcnemar import mcnemar_p
-from hallmark.statistics.significance.permutation import TOLERANCE, fair_coins, permutation_p
 from hallmark.statistics.tables import is_two_sets, prediction_array, probability_array, target_array
 from hallmark.statistics.text import difference_text, interval_text, p_sentence, p_texts
-from hallmark.statistics.uncertainty import Estimate, Range, Units, estimates, evaluate_blocks
+from hallmark.statistics.uncertainty import Estimate, Range, Units, block_sizes, estimates, evaluate_blocks
+
+_TOLERANCE = 1e-12  # differences closer than rounding are ties, and ties count against the observed difference
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class PairedDifference:
         """
         p = self.p_value if self.p_holm is None else self.p_holm
         excluded = self.difference.low > 0 or self.difference.high < 0
-        return p <= 1 - self.difference.confidence_level + TOLERANCE and excluded
+        return p <= 1 - self.difference.confidence_level + _TOLERANCE and excluded
 
     @property
     def p_texts(self) -> tuple[str, str]:
@@ -95,7 +96,7 @@ class PairedDifference:
         """
         grounds = self.grounds
         # Of n groups that all agree a permutation test, which has a floor, gives 2^(1 - n) at the least.
-        alpha = 1 - self.difference.confidence_level + TOLERANCE
+        alpha = 1 - self.difference.confidence_level + _TOLERANCE
         is_t_test = self.n_models > 1 or self.p_floor == 0
         if self.n_groups < MIN_GROUPS if is_t_test else 2.0 ** (1 - self.n_groups) > alpha:
             grounds += ", too few groups for any difference to show"
@@ -122,8 +123,8 @@ def paired_difference(
 
     The interval is that of the difference, both systems on the same resampled groups and models (see `uncertainty`).
 
-    The p of one run against another is that of the test that swaps the two systems' predictions of whole groups by fair
-    coins, as `permutation` explains: it speaks of these two models. In tables of repeats the p is that of the t test
+    The p of one run against another is that of the permutation test that swaps the two systems' predictions of whole
+    groups by fair coins: it speaks of these two models. In tables of repeats the p is that of the t test
     with the standard error of the interval, which holds the luck of training too, and speaks of the two settings; as
     its standard error comes from m resamples, it is taken to be at least 1 / (m + 1). Of a metric of sets, whose
     interval leaves groups out, the p is always that of the t test.
@@ -175,8 +176,18 @@ def _resampled(samples: tuple[Sample, Sample], metric: str, resampling: Resampli
         swapped_first = evaluate(np.hstack([1 - swap, swap])[:, :, None])[metric]
         return {metric: evaluate(np.hstack([swap, 1 - swap])[:, :, None])[metric] - swapped_first}
 
-    coins = fair_coins(before.n_groups, 2 * len(before.rows), resampling.n_resamples, resampling.seed)
-    return estimate, values, permutation_p(estimate.value, evaluate_blocks(swapped, coins)[metric])
+    def coins() -> Iterator[Floats]:
+        rng = np.random.default_rng(resampling.seed)
+        for size in block_sizes(2 * len(before.rows), resampling.n_resamples):
+            yield rng.integers(2, size=(size, before.n_groups)).astype(np.float64)
+
+    if math.isnan(estimate.value):
+        return estimate, values, math.nan
+    null = evaluate_blocks(swapped, coins())[metric]
+    # p = (b + 1) / (m + 1), with b of m permutations at least as far from 0 as observed (Phipson & Smyth 2010), so it
+    # is never 0. Fewer than 1 + log2(1 / alpha) groups cannot reach p <= alpha.
+    extreme = int((np.abs(null) >= abs(estimate.value) - _TOLERANCE).sum())
+    return estimate, values, (extreme + 1) / (null.size + 1)
 
 
 def adjust(comparisons: Sequence[PairedDifference]) -> list[PairedDifference]:
