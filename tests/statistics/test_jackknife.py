@@ -172,7 +172,7 @@ def test_resampling_with_replacement_shifts_a_distance_and_leaving_out_does_not(
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.4])
-def test_intervals_hold_their_level_and_equal_generators_are_seldom_told_apart(
+def test_intervals_hold_their_level_and_equal_generators_seldom_differ_significantly(
     make_two_sets: Maker, shift: float
 ) -> None:
     rng, n, n_studies, level, claims = np.random.default_rng(11), 100, 60, 0.93, 0
@@ -183,7 +183,7 @@ def test_intervals_hold_their_level_and_equal_generators_are_seldom_told_apart(
         tables = [make_two_sets(real, features(rng, n, shift=shift, width=3), **groups) for _ in range(2)]
         for name, interval in all_intervals(tables[0], NAMES, resampling=RESAMPLING).items():
             intervals[name].append(interval)
-        claims += paired_difference(*tables, "kernel_distance", resampling=RESAMPLING).told_apart
+        claims += paired_difference(*tables, "kernel_distance", resampling=RESAMPLING).is_significant
     for name, of_name in intervals.items():
         expected = np.mean([interval.estimate for interval in of_name])
         covered = np.mean([interval.low <= expected <= interval.high for interval in of_name])
@@ -268,7 +268,7 @@ def test_the_luck_of_training_widens_the_interval_of_seeds(make_two_sets: Maker)
         widths.append(interval.high - interval.low)
     assert widths[0] > 2 * widths[1]
     paired = paired_difference(lucky, alike, "kernel_distance", resampling=RESAMPLING)
-    assert paired.n_models == 4 and paired.n_rows == 200 and not paired.told_apart
+    assert paired.n_models == 4 and paired.n_rows == 200 and not paired.is_significant
 
 
 def test_sets_stand_beside_tasks_with_classes(make_two_sets: Maker, make_predictions: Maker) -> None:
