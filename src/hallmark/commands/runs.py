@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         and (arguments.metric is None or entry.value is not None)
         and (arguments.since is None or ((started := _time(entry.started)) and started >= arguments.since))
     ]
+    # Names rise, all else falls; --reverse turns either round. Results without what is sorted by come last.
     known = sorted(
         (entry for entry in passing if key(entry) is not None), key=key,
         reverse=arguments.reverse is (arguments.sort == "name"),

@@ -137,6 +137,7 @@ class SweepStudy:
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """One trial for each slot in their order: the one that ended, or is open, or failed last."""
         by_slot: dict[int, FrozenTrial] = {}
+        # Of several trials in a slot the one that counts comes last, and stays.
         for trial in sorted(self.storage.get_all_trials(self._id, deepcopy=False), key=_sort_key, reverse=True):
             if (slot := slot_of(trial)) is not None:
                 by_slot[slot] = trial

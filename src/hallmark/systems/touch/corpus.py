@@ -129,6 +129,7 @@ def common_rate(rates: Sequence[float]) -> float:
     """The rate that most recordings have, within a hundredth; 0 without any."""
     if not len(rates):
         return 0.0
+    # The median of those that are near the rate with the most neighbors; a mean would follow a single wrong clock.
     near = np.abs(np.divide.outer(np.array(rates), rates) - 1) <= _RATE_TOLERANCE
     return float(np.median(np.array(rates)[near[near.sum(axis=1).argmax()]]))
 

@@ -207,6 +207,7 @@ def _window(box: NDArray, padding: float | None, size: tuple[int, ...]) -> Windo
         return None
     if padding is None:
         x0, y0, (y1, x1), padding = 0, 0, size, 0
+    # A side that is whole but for rounding stays so; a square that has no pixel to centre on lies right and low.
     side = max(1, math.ceil(max(x1 - x0, y1 - y0) * (1 + 2 * padding) - 1e-9))
     left, top = (math.floor((low + high - side + 1) / 2) for low, high in ((x0, x1), (y0, y1)))
     return left, top, side

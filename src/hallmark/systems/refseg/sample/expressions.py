@@ -191,6 +191,7 @@ CANONICAL_VOICE: Voice = {name: words.canonical for name, words in LEXICON.items
 
 def _voice(rng: np.random.Generator, program: Program, held_out: bool) -> Voice:
     """Words that training knows; with `held_out`, some or all that have a synonym are one of those."""
+    # For every entry, used or not: so the words of one expression do not decide what is drawn after it.
     draws = rng.random((len(LEXICON), 2))
     voice = {
         name: words.known[int(draw * len(words.known))]

@@ -90,6 +90,7 @@ def _is_between(entity: SceneObject, first: SceneObject, second: SceneObject, sl
     if not length:
         return False
     ux, uy = (second.x - first.x) / length, (second.y - first.y) / length
+    # Along the line within 35 % of its length of the middle, and aside of it by less than 30 % of that.
     along = (entity.x - first.x) * ux + (entity.y - first.y) * uy
     aside = abs((entity.x - first.x) * uy - (entity.y - first.y) * ux)
     return abs(along / length - 0.5) < 0.35 + 0.05 * slack and aside / length < 0.3 + 0.05 * slack

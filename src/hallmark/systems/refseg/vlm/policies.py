@@ -126,6 +126,7 @@ class Noisy:
         draw, number = _draws(self._seed, request.sample_id)
         if draw >= self._p:
             return self._rewriter.rewrite(request)
+        # A place among the others: from that of the sample itself on each stands one further back.
         others = len(self._ids) - (request.sample_id in self._expressions)
         at = number % others
         if request.sample_id in self._expressions and self._ids[at] >= request.sample_id:
