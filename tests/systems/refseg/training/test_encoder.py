@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -131,7 +133,8 @@ def test_steps_reduce_the_loss(data, preset):
     torch.manual_seed(0)
     module = build(preset("encoder").model)
     module.network.learn_words(data.sentences())
-    module.log_train_loss, module._naming_weight = lambda loss, size: None, lambda: 1.0
+    module.log_train_loss = lambda loss, size: None
+    module._trainer = SimpleNamespace(global_step=0, estimated_stepping_batches=15)
     batch = data.dataset("train").__getitems__([SampleIndex(position, position) for position in range(8)])
     optimizer = torch.optim.AdamW(module.parameters(), 2e-3)
     losses = []

@@ -40,7 +40,7 @@ class PublishedSam(PointModel[SamPredictor]):
         """The file of the weights."""
         name = PUBLISHED.get(arguments["model_type"], "")
         path = Path(arguments["checkpoint"] or f"checkpoints/{name}").expanduser()
-        advice = f"download {_ADDRESS}{name} and put it there, or give model.proposer.model.checkpoint"
+        advice = f"download {_ADDRESS}{name} and put it at checkpoints/{name}, or give model.proposer.model.checkpoint"
         problem = "" if path.is_file() else f"{path}: no such file"
         return [Requirement(f"SAM {arguments['model_type']} in {path}", problem, advice)]
 
