@@ -34,7 +34,6 @@ train: env
 
 test: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
-	$(BIN)/python -m pytest --nbmake --nbmake-timeout=600 notebooks
 
 test-fast: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"
