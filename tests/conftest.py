@@ -3,6 +3,7 @@
 import functools
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +27,13 @@ os.environ |= {
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("repeatable")
 
+# What is waited for most on a disk are its flushes, of which no test asks that they outlive a loss of power.
+MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 << 30
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+_MAKE_RUNS = {"fit", "fitted", "swept", "entry", "_trained_set"}
+
 PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"
 
@@ -34,6 +42,15 @@ def pytest_configure() -> None:
     """Ctrl-C works in what tests start, also where whoever started the tests in the background ignores it."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a fixture that makes runs are marked; what takes long comes first, so that no worker ends with it."""
+    for item in items:
+        if _MAKE_RUNS.intersection(getattr(item, "fixturenames", [])):
+            item.add_marker("e2e")
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
 
 
 def pytest_collection_finish() -> None:
@@ -110,12 +127,10 @@ def typed() -> Callable[..., DictConfig]:
 
 @pytest.fixture
 def blank_figures(monkeypatch) -> None:
-    """To draw takes most of a short fit and of an analysis: figures are written, and are blank."""
-    from matplotlib.figure import Figure  # after the threads are set above
+    """Figures are written, and are blank."""
+    import blank  # after the threads are set above
 
-    from hallmark.analysis.plots.style import PaperFigure
-
-    monkeypatch.setattr(PaperFigure, "savefig", lambda _, *to, **settings: Figure((1, 1)).savefig(*to, **settings))
+    monkeypatch.setattr(blank.PaperFigure, "savefig", blank.savefig)
 
 
 _SMALL = {

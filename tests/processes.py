@@ -3,7 +3,8 @@
 `Process` is `subprocess.Popen`, and what it starts is a process like any other: a child of this one with its own id,
 streams, environment, folder and default handlers of signals, which ends as an interpreter does. Only the six seconds of
 importing torch are spent once, in one server for each worker of pytest-xdist, which ends with that worker. The same
-holds for the processes that such a process starts through `subprocess`, as the workers of a sweep.
+holds for the processes that such a process starts through `subprocess`, as the workers of a sweep. Their figures are
+blank.
 
 A command line of another program, and an environment that differs from the server's in what libraries read while they
 are imported, start a fresh interpreter, as do the tests of what is imported.
@@ -27,11 +28,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-COMMANDS = ("hallmark.engine.evaluate", "hallmark.engine.search.sweep", "hallmark.engine.search.worker", "pandas")
+COMMANDS = (
+    "hallmark.engine.evaluate", "hallmark.engine.search.sweep", "hallmark.engine.search.worker", "pandas",
+    "hallmark.systems.sentiment.data", "hallmark.systems.sentiment.module", "hallmark.systems.sentiment.heads",
+    "hallmark.systems.touch.data", "hallmark.systems.touch.module", "hallmark.systems.refseg.module",
+    "sklearn.linear_model", "sklearn.feature_extraction.text", "matplotlib.backends.backend_pdf", "timm", "open_clip",
+)  # fmt: skip
 _READ_AT_IMPORT = (
     "PYTHON", "LC_", "LANG", "HOME", "TMPDIR", "XDG_", "MPL", "HF_", "TOKENIZERS_", "OMP_", "MKL_", "OPENBLAS_",
-    "TORCH", "CUDA_", "SLURM_", "LOCAL_RANK", "RANK", "WORLD_SIZE",
+    "TORCH", "CUDA_", "SLURM_",
 )  # fmt: skip
+_READ_LATER = ("TORCHELASTIC_", "TORCH_NCCL_", "CUDA_VISIBLE_DEVICES")
+_ROOM = 4096  # bytes of a server's command line, over which each child writes its own
 _TOOL = str(Path(sys.executable).with_name("hallmark"))
 _SET_BY_IMPORTS: dict[str, str] = {}  # variables that what was imported here has set
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans among the descendants become children of this process
@@ -51,7 +59,7 @@ class ForkServer:
         """A server that has imported `modules`."""
         here, there = socket.socketpair()
         with there:
-            command = [sys.executable, __file__, str(there.fileno()), *modules]
+            command = [sys.executable, __file__, str(there.fileno()), *modules, " " * _ROOM]
             # Pipes, because a stream that was opened on a file asks where it stands in what is no file in a child.
             pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
             process = subprocess.Popen(command, pass_fds=[there.fileno()], **pipes)
@@ -82,6 +90,7 @@ class ForkServer:
 class Process(subprocess.Popen):
     """`subprocess.Popen` by way of a server, where one accepts the command; `server` is started with the first."""
 
+    modules: Sequence[str] = COMMANDS
     server: ForkServer | None = None
 
     def _execute_child(self, *arguments: Any) -> None:
@@ -103,17 +112,22 @@ class Process(subprocess.Popen):
 
     @classmethod
     def _server(cls) -> ForkServer:
-        if Process.server is None:
-            Process.server = ForkServer.started(*COMMANDS)
-        return Process.server
+        if cls.server is None:
+            cls.server = ForkServer.started(*cls.modules)
+        return cls.server
 
 
 def _is_python(call: Mapping[str, Any]) -> bool:
     """Whether this interpreter is called with a program, and nothing but its streams, folder and group is special."""
     if call["shell"] or call["preexec_fn"] or call["pass_fds"] or isinstance(call["args"], str | bytes):
         return False
-    program, *words = (os.fspath(word) for word in call["args"])
+    program, *words = _without_flag([os.fspath(word) for word in call["args"]])
     return program == _TOOL or (program == sys.executable and bool(words) and _is_program(words[0]))
+
+
+def _without_flag(words: Sequence[str]) -> list[str]:
+    """A command line without the flag to write at once, which changes nothing that is done."""
+    return [word for place, word in enumerate(words) if (place, word) != (1, "-u")]
 
 
 def _is_program(word: str) -> bool:
@@ -122,7 +136,11 @@ def _is_program(word: str) -> bool:
 
 def read_at_import(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that libraries read while they are imported."""
-    return {name: value for name, value in environment.items() if name.startswith(_READ_AT_IMPORT)}
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(_READ_AT_IMPORT) and not name.startswith(_READ_LATER)
+    }
 
 
 def _received(channel: socket.socket, size: int) -> bytes:
@@ -157,6 +175,7 @@ def _carry_out_requests(channel: socket.socket) -> None:
     elif request["group"] >= 0:
         os.setpgid(0, request["group"])
     _serve_own_children([channel.fileno(), *streams])
+    _show(request["words"])
     _become(request, streams)
     channel.sendall(_NUMBER.pack(os.getpid()))
     channel.close()
@@ -175,6 +194,13 @@ def _serve_own_children(not_theirs: Sequence[int]) -> None:
     subprocess.Popen = Process  # type: ignore[misc]
 
 
+def _show(words: Sequence[str]) -> None:
+    """Let the list of processes show this command line."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, size = int(fields[45]), int(fields[46]) - int(fields[45])
+    ctypes.memmove(start, "\0".join(words).encode()[: size - 1].ljust(size, b"\0"), size)
+
+
 def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     """Make this fork what a process is that was just started."""
     os.environ.clear()
@@ -186,6 +212,8 @@ def _become(request: Mapping[str, Any], streams: Sequence[int]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGHUP, signal.SIGCHLD):
         signal.signal(number, signal.SIG_DFL)
+    if rank_zero := sys.modules.get("lightning.fabric.utilities.rank_zero"):  # it reads its rank when it is imported
+        rank_zero.rank_zero_only.rank = rank_zero._get_rank() or 0
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(random.SystemRandom().getrandbits(32))
 
@@ -219,7 +247,7 @@ def _end(status: int) -> None:
 
 def _execute(words: Sequence[str]) -> None:
     """What the interpreter does with a command line."""
-    first, *further = words[1:] if words[0] == sys.executable else words
+    first, *further = _without_flag(words)[1:] if words[0] == sys.executable else words
     if first == "-c":
         sys.argv, sys.path[0] = ["-c", *further[1:]], ""
         exec(compile(further[0], "<string>", "exec"), {"__name__": "__main__", "__builtins__": __builtins__})
@@ -234,8 +262,12 @@ def _execute(words: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     before = dict(os.environ)
-    for module in sys.argv[2:]:
+    for module in sys.argv[2:-1]:
         __import__(module)
+    if "hallmark.analysis.plots.style" in sys.modules:
+        import blank
+
+        blank.PaperFigure.savefig = blank.savefig  # type: ignore[method-assign]
     _SET_BY_IMPORTS.update({name: value for name, value in os.environ.items() if before.get(name) != value})
     gc.freeze()  # no child looks through what all of them have
     _carry_out_requests(socket.socket(fileno=int(sys.argv[1])))

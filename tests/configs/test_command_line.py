@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.processes import Process
 
 pytestmark = pytest.mark.e2e
 
@@ -19,12 +20,20 @@ finally:
 """
 
 
+class LightProcess(Process):
+    """A process that has imported what the scripts import at their top, and nothing heavy."""
+
+    modules = ("hydra", "hallmark.engine.launch", "hallmark.engine.distributed.torchrun")
+    server = None
+
+
 def answer(project: Path, script: str, *arguments: str) -> tuple[int, str]:
     """Exit code and all that a command prints; it must not have imported anything heavy."""
     program = [sys.executable, "-c", RUN.format(heavy=HEAVY), str(project / script), *arguments]
-    ended = subprocess.run(program, cwd=project, capture_output=True, text=True, timeout=120)
-    assert ended.stdout.splitlines()[-1] == "imported:", ended.stdout + ended.stderr
-    return ended.returncode, ended.stdout + ended.stderr
+    process = LightProcess(program, cwd=project, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    printed = process.communicate(timeout=120)[0]
+    assert "imported:" in printed.splitlines(), printed
+    return process.returncode, printed
 
 
 @pytest.mark.parametrize("script", ["train.py", "evaluate.py", "sweep.py"])

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 PRESET = "experiment=touch_balanced"
 SEEDS = 2
-JOBS = ("full", "no_action", "no_reconstruction", "action", "state")
+JOBS = ("full", "no_action", "action", "state")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def jobs(project) -> dict[str, list[str]]:
 def ablation(jobs) -> list[str]:
     job_overrides = ["~sweep.plan.jobs", *(f"+sweep.plan.jobs.{name}={overrides}" for name, overrides in jobs.items())]
     sample = ["data.sample.subjects=12", "data.sample.recordings=3", "data.sample.unlabelled=2"]
-    return [PRESET, "sweep=touch_ablation", "debug=fast", *sample, *job_overrides]
+    return [PRESET, "sweep=touch_ablation", "debug=fast", "statistics.n_resamples=50", *sample, *job_overrides]
 
 
 def runs(outputs: Path) -> list[Run]:
@@ -81,10 +81,9 @@ def test_a_killed_ablation_goes_on_and_then_trains_nothing(start, command, ablat
     table = pd.read_csv(folder / "tasks.csv", index_col="method")
     assert table.index.tolist() == ["single-task", *(name for name in jobs if name not in ("action", "state"))]
     assert (table["runs"] == SEEDS).all()
-    both_tasks = table.loc[["full", "no_reconstruction"]]
     for column in ("delta_m", "mean_rank"):
-        low, value, high = (both_tasks[name] for name in (f"{column}_low", column, f"{column}_high"))
-        assert ((low <= high) | low.isna()).all() and value.notna().all()
+        low, value, high = (table.loc["full", name] for name in (f"{column}_low", column, f"{column}_high"))
+        assert (low <= high or np.isnan(low)) and not np.isnan(value)
     assert np.isnan(table.loc["no_action", "delta_m"])
 
     written = (folder / "tasks.md").read_bytes()
@@ -105,8 +104,8 @@ def test_a_split_of_windows_is_refused(start, tmp_path):
 def test_a_split_of_windows_would_look_far_better_than_one_of_subjects(compose, blank_figures, tmp_path):
     """The scores that the gate keeps out: windows of the same people on both sides."""
     settings = [
-        PRESET, "data.sample.subjects=12", "data.sample.recordings=5", "data.sample.unlabelled=2",
-        "data.batch_size=16", "trainer.max_epochs=8", "callbacks.progress=null",
+        PRESET, "data.sample.subjects=12", "data.sample.recordings=4", "data.sample.unlabelled=2",
+        "data.batch_size=16", "trainer.max_epochs=5", "callbacks.progress=null",
     ]  # fmt: skip
     honest = train(compose(*settings))
     leaky = train(compose(*settings, "data.unit=window", "data.leakage=report"))

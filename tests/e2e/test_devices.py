@@ -25,7 +25,7 @@ pytestmark = pytest.mark.e2e
 
 # Dropout, augmented pictures, an encoder frozen for an epoch, a schedule by step, an odd number of validation rows.
 SETTINGS = [
-    "experiment=clip_final", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=5",
+    "experiment=clip_final", "trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu", "trainer.max_epochs=4",
     "callbacks.early_stopping=null", "callbacks.progress=null", "data.sample.rows=110", "data.sample.unlabelled=20",
     "data.batch_size=8",
     "data.augment={_target_: hallmark.data.augment.LightAugment, crop: 0.7, flip: 0.5, color: 0.3}",
@@ -90,9 +90,11 @@ def gone(pids: list[int]) -> bool:
     return not any(Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_two_processes_make_one_run_and_kills_change_nothing(compose, start, tmp_path, monkeypatch):
-    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path / "undisturbed"))
-    train(compose(*SETTINGS))
+def test_two_processes_make_one_run_and_kills_change_nothing(compose, start, blank_figures, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setenv("HALLMARK_OUTPUTS", str(tmp_path / "undisturbed"))
+        patch.setattr(subprocess, "Popen", Process)
+        train(compose(*SETTINGS))
     assert not torch.distributed.is_initialized()
 
     killed = tmp_path / "killed"

@@ -47,7 +47,7 @@ def test_a_killed_grid_finishes_what_is_missing_and_then_trains_nothing(start, c
 
 def test_sigterm_ends_the_whole_grid(start, small, tmp_path):
     outputs = tmp_path / "outputs"
-    process = start("train.py", "-m", "experiment=sentiment_text", "seed=0,1", "trainer.max_epochs=500", *small)
+    process = start("train.py", "-m", "experiment=sentiment_text", "seed=0,1", "trainer.max_epochs=100", *small)
     wait_until(lambda: list(outputs.glob("*/*/history.csv")), process)
     process.send_signal(signal.SIGTERM)
     printed = process.communicate(timeout=60)[0]

@@ -5,6 +5,7 @@ import sys
 
 import optuna
 import pytest
+from tests.processes import Process
 
 pytestmark = pytest.mark.e2e
 
@@ -24,7 +25,7 @@ for _ in range(int(sys.argv[2])):
 def test_two_processes_add_to_one_study(postgres):
     study = optuna.create_study(study_name="shared", storage=postgres)
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    workers = [subprocess.Popen([sys.executable, "-c", WORKER, postgres, str(TRIALS)], **pipes) for _ in range(2)]
+    workers = [Process([sys.executable, "-c", WORKER, postgres, str(TRIALS)], **pipes) for _ in range(2)]
     assert [worker.stdout.readline() for worker in workers] == ["ready\n"] * 2
     for worker in workers:
         worker.stdin.write("go\n")

@@ -9,6 +9,7 @@ import matplotlib
 import pandas as pd
 import pytest
 from tests.leaks import leaks
+from tests.processes import Process
 
 pytestmark = pytest.mark.e2e
 
@@ -36,14 +37,22 @@ def sentinels(tmp_path, monkeypatch) -> dict[str, str]:
     return values
 
 
+class ProcessAtHome(Process):
+    """A process that has imported everything in the home and with the secrets of `sentinels`."""
+
+    server = None
+
+
 def test_secrets_stay_in_the_environment(command, start, sentinels, small, tmp_path, monkeypatch):
-    printed = command("train.py", *RUN, *small)
-    (folder,) = (tmp_path / "outputs" / "sentiment_text").iterdir()
-    printed += command("evaluate.py", f"run={folder}", "analysis=[bad_cases,slices]", "analysis.bad_cases.source=val")
     (tmp_path / "leaky.py").write_text(LEAKY)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    here = {"kind": ProcessAtHome}
+    printed = command("train.py", *RUN, *small, **here)
+    (folder,) = (tmp_path / "outputs" / "sentiment_text").iterdir()
+    bad_cases = ["analysis=[bad_cases,slices]", "analysis.bad_cases.source=val"]
+    printed += command("evaluate.py", f"run={folder}", *bad_cases, **here)
     process = start("train.py", *RUN, *small, "seed=1", "+callbacks.leaky={_target_: leaky.Leaky}",
-                    "trusted_packages=[leaky]")  # fmt: skip
+                    "trusted_packages=[leaky]", **here)  # fmt: skip
     failed = process.communicate()[0]
     assert process.returncode == 1
     assert "RuntimeError: 401 for ***" in failed

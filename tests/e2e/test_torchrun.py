@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 import pandas as pd
 import pytest
+from tests.processes import Process
 
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.e2e
 
 # Without dropout and class weights no step depends on how its rows are shared out.
 SETTINGS = [
-    "experiment=clip_baseline", "model.head.dropout=0", "trainer.accelerator=cpu", "trainer.max_epochs=3",
+    "experiment=clip_baseline", "model.head.dropout=0", "trainer.accelerator=cpu", "trainer.max_epochs=2",
     "callbacks.early_stopping=null", "callbacks.progress=null", "data.sample.rows=110", "data.sample.unlabelled=20",
 ]  # fmt: skip
 ALONE = ["data.batch_size=16"]
@@ -47,7 +48,7 @@ def start(project, tmp_path) -> Iterator[Callable[[], list[subprocess.Popen]]]:
                 f"--node-rank={rank}", f"--rdzv-endpoint=127.0.0.1:{port}", "train.py", *SETTINGS, *SHARED,
             ]  # fmt: skip
             with (tmp_path / f"log{rank}").open("a") as log:
-                nodes.append(subprocess.Popen(command, env=environment, cwd=project, stdout=log, stderr=log))
+                nodes.append(Process(command, env=environment, cwd=project, stdout=log, stderr=log))
         started.extend(nodes)
         return nodes
 
@@ -65,7 +66,9 @@ def kill_node(agent: subprocess.Popen) -> None:
     agent.wait()
 
 
-def test_two_nodes_make_the_run_of_one_process_and_go_on_after_a_kill(compose, start, tmp_path, monkeypatch):
+def test_two_nodes_make_the_run_of_one_process_and_go_on_after_a_kill(
+    compose, start, blank_figures, tmp_path, monkeypatch
+):
     outputs = tmp_path / "outputs"
     nodes = start()
     deadline = time.monotonic() + LIMIT
