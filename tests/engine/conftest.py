@@ -1,10 +1,13 @@
 """Runs on a small world: made in process, opened again."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from omegaconf import OmegaConf
 from tests.engine.releasing import NAME, git, seal_under
 from tests.engine.sweeping import PRESET, InProcess
@@ -20,6 +23,19 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import write_text
 from hallmark.systems.sentiment.sample.world import generate
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """`folder`, which `make` fills in the worker of pytest-xdist that needs it first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    whole = folder.with_suffix(".whole")
+    with FileLock(folder.with_suffix(".lock")):
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -39,25 +55,21 @@ def fit(compose, small) -> Callable[..., Run]:
     return fit
 
 
-@pytest.fixture(scope="session")
-def _shelf(tmp_path_factory) -> tuple[Path, dict[tuple[str, ...], Path]]:
-    return tmp_path_factory.mktemp("shelf"), {}
-
-
 @pytest.fixture
-def fitted(compose, small, _shelf) -> Callable[..., Run]:
+def fitted(compose, small, cache) -> Callable[..., Run]:
     """As `fit`, for tests of what follows a fit: equal overrides are fitted once, and each test gets a copy."""
-    folder, directories = _shelf
+
+    def make(overrides: tuple[str, ...], folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HALLMARK_OUTPUTS", str(folder))
+            train(compose(*small, *overrides))
 
     def fitted(*overrides: str) -> Run:
-        if overrides not in directories:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("HALLMARK_OUTPUTS", str(folder / str(len(directories))))
-                config = compose(*small, *overrides)
-                train(config)
-                directories[overrides] = Job.of(config).directory
+        name = hashlib.sha256(repr(overrides).encode()).hexdigest()
+        folder = made_once(cache.parent / "fitted" / name, partial(make, overrides))
         job = Job.of(compose(*small, *overrides))
-        shutil.copytree(directories[overrides], job.directory)
+        (record,) = folder.glob("*/*/record.json")
+        shutil.copytree(record.parent, job.directory)
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))  # the places are this test's own
         seal_under(job.directory, Path(job.config.paths.seals))
         return job.run
@@ -100,17 +112,19 @@ def files() -> Callable[[Run], dict[str, tuple[int, bytes]]]:
 
 
 @pytest.fixture(scope="session")
-def _trained_set(compose, small, cache, tmp_path_factory) -> Path:
+def _trained_set(compose, small, cache) -> Path:
     """A clone with one commit, and a set of two folds trained in it."""
-    folder = tmp_path_factory.mktemp("trained_set")
-    (folder / "clone").mkdir()
-    git(folder / "clone", "init", "-q")
-    git(folder / "clone", "commit", "-q", "--allow-empty", "-m", "first")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder / "clone")
-        places = [f"paths.outputs={folder / 'outputs'}", f"paths.cache={cache}"]
-        train_repeats(compose(f"experiment={NAME}", *small, *places, "repeat=folds:2"))
-    return folder
+
+    def make(folder: Path) -> None:
+        (folder / "clone").mkdir()
+        git(folder / "clone", "init", "-q")
+        git(folder / "clone", "commit", "-q", "--allow-empty", "-m", "first")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder / "clone")
+            places = [f"paths.outputs={folder / 'outputs'}", f"paths.cache={cache}"]
+            train_repeats(compose(f"experiment={NAME}", *small, *places, "repeat=folds:2"))
+
+    return made_once(cache.parent / "trained_set", make)
 
 
 @pytest.fixture

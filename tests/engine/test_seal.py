@@ -1,6 +1,7 @@
 """The test split: nothing reads it but one evaluation, which leaves an access record."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -31,7 +32,7 @@ def run(fitted) -> Run:
 @pytest.fixture
 def untouchable(project, monkeypatch) -> list[str]:
     """Overrides for a data set that raises when its test rows are touched, in this process and in others."""
-    monkeypatch.setenv("PYTHONPATH", str(project))
+    monkeypatch.setenv("PYTHONPATH", str(project), prepend=os.pathsep)
     return [TFIDF, "data._target_=tests.engine.untouchable.Untouchable", TRUSTED]
 
 

@@ -1,5 +1,6 @@
 """An evaluation or a finished sweep that is typed again: answered by its note, unless anything has changed."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,14 +59,17 @@ def test_changed_data_end_the_note_on_a_sweep(finished, note, corpus):
     assert note().read() is None
 
 
-@pytest.mark.parametrize("name", ["study.db", "summary.json", "trials.csv"])
-def test_changed_and_deleted_files_end_the_note_on_a_sweep(finished, note, tmp_path, name):
+def test_changed_and_deleted_files_end_the_note_on_a_sweep(finished, note, tmp_path):
     finished()
-    (file,) = (tmp_path / "outputs").rglob(name)
-    _append(file)
-    assert note().read() is None
-    file.unlink()
-    assert note().read() is None
+    for name in ("study.db", "summary.json", "trials.csv"):
+        (file,) = (tmp_path / "outputs").rglob(name)
+        shutil.copy2(file, tmp_path / name)
+        assert note().read() is not None
+        _append(file)
+        assert note().read() is None
+        file.unlink()
+        assert note().read() is None
+        shutil.copy2(tmp_path / name, file)
 
 
 def test_changed_runs_end_the_note_on_a_sweep(finished, note, tmp_path):
