@@ -47,10 +47,10 @@ def pytest_configure() -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests with a fixture that makes runs are marked; what takes long comes first, so that no worker ends with it."""
-    for item in items:
-        if _MAKE_RUNS.intersection(getattr(item, "fixturenames", [])):
-            item.add_marker("e2e")
-    items.sort(key=lambda item: item.get_closest_marker("e2e") is None)
+    for test in items:
+        if _MAKE_RUNS.intersection(getattr(test, "fixturenames", [])):
+            test.add_marker("e2e")
+    items.sort(key=lambda test: test.get_closest_marker("e2e") is None)
 
 
 def pytest_collection_finish() -> None:

@@ -127,7 +127,7 @@ def _is_python(call: Mapping[str, Any]) -> bool:
 
 def _without_flag(words: Sequence[str]) -> list[str]:
     """A command line without the flag to write at once, which changes nothing that is done."""
-    return [word for place, word in enumerate(words) if (place, word) != (1, "-u")]
+    return [word for number, word in enumerate(words) if (number, word) != (1, "-u")]
 
 
 def _is_program(word: str) -> bool:

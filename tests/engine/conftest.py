@@ -28,13 +28,13 @@ from hallmark.systems.sentiment.sample.world import generate
 def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
     """`folder`, which `make` fills in the worker of pytest-xdist that needs it first."""
     folder.parent.mkdir(parents=True, exist_ok=True)
-    whole = folder.with_suffix(".whole")
+    finished = folder.with_suffix(".finished")
     with FileLock(folder.with_suffix(".lock")):
-        if not whole.exists():
+        if not finished.exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             make(folder)
-            whole.touch()
+            finished.touch()
     return folder
 
 
