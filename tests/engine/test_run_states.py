@@ -12,6 +12,7 @@ from hallmark.engine.train import train
 from hallmark.learning.callbacks import History
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.record import RunState
+from hallmark.runs.source_files import SourceFiles
 
 TFIDF = "experiment=sentiment_tfidf"
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=2", "trainer.limit_train_batches=2"]
@@ -98,6 +99,19 @@ def test_a_class_outside_the_tree_is_code_of_the_run_and_its_comments_are_not(fi
     module.write_text(source.format(2))
     with pytest.raises(ValueError, match=r"it differs in code: outside_the_tree\. Add rerun=true"):
         fit(*overrides)
+
+
+def test_a_comment_in_a_module_that_all_systems_share_leaves_a_run_done(fit, tmp_path, monkeypatch):
+    run = fit(TFIDF)
+    file_of = SourceFiles.of
+    shared, edited = "hallmark.data.sampling", tmp_path / "sampling.py"
+    source = file_of(SourceFiles(), shared).read_text()
+    monkeypatch.setattr(SourceFiles, "of", lambda files, module: edited if module == shared else file_of(files, module))
+    edited.write_text('"""Other words."""\n# Another comment.' + source.split('"""', 2)[2])
+    assert fit(TFIDF).record.started == run.record.started
+    edited.write_text(source + "\nADDED = 1\n")
+    with pytest.raises(ValueError, match=r"it differs in code: data/sampling\.py\. Add rerun=true"):
+        fit(TFIDF)
 
 
 def test_rerun_replaces_everything_that_was_there(fit):
