@@ -42,14 +42,15 @@ def test_dropout_is_a_function_of_the_place(classifier, fit) -> None:
     assert len({str(mask) for mask in first.seen.values()}) == 12
 
 
-def test_step_seeds_differ_by_process_and_not_from_those_of_one(monkeypatch) -> None:
+def test_step_seeds_differ_by_process_and_not_from_those_of_one() -> None:
     seen: list[int] = []
-    monkeypatch.setattr(torch, "manual_seed", seen.append)
+    module = SimpleNamespace(device=torch.device("cpu"))
     for world_size, steps in ((1, 6), (2, 3)):
         for rank in range(world_size):
             trainer = SimpleNamespace(current_epoch=4, world_size=world_size, global_rank=rank)
             for step in range(steps):
-                StepSeeds(7).on_train_batch_start(trainer, None, None, step)
+                StepSeeds(7).on_train_batch_start(trainer, module, None, step)
+                seen.append(torch.initial_seed())
     assert len(set(seen[:6])) == 6
     assert sorted(seen[6:]) == sorted(seen[:6])
 

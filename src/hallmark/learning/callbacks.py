@@ -28,7 +28,11 @@ class StepSeeds(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, module: LightningModule, batch: Any, batch_idx: int) -> None:
         step = batch_idx * trainer.world_size + trainer.global_rank
-        torch.manual_seed(fold_in(self.seed, trainer.current_epoch, step))
+        seed = fold_in(self.seed, trainer.current_epoch, step)
+        if module.device.type == "cpu":  # torch would note a call for GPUs as well, with a traceback, at every step
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
 
 class History(Callback):

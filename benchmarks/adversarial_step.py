@@ -1,0 +1,101 @@
+"""A step of two optimizers under Hallmark against a plain PyTorch loop: python -m benchmarks.adversarial_step
+
+Both sides train the same generator and discriminator on the same batches: the discriminator, then the generator with
+the gradients of the discriminator off, then the moving average of the generator. The plain loop has no callbacks, no
+logging, no metrics and no seeds of its own.
+"""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from torch.nn.functional import softplus
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from benchmarks.fits import composed
+from benchmarks.results import Cell, number_cell, write_result
+from benchmarks.step_overhead import hallmark_epoch
+from benchmarks.timing import alternate
+from hallmark.data.module import DataModule
+from hallmark.engine.job import Job
+from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
+from hallmark.systems.digits.gan import DISCRIMINATOR, GENERATOR, DigitsGan
+
+REPEATS, EPOCHS = 3, 6
+CASES = {
+    "GAN of digits, batch 64": [],
+    "GAN of digits of four times the width, batch 64": ["model.width=64"],
+}
+
+
+def prepared(overrides: list[str]) -> tuple[Job, DataModule, DigitsGan]:
+    job = Job.of(composed(["experiment=digits_gan", *overrides, f"trainer.max_epochs={EPOCHS}"]))
+    data = prepare_data(job)
+    module = build_module(job, data)
+    assert isinstance(module, DigitsGan)
+    return job, data, module
+
+
+def plain_epochs(module: DigitsGan, data: DataModule) -> None:
+    generator, discriminator = module.parts[GENERATOR].train(), module.parts[DISCRIMINATOR].train()
+    recipes = module.part_optimizers
+    of_generator, of_discriminator = (
+        AdamW(part.parameters(), lr=recipes[name].lr, betas=recipes[name].betas, weight_decay=0.0)
+        for name, part in ((GENERATOR, generator), (DISCRIMINATOR, discriminator))
+    )
+    decay = recipes[GENERATOR].ema_decay
+    assert decay is not None
+    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    loader = data.train_dataloader()
+    for _ in range(EPOCHS):
+        for batch in loader:
+            image, target = batch["image"], batch["target"]
+            drawn = generator(torch.randn(len(image), module.noise), target)
+            real, fake = discriminator(image, target), discriminator(drawn.detach(), target)
+            loss = (softplus(-real) + softplus(fake)).mean()
+            of_discriminator.zero_grad()
+            loss.backward()
+            of_discriminator.step()
+            discriminator.requires_grad_(False)
+            loss = softplus(-discriminator(drawn, target)).mean()
+            of_generator.zero_grad()
+            loss.backward()
+            of_generator.step()
+            discriminator.requires_grad_(True)
+            average.update_parameters(generator)
+
+
+def main() -> None:
+    silence_expected_warnings()
+    steps_by_case: list[dict[str, Cell]] = []
+    for name, overrides in CASES.items():
+        job, data, module = prepared(overrides)
+        batches = EPOCHS * len(data.train_dataloader())
+        with tempfile.TemporaryDirectory() as scratch:
+            sides = {
+                "plain": lambda: plain_epochs(module, data),  # noqa: B023
+                "hallmark": lambda: hallmark_epoch(module, data, job, Path(scratch)),  # noqa: B023
+            }
+            alternate(sides, repeats=1)
+            medians = alternate(sides, repeats=REPEATS)
+        plain, framework = (medians[side] / batches * 1e3 for side in ("plain", "hallmark"))
+        steps_by_case.append({
+            "model": name,
+            "plain loop": number_cell(plain, 2, " ms"),
+            "Hallmark": number_cell(framework, 2, " ms"),
+            "ratio": number_cell(framework / plain, 2, "×"),
+            "more": number_cell(framework - plain, 1, " ms"),
+        })  # fmt: skip
+        print(steps_by_case[-1], flush=True)
+    write_result(
+        "adversarial_step",
+        rows=f"Processor time of a batch: median of {REPEATS} fits of {EPOCHS} epochs, both sides by turns. "
+        "Seconds of the processor, because the machine may be at work on something else.",
+        intervals="",
+        tables={"steps": steps_by_case},
+    )
+
+
+if __name__ == "__main__":
+    main()
