@@ -10,7 +10,7 @@ SPLITS = {"val": "validation", "test": "test"}  # those with numbers of their ow
 
 _ABBREVIATIONS = {
     "f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "iou": "IoU", "miou": "mIoU",
-    "oiou": "oIoU", **{f"p@{share}": f"P@{share}" for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
+    "oiou": "oIoU", "frechet": "Fréchet", **{f"p@{share}": f"P@{share}" for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
 }  # fmt: skip
 
 

@@ -211,9 +211,12 @@ def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
 def comparison_markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     """A Markdown table of the comparison, below a line that says what its numbers are."""
     texts = comparison_texts(table)
+    left_out = table["p_floor"] == 0  # of distances between sets, whose groups are not drawn twice
+    how = "groups left out" if left_out.all() else f"groups resampled {resampling.times}"
+    how += ", or left out for distances" * bool(left_out.any() and not left_out.all())
     head = (
-        f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, groups resampled "
-        f"{resampling.times}; the difference is paired; verdicts go by the p-values adjusted by Holm over all "
+        f"Split `{split}`; intervals and verdicts at the {resampling.percent} level, {how}; the "
+        "difference is paired; verdicts go by the p-values adjusted by Holm over all "
         f"{len(table)} comparisons of this table."
     )
     this = (THIS, *table.iloc[0][["over", "members"]])

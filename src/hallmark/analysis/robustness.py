@@ -36,7 +36,7 @@ from hallmark.analysis.presentation import (
 from hallmark.analysis.state import State
 from hallmark.checks import require
 from hallmark.data.perturb import STRENGTHS, Perturbation
-from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, metric_names
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, all_intervals, is_two_sets, metric_names
 from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.members import row_count
 from hallmark.statistics.metrics.classification import Floats
@@ -79,6 +79,8 @@ class Robustness:
 
     def run(self, state: State) -> None:
         require(any(labelled_tasks(state.predictions)), "split", state.split, "a split with labelled rows")
+        if any(classes is None and is_two_sets(rows) for _, classes, rows in labelled_tasks(state.predictions)):
+            raise ValueError("robustness: needs a metric of rows; these predictions are real and generated rows")
         chosen = self.chosen(state.data().perturbations())
         if not chosen:
             log.warning("nothing that this model reads has a perturbation: robustness is left with the clean scores")

@@ -28,7 +28,7 @@ PREFIX = "slice_"
 ALL, MISSING = "all", "(missing)"
 ONLY_CLASS = "only_class"
 RECALL = "recall"
-_METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "score")
+_METRICS = ("accuracy", "macro_f1", "miou", "p@0.5", "kernel_distance", "score")
 
 
 class BySlice:
@@ -48,8 +48,8 @@ class BySlice:
 class Slices(BySlice):
     """Write `slices.csv` and a figure: the scores of every category of every slice column.
 
-    Classification tasks have accuracy and macro-F1, other tasks the mean of `score`. Where all rows of a category have
-    one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
+    Classification tasks have accuracy and macro-F1, real and generated rows the kernel distance of those in a category,
+    other tasks the mean of `score`. Where all rows of a category have one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
     name. Intervals resample groups, as everywhere. Categories without rows stay in the table with n = 0.
     """
 

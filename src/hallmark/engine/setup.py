@@ -28,6 +28,7 @@ from hallmark.learning.epoch_state import EpochState
 from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.module import PredictingModule, TrainableModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
+from hallmark.learning.pictures import EpochPictures
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.run import RunDirectory
 
@@ -175,9 +176,13 @@ def fit_callbacks(
     # Lightning moves checkpoints behind all other callbacks and keeps their order: `last` is written after `best`, and
     # holds the state of every callback.
     stop = GracefulStop(folder.last)
+    built = _build_callbacks(job)
+    for callback in built:
+        if isinstance(callback, EpochPictures):
+            callback.attach_run(folder.pictures, job.config.seed)
     pruning = [PruningCallback(job.config.monitor.metric, should_prune, stop)] if should_prune else []
     return best, [
-        *_build_callbacks(job), StepSeeds(job.config.seed), History(folder.directory / "history.csv"), EpochState(),
+        *built, StepSeeds(job.config.seed), History(folder.directory / "history.csv"), EpochState(),
         FiniteLoss(job.config.monitor.metric), StayStopped(), stop, *pruning, best, last,
     ]  # fmt: skip
 

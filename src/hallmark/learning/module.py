@@ -141,6 +141,14 @@ class TrainableModule(PredictingModule):
         """Names of the optimizers in their order where there are several."""
         return []
 
+    def epoch_figures(self, epoch: int) -> Mapping[str, Any]:
+        """Pictures of the weights after `epoch` by name, which the callback `pictures` writes and shows; {} for none.
+
+        Matplotlib figures, or arrays [H, W] or [H, W, 3] of bytes, or of floats from 0 to 1. Asked for on rank zero, in
+        evaluation mode, under `no_grad`, with seeds that are of the run's seed and the epoch.
+        """
+        return {}
+
     def training_logs(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""
         return {}

@@ -91,8 +91,8 @@ def _compare_pair(
         if task not in tasks[second.label]:
             continue
         rows_of_first, rows_of_second = same_members(rows, tasks[second.label][task][1])
-        metrics = list(metric_names(rows, None))[:2] if classes is None else [first.main_metric, _SECOND]
-        for metric in dict.fromkeys(metrics):
+        others = [_SECOND] if classes is not None else metric_names(rows, None)[:2]
+        for metric in list(dict.fromkeys([first.main_metric(rows, classes), *others]))[:2]:
             difference = paired_difference(rows_of_second, rows_of_first, metric, resampling=resampling)
             pairs.append(Pair(task, first.label, second.label, difference))
     alone = [
@@ -146,11 +146,14 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
     first = len(columns) - 4
     bases = dict.fromkeys(pair.difference.grounds for pair in pairs)
     several_models = {pair.difference.n_models > 1 for pair in pairs}
+    resampled = {pair.difference.p_floor > 0 for pair in pairs}
     tests = ["a permutation test that swaps whole groups"] * (False in several_models)
     tests += ["a t test of groups and models, where there are sets"] * (True in several_models)
+    how = [f"intervals and {listed(tests)} resample {resampling.times}"] * (True in resampled)
+    how += ["intervals and t tests of distances leave groups out"] * (False in resampled)
     alone = no_interval_note(pair.difference.difference for pair in pairs)
     note = (
-        f"Paired on the same {listed(list(bases))}; intervals and {listed(tests)} resample {resampling.times}; "
+        f"Paired on the same {listed(list(bases))}; {'; '.join(how)}; "
         f"p (Holm) is adjusted for {plural(len(pairs), 'comparison')}, and the verdict goes by it. {alone}"
     ).rstrip()
     return Table(columns, rows, frozenset({first, first + 1, first + 2}), note=note)

@@ -85,11 +85,27 @@ class SampleCards:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """A small JPEG and what it is of."""
+
+    caption: str
+    picture: bytes
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures side by side."""
+
+    pictures: Sequence[Picture]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Commands:
     lines: Sequence[str]
 
 
-Block = Paragraph | Facts | Table | Charts | SampleCards | Commands
+Block = Paragraph | Facts | Table | Charts | SampleCards | Pictures | Commands
 
 
 @dataclass(frozen=True)

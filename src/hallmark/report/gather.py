@@ -11,6 +11,7 @@ from hallmark.report.content import Highlight, Report, Section, Tone
 from hallmark.report.sources import ReportedResult, open_results, value_name
 from hallmark.report.sweeps import MANIFEST, Sweep, sweep_section, sweep_sentence
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.metrics import lower_is_better
 from hallmark.statistics.text import interval_text, number_text
 from hallmark.wording import NOTHING, SPLITS, listed, plural
 
@@ -61,6 +62,7 @@ def result_sections(result: ReportedResult, prefix: str = "") -> list[Section]:
         provenance.seal(result),
         measures.curves(result, prefix),
         stored.loss_weights(result, prefix),
+        stored.epoch_pictures(result),
         measures.calibration(result, "val", prefix),
         measures.slices(result, "val", prefix),
         stored.robustness(result, prefix),
@@ -89,7 +91,7 @@ def _summary(results: Sequence[ReportedResult], compared: Sequence[Compared]) ->
     best, last = _best(results), compared[-1]
     differences = []
     for pair in last.pairs:
-        of_main = pair.difference.metric in (best.main_metric, "score", "miou")
+        of_main = pair.difference.metric in {value.metric for value in best.main_values.get("val", [])}
         if of_main and best.label in (pair.first, pair.second):
             name = value_name(pair.difference.metric, pair.task)
             sentence = pair.difference.sentence(pair.second, pair.first, name, of=f" on {SPLITS[last.split]}")
@@ -103,7 +105,13 @@ def _summary(results: Sequence[ReportedResult], compared: Sequence[Compared]) ->
 
 
 def _best(results: Sequence[ReportedResult]) -> ReportedResult:
-    return max(results, key=lambda result: result.main["val"].interval.estimate if "val" in result.main else -math.inf)
+    def goodness(result: ReportedResult) -> float:
+        if "val" not in result.main:
+            return -math.inf
+        main = result.main["val"]
+        return -main.interval.estimate if lower_is_better(main.metric) else main.interval.estimate
+
+    return max(results, key=goodness)
 
 
 def _result_sentence(result: ReportedResult) -> str:

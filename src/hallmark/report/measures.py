@@ -28,6 +28,7 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import (
     Interval,
     all_intervals,
+    is_two_sets,
     metric_names,
     over_text,
     prediction_array,
@@ -83,7 +84,9 @@ def _metric_table(
     if classes is not None:
         top, baseline = majority_class(rows, classes)
         columns[f"always {top}"] = [number_text(baseline[name]) for name in names]
-    notes = [f"From {size_text(rows)}; intervals resample the {units} {result.resampling.times}."]
+    resampled = classes is not None or not is_two_sets(rows)
+    how = f"resample the {units} {result.resampling.times}" if resampled else f"leave out {units}"
+    notes = [f"From {size_text(rows)}; intervals {how}."]
     if split == "val" and result.fitted:
         notes.append("These rows also selected the weights, which makes their scores a little too good.")
     note = " ".join(filter(None, [*notes, no_interval_note(intervals.values()), undefined_note(rows)]))

@@ -195,17 +195,17 @@ def seal(result: ReportedResult) -> Section:
         run_ids = {record.run_id for record in result.records}
         cut_off = any(run_ids <= {subject.run_id for subject in access.runs} for access in result.accesses)
         blocks.append(Paragraph(_CUT_OFF if cut_off else _NO_ACCESS, Tone.CAUTION))
-    rows = []
+    rows, metric = [], result.main["val"].metric if "val" in result.main else "macro_f1"
     for number, access in enumerate(result.accesses, 1):
         scores = []
         for task, metrics in access.metrics.items():
-            if (score := metrics.get(result.main_metric)) is not None:
+            if (score := metrics.get(metric)) is not None:
                 scores.append(number_text(score) if task == MAIN else f"{task} {number_text(score)}")
         value = ", ".join(scores) or ("cut off" if access.completed is None else NOTHING)
         reason = access.reason or ("the first access" if number == 1 else "none given")
         runs = listed([subject.run_id for subject in access.runs])
         rows.append([str(number), moment(access.opened), runs, value, reason, without_secrets(access.command)])
-    columns = ["access", "opened", "by", f"test {readable(result.main_metric)}", "reason", "command"]
+    columns = ["access", "opened", "by", f"test {readable(metric)}", "reason", "command"]
     return Section("Test seal", [*blocks, Table(columns, rows, frozenset({3}))])
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from hallmark.report.content import Block, Chart, Charts, Report, SampleCards, Section
+from hallmark.report.content import Block, Chart, Charts, Pictures, Report, SampleCards, Section
 from hallmark.report.vector import svg_file, svg_inline
 from hallmark.storage.files import atomic_path, write_text
 from hallmark.storage.hashing import digest_bytes
@@ -68,6 +68,8 @@ def pictures(sections: Sequence[Section]) -> Iterator[tuple[str, bytes]]:
     for block in _blocks(sections):
         if isinstance(block, SampleCards):
             yield from ((picture_name(case.picture), case.picture) for case in block.cases if case.picture)
+        elif isinstance(block, Pictures):
+            yield from ((picture_name(each.picture), each.picture) for each in block.pictures)
 
 
 def picture_name(picture: bytes) -> str:

@@ -16,7 +16,7 @@ from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TestAccess, accesses_of
-from hallmark.statistics import CLASSIFICATION_METRICS, Interval, Resampling, all_intervals, metric_names
+from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
 from hallmark.storage.files import read_csv
 from hallmark.wording import SPLITS, plural, readable
 
@@ -106,11 +106,11 @@ class ReportedResult:
         runs = [run for _, run in self.members]
         return any(access.covers(runs) for access in self.accesses or [])
 
-    @property
-    def main_metric(self) -> str:
-        """The metric that selected the weights where it is one of a table of predictions, else macro F1."""
-        selected = str((self.record.selected or {}).get("metric", "")).rpartition("/")[2]
-        return selected if selected in CLASSIFICATION_METRICS else "macro_f1"
+    def main_metric(self, rows: pd.DataFrame, classes: list[str] | None) -> str:
+        """The metric that selected the weights where rows of this task have it, else macro F1 or the first one."""
+        selected, names = str((self.record.selected or {}).get("metric", "")), metric_names(rows, classes)
+        name = selected.rpartition("/")[2]
+        return name if name in names else "macro_f1" if classes is not None else names[0]
 
     def tables(self, split: str) -> list[pd.DataFrame]:
         """The stored predictions of each member; empty unless every member has them.
@@ -148,7 +148,7 @@ class ReportedResult:
             predictions = self.predictions(split)
             tasks = list(labelled_tasks(predictions)) if predictions is not None else []
             for task, classes, rows in [task for task in tasks if task[0] in selected] or tasks:
-                metric = self.main_metric if classes is not None else metric_names(rows, None)[0]
+                metric = self.main_metric(rows, classes)
                 interval = all_intervals(rows, [metric], resampling=self.resampling)[metric]
                 values.setdefault(split, []).append(MainValue(metric, task, interval, rows, classes))
         return values

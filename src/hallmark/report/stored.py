@@ -1,14 +1,22 @@
-"""What else lies beside a result: loss weights of its fit, and the robustness that an analysis measured."""
+"""What else lies beside a result: loss weights and pictures of its fit, and the robustness that was measured."""
+
+import re
+
+import numpy as np
 
 from hallmark.analysis.multitask.loss_weights import TABLE, WEIGHT, loss_weight_curves, read_loss_weights
+from hallmark.analysis.plots.training_curves import selected_epoch
 from hallmark.analysis.presentation import interval_note, interval_texts
 from hallmark.analysis.robustness import CLEAN, robustness_figure
 from hallmark.analysis.robustness import TABLE as ROBUSTNESS
 from hallmark.report.charts import chart_name
-from hallmark.report.content import Chart, Charts, Section, Table
+from hallmark.report.content import Block, Chart, Charts, Picture, Pictures, Section, Table
+from hallmark.report.measures import thumbnail
 from hallmark.report.sources import ReportedResult
 from hallmark.storage.files import read_csv
-from hallmark.wording import SPLITS, readable
+from hallmark.wording import SPLITS, plural, readable
+
+_NAMES, _EPOCHS = 4, 6  # pictures that are shown, which bounds the size of the page
 
 
 def loss_weights(result: ReportedResult, prefix: str) -> Section | None:
@@ -20,6 +28,33 @@ def loss_weights(result: ReportedResult, prefix: str) -> Section | None:
         return None
     alt = "weight of each loss term by step, its share of all weights, and the unweighted losses"
     return Section("Loss weights", [Charts([Chart(chart_name(prefix, TABLE), loss_weight_curves(*tables), alt)])])
+
+
+def epoch_pictures(result: ReportedResult) -> Section | None:
+    """A few pictures of the fit by name, from its first epoch to its last; of a set of repeats those of its first run.
+
+    None where the fit drew none.
+    """
+    note, run = result.members[0]
+    by_name: dict[str, list[int]] = {}
+    for path in run.pictures.glob("*.png"):
+        if match := re.fullmatch(r"([a-z0-9_]+)_(\d+)", path.stem):
+            by_name.setdefault(match[1], []).append(int(match[2]))
+    best = selected_epoch(run.history, run.record.selected) if by_name else None
+    blocks: list[Block] = []
+    for name, epochs in sorted((name, sorted(epochs)) for name, epochs in by_name.items())[:_NAMES]:
+        positions = np.linspace(0, len(epochs) - 1, min(len(epochs), _EPOCHS))
+        chosen = {epochs[round(position)] for position in positions} | {epoch for epoch in epochs if epoch == best}
+        pictures = [
+            Picture(f"{readable(name)}, epoch {epoch}{', selected' * (epoch == best)}", picture)
+            for epoch in sorted(chosen)
+            if (picture := thumbnail(str(run.pictures / f"{name}_{epoch}.png"))) is not None
+        ]
+        some = f"{len(pictures)} of " * (len(pictures) < len(epochs))
+        blocks.append(
+            Pictures(pictures, f"{readable(name)}: {some}{plural(len(epochs), 'epoch')}{note and f', {note}'}.")
+        )
+    return Section("Pictures by epoch", blocks) if blocks else None
 
 
 def robustness(result: ReportedResult, prefix: str) -> Section | None:

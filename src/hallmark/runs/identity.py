@@ -21,6 +21,7 @@ _IRRELEVANT = (
     "statistics",
     "out_of_fold",
     "callbacks.progress",
+    "callbacks.pictures",
     "monitor.second",
     "data.num_workers",
     "data.cache",

@@ -44,6 +44,11 @@ class RunDirectory:
         return self.directory / "checkpoints" / "last.ckpt"
 
     @property
+    def pictures(self) -> Path:
+        """Pictures of the fit, `<name>_<epoch>.png`."""
+        return self.directory / "figures" / "epochs"
+
+    @property
     def partial(self) -> Path:
         """Predictions of a run that nothing is fitted in, as far as they have come."""
         return self.directory / "partial"

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hallmark.statistics.significance.paired import rowwise_p_values as rowwise_p_values
     from hallmark.statistics.tables import class_order as class_order
     from hallmark.statistics.tables import is_segmentation as is_segmentation
+    from hallmark.statistics.tables import is_two_sets as is_two_sets
     from hallmark.statistics.tables import labelled_rows as labelled_rows
     from hallmark.statistics.tables import metric_names as metric_names
     from hallmark.statistics.tables import prediction_array as prediction_array

@@ -144,6 +144,13 @@ class StepLogger(Logger):
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self.session.log(dict(metrics), step=step)
 
+    def log_image(self, key: str, images: list[str], step: int | None = None) -> None:
+        """Pictures from files, as Lightning's loggers take them."""
+        with _spared():
+            from wandb import Image
+
+            self.session.log({key: [Image(path) for path in images]}, step=step)
+
     def log_hyperparams(self, params: Any, *_: Any, **__: Any) -> None:
         """Nothing: the run's configuration holds them."""
 

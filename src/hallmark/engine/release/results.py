@@ -102,7 +102,7 @@ def _metrics(result: Result) -> Iterator[str]:
         pooled = ""
     tasks = list(tables["test"]["task"].unique())
     resampling = stored_resampling(runs_of(result)[0].directory)
-    yield f"Values with {resampling.percent} intervals that resample groups{pooled}."
+    yield f"Values with {resampling.percent} intervals over groups{pooled}."
     for task in tasks:
         yield ""
         parts = {split: table[table["task"] == task] for split, table in tables.items()}

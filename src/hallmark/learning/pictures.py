@@ -1,0 +1,112 @@
+"""Pictures of what a model makes, drawn while it is fitted."""
+
+import random
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.utilities.seed import isolate_rng
+
+from hallmark.checks import require
+from hallmark.learning.module import TrainableModule
+from hallmark.storage.files import atomic_path
+from hallmark.storage.seeds import fold_in
+
+_SEED = 32  # what seeds are for
+_SIDE = 256  # pixels; smaller pictures are enlarged by a whole factor
+
+
+class EpochPictures(Callback):
+    """Writes what `TrainableModule.epoch_figures` gives as `<name>_<epoch>.png`, after every n-th epoch from the first.
+
+    Rank zero draws, in evaluation mode and from seeds that are of the run's seed and the epoch alone; every random
+    number of the training is what it would be without. Under FSDP, where no process has the whole model, none is drawn.
+
+    Args:
+        every: n, at least 1. It changes no result, and so no run id.
+    """
+
+    def __init__(self, every: int) -> None:
+        require(every >= 1, "every", every, "at least 1")
+        self.every = every
+        self._run: tuple[Path, int] | None = None
+
+    def attach_run(self, folder: Path, seed: int) -> None:
+        """Draw into `folder`, for a run of this seed; before that nothing is drawn."""
+        self._run = folder, seed
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        epoch = trainer.current_epoch
+        skipped = epoch % self.every or not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy)
+        if self._run is None or skipped or not isinstance(module, TrainableModule):
+            return
+        folder, seed = self._run
+        with _evaluating(module), torch.no_grad(), isolate_rng():
+            drawn_from = fold_in(_SEED, seed, epoch)
+            torch.manual_seed(drawn_from)
+            np.random.seed(drawn_from % 2**32)
+            random.seed(drawn_from)
+            figures = module.epoch_figures(epoch)
+            for name, figure in figures.items():
+                path = folder / f"{name}_{epoch}.png"
+                _write(path, name, figure)
+                # The step of the epoch's metrics, as Lightning counts.
+                step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
+                for logger in trainer.loggers:
+                    if hasattr(logger, "log_image"):
+                        logger.log_image(f"epochs/{name}", [str(path)], step=step)
+
+
+@contextmanager
+def _evaluating(module: TrainableModule) -> Iterator[None]:
+    """Evaluation mode, and then each part in its mode before."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
+
+
+def _write(path: Path, name: str, figure: Any) -> None:
+    """Write a matplotlib figure, or an array [H, W] or [H, W, 3] of bytes, or of floats from 0 to 1."""
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise ValueError(f"epoch_figures: {name!r} names a picture, and is not of lower-case letters, digits and _")
+    if hasattr(figure, "savefig"):
+        with atomic_path(path) as temporary:
+            figure.savefig(temporary)
+        return
+    from PIL import Image
+
+    pixels = np.asarray(figure)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
+        raise ValueError(f"epoch_figures: {name} has the shape {pixels.shape}: give [H, W] or [H, W, 3], or a figure")
+    if pixels.dtype != np.uint8:
+        pixels = np.round(255 * np.clip(np.nan_to_num(pixels.astype(np.float64)), 0, 1)).astype(np.uint8)
+    factor = max(1, _SIDE // max(pixels.shape[:2]))
+    image = Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))
+    with atomic_path(path) as temporary:
+        image.save(temporary, "PNG")
+
+
+def tiled(images: Any, n_columns: int) -> np.ndarray[Any, Any]:
+    """Images [N, C, H, W] (arrays or tensors, C of 1 or 3) side by side in rows of `n_columns`, a white pixel between.
+
+    Returns:
+        Floats [H', W', 3], the images clipped to 0 .. 1.
+    """
+    parts = torch.as_tensor(images).detach().float().cpu().clamp(0, 1).numpy()
+    n, _, height, width = parts.shape
+    n_rows = -(-n // n_columns)
+    sheet = np.ones((n_rows * (height + 1) - 1, min(n, n_columns) * (width + 1) - 1, 3))
+    for number, part in enumerate(parts):
+        top, left = (height + 1) * (number // n_columns), (width + 1) * (number % n_columns)
+        sheet[top : top + height, left : left + width] = np.broadcast_to(part.transpose(1, 2, 0), (height, width, 3))
+    return sheet
