@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
+from hallmark.analysis.compare import member_spreads
 from hallmark.analysis.multitask.task_views import DELTA, RANK, SINGLE, task_figure, task_texts
 from hallmark.analysis.presentation import check_metrics, classified_tasks, interval_note, markdown_table
 from hallmark.checks import require
-from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling, Spread, spread
+from hallmark.statistics import LOWER_IS_BETTER, Interval, Resampling
 from hallmark.statistics.bootstrap import intervals, metric_range
 from hallmark.statistics.members import member_notes, over_text, same_members
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.weighted import weighted_metrics
-from hallmark.statistics.sample import Sample, paired_samples, task_sample
+from hallmark.statistics.sample import Sample, paired_samples
 from hallmark.statistics.uncertainty import Range, Units, WeightedMetrics
 
 _BY_ROW = frozenset({"auroc", "auprc"})  # these need the weights of all rows, hence blocks that fit the cache
@@ -95,7 +96,7 @@ class TaskTable:
             for kind in (DELTA, RANK):
                 row |= values.get(_name(method, kind), undefined).columns(kind)
             for task in self.single:
-                spreads = run_spreads(tasks[task], self.metrics) if task in tasks else {}
+                spreads = member_spreads(tasks[task], task, self.metrics) if task in tasks else {}
                 for metric in self.metrics:
                     column = f"{task}/{metric}"
                     row |= values.get(_name(method, column), undefined).columns(column)
@@ -206,14 +207,6 @@ def mean_rank(scores: Floats, lower: NDArray[np.bool_]) -> Floats:
     ranks = rankdata(scores * np.where(lower, 1.0, -1.0)[:, None], axis=0)
     mean: Floats = ranks.mean(axis=1)
     return mean
-
-
-def run_spreads(rows: pd.DataFrame, metrics: Sequence[str]) -> dict[str, Spread]:
-    """Of each metric over the runs of a set, from its labelled rows of one task; a run is a set of one."""
-    runs, names = pd.factorize(member_notes(rows))
-    sample = task_sample(rows.drop(columns=["repetition", "member"], errors="ignore"))
-    by_run = weighted_metrics(replace(sample, group=runs, n_groups=len(names)), metrics)(np.eye(len(names))[:, :, None])
-    return {metric: spread(values) for metric, values in by_run.items()}
 
 
 def _name(method: str, column: str) -> str:

@@ -71,11 +71,7 @@ class RiskCoverage:
         ranges = dict.fromkeys(("aurc", "aurc_failure", "ece"), UNIT)
         two_classes = as_two_classes(rows, right(rows).to_numpy(), rows["confidence"].to_numpy(float))
         areas = intervals(evaluate, Units.of(sample), ranges, resampling=self.resampling)
-        return {
-            **areas,
-            "auroc": metric_interval(two_classes, "auroc", resampling=self.resampling),
-            "ece": areas["ece"],
-        }
+        return {**areas, "auroc": metric_interval(two_classes, "auroc", resampling=self.resampling)}
 
     def bins_of(self, rows: pd.DataFrame) -> pd.DataFrame:
         return reliability_bins(rows["confidence"], right(rows), self.bins, rows["group"], resampling=self.resampling)
