@@ -32,7 +32,7 @@ MEMORY, ENOUGH_BYTES = Path("/dev/shm"), 4 << 30
 if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
-_MAKE_RUNS = {"fit", "fitted", "swept", "entry", "_trained_set"}
+_MAKE_RUNS = {"fit", "fitted", "swept", "entry", "_trained_set", "search_of", "postgres"}
 
 PROJECT = Path(__file__).parents[1]
 REAL_DATA = PROJECT.parent / "shared" / "data"
@@ -46,7 +46,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a fixture that makes runs are marked; what takes long comes first, so that no worker ends with it."""
+    """Mark what makes runs or searches, and put what takes long first, so that no worker ends with it alone."""
     for test in items:
         if _MAKE_RUNS.intersection(getattr(test, "fixturenames", [])):
             test.add_marker("e2e")

@@ -16,6 +16,8 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import Resampling, all_intervals, table_metrics
 from hallmark.storage.files import read_json
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 LUCKY = ["experiment=clip_probe", "trainer.max_epochs=1"]  # its batches and weights are drawn by the seed
 SAME = "The seed changes nothing in this model: its 3 runs predict the same and count as one"

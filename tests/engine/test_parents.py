@@ -17,6 +17,8 @@ from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 
+pytestmark = pytest.mark.e2e
+
 TEXT = ("experiment=sentiment_text", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
 STUDENT = (*TEXT, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
 

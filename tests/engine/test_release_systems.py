@@ -15,6 +15,8 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 from hallmark.runs.seal import accesses_of
 
+pytestmark = pytest.mark.e2e
+
 SYSTEMS = {
     "sentiment": ["experiment=sentiment_tfidf"],
     "touch": ["experiment=touch_equal", "trainer.max_epochs=1"],

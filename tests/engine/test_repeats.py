@@ -16,6 +16,8 @@ from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import Run, locked
 from hallmark.storage.files import read_json
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 VALUES = [0.25, 0.75, 0.5, 0.625, 0.375, 0.125]
 

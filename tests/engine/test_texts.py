@@ -22,6 +22,8 @@ from hallmark.runs.run import Run
 from hallmark.statistics import metric_interval
 from hallmark.statistics.text import NO_INTERVAL, interval_text, number_text, with_ends
 
+pytestmark = pytest.mark.e2e
+
 SYSTEMS = {
     "sentiment": ("main", "macro_f1", ["experiment=sentiment_tfidf"], "model.inverse_regularisation=0.01"),
     "touch": ("action", "macro_f1", ["experiment=touch_equal", "trainer.max_epochs=1"], "seed=1"),

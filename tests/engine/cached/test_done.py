@@ -15,6 +15,8 @@ from hallmark.engine.repeats import is_done, train_repeats
 from hallmark.runs.run import RunConflict
 from hallmark.systems.sentiment.sample.world import generate
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def corpus(tmp_path) -> Path:

@@ -11,6 +11,8 @@ from hallmark.engine.search.sweep import sweep
 from hallmark.report.gather import gather
 from hallmark.runs.repeats import open_result
 
+pytestmark = pytest.mark.e2e
+
 JOBS = '{plain: ["model.ngrams=1"], pairs: ["model.ngrams=2"], weak: ["model.inverse_regularisation=0.01"]}'
 LISTED = f"{{_target_: hallmark.engine.search.plans.JobList, jobs: {JOBS}}}"
 GRID = "{_target_: hallmark.engine.search.plans.Grid}, space: {model.ngrams: [1]}"

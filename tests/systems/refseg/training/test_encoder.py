@@ -22,6 +22,8 @@ from hallmark.systems.refseg.training.encoder import PARTS, soft_targets
 from hallmark.systems.refseg.training.export import export
 from hallmark.systems.refseg.training.regions import NAMELESS, candidates_of, joined
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture
 def data(prepared):

@@ -12,6 +12,8 @@ from hallmark.statistics.tables import table_metrics
 from hallmark.systems.refseg.proposers.small import SmallModel
 from hallmark.systems.refseg.training.export import export
 
+pytestmark = pytest.mark.e2e
+
 
 def batch_of(data, *positions, seed=0):
     return data.dataset("train").__getitems__([SampleIndex(position, seed + position) for position in positions])

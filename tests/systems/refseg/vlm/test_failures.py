@@ -17,6 +17,8 @@ from hallmark.runs.run import Run
 from hallmark.systems.refseg.module import LoopModule
 from hallmark.systems.refseg.vlm.calls import TooManyFailures
 
+pytestmark = pytest.mark.e2e
+
 RED_QUERY = '{"query": "red"}'
 SAID = [f"crimson thing {index}" for index in range(10)]
 LIMIT = "model.rewriter.max_failed=0.2"
