@@ -49,8 +49,9 @@ class Slices(BySlice):
     """Write `slices.csv` and a figure: the scores of every category of every slice column.
 
     Classification tasks have accuracy and macro-F1, real and generated rows the kernel distance of those in a category,
-    other tasks the mean of `score`. Where all rows of a category have one class for target, macro-F1 is undefined, and the columns `recall` and `only_class` have that class's recall and
-    name. Intervals resample groups, as everywhere. Categories without rows stay in the table with n = 0.
+    other tasks the mean of `score`. Where all rows of a category have one class for target, macro-F1 is undefined, and
+    the columns `recall` and `only_class` have that class's recall and name. Intervals are those of all tables.
+    Categories without rows stay in the table with n = 0.
     """
 
     def run(self, state: State) -> None:

@@ -10,13 +10,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from hallmark.statistics import tables
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.jackknife import set_intervals
 from hallmark.statistics.metrics.segmentation import TARGET_METRICS, by_target
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, task_sample
+from hallmark.statistics.tables import is_two_sets
 from hallmark.statistics.uncertainty import UNIT, Range, Units, WeightedMetrics, estimates
 
 _RANGES = {"log_loss": Range(0.0), "brier": Range(0.0, 2.0)}
@@ -40,7 +40,7 @@ def metric_interval(predictions: pd.DataFrame, metric: str, *, resampling: Resam
 def all_intervals(predictions: pd.DataFrame, metrics: Sequence[str], *, resampling: Resampling) -> dict[str, Interval]:
     """`metric_interval` of several metrics from one set of resamples, each equal to its own call."""
     sample = task_sample(predictions)
-    if sample.classes is None and tables.is_two_sets(sample.rows):
+    if sample.classes is None and is_two_sets(sample.rows):
         return set_intervals(sample, metrics, resampling=resampling)
     ranges = {name: metric_range(name, sample) for name in metrics}
     return intervals(weighted_metrics(sample, metrics), Units.of(sample), ranges, resampling=resampling)

@@ -19,12 +19,12 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from hallmark.statistics import tables
 from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample
+from hallmark.statistics.tables import feature_array, is_real, why_no_distance
 from hallmark.statistics.uncertainty import Estimate, Range, two_way
 
 BLOCKS = 50  # evaluations of an interval: their variance has a coefficient of variation of about 20 %
@@ -86,7 +86,7 @@ class TwoSets:
 
     @cached_property
     def is_real(self) -> NDArray[np.bool_]:
-        return tables.is_real(self.sample.rows)
+        return is_real(self.sample.rows)
 
     @cached_property
     def blocks(self) -> tuple[Integers, Integers]:
@@ -108,8 +108,8 @@ class TwoSets:
         n_models, (block, stratum) = self.sample.n_models, self.blocks
         values = {name: np.full(n_models, math.nan) for name in metrics}
         without = {name: np.full((len(stratum), n_models), math.nan) for name in metrics}
-        if tables.why_no_distance(self.sample.rows) is None:
-            features = tables.feature_array(self.sample.rows)
+        if why_no_distance(self.sample.rows) is None:
+            features = feature_array(self.sample.rows)
             for model in range(n_models):
                 masks = [(self.sample.model == model) & kind for kind in (self.is_real, ~self.is_real)]
                 first, second = (features[mask] for mask in masks)
@@ -148,8 +148,8 @@ def set_difference(samples: tuple[Sample, Sample], metric: str, *, resampling: R
     """
     before, after = (TwoSets(sample, resampling.seed) for sample in samples)
     values = set_range(metric)
-    if all(tables.why_no_distance(sample.rows) is None for sample in samples):
-        real, others = (tables.feature_array(part.sample.rows[part.is_real]) for part in (before, after))
+    if all(why_no_distance(sample.rows) is None for sample in samples):
+        real, others = (feature_array(part.sample.rows[part.is_real]) for part in (before, after))
         scale = float(np.abs(real).max(initial=0.0))
         if real.shape != others.shape or not np.allclose(real, others, rtol=1e-3, atol=1e-4 * scale):
             raise ValueError(

@@ -65,6 +65,13 @@ def test_kernel_distance_is_unbiased_whatever_the_sizes() -> None:
     assert abs(np.mean(values)) < 3 * np.std(values) / math.sqrt(len(values))
 
 
+@pytest.mark.parametrize("n", [100, 300])
+def test_the_bias_of_the_frechet_distance_falls_with_the_rows_as_the_page_says(n: int) -> None:
+    rng, width = np.random.default_rng(6), 6
+    values = [FrechetDistance()(*(rng.normal(size=(n, width)) for _ in range(2))) for _ in range(100)]
+    assert np.mean(values) == pytest.approx(width * (width + 5) / (2 * n), rel=0.1)
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_a_single_row_has_no_distance(metric: SetMetric) -> None:
     assert math.isnan(metric(np.zeros((1, 2)), np.zeros((3, 2))))

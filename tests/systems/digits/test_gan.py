@@ -97,6 +97,15 @@ def test_the_classifier_pulls_the_generator_towards_the_class(monkeypatch) -> No
     torch.testing.assert_close(losses[0.5]["generator"] - losses[0.0]["generator"], 0.5 * expected)
 
 
+def test_each_column_of_its_pictures_is_of_a_class() -> None:
+    module = gan().eval()
+    with torch.no_grad():
+        sheet = module.epoch_figures(3)["digits"]
+        drawn = module.draw(torch.tensor([0, 1, 2]), torch.arange(3))
+    assert sheet.shape == (4 * 9 - 1, 3 * 9 - 1, 3)
+    torch.testing.assert_close(torch.tensor(sheet[:8, 9:17, 0]).float(), drawn[1, 0])
+
+
 @pytest.mark.parametrize(("key", "value"), [("noise", 0), ("width", 0), ("class_weight", -0.1)])
 def test_nonsense_names_its_key(key: str, value: float) -> None:
     with pytest.raises(SettingError) as caught:

@@ -16,6 +16,7 @@ from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch, PredictingModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
+from hallmark.learning.pictures import tiled
 from hallmark.learning.sets import SetDistance, row_noise
 from hallmark.learning.tables import two_sets_table
 from hallmark.runs.parents import Use
@@ -121,6 +122,11 @@ class DigitsGan(MultiOptimizerModule):
         """Features of the rows and of what is drawn for them, [B, D] each."""
         drawn = self.draw(batch["target"], batch["index"])
         return {"real": self.features(batch["image"]), "generated": self.features(drawn)}
+
+    def epoch_figures(self, epoch: int) -> Mapping[str, Any]:
+        """Four digits of each class below each other, of the same noise after every epoch."""
+        target = torch.arange(len(self.classes), device=self.device).repeat(4)
+        return {"digits": tiled(self.draw(target, torch.arange(len(target), device=self.device)), len(self.classes))}
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         return two_sets_table(outputs, data, split)
