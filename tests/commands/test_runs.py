@@ -7,7 +7,7 @@ from hallmark.storage.files import write_json
 
 KEYS = [
     "kind", "name", "id", "state", "metric", "value", "std", "n", "test", "seed", "repeat", "started", "seconds",
-    "directory", "problem", "identical",
+    "directory", "problem", "identical", "parents",
 ]  # fmt: skip
 
 

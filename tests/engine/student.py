@@ -1,13 +1,18 @@
-"""A text classifier that learns from another one."""
+"""Classifiers of digits that are made with another one, and what their runs share."""
 
 from torch import Tensor
 
 from hallmark.learning.module import Batch
 from hallmark.runs.parents import Use
-from hallmark.systems.sentiment.module import PairClassifier
+from hallmark.systems.digits.module import DigitsClassifier
+
+DIGITS = (
+    "experiment=digits_classifier", "data.classes=['0','1']", "trainer.max_epochs=1", "trainer.limit_train_batches=2",
+)  # fmt: skip
+STUDENT = (*DIGITS, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
 
 
-class Student(PairClassifier):
+class Student(DigitsClassifier):
     """Its loss has the distance to the logits of its teacher."""
 
     @classmethod
@@ -24,3 +29,17 @@ class Pupil(Student):
     @classmethod
     def parent_roles(cls, arguments):
         return {"teacher": Use.PREDICTIONS}
+
+
+class Stacker(Student):
+    """It sees what its teacher predicts of each training row without having been fitted on it."""
+
+    @classmethod
+    def parent_roles(cls, arguments):
+        return {"teacher": Use.OUT_OF_FOLD}
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            rows = self.trainer.datamodule.rows("train")
+            assert set(self.out_of_fold["teacher"]["id"]) == set(rows["id"])

@@ -5,33 +5,51 @@ import shutil
 import pandas as pd
 import pytest
 import torch
+from tests.engine.releasing import released
+from tests.engine.student import DIGITS, STUDENT
 
 from hallmark.checks import Interrupted, SettingError, UserError
 from hallmark.data.leakage import LeakageError
 from hallmark.engine.cached.done import report_noted
 from hallmark.engine.job import Job
 from hallmark.engine.parents import initial_module
+from hallmark.engine.release.readiness import CHECKS
+from hallmark.engine.release.verify import changed_parents, verify
 from hallmark.engine.train import train
 from hallmark.learning.checkpoints import checkpoint_hashes
+from hallmark.report import provenance
+from hallmark.report.content import Facts, Tone
+from hallmark.report.sources import open_results
+from hallmark.runs.archive import unpack
 from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import RunState
+from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
 
 pytestmark = pytest.mark.e2e
 
-TEXT = ("experiment=sentiment_text", "trainer.max_epochs=1", "trainer.limit_train_batches=2")
-STUDENT = (*TEXT, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
+
+@pytest.fixture(scope="session")
+def small() -> list[str]:
+    """Nothing more is needed to make a fit short."""
+    return ["callbacks.progress=null"]
+
+
+@pytest.fixture(autouse=True)
+def _no_report(monkeypatch) -> None:
+    """Intervals on the terminal would take most of these fits."""
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture
 def parent(fitted) -> Run:
-    return fitted(*TEXT)
+    return fitted(*DIGITS)
 
 
 @pytest.fixture
 def job(compose, small):
     """A function from overrides to the job of a run that starts from another one."""
-    return lambda *overrides: Job.of(compose(*small, *TEXT, "name=child", *overrides))
+    return lambda *overrides: Job.of(compose(*small, *DIGITS, "name=child", *overrides))
 
 
 def test_a_parent_is_known_by_what_it_is_and_not_by_its_path(parent, job, tmp_path, monkeypatch):
@@ -46,18 +64,18 @@ def test_a_parent_is_known_by_what_it_is_and_not_by_its_path(parent, job, tmp_pa
 
 
 def test_another_model_at_the_path_of_a_parent_makes_another_run(parent, fit, job):
-    child = fit(*TEXT, "name=child", f"init_from={parent.directory}")
-    fit(*TEXT, "seed=1", f"paths.run_dir={parent.directory}", "rerun=true")
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
+    fit(*DIGITS, "seed=1", f"paths.run_dir={parent.directory}", "rerun=true")
     again = job(f"init_from={parent.directory}")
     assert again.id != child.record.run_id
     assert report_noted(again) is None and not again.directory.exists()
     with pytest.raises(ValueError, match=r"produced with a different configuration.*rerun=true"):
-        fit(*TEXT, "name=child", f"init_from={parent.directory}", f"paths.run_dir={child.directory}")
+        fit(*DIGITS, "name=child", f"init_from={parent.directory}", f"paths.run_dir={child.directory}")
 
 
 def test_a_child_is_whole_without_the_folders_of_its_parents(parent, fit, job, evaluate, capsys):
     typed = (f"init_from={parent.directory}",)
-    child = fit(*TEXT, "name=child", *typed)
+    child = fit(*DIGITS, "name=child", *typed)
     expected = (child.directory / "predictions" / "val.parquet").read_bytes()
     shutil.rmtree(parent.directory)
     (child.directory / "predictions" / "val.parquet").unlink()
@@ -65,10 +83,10 @@ def test_a_child_is_whole_without_the_folders_of_its_parents(parent, fit, job, e
     assert (child.directory / "predictions" / "val.parquet").read_bytes() == expected
     capsys.readouterr()
     assert report_noted(job(*typed)) == child.record.selected["value"]
-    assert fit(*TEXT, "name=child", *typed).directory == child.directory
+    assert fit(*DIGITS, "name=child", *typed).directory == child.directory
     assert "is done" in capsys.readouterr().out
     with pytest.raises(SettingError) as raised:
-        fit(*TEXT, "name=child", *typed, "rerun=true")
+        fit(*DIGITS, "name=child", *typed, "rerun=true")
     assert raised.value.key == "init_from" and child.record.state is RunState.DONE
 
 
@@ -108,7 +126,7 @@ def test_weights_of_the_seed_do_not_depend_on_a_parent(parent, job):
 
 
 def test_another_split_of_the_parent_stops_the_child(parent, fit, run_of):
-    overrides = (*TEXT, "name=child", f"init_from={parent.directory}", "data.split.seed=1")
+    overrides = (*DIGITS, "name=child", f"init_from={parent.directory}", "data.split.seed=1")
     with pytest.raises(LeakageError) as raised:
         fit(*overrides)
     findings = raised.value.findings
@@ -116,12 +134,12 @@ def test_another_split_of_the_parent_stops_the_child(parent, fit, run_of):
     for run in (parent, run_of(*overrides)):
         table = pd.read_csv(run.directory / "splits.csv", dtype=str).set_index("content")["split"]
         splits[run.record.name], contents[run.record.name] = table, set(table.index)
-    fitted = set(splits["sentiment_text"].index[splits["sentiment_text"].isin(["train", "val"])])
+    fitted = set(splits["digits_classifier"].index[splits["digits_classifier"].isin(["train", "val"])])
     measured = splits["child"][splits["child"].isin(["val", "test"])]
     expected = [
-        (split, splits["sentiment_text"][content])
+        (split, splits["digits_classifier"][content])
         for content, split in measured.items()
-        if content in fitted and splits["sentiment_text"][content] != split
+        if content in fitted and splits["digits_classifier"][content] != split
     ]
     assert expected and set(findings["kind"]) == {"fitted by parent init_from"}
     assert sorted(zip(findings["first_split"], findings["second_split"], strict=True)) == sorted(expected)
@@ -129,7 +147,7 @@ def test_another_split_of_the_parent_stops_the_child(parent, fit, run_of):
 
 def test_a_reported_finding_stays_with_the_child(parent, fit, capsys):
     overrides = (f"init_from={parent.directory}", "data.split.seed=1", "data.leakage=report")
-    child = fit(*TEXT, "name=child", *overrides)
+    child = fit(*DIGITS, "name=child", *overrides)
     leakage = child.record.leakage
     assert leakage["checks"]["fitted by parent init_from"] == "found"
     assert leakage["findings"] == len(pd.read_csv(child.directory / "leakage.csv"))
@@ -142,12 +160,12 @@ def test_a_reported_finding_stays_with_the_child(parent, fit, capsys):
 
 def test_what_a_parent_was_fitted_on_is_unknown_without_its_splits(parent, fit):
     (parent.directory / "splits.csv").unlink()
-    child = fit(*TEXT, "name=child", f"init_from={parent.directory}")
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
     assert child.record.leakage["checks"]["fitted by parent init_from"] == "unknown"
 
 
 def test_parents_of_parents_count(parent, fit, job):
-    middle = fit(*TEXT, "name=middle", f"init_from={parent.directory}")
+    middle = fit(*DIGITS, "name=middle", f"init_from={parent.directory}")
     shutil.rmtree(parent.directory)
     with pytest.raises(LeakageError) as raised:
         fit(*STUDENT, f"+parents.teacher={middle.directory}", "data.split.seed=1")
@@ -178,7 +196,7 @@ def test_roles_are_those_of_the_model(parent, fit):
         fit(*STUDENT)
     assert raised.value.key == "parents.teacher"
     with pytest.raises(SettingError) as raised:
-        fit(*TEXT, f"+parents.teacher={parent.directory}")
+        fit(*DIGITS, f"+parents.teacher={parent.directory}")
     assert raised.value.key == "parents.teacher"
 
 
@@ -205,7 +223,7 @@ def test_what_is_no_parent_is_refused_and_leaves_nothing(parent, fit, run_of, br
     break_(parent)
     for overrides in ((f"init_from={parent.directory}",), (*STUDENT, f"+parents.teacher={parent.directory}")):
         with pytest.raises(SettingError) as raised:
-            fit(*TEXT, "name=child", *overrides)
+            fit(*DIGITS, "name=child", *overrides)
         assert raised.value.key in ("init_from", "parents.teacher")
     assert not (parent.directory.parents[1] / "child").exists()
 
@@ -215,7 +233,7 @@ def test_a_damaged_checkpoint_of_an_earlier_version_is_refused(parent, fit):
     parent.record.write(parent.directory)
     cut_off(parent)
     with pytest.raises(UserError, match="damaged"):
-        fit(*TEXT, "name=child", f"init_from={parent.directory}")
+        fit(*DIGITS, "name=child", f"init_from={parent.directory}")
 
 
 def test_a_parent_of_an_earlier_version_is_the_same_parent(parent, job):
@@ -236,8 +254,81 @@ def test_a_copy_that_was_changed_is_refused(parent, fit, evaluate, name):
 
 
 def test_a_run_is_made_again_with_the_parent_as_it_is_now(parent, fit):
-    overrides = (*TEXT, "name=child", f"init_from={parent.directory}")
+    overrides = (*DIGITS, "name=child", f"init_from={parent.directory}")
     child = fit(*overrides)
     (child.directory / "parents" / "init_from" / "splits.csv").unlink()
     again = fit(*overrides, "rerun=true")
     assert (again.directory / "parents" / "init_from" / "splits.csv").is_file()
+
+
+def test_predictions_out_of_fold_are_of_models_whose_parents_have_not_seen_the_rows(parent, fit, evaluate):
+    child = fit(*STUDENT, f"+parents.teacher={parent.directory}")
+    shutil.rmtree(parent.directory)
+    evaluate(child, "split=out_of_fold", "out_of_fold.folds=2", "trusted_packages=[tests]")
+    for number in (1, 2):
+        refit = Run(child.directory / "out_of_fold" / f"{number}-of-2")
+        (teacher,) = kept_parents(refit.directory, refit.record).values()
+        held_out, seen = set(), set()
+        for directory, into, names in ((refit.directory, held_out, ["held_out"]), (teacher.directory, seen, ["train"])):
+            table = pd.read_csv(directory / "splits.csv", dtype=str)
+            into |= set(table.loc[table["split"].isin(names), "content"])
+        assert held_out and seen and not held_out & seen
+        assert refit.record.leakage["checks"]["fitted by parent teacher"] == "clean"
+        assert teacher.weights != parent.record.weights["tensors"]
+
+
+def test_a_parent_that_has_seen_none_of_the_rows_stays_in_every_fold(fit, evaluate):
+    parent = fit(*DIGITS, "data.classes=['2','3']")
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
+    assert child.record.leakage["checks"]["fitted by parent init_from"] == "clean"
+    evaluate(child, "split=out_of_fold", "out_of_fold.folds=2")
+    refit = Run(child.directory / "out_of_fold" / "1-of-2")
+    assert refit.record.parents["init_from"]["weights"] == parent.record.weights["tensors"]
+
+
+def test_a_parent_that_cannot_be_made_again_without_a_fold_is_refused(parent, fit, evaluate):
+    record = parent.record
+    record.data["content"] = "0" * 32
+    record.write(parent.directory)
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
+    with pytest.raises(ValueError, match=r"^init_from: .*cannot be made again"):
+        evaluate(child, "split=out_of_fold", "out_of_fold.folds=2")
+
+
+def test_a_run_is_trained_on_predictions_out_of_fold_of_a_parent_with_its_split(parent, fit, run_of):
+    stacker = (*STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={parent.directory}")
+    assert run_of(*stacker).directory != run_of(*stacker, "out_of_fold.folds=2").directory
+    child = fit(*stacker, "out_of_fold.folds=2")
+    assert child.record.leakage["checks"]["fitted by parent teacher"] == "clean"
+    table = pd.read_parquet(child.directory / "parents" / "teacher" / "predictions" / "out_of_fold.parquet")
+    assert len(table) == child.record.splits["train"]["n"]
+    with pytest.raises(LeakageError) as raised:
+        fit(*stacker, "out_of_fold.folds=2", "data.split.seed=1")
+    assert (raised.value.findings["first_split"] != raised.value.findings["second_split"]).all()
+
+
+def test_a_release_holds_the_parents_and_is_verified_without_their_folders(parent, fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
+    archive = released(child, *CHECKS, into=tmp_path / "RESULTS.md", tagged=False)
+    shutil.rmtree(parent.directory)
+    shutil.rmtree(child.directory)
+    verify(archive)
+    root = unpack(archive, tmp_path / "there")
+    (run,) = (Run(path.parent) for path in root.glob("runs/*/record.json"))
+    assert kept_parents(run.directory, run.record)["init_from"].best.is_file()
+    with (run.directory / "parents" / "init_from" / "splits.csv").open("a") as file:
+        file.write("\n")
+    assert list(changed_parents(run)) == ["parents/init_from/splits.csv: damaged"]
+
+
+def test_lineage_is_listed_and_reported(parent, fit, capsys):
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}", "data.split.seed=1", "data.leakage=report")
+    expected = f"digits_classifier/{parent.record.run_id} (weights)"
+    assert f"parent init_from: digits_classifier/{parent.record.run_id}" in capsys.readouterr().out
+    (entry,) = find_entries([child.directory])
+    assert entry.parents == {"init_from": expected} and entry.test == "opened"
+    (result,) = open_results([child.directory])
+    facts = [block for block in provenance.what_was_run(result).blocks if isinstance(block, Facts)]
+    assert ("Parent init_from", expected) in facts[0].pairs
+    assert provenance.seal_words(result)[1] is Tone.BAD

@@ -30,11 +30,11 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from hallmark.analysis.presentation import show
     from hallmark.checks import require, setting
-    from hallmark.data.leakage import find_leaks
     from hallmark.data.module import DataModule
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
+    from hallmark.engine.parents import inherited
     from hallmark.storage.files import write_csv
 
     config = composed("train", arguments.overrides)
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if table.empty:
         print("No problems.")
     if refusal is None:
-        leaks = find_leaks(data.leakage_inputs())
+        leaks = data.find_leaks(inherited(job))
         refusal = _check_splits(data, leaks)
     if arguments.output is not None:
         write_csv(arguments.output / "problems.csv", table)

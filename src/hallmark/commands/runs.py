@@ -123,6 +123,7 @@ def _full(entries: list[Entry]) -> dict[str, Iterable[str]]:
         "seed": map(_seed, entries),
         "started": [_local(entry, "%Y-%m-%d %H:%M") for entry in entries],
         "time": map(_duration, entries),
+        **({"parents": map(_parents, entries)} if any(entry.parents for entry in entries) else {}),
         "directory": [entry.directory for entry in entries],
     }
 
@@ -153,6 +154,10 @@ def _value(entry: Entry) -> str:
 
 def _seed(entry: Entry) -> str:
     return entry.repeat or ("" if entry.seed is None else str(entry.seed))
+
+
+def _parents(entry: Entry) -> str:
+    return ", ".join(f"{role} {parent}" for role, parent in entry.parents.items())
 
 
 def _time(started: str | None) -> datetime | None:

@@ -19,6 +19,11 @@ _UNSEEN = frozenset({TEST, "held_out", UNLABELLED})  # splits that a run neither
 _ABSENT = "absent"
 
 
+def is_fitted(split: str) -> bool:
+    """Whether a run fits or selects on the rows of a split of this name."""
+    return split not in _UNSEEN
+
+
 class InheritedLeaks(NamedTuple):
     """What the gate found about parents.
 
@@ -56,7 +61,9 @@ def inherited_leaks(samples: pd.DataFrame, parents: Sequence[InheritedRows]) -> 
         for id_, split, content in samples[["id", "split", "content"]].astype(str).itertuples(index=False):
             shared |= content in there
             rows += [(kind, id_, split, *other) for other in _forbidden(split, there.get(content, {}), parent.use)]
-        tested = {(row[1], row[2]) for row in rows[before:] if row[2] == TEST and row[4] not in (*_UNSEEN, _ABSENT)}
+        tested = {
+            (row[1], row[2]) for row in rows[before:] if row[2] == TEST and row[4] != _ABSENT and is_fitted(row[4])
+        }
         if tested:
             fitted_test[parent.name] = len(tested)
         if shared or parent.comparable:  # rows that another class has read are never equal, whatever they show
@@ -76,6 +83,4 @@ def _forbidden(split: str, there: dict[str, str], use: Use) -> list[tuple[str, s
         return others if there else [("", _ABSENT)]
     if split == "train" and use is Use.WEIGHTS:
         return []
-    return [
-        (id_, other) for other, id_ in there.items() if other not in _UNSEEN and (other != split or split == "train")
-    ]
+    return [(id_, other) for other, id_ in there.items() if is_fitted(other) and (other != split or split == "train")]

@@ -181,6 +181,11 @@ class DataModule(LightningDataModule, ABC):
         """What the gate finds, among the rows and between them and those of `parents`."""
         return find_leaks(self.leakage_inputs(), inherited_leaks(self._split_rows(), parents))
 
+    def row_contents(self, split: str) -> set[str]:
+        """What the rows of `split` are known by in other runs, whatever their ids are there."""
+        table = self._split_rows()
+        return set(table.loc[table["split"] == split, "content"].astype(str))
+
     def write_splits(self, directory: Path) -> None:
         """Write `splits.csv`: id, group, target, split and the content by which a row is known in other runs."""
         write_csv(directory / "splits.csv", self._split_rows())

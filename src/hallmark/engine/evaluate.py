@@ -168,7 +168,8 @@ def _opened_state(
 
 def _refuse_ignored_by_analyses(config: DictConfig) -> None:
     analyses = OmegaConf.to_container(config.analysis, resolve=True) if config.get("analysis") else {}
-    if config.get("split") != OUT_OF_FOLD and OUT_OF_FOLD not in str(analyses):
+    read = OUT_OF_FOLD in str(analyses) or bool(config.get("parents"))  # a run may be trained on those of its parents
+    if config.get("split") != OUT_OF_FOLD and not read:
         folds = [key for key in typed_settings() if root(key) == OUT_OF_FOLD]
         refuse_without_effect(folds, "nothing here reads predictions out of fold")
 

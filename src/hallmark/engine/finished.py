@@ -9,7 +9,6 @@ from typing import NoReturn
 
 import pandas as pd
 from lightning import Trainer
-from omegaconf import OmegaConf
 
 from hallmark.checks import require
 from hallmark.data.module import DataModule
@@ -20,8 +19,8 @@ from hallmark.engine.job import Job
 from hallmark.engine.messages import print_warnings
 from hallmark.engine.origins import foreign_weights
 from hallmark.engine.predict import load_weights, predict_split, predicted, recorded_calls
+from hallmark.engine.refits import refit_fold
 from hallmark.engine.setup import build_module, build_predictor, prepare_data
-from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule, TrainingFreeModule
 from hallmark.runs.access import LabelledRows
 from hallmark.runs.fitted import check_fitted
@@ -157,19 +156,11 @@ class FinishedRun:
             )
             require(not counts or self.folds in counts, "out_of_fold.folds", self.folds, expected)
             return read_predictions(path)
+        rows = self.data.row_contents("train")
         tables = []
         for fold in range(self.folds):
-            config = self.job.stored.copy()
-            OmegaConf.set_struct(config, False)
-            inner = {
-                "_target_": "hallmark.data.splits.InnerFold", "folds": self.folds, "fold": fold, "seed": config.seed,
-            }  # fmt: skip
-            config.data.split = {**inner, "outer": config.data.split}
-            config.paths.run_dir = str(self.run.directory / OUT_OF_FOLD / f"{fold + 1}-of-{self.folds}")
-            config.rerun, config.logger, config.trusted_packages = False, None, list(self.job.trusted)
-            train(config)
-            refit = FinishedRun(Run(Path(config.paths.run_dir)), self.folds, trust=self.trust)
-            tables.append(refit.predictions("held_out"))
+            refit = refit_fold(self.job, fold=fold, folds=self.folds, rows=rows, content=self.data.content)
+            tables.append(FinishedRun(refit, self.folds, trust=self.trust).predictions("held_out"))
         pooled = pd.concat(tables, ignore_index=True).assign(split=OUT_OF_FOLD)
         pooled.attrs = tables[0].attrs
         write_predictions(path, pooled)
@@ -244,6 +235,12 @@ def open_split(
         finally:
             for run in finished:
                 run.access = None
+
+
+def predict_out_of_fold(run: Run, folds: int, trust: Trust) -> None:
+    """Predict the training rows of `run` out of fold and store them, unless they are stored."""
+    with run.locked():
+        FinishedRun(run, folds, trust=trust).predictions(OUT_OF_FOLD)
 
 
 def sealed_tables(

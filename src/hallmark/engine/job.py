@@ -10,7 +10,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.checks import SettingError
-from hallmark.engine.config.parents import find_parent, kept_for, parent_settings
+from hallmark.engine.config.parents import find_parent, kept_for, made_parent, parent_settings
+from hallmark.engine.config.preset_parents import parent_config
 from hallmark.engine.config.settings import check_run_settings
 from hallmark.engine.config.stored import reopen, with_present_names
 from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, stored_form
@@ -18,7 +19,8 @@ from hallmark.engine.config.trust import NO_TRUST, TRUST_KEYS, Trust
 from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.identity import relevant_settings, run_id
 from hallmark.runs.parents import INIT_FROM, Parent, kept_parents
-from hallmark.runs.run import Run
+from hallmark.runs.record import RunState
+from hallmark.runs.run import Run, RunConflict, RunDirectory
 from hallmark.runs.source_code import code_hashes
 
 
@@ -29,7 +31,8 @@ class Job:
     Attributes:
         config: resolved; `id`: hash of what can change the result.
         stored: as files hold it, with what is read from environment variables unresolved.
-        parents: by role; read from the run's own folder once it was begun.
+        parents: by role, those that are there; read from the run's own folder once it was begun.
+        presets: by role the presets that are parents, which may have to be made first.
         trust: what the command trusts; no part of the run.
     """
 
@@ -38,6 +41,7 @@ class Job:
     directory: Path
     stored: DictConfig
     parents: Mapping[str, Parent] = field(default_factory=dict)
+    presets: "Mapping[str, PresetParent]" = field(default_factory=dict)
     trust: Trust = NO_TRUST
 
     @classmethod
@@ -51,7 +55,7 @@ class Job:
         refuse_configured_secrets(config)
         if OmegaConf.is_missing(config, "name") or config.get("model") is None:
             raise ValueError("experiment: choose a preset, such as experiment=clip_final (`--help` lists them)")
-        trust = Trust.of(config)
+        trust, typed = Trust.of(config), config
         config = without(config, TRUST_KEYS)
         resolved = config.copy()
         OmegaConf.resolve(resolved)
@@ -60,14 +64,16 @@ class Job:
         symbolic = config.copy()
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
         settings = _plain(symbolic)
-        number, parents = _with_parents(settings, resolved, trust)
+        nodes = parent_settings(resolved)
+        presets = {role: PresetParent.of(role, node, typed) for role, node in nodes.items() if isinstance(node, dict)}
+        number, parents = _with_parents(settings, resolved, presets, trust)
         directory = _directory(resolved, number)
-        for role, path in parent_settings(resolved).items():
-            if os.path.realpath(Path(path).expanduser()) != (source := parents[role].source):
+        for role, path in nodes.items():
+            if isinstance(path, str) and os.path.realpath(Path(path).expanduser()) != parents[role].source:
                 for values in (config, resolved):  # `<folder>/latest` is another run tomorrow than now
                     key = role if role == INIT_FROM and values.get(INIT_FROM) is not None else f"parents.{role}"
-                    OmegaConf.update(values, key, source, force_add=True)
-        return cls(resolved, number, directory, stored_form(config), parents, trust)
+                    OmegaConf.update(values, key, parents[role].source, force_add=True)
+        return cls(resolved, number, directory, stored_form(config), parents, presets, trust)
 
     @classmethod
     def reopened(cls, run: Run, trust: Trust) -> "Job":
@@ -79,7 +85,7 @@ class Job:
         """
         config, stored = reopen(run.directory, trust)
         parents = kept_parents(run.directory, run.record)
-        return cls(config, run.record.run_id, run.directory, stored, parents, trust)
+        return cls(config, run.record.run_id, run.directory, stored, parents, trust=trust)
 
     @property
     def trusted(self) -> tuple[str, ...]:
@@ -90,11 +96,26 @@ class Job:
     def code(self) -> dict[str, str]:
         """Hash of every source file that the result depends on, those of its parents' models included."""
         cached = Path(self.config.paths.cache) / "source_code.json"
-        return code_hashes({**relevant_settings(_plain(self.config)), "parents": _models(self.parents)}, cached)
+        hashes = code_hashes({**relevant_settings(_plain(self.config)), "parents": _models(self.parents)}, cached)
+        for parent in self.presets.values():
+            hashes |= parent.job.code
+        return dict(sorted(hashes.items()))
 
     @property
     def run(self) -> Run:
         return Run(self.directory)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run lies finished in its folder; with which data and code is not looked at."""
+        record = RunDirectory(self.directory).read_record()
+        return record is not None and record.run_id == self.id and record.state is RunState.DONE
+
+    @property
+    def keeps_parents(self) -> bool:
+        """Whether all of its parents are read from its own folder."""
+        inside = [role for role, parent in self.parents.items() if parent.directory.is_relative_to(self.directory)]
+        return set(inside) >= self.parents.keys() | self.presets.keys()
 
     @property
     def plain(self) -> dict[str, Any]:
@@ -102,20 +123,45 @@ class Job:
         return _plain(self.stored, resolve=False)
 
 
+@dataclass(frozen=True)
+class PresetParent:
+    """A preset as a parent: `config` is what its run is made of, `job` that run."""
+
+    config: DictConfig
+    job: Job
+
+    @classmethod
+    def of(cls, role: str, node: Mapping[str, Any], config: DictConfig) -> "PresetParent":
+        """The parent that `node` describes, of the run of `config`.
+
+        Raises:
+            SettingError: see `hallmark.engine.config.preset_parents`.
+        """
+        parent = parent_config(role, node, config)
+        return cls(parent, Job.of(parent))
+
+
 def _directory(config: DictConfig, number: str) -> Path:
     fixed = config.paths.run_dir
     return Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
 
 
-def _with_parents(settings: dict[str, Any], config: DictConfig, trust: Trust) -> tuple[str, dict[str, Parent]]:
+def _with_parents(
+    settings: dict[str, Any], config: DictConfig, presets: Mapping[str, PresetParent], trust: Trust
+) -> tuple[str, dict[str, Parent]]:
     """The id of a run of `settings`, and its parents: those that it keeps once it was begun.
 
+    A run that is given is known by what it is. A preset is known by its own run id, as that is before it is made, too.
     Where a folder that is named as a parent is gone, the run that was begun with it is found by what it keeps.
+
+    Raises:
+        SettingError: see `find_parent`.
+        RunConflict: a preset that is a parent was made again since this run was begun, and came out otherwise.
     """
-    paths = parent_settings(config)
-    if not paths:
+    paths = {role: path for role, path in parent_settings(config).items() if isinstance(path, str)}
+    if not paths and not presets:
         return run_id(settings), {}
-    parents: dict[str, Parent] = {}
+    parents = {role: made_parent(role, each.job.run) for role, each in presets.items() if each.job.is_done}
     gone: dict[str, SettingError] = {}
     for role, path in paths.items():
         try:
@@ -126,7 +172,10 @@ def _with_parents(settings: dict[str, Any], config: DictConfig, trust: Trust) ->
             gone[role] = error
 
     def named(parents: Mapping[str, Parent]) -> str:
-        identities = {role: parents[role].identity for role in sorted(parents)}
+        identities: dict[str, Any] = {role: parents[role].identity for role in paths if role in parents}
+        identities |= {role: {"run_id": each.job.id} for role, each in presets.items()}
+        if identities.keys() - {INIT_FROM}:  # it may be trained on what they predict out of fold
+            identities |= {"out_of_fold.folds": config.out_of_fold.folds}
         return run_id({**settings, INIT_FROM: None, "parents": identities})
 
     number = named(parents)
@@ -138,11 +187,15 @@ def _with_parents(settings: dict[str, Any], config: DictConfig, trust: Trust) ->
         if not fitting:
             raise next(iter(gone.values()))
         number = max(fitting, key=lambda each: each.started).id
-    if not config.rerun:
-        there = kept_for(_directory(config, number), {})
-        if there is not None and there.id == number:
-            return number, there.parents
-    return number, parents
+    directory = _directory(config, number)
+    there = None if config.rerun else kept_for(directory, {})
+    if there is None or there.id != number or not there.parents.keys() >= paths.keys() | presets.keys():
+        return number, parents
+    for role in presets.keys() & parents.keys():
+        if parents[role].weights != there.parents[role].weights:
+            made_again = f"{parents[role].directory}, which was made again since then and came out otherwise"
+            raise RunConflict(f"{directory}: its {role} is {made_again}. Add rerun=true to make it with that one")
+    return number, there.parents
 
 
 def _models(parents: Mapping[str, Parent]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from lightning import seed_everything
 
 from hallmark.checks import SettingError, setting
 from hallmark.engine.build import build
-from hallmark.engine.config.parents import key_of
+from hallmark.engine.config.parents import key_of, parent_settings
 from hallmark.engine.config.symbolic import plain
 from hallmark.engine.config.targets import node_class
 from hallmark.engine.config.trust import Trust
@@ -15,9 +15,10 @@ from hallmark.engine.job import Job
 from hallmark.engine.messages import echo
 from hallmark.engine.predict import load_weights
 from hallmark.learning.initialize import initialize_from
-from hallmark.learning.module import PredictingModule, TrainableModule
-from hallmark.runs.metrics import TEST
+from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
+from hallmark.runs.metrics import OUT_OF_FOLD, TEST
 from hallmark.runs.parents import INIT_FROM, InheritedRows, Parent, Use, inherited_rows
+from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.wording import did_you_mean, listed
@@ -35,13 +36,15 @@ def parent_uses(job: Job) -> dict[str, Use]:
         roles = built.parent_roles(plain(job.config, "model"))
         roles = {**roles, INIT_FROM: Use.WEIGHTS} if issubclass(built, TrainableModule) else roles
     known = listed(sorted(roles)) or "none"
-    for role, parent in job.parents.items():
+    named = [*job.parents, *(role for role in job.presets if role not in job.parents)]
+    for role in named:
         if role not in roles:
             expected = f"a role of {built.__name__}: {known}{did_you_mean(role, sorted(roles))}"
-            raise SettingError(key_of(role), parent.source, expected)
-    for role in roles.keys() - job.parents.keys() - {INIT_FROM}:
-        raise SettingError(key_of(role), None, f"a finished run, because {built.__name__} is made with its {role}")
-    return {role: roles[role] for role in job.parents}
+            raise SettingError(key_of(role), parent_settings(job.config).get(role), expected)
+    for role in sorted(roles.keys() - set(named) - {INIT_FROM}):
+        expected = f"a finished run or a preset, because {built.__name__} is made with its {role}"
+        raise SettingError(key_of(role), None, expected)
+    return {role: roles[role] for role in named}
 
 
 def inherited(job: Job) -> list[InheritedRows]:
@@ -88,13 +91,20 @@ def initial_module(job: Job) -> PredictingModule:
 
 
 def _module(job: Job) -> PredictingModule:
-    parents = {}
+    # One that is still to be made is as its seed makes it, so that what cannot be fitted is refused before.
+    untrained = {role: each.job for role, each in job.presets.items() if role not in job.parents and role != INIT_FROM}
+    parents = {role: _module(of_role).requires_grad_(False).eval() for role, of_role in untrained.items()}
     for role, parent in job.parents.items():
         parent.verify()
         if role != INIT_FROM:
             parents[role] = _built(parent, job.trust)
     seed_everything(job.config.seed, verbose=False)  # after the parents, which draw numbers as well
     module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
+    module.out_of_fold = {
+        role: read_predictions(job.parents[role].directory / "predictions" / f"{OUT_OF_FOLD}.parquet")
+        for role, use in parent_uses(job).items()
+        if use is Use.OUT_OF_FOLD and role in job.parents
+    }
     with setting("parents"):
         module.attach_parents(parents)
     return module
@@ -106,5 +116,8 @@ def _built(parent: Parent, trust: Trust) -> PredictingModule:
     module = _module(job)
     if (start := job.parents.get(INIT_FROM)) is not None:
         initialize_from(module, start.best)  # encoders that were frozen since then are in no checkpoint
-    load_weights(module, parent.best)
+    if isinstance(module, TrainingFreeModule):
+        module.attach_run(parent.directory)
+    else:
+        load_weights(module, parent.best)
     return module.requires_grad_(False).eval()

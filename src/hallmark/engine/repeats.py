@@ -56,6 +56,10 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
             check_types(member_job.config, member_job.trusted)
         if not job.directory.exists():
             check_job(jobs[0])
+        if any(each.presets for each in jobs):
+            from hallmark.engine.making import announce
+
+            announce(jobs)
     values: list[float] = []
     with locked(job.directory):
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.stored))
@@ -78,6 +82,11 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
         print_repeats(repeats)
         echo(f"{job.directory}")
     return sum(values) / len(values)
+
+
+def members_of(config: DictConfig) -> list[DictConfig]:
+    """The configuration of each run that `repeat` asks for; `config` itself where it asks for none."""
+    return [config] if config.get("repeat") is None else [member for _, _, member in _members(config)]
 
 
 def is_done(config: DictConfig) -> bool:

@@ -33,6 +33,8 @@ def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
     verb = "resumes" if resumed else "starts"
     source = f"data {data.metadata()['source']} ({splits})"
     echo(f"{job.config.name} {verb}: profile={job.config.profile}, {source}, {device_name()}, {job.directory}")
+    for role, parent in job.parents.items():
+        echo(f"parent {role}: {parent.name}/{parent.run_id}")
     if data.problems.found:
         problems = ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
         echo(f"bad rows, listed in problems.csv: {problems}")

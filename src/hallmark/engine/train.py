@@ -72,6 +72,14 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     # A first look without the lock, so that what cannot be fitted leaves no folder; the second one decides.
     policy = {"rerun": job.config.rerun, "any_code": job.config.on_code_change == "warn"}
     done = folder.resume_status(job.id, provenance, **policy) is RunState.DONE
+    if not done and not job.keeps_parents:
+        from hallmark.engine.making import make_parents, predict_parents  # where this function is called for parents
+
+        if job.presets:
+            checked_module(job, data)  # what cannot be fitted is refused before its parents are made
+            make_parents(job, data)
+            job = Job.of(config)
+        predict_parents(job)
     module = None if done else checked_module(job, data)
 
     with folder.locked():

@@ -32,10 +32,12 @@ class PredictingModule(LightningModule, ABC):
         parents: by role the modules of the runs that this one is made with, once it was built: with their selected
             weights, without gradients, in evaluation mode, and on the device of this one. They are no part of its
             parameters, its state and its checkpoints.
+        out_of_fold: by role the predictions of the training rows out of fold, of each parent of that use.
     """
 
     calls: Mapping[str, Any] = MappingProxyType({})
     parents: "Mapping[str, PredictingModule]" = MappingProxyType({})
+    out_of_fold: Mapping[str, pd.DataFrame] = MappingProxyType({})
 
     @classmethod
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:

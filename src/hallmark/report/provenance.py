@@ -9,6 +9,7 @@ from hallmark.data.leakage import predict_lines, reach_lines
 from hallmark.report.content import Block, Commands, Facts, Paragraph, Section, Table, Tone
 from hallmark.report.sources import ReportedResult
 from hallmark.runs.metrics import MAIN
+from hallmark.runs.record import lineage
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv
 from hallmark.storage.secrets import command_text, without_secrets
@@ -57,8 +58,9 @@ def what_was_run(result: ReportedResult) -> Section:
     ]
     if result.repeats:
         pairs.insert(1, ("Repeats", f"{result.repeats.record.repeat}, {result.repeats.record.state}"))
-    if record.parents:
-        pairs.append(("Started from", listed([str(parent) for parent in record.parents])))
+    above = [lineage(member.parents) for member in records]
+    for role in dict.fromkeys(role for parents in above for role in parents):
+        pairs.append((f"Parent {role}", _distinct(parents[role] for parents in above if role in parents)))
     if fitted := sorted({f"{name} {hash_[:_SHORT]}" for member in records for name, hash_ in member.fitted.items()}):
         pairs.append(("Fitted state", listed(fitted)))
     if resumed := sum(member.resumed for member in records):
@@ -172,6 +174,8 @@ def seal_words(result: ReportedResult) -> tuple[str, Tone]:
     accesses = result.accesses
     if not result.has_test:
         return "none", Tone.PLAIN
+    if any(record.leakage.get("fitted_test") for record in result.records):
+        return "not sealed: a parent was fitted on test rows", Tone.BAD
     if accesses is None:
         return "unknown", Tone.CAUTION
     if not accesses:
@@ -184,6 +188,10 @@ def seal(result: ReportedResult) -> Section:
     words, tone = seal_words(result)
     if not result.has_test:
         return Section("Test seal", [Paragraph("The data has no test split.")])
+    if any(record.leakage.get("fitted_test") for record in result.records):
+        text = "The test split is not sealed, because a parent was fitted on rows of it; the warnings above say which."
+        if not result.accesses:
+            return Section("Test seal", [Paragraph(text, tone)])
     if result.accesses is None:
         text = "Whether the test split was opened is unknown: the record does not name the content of its data."
         return Section("Test seal", [Paragraph(text, tone)])

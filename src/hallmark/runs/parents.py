@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.checks import UserError, require
-from hallmark.runs.access_folders import COPY
 from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
@@ -30,7 +29,6 @@ FOLDER = "parents"
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _BEST = "checkpoints/best.ckpt"
 _NEEDED = ("record.json", FILE, "splits.csv", _BEST)
-_NOT_STATE = ("record.json", "metrics.json", COPY)  # of the JSON files; any other may be what was fitted
 _UNREAD = ("test", "predict")  # predictions that no child may learn from
 
 
@@ -92,7 +90,8 @@ class Parent:
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.directory / name, temporary / name)
             files = _hashes(temporary)
-            if (self.files and files != self.files) or files.get(_BEST) != file_hash(self.best):
+            best = file_hash(self.best) if self.best.is_file() else None
+            if (self.files and files != self.files) or files.get(_BEST) != best:
                 raise UserError(f"{self.directory}: it was changed while it was copied; give the command again")
             shutil.rmtree(target, ignore_errors=True)
             temporary.replace(target)
@@ -192,13 +191,6 @@ def file_hash(path: Path) -> str:
     return _digest_of(path, (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
 
 
-def lineage(parents: Any) -> dict[str, str]:
-    """What a record says of its parents in a few words by role, such as `clip_probe/0a1b2c3d (weights)`."""
-    if isinstance(parents, dict):
-        return {role: f"{entry['name']}/{entry['run_id']} ({entry['use']})" for role, entry in parents.items()}
-    return {INIT_FROM: str(parents[0])} if parents else {}
-
-
 def _brief(parents: Any) -> dict[str, Any]:
     keys = ("run_id", "name", "weights", "data", "use", "parents")
     entries = parents.items() if isinstance(parents, dict) else ()
@@ -208,11 +200,11 @@ def _brief(parents: Any) -> dict[str, Any]:
 def _needed(directory: Path) -> list[str]:
     """Names of the files that a child needs of the run in `directory`, or of a copy of it."""
     names = [name for name in _NEEDED if (directory / name).is_file()]
-    names += [path.name for path in directory.glob("*.json") if path.name not in _NOT_STATE]
+    names += [name for name in Run(directory).record.fitted if (directory / name).is_file()]
     tables = [path for path in directory.glob("predictions/*.parquet") if path.stem not in _UNREAD]
     above = [path for path in (directory / FOLDER).rglob("*") if path.is_file()]
     names += [path.relative_to(directory).as_posix() for path in (*tables, *above)]
-    return sorted(name for name in names if not _is_hidden(name))
+    return sorted({name for name in names if not _is_hidden(name)})
 
 
 def _hashes(directory: Path) -> dict[str, str]:

@@ -102,3 +102,11 @@ class Record:
             return cls(**raw, provenance=provenance, state=state)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path}: not a run record of this version ({type(error).__name__}: {error})") from error
+
+
+def lineage(parents: Any) -> dict[str, str]:
+    """What a record says of its parents in a few words by role, such as `clip_probe/0a1b2c3d (weights)`."""
+    if isinstance(parents, dict):
+        uses = {role: f" ({entry['use']})" if "use" in entry else "" for role, entry in parents.items()}
+        return {role: f"{entry['name']}/{entry['run_id']}{uses[role]}" for role, entry in parents.items()}
+    return {"init_from": str(parents[0])} if parents else {}  # of an earlier version

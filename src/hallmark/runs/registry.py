@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean, stdev
@@ -17,6 +17,7 @@ from hallmark.runs.access import LabelledRows, TestAccess, earlier_accesses
 from hallmark.runs.access_folders import AccessFolders
 from hallmark.runs.locks import is_locked
 from hallmark.runs.metrics import find_metric
+from hallmark.runs.record import lineage
 
 # How an entry can stand: the states of a record, and a record that cannot be read.
 STATES = ("running", "done", "failed", "interrupted", "unreadable")
@@ -37,6 +38,7 @@ class Entry:
             `std`, of a sweep the best of `n` trials.
         test: `opened` if the test split of this experiment's data was opened, `sealed` if not,
             None where there is none to read.
+        parents: by role the runs that it was made with, such as `clip_probe/0a1b2c3d (weights)`.
         identical: members of a set that predict what an earlier one does; they are not among the `n`.
         repeat: how a set repeats, such as seeds:5.
         started: ISO 8601; `seconds`: spent in all, over the members of a set.
@@ -59,6 +61,7 @@ class Entry:
     directory: str
     problem: str | None = None
     identical: int = 0
+    parents: dict[str, str] = field(default_factory=dict)
 
 
 def find_entries(folders: Iterable[Path], metric: str | None = None) -> list[Entry]:
@@ -111,7 +114,7 @@ class _TestAccesses:
         """`opened`, `sealed`, or None where the data has no test split."""
         if "test" not in record["splits"]:
             return None
-        if "test" in metrics:
+        if "test" in metrics or (record.get("leakage") or {}).get("fitted_test"):  # a parent was fitted on such rows
             return "opened"
         name, content = record["name"], record.get("data", {}).get("content")
         if content is None:
@@ -166,7 +169,7 @@ def _run(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
         kind="run", name=record["name"], id=record["run_id"], state=_state(record["state"], directory), metric=wanted,
         value=value, test=accesses.state(directory, record, metrics), seed=record["seed"],
         started=_moment(record["started"]), seconds=_number(record["wall_seconds"]), directory=str(directory),
-        problem=error[-1] if error else None,
+        problem=error[-1] if error else None, parents=lineage(record.get("parents")),
     )  # fmt: skip
 
 
@@ -187,6 +190,7 @@ def _set(directory: Path, metric: str | None, accesses: "_TestAccesses") -> Entr
         metric=wanted, value=fmean(values) if values else None, std=stdev(values) if len(values) > 1 else None,
         n=sum(different), test=next((test for test in ("opened", "sealed") if test in tests), None),
         repeat=repeats["repeat"], identical=len(copies), directory=str(directory),
+        parents=lineage(repeats.get("parents")),
         started=min((_moment(record["started"]) for _, record in members if record), default=None),
         seconds=round(sum(record["wall_seconds"] for _, record in members if record), 2),
     )  # fmt: skip

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import SettingError, UserError, require
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.symbolic import plain
 from hallmark.engine.config.trust import Trust
 from hallmark.runs.configuration import FILE, load_plain
+from hallmark.runs.fitted import check_fitted
 from hallmark.runs.parents import INIT_FROM, Parent, check_roles, file_hash, kept_parents
 from hallmark.runs.repeats import FILE as REPEATS
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
@@ -27,14 +28,14 @@ class Begun(NamedTuple):
     parents: dict[str, Parent]
 
 
-_EXPECTED = "a finished run, such as outputs/clip_probe/<run id>"
+_EXPECTED = "a finished run, such as outputs/clip_probe/<run id>, or a preset: {experiment: clip_probe}"
 
 
-def parent_settings(config: DictConfig) -> dict[str, str]:
-    """The path of each parent by its role, that of `init_from` included.
+def parent_settings(config: DictConfig) -> dict[str, str | dict[str, Any]]:
+    """The path of each parent by its role, or what a preset is made of, that of `init_from` included.
 
     Raises:
-        SettingError: no path, no name for a role, or two runs as `init_from`.
+        SettingError: neither of these, no name for a role, or two runs as `init_from`.
     """
     written = plain(config, "parents") if config.get("parents") is not None else {}
     require(
@@ -48,7 +49,8 @@ def parent_settings(config: DictConfig) -> dict[str, str]:
         paths[INIT_FROM] = start
     check_roles(paths)
     for role, path in paths.items():
-        require(isinstance(path, str) and bool(path.strip()), key_of(role), path, _EXPECTED)
+        named = isinstance(path, dict) or (isinstance(path, str) and bool(path.strip()))
+        require(named, key_of(role), path, _EXPECTED)
     return paths
 
 
@@ -74,6 +76,15 @@ def find_parent(role: str, path: str, config: DictConfig, trust: Trust) -> Paren
     weights, data = (digest([getattr(member, name) for member in members]) for name in ("weights", "data"))
     record = result.record
     return Parent(role, result.directory, record.name, record.set_id, weights=weights, data=data, source=source)
+
+
+def made_parent(role: str, run: Run) -> Parent:
+    """The finished run of a preset, as a parent that was made for its role.
+
+    Raises:
+        SettingError: it has no weights, or others than its record names.
+    """
+    return _parent(role, run, os.path.realpath(run.directory))
 
 
 def key_of(role: str) -> str:
@@ -109,7 +120,7 @@ def _member(role: str, path: str, repeats: RepeatSet, config: DictConfig) -> Run
     fitting = [
         run
         for run, split in zip(runs, splits, strict=True)
-        if (not by_fold or split == wanted) and (not by_seed or run.record.seed == config.seed)
+        if (not by_fold or _agree(split, wanted)) and (not by_seed or run.record.seed == config.seed)
     ]
     if len(fitting) == 1:
         return fitting[0]
@@ -118,10 +129,23 @@ def _member(role: str, path: str, repeats: RepeatSet, config: DictConfig) -> Run
     raise SettingError(key_of(role), path, f"a set of repeats with a member of {what}; one of its runs can be given")
 
 
+def _agree(split: Any, wanted: Any) -> bool:
+    """Whether two splits have equal settings; one of an earlier version has fewer."""
+    return isinstance(split, dict) and all(split[key] == wanted[key] for key in split.keys() & wanted.keys())
+
+
 def _parent(role: str, run: Run, source: str) -> Parent:
     key, record = key_of(role), run.record
-    require(run.best.is_file(), key, str(run.directory), f"a run with weights; there is no {run.best}")
-    if record.weights is None:  # of an earlier version
+    if not run.best.is_file() and record.fitted and role != INIT_FROM:  # a model that is not trained by steps
+        try:
+            check_fitted(run.directory, record)
+        except UserError as error:
+            raise SettingError(key, str(run.directory), f"a run as it was measured ({error})") from error
+        weights = {"tensors": digest(record.fitted)}
+        require((record.selected or {}).get("checkpoint") is None, key, str(run.directory), f"{run.best}, its weights")
+    elif not run.best.is_file():
+        raise SettingError(key, str(run.directory), f"a run with weights; there is no {run.best}")
+    elif record.weights is None:  # of an earlier version
         from hallmark.learning.checkpoints import checkpoint_hashes  # torch loads here
 
         weights = checkpoint_hashes(run.best)

@@ -19,7 +19,7 @@ from hallmark.engine.messages import echo
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.engine.release.readiness import ReadinessCheck, check_readiness, repeats_of
 from hallmark.engine.release.results import check_markers, results_block, write_between_markers
-from hallmark.engine.release.verify import WEIGHTS, contradictions, tensors_of, verify
+from hallmark.engine.release.verify import WEIGHTS, changed_parents, contradictions, tensors_of, verify
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.archive import ArchiveError, check_names, write_archive
 from hallmark.runs.fitted import FOLDER, changes
@@ -39,6 +39,7 @@ _STORED = (
     "analysis/*",
     "checkpoints/best.ckpt",
     f"{FOLDER}/*",
+    "parents/**/*",
 )
 _README = """# {name} {id}
 
@@ -48,7 +49,8 @@ Made by `{command}` at commit {commit}.
   `checkpoints/best.ckpt` is what `evaluate.py` loads; `weights.safetensors` holds its tensors. Frozen encoders are in
   neither: the configuration names them and the checkpoint holds their hash. Where nothing is trained by steps there is
   neither file: the configuration names the networks, and `fitted` in `record.json` the files of what was fitted or
-  chosen, such as `calibration.json` or those in `state/`, with their hashes.
+  chosen, such as `calibration.json` or those in `state/`, with their hashes. `parents/` holds the
+  runs that a run was made with, as far as it needs them.
 - `set/` or `repeats/`: the set of repeats, with mean and standard deviation.
 - `RESULTS.md`: settings and results; `receipts.json`: every access to the test split; `release.json`: the checks.
 - `environment.txt`: every installed package. `MANIFEST.sha256`: `sha256sum --check MANIFEST.sha256` reads it.
@@ -120,8 +122,12 @@ def _check_files(result: Result, archive: Path, into: Path) -> None:
             problems.append(f"{folder}: cannot be written to")
     runs = runs_of(result)
     for run in runs:
-        problems += [f"{run.directory}: {problem}" for problem in contradictions(run, run.metrics)]
-        problems += [f"{run.directory}: {problem}" for problem in changes(run.directory, run.record.fitted)]
+        findings = (
+            *contradictions(run, run.metrics),
+            *changes(run.directory, run.record.fitted),
+            *changed_parents(run),
+        )
+        problems += [f"{run.directory}: {problem}" for problem in findings]
         if run.best.exists():
             tensors_of(run.best)  # refuses what is damaged or unsafe
         elif selected := (run.record.selected or {}).get("checkpoint"):

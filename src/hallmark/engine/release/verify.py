@@ -12,11 +12,13 @@ import torch
 from pyarrow import parquet
 from safetensors.torch import load_file
 
+from hallmark.checks import UserError
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.access import accesses_from
 from hallmark.runs.archive import unpack
 from hallmark.runs.fitted import changes
 from hallmark.runs.metrics import TEST
+from hallmark.runs.parents import kept_parents
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import FILE, RepeatSet
 from hallmark.runs.run import Run
@@ -93,6 +95,15 @@ def tensors_of(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
+def changed_parents(run: Run) -> Iterator[str]:
+    """What is kept of the runs that `run` was made with, and is not as its record names it."""
+    for parent in kept_parents(run.directory, run.record).values():
+        try:
+            parent.verify()
+        except UserError as error:
+            yield str(error).replace(f"{run.directory}/", "").partition(";")[0]
+
+
 def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
     if not runs:
         yield "it holds no run"
@@ -102,7 +113,7 @@ def _problems(root: Path, runs: list[Run]) -> Iterator[str]:
         tables = {file.stem for file in (run.directory / "predictions").glob("*.parquet")}
         parts = (
             contradictions(run, sorted({*run.metrics, *tables})), _tensors(run),
-            changes(run.directory, run.record.fitted),
+            changes(run.directory, run.record.fitted), changed_parents(run),
         )  # fmt: skip
         yield from (f"runs/{run.directory.name}/{problem}" for problem in chain(*parts))
 

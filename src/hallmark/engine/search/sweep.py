@@ -20,6 +20,7 @@ from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
 from hallmark.engine.messages import echo, printed_blocks
 from hallmark.engine.monitor import check_measured
+from hallmark.engine.repeats import members_of
 from hallmark.engine.search.job_comparison import job_table, write_job_table
 from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.launchers import Launcher
@@ -51,14 +52,16 @@ def sweep(config: DictConfig) -> None:
     search = Search.of(config)
     table = job_table(search)
     job = Job.of(search.base)
-    data, module = check_job(job)
+    # A set of repeats has parents that only its runs can be made with.
+    checked = Job.of(members_of(search.base)[0]) if job.parents else job
+    data, module = check_job(checked)
     for number, objective in enumerate(search.objectives):
         if objective.metric != job.config.monitor.metric:
             check_measured(f"sweep.objectives[{number}].metric", objective.metric, module, data)
     require(config.get("workers") is not None, "workers", None, "a preset, such as workers=local")
     launcher: Launcher = build(config.workers, Launcher, trusted=search.trusted)
     launcher.check(config.storage)
-    provenance = Provenance(data.fingerprint, job.code)
+    provenance = Provenance(data.fingerprint, checked.code)
     study = search.study(from_scratch=config.rerun)
     _describe(study, search, provenance)
     search.save()
