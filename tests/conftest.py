@@ -153,8 +153,10 @@ def small_of(compose) -> Callable[[str], list[str]]:
     """A function from the name of a preset to overrides that make it a matter of a second."""
 
     def small_of(preset: str) -> list[str]:
-        target = compose(f"experiment={preset}").data._target_.removeprefix("hallmark.systems.")
+        config = compose(f"experiment={preset}")
+        target = config.data._target_.removeprefix("hallmark.systems.")
         (small,) = [overrides for system, overrides in _SMALL.items() if target.startswith(system)]
-        return [*small, "callbacks.progress=null"]
+        parents = [f"++parents.{role}.overrides=['trainer.max_epochs=1']" for role in config.parents]
+        return [*small, *parents, "callbacks.progress=null"]
 
     return small_of

@@ -27,6 +27,7 @@ GAN = [
     "experiment=digits_gan", f"trainer.max_epochs={EPOCHS}", f"trainer.limit_train_batches={BATCHES}",
     "callbacks.progress=null", "data.batch_size=16", "model.width=4", "model.optimizers.generator.every=2",
     "model.optimizers.generator.schedule=linear", "model.optimizers.discriminator.gradient_clip_val=0.1",
+    "callbacks.pictures.every=1",
 ]  # fmt: skip
 FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
 
@@ -102,6 +103,7 @@ def test_a_stop_anywhere_changes_nothing(trained, compose, tmp_path, monkeypatch
     assert state["global_step"] == BATCHES * EPOCHS
     assert state["state_dict"]["averages.generator.n_averaged"] == BATCHES * EPOCHS // 2
     history = pd.read_csv(aside.directory / "history.csv")
+    assert len([name for name in contents(aside) if name.startswith("figures/epochs/")]) == EPOCHS
     assert {"lr_generator", "lr_discriminator", "train/generator/loss", "train/discriminator/loss"} <= set(history)
     for epoch, batch, number in STOPS:
         with monkeypatch.context() as patch:
@@ -162,8 +164,7 @@ def test_parents_teach_and_judge_and_a_stop_changes_nothing(trained, compose, tm
     aside = Run(shutil.move(run.directory, tmp_path / "undisturbed"))
     with monkeypatch.context() as patch:
         stop(compose(*overrides), raises_at(1, 2, signal.SIGTERM), signal.SIGTERM, patch)
-    for directory in (teacher, judge):
-        shutil.rmtree(directory)
+    shutil.rmtree(tmp_path / "outputs" / "digits_classifier")
     resumed = trained(*overrides)
     assert resumed.record.resumed == 1
     assert contents(resumed) == contents(aside)
