@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import IPython.display
 import pytest
 from tests.conftest import PROJECT
 from tests.readme.cut import cut, forked, start
@@ -26,6 +27,12 @@ def execute(notebook: Path, small_of) -> None:
         status = start(cut(shlex.join(["python", *words[1:]]), small_of), settings["cwd"], log)
         return subprocess.CompletedProcess(words, status, log.read_text(), log.read_text())
 
+    def picture(path: Path, **settings: Any) -> object:
+        """A picture that must be there; IPython takes the path for content otherwise."""
+        return image(path.read_bytes(), **settings)
+
+    image = IPython.display.Image
+    IPython.display.Image = picture  # type: ignore[assignment, misc]
     subprocess.run = run  # type: ignore[assignment]
     names: dict[str, Any] = {}
     for number, cell in enumerate(json.loads(notebook.read_text())["cells"]):
