@@ -166,8 +166,8 @@ def test_how_often_there_are_pictures_changes_nothing_else(compose, fitted, tmp_
 
 def test_pictures_are_of_the_weights_in_the_size_that_an_eye_can_see(fitted):
     with Image.open(fitted.pictures / "digits_2.png") as image:
-        assert image.size == (26 * 9, 17 * 9)
-        assert image.getpixel((8 * 9, 0)) == (255, 255, 255)  # between two
+        assert image.size == (26 * 19, 17 * 19)
+        assert image.getpixel((8 * 19, 0)) == (255, 255, 255)  # between two
     first, last = ((fitted.pictures / f"digits_{epoch}.png").read_bytes() for epoch in (0, 2))
     assert first != last
 

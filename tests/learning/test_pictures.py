@@ -58,8 +58,8 @@ def test_small_arrays_are_enlarged_by_a_whole_factor(
 ) -> None:
     fit(drawing(lambda epoch: {"x": array}), pictures(tmp_path), epochs=1)
     drawn, size = pixels(tmp_path / "x_0.png"), len(expected)
-    assert drawn.shape[:2] == (256, 256)
-    assert drawn[:: 256 // size, :: 256 // size].tolist() == expected
+    assert drawn.shape[:2] == (512, 512)
+    assert drawn[:: 512 // size, :: 512 // size].tolist() == expected
 
 
 def test_figures_of_matplotlib_are_drawn_too(drawing: Callable, fit: Callable, tmp_path: Path) -> None:
@@ -95,10 +95,10 @@ def test_drawing_takes_no_random_number_and_no_mode_from_the_fit(
         torch.equal(a, b) for a, b in zip(module.state_dict().values(), plain.state_dict().values(), strict=True)
     )
     assert module.training is plain.training
-    drawn = [pixels(tmp_path / f"x_{epoch}.png")[:, ::85].tolist() for epoch in range(3)]
+    drawn = [pixels(tmp_path / f"x_{epoch}.png")[:, ::170].tolist() for epoch in range(3)]
     assert drawn[0] != drawn[1] != drawn[2]
     fit(drawing(figures), pictures(tmp_path / "again"))
-    assert [pixels(tmp_path / "again" / f"x_{epoch}.png")[:, ::85].tolist() for epoch in range(3)] == drawn
+    assert [pixels(tmp_path / "again" / f"x_{epoch}.png")[:, ::170].tolist() for epoch in range(3)] == drawn
 
 
 def test_nothing_is_drawn_for_no_run_and_by_a_module_that_draws_nothing(

@@ -19,7 +19,7 @@ from hallmark.storage.files import atomic_path
 from hallmark.storage.seeds import fold_in
 
 _SEED = 32  # what seeds are for
-_SIDE = 256  # pixels; smaller pictures are enlarged by a whole factor
+_SIDE = 512  # pixels; smaller pictures are enlarged by a whole factor
 
 
 class EpochPictures(Callback):
