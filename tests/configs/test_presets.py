@@ -15,6 +15,7 @@ from hallmark.runs.run import open_run
 
 CONF = Path(__file__).parents[2] / "conf"
 NEEDS_MORE = {
+    "digits_stack": "three members with refits; run in tests/e2e/test_stack.py",
     "refseg_own": "the user's pictures; run in tests/e2e/test_refseg.py",
     "refseg_vlm": "an endpoint; run in tests/e2e/test_refseg.py",
 }
@@ -30,7 +31,7 @@ def test_a_preset_composes_under_the_name_of_its_file(compose, name, profile):
     config = compose(f"experiment={name}", f"profile={profile}")
     assert (config.name, config.profile) == (name, profile)
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    assert plain["model"]["_target_"].startswith("hallmark.systems.")
+    assert plain["model"]["_target_"].startswith(("hallmark.systems.", "hallmark.learning.stacking."))
     made_for_the_sample = name.startswith("refseg_train_")
     if "sample" in plain["data"]:  # data that come with a package are no sample, and the same in both profiles
         assert (plain["data"]["sample"] is None) == (profile == "full" and not made_for_the_sample)

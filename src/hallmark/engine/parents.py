@@ -100,11 +100,11 @@ def _module(job: Job) -> PredictingModule:
             parents[role] = _built(parent, job.trust)
     seed_everything(job.config.seed, verbose=False)  # after the parents, which draw numbers as well
     module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
-    module.out_of_fold = {
-        role: read_predictions(job.parents[role].directory / "predictions" / f"{OUT_OF_FOLD}.parquet")
-        for role, use in parent_uses(job).items()
-        if use is Use.OUT_OF_FOLD and role in job.parents
-    }
+    for role, use in parent_uses(job).items():
+        if use is Use.OUT_OF_FOLD and role in job.parents:
+            path = job.parents[role].directory / "predictions" / f"{OUT_OF_FOLD}.parquet"
+            if path.exists():  # else they are still to be made, and the module is only looked at
+                module.out_of_fold = {**module.out_of_fold, role: read_predictions(path)}
     with setting("parents"):
         module.attach_parents(parents)
     return module
