@@ -30,7 +30,8 @@ CASES = {
 
 
 def prepared(overrides: list[str]) -> tuple[Job, DataModule, DigitsGan]:
-    job = Job.of(composed(["experiment=digits_gan", *overrides, f"trainer.max_epochs={EPOCHS}"]))
+    alone = ["parents.classifier=null", "parents.judge=null", "model.class_weight=0", "model.judged=false"]
+    job = Job.of(composed(["experiment=digits_gan", *alone, *overrides, f"trainer.max_epochs={EPOCHS}"]))
     data = prepare_data(job)
     module = build_module(job, data)
     assert isinstance(module, DigitsGan)

@@ -153,6 +153,7 @@ def test_two_processes_take_the_step_that_one_takes_with_as_large_a_batch(compos
     gan = [
         "experiment=digits_gan", "callbacks.progress=null", "model.width=4", "trainer.accelerator=cpu",
         "trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.gradient_clip_val=null",
+        "parents.classifier=null", "parents.judge=null", "model.class_weight=0", "model.judged=false",
     ]  # fmt: skip
     checkpoints = []
     for name, overrides in {

@@ -29,6 +29,7 @@ GAN = [
     "model.optimizers.generator.schedule=linear", "model.optimizers.discriminator.gradient_clip_val=0.1",
     "callbacks.pictures.every=1",
 ]  # fmt: skip
+ALONE = ["parents.classifier=null", "parents.judge=null", "model.class_weight=0", "model.judged=false"]
 FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
 
 
@@ -97,7 +98,7 @@ STOPS = [
 
 
 def test_a_stop_anywhere_changes_nothing(trained, compose, tmp_path, monkeypatch) -> None:
-    run = trained(*GAN)
+    run = trained(*GAN, *ALONE)
     aside = Run(shutil.move(run.directory, tmp_path / "undisturbed"))
     state = torch.load(aside.last, weights_only=True)
     assert state["global_step"] == BATCHES * EPOCHS
@@ -107,9 +108,9 @@ def test_a_stop_anywhere_changes_nothing(trained, compose, tmp_path, monkeypatch
     assert {"lr_generator", "lr_discriminator", "train/generator/loss", "train/discriminator/loss"} <= set(history)
     for epoch, batch, number in STOPS:
         with monkeypatch.context() as patch:
-            stop(compose(*GAN), raises_at(epoch, batch, number), number, patch)
+            stop(compose(*GAN, *ALONE), raises_at(epoch, batch, number), number, patch)
         assert run.read_record().state is (RunState.INTERRUPTED if number == signal.SIGTERM else RunState.RUNNING)
-        resumed = trained(*GAN)
+        resumed = trained(*GAN, *ALONE)
         assert resumed.record.resumed == 1
         assert contents(resumed) == contents(aside), (epoch, batch, number)
         assert all(same(*pair) for pair in zip(checkpoints(resumed), checkpoints(aside), strict=True))
@@ -128,13 +129,13 @@ def test_what_each_optimizer_does_for_itself_is_refused_before_data_is_read(
 ):
     monkeypatch.setattr("hallmark.engine.setup.prepare_data", lambda job: pytest.fail("data was read"))
     with pytest.raises(SettingError) as caught:
-        train(compose(*GAN, override))
+        train(compose(*GAN, *ALONE, override))
     assert caught.value.key == f"trainer.{key}"
     assert not (tmp_path / "outputs" / "digits_gan").exists()
 
 
 def test_steps_that_are_limited_and_told_are_batches(trained, compose, monkeypatch) -> None:
-    run = trained(*GAN, "+trainer.max_steps=7")
+    run = trained(*GAN, *ALONE, "+trainer.max_steps=7")
     state = torch.load(run.last, weights_only=True)
     assert state["global_step"] == 7
     assert [scheduler["last_epoch"] for scheduler in state["lr_schedulers"]] == [3, 7]
@@ -144,16 +145,12 @@ def test_steps_that_are_limited_and_told_are_batches(trained, compose, monkeypat
             History, "on_train_batch_start", raises_at(1, 1, signal.SIGTERM)["on_train_batch_start"], raising=False
         )
         with pytest.raises(Interrupted, match=r"stopped after step 7$"):
-            train(compose(*GAN, "+trainer.max_steps=7"))
+            train(compose(*GAN, *ALONE, "+trainer.max_steps=7"))
 
 
 def test_parents_teach_and_judge_and_a_stop_changes_nothing(trained, compose, tmp_path, monkeypatch) -> None:
-    short = ["experiment=digits_classifier", "callbacks.progress=null", "trainer.max_epochs=1", "model.width=4"]
-    teacher, judge = (trained(*short, f"seed={seed}").directory for seed in (1, 2))
-    overrides = [
-        *GAN, f"+parents.classifier={teacher}", f"+parents.judge={judge}",
-        "model.class_weight=0.5", "model.judged=true",
-    ]  # fmt: skip
+    short = "['trainer.max_epochs=1','model.width=4']"
+    overrides = [*GAN, f"+parents.classifier.overrides={short}", f"parents.judge={{seed: 7, overrides: {short}}}"]
     run = trained(*overrides)
     assert set(run.record.parents) == {"classifier", "judge"}
     assert run.record.leakage["findings"] == 0
