@@ -104,7 +104,7 @@ def commands(run: Run):
     """Every other way from a run folder to objects."""
     return {
         "out of fold": lambda: FinishedRun(run, folds=2).predictions("out_of_fold"),
-        "a further rank": lambda: run_ddp_worker(run, None),
+        "a further rank": lambda: run_ddp_worker(run, None, NO_TRUST),
         "loggers at a release": lambda: track_release(run, Path("x.zip"), NO_TRUST),
         "release": lambda: main(["release", str(run.directory), "--waive", "git", "--waive", "repeats"]),
     }
