@@ -112,6 +112,17 @@ def test_data_that_cannot_be_trained_on_is_refused() -> None:
         prepared(bad)
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"),
+    [("id", 5), ("group", None), ("group", 2.0), ("content", None), ("target", 1), ("target", "c")]
+)  # fmt: skip
+def test_rows_that_are_not_as_read_has_to_give_them_are_refused(column: str, cells: Any) -> None:
+    with pytest.raises(ValueError, match=rf"\.read: no column {column}"):
+        prepared(table().drop(columns=column))
+    with pytest.raises(ValueError, match=rf"\.read: {column} holds "):
+        prepared(table().assign(**{column: cells}))
+
+
 def test_errors_of_the_plan_carry_its_place(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         prepared(split=FromFile(str(tmp_path / "none.csv")))

@@ -5,10 +5,12 @@ from typing import Any, Protocol
 
 import pytest
 from omegaconf import OmegaConf
+from torch import nn
 
 from hallmark.checks import SettingError
 from hallmark.data.splits import Holdout, SplitPlan
 from hallmark.engine.build import build, check_types
+from hallmark.learning.module import TrainableModule
 from hallmark.learning.optim import Optimizer
 
 OPTIMIZER = {"_target_": "hallmark.learning.optim.Optimizer", "lr": 0.1, "lr_scale": 1.0, "head_lr": 0.1,
@@ -100,3 +102,25 @@ def test_an_argument_that_a_class_does_not_have_is_named_with_the_nearest():
         with pytest.raises(SettingError, match="did you mean weight_decay") as caught:
             check_types(config)
         assert caught.value.key == "optimizer.weight_decoy"
+
+
+class Hiding(TrainableModule):
+    """A model that keeps `attribute` under `name`."""
+
+    def __init__(self, *, name: str, attribute: Any) -> None:
+        super().__init__(encoders={}, head=nn.Identity(), optimizer=None, freeze_epochs=0)
+        setattr(self, name, attribute)
+
+    inputs = validation_metrics = None  # type: ignore[assignment]
+
+    def predict_step(self, batch: Any, batch_idx: int) -> None: ...
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("log_train_loss", nn.MSELoss()), ("table", 5)])
+def test_an_attribute_with_the_name_of_a_method_of_a_base_is_refused(monkeypatch, name, attribute):
+    monkeypatch.setattr("hallmark.learning.module.Hiding", Hiding, raising=False)
+    monkeypatch.setattr(Hiding, "__module__", "hallmark.learning.module")
+    node = OmegaConf.create({"_target_": "hallmark.learning.module.Hiding"})
+    assert build(node, name="loss_function", attribute=attribute).loss_function is attribute
+    with pytest.raises(ValueError, match=f"attribute {name} has the name of a method of "):
+        build(node, name=name, attribute=attribute)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engine.centroids import MODEL
+from tests.engine.centroids import MODEL, Centroids
 from tests.engine.releasing import released
 from tests.report.reading import facts, sections
 
@@ -108,3 +108,10 @@ def test_a_record_from_a_stranger_names_no_file_elsewhere_and_no_pickle(run, nam
     path.write_text(json.dumps({**json.loads(path.read_text()), "fitted": {name: "0" * 32}}))
     with pytest.raises(UserError, match=f"{Path(name).name}|no file in this folder"):
         _ = FinishedRun(Run(run.directory), 0, trust=TRUST).module
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_nothing_is_chosen_on_rows_that_are_measured(compose, monkeypatch, split):
+    monkeypatch.setattr(Centroids, "fit", lambda model, predict, data: predict(split))
+    with pytest.raises(ValueError, match=f"calibrate: {split} is what this model is measured on"):
+        train(compose(*MODEL))

@@ -140,6 +140,7 @@ class DataModule(LightningDataModule, ABC):
         self.problems.raise_if_fatal()
         if samples.empty:
             raise ValueError(f"{self.metadata()['source']}: no usable rows")
+        self.__check_columns(samples)
         labelled = samples["target"].notna()
         samples["split"] = UNLABELLED
         with setting("split"):
@@ -147,6 +148,22 @@ class DataModule(LightningDataModule, ABC):
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
         self.samples = self.add_rows(samples).reset_index(drop=True)
         self.check_samples()
+
+    def __check_columns(self, samples: pd.DataFrame) -> None:
+        """Raise ValueError unless `samples` are what `read` has to give."""
+        of_read = f"{type(self).__qualname__}.read"
+        targets = {target_column(task): task for task in self.classes}
+        for column in dict.fromkeys(("id", "group", "target", "content", *targets)):
+            if column not in samples:
+                raise ValueError(f"{of_read}: no column {column}; it has {', '.join(map(str, samples))}")
+            cells = samples[column].dropna() if column.startswith("target") else samples[column]
+            if pd.api.types.infer_dtype(cells, skipna=False) not in ("string", "empty"):
+                wrong = next(cell for cell in cells if not isinstance(cell, str))
+                raise ValueError(f"{of_read}: {column} holds {wrong!r}, of type {type(wrong).__name__}; it holds texts")
+            if column in targets:
+                names = self.classes[targets[column]]
+                if unknown := sorted(set(cells) - set(names)):
+                    raise ValueError(f"{of_read}: {column} holds {unknown[0]!r}, which is none of {', '.join(names)}")
 
     def check_samples(self) -> None:
         """Raise ValueError unless `samples` are enough to fit a model on."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from types import UnionType
+from types import FunctionType, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import InstantiationException
@@ -36,9 +36,29 @@ def build(node: DictConfig, kind: Any = object, *, trusted: Sequence[str] = (), 
     check_types(node, trusted)
     _check_kind(_class(node, trusted), node, kind, trusted)
     try:
-        return instantiate(node, _convert_="all", **arguments)
+        built = instantiate(node, _convert_="all", **arguments)
     except InstantiationException as error:
         raise _named(error, node) from error
+    _refuse_hidden_methods(built)
+    return built
+
+
+def _refuse_hidden_methods(built: Any) -> None:
+    """Raise ValueError where an attribute of a module has the name of a method or property of its base classes.
+
+    A method would be hidden by it, or, since torch keeps layers and parameters apart, the attribute by the method: a
+    layer called `loss` would never be asked.
+    """
+    bases = [base for base in type(built).__mro__ if base.__module__.split(".")[0] in ("hallmark", "lightning")]
+    kept = [vars(built)] if bases and hasattr(built, "__dict__") else []
+    kept += [kept[0][name] for name in ("_modules", "_parameters", "_buffers") if kept and name in kept[0]]
+    for name in (name for names in kept for name in names):
+        for base in bases:
+            if isinstance(vars(base).get(name), FunctionType | property | classmethod | staticmethod):
+                raise ValueError(
+                    f"{type(built).__module__}.{type(built).__qualname__}: its attribute {name} has the name of a "
+                    f"method of {base.__qualname__}; give the attribute another one"
+                )
 
 
 def check_types(node: DictConfig, trusted: Sequence[str] = ()) -> None:

@@ -3,6 +3,7 @@
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import SingleDeviceStrategy
@@ -40,7 +41,7 @@ from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
 from hallmark.runs.fitted import check_fitted, fitted_hashes
 from hallmark.runs.identity import git_state, package_versions
-from hallmark.runs.metrics import find_metric
+from hallmark.runs.metrics import TEST, find_metric
 from hallmark.runs.parents import FOLDER as PARENTS
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, RunDirectory
@@ -160,10 +161,16 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
 def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -> None:
     """The run of a model that is not fitted; without a labelled row it is answers alone."""
     trainer = build_predictor(job)
+
+    def predict(split: str) -> list[Any]:
+        if split in (run.record.main_split, TEST):
+            raise ValueError(f"calibrate: {split} is what this model is measured on; nothing may be chosen on its rows")
+        return list(trainer.predict(module, data.eval_dataloader(split)) or [])
+
     check_fitted(run.directory, run.record)  # of an earlier attempt
     module.attach_run(run.directory)
     with recorded_calls(run, module, "calibration"):
-        module.calibrate(lambda split: list(trainer.predict(module, data.eval_dataloader(split)) or []), data)
+        module.calibrate(predict, data)
     run.record.fitted = fitted_hashes(run.directory, module.state_files)
     run.record.write(run.directory)
     predict_split(run, trainer, module, data, run.record.main_split)

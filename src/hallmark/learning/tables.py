@@ -1,6 +1,6 @@
 """From what a module predicted to the predictions table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -
     Args:
         outputs: of the batches in their order, each with `probabilities` {task: [B, C]}.
     """
-    tasks, rows, parts = outputs[0]["probabilities"], data.rows(split), []
+    by_task = outputs[0].get("probabilities") if isinstance(outputs[0], Mapping) else None
+    if not isinstance(by_task, Mapping) or set(by_task) != set(data.classes):
+        given = f"{{'probabilities': {{{', '.join(f'{task!r}: [B, {len(c)}]' for task, c in data.classes.items())}}}}}"
+        raise ValueError(f"predict_step: a table of classes is made from {given}, or `table` is overridden")
+    tasks, rows, parts = list(by_task), data.rows(split), []
     for task in tasks:
         probabilities = torch.cat([batch["probabilities"][task] for batch in outputs]).double().cpu().numpy()  # [N, C]
         target, top = rows[target_column(task)], probabilities.argmax(axis=1)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.engine.centroids import MODEL
 from tests.engine.sweeping import PRESET as TFIDF
 
 from hallmark.engine.cached.done import note_of
@@ -82,6 +83,20 @@ def test_other_code_is_noticed_as_ever(config, monkeypatch):
     monkeypatch.setattr("hallmark.engine.job.code_hashes", lambda *_: {"data/module.py": "other"})
     with pytest.raises(RunConflict, match=r"code: .*data/module.py"):
         train_repeats(config)
+
+
+def test_classes_of_other_packages_are_known_by_their_source(compose, monkeypatch, unread):
+    config = compose(*MODEL)
+    value = train_repeats(config)
+    with monkeypatch.context() as patched:
+        patched.setattr("hallmark.engine.job.code_hashes", lambda *_: {"tests.engine.centroids": "other"})
+        assert not is_done(config)
+        with pytest.raises(RunConflict, match=r"code: .*tests.engine.centroids"):
+            train_repeats(config)
+    assert not is_done(compose(*MODEL, "trusted_packages=[tests,other]"))
+    unread()
+    assert is_done(config)
+    assert train_repeats(config) == value
 
 
 def test_a_note_on_anything_else_is_not_believed(config, unread):

@@ -27,7 +27,7 @@ def note_done(job: Job, run: Run, data: "DataModule", printed: Sequence[Block]) 
     Args:
         printed: what was shown of its result.
     """
-    if job.trusted or data.read_state is None:  # what foreign code reads is not known
+    if data.read_state is None:  # what it reads is not known
         return
     if run.record.provenance.code != job.code:  # each time it is said that this was accepted
         return
@@ -39,13 +39,15 @@ def note_done(job: Job, run: Run, data: "DataModule", printed: Sequence[Block]) 
 
 def note_of(job: Job) -> Note:
     """The note on the directory of `job`."""
-    return Note.of(job.config, str(job.directory.absolute()))
+    directory = str(job.directory.absolute())
+    # The source of other packages is part of the note; that of Hallmark is part of every one.
+    return Note.of(job.config, [directory, job.trusted, job.code] if job.trusted else directory)
 
 
 def is_noted(job: Job) -> bool:
     """Whether there is a note on `job` as it is now; whether the data are still the same is not looked at."""
     there = (job.directory / "record.json").exists()  # or what is refused later would leave a folder
-    return there and not job.trusted and not job.config.rerun and note_of(job).exists
+    return there and not job.config.rerun and note_of(job).exists
 
 
 def report_noted(job: Job) -> float | None:

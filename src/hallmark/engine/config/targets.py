@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from hallmark.checks import SettingError, require
+from hallmark.wording import did_you_mean
 
 FOREIGN = frozenset({
     "lightning.Trainer",
@@ -99,24 +100,26 @@ def admitted_class(target: Any, key: str, trusted: Sequence[str] = ()) -> type:
     if not isinstance(target, str) or not _DOTTED.fullmatch(target):
         raise error
     if target in FOREIGN:
-        return _class_at(target, error)
+        return _class_at(target, error.key)
     packages = [package for package in ("hallmark", *trusted) if target.startswith(f"{package}.")]
     if not packages:
         raise error
-    built = _class_at(target, error)
+    built = _class_at(target, error.key)
     if not any(built.__module__ == package or built.__module__.startswith(f"{package}.") for package in packages):
         raise error
     return built
 
 
-def _class_at(target: str, error: SettingError) -> type:
+def _class_at(target: str, key: str) -> type:
     module, _, name = target.rpartition(".")
     try:
-        attribute = getattr(import_module(module), name, None)
+        imported = import_module(module)
     except ImportError as cause:
-        raise SettingError(error.key, target, f"{error.expected}; it cannot be imported ({cause})") from cause
-    if not isinstance(attribute, type):
-        raise error
+        raise SettingError(key, target, f"a class that can be imported ({cause})") from cause
+    if not isinstance(attribute := getattr(imported, name, None), type):
+        classes = [each for each, value in vars(imported).items() if isinstance(value, type) and each[0] != "_"]
+        hint = did_you_mean(name, classes)
+        raise SettingError(key, target, f"a class of {module}, which has none called {name}{hint}")
     return attribute
 
 
