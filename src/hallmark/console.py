@@ -6,6 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from hallmark.storage.failures import sentence, traceback_text
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif name not in COMMANDS:
             raise ValueError(_unknown(name, COMMANDS))
         else:
+            if (folder := str(Path.cwd())) not in sys.path:
+                sys.path.append(folder)  # of packages beside train.py; at the end, where it hides nothing
             command = importlib.import_module(f"hallmark.commands.{module_name(name)}")
             parser = Parser(f"hallmark {name}", description=COMMANDS[name])
             command.add_arguments(parser)

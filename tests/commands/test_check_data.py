@@ -105,6 +105,18 @@ def test_settings_without_effect_on_the_data_are_named(hallmark):
     assert "Without effect on the data: model.ngrams=1, trainer.max_epochs=2\n" in printed
 
 
+def test_a_preset_of_another_package_is_found(hallmark, tmp_path):
+    preset = "# @package _global_\ndefaults: [digits_classifier]\nname: mine\ndata: {classes: ['3', '4']}\n"
+    (tmp_path / "conf" / "experiment").mkdir(parents=True)
+    (tmp_path / "conf" / "experiment" / "mine.yaml").write_text(preset, encoding="utf-8")
+    typed = ["--config-dir", str(tmp_path / "conf"), "trusted_packages=[tests]", "experiment=mine"]
+    code, printed, _ = hallmark("check-data", *typed)
+    assert code == 0
+    assert "A fit would start." in printed and "Without effect" not in printed
+    code, _, printed = hallmark("check-data", "--config-dir", str(tmp_path / "none"), "experiment=mine")
+    assert code == 2 and printed.startswith("error: --config-dir=")
+
+
 def test_repeats_are_not_checked_as_one_split(hallmark):
     code, _, printed = hallmark("check-data", *SMALL, "repeat=folds:3")
     assert code == 2

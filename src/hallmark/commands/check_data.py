@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("overrides", nargs="+", metavar="OVERRIDE", help="a preset and settings, as train.py takes them")
+    add("--config-dir", metavar="FOLDER", type=Path, help="settings of a package of your own, as train.py takes them")
     add("--output", metavar="FOLDER", type=Path, help="write problems.csv, splits.csv and leakage.csv there")
 
 
@@ -37,12 +38,16 @@ def run(arguments: argparse.Namespace) -> int:
     from hallmark.engine.parents import inherited
     from hallmark.storage.files import write_csv
 
-    config = composed("train", arguments.overrides)
+    overrides = list(arguments.overrides)
+    if arguments.config_dir is not None:
+        require(arguments.config_dir.is_dir(), "--config-dir", str(arguments.config_dir), "an existing folder")
+        overrides.append(f"hydra.searchpath=['file://{arguments.config_dir.absolute()}']")
+    config = composed("train", overrides)
     expected = "null; one split is checked at a time: give its seed, or data/split=kfold data.split.fold=N"
     require(config.repeat is None, "repeat", config.repeat, expected)
     job = Job.of(config)
     data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
-    if ignored := _without_effect(arguments.overrides):
+    if ignored := _without_effect(overrides):
         print(f"Without effect on the data: {', '.join(ignored)}")
     refusal, leaks = None, None
     try:
@@ -78,7 +83,7 @@ def _without_effect(overrides: Sequence[str]) -> list[str]:
     composed_data = plain(composed("train", overrides).data)
     ignored = []
     for override in overrides:
-        if override.lstrip("+~").startswith(("data", "experiment", "profile")):
+        if override.lstrip("+~").startswith(("data", "experiment", "hydra.", "profile", "trusted_")):
             continue
         with suppress(ValueError):  # others need this one to compose
             if plain(composed("train", [each for each in overrides if each != override]).data) == composed_data:
