@@ -53,8 +53,11 @@ class LeakageError(Portable, ValueError):
         n_unlisted = len(findings) - len(listed)
         more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
         advice = "Correct the split, or record the leak permanently with data.leakage=report"
-        if findings["kind"].str.startswith(inheritance.KIND).any():
-            advice = "A parent with the split of this run has no such rows. " + advice
+        inherited = findings[findings["kind"].str.startswith(inheritance.KIND)]
+        if (inherited["first_split"] == "train").any():
+            advice = f"Predictions to train on are of rows that the parent was not fitted on, or out of fold. {advice}"
+        elif len(inherited):
+            advice = f"A preset as parent is fitted on the training rows of this run alone. {advice}"
         super().__init__("\n".join([f"leakage between splits: {counts}", *lines, *more, advice]))
         self.findings = findings
 

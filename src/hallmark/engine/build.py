@@ -50,9 +50,10 @@ def _refuse_hidden_methods(built: Any) -> None:
     layer called `loss` would never be asked.
     """
     bases = [base for base in type(built).__mro__ if base.__module__.split(".")[0] in ("hallmark", "lightning")]
-    kept = [vars(built)] if bases and hasattr(built, "__dict__") else []
-    kept += [kept[0][name] for name in ("_modules", "_parameters", "_buffers") if kept and name in kept[0]]
-    for name in (name for names in kept for name in names):
+    attributes = dict(vars(built)) if bases and hasattr(built, "__dict__") else {}
+    for registered in ("_modules", "_parameters", "_buffers"):
+        attributes |= attributes.get(registered, {})
+    for name in attributes:
         for base in bases:
             if isinstance(vars(base).get(name), FunctionType | property | classmethod | staticmethod):
                 raise ValueError(

@@ -165,6 +165,8 @@ def explained(error: Exception, config_name: str, conf: Path, typed: Sequence[st
     if not isinstance(error, ConfigCompositionException) or not match:
         return str(error)
     key, keys = match.group(1), list[str]()
+    if key.startswith("parents."):
+        return f"{key}: the preset lists no such parent; +{key}=… adds it"
     pairs = (argument.partition("=") for argument in typed if "=" in argument)
     groups = [f"{name}={value}" for name, _, value in pairs if name != key and not set(".,") & set(name + value)]
     with suppress(HydraException, OmegaConfBaseException), initialize_config_dir(str(conf), version_base="1.3"):

@@ -21,9 +21,10 @@ def classification_table(outputs: Sequence[Any], data: DataModule, split: str) -
         outputs: of the batches in their order, each with `probabilities` {task: [B, C]}.
     """
     by_task = outputs[0].get("probabilities") if isinstance(outputs[0], Mapping) else None
-    if not isinstance(by_task, Mapping) or set(by_task) != set(data.classes):
-        given = f"{{'probabilities': {{{', '.join(f'{task!r}: [B, {len(c)}]' for task, c in data.classes.items())}}}}}"
-        raise ValueError(f"predict_step: a table of classes is made from {given}, or `table` is overridden")
+    if not isinstance(by_task, Mapping) or not set() < set(by_task) <= set(data.classes):
+        shapes = ", ".join(f"{task}: [B, {len(names)}]" for task, names in data.classes.items())
+        raise ValueError(f"predict_step: a table of classes is made of `probabilities` by task ({shapes}); "
+                         "a model that predicts something else overrides `table`")  # fmt: skip
     tasks, rows, parts = list(by_task), data.rows(split), []
     for task in tasks:
         probabilities = torch.cat([batch["probabilities"][task] for batch in outputs]).double().cpu().numpy()  # [N, C]
