@@ -57,6 +57,14 @@ def readable(metric: str) -> str:
     return " ".join(_ABBREVIATIONS.get(word, word) for word in metric.replace("_", " ").split())
 
 
+def short_keys(keys: Sequence[str]) -> list[str]:
+    """The ends of dotted `keys`, each as long as it must be to differ from the others."""
+    ends = {key: [".".join(key.split(".")[-n:]) for n in range(1, key.count(".") + 2)] for key in keys}
+    return [
+        next((end for end in ends[key] if sum(end in ends[other] for other in ends) == 1), key) for key in keys
+    ]  # fmt: skip
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean ...?` with the nearest of the `known` names, and nothing where none is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

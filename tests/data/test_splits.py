@@ -171,6 +171,11 @@ def test_shares_of_groups_for_data_that_nothing_is_trained_on(calibration, test,
     assert (counts.get("calibration", 0), counts.get("test", 0)) == (ends[0], ends[1] - ends[0])
 
 
+def test_a_share_of_meta_rows_that_is_no_group_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"data\.split\.meta=0\.1: less than one of 3 groups"):
+        Evaluation(0.1, 0.1, 0, meta=0.1).assign(rows(n=60, group_size=20))
+
+
 def test_an_evaluation_split_depends_on_groups_and_seed_alone() -> None:
     samples = rows(n=90, group_size=3)
     by_group = dict(zip(samples["group"], Evaluation(0.3, 0.3, 7).assign(samples), strict=True))

@@ -25,6 +25,7 @@ from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import RunState
 from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
+from hallmark.storage.hashing import digest_file
 
 pytestmark = pytest.mark.e2e
 
@@ -164,6 +165,23 @@ def test_what_a_parent_was_fitted_on_is_unknown_without_its_splits(parent, fit):
     assert child.record.leakage["checks"]["fitted by parent init_from"] == "unknown"
 
 
+@pytest.mark.parametrize("change", [
+    lambda rows: rows.head(0), lambda rows: rows.assign(split="test"), lambda rows: rows.head(len(rows) // 2),
+])  # fmt: skip
+def test_the_rows_of_a_parent_are_those_that_its_record_counts(parent, fit, change):
+    path = parent.directory / "splits.csv"
+    change(pd.read_csv(path, dtype=str)).to_csv(path, index=False)
+    with pytest.raises(UserError, match=r"splits\.csv: not the rows"):
+        fit(*DIGITS, "name=child", f"init_from={parent.directory}", "data.split.seed=1")
+
+
+def test_a_run_is_no_parent_of_its_own(parent, fit):
+    overrides = (*DIGITS, f"init_from={parent.directory}", f"paths.run_dir={parent.directory}", "rerun=true")
+    with pytest.raises(SettingError) as caught:
+        fit(*overrides)
+    assert caught.value.key == "init_from" and parent.best.is_file()
+
+
 def test_parents_of_parents_count(parent, fit, job):
     middle = fit(*DIGITS, "name=middle", f"init_from={parent.directory}")
     shutil.rmtree(parent.directory)
@@ -250,6 +268,26 @@ def test_a_copy_that_was_changed_is_refused(parent, fit, evaluate, name):
         file.write(b"\n")
     (child.directory / "predictions" / "val.parquet").unlink()
     with pytest.raises(UserError, match=name):
+        evaluate(child, "split=val", "trusted_packages=[tests]")
+
+
+@pytest.mark.parametrize("files", [{}, {"checkpoints/best.ckpt": "of another model"}])
+def test_a_copy_whose_hashes_are_not_recorded_is_refused(parent, fit, evaluate, files):
+    child = fit(*STUDENT, f"+parents.teacher={parent.directory}")
+    child.record.parents["teacher"]["files"] = files
+    child.record.write(child.directory)
+    with pytest.raises(UserError, match=r"record\.json: parents"):
+        evaluate(child, "split=val", "trusted_packages=[tests]")
+
+
+def test_a_copy_that_was_exchanged_is_refused(parent, fit, evaluate):
+    child = fit(*STUDENT, f"+parents.teacher={parent.directory}")
+    other, copy = fit(*DIGITS, "seed=1"), child.directory / "parents" / "teacher"
+    shutil.copyfile(other.best, copy / "checkpoints" / "best.ckpt")
+    child.record.parents["teacher"]["files"]["checkpoints/best.ckpt"] = digest_file(other.best)
+    child.record.write(child.directory)
+    (child.directory / "predictions" / "val.parquet").unlink()
+    with pytest.raises(UserError, match="not the run"):
         evaluate(child, "split=val", "trusted_packages=[tests]")
 
 

@@ -62,6 +62,14 @@ def test_small_arrays_are_enlarged_by_a_whole_factor(
     assert drawn[:: 512 // size, :: 512 // size].tolist() == expected
 
 
+def test_integers_of_any_size_are_bytes(drawing: Callable, fit: Callable, tmp_path: Path) -> None:
+    gray = np.full((600, 600), 128, dtype=np.int64)
+    fit(drawing(lambda _: {"gray": gray}), pictures(tmp_path))
+    assert (pixels(next(tmp_path.rglob("gray_*.png"))) == 128).all()
+    with pytest.raises(ValueError, match="gray holds 128 to 256"):
+        fit(drawing(lambda _: {"gray": np.where(gray[:1] > 0, [128] * 599 + [256], 0)}), pictures(tmp_path))
+
+
 def test_figures_of_matplotlib_are_drawn_too(drawing: Callable, fit: Callable, tmp_path: Path) -> None:
     from matplotlib.figure import Figure
 

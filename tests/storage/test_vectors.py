@@ -120,11 +120,19 @@ def test_going_back_makes_a_version_and_forgets_none(database) -> None:
     assert database.read().state == {"classes": ["alder", "fern"]}
 
 
+@pytest.mark.parametrize("name", ["a%20b", "is it?", "#1", "ü 50%"])
+def test_a_name_is_taken_as_it_is(tmp_path, name) -> None:
+    for each in (name, "a b"):
+        VectorDatabase.create(tmp_path / each, dimension=2, about={"name": each})
+    assert VectorDatabase(tmp_path / name).about == {"name": name}
+    assert {path.name for path in tmp_path.iterdir()} == {name, "a b"}
+
+
 def test_vectors_of_another_kind_are_refused(database) -> None:
     assert VectorDatabase(database.path, about=ABOUT).about == ABOUT
     with pytest.raises(UserError, match="backbone 'ab12' there, 'cd' here"):
         VectorDatabase(database.path, about={**ABOUT, "backbone": "cd"})
-    with pytest.raises(UserError, match="no database was made"):
+    with pytest.raises(UserError, match="there is a file already"):
         VectorDatabase.create(database.path, dimension=8, about=ABOUT)
     with pytest.raises(UserError, match="there is no database"):
         VectorDatabase(database.path.with_name("none.sqlite"))

@@ -122,6 +122,8 @@ class Evaluation(_Drawn):
         names[samples["group"].isin(drawn[: ends[0]])] = "calibration"
         names[samples["group"].isin(drawn[ends[0] : ends[1]])] = "test"
         names[samples["group"].isin(drawn[ends[1] : ends[2]])] = "meta"
+        if self.meta and len(groups) and not (names == "meta").any():
+            raise ValueError(f"data.split.meta={self.meta}: less than one of {len(groups)} groups; raise it")
         return names
 
 

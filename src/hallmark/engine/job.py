@@ -9,8 +9,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.checks import SettingError
-from hallmark.engine.config.parents import find_parent, kept_for, made_parent, parent_settings
+from hallmark.checks import SettingError, require
+from hallmark.engine.config.parents import find_parent, kept_for, key_of, made_parent, parent_settings
 from hallmark.engine.config.preset_parents import parent_config
 from hallmark.engine.config.settings import check_run_settings
 from hallmark.engine.config.stored import reopen, with_present_names
@@ -68,6 +68,9 @@ class Job:
         presets = {role: PresetParent.of(role, node, typed) for role, node in nodes.items() if isinstance(node, dict)}
         number, parents = _with_parents(settings, resolved, presets, trust)
         directory = _directory(resolved, number)
+        for role, parent in parents.items():
+            is_itself = parent.source == os.path.realpath(directory)
+            require(not is_itself, key_of(role), nodes[role], "another run than the one that is to be made there")
         for role, path in nodes.items():
             if isinstance(path, str) and os.path.realpath(Path(path).expanduser()) != parents[role].source:
                 for values in (config, resolved):  # `<folder>/latest` is another run tomorrow than now

@@ -88,7 +88,13 @@ def _write(path: Path, name: str, figure: Any) -> None:
     pixels = np.asarray(figure)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
         raise ValueError(f"epoch_figures: {name} has the shape {pixels.shape}: give [H, W] or [H, W, 3], or a figure")
-    if pixels.dtype != np.uint8:
+    if np.issubdtype(pixels.dtype, np.integer):
+        if pixels.min() < 0 or pixels.max() > 255:
+            raise ValueError(
+                f"epoch_figures: {name} holds {pixels.min()} to {pixels.max()}: integers are from 0 to 255"
+            )
+        pixels = pixels.astype(np.uint8)
+    else:
         pixels = np.round(255 * np.clip(np.nan_to_num(pixels.astype(np.float64)), 0, 1)).astype(np.uint8)
     factor = max(1, _SIDE // max(pixels.shape[:2]))
     image = Image.fromarray(pixels.repeat(factor, axis=0).repeat(factor, axis=1))

@@ -7,6 +7,7 @@ likewise the parents of that parent. Whatever happens to the folder that a paren
 import csv
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -103,7 +104,9 @@ class Parent:
         Raises:
             UserError: a file of it was changed, removed or added.
         """
-        hashes = _hashes(self.directory) if self.files else {}
+        if not self.files:  # not copied yet
+            return
+        hashes = _hashes(self.directory)
         for name in sorted(hashes.keys() | self.files.keys()):
             if hashes.get(name) != self.files.get(name):
                 what = "missing" if name not in hashes else "new" if name not in self.files else "damaged"
@@ -111,6 +114,10 @@ class Parent:
                     f"{self.directory / name}: {what}; the run was made with this parent as it was before. "
                     "Restore it, or train again with rerun=true"
                 )
+        record = self.record
+        weights = {"tensors": self.weights, "file": self.files.get(_BEST)}
+        if record.run_id != self.run_id or (record.weights and record.weights != weights):
+            raise UserError(f"{self.directory}: not the run {self.run_id} that the record of its child names")
 
     def entry(self, use: Use) -> dict[str, Any]:
         """What the record of a child says of it, the parents of this one included."""
@@ -153,6 +160,8 @@ def kept_parents(directory: Path, record: Record) -> dict[str, Parent]:
     entries = record.parents if isinstance(record.parents, dict) else {}
     try:
         check_roles(entries)
+        if incomplete := [role for role, entry in entries.items() if FILE not in entry["files"]]:
+            raise ValueError(f"no hash of the {FILE} of {', '.join(incomplete)}")
         return {
             role: Parent(
                 role, directory / FOLDER / role, entry["name"], entry["run_id"], weights=entry["weights"],
@@ -172,11 +181,11 @@ def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iter
         name: its role.
         reader: the class of the data module that reads the rows they are compared with.
     """
-    read_by = (load_plain(directory / FILE).get("data") or {}).get("_target_")
-    yield InheritedRows(name, use, read_by == reader, _split_rows(directory / "splits.csv"))
+    data, record = load_plain(directory / FILE).get("data"), Run(directory).record
+    read_by = data.get("_target_") if isinstance(data, dict) else None
+    yield InheritedRows(name, use, read_by == reader, _split_rows(directory / "splits.csv", record))
     # Predictions out of fold are of models whose own parents were made again for each fold.
     above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
-    record = Run(directory).record
     parents = kept_parents(directory, record)
     for role in parents or [INIT_FROM] * bool(record.parents):
         if role in parents and parents[role].directory.is_dir():
@@ -217,15 +226,26 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
-def _split_rows(path: Path) -> list[tuple[str, str, str]] | None:
-    """(id, content, split) of a `splits.csv`; None where there is none, or an earlier version wrote it."""
+def _split_rows(path: Path, record: Record) -> list[tuple[str, str, str]] | None:
+    """(id, content, split) of a `splits.csv`; None where there is none, or an earlier version wrote it.
+
+    Raises:
+        UserError: its rows are not those that `record` counts.
+    """
     if not path.exists():
         return None
-    with path.open(encoding="utf-8", newline="") as file:
-        table = csv.DictReader(file)
-        if not {"id", "content", "split"} <= set(table.fieldnames or ()):
-            return None
-        return [(row["id"], row["content"], row["split"]) for row in table]
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            table = csv.DictReader(file)
+            if not {"id", "content", "split"} <= set(table.fieldnames or ()):
+                return None
+            rows = [(row["id"], row["content"], row["split"]) for row in table]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: not a table in UTF-8 ({error})") from error
+    counts = {split: entry["n"] for split, entry in record.splits.items()}
+    if Counter(split for _, _, split in rows) != Counter(counts):
+        raise UserError(f"{path}: not the rows that the run was made on, of which record.json counts {counts}")
+    return rows
 
 
 @cache

@@ -92,6 +92,9 @@ class VectorDatabase:
             UserError: there is a file already.
         """
         require(dimension >= 1, "dimension", dimension, "at least 1")
+        described = _text(about)
+        if path.exists():
+            raise UserError(f"{path}: there is a file already")
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             try:
@@ -99,7 +102,7 @@ class VectorDatabase:
                 connection.execute("BEGIN EXCLUSIVE")
                 for statement in _SCHEMA:
                     connection.execute(statement)
-                connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, _text(about)))
+                connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, described))
                 connection.execute(f"PRAGMA user_version = {_FORMAT}")
                 _write_version(connection, 0, "created", pack_state({}))
                 connection.execute("COMMIT")
@@ -188,9 +191,8 @@ class VectorDatabase:
     def _opened(self) -> Iterator[sqlite3.Connection]:
         if not self.path.is_file():
             raise UserError(f"{self.path}: there is no database of vectors")
-        connection = sqlite3.connect(
-            f"file:{self.path}?mode=rw", uri=True, timeout=self._wait, isolation_level=None
-        )  # fmt: skip
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
+        connection = sqlite3.connect(address, uri=True, timeout=self._wait, isolation_level=None)
         try:
             connection.execute("PRAGMA trusted_schema = OFF")
             yield connection
@@ -240,6 +242,8 @@ class Change:
 
     def remove(self, labels: Sequence[str] = (), *, contents: Sequence[str] = ()) -> int:
         """Remove all samples of the classes `labels`, and those of the hashes `contents`; gives how many there were."""
+        for name, values in (("labels", labels), ("contents", contents)):
+            require(not isinstance(values, str), name, values, "a list of texts")
         update = f"UPDATE vectors SET removed = :version WHERE {_ALIVE} AND "
         pairs = [*(("label", label) for label in labels), *(("content", content) for content in contents)]
         return sum(

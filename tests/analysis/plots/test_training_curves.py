@@ -94,6 +94,12 @@ def test_a_task_keeps_its_color_in_every_panel_and_training_is_dashed(tasks):
     assert lines(f1)["validation"].get_color() == PALETTE[1]
 
 
+def test_distances_of_a_model_of_several_parts_are_no_terms():
+    names = ("train/generator/loss", "train/discriminator/loss", "val/kernel_distance", "val/frechet_distance")
+    panels = history_panels(pd.DataFrame({"epoch": [0], **{name: [1.0] for name in names}}))
+    assert [columns for columns in panels.values() if len(columns) == 1] == [[names[2]], [names[3]]]
+
+
 def test_a_metric_that_is_measured_in_training_too_is_no_term():
     history = pd.DataFrame({"epoch": [0], "train/accuracy": [0.5], "val/accuracy": [0.4], "train/loss": [1.0]})
     assert history_panels(history) == {"accuracy": ["train/accuracy", "val/accuracy"], "loss": ["train/loss"]}

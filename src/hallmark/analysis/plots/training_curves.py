@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from hallmark.analysis.plots.style import DASHES, MUTED, SPLIT_NAMES, WIDTH, color, drawable, house_style, panel_grid
 from hallmark.statistics import CLASSIFICATION_METRICS
+from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.wording import readable
 
 _RATE = "learning rate"
@@ -73,10 +74,9 @@ def _terms(history: pd.DataFrame) -> list[str]:
     """Names of the loss terms, tasks first; none where there is nothing to tell them by."""
     logged = [str(column).split("/") for column in history if str(column).partition("/")[0] in SPLIT_NAMES]
     tasks = [parts[1] for parts in logged if len(parts) == 3]
+    metrics = {"loss", *CLASSIFICATION_METRICS, *SET_METRICS}
     terms = [
-        parts[1]
-        for parts in logged
-        if len(parts) == 2 and parts[1] not in ("loss", *CLASSIFICATION_METRICS) and (parts[0] == "train" or tasks)
+        parts[1] for parts in logged if len(parts) == 2 and parts[1] not in metrics and (parts[0] == "train" or tasks)
     ]
     return list(dict.fromkeys([*tasks, *terms])) if terms else []
 

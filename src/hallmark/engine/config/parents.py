@@ -145,6 +145,8 @@ def _parent(role: str, run: Run, source: str) -> Parent:
         require((record.selected or {}).get("checkpoint") is None, key, str(run.directory), f"{run.best}, its weights")
     elif not run.best.is_file():
         raise SettingError(key, str(run.directory), f"a run with weights; there is no {run.best}")
+    elif record.weights is not None and not {"tensors", "file"} <= set(record.weights):
+        raise SettingError(key, str(run.directory), "a run whose record names the hashes of its weights")
     elif record.weights is None:  # of an earlier version
         from hallmark.learning.checkpoints import checkpoint_hashes  # torch loads here
 

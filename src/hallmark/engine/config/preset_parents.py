@@ -52,7 +52,7 @@ def parent_config(role: str, node: Mapping[str, Any], config: DictConfig) -> Dic
         require(free, f"{key}.overrides", text, expected)
     try:
         typed = (f"experiment={experiment}", f"profile={config.profile}", *overrides)
-        parent = copy.deepcopy(_composed(_conf(), typed))
+        parent = copy.deepcopy(_composed(*_conf(), typed))
     except Exception as error:  # Hydra and OmegaConf raise a dozen kinds
         raise SettingError(key, dict(node), f"a preset, and overrides that fit it ({error})") from error
     OmegaConf.set_struct(parent, False)
@@ -73,23 +73,26 @@ def parent_config(role: str, node: Mapping[str, Any], config: DictConfig) -> Dic
     return parent
 
 
-def _conf() -> str:
+def _conf() -> tuple[str, tuple[str, ...]]:
+    """The folder of the settings, and the further ones that this command searches."""
     if HydraConfig.initialized():
-        return str(
-            next(source.path for source in HydraConfig.get().runtime.config_sources if source.provider == "main")
-        )
+        sources = HydraConfig.get().runtime.config_sources
+        main = next(source.path for source in sources if source.provider == "main")
+        further = [source.path for source in sources if source.schema == "file" and source.path != main]
+        return str(main), tuple(further)
     folder = project_conf()
     if folder is None:
         raise ValueError(f"no conf/train.yaml in {Path.cwd()}: start this command in the project's folder")
-    return str(folder)
+    return str(folder), ()
 
 
 @cache
-def _composed(conf: str, overrides: tuple[str, ...]) -> DictConfig:
+def _composed(conf: str, further: tuple[str, ...], overrides: tuple[str, ...]) -> DictConfig:
     running = GlobalHydra.instance().hydra  # of the command, which is composed already
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(conf, version_base="1.3"):
-            return compose("train", list(overrides))
+            searched = ", ".join(f"'file://{folder}'" for folder in further)
+            return compose("train", [*([f"hydra.searchpath=[{searched}]"] if further else []), *overrides])
     finally:
         GlobalHydra.instance().hydra = running
