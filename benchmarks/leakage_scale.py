@@ -76,14 +76,14 @@ def recall(thumbnails: NDArray) -> list[dict[str, Cell]]:
         for view in (thumbnails[rows_checked], thumbnails[rows_checked][:, :, ::-1])
     )
     rows: list[dict[str, Cell]] = []
-    for name, others in (("with themselves", None), ("with their mirror images", mirrored)):
-        listed = np.sort(np.concatenate([i * CHECKED + j for i, j in pairs_within(codes, others, 10)]))
-        table, expected = codes if others is None else others, []
+    for name, second_codes in (("with themselves", None), ("with their mirror images", mirrored)):
+        listed = np.sort(np.concatenate([i * CHECKED + j for i, j in pairs_within(codes, second_codes, 10)]))
+        table, expected = codes if second_codes is None else second_codes, []
         for start in range(0, CHECKED, 500):
             i, j = np.nonzero(np.bitwise_count(codes[start : start + 500, None] ^ table) <= 10)
             expected.append((i + start) * CHECKED + j)
         keys = np.concatenate(expected)
-        keys = keys if others is not None else keys[keys // CHECKED < keys % CHECKED]
+        keys = keys if second_codes is not None else keys[keys // CHECKED < keys % CHECKED]
         common = len(np.intersect1d(keys, listed))
         assert len(listed) == len(set(listed.tolist()))
         rows.append({

@@ -91,8 +91,8 @@ def main() -> None:
     rows = tables[ONE_SHOT]
     named = {name: tables[name] for name in ANSWERS} | {"best proposal": answers(runs[ONE_SHOT], "oracle")}
     same = [name for name in ANSWERS if name != ONE_SHOT and tables[name]["prediction"].equals(rows["prediction"])]
-    others = [name for name in ANSWERS if name not in (ONE_SHOT, *same)]
-    pairs = {f"{name} − {ONE_SHOT}": (tables[name], rows) for name in others}
+    differing = [name for name in ANSWERS if name not in (ONE_SHOT, *same)]
+    pairs = {f"{name} − {ONE_SHOT}": (tables[name], rows) for name in differing}
     drops = {f"{name} − unperturbed": (tables[name], tables[name.rpartition(",")[0]]) for name in PERTURBED}
     other = {" − ".join(reversed(ANCHORS)): (tables["another anchor"], tables["own anchor"])}
     differences = difference_table(pairs, COMPARED)

@@ -56,9 +56,9 @@ def difference_table(pairs: Mapping[str, Pair], metrics: Sequence[str] = COMPARE
     ]
 
 
-def against(a: str, tables: Mapping[str, pd.DataFrame], others: Sequence[str]) -> dict[str, Pair]:
-    """Pairs of `a` with each of `others`, named for `difference_table`."""
-    return {f"{a} − {b}": (tables[a], tables[b]) for b in others}
+def against(a: str, tables: Mapping[str, pd.DataFrame], references: Sequence[str]) -> dict[str, Pair]:
+    """Pairs of `a` with each of `references`, named for `difference_table`."""
+    return {f"{a} − {b}": (tables[a], tables[b]) for b in references}
 
 
 def best_of(predictions: Mapping[str, pd.DataFrame]) -> str:

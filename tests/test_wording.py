@@ -1,4 +1,4 @@
-from hallmark.wording import did_you_mean, readable, short_keys
+from hallmark.wording import did_you_mean, readable, short_names
 
 
 def test_readable_writes_abbreviations_as_readers_know_them():
@@ -14,7 +14,6 @@ def test_the_nearest_name_is_asked_for_and_none_where_none_is_near():
     assert did_you_mean("x", ["val/loss", "val/accuracy"]) == ""
 
 
-def test_keys_are_as_short_as_they_differ():
-    keys = ["model.optimizers.generator.lr", "model.optimizers.discriminator.lr", "seed", "data.batch_size"]
-    assert short_keys(keys) == ["generator.lr", "discriminator.lr", "seed", "batch_size"]
-    assert short_keys(["a.b", "b"]) == ["a.b", "b"]
+def test_short_names_are_the_last_parts_unless_that_is_ambiguous():
+    keys = ["model.optimizer.lr", "model.head.lr", "data.batch_size", "seed", "model.seed"]
+    assert list(short_names(keys).values()) == ["optimizer.lr", "head.lr", "batch_size", "seed", "model.seed"]

@@ -57,12 +57,16 @@ def readable(metric: str) -> str:
     return " ".join(_ABBREVIATIONS.get(word, word) for word in metric.replace("_", " ").split())
 
 
-def short_keys(keys: Sequence[str]) -> list[str]:
-    """The ends of dotted `keys`, each as long as it must be to differ from the others."""
-    ends = {key: [".".join(key.split(".")[-n:]) for n in range(1, key.count(".") + 2)] for key in keys}
-    return [
-        next((end for end in ends[key] if sum(end in ends[other] for other in ends) == 1), key) for key in keys
-    ]  # fmt: skip
+def short_names(names: Sequence[str], separator: str = ".") -> dict[str, str]:
+    """The fewest last parts of each dotted name that no other of the names ends with."""
+    separated = [separator + name for name in names]
+
+    def short(name: str) -> str:
+        parts = name.split(separator)
+        ends = (separator.join(parts[-count:]) for count in range(1, len(parts)))
+        return next((end for end in ends if sum(each.endswith(separator + end) for each in separated) == 1), name)
+
+    return {name: short(name) for name in names}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

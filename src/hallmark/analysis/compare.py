@@ -70,13 +70,13 @@ class Compare:
     def run(self, state: State) -> None:
         results = [open_result(directory) for directory in self.baselines]
         names = run_names([result.directory for result in results])
-        others = {
+        baseline_tables = {
             name: result.predictions(state.split)
             if isinstance(result, RepeatSet)
             else read_predictions(result.directory / "predictions" / f"{state.split}.parquet")
             for name, result in zip(names, results, strict=True)
         }
-        table = self.table(state.predictions, others)
+        table = self.table(state.predictions, baseline_tables)
         require(len(table) > 0, "split", state.split, "a split with labelled rows")
         state.save_table("compare", table)
         text = comparison_markdown(table, self.resampling, state.split)
@@ -87,7 +87,7 @@ class Compare:
         texts = comparison_texts(table).assign(**{THIS: interval_texts(table, "value")})
         show(f"Compared on {state.split}", texts.drop(columns="its value"), notes=interval_note(table))
 
-    def table(self, predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    def table(self, predictions: pd.DataFrame, baseline_tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
         """One row per task, baseline and metric; `difference` is this run minus the baseline.
 
         `p_holm` is `p_value` adjusted for all rows of the table, and the verdict goes by it. `p_mcnemar` (accuracy)
@@ -99,7 +99,7 @@ class Compare:
         Raises:
             ValueError: a baseline does not have the same labelled rows, or no task in common; it names the baseline.
         """
-        check_tasks(predictions, others)
+        check_tasks(predictions, baseline_tables)
         records: list[dict[str, object]] = []
         differences: list[PairedDifference] = []
         for task, classes, rows in labelled_tasks(predictions):
@@ -107,7 +107,7 @@ class Compare:
                 continue  # other answers of the same run stand beside its main one
             metrics = self.metrics if classes is not None else list(metric_names(rows, None))[:2]
             values = _Values(rows, task, metrics, self.resampling)
-            for name, other in others.items():
+            for name, other in baseline_tables.items():
                 if task not in set(other["task"]):
                     continue
                 try:
@@ -139,10 +139,10 @@ class Compare:
         return table.assign(p_holm=p_holm, verdict=verdicts)
 
 
-def check_tasks(predictions: pd.DataFrame, others: dict[str, pd.DataFrame]) -> None:
+def check_tasks(predictions: pd.DataFrame, baseline_tables: dict[str, pd.DataFrame]) -> None:
     """Warn of tasks that only one of the two predicts; raise `ValueError` where they have none in common."""
     tasks = predictions["task"].unique()
-    for name, other in others.items():
+    for name, other in baseline_tables.items():
         others_tasks = other["task"].unique()
         common = [task for task in tasks if task in others_tasks]
         if not common:

@@ -124,8 +124,8 @@ def parts(
             part[column].astype(object).where(part[column].notna(), MISSING).astype(str) for part in (rows, table)
         )
         declared = [str(name) for name in table.attrs.get("slices", {}).get(column, [])]
-        others = sorted(set(occurring) - set(declared), key=lambda name: (name == MISSING, name))
-        for category in (*declared, *others):
+        undeclared = sorted(set(occurring) - set(declared), key=lambda name: (name == MISSING, name))
+        for category in (*declared, *undeclared):
             yield column.removeprefix(PREFIX), category, values == category
 
 

@@ -79,8 +79,8 @@ def _forbidden(split: str, there: dict[str, str], use: Use) -> list[tuple[str, s
     if split == UNLABELLED:
         return []
     if use is Use.OUT_OF_FOLD:
-        others = [(id_, other) for other, id_ in there.items() if other != split]
-        return others if there else [("", _ABSENT)]
+        elsewhere = [(id_, other) for other, id_ in there.items() if other != split]
+        return elsewhere if there else [("", _ABSENT)]
     if split == "train" and use is Use.WEIGHTS:
         return []
     return [(id_, other) for other, id_ in there.items() if is_fitted(other) and (other != split or split == "train")]

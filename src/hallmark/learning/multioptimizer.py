@@ -141,17 +141,17 @@ class MultiOptimizerModule(TrainableModule):
     @contextmanager
     def __alone(self, optimizer: Optimizer) -> Iterator[None]:
         """Inside the block only what `optimizer` trains has gradients."""
-        others = [
+        other_parameters = [
             parameter
             for other in self.trainer.optimizers if other is not optimizer
             for parameter in _parameters(other) if parameter.requires_grad
         ]  # fmt: skip
-        for parameter in others:
+        for parameter in other_parameters:
             parameter.requires_grad_(False)
         try:
             yield
         finally:
-            for parameter in others:
+            for parameter in other_parameters:
                 parameter.requires_grad_(True)
 
 

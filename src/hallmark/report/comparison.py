@@ -91,8 +91,8 @@ def _compare_pair(
         if task not in tasks[second.label]:
             continue
         rows_of_first, rows_of_second = same_members(rows, tasks[second.label][task][1])
-        others = [_SECOND] if classes is not None else metric_names(rows, None)[:2]
-        for metric in list(dict.fromkeys([first.main_metric(rows, classes), *others]))[:2]:
+        metrics = [_SECOND] if classes is not None else metric_names(rows, None)[:2]
+        for metric in list(dict.fromkeys([first.main_metric(rows, classes), *metrics]))[:2]:
             difference = paired_difference(rows_of_second, rows_of_first, metric, resampling=resampling)
             pairs.append(Pair(task, first.label, second.label, difference))
     alone = [

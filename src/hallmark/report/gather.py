@@ -29,8 +29,8 @@ def gather(paths: Sequence[Path]) -> Report:
     """
     sweeps = [Sweep.read(path) for path in paths if (path / MANIFEST).exists()]
     best = [sweep.best_run for sweep in sweeps]
-    others = [path for path in paths if not (path / MANIFEST).exists()]
-    results = open_results([*others, *(path for path in best if path is not None)])
+    result_paths = [path for path in paths if not (path / MANIFEST).exists()]
+    results = open_results([*result_paths, *(path for path in best if path is not None)])
     # The test split is compared only where it was opened for every result, as the comparison is of pairs.
     opened = results and all("test" in result.main for result in results)
     splits = ["val", *(["test"] if opened else [])] if len(results) > 1 else []

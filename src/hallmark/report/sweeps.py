@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 
 from hallmark.analysis.multitask.task_views import task_figure, task_texts
 from hallmark.analysis.plots.parallel_coordinates import parallel_coordinates
-from hallmark.analysis.plots.studies import optimization_history, short_names, trade_off
+from hallmark.analysis.plots.studies import optimization_history, trade_off
 from hallmark.report.charts import chart_name
 from hallmark.report.content import Block, Chart, Charts, Commands, Facts, Section, Table
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import read_csv, read_json
 from hallmark.storage.secrets import command_text
-from hallmark.wording import duration, listed, plural, value_text
+from hallmark.wording import duration, listed, plural, short_names, value_text
 
 MANIFEST = "manifest.json"
 _SHOWN = 30

@@ -44,8 +44,8 @@ def same_predictions(first: pd.DataFrame, second: pd.DataFrame) -> bool:
             return False
         if name not in first:
             continue
-        numbers, others = _numbers(first[name]), _numbers(second[name])
-        if len(numbers) != len(others) or not np.allclose(numbers, others, rtol=0, atol=1e-6, equal_nan=True):
+        numbers, again = _numbers(first[name]), _numbers(second[name])
+        if len(numbers) != len(again) or not np.allclose(numbers, again, rtol=0, atol=1e-6, equal_nan=True):
             return False
     return True
 

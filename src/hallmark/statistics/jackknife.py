@@ -149,9 +149,11 @@ def set_difference(samples: tuple[Sample, Sample], metric: str, *, resampling: R
     before, after = (TwoSets(sample, resampling.seed) for sample in samples)
     values = set_range(metric)
     if all(why_no_distance(sample.rows) is None for sample in samples):
-        real, others = (feature_array(part.sample.rows[part.is_real]) for part in (before, after))
-        scale = float(np.abs(real).max(initial=0.0))
-        if real.shape != others.shape or not np.allclose(real, others, rtol=1e-3, atol=1e-4 * scale):
+        real_before, real_after = (feature_array(part.sample.rows[part.is_real]) for part in (before, after))
+        scale = float(np.abs(real_before).max(initial=0.0))
+        if real_before.shape != real_after.shape or not np.allclose(
+            real_before, real_after, rtol=1e-3, atol=1e-4 * scale
+        ):
             raise ValueError(
                 f"the features of the {REAL} rows differ between the two tables: distances compare only where one "
                 "network gave the features of both"

@@ -81,28 +81,28 @@ def paired_samples(first: pd.DataFrame, second: pd.DataFrame) -> tuple[Sample, S
         ValueError: the tables differ in task, classes, ids, targets, groups or repetitions (the message counts the
             rows), or an id occurs twice.
     """
-    (rows, task), (others, other_task) = one_task(first), one_task(second)
+    (rows, task), (second_rows, other_task) = one_task(first), one_task(second)
     classes, other_classes = tables.class_order(first, task), tables.class_order(second, other_task)
     if (task, classes) != (other_task, other_classes):
         difference = f"{task} {classes} and {other_task} {other_classes}"
         raise ValueError(f"the tables differ in task or class order: {difference}")
-    for name, table in (("first", rows), ("second", others)):
+    for name, table in (("first", rows), ("second", second_rows)):
         if repeated := int(table["id"].duplicated().sum()):
             raise ValueError(f"{repeated} rows of the {name} table repeat an id: give each row its own")
-    rows, others = rows.set_index("id"), others.set_index("id")
-    only_first, only_second = (~rows.index.isin(others.index)).sum(), (~others.index.isin(rows.index)).sum()
+    rows, second_rows = rows.set_index("id"), second_rows.set_index("id")
+    only_first, only_second = (~rows.index.isin(second_rows.index)).sum(), (~second_rows.index.isin(rows.index)).sum()
     if only_first or only_second:
         raise ValueError(
             f"the tables must have the same labelled ids of task {task}: {only_first} of {len(rows)} are "
-            f"only in the first, {only_second} of {len(others)} only in the second"
+            f"only in the first, {only_second} of {len(second_rows)} only in the second"
         )
-    others = others.loc[rows.index]
+    second_rows = second_rows.loc[rows.index]
     for column in ("target", "kind", "group", "repetition", "member"):
-        if column not in rows and column not in others:
+        if column not in rows and column not in second_rows:
             continue
-        left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, others))
+        left, right = (table.get(column, pd.Series(None, table.index)).astype(object) for table in (rows, second_rows))
         if different := int(((left != right) & ~(left.isna() & right.isna())).sum()):
             raise ValueError(f"{different} of {len(rows)} rows differ in {column} between the two tables")
     group, n_groups = group_codes(rows["group"])
     first_sample = Sample(rows, classes, group, n_groups, *model_codes(rows))
-    return first_sample, replace(first_sample, rows=others)
+    return first_sample, replace(first_sample, rows=second_rows)

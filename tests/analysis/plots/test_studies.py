@@ -14,7 +14,6 @@ from hallmark.analysis.plots.studies import (
     importance_bars,
     optimization_history,
     pareto_front,
-    short_names,
     trade_off,
 )
 
@@ -69,11 +68,6 @@ def test_bars_from_the_most_important_key():
 
 def test_importances_of_nothing():
     assert sentence(importance_bars({})).startswith("No importances")
-
-
-def test_short_names_are_the_last_parts_unless_that_is_ambiguous():
-    keys = ["model.optimizer.lr", "model.head.lr", "data.batch_size", "seed", "model.seed"]
-    assert list(short_names(keys).values()) == ["optimizer.lr", "head.lr", "batch_size", "seed", "model.seed"]
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,11 @@ from hallmark.analysis.plots.studies import (
     metric_name,
     setting_text,
     setting_title,
-    short_names,
     spans_decades,
     too_few,
 )
 from hallmark.analysis.plots.style import INK, WIDTH, drawable, house_style, new_figure
+from hallmark.wording import short_names
 
 _SHADES = ListedColormap(colormaps["viridis_r"](np.linspace(0.06, 1, 256)), name="worst_to_best")
 _FEW = 8  # up to so many different numbers each has its own tick

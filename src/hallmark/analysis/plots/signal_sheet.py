@@ -100,9 +100,9 @@ def _words(ax: Axes, case: Mapping[Any, Any], answers: pd.DataFrame) -> None:
     head = f"{drawable(str(case['task']))}: " if several and "task" in case else ""
     title = f"{head}{drawable(str(case['target']))} → {drawable(str(case['prediction']))}  {case['confidence']:.2f}"
     ax.set_title(title, fontsize=7, color=PALETTE[1] if wrong else PALETTE[0], pad=3)
-    others = answers[answers["task"] != case["task"]] if several and "task" in case else answers.head(0)
+    other_answers = answers[answers["task"] != case["task"]] if several and "task" in case else answers.head(0)
     lines = []
-    for answer in others.to_dict("records"):
+    for answer in other_answers.to_dict("records"):
         target = "unlabelled" if pd.isna(answer["target"]) else drawable(str(answer["target"]))
         prediction = f"{drawable(str(answer['prediction']))}  {answer['confidence']:.2f}"
         lines.append(f"{drawable(str(answer['task']))}: {target} → {prediction}")

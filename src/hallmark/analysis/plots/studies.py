@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from numpy.typing import NDArray
 
 from hallmark.analysis.plots.style import BAND, INK, MUTED, PALETTE, SPLIT_NAMES, drawable, house_style, new_figure
-from hallmark.wording import readable
+from hallmark.wording import readable, short_names
 
 BLUE, VERMILION = PALETTE[:2]
 _DECADES = 1.5  # positive numbers over a wider span get a logarithmic axis
@@ -50,11 +50,11 @@ def optimization_history(trials: pd.DataFrame, metric: str, mode: str) -> Figure
     best = int(values.argmax() if mode == "max" else values.argmin())
     label = f"best: trial {numbers[best]}, {setting_text(values[best])}"
     ax.scatter(numbers[best], values[best], 46, color=VERMILION, edgecolors="white", label=label, zorder=4)
-    others = _ended_early(ax, trials)
+    ended_early = _ended_early(ax, trials)
     so_far = (np.maximum if mode == "max" else np.minimum).accumulate(values)
-    steps = [*numbers, max([numbers[-1], *others])], [*so_far, so_far[-1]]
+    steps = [*numbers, max([numbers[-1], *ended_early])], [*so_far, so_far[-1]]
     ax.plot(*steps, color=INK, drawstyle="steps-post", linewidth=1.1, label="best so far")
-    _limit(ax, "y", values, mode, below=0.14 if others else 0.06)
+    _limit(ax, "y", values, mode, below=0.14 if ended_early else 0.06)
     ax.set_xlabel("trial")
     ax.set_ylabel(f"{metric_name(metric)}\n({BETTER[mode]})")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10, steps=[1, 2, 5, 10]))
@@ -157,18 +157,6 @@ def pareto_front(values: Numbers, modes: Sequence[str]) -> NDArray[np.bool_]:
     return np.asarray(~np.any(no_worse & better, axis=1))
 
 
-def short_names(names: Sequence[str], separator: str = ".") -> dict[str, str]:
-    """The fewest last parts of each dotted name that no other of the names ends with."""
-
-    def short(name: str) -> str:
-        parts = name.split(separator)
-        ends = (separator.join(parts[-count:]) for count in range(1, len(parts)))
-        full = [separator + other for other in names]
-        return next((end for end in ends if sum(other.endswith(separator + end) for other in full) == 1), name)
-
-    return {name: short(name) for name in names}
-
-
 def completed(trials: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
     """The complete trials with finite values, by number; a table without any trial may lack its columns."""
     if trials.empty:
@@ -181,13 +169,13 @@ def too_few(trials: pd.DataFrame, done: pd.DataFrame, metrics: Sequence[str]) ->
     if trials.empty:
         return _sentence("This study has no trials yet.")
     states = trials.loc[~trials["number"].isin(done["number"]), "state"].replace("complete", "complete without a value")
-    others = ", ".join(f"{n} {state}" for state, n in states.value_counts().items())
+    listed_states = ", ".join(f"{n} {state}" for state, n in states.value_counts().items())
     if done.empty:
-        return _sentence(f"No trial of this study has a value yet ({others}).")
+        return _sentence(f"No trial of this study has a value yet ({listed_states}).")
     row = done.iloc[0]
     values = ", ".join(f"{metric_name(metric)} {setting_text(row[metric])}" for metric in metrics)
     sentence = f"Only trial {row['number']} of this study has a value: {values}"
-    return _sentence(f"{sentence} ({others})." if others else f"{sentence}.")
+    return _sentence(f"{sentence} ({listed_states})." if listed_states else f"{sentence}.")
 
 
 def _sentence(text: str) -> Figure:

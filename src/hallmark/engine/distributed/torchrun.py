@@ -56,8 +56,8 @@ def one_command() -> Iterator[None]:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun ends the others once one has ended with an error
         _announce({"status": status if isinstance(status, int) else 1})
-        others = int(os.environ["WORLD_SIZE"]) - 1
-        _wait(lambda: _store().add("ended", 0) >= others, _PATIENCE)  # the store may end with this process
+        n_further = int(os.environ["WORLD_SIZE"]) - 1
+        _wait(lambda: _store().add("ended", 0) >= n_further, _PATIENCE)  # the store may end with this process
 
 
 def announce_fit(directory: Path, composed: str, checkpoint: Path | None, trust: "Trust") -> None:

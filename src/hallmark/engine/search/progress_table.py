@@ -12,7 +12,7 @@ from rich.table import Table
 from hallmark.engine.messages import echo
 from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.statistics.text import number_text
-from hallmark.wording import short_keys, value_text
+from hallmark.wording import short_names, value_text
 
 _ROWS = 16
 
@@ -61,7 +61,7 @@ class ProgressTable:
         """Running and latest trials with the best one, counts and the remaining time."""
         keys = list(self.study.space.distributions)
         objectives = [objective.metric for objective in self.study.objectives]
-        table = Table("trial", "state", *objectives, "seconds", *short_keys(keys))
+        table = Table("trial", "state", *objectives, "seconds", *short_names(keys).values())
         completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
         best = self.study.best(completed).number if completed else None
         started = [trial for trial in trials if trial.state is not TrialState.WAITING]

@@ -16,7 +16,7 @@ from hallmark.engine.search.study import SweepStudy, state_name
 from hallmark.report.sweeps import figures, ranked
 from hallmark.statistics.text import number_text
 from hallmark.storage.files import write_csv, write_json
-from hallmark.wording import short_keys, value_text
+from hallmark.wording import short_names, value_text
 
 _SHOWN = 20
 _ENOUGH = 4
@@ -70,7 +70,7 @@ def _best_first(study: SweepStudy, trials: pd.DataFrame, title: str) -> Table:
     rows = ranked(trials, study.objectives[0].metric, study.objectives[0].mode).drop(columns="directory").head(_SHOWN)
     more = f", {_SHOWN} of {len(trials)}" if len(trials) > _SHOWN else ""
     names = list(map(str, rows))
-    heads = [name if "/" in name else key for name, key in zip(names, short_keys(names), strict=True)]
+    heads = [name if "/" in name else short for name, short in short_names(names).items()]
     table = Table(*heads, title=f"{title}: best first{more}")
     metrics = [objective.metric for objective in study.objectives]
     forms = [number_text if name in metrics else value_text for name in names]

@@ -25,8 +25,8 @@ class Alternating(DrawingBalancer):
     def __init__(self, terms: Sequence[str], *, static_ratio: float, seed: int) -> None:
         super().__init__(terms, seed=seed)
         require(0 < static_ratio < 1, "static_ratio", static_ratio, "a probability in (0, 1)")
-        others = len(terms) - 1
-        chances = np.array([static_ratio] + [(1 - static_ratio) / others] * others if others else [1.0])
+        n_others = len(terms) - 1
+        chances = np.array([static_ratio] + [(1 - static_ratio) / n_others] * n_others if n_others else [1.0])
         self.chances = chances / chances.sum()
 
     def weigh(self, losses: Tensor, gradients: Gradients) -> Tensor:

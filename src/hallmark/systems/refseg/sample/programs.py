@@ -45,7 +45,7 @@ def run(program: Program, objects: Sequence[SceneObject], slack: float = 0.0) ->
     if any(len(anchor) != 1 for anchor in anchors):
         return frozenset()
     places = [next(iter(anchor)) for anchor in anchors]
-    reference, *others = (objects[position] for position in places)
+    reference, *ends = (objects[position] for position in places)
     candidates = matches - set(places)
     if operation == "relate":
         edge = _reach(reference, program["side"]) - slack * MARGIN
@@ -54,7 +54,7 @@ def run(program: Program, objects: Sequence[SceneObject], slack: float = 0.0) ->
         distance = {position: _distance(objects[position], reference) for position in candidates}
         return frozenset(position for position in candidates if distance[position] < min(distance.values()) + MARGIN)
     assert operation == "between", operation
-    return frozenset(position for position in candidates if _is_between(objects[position], reference, others[0], slack))
+    return frozenset(position for position in candidates if _is_between(objects[position], reference, ends[0], slack))
 
 
 def the_one(program: Program, objects: Sequence[SceneObject]) -> int | None:

@@ -97,9 +97,9 @@ def candidates_of(scene: Annotated, proposals: Proposals, *, counterfactual: boo
     weight = np.ones(len(sentences))
     if counterfactual:
         changed = scene.expressions.dropna(subset="shuffled")
-        others = [rle_from_text(text) for text in changed["shuffled_target"]]
-        sentences, truths = sentences + changed["shuffled"].tolist(), truths + others
-        weight = np.r_[weight, np.where(areas(others) > 0, 1, _OF_NOTHING)]
+        shuffled = [rle_from_text(text) for text in changed["shuffled_target"]]
+        sentences, truths = sentences + changed["shuffled"].tolist(), truths + shuffled
+        weight = np.r_[weight, np.where(areas(shuffled) > 0, 1, _OF_NOTHING)]
     regions = SHOWN.render(scene.image, proposals)
     iou = np.c_[iou_matrix(truths, proposals.rles), areas(truths) == 0].astype(np.float32)
     overlaps, names = iou_matrix(proposals.rles, scene.masks), np.full(len(proposals), NAMELESS)

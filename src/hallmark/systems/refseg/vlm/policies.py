@@ -127,8 +127,8 @@ class Noisy:
         if draw >= self._p:
             return self._rewriter.rewrite(request)
         # A place among the others: from that of the sample itself on each stands one further back.
-        others = len(self._ids) - (request.sample_id in self._expressions)
-        at = number % others
+        n_others = len(self._ids) - (request.sample_id in self._expressions)
+        at = number % n_others
         if request.sample_id in self._expressions and self._ids[at] >= request.sample_id:
             at += 1
         return Rewrite(self._expressions[self._ids[at]])
