@@ -18,7 +18,7 @@ from benchmarks.timing import alternate
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, build_trainer, prepare_data, silence_expected_warnings
-from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.callbacks.training import GracefulStop, History, StepSeeds
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.multiterm import MultiTermModule

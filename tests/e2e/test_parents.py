@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hallmark.learning.checkpoints import checkpoint_hashes
+from hallmark.learning.callbacks.checkpoints import checkpoint_hashes
 from hallmark.runs.run import Run
 
 pytestmark = pytest.mark.e2e

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from hallmark.data.module import DataModule
-from hallmark.learning.fitted import FittedModule
+from hallmark.learning.fitted.module import FittedModule
 from hallmark.learning.module import Batch
 from hallmark.runs.metrics import MAIN
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torchmetrics import Metric
 
 from hallmark.data.module import DataModule
+from hallmark.learning.callbacks.pictures import tiled
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
-from hallmark.learning.pictures import tiled
 from hallmark.learning.sets import SetDistance, row_noise
 from hallmark.learning.tables import two_sets_table
 

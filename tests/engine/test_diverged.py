@@ -5,9 +5,9 @@ import torch
 from torchmetrics import MeanMetric
 
 from hallmark.engine.train import train
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.finite import DivergedError
+from hallmark.learning.callbacks.training import History
 from hallmark.learning.classification import ClassificationModule
-from hallmark.learning.finite import DivergedError
 from hallmark.runs.record import RunState
 from hallmark.systems.touch.module import JointModule
 

@@ -18,7 +18,7 @@ from hallmark.engine.evaluate import evaluate
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.train import train
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.training import History
 from hallmark.report.gather import gather
 from hallmark.report.render import write
 from hallmark.runs.predictions import read_predictions

@@ -16,7 +16,7 @@ from hallmark.data.images import read_image
 from hallmark.engine.config.trust import NO_TRUST
 from hallmark.engine.loggers.content import PICTURES, bad_case_rows
 from hallmark.engine.loggers.tracking import track_release
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.training import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run

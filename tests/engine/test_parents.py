@@ -16,7 +16,7 @@ from hallmark.engine.parents import initial_module
 from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.release.verify import changed_parents, verify
 from hallmark.engine.train import train
-from hallmark.learning.checkpoints import checkpoint_hashes
+from hallmark.learning.callbacks.checkpoints import checkpoint_hashes
 from hallmark.report import provenance
 from hallmark.report.content import Facts, Tone
 from hallmark.report.sources import open_results

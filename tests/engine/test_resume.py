@@ -15,7 +15,7 @@ import torch
 
 from hallmark.checks import Interrupted
 from hallmark.engine.train import train
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.training import History
 from hallmark.learning.module import TrainableModule
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, RunConflict

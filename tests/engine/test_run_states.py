@@ -9,7 +9,7 @@ from lightning import Callback
 
 from hallmark.checks import Interrupted
 from hallmark.engine.train import train
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.training import History
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.record import RunState
 from hallmark.runs.source_files import SourceFiles

@@ -16,7 +16,7 @@ from tests.e2e.test_resume import same
 from hallmark.checks import Interrupted, SettingError
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
-from hallmark.learning.callbacks import History
+from hallmark.learning.callbacks.training import History
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run

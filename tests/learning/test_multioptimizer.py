@@ -9,17 +9,17 @@ import pandas as pd
 import pytest
 import torch
 from lightning import Callback, Trainer
+from tests.learning.callbacks.test_training import Send
 from tests.learning.conftest import ToyData
-from tests.learning.test_callbacks import Send
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import AdamW
 
 from hallmark.checks import Interrupted, SettingError
-from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.callbacks.epoch_state import EpochState
+from hallmark.learning.callbacks.finite import DivergedError, FiniteLoss
+from hallmark.learning.callbacks.training import GracefulStop, History, StepSeeds
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.epoch_state import EpochState
-from hallmark.learning.finite import DivergedError, FiniteLoss
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
 from hallmark.storage.seeds import fold_in

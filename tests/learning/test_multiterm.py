@@ -21,7 +21,7 @@ from hallmark.learning.balancing.fixed import Fixed
 from hallmark.learning.balancing.gradnorm import GradNorm
 from hallmark.learning.balancing.pcgrad import PcGrad
 from hallmark.learning.balancing.uncertainty import Uncertainty
-from hallmark.learning.callbacks import StepSeeds
+from hallmark.learning.callbacks.training import StepSeeds
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.multiterm import MultiTermModule
 from hallmark.learning.optim import Optimizer

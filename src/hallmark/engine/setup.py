@@ -21,14 +21,21 @@ from hallmark.engine.job import Job
 from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.parents import initial_module, parent_uses
 from hallmark.features.store import FeatureStore
-from hallmark.learning.callbacks import GracefulStop, History, PredictionStop, PruningCallback, StayStopped, StepSeeds
-from hallmark.learning.checkpoints import AtomicCheckpointIO
+from hallmark.learning.callbacks.checkpoints import AtomicCheckpointIO
+from hallmark.learning.callbacks.epoch_state import EpochState
+from hallmark.learning.callbacks.finite import FiniteLoss
+from hallmark.learning.callbacks.pictures import EpochPictures
+from hallmark.learning.callbacks.training import (
+    GracefulStop,
+    History,
+    PredictionStop,
+    PruningCallback,
+    StayStopped,
+    StepSeeds,
+)
 from hallmark.learning.device import chosen_device
-from hallmark.learning.epoch_state import EpochState
-from hallmark.learning.finite import FiniteLoss
 from hallmark.learning.module import PredictingModule, TrainableModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
-from hallmark.learning.pictures import EpochPictures
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.run import RunDirectory
 

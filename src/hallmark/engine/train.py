@@ -35,7 +35,7 @@ from hallmark.engine.setup import (
     silence_expected_warnings,
 )
 from hallmark.engine.terminal import print_leakage, print_result, print_start
-from hallmark.learning.checkpoints import checkpoint_hashes
+from hallmark.learning.callbacks.checkpoints import checkpoint_hashes
 from hallmark.learning.device import device_facts
 from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder

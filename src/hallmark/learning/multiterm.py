@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from hallmark.checks import require
 from hallmark.learning.balancing.base import Balancer, Gradients
+from hallmark.learning.callbacks.finite import require_finite
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 

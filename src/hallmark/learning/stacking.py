@@ -11,8 +11,8 @@ from torch import Tensor
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.estimators import estimator_probabilities, estimator_state
-from hallmark.learning.fitted import FittedModule
+from hallmark.learning.fitted.estimators import estimator_probabilities, estimator_state
+from hallmark.learning.fitted.module import FittedModule
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.parents import Use

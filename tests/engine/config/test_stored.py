@@ -355,6 +355,12 @@ def test_a_run_whose_builders_were_functions_is_read(changed):
     assert config.model.encoders._target_ == "hallmark.learning.encoders.clip.ClipEncoders"
 
 
+def test_a_run_whose_pictures_were_drawn_by_a_class_that_was_moved_is_read(changed):
+    node = {"_target_": "hallmark.learning.pictures.EpochPictures", "every": 1}
+    config = read_config(changed("callbacks.pictures", node).directory, NO_TRUST)
+    assert config.callbacks.pictures._target_ == "hallmark.learning.callbacks.pictures.EpochPictures"
+
+
 def test_what_this_process_composed_is_as_it_was_typed(compose, small, corpus, evaluate, tmp_path):
     config = compose(TFIDF, *small, f"data.folder={corpus}", f"features.folder={tmp_path / 'elsewhere'}")
     train(config)

@@ -102,7 +102,7 @@ def test_the_record_of_a_failed_run_holds_no_secret_of_an_address(fit, run_of, m
     def fail(*_):
         raise RuntimeError("cannot reach http://me:pass%2Fword9@127.0.0.1:1 as me with pass/word9")
 
-    monkeypatch.setattr("hallmark.learning.callbacks.History.on_train_epoch_end", fail)
+    monkeypatch.setattr("hallmark.learning.callbacks.training.History.on_train_epoch_end", fail)
     with pytest.raises(RuntimeError):
         fit(TFIDF)
     error = read_json(run_of(TFIDF).directory / "record.json")["error"]

@@ -148,7 +148,7 @@ def _parent(role: str, run: Run, source: str) -> Parent:
     elif record.weights is not None and not {"tensors", "file"} <= set(record.weights):
         raise SettingError(key, str(run.directory), "a run whose record names the hashes of its weights")
     elif record.weights is None:  # of an earlier version
-        from hallmark.learning.checkpoints import checkpoint_hashes  # torch loads here
+        from hallmark.learning.callbacks.checkpoints import checkpoint_hashes  # torch loads here
 
         weights = checkpoint_hashes(run.best)
     else:

@@ -59,7 +59,10 @@ _MOVED = {
         "risk_coverage": "segmentation.risk_coverage",
         "size_buckets": "segmentation.size_buckets",
     }.items()
-} | {"hallmark.systems.refseg.vlm.budget": "hallmark.learning.language_model.budget"}
+} | {
+    "hallmark.learning.pictures": "hallmark.learning.callbacks.pictures",
+    "hallmark.systems.refseg.vlm.budget": "hallmark.learning.language_model.budget",
+}
 _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}
 )

@@ -12,11 +12,11 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
+from hallmark.learning.callbacks.pictures import tiled
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.module import Batch, PredictingModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
-from hallmark.learning.pictures import tiled
 from hallmark.learning.sets import SetDistance, row_noise
 from hallmark.learning.tables import two_sets_table
 from hallmark.runs.parents import Use

@@ -13,8 +13,8 @@ from torchmetrics import MeanMetric, Metric
 from hallmark.checks import require
 from hallmark.data.masks import empty, measured, rle_text
 from hallmark.data.module import DataModule
+from hallmark.learning.callbacks.finite import require_finite
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import carried_columns

@@ -15,8 +15,8 @@ from hallmark.checks import require
 from hallmark.data.masks import Proposals, Rle, areas, empty, encode, measured, rle_text
 from hallmark.data.module import DataModule
 from hallmark.data.sampling import SampleIndex, Transform
+from hallmark.learning.callbacks.finite import require_finite
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.finite import require_finite
 from hallmark.learning.module import Batch, TrainableModule
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN

@@ -5,7 +5,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from hallmark.learning.estimators import estimator_probabilities, estimator_state
+from hallmark.learning.fitted.estimators import estimator_probabilities, estimator_state
 from hallmark.storage.state import read_state, write_state
 
 

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from lightning import Callback, LightningModule
-from tests.learning.test_callbacks import Send
+from tests.learning.callbacks.test_training import Send
 from torch import Tensor, nn
 from torch.optim import SGD
 from torch.optim.lr_scheduler import StepLR
 
 from hallmark.checks import Interrupted
-from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.callbacks.training import GracefulStop, History, StepSeeds
 from hallmark.learning.optim import Optimizer
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from hallmark.checks import Interrupted
-from hallmark.learning.callbacks import GracefulStop, History, StepSeeds
+from hallmark.learning.callbacks.training import GracefulStop, History, StepSeeds
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

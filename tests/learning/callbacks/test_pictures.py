@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from hallmark.checks import SettingError
-from hallmark.learning.pictures import EpochPictures, tiled
+from hallmark.learning.callbacks.pictures import EpochPictures, tiled
 
 
 def pictures(folder: Path, every: int = 1) -> EpochPictures:

@@ -1,4 +1,4 @@
-"""Callbacks that every fit has: step seeds, history, a graceful stop."""
+"""Step seeds, history, a graceful stop: what a fit repeats, leaves behind and ends by."""
 
 import signal
 from collections.abc import Callable, Sequence

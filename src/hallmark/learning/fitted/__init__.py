@@ -1,0 +1,1 @@
+"""Models that are solved at once, and how their state is kept without a pickle."""
