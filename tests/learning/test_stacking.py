@@ -26,14 +26,14 @@ def stack(**changes: Any) -> StackedClassifier:
 
 
 class Member:
-    """Gives the probabilities that it is told for each batch, which is row numbers."""
+    """Gives the probabilities that it is told for the rows of a batch, which its input `image` numbers."""
 
     def __init__(self, probabilities: np.ndarray, classes: list[str] = CLASSES) -> None:
         self.probabilities, self.classes = torch.tensor(probabilities, dtype=torch.float32), classes
         self.inputs = {"image": None}
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
-        return {"probabilities": {MAIN: self.probabilities[batch]}}
+        return {"probabilities": {MAIN: self.probabilities[batch["image"]]}}
 
 
 @pytest.fixture
@@ -45,6 +45,10 @@ def answers() -> dict[str, np.ndarray]:
         logits = rng.normal(size=(N, 3)) + quality * np.eye(3)[np.arange(N) % 3]
         answers[name] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return answers
+
+
+def batch(rows: torch.Tensor) -> dict[str, Any]:
+    return {"good.image": rows, "poor.image": rows, "target": rows % 3}
 
 
 class Data:
@@ -65,7 +69,9 @@ def fitted(answers: dict[str, np.ndarray], **changes: Any) -> StackedClassifier:
         for name, values in answers.items()
     }
     data = Data("meta" if changes.get("rows") == "meta" else "train")
-    module.load(module.fit(lambda split: [module.predict_step(part, 0) for part in torch.arange(N).split(40)], data))
+    module.load(
+        module.fit(lambda split: [module.predict_step(batch(part), 0) for part in torch.arange(N).split(40)], data)
+    )
     return module
 
 
@@ -82,22 +88,46 @@ def test_it_is_the_estimator_on_the_log_probabilities_of_its_members(answers, ro
     module = fitted(answers, rows=rows, estimator=estimator)
     features = np.log(np.clip(np.concatenate(list(answers.values()), axis=1), 1e-6, None))
     expected.fit(features, np.arange(N) % 3)
-    output = module.predict_step(torch.arange(N), 0)
+    output = module.predict_step(batch(torch.arange(N)), 0)
     np.testing.assert_allclose(output["features"], features, atol=1e-5)
     np.testing.assert_allclose(output["probabilities"][MAIN].numpy(), expected.predict_proba(features), atol=1e-4)
 
 
 def test_it_weighs_the_member_that_is_right(answers) -> None:
-    stacked = fitted(answers).predict_step(torch.arange(N), 0)["probabilities"][MAIN].numpy()
+    stacked = fitted(answers).predict_step(batch(torch.arange(N)), 0)["probabilities"][MAIN].numpy()
     mean = stack()
     mean.attach_parents({name: Member(values) for name, values in answers.items()})
-    unfitted = mean.predict_step(torch.arange(N), 0)["probabilities"][MAIN].numpy()
+    unfitted = mean.predict_step(batch(torch.arange(N)), 0)["probabilities"][MAIN].numpy()
     np.testing.assert_allclose(unfitted, np.mean(list(answers.values()), axis=0), atol=1e-6)
 
     def loss(probabilities: np.ndarray) -> float:
         return float(-np.log(probabilities[np.arange(N), np.arange(N) % 3]).mean())
 
     assert loss(stacked) < loss(unfitted)
+
+
+class Recorder(Member):
+    """Writes down what it sees."""
+
+    def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
+        self.seen = batch
+        return super().predict_step(batch, batch_idx)
+
+
+def test_members_see_their_inputs_alone_and_what_all_models_see() -> None:
+    members = {role: Recorder(np.full((4, 3), 1 / 3)) for role in ("good", "poor")}
+    members["poor"].inputs = {"image": "its encoder"}
+    inner, outer = stack(), stack(members=["stack", "other"])
+    inner.attach_parents(members)
+    other = Recorder(np.full((4, 3), 1 / 3))
+    outer.attach_parents({"stack": inner, "other": other})
+    assert outer.inputs == {"stack.good.image": None, "stack.poor.image": "its encoder", "other.image": None}
+    rows = {"stack.good.image": [0], "stack.poor.image": [1], "other.image": [2], "target": [3], "index": [4]}
+    outer.predict_step(rows, 0)
+    shared = {"target": [3], "index": [4]}
+    assert members["good"].seen == {**shared, "image": [0]}
+    assert members["poor"].seen == {**shared, "image": [1]}
+    assert other.seen == {**shared, "image": [2]}
 
 
 def test_its_members_are_parents_by_what_it_is_fitted_on() -> None:

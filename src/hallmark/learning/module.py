@@ -48,6 +48,19 @@ class PredictingModule(LightningModule, ABC):
         """Take the built module of every role; a subclass may refuse one that does not fit by a `SettingError`."""
         self.parents = dict(parents)  # in a mapping of its own, where torch does not look for submodules
 
+    @property
+    def parent_inputs(self) -> "dict[str, Encoder | None]":
+        """The inputs of all parents as `<role>.<input>`, since two may want to see one input in different ways."""
+        inputs = {role: parent.inputs for role, parent in self.parents.items()}
+        return {f"{role}.{name}": encoder for role, names in inputs.items() for name, encoder in names.items()}
+
+    def parent_batch(self, role: str, batch: Batch) -> Batch:
+        """What the parent `role` sees of a batch made for `parent_inputs`: what is named `<role>.<input>` there, and
+        what is no parent's, such as `index`, `target` and inputs that the data gives to every model."""
+        prefix, prefixes = f"{role}.", tuple(f"{parent}." for parent in self.parents)
+        shared = {name: value for name, value in batch.items() if not name.startswith(prefixes)}
+        return shared | {name.removeprefix(prefix): batch[name] for name in batch if name.startswith(prefix)}
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
         for parent in self.parents.values():

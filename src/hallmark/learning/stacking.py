@@ -57,7 +57,7 @@ class StackedClassifier(FittedModule):
 
     @property
     def inputs(self) -> dict[str, Encoder | None]:
-        return {name: encoder for parent in self.parents.values() for name, encoder in parent.inputs.items()}
+        return self.parent_inputs
 
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
         from sklearn.ensemble import HistGradientBoostingClassifier  # a run that was fitted does without them
@@ -87,8 +87,8 @@ class StackedClassifier(FittedModule):
 
     def predict_step(self, batch: Any, batch_idx: int) -> dict[str, Any]:
         """`probabilities` {main: [B, C]}, and the `features` [B, members · C] that they are of."""
-        answers = [self.parents[role].predict_step(batch, batch_idx)["probabilities"][MAIN] for role in self.members]
-        probabilities = [cast(Tensor, answer).double().cpu().numpy() for answer in answers]
+        outputs = [self.parents[role].predict_step(self.parent_batch(role, batch), batch_idx) for role in self.members]
+        probabilities = [cast(Tensor, output["probabilities"][MAIN]).double().cpu().numpy() for output in outputs]
         features = _features(probabilities)
         stacked = np.mean(probabilities, axis=0)
         if self.stacker is not None:
