@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from hallmark.analysis.compare import Compare
+from hallmark.data.inputs import InputRows
 from hallmark.data.leakage import LeakageInputs, find_leaks
 from hallmark.data.module import DataModule
 from hallmark.data.problems import Problems
@@ -30,7 +31,6 @@ from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.statistics import Resampling, all_intervals, table_metrics
 from hallmark.storage.delimited import read_table
 from hallmark.storage.hashing import digest_bytes
-from hallmark.systems.sentiment.data import PairDataset
 
 RESAMPLING = Resampling(confidence_level=0.95, n_resamples=2000, seed=0)  # as conf/statistics has it
 CLASSES = ["negative", "neutral", "positive"]
@@ -84,7 +84,7 @@ class Listed(DataModule):
         rows = self.rows(split)
         content = rows["content"].tolist()
         features = FeatureStore(self.folder / "features", 4096, "cpu").features(Frozen(), content, Frozen.inputs)
-        return PairDataset(target=torch.zeros(len(rows), dtype=torch.long), inputs={"text": features}, transform=None)
+        return InputRows(target=torch.zeros(len(rows), dtype=torch.long), inputs={"text": features}, transform=None)
 
     def configure_inputs(self, inputs: Mapping[str, Any], store: FeatureStore | None) -> None:
         return

@@ -7,25 +7,23 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
 from hallmark.data.generated import data_folder, data_requirement, origin_of
-from hallmark.data.images import decoded_images
+from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
 from hallmark.data.problems import Problems, complete_policies
-from hallmark.data.sampling import SampleIndex, Transform
+from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalize_text
 from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
 from hallmark.runs.metrics import MAIN
-from hallmark.storage.arrays import Rows
 from hallmark.storage.delimited import read_table_of
 from hallmark.storage.files import write_csv
 from hallmark.storage.hashing import digest_bytes, digest_file
@@ -33,8 +31,6 @@ from hallmark.storage.requirements import Requirement
 from hallmark.storage.spreadsheets import unescaped
 from hallmark.systems.sentiment import corpus
 from hallmark.systems.sentiment.sample.world import generate
-
-_GRAY = 128
 
 
 class PairDataModule(DataModule):
@@ -69,7 +65,7 @@ class PairDataModule(DataModule):
         self._extra_facts: dict[str, dict[str, Any]] = {}
         self._inputs: Mapping[str, Encoder | None] = {}
         self._store: FeatureStore | None = None
-        self._datasets: dict[str, PairDataset] = {}
+        self._datasets: dict[str, InputRows] = {}
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -162,7 +158,7 @@ class PairDataModule(DataModule):
             name: self._input(encoder, rows, viewed=transform is not None) for name, encoder in self._inputs.items()
         }
         target = torch.tensor([index.get(name, -1) for name in rows["target"]])
-        dataset = PairDataset(target=target, inputs=inputs, transform=transform)
+        dataset = InputRows(target=target, inputs=inputs, transform=transform)
         if transform is None:
             self._datasets[split] = dataset
         return dataset
@@ -174,17 +170,16 @@ class PairDataModule(DataModule):
     def _read_texts(self, rows: pd.DataFrame) -> list[str]:
         return [mark_links_in(text) if self.mark_links else text for text in rows["text"]]
 
-    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, *, viewed: bool) -> "Input":
+    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, *, viewed: bool) -> Input:
         texts = self._read_texts(rows)
         if encoder is None:
             return texts
         if isinstance(encoder, ImageEncoder):
-            readable = np.flatnonzero(rows["image_digest"] != corpus.UNREADABLE)
-            paths, digests = ([*rows[column].iloc[readable]] for column in ("info_path", "image_digest"))
-            decoded = decoded_images([Path(path) for path in paths], digests, encoder.transform, self.cache)
-            decoded_rows = np.full(len(rows), -1)
-            decoded_rows[readable] = np.arange(len(readable))
-            pixels = Pixels(decoded, decoded_rows, encoder.image_size)
+            digests = rows["image_digest"].tolist()
+            pixels = Pixels.of_files(
+                rows["info_path"].tolist(), digests, readable=(rows["image_digest"] != corpus.UNREADABLE).to_numpy(),
+                transform=encoder.transform, size=encoder.image_size, cache=self.cache,
+            )  # fmt: skip
             # A view is another input each time; only pictures as they are have outputs to look up.
             if self._store is None or not encoder.frozen or viewed:
                 return pixels
@@ -194,61 +189,3 @@ class PairDataModule(DataModule):
             return encoder.tokenize(texts)
         content = [digest_bytes(text.encode()) for text in texts]
         return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))
-
-
-class Pixels:
-    """Decoded pictures of a split; gray where a picture could not be read.
-
-    Args:
-        decoded: uint8 [R, 3, S, S] of the readable ones; rows: int [N], the row in it of each picture, −1 for none.
-    """
-
-    def __init__(self, decoded: Rows, rows: np.ndarray, size: int) -> None:
-        self._decoded, self._rows, self._size = decoded, rows, size
-
-    def take(self, positions: Sequence[int]) -> Tensor:
-        """uint8 [len(positions), 3, S, S]."""
-        gray = np.full((3, self._size, self._size), _GRAY, np.uint8)
-        rows = self._rows[list(positions)]
-        return torch.from_numpy(np.stack([self._decoded[row] if row >= 0 else gray for row in rows]))
-
-
-Input = Pixels | Tensor | dict[str, Tensor] | list[str]
-
-
-class PairDataset(Dataset):
-    """One split, read a batch at a time.
-
-    Args:
-        target: int64 [N], −1 where unlabelled.
-        inputs: by modality: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
-        transform: applied to pixels with the seed of the draw.
-    """
-
-    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], transform: Transform | None) -> None:
-        self.target, self.inputs, self.transform = target, inputs, transform
-
-    def __len__(self) -> int:
-        return len(self.target)
-
-    def __getitem__(self, draw: SampleIndex) -> dict[str, Any]:
-        return self.__getitems__([draw])
-
-    def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
-        """`index`, `target` and, for each modality, its input or `<modality>_features`."""
-        index = torch.tensor([draw.position for draw in draws])
-        batch: dict[str, Any] = {"index": index, "target": self.target[index]}
-        for name, source in self.inputs.items():
-            if isinstance(source, Pixels):
-                pixels = source.take(index.tolist())
-                if self.transform is not None:
-                    changed = [self.transform(image, draw.seed) for image, draw in zip(pixels, draws, strict=True)]
-                    pixels = torch.stack(changed)
-                batch[name] = pixels
-            elif isinstance(source, Tensor):
-                batch[f"{name}_features"] = source[index]
-            elif isinstance(source, dict):
-                batch[name] = {key: tokens[index] for key, tokens in source.items()}
-            else:
-                batch[name] = [source[position] for position in index.tolist()]
-        return batch
