@@ -18,6 +18,7 @@ from hallmark.statistics import (
     CLASSIFICATION_METRICS,
     LOWER_IS_BETTER,
     SEGMENTATION_METRICS,
+    TWO_CLASS_METRICS,
 )
 from hallmark.statistics.bootstrap import metric_range
 from hallmark.statistics.jackknife import set_range
@@ -25,7 +26,7 @@ from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.statistics.sample import Sample
 
 SOURCE = Path(__file__).parents[2] / "src" / "hallmark"
-METRICS = {*CLASSIFICATION_METRICS, *map(plain, SEGMENTATION_METRICS), "score", *SET_METRICS}
+METRICS = {*CLASSIFICATION_METRICS, *TWO_CLASS_METRICS, *map(plain, SEGMENTATION_METRICS), "score", *SET_METRICS}
 
 
 def metric_rows() -> dict[str, list[str]]:
@@ -72,7 +73,7 @@ def test_every_metric_has_its_definition_and_direction() -> None:
 def test_the_ranges_are_those_of_the_code() -> None:
     groups = np.arange(5)
     sample = Sample(pd.DataFrame(), ["a", "b"], groups, 5, np.zeros_like(groups), 1)
-    ranges = {name: metric_range(name, sample) for name in CLASSIFICATION_METRICS}
+    ranges = {name: metric_range(name, sample) for name in CLASSIFICATION_METRICS + TWO_CLASS_METRICS}
     ranges |= {name: set_range(name) for name in SET_METRICS}
     for name, values in ranges.items():
         assert (metric_rows()[name][2] == "yes") == (values.low == 0 and values.high == 1), name

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from hallmark.checks import require
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, class_order, labelled_rows
+from hallmark.statistics import CLASSIFICATION_METRICS, LOWER_IS_BETTER, TWO_CLASS_METRICS, class_order, labelled_rows
 from hallmark.statistics.text import NO_INTERVAL, number_text, p_texts, with_ends
 from hallmark.storage.streams import wide_console
 from hallmark.wording import NOTHING, readable
@@ -48,8 +48,10 @@ def figure_name(stem: str, task: str, predictions: pd.DataFrame) -> str:
 
 def check_metrics(metrics: Sequence[str]) -> None:
     """Raise `SettingError` unless `metrics` are one or more of those of classification tasks."""
-    fits = bool(metrics) and set(metrics) <= set(CLASSIFICATION_METRICS)
-    require(fits, "metrics", list(metrics), f"one or more of {', '.join(CLASSIFICATION_METRICS)}")
+    known = CLASSIFICATION_METRICS + TWO_CLASS_METRICS
+    require(
+        bool(metrics) and set(metrics) <= set(known), "metrics", list(metrics), f"one or more of {', '.join(known)}"
+    )
 
 
 def markdown_table(texts: pd.DataFrame) -> list[str]:

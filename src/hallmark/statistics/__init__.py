@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hallmark.statistics.members import size_text as size_text
     from hallmark.statistics.metrics import LOWER_IS_BETTER as LOWER_IS_BETTER
     from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS as CLASSIFICATION_METRICS
+    from hallmark.statistics.metrics.classification import TWO_CLASS_METRICS as TWO_CLASS_METRICS
     from hallmark.statistics.metrics.reliability_diagram import reliability_bins as reliability_bins
     from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS as SEGMENTATION_METRICS
     from hallmark.statistics.significance.paired import PairedDifference as PairedDifference

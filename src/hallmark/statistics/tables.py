@@ -17,7 +17,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from hallmark.statistics.members import row_count
-from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS, Floats, Integers, classification_metrics
+from hallmark.statistics.metrics.classification import (
+    CLASSIFICATION_METRICS,
+    TWO_CLASS_METRICS,
+    Floats,
+    Integers,
+    classification_metrics,
+)
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
 from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
 
@@ -79,7 +85,7 @@ def is_two_sets(rows: pd.DataFrame) -> bool:
 def metric_names(rows: pd.DataFrame, classes: Sequence[str] | None) -> tuple[str, ...]:
     """Names of the metrics that rows of one task have, the main one of a task without classes first."""
     if classes is not None:
-        return CLASSIFICATION_METRICS
+        return CLASSIFICATION_METRICS + (TWO_CLASS_METRICS if len(classes) == 2 else ())
     if is_two_sets(rows):
         return tuple(SET_METRICS)
     return SEGMENTATION_METRICS if is_segmentation(rows) else ("score",)

@@ -1,6 +1,6 @@
 """Metrics of rows and of sets of rows."""
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "kernel_distance", "frechet_distance"})
+LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "eer", "kernel_distance", "frechet_distance"})
 """Of all other metrics, higher is better."""
 
 

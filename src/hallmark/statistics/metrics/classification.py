@@ -13,7 +13,11 @@ Integers = NDArray[np.intp]
 COUNT_METRICS = ("accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_precision", "macro_recall")
 PROBABILITY_METRICS = ("auroc", "auprc", "log_loss", "brier", "ece")
 CLASSIFICATION_METRICS = COUNT_METRICS + PROBABILITY_METRICS
+TWO_CLASS_METRICS = ("eer", "tpr_at_1pct_fpr")
+"""What a task of two classes has besides; the second one is the positive class."""
+
 ECE_BINS = 15
+MOST_FALSE_ALARMS = 0.01  # false-positive rate of tpr_at_1pct_fpr
 
 
 def classification_metrics(
@@ -42,6 +46,12 @@ def classification_metrics(
         ece: expected calibration error of the top probability over 15 equal-width bins; a row is correct
             where the first class of highest probability is the target.
 
+        With two classes, of the probability of the second one, nan where one of them has no row:
+
+        eer: equal error rate, the false-positive rate where the ROC curve, its points joined by lines, meets the
+            false-negative rate.
+        tpr_at_1pct_fpr: highest true-positive rate at a threshold whose false-positive rate is at most 0.01.
+
     Raises:
         ValueError: no rows, shapes that do not fit, class indices outside 0 .. C - 1, or rows of
             `probabilities` that are not distributions (each within [0, 1], sum within 1e-3 of 1).
@@ -58,13 +68,30 @@ def classification_metrics(
         raise ValueError(f"prediction holds classes outside 0 .. {n_classes - 1}")
     pairs = np.bincount(target * n_classes + chosen, minlength=n_classes**2)
     counts = confusion_metrics(pairs.reshape(n_classes, n_classes))
-    return {name: float(value) for name, value in counts.items()} | {
-        "auroc": _macro_area(roc_auc_score, target, probabilities),
-        "auprc": _macro_area(average_precision_score, target, probabilities),
-        "log_loss": float(row_log_loss(target, probabilities).mean()),
-        "brier": float(row_brier(target, probabilities).mean()),
-        "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
-    }
+    of_two = two_class_metrics(target == 1, probabilities[:, 1]) if n_classes == 2 else {}
+    return (
+        {name: float(value) for name, value in counts.items()}
+        | of_two
+        | {
+            "auroc": _macro_area(roc_auc_score, target, probabilities),
+            "auprc": _macro_area(average_precision_score, target, probabilities),
+            "log_loss": float(row_log_loss(target, probabilities).mean()),
+            "brier": float(row_brier(target, probabilities).mean()),
+            "ece": expected_calibration_error(top_confidence(probabilities), top == target, ECE_BINS),
+        }
+    )
+
+
+def two_class_metrics(positive: NDArray[np.bool_], score: Floats) -> dict[str, float]:
+    """`eer` and `tpr_at_1pct_fpr` of scores [N], as `classification_metrics` defines them."""
+    from sklearn.metrics import roc_curve
+
+    if not 0 < positive.sum() < positive.size:
+        return dict.fromkeys(TWO_CLASS_METRICS, float("nan"))
+    false_positive, true_positive, _ = roc_curve(positive, score, drop_intermediate=False)
+    error = float(np.interp(0, false_positive + true_positive - 1, false_positive))
+    allowed = float(true_positive[false_positive <= MOST_FALSE_ALARMS].max())
+    return dict(zip(TWO_CLASS_METRICS, (error, allowed), strict=True))
 
 
 def confusion_metrics(confusion: NDArray[np.number]) -> dict[str, Floats]:

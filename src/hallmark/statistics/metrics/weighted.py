@@ -2,7 +2,7 @@
 
 R resamples, G groups, M models, N rows, C classes. A cell holds the rows of one group by one model, and a resample is
 a weight for each cell [R, G, M]: how often its rows are taken. Metrics that depend on sums over rows need one product
-of weights and sums; only AUROC and AUPRC go back to the rows. In a table of repeats a metric is the mean over
+of weights and sums; only those of ranks go back to the rows. In a table of repeats a metric is the mean over
 repetitions of the metric in each, and a repetition counts by the mean weight of its cells.
 """
 
@@ -24,6 +24,7 @@ from hallmark.statistics.metrics.classification import (
     row_log_loss,
     top_confidence,
 )
+from hallmark.statistics.metrics.operating import weighted_eer, weighted_tpr
 from hallmark.statistics.metrics.ranking import WeightedValue, weighted_auprc, weighted_auroc
 from hallmark.statistics.metrics.reliability import bin_index
 from hallmark.statistics.metrics.segmentation import (
@@ -181,6 +182,18 @@ def weighted_ece(confidence: Floats, correct: NDArray[np.bool_], sample: Sample)
     return evaluate
 
 
+def _of_two_classes(
+    metric: Callable[[NDArray[np.bool_], Floats, Integers], WeightedValue],
+) -> Callable[[Sample], WeightedValue]:
+    """A metric of which rows are of the second class, and of its probability."""
+
+    def build(sample: Sample) -> WeightedValue:
+        target, probabilities = _targets(sample)
+        return metric(target == 1, probabilities[:, 1], sample.group)
+
+    return build
+
+
 def _targets(sample: Sample) -> tuple[Integers, Floats]:
     assert sample.classes is not None
     target = tables.target_array(sample.rows, sample.classes)
@@ -196,5 +209,7 @@ _FAMILY: dict[str, Callable[[Sample], GroupMetrics]] = {
     "ece": _named("ece", _ece),
     "auroc": _named("auroc", lambda sample: weighted_auroc(*_targets(sample), sample.group, sample.n_groups)),
     "auprc": _named("auprc", lambda sample: weighted_auprc(*_targets(sample), sample.group)),
+    "eer": _named("eer", _of_two_classes(weighted_eer)),
+    "tpr_at_1pct_fpr": _named("tpr_at_1pct_fpr", _of_two_classes(weighted_tpr)),
     **dict.fromkeys(SEGMENTATION_METRICS, _overlaps),
 }
