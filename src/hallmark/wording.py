@@ -9,7 +9,8 @@ NOTHING = "–"
 SPLITS = {"val": "validation", "test": "test"}  # those with numbers of their own
 
 _ABBREVIATIONS = {
-    "f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "eer": "EER", "tpr": "TPR", "fpr": "FPR", "1pct": "1 %", "iou": "IoU", "miou": "mIoU",
+    "f1": "F1", "auroc": "AUROC", "auprc": "AUPRC", "brier": "Brier", "ece": "ECE", "eer": "EER",
+    "tpr": "TPR", "fpr": "FPR", "1pct": "1 %", "iou": "IoU", "miou": "mIoU",
     "oiou": "oIoU", "frechet": "Fréchet", **{f"p@{share}": f"P@{share}" for share in (0.5, 0.6, 0.7, 0.8, 0.9)},
 }  # fmt: skip
 

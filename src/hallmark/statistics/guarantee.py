@@ -1,8 +1,8 @@
 """A threshold below which at most a stated share of some class lies, with a stated confidence.
 
 Of n independent scores of the class, s(1) ≤ … ≤ s(n), the share of the class that lies below s(k) exceeds ε with the
-probability P(Bin(n, ε) ≤ k − 1), whatever the distribution; of one with ties with no more than that. The threshold is s(k)
-for the largest k for which this is at most δ: the one-sided distribution-free tolerance limit of Wilks (1941). The
+probability P(Bin(n, ε) ≤ k − 1), whatever the distribution; of one with ties with no more than that. The threshold is
+s(k) for the largest k for which this is at most δ: the one-sided distribution-free tolerance limit of Wilks (1941). The
 quantile that leaves a share of at most ε of the n scores below it, k = ⌊ε n⌋ + 1, promises nothing: more than ε lies
 below it in about half of all draws.
 """
@@ -49,9 +49,8 @@ def guaranteed_threshold(scores: Floats, *, rate: float, risk: float, noun: str 
     n = len(scores)
     needed = needed_scores(rate, risk)
     if n < needed:
-        raise UserError(
-            f"a miss rate of at most {rate:g} with a confidence of {1 - risk:g} needs {needed} {noun}, and there are {n}"
-        )
+        promise = f"a miss rate of at most {rate:g} with a confidence of {1 - risk:g}"
+        raise UserError(f"{promise} needs {needed} {noun}, and there are {n}")
     k = guaranteed_rank(n, rate, risk)
     threshold = float(np.partition(scores, k - 1)[k - 1])
     return Guarantee(threshold, n, k, rate, risk, violation_probability(n, k, rate))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from hallmark.statistics import CLASSIFICATION_METRICS
+from hallmark.statistics import CLASSIFICATION_METRICS, TWO_CLASS_METRICS
 from hallmark.statistics.metrics.classification import COUNT_METRICS, classification_metrics, confusion_metrics
 
 
@@ -67,8 +67,9 @@ def test_order_of_rows_and_names_of_classes_do_not_matter(rows: tuple[np.ndarray
     random.shuffle(names)  # type: ignore[attr-defined]
     before = classification_metrics(target, probabilities)
     after = classification_metrics(np.argsort(names)[target[order]], probabilities[order][:, names])
-    if len(names) == 2:  # its AUPRC is that of the second class
-        del before["auprc"], after["auprc"]
+    if len(names) == 2:  # these are of the second class
+        for name in ("auprc", "tpr_at_1pct_fpr"):
+            del before[name], after[name]
     assert after == pytest.approx(before, nan_ok=True)
 
 
@@ -152,7 +153,7 @@ def test_all_wrong_with_certainty() -> None:
 def test_a_single_class_in_the_target_leaves_nothing_to_take_for_it(n: int) -> None:
     values = classification_metrics(np.zeros(n, dtype=int), np.tile([0.7, 0.3], (n, 1)))
     undefined = {name for name, value in values.items() if math.isnan(value)}
-    assert undefined == {"macro_f1", "weighted_f1", "macro_precision", "auroc", "auprc"}
+    assert undefined == {"macro_f1", "weighted_f1", "macro_precision", "auroc", "auprc", *TWO_CLASS_METRICS}
     assert values["accuracy"] == values["micro_f1"] == values["macro_recall"] == 1
     assert values["ece"] == pytest.approx(0.3)
 
