@@ -1,12 +1,14 @@
 """Presets as parents: made where they are missing, on the rows and the split of their child."""
 
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
-from tests.engine.student import DIGITS
+from tests.engine.student import DIGITS, STUDENT
 
+import hallmark.engine.make_parents as make_parents_module
 import hallmark.engine.train as train_module
 from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
@@ -14,14 +16,18 @@ from hallmark.engine.cached.done import report_noted
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.runs.parents import kept_parents
+from hallmark.runs.record import RunState
 from hallmark.runs.repeats import RepeatSet
-from hallmark.runs.run import Run, RunConflict
+from hallmark.runs.run import Run, RunConflict, RunDirectory
 
 pytestmark = pytest.mark.e2e
 
 PARENT = "{experiment: digits_classifier, overrides: ['trainer.max_epochs=1', 'trainer.limit_train_batches=2']}"
 MADE = (*DIGITS, "name=child", "model.dropout=0.3", f"+parents.init_from={PARENT}")
 DROPOUT = "model.dropout"
+STACKER = (
+    *STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={PARENT}", "out_of_fold.folds=2",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +54,22 @@ def fits(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(train_module, "fit_callbacks", counted)
     return names
+
+
+@pytest.fixture
+def preset(tmp_path, typed):
+    """A function that writes presets, as `{name: text}`, and composes the first of them with what is typed."""
+
+    def preset(texts: dict[str, str], *overrides: str):
+        for name, text in texts.items():
+            path = tmp_path / "conf" / "experiment" / f"{name}.yaml"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"# @package _global_\n{text}\n")
+        first = next(iter(texts))
+        search = f"hydra.searchpath=['file://{tmp_path / 'conf'}']"
+        return typed(search, f"experiment={first}", "callbacks.progress=null", *DIGITS[1:], *overrides, command="train")
+
+    return preset
 
 
 def test_a_parent_is_made_once_and_is_an_ordinary_run(compose, small, fit, fits, run_of, capsys):
@@ -89,7 +111,19 @@ def test_a_parent_has_the_rows_split_and_seed_of_its_child(compose, small, tmp_p
 
 
 @pytest.mark.parametrize(
-    "override", ["seed=1", "data.split.seed=1", "data.classes=[a,b]", "paths.run_dir=x", "repeat=seeds:2"]
+    "override",
+    [
+        "seed=1",
+        "data.split.seed=1",
+        "data.classes=[a,b]",
+        "paths.run_dir=x",
+        "repeat=seeds:2",
+        "analysis=[slices]",
+        "logger=wandb",
+        "features.enabled=false",
+        "on_code_change=warn",
+        "trusted_packages=[tests]",
+    ],
 )
 def test_what_a_parent_has_of_its_child_is_not_overridden(compose, small, override):
     node = f"+parents.init_from={{experiment: digits_classifier, overrides: ['{override}']}}"
@@ -121,14 +155,84 @@ def test_a_parent_that_was_made_again_and_came_out_otherwise_is_a_conflict(fit, 
     parent.record.write(parent.directory)
     with pytest.raises(RunConflict, match="rerun=true"):
         fit(*MADE)
+    grandchild = compose(*small, *DIGITS, "name=grandchild")
+    child_node = {"experiment": "digits_classifier", "overrides": [*DIGITS[2:], *MADE[len(DIGITS) :]]}
+    OmegaConf.update(grandchild, "parents.init_from", child_node, force_add=True)
+    with pytest.raises(RunConflict, match=r"^parents\.init_from: .*its init_from .*Remove that folder"):
+        Job.of(grandchild)
     again = fit(*MADE, "rerun=true")
     assert again.directory == child.directory and again.record.parents["init_from"]["weights"] == "0" * 32
+
+
+def test_a_parent_that_was_made_on_other_data_is_what_the_sentence_is_about(fit):
+    parent = fit(*DIGITS)
+    parent.record.provenance.data = "0" * 32
+    parent.record.write(parent.directory)
+    with pytest.raises(RunConflict) as raised:
+        fit(*MADE)
+    assert str(raised.value).startswith(f"parents.init_from: {parent.directory} ")
+    assert "rerun=true to replace" not in str(raised.value)
+
+
+def test_a_preset_that_would_be_made_with_itself_is_refused(preset, tmp_path):
+    base = "defaults: [digits_classifier]\nname: {name}\nparents: {{init_from: {{experiment: {parent}}}}}"
+    config = preset({"alone": base.format(name="alone", parent="alone")})
+    with pytest.raises(SettingError, match="alone, whose init_from is alone"):
+        Job.of(config)
+    config = preset({
+        "first": base.format(name="first", parent="second"), "second": base.format(name="second", parent="first"),
+    })  # fmt: skip
+    with pytest.raises(SettingError, match=r"whose init_from is first.*, whose init_from is second") as raised:
+        Job.of(config)
+    assert raised.value.key.endswith("parents.init_from") and not (tmp_path / "outputs").exists()
+
+
+def test_a_preset_of_several_runs_is_one_run_as_a_parent(preset):
+    several = "defaults: [digits_classifier]\nrepeat: seeds:5\npaths: {run_dir: elsewhere}"
+    child = "defaults: [digits_classifier]\nname: child\nparents: {init_from: {experiment: several}}"
+    parent = Job.of(preset({"child": child, "several": several})).presets["init_from"]
+    assert parent.config.repeat is None and parent.config.paths.run_dir is None
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key"),
+    [(["monitor.mode=up"], "parents.init_from.monitor.mode"), (["model.width=0"], "parents.init_from.model.width")],
+)
+def test_a_setting_of_a_parent_is_named_as_that(fit, compose, small, overrides, key):
+    with pytest.raises(SettingError) as raised:
+        fit(*DIGITS, "name=child", f"+parents.init_from={{experiment: digits_classifier, overrides: {overrides}}}")
+    assert raised.value.key == key
+    with pytest.raises(SettingError) as raised:
+        Job.of(compose(*small, *DIGITS, "+parents.init_from={experiment: digits_classifier, seed: -1}"))
+    assert raised.value.key == "parents.init_from.seed"
+
+
+@pytest.mark.parametrize("sets", [MADE, STACKER])
+def test_a_parent_that_another_process_works_on_is_waited_for(fit, fits, run_of, sets, monkeypatch, capsys):
+    parent = fit(*DIGITS)
+    with ExitStack() as other:
+        other.enter_context(RunDirectory(parent.directory).locked())
+        monkeypatch.setattr(make_parents_module.time, "sleep", lambda _: other.close())
+        child = fit(*sets)
+    assert child.record.state is RunState.DONE
+    assert capsys.readouterr().out.count(f"{parent.directory}: another process works on this parent") == 1
 
 
 def test_what_cannot_be_fitted_is_refused_before_its_parents_are_made(fit, fits, run_of):
     with pytest.raises(SettingError):
         fit(*MADE, "monitor.metric=val/nothing")
     assert fits == [] and not run_of(*DIGITS).directory.exists()
+
+
+@pytest.mark.parametrize("overrides", [
+    ["model=digits_gan", "model.class_weight=0", "model.judged=false"],
+    ["model._target_=tests.engine.centroids.Centroids", "~model.width", "~model.dropout", "~model.optimizer"],
+])  # fmt: skip
+def test_a_preset_whose_weights_cannot_start_the_run_is_not_fitted(fit, fits, overrides):
+    node = f"{{experiment: digits_classifier, overrides: {overrides}}}"
+    with pytest.raises(SettingError) as raised:
+        fit(*DIGITS, "name=child", "trusted_packages=[tests]", f"+parents.init_from={node}")
+    assert raised.value.key == "init_from" and fits == []
 
 
 def test_every_fold_has_a_parent_of_its_own(compose, small, fits):

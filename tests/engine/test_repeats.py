@@ -8,12 +8,13 @@ import pandas as pd
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.checks import Interrupted
+from hallmark.checks import Interrupted, SettingError
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
+from hallmark.engine.train import train
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.repeats import RepeatSet, open_result
-from hallmark.runs.run import Run, locked
+from hallmark.runs.run import Run, RunConflict, locked
 from hallmark.storage.files import read_json
 
 pytestmark = pytest.mark.e2e
@@ -245,13 +246,14 @@ def test_a_wrong_setting_is_refused_before_the_first_repeat(repeat, cheap, tmp_p
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_folder_that_was_told_holds_set_and_members(compose, small, cheap, tmp_path):
-    folder = tmp_path / "told"
-    train_repeats(compose(TFIDF, *small, "repeat='folds:2x2'", f"paths.run_dir={folder}"))
-    repeats = RepeatSet(folder)
-    names = [f"fold-{fold}-repetition-{repetition}" for repetition in range(2) for fold in range(2)]
-    assert [member.run.directory for member in repeats.members] == [folder / name for name in names]
-    assert [member["directory"] for member in read_json(folder / "repeats.json")["members"]] == names
+def test_a_fixed_place_is_for_one_run_and_no_set_is_ever_cleared(repeat, cheap, compose, small, tmp_path):
+    with pytest.raises(SettingError) as raised:
+        repeat("repeat='seeds:2'", f"paths.run_dir={tmp_path / 'fixed'}")
+    assert raised.value.key == "paths.run_dir" and not (tmp_path / "fixed").exists()
+    repeats = repeat("repeat='seeds:2'")
+    with pytest.raises(RunConflict, match="holds a set of repeats"):
+        train(compose(TFIDF, *small, f"paths.run_dir={repeats.directory}", "rerun=true"))
+    assert RepeatSet(repeats.directory).record == repeats.record
 
 
 def test_members_are_written_relative_to_the_set(repeat, cheap, tmp_path):

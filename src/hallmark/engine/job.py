@@ -1,15 +1,16 @@
 """A configuration as one job: resolved, named, placed."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import SettingError, require, setting
 from hallmark.engine.config.parents import find_parent, kept_for, key_of, made_parent, parent_settings
 from hallmark.engine.config.preset_parents import parent_config
 from hallmark.engine.config.settings import check_run_settings
@@ -20,7 +21,7 @@ from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.identity import relevant_settings, run_id
 from hallmark.runs.parents import INIT_FROM, Parent, kept_parents
 from hallmark.runs.record import RunState
-from hallmark.runs.run import Run, RunConflict, RunDirectory
+from hallmark.runs.run import Run, RunConflict, RunDirectory, RunLocked
 from hallmark.runs.source_code import code_hashes
 
 
@@ -45,11 +46,15 @@ class Job:
     trust: Trust = NO_TRUST
 
     @classmethod
-    def of(cls, config: DictConfig) -> "Job":
+    def of(cls, config: DictConfig, *, below: "Sequence[_MadeFor]" = ()) -> "Job":
         """Resolve and name `config`.
 
+        Args:
+            below: the presets that `config` is a parent of, itself the last of them.
+
         Raises:
-            SettingError: a value of the run's own is of another type or out of range; a parent that is no finished run.
+            SettingError: a value of the run's own is of another type or out of range; a parent that is no finished run,
+                or a preset that would be made for itself.
             ValueError: no experiment was chosen, a value is missing, or one is a secret.
         """
         refuse_configured_secrets(config)
@@ -65,7 +70,9 @@ class Job:
         symbolic.paths = {key: f"<{key}>" for key in config.paths}
         settings = _plain(symbolic)
         nodes = parent_settings(resolved)
-        presets = {role: PresetParent.of(role, node, typed) for role, node in nodes.items() if isinstance(node, dict)}
+        presets = {
+            role: PresetParent.of(role, node, typed, below) for role, node in nodes.items() if isinstance(node, dict)
+        }
         number, parents = _with_parents(settings, resolved, presets, trust)
         directory = _directory(resolved, number)
         for role, parent in parents.items():
@@ -98,7 +105,8 @@ class Job:
     @cached_property
     def code(self) -> dict[str, str]:
         """Hash of every source file that the result depends on, those of its parents' models included."""
-        cached = Path(self.config.paths.cache) / "source_code.json"
+        # The cache below a run of a stranger could say of any source that it is the one that the run was made with.
+        cached = Path(self.trust.roots["cache"]) / "source_code.json" if "cache" in self.trust.roots else None
         hashes = code_hashes({**relevant_settings(_plain(self.config)), "parents": _models(self.parents)}, cached)
         for parent in self.presets.values():
             hashes |= parent.job.code
@@ -126,6 +134,14 @@ class Job:
         return _plain(self.stored, resolve=False)
 
 
+class _MadeFor(NamedTuple):
+    """A preset in the role of a parent, and all of its settings."""
+
+    role: str
+    experiment: str
+    settings: Any
+
+
 @dataclass(frozen=True)
 class PresetParent:
     """A preset as a parent: `config` is what its run is made of, `job` that run."""
@@ -134,14 +150,36 @@ class PresetParent:
     job: Job
 
     @classmethod
-    def of(cls, role: str, node: Mapping[str, Any], config: DictConfig) -> "PresetParent":
-        """The parent that `node` describes, of the run of `config`.
+    def of(
+        cls, role: str, node: Mapping[str, Any], config: DictConfig, below: Sequence[_MadeFor] = ()
+    ) -> "PresetParent":
+        """The parent that `node` describes, of the run of `config`, which itself is made for those `below`.
 
         Raises:
-            SettingError: see `hallmark.engine.config.preset_parents`.
+            SettingError: see `hallmark.engine.config.preset_parents`; it would be made with itself.
         """
         parent = parent_config(role, node, config)
-        return cls(parent, Job.of(parent))
+        here = _MadeFor(role, node["experiment"], OmegaConf.to_container(parent))
+        circle = [each.settings == here.settings for each in below]
+        if any(circle):
+            words = [f"whose {each.role} is {each.experiment}" for each in (*below[circle.index(True) + 1 :], here)]
+            expected = f"another preset; this one is made with itself: {', '.join([here.experiment, *words])}"
+            raise SettingError(f"parents.{role}", dict(node), expected)
+        with as_parent(role):
+            return cls(parent, Job.of(parent, below=[*below, here]))
+
+
+@contextmanager
+def as_parent(role: str) -> Iterator[None]:
+    """Name the role of the preset that is looked for or made, in settings as a user types them and in conflicts."""
+    with setting(f"parents.{role}"):
+        try:
+            yield
+        except RunLocked:
+            raise
+        except RunConflict as error:
+            advice = "Remove that folder, and the same command makes it again; rerun=true is for its child alone"
+            raise RunConflict(f"parents.{role}: {error.problem}", advice) from error
 
 
 def _directory(config: DictConfig, number: str) -> Path:
@@ -197,7 +235,7 @@ def _with_parents(
     for role in presets.keys() & parents.keys():
         if parents[role].weights != there.parents[role].weights:
             made_again = f"{parents[role].directory}, which was made again since then and came out otherwise"
-            raise RunConflict(f"{directory}: its {role} is {made_again}. Add rerun=true to make it with that one")
+            raise RunConflict(f"{directory}: its {role} is {made_again}", "Add rerun=true to make it with that one")
     return number, there.parents
 
 

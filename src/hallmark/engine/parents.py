@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from lightning import seed_everything
 
-from hallmark.checks import SettingError, setting
+from hallmark.checks import SettingError, require, setting
 from hallmark.engine.build import build
 from hallmark.engine.config.parents import key_of, parent_settings
 from hallmark.engine.config.symbolic import plain
 from hallmark.engine.config.targets import node_class
 from hallmark.engine.config.trust import Trust
-from hallmark.engine.job import Job
+from hallmark.engine.job import Job, as_parent
 from hallmark.engine.messages import echo
 from hallmark.engine.predict import load_weights
 from hallmark.learning.initialize import initialize_from
@@ -91,15 +91,25 @@ def initial_module(job: Job) -> PredictingModule:
 
 
 def _module(job: Job) -> PredictingModule:
+    parents: dict[str, PredictingModule] = {}
     # One that is still to be made is as its seed makes it, so that what cannot be fitted is refused before.
-    untrained = {role: each.job for role, each in job.presets.items() if role not in job.parents and role != INIT_FROM}
-    parents = {role: _module(of_role).requires_grad_(False).eval() for role, of_role in untrained.items()}
+    for role, preset in job.presets.items():
+        if role not in job.parents:
+            with as_parent(role):
+                parents[role] = _module(preset.job).requires_grad_(False).eval()
+    start = parents.pop(INIT_FROM, None)
     for role, parent in job.parents.items():
         parent.verify()
         if role != INIT_FROM:
             parents[role] = _built(parent, job.trust)
     seed_everything(job.config.seed, verbose=False)  # after the parents, which draw numbers as well
     module: PredictingModule = build(job.config.model, PredictingModule, trusted=job.trusted)
+    if start is not None:
+        shapes = {(name, value.shape) for name, value in start.named_parameters()}
+        shared = any((name, value.shape) in shapes for name, value in module.named_parameters())
+        expected = f"a preset that is trained by steps and shares a parameter with this {type(module).__name__}"
+        fits = shared and isinstance(start, TrainableModule)
+        require(fits, key_of(INIT_FROM), plain(job.config, "parents")[INIT_FROM]["experiment"], expected)
     for role, use in parent_uses(job).items():
         if use is Use.OUT_OF_FOLD and role in job.parents:
             path = job.parents[role].directory / "predictions" / f"{OUT_OF_FOLD}.parquet"

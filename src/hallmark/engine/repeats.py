@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from os.path import relpath
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
@@ -57,7 +56,7 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
         if not job.directory.exists():
             check_job(jobs[0])
         if any(each.presets for each in jobs):
-            from hallmark.engine.making import announce
+            from hallmark.engine.make_parents import announce
 
             announce(jobs)
     values: list[float] = []
@@ -111,14 +110,19 @@ def _is_fitted(job: Job) -> bool:
 
 
 def _set(config: DictConfig) -> tuple[Job, list[tuple[str, int, DictConfig]]]:
-    """The job of a set of repeats, and (note, repetition, configuration) of each of its runs where it lies."""
+    """The job of a set of repeats, and (note, repetition, configuration) of each of its runs."""
+    refuse_fixed_place(config, "a set of repeats")
     job = Job.of(config)
     members = list(_members(config))
-    for note, _, member in members:
-        if member.paths.run_dir:
-            member.paths.run_dir = str(Path(member.paths.run_dir) / re.sub(r"\W+", "-", note))
+    for _, _, member in members:
         in_group(member, f"{config.name}-{job.id}")
     return job, members
+
+
+def refuse_fixed_place(config: DictConfig, several: str) -> None:
+    """Raise `SettingError` where `config`, of which `several` runs are made, has a fixed place, which is for one."""
+    fixed = config.paths.run_dir
+    require(fixed is None, "paths.run_dir", fixed, f"null, because {several} has a place for each of its runs")
 
 
 def _train(config: DictConfig, should_prune: "ShouldPrune | None" = None) -> float:

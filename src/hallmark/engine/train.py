@@ -74,7 +74,10 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     policy = {"rerun": job.config.rerun, "any_code": job.config.on_code_change == "warn"}
     done = folder.resume_status(job.id, provenance, **policy) is RunState.DONE
     if not done and not job.keeps_parents:
-        from hallmark.engine.making import make_parents, predict_parents  # where this function is called for parents
+        from hallmark.engine.make_parents import (
+            make_parents,
+            predict_parents,
+        )  # where this function is called for parents
 
         if job.presets:
             checked_module(job, data)  # what cannot be fitted is refused before its parents are made

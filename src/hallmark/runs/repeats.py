@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from hallmark.runs.metrics import OUT_OF_FOLD, find_metric
 from hallmark.runs.record import Record, RunState
-from hallmark.runs.run import Run, RunDirectory, open_run
+from hallmark.runs.run import SET_FILE, Run, RunDirectory, open_run
 from hallmark.runs.selection import select
 from hallmark.storage.files import read_json, write_csv, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
 
-FILE = "repeats.json"
+FILE = SET_FILE
 Metrics = dict[str, dict[str, dict[str, dict[str, float | None]]]]
 
 

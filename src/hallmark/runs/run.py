@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hallmark.checks import Interrupted
+from hallmark.checks import Interrupted, Portable
 from hallmark.runs.access_folders import COPY
 from hallmark.runs.locks import locked_file
 from hallmark.runs.record import Provenance, Record, RunState
@@ -21,8 +21,24 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class RunConflict(ValueError):
-    """The command cannot be carried out in this run directory as it stands."""
+SET_FILE = "repeats.json"
+"""What marks the directory of a set of repeats."""
+
+
+class RunConflict(Portable, ValueError):
+    """The command cannot be carried out in this run directory as it stands.
+
+    Attributes:
+        problem: what is the matter, without `advice`, which is for whoever gave the command of this very run.
+    """
+
+    def __init__(self, problem: str, advice: str | None = None) -> None:
+        super().__init__(f"{problem}. {advice}" if advice else problem)
+        self.problem = problem
+
+
+class RunLocked(RunConflict):
+    """Another process works in the run directory."""
 
 
 class RunDirectory:
@@ -67,7 +83,7 @@ class RunDirectory:
         """Hold the directory alone.
 
         Raises:
-            RunConflict: another process holds it.
+            RunLocked: another process holds it.
         """
         with locked(self.directory):
             remove_stale(self.directory.rglob(".*"))
@@ -84,8 +100,13 @@ class RunDirectory:
             any_code: a run that was made with other code is built on as well.
 
         Raises:
-            RunConflict: it holds a run of another configuration, on other data or with other code.
+            RunConflict: it holds a run of another configuration, on other data or with other code; or a set of repeats,
+                which no `rerun` replaces by one run.
         """
+        if (self.directory / SET_FILE).exists():
+            raise RunConflict(
+                f"{self.directory} holds a set of repeats", "Give its command again, or another place to this run"
+            )
         record = None if rerun else self.read_record()
         if record is None:
             return None
@@ -100,7 +121,8 @@ class RunDirectory:
         if differences:
             raise RunConflict(
                 f"{self.directory} is {record.state}, but was produced with a different configuration, data or code; "
-                f"it differs in {'; '.join(differences)}. Add rerun=true to replace it"
+                f"it differs in {'; '.join(differences)}",
+                "Add rerun=true to replace it",
             )
         if record.state is RunState.DONE:
             return RunState.DONE
@@ -120,14 +142,17 @@ class RunDirectory:
                     return path
                 damages.append(f"{path} is damaged ({damage})")
         if damages:
-            raise RunConflict(f"{'; '.join(damages)}. Restore one of them, or train from the beginning with rerun=true")
+            advice = "Restore one of them, or train from the beginning with rerun=true"
+            raise RunConflict("; ".join(damages), advice)
         return None
 
     def clear(self, *, spared: Sequence[str] = ()) -> None:
         """Remove what an earlier run left, but for the lock that this process holds, its `looks.json`, and `spared`.
 
-        The record goes first: what is left of a process killed here is then no run, and never taken for a finished one.
+        Never of a set of repeats. The record goes first: what is left of a process killed here is then no run, and
+        never taken for a finished one.
         """
+        assert not (self.directory / SET_FILE).exists(), f"{self.directory} holds a set of repeats"
         (self.directory / "record.json").unlink(missing_ok=True)
         for path in self.directory.iterdir():
             if path.name in (".lock", COPY, *spared):
@@ -170,7 +195,7 @@ class Run(RunDirectory):
         """Hold the directory alone, with the record as it is by then.
 
         Raises:
-            RunConflict: another process holds it.
+            RunLocked: another process holds it.
         """
         with super().locked():
             self.record = self._existing_record()  # another process may have written it since it was read
@@ -207,10 +232,10 @@ def locked(directory: Path) -> Iterator[None]:
     """Hold `directory` alone.
 
     Raises:
-        RunConflict: another process holds it.
+        RunLocked: another process holds it.
     """
     message = f"{directory}: another process is working on this run; wait for it"
-    with locked_file(directory / ".lock", lambda: RunConflict(message)):
+    with locked_file(directory / ".lock", lambda: RunLocked(message)):
         yield
 
 

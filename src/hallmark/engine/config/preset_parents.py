@@ -20,7 +20,8 @@ from hallmark.wording import did_you_mean
 _KEYS = ("experiment", "overrides", "seed")
 _OF_THE_PARENT = ("batch_size", "num_workers", "augment", "seed")  # of `data`: they decide no row and no split
 _OF_THE_CHILD = ("paths", "logger", "features", "on_code_change", "trusted_packages", "trusted_paths", "trusted_hosts")
-_FIXED = ("seed", "paths", "repeat", "rerun", "profile", "experiment")
+_FIXED = ("seed", "rerun", "profile", "experiment", *_OF_THE_CHILD)
+_OF_NO_PARENT = ("repeat", "analysis")  # one run is made, and nothing but that run
 
 
 def parent_config(role: str, node: Mapping[str, Any], config: DictConfig) -> DictConfig:
@@ -47,9 +48,11 @@ def parent_config(role: str, node: Mapping[str, Any], config: DictConfig) -> Dic
     for text in overrides:
         name = text.partition("=")[0].lstrip("+~")
         first, *below = re.split(r"[./@]", name)
-        expected = f"other settings: this one is that of the run itself{', or {key}.seed' if first == 'seed' else ''}"
+        expected = f"other settings: this one is that of the run itself{f', or {key}.seed' if first == 'seed' else ''}"
         free = first not in _FIXED and (first != "data" or (len(below) > 0 and below[0] in _OF_THE_PARENT))
         require(free, f"{key}.overrides", text, expected)
+        expected = "other settings: a parent is one run, and no analysis of it is made"
+        require(first not in _OF_NO_PARENT, f"{key}.overrides", text, expected)
     try:
         typed = (f"experiment={experiment}", f"profile={config.profile}", *overrides)
         parent = copy.deepcopy(_composed(*_conf(), typed))
@@ -59,7 +62,7 @@ def parent_config(role: str, node: Mapping[str, Any], config: DictConfig) -> Dic
     for name in _OF_THE_CHILD:
         if name in config:
             parent[name] = copy.deepcopy(config._get_node(name))
-    parent.paths.run_dir = None
+    parent.paths.run_dir = parent.repeat = None
     parent.seed = config.seed if node.get("seed") is None else node["seed"]
     if (config.get("callbacks") or {}).get("progress") is None and parent.get("callbacks"):
         parent.callbacks.progress = None

@@ -27,7 +27,7 @@ from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
-from hallmark.engine.repeats import check_repeat
+from hallmark.engine.repeats import check_repeat, refuse_fixed_place
 from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
@@ -65,6 +65,8 @@ class Search:
             SettingError: a wrong key, value or combination, by its name.
         """
         search = cls._built(config, None)
+        for each in (search.base, *search.listed.values()):
+            refuse_fixed_place(each, "a sweep")
         corners = search.space.corners()
         for point in [*corners, *(point for point in search.plan.points(search.space) if point not in corners)]:
             trial = search.at(point)

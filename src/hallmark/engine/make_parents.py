@@ -1,7 +1,9 @@
 """Parents that are made for a run: presets that are not there yet, and predictions out of fold."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
 from statistics import fmean
 
 from hallmark.checks import UserError
@@ -10,15 +12,14 @@ from hallmark.data.splits import split_summary
 from hallmark.engine.cached.done import report_noted
 from hallmark.engine.config.parents import key_of
 from hallmark.engine.finished import predict_out_of_fold
-from hallmark.engine.job import Job, PresetParent
+from hallmark.engine.job import Job, PresetParent, as_parent
 from hallmark.engine.messages import echo
 from hallmark.engine.parents import parent_uses
 from hallmark.engine.train import train
-from hallmark.runs.locks import is_locked
 from hallmark.runs.metrics import UNLABELLED
 from hallmark.runs.parents import Use
 from hallmark.runs.record import Record, RunState
-from hallmark.runs.run import Run, RunConflict
+from hallmark.runs.run import Run, RunLocked
 from hallmark.wording import duration, listed, plural
 
 _POLL_SECONDS = 0.5
@@ -36,7 +37,8 @@ def make_parents(job: Job, data: DataModule) -> None:
     """
     announce([job])
     for role, parent in job.presets.items():
-        _make(parent)
+        with as_parent(role):
+            _once_free(parent.job.directory, partial(_make, parent))
         record = Job.of(parent.config).run.record
         expected, there = split_summary(data.samples), dict(record.splits)
         for splits in (expected, there):
@@ -50,11 +52,15 @@ def make_parents(job: Job, data: DataModule) -> None:
 
 
 def predict_parents(job: Job) -> None:
-    """Predict the training rows out of fold by each parent whose predictions of that kind the run is trained on."""
+    """Predict the training rows out of fold by each parent whose predictions of that kind the run is trained on.
+
+    A parent that another process works on is waited for.
+    """
     for role, use in parent_uses(job).items():
         parent = job.parents[role]
         if use is Use.OUT_OF_FOLD and not parent.files:  # a copy has them
-            predict_out_of_fold(Run(parent.directory), job.config.out_of_fold.folds, job.trust)
+            refits = partial(predict_out_of_fold, Run(parent.directory), job.config.out_of_fold.folds, job.trust)
+            _once_free(parent.directory, refits)
 
 
 def announce(jobs: Iterable[Job]) -> None:
@@ -95,16 +101,18 @@ def _usual_seconds(job: Job) -> float | None:
 
 
 def _make(parent: PresetParent) -> None:
-    lock, waits = parent.job.directory / ".lock", False
+    if report_noted(parent.job) is None:
+        train(parent.config)
+
+
+def _once_free(directory: Path, work: Callable[[], None]) -> None:
+    """Do `work`, which is begun again when no other process works in `directory` any more."""
+    waits = False
     while True:
         try:
-            if report_noted(parent.job) is None:
-                train(parent.config)
-            return
-        except RunConflict:
-            if not is_locked(lock):
-                raise
-        if not waits:
-            echo(f"{parent.job.directory}: another process makes it; this one waits")
+            return work()
+        except RunLocked:
+            if not waits:
+                echo(f"{directory}: another process works on this parent, which is waited for")
             waits = True
         time.sleep(_POLL_SECONDS)
