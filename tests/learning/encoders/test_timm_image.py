@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 
 from hallmark.checks import SettingError
 from hallmark.features.store import encoder_key
-from hallmark.learning.encoders.timm_image import TimmImageEncoder
+from hallmark.learning.encoders.timm_image import TimmImageEncoder, known_model
 from hallmark.learning.encoders.weights import MissingWeightsError
 
 
@@ -120,3 +120,21 @@ def test_weights_come_from_the_setting_of_that_name_alone(name: str) -> None:
     with pytest.raises(SettingError) as caught:
         build(options={name: "/somewhere"})
     assert caught.value.key == "options"
+
+
+def test_a_name_without_its_source_is_understood_with_a_note(caplog) -> None:
+    assert known_model("efficientnetv2_b3.in21k_ft_in1k") == "tf_efficientnetv2_b3.in21k_ft_in1k"
+    assert "tf_efficientnetv2_b3" in caplog.text
+    caplog.clear()
+    assert known_model("test_resnet") == "test_resnet" and not caplog.text
+    with pytest.raises(SettingError) as refused:
+        known_model("efficientnetv9_b3")
+    assert refused.value.key == "name"
+
+
+@torch.no_grad()
+def test_the_size_is_the_models_own_where_none_is_given() -> None:
+    encoder = build(name="mobilenetv4_conv_small.e2400_r224_in1k", image_size=None).eval()
+    assert encoder.image_size == 224 and encoder.preprocessing["mean"] == [0.485, 0.456, 0.406]
+    assert encoder.embedding_dim == 1280
+    assert encoder(torch.zeros(1, 3, 224, 224, dtype=torch.uint8)).shape == (1, 1280)

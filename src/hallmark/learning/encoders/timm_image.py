@@ -1,5 +1,6 @@
 """Image encoders of timm."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from hallmark.learning.encoders.weights import (
 )
 from hallmark.storage.requirements import Requirement
 
+_log = logging.getLogger(__name__)
+
 # Options of timm that name files, folders and addresses.
 _SOURCES = frozenset(
     {"cache_dir", "checkpoint_path", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "pretrained_strict"}
@@ -31,7 +34,7 @@ class TimmImageEncoder(ImageEncoder):
     Args:
         name: timm's model name.
         weights: `pretrained` for timm's default weights, `random`, or a local file with timm's layout.
-        image_size: pixels a side.
+        image_size: pixels a side; None takes the model's own.
         crop_pct: share of the resized image's side that the crop keeps; None takes the model's own. The crop mode
             always is the model's own.
         interpolation: `bilinear`, `bicubic` or another of timm's; None takes the model's own.
@@ -41,14 +44,11 @@ class TimmImageEncoder(ImageEncoder):
     """
 
     def __init__(
-        self, *, name: str, weights: str, image_size: int, crop_pct: float | None, interpolation: str | None,
+        self, *, name: str, weights: str, image_size: int | None, crop_pct: float | None, interpolation: str | None,
         mean: Sequence[float] | None, std: Sequence[float] | None, frozen: bool, options: Mapping[str, Any],
     ) -> None:  # fmt: skip
-        nearest = timm.list_models(f"*{name.split('.')[0][:8]}*")[:4] or timm.list_models()[:4]
-        require(timm.is_model(name), "name", name, f"a timm model name, such as {', '.join(nearest)}")
-        sources = sorted(_SOURCES & set(options))
-        require(not sources, "options", dict(options), f"no {', '.join(sources)}: `weights` says where they come from")
-        require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
+        name, options = known_model(name), checked_options(options)
+        require(image_size is None or image_size >= 16, "image_size", image_size, "at least 16 pixels, or null")
         require(crop_pct is None or 0 < crop_pct <= 1, "crop_pct", crop_pct, "a share in (0, 1], or null")
         known = (None, "nearest", "bilinear", "bicubic", "box", "hamming", "lanczos")
         valid = f"one of {', '.join(map(str, known[1:]))}, or null"
@@ -58,8 +58,9 @@ class TimmImageEncoder(ImageEncoder):
         chosen = {"crop_pct": crop_pct, "interpolation": interpolation, "mean": mean, "std": std}
         config = timm.data.resolve_data_config({"img_size": image_size, **chosen}, model=model)
         super().__init__(
-            image_size=image_size, mean=config["mean"], std=config["std"], transform=timm_transform(config)
-        )
+            image_size=config["input_size"][-1], mean=config["mean"], std=config["std"],
+            transform=timm_transform(config),
+        )  # fmt: skip
         self.model = model
         self.embedding_dim = getattr(model, "head_hidden_size", model.num_features)
         if weights not in ("pretrained", "random"):
@@ -79,6 +80,7 @@ class TimmImageEncoder(ImageEncoder):
         name, weights = arguments["name"], arguments["weights"]
         if weights == "random":
             return []
+        name = name if timm.is_model(name) else f"tf_{name}"
         config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
         repository = str(getattr(config, "hf_hub_id", None) or "")
         source = name if weights == "pretrained" else weights
@@ -86,3 +88,28 @@ class TimmImageEncoder(ImageEncoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalized(pixels))
+
+
+def known_model(name: str) -> str:
+    """timm's name of the model that `name` means, which may lack the `tf_` of weights that come from TensorFlow.
+
+    Raises:
+        SettingError: timm has no such model.
+    """
+    if not timm.is_model(name) and timm.is_model(f"tf_{name}"):
+        _log.warning("timm calls %s tf_%s: its weights come from TensorFlow", name, name)
+        return f"tf_{name}"
+    nearest = timm.list_models(f"*{name.split('.')[0][:8]}*")[:4] or timm.list_models()[:4]
+    require(timm.is_model(name), "name", name, f"a timm model name, such as {', '.join(nearest)}")
+    return name
+
+
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options for `timm.create_model` that name no file and no address.
+
+    Raises:
+        SettingError: one does.
+    """
+    sources = sorted(_SOURCES & set(options))
+    require(not sources, "options", dict(options), f"no {', '.join(sources)}: `weights` says where they come from")
+    return dict(options)
