@@ -134,6 +134,15 @@ def blank_figures(monkeypatch) -> None:
 
 
 _SMALL = {
+    "deepfake": [
+        "data.sample.train=12",
+        "data.sample.val=6",
+        "data.sample.calibration=6",
+        "data.sample.meta=6",
+        "data.sample.test=4",
+        "data.sample.frames=2",
+        "data.batch_size=8",
+    ],
     "digits": [],
     "sentiment": ["data.sample.rows=120", "data.sample.unlabelled=20"],
     "refseg.data": ["data.sample.val=12", "data.batch_size=4"],

@@ -68,7 +68,7 @@ class Holdout(_Drawn):
             names[_carve(samples, self.test, self.seed)] = "test"
         training = np.flatnonzero(names == "train")
         names[training[_carve(samples.iloc[training], self.val / (1 - self.test), self.seed)]] = "val"
-        _deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, len(names), self.seed)
+        deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, len(names), self.seed)
         return names
 
 
@@ -93,7 +93,7 @@ class KFold(_Drawn):
         training = np.flatnonzero(names == "train")
         names[training[_carve(samples.iloc[training], self.val, self.seed)]] = "val"
         n_outside = int((names != "test").sum())
-        _deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, n_outside, self.seed)
+        deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, n_outside, self.seed)
         return names
 
 
@@ -231,7 +231,7 @@ def _check_shares(calibration: float, meta: float, left: float) -> None:
         require(0 <= share < most - 1e-9, name, share, expected)
 
 
-def _deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: int, seed: int) -> None:
+def deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: int, seed: int) -> None:
     """Give each of `shares` of `n` rows its part of the training rows in `names`."""
     shares = {name: share for name, share in shares.items() if share}
     if not shares:

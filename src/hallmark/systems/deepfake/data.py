@@ -1,0 +1,186 @@
+"""Data module of real and forged videos, a frame a row."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch.utils.data import Dataset
+
+from hallmark.checks import require
+from hallmark.data.generated import data_folder, data_requirement, origin_of
+from hallmark.data.images import read_image, scan_images
+from hallmark.data.inputs import Input, InputRows, Pixels
+from hallmark.data.leakage import LeakageInputs
+from hallmark.data.module import DataModule
+from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
+from hallmark.data.problems import Problems, complete_policies
+from hallmark.data.sampling import Transform
+from hallmark.data.splits import SplitPlan
+from hallmark.features.store import FeatureStore
+from hallmark.learning.encoders.base import Encoder, ImageEncoder
+from hallmark.runs.metrics import MAIN
+from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
+from hallmark.storage.requirements import Requirement
+from hallmark.systems.deepfake.manifest import (
+    CLASSES,
+    frame_ids,
+    manifest_name,
+    read_listed,
+    thin_videos,
+    video_groups,
+)
+from hallmark.systems.deepfake.sample.world import generate
+
+REPAIRABLE = ("many_frames", "uncertain_encoding")  # a part of the frames, the most plausible reading
+KINDS = (
+    *REPAIRABLE, "missing_file", "unreadable_image", "unknown_label", "unknown_split", "mixed_video", "empty_path",
+    "empty_video", "duplicate_path", "unsafe_path",
+)  # fmt: skip
+
+
+class DeepfakeDataModule(DataModule):
+    """Frames of real and forged videos.
+
+    The columns of `samples` beside those of every data module: `video`, `listed` (the split of its manifest, "" for
+    none), `info_path`, `info_video`, `slice_method` (`real` of real rows) and `slice_quality`. A group is a video with
+    all that share a source with it. Batches hold `index`, `target` (0 real, 1 fake, −1 unlabelled) and for each input
+    of the model uint8 pixels [B, 3, S, S].
+
+    Args:
+        folder: manifests and frames as `read_listed` reads them; None generates the sample world.
+        sample: arguments of `sample.generate`; needed where `folder` is None.
+        labels: what labels other than real and fake mean: label → real or fake.
+        frames_per_video: at most so many frames of each, evenly spaced; None takes all.
+        on_problem: policy by kind of problem.
+        cache: root of decoded pictures and of the sample world.
+        classes: real and fake, in this order: a score is the probability of fake.
+        common: the other arguments of `DataModule`.
+    """
+
+    def __init__(
+        self, *, folder: str | None, sample: Mapping[str, Any] | None, labels: Mapping[Any, str],
+        frames_per_video: int | None, on_problem: Mapping[str, str], augment: Transform | None, cache: str,
+        classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
+    ) -> None:  # fmt: skip
+        super().__init__(
+            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
+            leakage=leakage, seed=seed,
+        )  # fmt: skip
+        require(tuple(classes) == CLASSES, "classes", list(classes), "[real, fake]: a score is the probability of fake")
+        self.labels = {str(label).lower(): meaning for label, meaning in labels.items()}
+        require(set(self.labels.values()) <= set(CLASSES), "labels", dict(labels), "real or fake for each label")
+        valid = frames_per_video is None or frames_per_video >= 1
+        require(valid, "frames_per_video", frames_per_video, "at least 1, or null for all")
+        policies = complete_policies(on_problem, KINDS, defaults={})
+        self.problems = Problems(policies, repairable=REPAIRABLE)
+        self.frames_per_video, self.cache = frames_per_video, Path(cache)
+        expected = f"the folder of your {manifest_name('train')}, or of the folders real and fake"
+        self.folder = data_folder(folder, self.cache, "deepfake", generate, sample, expected=expected)
+        self.generated = origin_of(self.folder, "deepfake")
+        self._inputs: Mapping[str, Encoder | None] = {}
+        self._store: FeatureStore | None = None
+        self._datasets: dict[str, InputRows] = {}
+
+    @classmethod
+    def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
+        """The folder of frames."""
+        text = f"frames: {manifest_name('train')} (path,label,video) and the files it names, or the folders real, fake"
+        return [data_requirement(arguments["folder"], arguments["sample"], [], text=text)]
+
+    def read(self) -> tuple[pd.DataFrame, Problems]:
+        rows = read_listed(self.folder, self.labels, self.problems)
+        if self.frames_per_video is not None:
+            rows = thin_videos(rows, self.frames_per_video, self.problems)
+        rows, self._thumbnails = self._readable(rows)
+        real, method = rows["label"] == "real", rows["method"].where(rows["method"] != "", "fake")
+        samples = pd.DataFrame({
+            "id": frame_ids(rows), "group": video_groups(rows),
+            "target": rows["label"].where(rows["label"] != "", None), "content": rows["digest"],
+            "video": rows["video"], "listed": rows["split"],
+            "info_path": [str(self.folder / path) for path in rows["path"]], "info_video": rows["video"],
+            "slice_method": method.mask(real, "real"), "slice_quality": rows["quality"].replace("", "unknown"),
+        })  # fmt: skip
+        return samples.astype(object), self.problems
+
+    def _readable(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
+        """The rows whose files can be decoded, with `digest`, and their thumbnails uint8 [N, 32, 32, 3]."""
+        paths = [self.folder / path for path in rows["path"]]
+        digests = []
+        for path, name in zip(paths, rows["path"], strict=True):
+            try:
+                digests.append(digest_bytes(read_regular(path)))
+            except UnreadableFileError as error:
+                kind = "missing_file" if isinstance(error, MissingFileError) else "unreadable_image"
+                self.problems.add(name, kind, str(error))
+                digests.append("")
+        there = np.array([digest != "" for digest in digests], bool)
+        rows = rows.assign(digest=digests)[there].reset_index(drop=True)
+        paths = [self.folder / path for path in rows["path"]]
+        scans = scan_images(paths, rows["digest"].tolist(), self.cache)
+        for position in np.flatnonzero(~scans["readable"]).tolist():
+            try:
+                read_image(paths[position])
+                cause = f"{paths[position]}: was unreadable when it was first scanned"
+            except OSError as error:
+                cause = str(error)
+            self.problems.add(rows["path"].iloc[position], "unreadable_image", cause)
+        return rows[scans["readable"]].reset_index(drop=True), scans["thumbnail"][scans["readable"]]
+
+    def sources(self) -> list[Path]:
+        return [self.folder]
+
+    def metadata(self) -> dict[str, Any]:
+        rows = self.samples
+        counts = {"groups": "group", "videos": "video"} if len(rows) else {}
+        return {
+            "source": str(self.folder), "rows": len(rows),
+            **{name: int(rows[column].nunique()) for name, column in counts.items()},
+            "class_to_idx": {name: number for number, name in enumerate(self.classes[MAIN])}, "score": "P(fake)",
+        }  # fmt: skip
+
+    def leakage_inputs(self) -> LeakageInputs:
+        rows = self.samples
+        return LeakageInputs(rows, grouped=True, files={"image": rows["content"].tolist()}, thumbnails=self._thumbnails)
+
+    def slice_categories(self) -> dict[str, list[str]]:
+        methods = dict.fromkeys(["real", *self.samples["slice_method"]])
+        return {"slice_method": list(methods), "slice_quality": sorted(self.samples["slice_quality"].unique())}
+
+    def perturbations(self) -> Mapping[str, Perturbation]:
+        return IMAGE_PERTURBATIONS
+
+    def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
+        """Every input is pictures, as its encoder's `transform` makes them; outputs of a frozen one are looked up."""
+        for name, encoder in inputs.items():
+            assert isinstance(encoder, ImageEncoder), f"{name} is no input of pictures"
+        self._inputs, self._store, self._datasets = inputs, store, {}
+
+    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
+        if transform is None and split in self._datasets:
+            return self._datasets[split]
+        rows = self.rows(split)
+        number = {name: position for position, name in enumerate(self.classes[MAIN])}
+        dataset = InputRows(
+            target=torch.tensor([number.get(name, -1) for name in rows["target"]]),
+            inputs={name: self._input(encoder, rows, transform) for name, encoder in self._inputs.items()},
+            transform=transform,
+        )
+        if transform is None:
+            self._datasets[split] = dataset
+        return dataset
+
+    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, transform: Transform | None) -> Input:
+        assert isinstance(encoder, ImageEncoder)
+        digests = rows["content"].tolist()
+        pixels = Pixels.of_files(
+            rows["info_path"].tolist(), digests, readable=np.ones(len(rows), bool), transform=encoder.transform,
+            size=encoder.image_size, cache=self.cache,
+        )  # fmt: skip
+        # A view is another input each time; only pictures as they are have outputs to look up.
+        if self._store is None or not encoder.frozen or transform is not None:
+            return pixels
+        return self._store.features(encoder, digests, pixels.take)

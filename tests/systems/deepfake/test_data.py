@@ -1,0 +1,41 @@
+import torch
+
+from hallmark.data.images import read_image
+from hallmark.systems.deepfake.networks import FilterNet, TextureNet
+
+
+def test_rows_of_the_sample_world_are_frames_in_the_split_that_lists_them(deepfake, world):
+    data = deepfake(folder=str(world))
+    data.prepare()
+    rows = data.samples
+    assert rows["id"].is_unique and (rows["id"] == rows["video"] + "/" + rows["id"].str[-2:]).all()
+    assert rows["split"].value_counts().to_dict() == {
+        "train": 48, "val": 24, "calibration": 24, "meta": 12, "test": 16
+    }  # fmt: skip
+    assert (rows["target"] == "real").equals(rows["slice_method"] == "real")
+    assert set(rows.loc[rows["slice_method"] == "other", "split"]) == {"test"}
+    assert rows.groupby("group")["video"].nunique().eq(2).all()
+    assert rows.groupby("group")["target"].nunique().eq(2).all()
+    assert data.problems.table().empty
+    assert data.generated is not None
+    assert data.metadata()["class_to_idx"] == {"real": 0, "fake": 1} and data.metadata()["score"] == "P(fake)"
+    assert data.slice_categories()["slice_method"] == ["real", "easy", "mid", "hard", "other"]
+
+
+def test_the_gate_passes_the_sample_world(deepfake, world):
+    data = deepfake(folder=str(world))
+    data.prepare()
+    assert set(data.find_leaks().verdicts.values()) == {"clean"}
+
+
+def test_a_batch_holds_what_each_encoder_wants_to_see(deepfake, world):
+    data = deepfake(folder=str(world))
+    data.prepare()
+    texture = TextureNet(image_size=48)
+    data.configure_inputs({"filter.image": FilterNet(), "image": texture}, None)
+    batch = next(iter(data.eval_dataloader("val")))
+    rows = data.rows("val")
+    assert batch["filter.image"].shape == (16, 3, 32, 32) and batch["image"].shape == (16, 3, 48, 48)
+    assert batch["target"].tolist() == [["real", "fake"].index(name) for name in rows["target"][:16]]
+    expected = texture.transform(read_image(world / "frames" / rows["video"][3] / f"{rows['id'][3][-2:]}.jpg"))
+    torch.testing.assert_close(batch["image"][3], torch.from_numpy(expected.copy()))
