@@ -4,12 +4,21 @@ from torch import Tensor
 
 from hallmark.learning.module import Batch
 from hallmark.runs.parents import Use
+from hallmark.systems.digits.data import DigitsDataModule
 from hallmark.systems.digits.module import DigitsClassifier
 
 DIGITS = (
     "experiment=digits_classifier", "data.classes=['0','1']", "trainer.max_epochs=1", "trainer.limit_train_batches=2",
 )  # fmt: skip
 STUDENT = (*DIGITS, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
+
+
+class HashedOtherwise(DigitsDataModule):
+    """The same rows, known by other hashes."""
+
+    def read(self):
+        samples, problems = super().read()
+        return samples.assign(content=[f"other {content}" for content in samples["content"]]), problems
 
 
 class Student(DigitsClassifier):

@@ -17,6 +17,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.release.verify import verify
 from hallmark.engine.train import train
+from hallmark.learning.fitted.module import FittedModule
 from hallmark.report.gather import gather
 from hallmark.runs.archive import ArchiveError, unpack, write_archive
 from hallmark.runs.run import Run
@@ -68,6 +69,15 @@ def test_its_hash_is_in_record_report_and_seal(run, evaluated) -> None:
     assert access.runs[0].fitted == {STATE: hash_} and access.covers([run]) and hash_[:12] in str(access)
     change(run)
     assert not access.covers([run])
+
+
+def test_the_splits_that_it_was_fitted_on_are_recorded_before_the_fit_ends(compose, run, monkeypatch) -> None:
+    assert run.record.fitted_on == ["train", "val", "calibration"]
+    config = compose(*MODEL, "data.split.meta=0.1")
+    monkeypatch.setattr(FittedModule, "calibrate", lambda *arguments: (Centroids.fit(*arguments), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        train(config)
+    assert Job.of(config).run.record.fitted_on == ["train", "val", "calibration"]
 
 
 def test_it_is_read_again_and_no_second_time_fitted(run) -> None:

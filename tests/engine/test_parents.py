@@ -324,6 +324,15 @@ def test_a_parent_that_has_seen_none_of_the_rows_stays_in_every_fold(fit, evalua
     assert refit.record.parents["init_from"]["weights"] == parent.record.weights["tensors"]
 
 
+def test_a_parent_whose_rows_are_hashed_otherwise_may_have_seen_every_row(fit, evaluate):
+    trusted = "trusted_packages=[tests]"
+    parent = fit(*DIGITS, "data._target_=tests.engine.student.HashedOtherwise", trusted)
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}", trusted)
+    assert child.record.leakage["checks"]["fitted by parent init_from"] == "unknown"
+    with pytest.raises(ValueError, match=r"^init_from: .*may have been fitted on training rows"):
+        evaluate(child, "split=out_of_fold", "out_of_fold.folds=2", trusted)
+
+
 def test_a_parent_that_cannot_be_made_again_without_a_fold_is_refused(parent, fit, evaluate):
     record = parent.record
     record.data["content"] = "0" * 32

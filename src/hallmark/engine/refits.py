@@ -6,7 +6,6 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from hallmark.data.inheritance import is_fitted
 from hallmark.engine.config.parents import key_of
 from hallmark.engine.job import Job
 from hallmark.engine.parents import inherited
@@ -50,8 +49,12 @@ def _refit(
     config[INIT_FROM], config.parents = None, {}
     for role, parent in job.parents.items():
         above = [each for each in inherited(job) if each.name.split("/")[0] == role]
-        unknown = any(each.rows is None for each in above)
-        seen = {row for each in above for _, row, of in each.rows or () if is_fitted(of)}.intersection(rows)
+        unknown = any(
+            # Rows that another class has read are never equal, whatever they show.
+            each.rows is None or not (each.comparable or any(row in rows for _, row, _ in each.rows))
+            for each in above
+        )
+        seen = {row for each in above for _, row, of in each.rows or () if of in each.fitted_on}.intersection(rows)
         if not unknown and not seen:
             config.parents[role] = str(parent.directory)
             continue

@@ -2,6 +2,7 @@
 
 import shutil
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 from omegaconf import DictConfig
 
 from hallmark.checks import SettingError
+from hallmark.data.inheritance import splits_read
 from hallmark.data.module import DataModule
 from hallmark.data.splits import split_summary
 from hallmark.engine.cached.done import note_done, print_done, selected_value
@@ -121,11 +123,12 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 warnings = [*run.record.warnings, *foreign_weights(job, module, data), *fitted_test_rows(run.record)]
                 run.record.warnings = list(dict.fromkeys(warnings))
                 print_warnings(run.record)
-                if isinstance(module, TrainingFreeModule):
-                    _measure(job, run, data, module)
-                else:
-                    assert isinstance(module, TrainableModule)
-                    _fit(job, run, data, module, loggers, should_prune, checkpoint=checkpoint)
+                with splits_read(data, partial(_note_split, run)):
+                    if isinstance(module, TrainingFreeModule):
+                        _measure(job, run, data, module)
+                    else:
+                        assert isinstance(module, TrainableModule)
+                        _fit(job, run, data, module, loggers, should_prune, checkpoint=checkpoint)
         note_done(job, run, data, print_result(run, check_resampling(job.config)))
     return selected_value(run)
 
@@ -155,10 +158,19 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
         device=device_facts(),
         splits=split_summary(data.samples),
         leakage={},
+        fitted_on=["train", "val"],
         problems=data.problems.counts(),
         data={**data.metadata(), "content": data.content, **({"generated": data.generated} if data.generated else {})},
         seals=str(absolute_folder(Path(job.config.paths.outputs), job.config.paths.get("seals"))),
     )
+
+
+def _note_split(run: Run, split: str) -> None:
+    """Note that the rows of `split` are read, before anything is fitted on them that a killed run would keep."""
+    noted = run.record.fitted_on
+    if noted is not None and split not in noted:
+        noted.append(split)
+        run.record.write(run.directory)
 
 
 def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -> None:

@@ -31,6 +31,7 @@ _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _BEST = "checkpoints/best.ckpt"
 _NEEDED = ("record.json", FILE, "splits.csv", _BEST)
 _UNREAD = ("test", "predict")  # predictions that no child may learn from
+_NOT_FITTED = frozenset({"test", "held_out", "predict"})  # splits that no run fits or selects on
 
 
 class Use(StrEnum):
@@ -135,12 +136,14 @@ class InheritedRows:
     Attributes:
         name: its role; of a parent's parent the roles on the way, such as `teacher/init_from`.
         use: what the run takes of it.
+        fitted_on: names of the splits that it was fitted or selected on.
         comparable: whether the hash of a row's content is of the same as in the run, because one class reads both.
         rows: (id, content, split) of each row; None where that is not known.
     """
 
     name: str
     use: Use
+    fitted_on: frozenset[str]
     comparable: bool
     rows: list[tuple[str, str, str]] | None
 
@@ -183,7 +186,8 @@ def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iter
     """
     data, record = load_plain(directory / FILE).get("data"), Run(directory).record
     read_by = data.get("_target_") if isinstance(data, dict) else None
-    yield InheritedRows(name, use, read_by == reader, _split_rows(directory / "splits.csv", record))
+    rows = _split_rows(directory / "splits.csv", record)
+    yield InheritedRows(name, use, _fitted_on(record), read_by == reader, rows)
     # Predictions out of fold are of models whose own parents were made again for each fold.
     above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
     parents = kept_parents(directory, record)
@@ -191,7 +195,7 @@ def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iter
         if role in parents and parents[role].directory.is_dir():
             yield from inherited_rows(parents[role].directory, f"{name}/{role}", above, reader=reader)
         else:
-            yield InheritedRows(f"{name}/{role}", above, comparable=False, rows=None)
+            yield InheritedRows(f"{name}/{role}", above, frozenset(), comparable=False, rows=None)
 
 
 def file_hash(path: Path) -> str:
@@ -224,6 +228,14 @@ def _hashes(directory: Path) -> dict[str, str]:
 
 def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
+
+
+def _fitted_on(record: Record) -> frozenset[str]:
+    splits = frozenset(record.splits) - _NOT_FITTED
+    if record.fitted_on is not None:
+        return splits.intersection(record.fitted_on)
+    # An earlier version did not note it; what is trained by steps reads two splits.
+    return splits & {"train", "val"} if (record.selected or {}).get("checkpoint") else splits
 
 
 def _split_rows(path: Path, record: Record) -> list[tuple[str, str, str]] | None:

@@ -46,6 +46,7 @@ class Record:
         parents: by role what each was and is kept as (`hallmark.runs.parents`); in an earlier version a list of paths.
         weights: hashes of the selected checkpoint: `tensors` of its content, `file` of its bytes; None where there is
             none, or an earlier version made the run.
+        fitted_on: splits whose rows were read while it was fitted, calibrated and selected; None in an earlier version.
         fitted: hashes of the files of its fitted state by name, where nothing is trained by steps (`runs/fitted.py`).
         calls: of outside services by phase (calibration, a split, a perturbed split), with the failed ones by kind.
         seals: absolute folder of the records of test accesses, so that a copy of the run elsewhere still knows of them.
@@ -68,6 +69,7 @@ class Record:
     parameters: dict[str, int] = field(default_factory=dict)
     parents: dict[str, Any] | list[str] = field(default_factory=dict)
     weights: dict[str, str] | None = None
+    fitted_on: list[str] | None = None
     fitted: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     calls: dict[str, Any] = field(default_factory=dict)
