@@ -5,9 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from hallmark.data.module import DataModule
 from hallmark.learning.module import TrainingFreeModule
 from hallmark.runs.fitted import FOLDER
+from hallmark.storage.files import write_csv
 from hallmark.storage.state import read_state, write_state
 
 
@@ -31,6 +34,10 @@ class FittedModule(TrainingFreeModule):
     def load(self, state: Mapping[str, Any]) -> None:
         """Be what `fit` has found; called after a fit as well as with a state that was read."""
 
+    def training_logs(self) -> Mapping[str, pd.DataFrame]:
+        """What else a fit leaves beside its run: tables by the name of their file, from the state alone."""
+        return {}
+
     def attach_run(self, directory: Path) -> None:
         self._state_file = directory / self.state_files[0]
         if self._state_file.exists():
@@ -40,3 +47,5 @@ class FittedModule(TrainingFreeModule):
         if not self._state_file.exists():
             write_state(self._state_file, self.fit(predict, data))
             self.load(read_state(self._state_file))  # as it will be read
+        for name, table in self.training_logs().items():
+            write_csv(self._state_file.parents[1] / f"{name}.csv", table)

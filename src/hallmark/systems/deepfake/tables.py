@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from hallmark.data.module import DataModule
 from hallmark.learning.tables import classification_table
@@ -26,10 +27,13 @@ def detection_table(outputs: Sequence[Any], data: DataModule, split: str, poolin
         pooling: how a video's P(fake) comes from its frames, of `pool`.
     """
     frames = classification_table(outputs, data, split)
-    return with_videos(frames, data.rows(split)["video"], pooling)
+    video = data.rows(split)["video"]
+    codes, names = pd.factorize(video)
+    fake = pool(np.array(frames["probabilities"].tolist())[:, FAKE], codes, len(names), pooling)
+    return with_videos(frames, video, fake)
 
 
-def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", pooling: str) -> pd.DataFrame:
+def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", fake: NDArray) -> pd.DataFrame:
     """A table of frames followed by its videos, whose `id` is the video and whose `group` is that of their frames.
 
     A video has the slices of its frames and of the `info_*` columns those that all its frames share; `info_frames`
@@ -37,9 +41,9 @@ def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", pooling: str) -> 
 
     Args:
         video: of each frame, [N].
+        fake: P(fake) of the videos, [V], in the order in which they first appear.
     """
     codes, names = pd.factorize(video)
-    fake = pool(np.array(frames["probabilities"].tolist())[:, FAKE], codes, len(names), pooling)
     of_video = frames.groupby(codes, sort=True)
     carried = [name for name in map(str, frames) if name.startswith(("slice_", "info_"))]
     shared = [name for name in carried if name.startswith("slice_") or (of_video[name].nunique() <= 1).all()]

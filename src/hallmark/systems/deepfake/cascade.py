@@ -1,0 +1,221 @@
+"""The cascade: a cheap filter decides the videos that it is sure of, and a stack of experts the others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from hallmark.checks import SettingError, require
+from hallmark.data.module import DataModule
+from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.fitted.module import FittedModule
+from hallmark.learning.module import Batch, PredictingModule
+from hallmark.learning.tables import classification_table
+from hallmark.runs.metrics import MAIN
+from hallmark.runs.parents import Use
+from hallmark.systems.deepfake.decisions import (
+    FILTER,
+    STACK,
+    Platt,
+    Rates,
+    Thresholds,
+    decided_by,
+    fit_platt,
+    fit_thresholds,
+    verdicts,
+)
+from hallmark.systems.deepfake.pooling import check_pooling, pool
+from hallmark.systems.deepfake.stack import MEASURED, check_detectors
+from hallmark.systems.deepfake.stackers import logits_of
+from hallmark.systems.deepfake.tables import FAKE, VIDEO, with_videos
+
+_PARTS = (FILTER, STACK)
+
+
+class DeepfakeCascade(FittedModule):
+    """Videos that its parent `filter` is sure of are decided by it, the others by its parent `stack`.
+
+    The score of a video, and of its frames, is the calibrated logit of the one that decides it. Thresholds and
+    calibration are fitted on the split `calibration`, which no parent may have seen; where several poolings are to
+    choose from, each part takes the one with the highest video AUROC on the split `meta`. A table has the scores of
+    both parts for every row, to measure by; `decide` asks the stack only where it has to.
+
+    Args:
+        classes: real and fake.
+        poolings: candidates of `pool`; of equal ones the first is taken.
+        clear_miss, early_false_alarm, stack_false_alarm, stack_miss, risk: what the thresholds promise, of `Rates`.
+    """
+
+    def __init__(
+        self, *, classes: Sequence[str], poolings: Sequence[str], clear_miss: float, early_false_alarm: float,
+        stack_false_alarm: float, stack_miss: float, risk: float,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        require(len(set(poolings)) == len(poolings) > 0, "poolings", list(poolings), "one or more different poolings")
+        for pooling in poolings:
+            check_pooling("poolings", pooling)
+        shares = {"clear_miss": clear_miss, "stack_false_alarm": stack_false_alarm, "stack_miss": stack_miss}
+        for key, share in {**shares, "risk": risk}.items():
+            require(0 < share < 1, key, share, "a share in (0, 1)")
+        require(0 <= early_false_alarm < 1, "early_false_alarm", early_false_alarm, "a share in [0, 1)")
+        self.classes, self.poolings = list(classes), list(poolings)
+        self.rates = Rates(clear_miss, early_false_alarm, stack_false_alarm, stack_miss, risk)
+        self.pooling: Mapping[str, str] = dict.fromkeys(_PARTS, self.poolings[0])
+        self.thresholds: Thresholds | None = None
+        self._calibrations: Mapping[str, Platt] = {}
+        self._logs: dict[str, pd.DataFrame] = {}
+
+    @classmethod
+    def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
+        return dict.fromkeys(_PARTS, Use.WEIGHTS)
+
+    def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
+        check_detectors(parents, self.classes)
+        super().attach_parents(parents)
+
+    @property
+    def inputs(self) -> dict[str, Encoder | None]:
+        return self.parent_inputs
+
+    @property
+    def measured(self) -> Mapping[str, Sequence[str]]:
+        return MEASURED
+
+    def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
+        for split, use in (("calibration", "thresholds"), ("meta", "the choice among model.poolings")):
+            needed = split == "calibration" or len(self.poolings) > 1
+            if needed and not (data.samples["split"] == split).any():
+                raise SettingError(f"data.split.{split}", 0, f"a share of rows for {use}")
+        choice = self._pooling_choice(predict("meta"), data) if len(self.poolings) > 1 else []
+        pooling = {part: max(choice, key=lambda row: row[part])["pooling"] for part in _PARTS} if choice else {}
+        self.pooling = {**self.pooling, **pooling}
+        rows, scores = data.rows("calibration"), _joined(predict("calibration"))
+        codes, names = pd.factorize(rows["video"])
+        fake = (rows["target"] == self.classes[FAKE]).to_numpy()
+        of_video = fake[np.unique(codes, return_index=True)[1]]
+        pooled = {part: self._pooled(part, scores[part], codes, len(names)) for part in _PARTS}
+        thresholds = fit_thresholds(pooled[FILTER], pooled[STACK], of_video, self.rates)
+        calibrations = {f"{part}_video": fit_platt(pooled[part], of_video) for part in _PARTS}
+        calibrations |= {f"{part}_frame": fit_platt(_logits(scores[part]), fake) for part in _PARTS}
+        return {
+            "pooling": self.pooling, "poolings": choice, "thresholds": asdict(thresholds),
+            "calibrations": {name: asdict(platt) for name, platt in calibrations.items()},
+        }  # fmt: skip
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        self.pooling = state["pooling"]
+        self.thresholds = Thresholds(**state["thresholds"])
+        self._calibrations = {name: Platt(**values) for name, values in state["calibrations"].items()}
+        guarantees = self.thresholds.guarantees
+        table = [{"name": name, **guarantee, "threshold": getattr(self.thresholds, name)}
+                 for name, guarantee in guarantees.items()]  # fmt: skip
+        self._logs = {"thresholds": pd.DataFrame(table)}
+        if state["poolings"]:
+            self._logs["poolings"] = pd.DataFrame(state["poolings"])
+
+    def training_logs(self) -> Mapping[str, pd.DataFrame]:
+        """`thresholds`: each with what it promises and from how many videos; `poolings`: video AUROC of each part."""
+        return self._logs
+
+    def scores(self, part: str, batch: Batch, batch_idx: int = 0) -> NDArray:
+        """P(fake) [B] of the frames of a batch by `filter` or `stack`."""
+        output = self.parents[part].predict_step(self.parent_batch(part, batch), batch_idx)
+        scores: NDArray = output["probabilities"][MAIN][:, FAKE].double().cpu().numpy()
+        return scores
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """`filter` and `stack`: P(fake) [B] by either."""
+        return {"index": batch["index"], **{part: self.scores(part, batch, batch_idx) for part in _PARTS}}
+
+    def decide(self, batch: Batch, video: Sequence[str]) -> pd.DataFrame:
+        """The verdict on every video of a batch, which holds all their frames; the stack sees undecided ones alone.
+
+        Args:
+            video: of each frame, [B].
+
+        Returns:
+            One row a video, in the order of first appearance: `video`, `verdict` (real, fake or undecided),
+            `decided_by`, `probability` of fake and `frames`.
+        """
+        assert self.thresholds is not None, "it is not fitted"
+        codes, names = pd.factorize(np.asarray(video, dtype=object))
+        filter_scores = self._pooled(FILTER, self.scores(FILTER, batch), codes, len(names))
+        by = decided_by(filter_scores, self.thresholds)
+        stack_scores = np.zeros(len(names))
+        passed = by == STACK
+        if passed.any():
+            frames = np.flatnonzero(passed[codes])
+            of_passed = {name: values[frames] for name, values in batch.items()}
+            codes_passed = np.unique(codes[frames], return_inverse=True)[1]
+            scores = self.scores(STACK, of_passed)
+            stack_scores[passed] = self._pooled(STACK, scores, codes_passed, int(passed.sum()))
+        logits = self._joint(by, filter_scores, stack_scores, "video")
+        return pd.DataFrame({
+            "video": names, "verdict": verdicts(filter_scores, stack_scores, self.thresholds), "decided_by": by,
+            "probability": expit(logits), "frames": np.bincount(codes),
+        })  # fmt: skip
+
+    def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
+        """Frames and videos with `info_decided_by`, and `info_filter` and `info_stack`: P(fake) by either part, of a
+        video pooled. Of a video `info_verdict` is real, fake or undecided; its prediction is fake for a fake one."""
+        assert self.thresholds is not None, "it is not fitted"
+        scores, video = _joined(outputs), data.rows(split)["video"]
+        codes, names = pd.factorize(video)
+        pooled = {part: self._pooled(part, scores[part], codes, len(names)) for part in _PARTS}
+        by = decided_by(pooled[FILTER], self.thresholds)
+        of_frames = expit(self._joint(by[codes], _logits(scores[FILTER]), _logits(scores[STACK]), "frame"))
+        probabilities = torch.from_numpy(np.column_stack([1 - of_frames, of_frames]))
+        frames = classification_table([{"probabilities": {MAIN: probabilities}}], data, split)
+        frames = frames.assign(**{f"info_{part}": scores[part] for part in _PARTS}, info_decided_by=by[codes])
+        table = with_videos(frames, video, expit(self._joint(by, pooled[FILTER], pooled[STACK], "video")))
+        is_video = (table["task"] == VIDEO).to_numpy()
+        verdict = verdicts(pooled[FILTER], pooled[STACK], self.thresholds)
+        for part in _PARTS:
+            table.loc[is_video, f"info_{part}"] = expit(pooled[part])
+        table["info_verdict"] = None
+        table.loc[is_video, "info_verdict"] = verdict
+        table.loc[is_video, "prediction"] = np.where(verdict == self.classes[FAKE], *reversed(self.classes))
+        labelled = is_video & table["target"].notna().to_numpy()
+        table.loc[labelled, "score"] = (table["prediction"] == table["target"])[labelled].astype(float)
+        top = np.array([self.classes.index(name) for name in table["prediction"]])
+        table["confidence"] = np.array(table["probabilities"].tolist())[np.arange(len(table)), top]
+        return table
+
+    def _pooling_choice(self, outputs: Sequence[Any], data: DataModule) -> list[dict[str, Any]]:
+        """Of each candidate the video AUROC of either part on the rows that `outputs` are of."""
+        from sklearn.metrics import roc_auc_score
+
+        rows, scores = data.rows("meta"), _joined(outputs)
+        codes, names = pd.factorize(rows["video"])
+        fake = (rows["target"] == self.classes[FAKE]).to_numpy()[np.unique(codes, return_index=True)[1]]
+        return [
+            {"pooling": how, **{
+                part: float(roc_auc_score(fake, pool(scores[part], codes, len(names), how))) for part in _PARTS
+            }}
+            for how in self.poolings
+        ]  # fmt: skip
+
+    def _pooled(self, part: str, scores: NDArray, codes: NDArray, n_videos: int) -> NDArray:
+        return _logits(pool(scores, codes, n_videos, self.pooling[part]))
+
+    def _joint(self, by: NDArray, of_filter: NDArray, of_stack: NDArray, kind: str) -> NDArray:
+        """Calibrated logits of whichever part decides."""
+        calibrated = (
+            self._calibrations[f"{part}_{kind}"].logits(logits)
+            for part, logits in ((FILTER, of_filter), (STACK, of_stack))
+        )
+        joint: NDArray = np.where(by == FILTER, *calibrated)
+        return joint
+
+
+def _logits(fake: NDArray) -> NDArray:
+    return logits_of(np.column_stack([1 - fake, fake]))
+
+
+def _joined(outputs: Sequence[Any]) -> dict[str, NDArray]:
+    return {part: np.concatenate([output[part] for output in outputs]) for part in _PARTS}

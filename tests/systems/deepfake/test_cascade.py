@@ -1,0 +1,178 @@
+"""The cascade as a module: who decides, what is measured, what runs in production."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import logit
+from tests.systems.deepfake.stubs import CLASSES, FRAMES, Detector, Frames
+
+from hallmark.checks import SettingError, UserError
+from hallmark.runs.metrics import MAIN
+from hallmark.runs.predictions import write_predictions
+from hallmark.statistics import table_metrics
+from hallmark.systems.deepfake.cascade import DeepfakeCascade
+
+INPUTS = ["filter.image", "stack.image"]
+
+
+def cascade(**changes: Any) -> DeepfakeCascade:
+    settings = {
+        "classes": CLASSES, "poolings": ["mean", "top_2_mean", "confident_mean"], "clear_miss": 0.05,
+        "early_false_alarm": 0.05, "stack_false_alarm": 0.05, "stack_miss": 0.05, "risk": 0.05,
+    }  # fmt: skip
+    return DeepfakeCascade(**{**settings, **changes})
+
+
+@pytest.fixture(scope="module")
+def data() -> Frames:
+    return Frames(meta=120, calibration=240, val=200)
+
+
+def parts(data: Frames) -> dict[str, Detector]:
+    return {"filter": Detector(data.answers(1.0, 0)), "stack": Detector(data.answers(1.4, 1))}
+
+
+def fitted(data: Frames, directory, **changes: Any) -> DeepfakeCascade:
+    module = cascade(**changes)
+    module.attach_parents(parts(data))
+    module.attach_run(directory)
+
+    def predict(split: str) -> list[Any]:
+        assert split in ("meta", "calibration"), "rows that are measured"
+        return outputs(module, data, split)
+
+    module.calibrate(predict, data)
+    return module
+
+
+def outputs(module: DeepfakeCascade, data: Frames, split: str) -> list[dict[str, Any]]:
+    return [module.predict_step(batch, 0) for batch in data.batches(split, INPUTS)]
+
+
+@pytest.fixture(scope="module")
+def module(data, tmp_path_factory) -> DeepfakeCascade:
+    return fitted(data, tmp_path_factory.mktemp("cascade"))
+
+
+@pytest.fixture(scope="module")
+def table(module, data) -> pd.DataFrame:
+    return module.table(outputs(module, data, "val"), data, "val")
+
+
+def test_its_table_has_frames_and_videos_with_the_scores_of_both_parts(table, data, tmp_path) -> None:
+    write_predictions(tmp_path / "val.parquet", table)
+    frames, videos = table[table["task"] == MAIN], table[table["task"] == "video"]
+    rows = data.rows("val")["row"]
+    np.testing.assert_allclose(frames["info_filter"], parts(data)["filter"].fake[rows])
+    np.testing.assert_allclose(frames["info_stack"], parts(data)["stack"].fake[rows])
+    assert len(videos) == 200 and set(videos["info_decided_by"]) == {"filter", "stack"}
+    assert set(videos["info_verdict"]) == {"real", "fake", "undecided"} and frames["info_verdict"].isna().all()
+    by_video = dict(zip(videos["id"], videos["info_decided_by"], strict=True))
+    assert (frames["info_decided_by"] == frames["info_video"].map(by_video)).all()
+
+
+def test_the_score_is_the_calibrated_logit_of_the_part_that_decides(table) -> None:
+    for task in (MAIN, "video"):
+        rows = table[table["task"] == task]
+        score = logit(np.array(rows["probabilities"].tolist())[:, 1])
+        for part in ("filter", "stack"):
+            decided = (rows["info_decided_by"] == part).to_numpy()
+            of_part = logit(rows[f"info_{part}"].to_numpy(float))[decided]
+            slope, _, *_ = np.linalg.lstsq(np.column_stack([of_part, np.ones(len(of_part))]), score[decided])
+            np.testing.assert_allclose(np.polyval(slope, of_part), score[decided], atol=1e-6)
+            assert slope[0] > 0
+
+
+def test_predictions_of_videos_are_their_verdicts(table) -> None:
+    videos = table[table["task"] == "video"]
+    assert ((videos["prediction"] == "fake") == (videos["info_verdict"] == "fake")).all()
+    assert (videos["score"] == (videos["prediction"] == videos["target"])).all()
+    fake = np.array(videos["probabilities"].tolist())[:, 1]
+    np.testing.assert_allclose(videos["confidence"], np.where(videos["prediction"] == "fake", fake, 1 - fake))
+
+
+def test_it_is_better_than_its_filter_and_decides_some_without_the_stack(table) -> None:
+    videos = table[table["task"] == "video"].reset_index(drop=True)
+    of_filter = videos.assign(probabilities=[[1 - p, p] for p in videos["info_filter"]])
+    of_filter.attrs = table.attrs
+    assert table_metrics(videos)["video"]["auroc"] > table_metrics(of_filter)["video"]["auroc"]
+    assert 0.1 < (videos["info_decided_by"] == "filter").mean() < 0.9
+    cleared = (videos["info_decided_by"] == "filter") & (videos["info_verdict"] == "real")
+    assert cleared[videos["target"] == "fake"].mean() <= 0.05
+
+
+def test_in_production_the_stack_sees_undecided_videos_alone_and_verdicts_are_those_of_the_table(
+    module, table, data
+) -> None:
+    stack = module.parents["stack"]
+    before = stack.seen
+    (batch,) = data.batches("val", INPUTS, size=10_000)
+    decided = module.decide(batch, data.rows("val")["video"].tolist()).set_index("video")
+    videos = table[table["task"] == "video"].set_index("id")
+    assert stack.seen - before == FRAMES * (videos["info_decided_by"] == "stack").sum()
+    assert (decided["verdict"] == videos["info_verdict"]).all() and (decided["frames"] == FRAMES).all()
+    assert (decided["decided_by"] == videos["info_decided_by"]).all()
+    np.testing.assert_allclose(decided["probability"], [p[1] for p in videos["probabilities"]])
+    cleared = videos.index[videos["info_decided_by"] == "filter"][:3]
+    positions = np.flatnonzero(data.rows("val")["video"].isin(cleared))
+    alone = {name: values[positions] for name, values in batch.items()}
+    before = stack.seen
+    assert set(module.decide(alone, data.rows("val")["video"].iloc[positions])["decided_by"]) == {"filter"}
+    assert stack.seen == before
+
+
+def test_each_part_has_the_pooling_with_the_highest_auroc_on_meta_rows(data, tmp_path) -> None:
+    peaks = data.answers(0.0, 5)
+    first = np.arange(len(peaks)) % FRAMES == 0
+    peaks = np.where(first & data.fake, 0.99, np.minimum(peaks, 0.98))  # a fake shows in one frame alone
+    module = cascade(poolings=["mean", "top_1_mean"])
+    module.attach_parents({"filter": Detector(peaks), "stack": parts(data)["stack"]})
+    module.attach_run(tmp_path)
+    module.calibrate(lambda split: outputs(module, data, split), data)
+    chosen = pd.read_csv(tmp_path / "poolings.csv").set_index("pooling")
+    assert module.pooling["filter"] == "top_1_mean" and chosen.loc["top_1_mean", "filter"] == 1
+    assert module.pooling["stack"] == chosen["stack"].idxmax()
+
+
+def test_one_pooling_needs_no_meta_rows(tmp_path) -> None:
+    data = Frames(calibration=240, val=20)
+    assert fitted(data, tmp_path, poolings=["mean"]).pooling == {"filter": "mean", "stack": "mean"}
+    with pytest.raises(SettingError) as caught:
+        fitted(data, tmp_path / "again")
+    assert caught.value.key == "data.split.meta"
+
+
+def test_the_thresholds_and_what_they_promise_stand_beside_the_run(data, tmp_path) -> None:
+    module = fitted(data, tmp_path)
+    written = pd.read_csv(tmp_path / "thresholds.csv").set_index("name")
+    assert written["rate"].to_dict() == {"clear": 0.05, "early_fake": 0.05, "fake": 0.05, "real": 0.05}
+    assert (written["n"] == 120).all() and (written["violation"] <= 0.05).all()
+    again = cascade()
+    again.attach_parents(parts(data))
+    again.attach_run(tmp_path)
+    assert again.thresholds == module.thresholds
+    tables = (each.table(outputs(each, data, "val"), data, "val") for each in (module, again))
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_too_few_calibration_videos_are_refused_with_the_number(data, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"\b149 fake videos, and there are 120\b"):
+        fitted(data, tmp_path, clear_miss=0.02)
+    with pytest.raises(SettingError) as caught:
+        fitted(Frames(meta=40, val=40), tmp_path)
+    assert caught.value.key == "data.split.calibration"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"poolings": []}, "poolings"), ({"poolings": ["sum"]}, "poolings"), ({"clear_miss": 0}, "clear_miss"),
+        ({"stack_miss": 1}, "stack_miss"), ({"early_false_alarm": -0.1}, "early_false_alarm"), ({"risk": 1}, "risk"),
+    ],
+)  # fmt: skip
+def test_nonsense_names_its_key(changes, key) -> None:
+    with pytest.raises(SettingError) as caught:
+        cascade(**changes)
+    assert caught.value.key == key
