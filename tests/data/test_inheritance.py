@@ -1,5 +1,7 @@
 """Which rows of a parent a run may not have, by what it takes of the parent and what the parent was fitted on."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -53,6 +55,14 @@ def test_rows_that_the_parent_had_and_was_not_fitted_on_are_free(use, own):
     splits = {"a": own, "b": "calibration", "c": "meta"}
     leaks = inherited_leaks(child(splits), [parent(use, splits, FITTED_BY_STEPS)])
     assert leaks.findings.empty and leaks.verdicts == {"fitted by parent teacher": "clean"}
+
+
+@pytest.mark.parametrize("use", [Use.WEIGHTS, Use.PREDICTIONS])
+def test_rows_of_a_split_that_the_run_does_not_read_may_be_those_that_the_parent_was_fitted_on(use):
+    splits = {"a": "meta", "b": "calibration"}
+    of_parent = replace(parent(use, splits), unread=frozenset({"meta"}))
+    leaks = inherited_leaks(child(splits), [of_parent])
+    assert leaks.findings["first_split"].tolist() == ["calibration"]
 
 
 def test_out_of_fold_every_row_is_one_of_the_parent():

@@ -51,3 +51,26 @@ class Centroids(FittedModule):
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         distances = (batch["image"][:, None] - self.means).pow(2).sum(dim=(2, 3, 4))
         return {"distances": distances, "probabilities": {MAIN: (-distances / self.softness).softmax(dim=1)}}
+
+
+class Unread(Centroids):
+    """It says that it does not read what it is fitted on."""
+
+    @classmethod
+    def unread_splits(cls, arguments: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset({"calibration"})
+
+
+class Choosing(Centroids):
+    """It reads the rows that it is measured on."""
+
+    def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
+        state = super().fit(predict, data)
+        predict("val")
+        return state
+
+
+class Selecting(Choosing):
+    """It chooses by the validation rows, and says so."""
+
+    selects_on_val = True

@@ -125,3 +125,21 @@ def test_nothing_is_chosen_on_rows_that_are_measured(compose, monkeypatch, split
     monkeypatch.setattr(Centroids, "fit", lambda model, predict, data: predict(split))
     with pytest.raises(ValueError, match=f"calibrate: {split} is what this model is measured on"):
         train(compose(*MODEL))
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("Unread", r"reads no row of calibration \(unread_splits\)"),
+        ("Selecting", None),
+        ("Choosing", "chosen on its rows"),
+    ],
+)
+def test_what_is_read_is_what_the_model_says(compose, tmp_path, monkeypatch, model, message) -> None:
+    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path))
+    config = compose(*MODEL, f"model._target_=tests.engine.centroids.{model}")
+    if message is None:
+        train(config)
+    else:
+        with pytest.raises(ValueError, match=message):
+            train(config)

@@ -58,7 +58,7 @@ def inherited_leaks(samples: pd.DataFrame, parents: Sequence[InheritedRows]) -> 
     A row that the run evaluates, calibrates or stacks on must not be one that a parent was fitted or selected on. Only
     selecting on the same validation rows is no finding: their metrics are those of a selection in any case. Of a parent
     whose predictions the run is trained on, the training rows are compared as well. A parent by predictions out of fold
-    needs the split of the run, row by row.
+    needs the split of the run, row by row. Rows of splits that the run reads nothing of may be anything.
     """
     rows: list[tuple[str, str, str, str, str]] = []
     verdicts, fitted_test = {}, {}
@@ -88,7 +88,7 @@ def inherited_leaks(samples: pd.DataFrame, parents: Sequence[InheritedRows]) -> 
 
 def _forbidden(split: str, there: dict[str, str], parent: InheritedRows) -> list[tuple[str, str]]:
     """(id, split) of the parent's rows that a row of `split` may not be, of those with its content."""
-    if split == UNLABELLED:
+    if split == UNLABELLED or split in parent.unread:
         return []
     if parent.use is Use.OUT_OF_FOLD and not there:
         return [("", _ABSENT)]

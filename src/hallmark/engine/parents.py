@@ -47,11 +47,18 @@ def parent_uses(job: Job) -> dict[str, Use]:
     return {role: roles[role] for role in named}
 
 
+def unread_splits(job: Job) -> frozenset[str]:
+    """The splits of which the run of `job` reads nothing."""
+    built = node_class(job.config.model, "model", job.trusted)
+    return built.unread_splits(plain(job.config, "model")) if issubclass(built, PredictingModule) else frozenset()
+
+
 def inherited(job: Job) -> list[InheritedRows]:
     """The rows of all parents of `job` and of theirs, for the leakage gate."""
     uses, reader = parent_uses(job), job.config.data._target_
+    unread = unread_splits(job)
     return [
-        rows
+        replace(rows, unread=unread)
         for role, parent in job.parents.items()
         for rows in inherited_rows(parent.directory, role, uses[role], reader=reader)
     ]

@@ -23,7 +23,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import training_loggers
 from hallmark.engine.messages import echo, print_warnings
 from hallmark.engine.origins import foreign_weights
-from hallmark.engine.parents import fitted_test_rows, inherited, keep_parents
+from hallmark.engine.parents import fitted_test_rows, inherited, keep_parents, unread_splits
 from hallmark.engine.predict import add_missing_metrics, load_weights, predict_split, recorded_calls
 from hallmark.engine.setup import (
     ShouldPrune,
@@ -123,7 +123,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 warnings = [*run.record.warnings, *foreign_weights(job, module, data), *fitted_test_rows(run.record)]
                 run.record.warnings = list(dict.fromkeys(warnings))
                 print_warnings(run.record)
-                with splits_read(data, partial(_note_split, run)):
+                with splits_read(data, partial(_note_split, run, unread_splits(job))):
                     if isinstance(module, TrainingFreeModule):
                         _measure(job, run, data, module)
                     else:
@@ -165,8 +165,14 @@ def _new_record(job: Job, data: DataModule, provenance: Provenance) -> Record:
     )
 
 
-def _note_split(run: Run, split: str) -> None:
-    """Note that the rows of `split` are read, before anything is fitted on them that a killed run would keep."""
+def _note_split(run: Run, unread: frozenset[str], split: str) -> None:
+    """Note that the rows of `split` are read, before anything is fitted on them that a killed run would keep.
+
+    Raises:
+        ValueError: it is one of the `unread`, by which the gate has let parents pass that were fitted on its rows.
+    """
+    if split in unread:
+        raise ValueError(f"the model says that it reads no row of {split} (unread_splits), and does")
     noted = run.record.fitted_on
     if noted is not None and split not in noted:
         noted.append(split)
@@ -178,7 +184,8 @@ def _measure(job: Job, run: Run, data: DataModule, module: TrainingFreeModule) -
     trainer = build_predictor(job)
 
     def predict(split: str) -> list[Any]:
-        if split in (run.record.main_split, TEST):
+        selects = split == "val" and module.selects_on_val
+        if split == TEST or (split == run.record.main_split and not selects):
             raise ValueError(f"calibrate: {split} is what this model is measured on; nothing may be chosen on its rows")
         return list(trainer.predict(module, data.eval_dataloader(split)) or [])
 

@@ -44,6 +44,12 @@ class PredictingModule(LightningModule, ABC):
         """The roles of other runs that a module of these arguments is made with, and what it takes of each."""
         return {}
 
+    @classmethod
+    def unread_splits(cls, arguments: Mapping[str, Any]) -> frozenset[str]:
+        """Splits of its data that a module of these arguments reads nothing of, so that a parent may have been fitted
+        on their rows: reading one is refused."""
+        return frozenset()
+
     def attach_parents(self, parents: "Mapping[str, PredictingModule]") -> None:
         """Take the built module of every role; a subclass may refuse one that does not fit by a `SettingError`."""
         self.parents = dict(parents)  # in a mapping of its own, where torch does not look for submodules
@@ -95,9 +101,12 @@ class TrainingFreeModule(PredictingModule):
     Attributes:
         state_files: names of the files that `calibrate` may write below the run's folder and `attach_run` reads. Their
             hashes are recorded: a file that was changed later is refused, and the seal and a release name them.
+        selects_on_val: whether `calibrate` may choose among settings by the validation rows, as a fit chooses its
+            checkpoint; it fits nothing on them.
     """
 
     state_files: tuple[str, ...] = ()
+    selects_on_val = False
 
     @property
     def measured(self) -> Mapping[str, Sequence[str]]:

@@ -139,6 +139,7 @@ class InheritedRows:
         fitted_on: names of the splits that it was fitted or selected on.
         comparable: whether the hash of a row's content is of the same as in the run, because one class reads both.
         rows: (id, content, split) of each row; None where that is not known.
+        unread: splits of the run itself of which it reads nothing.
     """
 
     name: str
@@ -146,6 +147,7 @@ class InheritedRows:
     fitted_on: frozenset[str]
     comparable: bool
     rows: list[tuple[str, str, str]] | None
+    unread: frozenset[str] = frozenset()
 
 
 def check_roles(roles: Iterable[str]) -> None:
