@@ -27,7 +27,7 @@ def cascade(**changes: Any) -> DeepfakeCascade:
 
 @pytest.fixture(scope="module")
 def data() -> Frames:
-    return Frames(meta=120, calibration=240, val=200)
+    return Frames(calibration=240, val=200)
 
 
 def parts(data: Frames) -> dict[str, Detector]:
@@ -40,7 +40,7 @@ def fitted(data: Frames, directory, **changes: Any) -> DeepfakeCascade:
     module.attach_run(directory)
 
     def predict(split: str) -> list[Any]:
-        assert split in ("meta", "calibration"), "rows that are measured"
+        assert split in ("val", "calibration"), "rows that others are fitted on, or measured"
         return outputs(module, data, split)
 
     module.calibrate(predict, data)
@@ -123,7 +123,7 @@ def test_in_production_the_stack_sees_undecided_videos_alone_and_verdicts_are_th
     assert stack.seen == before
 
 
-def test_each_part_has_the_pooling_with_the_highest_auroc_on_meta_rows(data, tmp_path) -> None:
+def test_each_part_has_the_pooling_with_the_highest_auroc_on_validation_rows(data, tmp_path) -> None:
     peaks = data.answers(0.0, 5)
     first = np.arange(len(peaks)) % FRAMES == 0
     peaks = np.where(first & data.fake, 0.99, np.minimum(peaks, 0.98))  # a fake shows in one frame alone
@@ -136,12 +136,14 @@ def test_each_part_has_the_pooling_with_the_highest_auroc_on_meta_rows(data, tmp
     assert module.pooling["stack"] == chosen["stack"].idxmax()
 
 
-def test_one_pooling_needs_no_meta_rows(tmp_path) -> None:
+def test_of_one_pooling_nothing_is_chosen(tmp_path) -> None:
     data = Frames(calibration=240, val=20)
     assert fitted(data, tmp_path, poolings=["mean"]).pooling == {"filter": "mean", "stack": "mean"}
-    with pytest.raises(SettingError) as caught:
-        fitted(data, tmp_path / "again")
-    assert caught.value.key == "data.split.meta"
+    assert not (tmp_path / "poolings.csv").exists()
+
+
+def test_its_parents_may_be_fitted_on_meta_rows_of_which_it_reads_none() -> None:
+    assert DeepfakeCascade.unread_splits({}) == {"meta"}
 
 
 def test_the_thresholds_and_what_they_promise_stand_beside_the_run(data, tmp_path) -> None:
@@ -161,7 +163,7 @@ def test_too_few_calibration_videos_are_refused_with_the_number(data, tmp_path) 
     with pytest.raises(UserError, match=r"\b149 fake videos, and there are 120\b"):
         fitted(data, tmp_path, clear_miss=0.02)
     with pytest.raises(SettingError) as caught:
-        fitted(Frames(meta=40, val=40), tmp_path)
+        fitted(Frames(val=40), tmp_path)
     assert caught.value.key == "data.split.calibration"
 
 

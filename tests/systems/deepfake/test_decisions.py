@@ -44,13 +44,13 @@ def test_each_promise_is_broken_as_seldom_as_it_says() -> None:
     n_draws, broken = 150, dict.fromkeys(("clear_miss", "early_false_alarm", "stack_false_alarm", "stack_miss"), 0)
     for seed in range(n_draws):
         thresholds = fit_thresholds(*videos(seed), RATES)
-        said = verdicts(*unseen, thresholds)
+        answers = verdicts(*unseen, thresholds)
         by_filter = decided_by(unseen[0], thresholds) == "filter"
         rates = {
-            "clear_miss": (by_filter & (said == "real"))[unseen_fake].mean(),
-            "early_false_alarm": (by_filter & (said == "fake"))[~unseen_fake].mean(),
-            "stack_false_alarm": (~by_filter & (said == "fake"))[~unseen_fake].mean(),
-            "stack_miss": (~by_filter & (said == "real"))[unseen_fake].mean(),
+            "clear_miss": (by_filter & (answers == "real"))[unseen_fake].mean(),
+            "early_false_alarm": (by_filter & (answers == "fake"))[~unseen_fake].mean(),
+            "stack_false_alarm": (~by_filter & (answers == "fake"))[~unseen_fake].mean(),
+            "stack_miss": (~by_filter & (answers == "real"))[unseen_fake].mean(),
         }
         for name, rate in rates.items():
             broken[name] += rate > getattr(RATES, name)
@@ -71,8 +71,8 @@ def test_where_the_classes_lie_apart_nothing_is_undecided() -> None:
     thresholds = fit_thresholds(filter_scores, stack_scores, fake, RATES)
     assert thresholds.real <= thresholds.fake
     inconclusive = np.linspace(-4, 4, 50)
-    said = verdicts(np.zeros(50), inconclusive, thresholds)
-    assert set(said) <= {"real", "fake", "undecided"} and (said == "undecided").sum() <= 1
+    answers = verdicts(np.zeros(50), inconclusive, thresholds)
+    assert set(answers) <= {"real", "fake", "undecided"} and (answers == "undecided").sum() <= 1
 
 
 @pytest.mark.parametrize(("clear_miss", "needed"), [(0.02, 149), (0.01, 299)])

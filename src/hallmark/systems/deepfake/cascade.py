@@ -42,7 +42,7 @@ class DeepfakeCascade(FittedModule):
 
     The score of a video, and of its frames, is the calibrated logit of the one that decides it. Thresholds and
     calibration are fitted on the split `calibration`, which no parent may have seen; where several poolings are to
-    choose from, each part takes the one with the highest video AUROC on the split `meta`. A table has the scores of
+    choose from, each part takes the one with the highest video AUROC on the validation rows. A table has the scores of
     both parts for every row, to measure by; `decide` asks the stack only where it has to.
 
     Args:
@@ -70,6 +70,12 @@ class DeepfakeCascade(FittedModule):
         self._calibrations: Mapping[str, Platt] = {}
         self._logs: dict[str, pd.DataFrame] = {}
 
+    selects_on_val = True
+
+    @classmethod
+    def unread_splits(cls, arguments: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset({"meta"})  # on which the stack was fitted
+
     @classmethod
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
         return dict.fromkeys(_PARTS, Use.WEIGHTS)
@@ -87,11 +93,9 @@ class DeepfakeCascade(FittedModule):
         return MEASURED
 
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
-        for split, use in (("calibration", "thresholds"), ("meta", "the choice among model.poolings")):
-            needed = split == "calibration" or len(self.poolings) > 1
-            if needed and not (data.samples["split"] == split).any():
-                raise SettingError(f"data.split.{split}", 0, f"a share of rows for {use}")
-        choice = self._pooling_choice(predict("meta"), data) if len(self.poolings) > 1 else []
+        if not (data.samples["split"] == "calibration").any():
+            raise SettingError("data.split.calibration", 0, "a share of rows for thresholds")
+        choice = self._pooling_choice(predict("val"), data) if len(self.poolings) > 1 else []
         pooling = {part: max(choice, key=lambda row: row[part])["pooling"] for part in _PARTS} if choice else {}
         self.pooling = {**self.pooling, **pooling}
         rows, scores = data.rows("calibration"), _joined(predict("calibration"))
@@ -187,10 +191,10 @@ class DeepfakeCascade(FittedModule):
         return table
 
     def _pooling_choice(self, outputs: Sequence[Any], data: DataModule) -> list[dict[str, Any]]:
-        """Of each candidate the video AUROC of either part on the rows that `outputs` are of."""
+        """Of each candidate the video AUROC of either part on the validation rows, which `outputs` are of."""
         from sklearn.metrics import roc_auc_score
 
-        rows, scores = data.rows("meta"), _joined(outputs)
+        rows, scores = data.rows("val"), _joined(outputs)
         codes, names = pd.factorize(rows["video"])
         fake = (rows["target"] == self.classes[FAKE]).to_numpy()[np.unique(codes, return_index=True)[1]]
         return [
