@@ -211,11 +211,15 @@ def _maybe_equal(signatures: _Signatures, pairs: NDArray) -> NDArray:
 
 def _alike(thumbnails: Thumbnails, signatures: _Signatures, pairs: NDArray, *, mirrored: bool) -> NDArray:
     """bool [len(pairs)]: shows the same picture."""
-    first, second = (thumbnails[rows] for rows in pairs.T)
+    rows, ends = np.unique(pairs, return_inverse=True)  # a row has many pairs
+    first, second = ends.reshape(-1, 2).T
+    pixels = thumbnails[rows]
+    luma, chroma = pixels @ _LUMA, _block_means(pixels) @ _CHROMA
+    a, b = luma[first], luma[second]
+    chroma_b = chroma[second]
     if mirrored:
-        second = second[:, :, ::-1]
-    a, b = first @ _LUMA, second @ _LUMA
-    correlation, colors = _correlation(a, b), _color_agreement(first, second)
+        b, chroma_b = b[:, :, ::-1], chroma_b[:, :, ::-1]
+    correlation, colors = _correlation(a, b), _color_agreement(chroma[first], chroma_b)
     distance = np.bitwise_count(signatures.codes[pairs[:, 0]] ^ signatures.codes[pairs[:, 1]])
     least = np.where((distance <= _HAMMING_CLOSE) & (not mirrored), _CORRELATION_CLOSE, _CORRELATION)
     alike = (correlation >= least) & (colors >= _COLORS)
@@ -224,18 +228,23 @@ def _alike(thumbnails: Thumbnails, signatures: _Signatures, pairs: NDArray, *, m
     alike[unsure] = aligned >= (_CORRELATION if mirrored else _CORRELATION_CLOSE)
     if not mirrored:
         faint = np.flatnonzero(~alike & _maybe_equal(signatures, pairs))
-        difference = first[faint].astype(np.float32) - second[faint]
+        difference = pixels[first[faint]].astype(np.float32) - pixels[second[faint]]
         alike[faint] = np.sqrt((difference**2).mean(axis=(1, 2, 3))) <= _RMS
     return alike
 
 
 def _color_agreement(first: NDArray, second: NDArray) -> NDArray:
-    """Cosine [N] of the chroma of thumbnails, place by place; 1 where one of two is gray."""
-    chroma = (pixels @ _CHROMA for pixels in (first, second))
-    a, b = (planes.reshape(-1, 8, 4, 8, 4, 2).mean(axis=(2, 4)).reshape(-1, 128) for planes in chroma)
+    """Cosine [N] of chroma [N, 8, 8, 2], place by place; 1 where one of two is gray."""
+    a, b = (chroma.reshape(-1, 128) for chroma in (first, second))
     strength_a, strength_b = (np.sqrt((values**2).mean(axis=1)) for values in (a, b))
     cosine = (a * b).mean(axis=1) / np.maximum(strength_a * strength_b, 1e-6)
     return np.where(np.minimum(strength_a, strength_b) <= _GRAY, 1, cosine)
+
+
+def _block_means(pixels: NDArray) -> NDArray:
+    """float32 [N, 8, 8, 3] of uint8 [N, 32, 32, 3]."""
+    rows = pixels.reshape(-1, 8, 4, 96).sum(axis=2, dtype=np.uint16)
+    return rows.reshape(-1, 8, 8, 4, 3).sum(axis=3, dtype=np.uint16) / np.float32(16)
 
 
 def _correlation(first: NDArray, second: NDArray) -> NDArray:
