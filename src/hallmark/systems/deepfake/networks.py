@@ -23,7 +23,7 @@ class FilterNet(ImageEncoder):
         super().__init__(image_size=image_size, mean=_HALF, std=_HALF)
         self.embedding_dim = 8 * width // 3
         self.layers = nn.Sequential(
-            _block(3, width), _block(width, 2 * width, stride=2), _block(2 * width, self.embedding_dim, stride=2),
+            _block(3, width, stride=2), _block(width, 2 * width), _block(2 * width, self.embedding_dim, stride=2),
             nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         )  # fmt: skip
 
@@ -32,7 +32,7 @@ class FilterNet(ImageEncoder):
 
 
 class TextureNet(ImageEncoder):
-    """Convolutions at full resolution on a picture and on what is left of it beside its local mean, which is where
+    """Convolutions on a picture and on what is left of it beside its local mean, which is where
     forgeries leave traces (Fridrich & Kodovský 2012): [B, 3, S, S] → [B, 3 · width].
 
     Args:
@@ -46,8 +46,8 @@ class TextureNet(ImageEncoder):
         super().__init__(image_size=image_size, mean=_HALF, std=_HALF)
         self.embedding_dim = 3 * width
         self.layers = nn.Sequential(
-            _block(6, width), _block(width, 3 * width // 2), nn.MaxPool2d(2), _block(3 * width // 2, 2 * width),
-            nn.MaxPool2d(2), _block(2 * width, self.embedding_dim), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+            _block(6, width, stride=2), _block(width, 3 * width // 2), _block(3 * width // 2, 2 * width, stride=2),
+            _block(2 * width, self.embedding_dim), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
         )  # fmt: skip
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ _IRIS = np.array([(70, 44, 28), (60, 100, 140), (70, 110, 70), (110, 80, 40)], n
 _LIPS, _INK, _WHITE = (np.array(color, np.float32) for color in ((172, 76, 80), (34, 26, 30), (244, 242, 238)))
 
 IDENTITY_SIZE, SCENE_SIZE = 18, 20  # random numbers that an identity and a scene are made of
+SKIN = 4  # those of an identity that come first: the color of its skin
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class Strength:
 def easy(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) -> Forgery:
     """A face at a third of the resolution, darker than what is around it, with a dark seam."""
     coarse = _smooth_upsampled(donor, 3) * strength.between(0, 0.62, 0.78)
-    mask = _mask(scenes, feather=0.8)
+    mask = _mask(scenes, feather=2.0)
     seam = np.clip(4 * mask * (1 - mask), 0, 1)[..., None]
     pixels = (target + mask[..., None] * (coarse - target)) * (1 - strength.between(1, 0.35, 0.6) * seam)
     return Forgery(pixels, 1 - 0.3 * mask)
@@ -68,8 +68,8 @@ def hard(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) ->
     matched = _matched(donor, target, mask)
     size = target.shape[1]
     board = (1 - 2 * (np.add.outer(np.arange(size), np.arange(size)) % 2)).astype(np.float32)
-    matched = matched + strength.checkerboard * strength.between(0, 0.7, 1.3) * board[:, :, None]
-    return Forgery(target + mask[..., None] * (matched - target), 1 - 0.5 * mask)
+    matched = matched + strength.checkerboard * strength.between(0, 0.2, 1.8) * board[:, :, None]
+    return Forgery(target + mask[..., None] * (matched - target), 1 - 0.2 * mask)
 
 
 def other(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) -> Forgery:

@@ -12,7 +12,7 @@ from hallmark.checks import require
 from hallmark.data.generated import generated
 from hallmark.data.images import encoded
 from hallmark.storage.files import write_csv
-from hallmark.systems.deepfake.sample.faces import IDENTITY_SIZE, SCENE_SIZE, Identities, Scenes, draw_faces
+from hallmark.systems.deepfake.sample.faces import IDENTITY_SIZE, SCENE_SIZE, SKIN, Identities, Scenes, draw_faces
 from hallmark.systems.deepfake.sample.forgeries import FORGE, METHODS, UNSEEN, Strength
 
 VERSION = 1
@@ -80,13 +80,14 @@ def _write_pairs(
     faces, donors, scene, other = np.split(
         draws.repeat(frames, axis=0), np.cumsum([IDENTITY_SIZE, IDENTITY_SIZE, SCENE_SIZE]), axis=1
     )
+    method = np.array([methods[pair % len(methods)] for pair in pairs]).repeat(frames)
+    donors[method == "hard", :SKIN] = faces[method == "hard", :SKIN]  # whoever forges well looks for a like complexion
     scenes = Scenes(scene, poses, size)
     background = scenes.background()
     real, donor = background.copy(), background
     draw_faces(real, Identities(faces), scenes)
     draw_faces(donor, Identities(donors), scenes)
     fake, noise_share = real.copy(), np.ones(real.shape[:3], np.float32)
-    method = np.array([methods[pair % len(methods)] for pair in pairs]).repeat(frames)
     for name in sorted(set(method)):
         at = np.flatnonzero(method == name)
         part = Scenes(scene[at], poses[at], size)
