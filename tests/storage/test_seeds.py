@@ -27,6 +27,15 @@ def test_neither_trailing_zeros_nor_wide_numbers_collide() -> None:
     assert len({fold_in(*path) for path in paths}) == len(paths)
 
 
+@given(st.lists(st.integers(0, 2**256 - 1), max_size=4))
+def test_a_seed_is_numpys_of_the_length_and_the_halves(path: list[int]) -> None:
+    entropy = [len(path)]
+    for number in path:
+        entropy += [number >> 32, number & 0xFFFFFFFF]
+    words = np.random.SeedSequence(entropy).generate_state(3, np.uint64)
+    assert fold_in_many(*path, count=3).tolist() == [int(word) >> 1 for word in words]
+
+
 def test_members_of_a_place_differ_and_begin_alike() -> None:
     seeds = fold_in_many(7, 3, count=10_000)
     assert seeds.dtype == np.int64 and len(set(seeds.tolist())) == 10_000 and (seeds >= 0).all()

@@ -16,5 +16,8 @@ def fold_in_many(*path: int, count: int) -> np.ndarray:
     """Seeds int64 [count] for the `count` members of a place."""
     # SeedSequence pads with zeros and splits at 32 bits: without length and halves (1, 2) and (1, 2, 0) were one place.
     entropy = [len(path), *(half for number in path for half in divmod(number, 1 << 32))]
-    words = np.random.SeedSequence(entropy).generate_state(count, np.uint64)
+    if min(entropy) >= 0 and max(entropy) < 1 << 32:  # the same words as of a list, in half the time
+        words = np.random.SeedSequence(np.array(entropy, np.uint32)).generate_state(count, np.uint64)
+    else:
+        words = np.random.SeedSequence(entropy).generate_state(count, np.uint64)
     return (words >> np.uint64(1)).astype(np.int64)
