@@ -93,7 +93,7 @@ def plain_loop(n_critic: int) -> tuple[dict[str, nn.Module], dict[str, Tensor], 
             batches = iter(loader)
         batch = next(batches)
         torch.manual_seed(fold_in(1, epoch, batch_idx))
-        noise = torch.randn(6, 2, generator=torch.Generator().manual_seed(fold_in(5, epoch, batch_idx)))
+        noise = torch.randn(6, 2, generator=torch.Generator().manual_seed(fold_in(33, 5, epoch, batch_idx)))
         fake = generator(noise)
         loss = discriminator_loss(critic, batch["x"], fake.detach())
         steps["discriminator"].zero_grad()
@@ -144,8 +144,8 @@ def test_a_fit_ends_as_a_plain_loop(fit, n_critic: int, tmp_path: Path) -> None:
     assert history["lr_discriminator"].tolist() == pytest.approx([LR["discriminator"]] * 3)
 
 
-@pytest.mark.parametrize("n_critic", [1, 3])
-@pytest.mark.parametrize("step", [1, 4, 6, 7, 10])
+@pytest.mark.parametrize("n_critic", [1, 3, 7])
+@pytest.mark.parametrize("step", [1, 4, 6, 7, 8, 10])
 def test_a_stop_at_any_batch_changes_nothing(fit, tmp_path: Path, n_critic: int, step: int) -> None:
     def run(name: str, *callbacks: Callback, resume: Path | None = None) -> tuple[Adversarial, Trainer]:
         module = Adversarial(n_critic=n_critic)
@@ -164,6 +164,27 @@ def test_a_stop_at_any_batch_changes_nothing(fit, tmp_path: Path, n_critic: int,
         states = [list(optimizer.state_dict()["state"].values()) for optimizer in (first, second)]
         assert all(torch.equal(a[key], b[key]) for a, b in zip(*states, strict=True) for key in a)
     assert (tmp_path / "whole.csv").read_bytes() == (tmp_path / "part.csv").read_bytes()
+
+
+def test_an_epoch_has_a_loss_and_a_rate_of_the_parts_that_took_a_step_in_it(fit, tmp_path: Path) -> None:
+    fit(Adversarial(n_critic=7), History(tmp_path / "history.csv"))  # the seventh of twelve batches: the second epoch
+    history = pd.read_csv(tmp_path / "history.csv")
+    for part, logged in (("generator", [False, True, False]), ("discriminator", [True] * 3)):
+        assert history[f"train/{part}/loss"].notna().tolist() == logged
+        assert history[f"lr_{part}"].notna().tolist() == logged
+
+
+def test_noise_has_other_random_numbers_than_the_step(fit) -> None:
+    pairs = []
+
+    class Watching(Adversarial):
+        def optimize(self, batch: dict[str, Tensor]) -> None:
+            pairs.append((self.randn(2), torch.randn(6, 2)))
+            super().optimize(batch)
+
+    module = Watching()
+    fit(module, StepSeeds(module.seed), epochs=1)
+    assert len(pairs) == 4 and not any(torch.isclose(*pair).any() for pair in pairs)
 
 
 class Keep(Callback):
@@ -215,8 +236,19 @@ def test_a_loss_that_is_not_finite_names_its_part(fit) -> None:
         def optimize(self, batch: dict[str, Tensor]) -> None:
             self.step("generator", lambda: self.parts["generator"](self.randn(2)).mean() * float("nan"))
 
-    with pytest.raises(DivergedError, match=r"train/generator/loss is nan .*model\.optimizers\."):
+    with pytest.raises(DivergedError, match=r"train/generator/loss is nan .*model\.optimizers\.generator\.lr"):
         fit(Wrong(), FiniteLoss("val/distance"))
+
+
+def test_weights_that_are_not_finite_name_their_part(fit, tmp_path: Path) -> None:
+    class Wrong(Adversarial):
+        def optimize(self, batch: dict[str, Tensor]) -> None:
+            super().optimize(batch)
+            if self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+                self.parts["generator"][0].weight.data.fill_(float("inf"))
+
+    with pytest.raises(DivergedError, match=r"^head\.generator\..*model\.optimizers\.generator\.gradient_clip_val"):
+        fit(Wrong(), FiniteLoss("val/distance"), Keep(tmp_path / "last.ckpt"))
 
 
 def test_every_part_has_a_recipe() -> None:

@@ -95,6 +95,8 @@ def test_the_betas_reach_the_optimizer() -> None:
 def test_all_of_a_part_has_one_rate() -> None:
     built = PartOptimizer(lr=0.3, weight_decay=0.1).build(nn.ModuleDict(), Net(), 4)["optimizer"]
     assert [(group["lr"], group["weight_decay"]) for group in built.param_groups] == [(0.3, 0.1), (0.3, 0.0)]
+    built = PartOptimizer(lr=0.3).build(nn.ModuleDict(), Net(), 4)["optimizer"]
+    assert [(group["lr"], group["weight_decay"]) for group in built.param_groups] == [(0.3, 0.0)]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +106,15 @@ def test_nonsense_in_the_recipe_of_a_part_names_its_key(key: str, value: object)
     with pytest.raises(SettingError) as caught:
         PartOptimizer(**{"lr": 0.1, key: value})
     assert (caught.value.key, caught.value.value) == (key, value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is about machines without a GPU")
+def test_where_there_is_no_gpu_a_step_opens_no_library_to_see_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # as Lightning sets it
+    network = Net()
+    optimizer = recipe().build(nn.ModuleDict(), network, 4)["optimizer"]
+    openings = []
+    monkeypatch.setattr(torch.cuda, "_device_count_nvml", lambda: openings.append(True) or 0)
+    sum(parameter.sum() for parameter in network.parameters()).backward()
+    optimizer.step()
+    assert not openings and not torch.cuda.is_available()

@@ -1,5 +1,6 @@
 """Where a network runs."""
 
+import os
 from typing import Any
 
 import torch
@@ -10,6 +11,16 @@ def chosen_device(name: str = "auto") -> str:
     if name != "auto":
         return name
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def ask_for_gpus_without_nvml() -> None:
+    """Where there is no GPU, let torch see that without opening NVIDIA's library.
+
+    Each step of an optimizer asks whether there is one. Lightning has that answered through NVML
+    (`PYTORCH_NVML_BASED_CUDA_CHECK`), for the sake of processes that fork before they use a GPU.
+    """
+    if not torch.cuda.is_available():
+        os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "0"
 
 
 def device_name() -> str:

@@ -124,6 +124,17 @@ class TrainingFreeModule(PredictingModule):
         where that was done."""
 
 
+class MeanLoss(MeanMetric):
+    """Mean loss over rows, of batches whose mean loss is a scalar.
+
+    That of torchmetrics looks for nan at each update, for which a step on a GPU has to wait; `FiniteLoss` does already.
+    """
+
+    def update(self, value: Tensor, weight: int) -> None:  # type: ignore[override]
+        self.mean_value += value.to(self.mean_value.dtype) * weight
+        self.weight += weight
+
+
 class TrainableModule(PredictingModule):
     """Base of the modules that are fitted.
 
@@ -134,12 +145,7 @@ class TrainableModule(PredictingModule):
         head: everything that starts from random values.
         optimizer: recipe; None for a model that is solved and not trained by steps.
         freeze_epochs: epochs at the start in which the encoders are frozen.
-
-    Attributes:
-        loss_name: what the loss is called, of which the gradient is taken next.
     """
-
-    loss_name = "train/loss"
 
     def __init__(
         self, *, encoders: Mapping[str, Encoder], head: nn.Module, optimizer: Optimizer | None, freeze_epochs: int
@@ -148,7 +154,7 @@ class TrainableModule(PredictingModule):
         require(freeze_epochs >= 0, "freeze_epochs", freeze_epochs, "at least 0")
         self.encoders, self.head = nn.ModuleDict(encoders), head
         self.optimizer_recipe, self.freeze_epochs = optimizer, freeze_epochs
-        self.train_loss = MeanMetric()
+        self.train_loss = MeanLoss()
 
     @property
     def trained_on(self) -> dict[str, str]:
@@ -159,6 +165,11 @@ class TrainableModule(PredictingModule):
     @abstractmethod
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
+
+    @property
+    def loss_name(self) -> str:
+        """What the loss is called of which the gradient is taken next."""
+        return "train/loss"
 
     @property
     def optimizer_names(self) -> list[str]:

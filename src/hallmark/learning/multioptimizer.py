@@ -11,12 +11,13 @@ from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from torchmetrics import MeanMetric
 
 from hallmark.checks import require
-from hallmark.learning.module import Batch, TrainableModule
+from hallmark.learning.module import Batch, MeanLoss, TrainableModule
 from hallmark.learning.optim import PartOptimizer
 from hallmark.storage.seeds import fold_in
+
+_NOISE = 33  # what seeds are for; without it the noise was that of the seeds of the steps
 
 
 class MultiOptimizerModule(TrainableModule):
@@ -44,8 +45,9 @@ class MultiOptimizerModule(TrainableModule):
                 average = get_ema_multi_avg_fn(recipe.ema_decay)
                 self.averages[name] = AveragedModel(parts[name], multi_avg_fn=average, use_buffers=True)
         self.averages.requires_grad_(False)
-        self.part_losses = nn.ModuleDict({name: MeanMetric() for name in parts})
+        self.part_losses = nn.ModuleDict({name: MeanLoss() for name in parts})
         self.seed = seed
+        self.stepping: str | None = None  # the part whose step is being taken
         self.__generator = torch.Generator()
         self.__rows = 0
 
@@ -58,6 +60,10 @@ class MultiOptimizerModule(TrainableModule):
     @property
     def optimizer_names(self) -> list[str]:
         return list(self.part_optimizers)
+
+    @property
+    def loss_name(self) -> str:
+        return f"train/{self.stepping}/loss"
 
     @abstractmethod
     def optimize(self, batch: Batch) -> None:
@@ -85,7 +91,7 @@ class MultiOptimizerModule(TrainableModule):
         if not self.takes_step(part):
             return
         number = self.optimizer_names.index(part)
-        optimizer, self.loss_name = self.trainer.optimizers[number], f"train/{part}/loss"
+        optimizer, self.stepping = self.trainer.optimizers[number], part
         with self.__alone(optimizer):
             optimizer.zero_grad()
             value = loss()
@@ -98,10 +104,11 @@ class MultiOptimizerModule(TrainableModule):
         if part in self.averages:
             self.averages[part].update_parameters(self.parts[part])  # type: ignore[operator]
         mean = self.part_losses[part]
-        assert isinstance(mean, MeanMetric)
+        assert isinstance(mean, MeanLoss)
         if not mean.update_called:  # to log it takes longer than to count, and once an epoch is enough
             self.log(self.loss_name, mean, on_step=False, on_epoch=True)
         mean.update(value.detach(), self.__rows)
+        self.stepping = None
 
     def randn(self, *shape: int) -> Tensor:
         """Standard normal numbers [B, *shape] for the rows of the batch, by seed, epoch and batch.
@@ -114,7 +121,7 @@ class MultiOptimizerModule(TrainableModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         self.__rows = len(batch["index"])
-        self.__generator.manual_seed(fold_in(self.seed, self.current_epoch, batch_idx))
+        self.__generator.manual_seed(fold_in(_NOISE, self.seed, self.current_epoch, batch_idx))
         self.optimize(batch)
         steps = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         steps.increment_ready()

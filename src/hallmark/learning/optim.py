@@ -9,6 +9,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
 from hallmark.checks import require
+from hallmark.learning.device import ask_for_gpus_without_nvml
 
 _SCHEDULES = ("constant", "linear", "cosine")
 
@@ -44,6 +45,7 @@ class Optimizer:
 
     def build(self, encoders: nn.Module, head: nn.Module, total_steps: int) -> dict[str, Any]:
         """What `LightningModule.configure_optimizers` returns; `total_steps` of the whole fit."""
+        ask_for_gpus_without_nvml()
         groups = [*self._groups(encoders, self.lr), *self._groups(head, self.head_lr)]
         optimizer = AdamW([group for group in groups if group["params"]], betas=self.betas)
         scheduler = LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
@@ -63,6 +65,9 @@ class Optimizer:
 
     def _groups(self, module: nn.Module, lr: float) -> Iterator[dict[str, Any]]:
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        if not self.weight_decay:  # nothing to tell apart, and a group costs time at each step
+            yield {"params": parameters, "lr": lr, "weight_decay": 0.0}
+            return
         yield {"params": [p for p in parameters if p.ndim >= 2], "lr": lr, "weight_decay": self.weight_decay}
         yield {"params": [p for p in parameters if p.ndim < 2], "lr": lr, "weight_decay": 0.0}
 

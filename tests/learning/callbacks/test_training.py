@@ -139,6 +139,7 @@ def test_a_signal_to_another_process_stops_this_one(classifier, fit, tmp_path: P
     class Other(Callback):
         def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
             if trainer.global_step == 6:
+                monkeypatch.setattr(Trainer, "world_size", 2)
                 monkeypatch.setattr(SingleDeviceStrategy, "reduce_boolean_decision", lambda *_, **__: True)
 
     with pytest.raises(Interrupted, match="signal to another process: stopped after step 6"):

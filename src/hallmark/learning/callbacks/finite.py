@@ -14,10 +14,10 @@ from hallmark.checks import Portable
 class DivergedError(Portable, ValueError):
     """A loss, weight or monitored metric is nan or infinite."""
 
-    def __init__(self, what: str, trainer: Trainer) -> None:
-        parts = getattr(trainer.lightning_module, "optimizer_names", [])
-        optimizer = f"model.optimizers.{parts[0]}" if parts else "model.optimizer"
-        clipping = f"{optimizer}.gradient_clip_val" if parts else "trainer.gradient_clip_val"
+    def __init__(self, what: str, trainer: Trainer, part: str | None = None) -> None:
+        has_parts = bool(getattr(trainer.lightning_module, "optimizer_names", []))
+        optimizer = f"model.optimizers.{part or '<part>'}" if has_parts else "model.optimizer"
+        clipping = f"{optimizer}.gradient_clip_val" if has_parts else "trainer.gradient_clip_val"
         super().__init__(
             f"{what} in epoch {trainer.current_epoch}, after {trainer.global_step} steps. The last checkpoint before "
             f"it is kept. Try a smaller {optimizer}.lr, {clipping}, trainer.precision=32-true, or look for inputs that "
@@ -31,11 +31,12 @@ def require_finite(terms: Mapping[str, Tensor], module: LightningModule) -> None
     Raises:
         DivergedError: one is nan or infinite; the message names it.
     """
-    values = torch.stack([term.detach().float() for term in terms.values()])
-    if not torch.isfinite(values).all():  # asked at once, because on a GPU each question waits for the step
-        named = zip(terms, values.tolist(), strict=True)
-        wrong = [f"{name} is {value}" for name, value in named if not math.isfinite(value)]
-        raise DivergedError(f"the loss {' and '.join(wrong)}", module.trainer)
+    tensors = [term.detach().float() for term in terms.values()]
+    # Asked at once, because on a GPU each question waits for the step.
+    values = torch.stack(tensors).tolist() if len(tensors) > 1 else [tensors[0].item()]
+    wrong = [f"{name} is {value}" for name, value in zip(terms, values, strict=True) if not math.isfinite(value)]
+    if wrong:
+        raise DivergedError(f"the loss {' and '.join(wrong)}", module.trainer, getattr(module, "stepping", None))
 
 
 class FiniteLoss(Callback):
@@ -57,4 +58,6 @@ class FiniteLoss(Callback):
         trained = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
         wrong = [name for name, parameter in trained if not torch.isfinite(parameter).all()]
         if wrong:
-            raise DivergedError(f"{wrong[0]} has weights that are nan or infinite", trainer)
+            parts = getattr(module, "optimizer_names", [])
+            part = next((part for part in parts if wrong[0].startswith(f"head.{part}.")), None)
+            raise DivergedError(f"{wrong[0]} has weights that are nan or infinite", trainer, part)

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
+from torch import Tensor
 from torch.optim import Optimizer
 
 from hallmark.checks import Interrupted
@@ -36,17 +37,22 @@ class StepSeeds(Callback):
 
 
 class History(Callback):
-    """`history.csv`: one row an epoch with every logged metric and the learning rate.
+    """`history.csv`: one row an epoch with every metric that it logged and the learning rate.
 
     `lr` is the rate of the last step that the epoch took, the highest over the optimizer's groups; of several
     optimizers `lr_generator` and so on, by the names that the module gives them, or by their numbers. (After that step
-    a schedule has already set the rate of the next one.)
+    a schedule has already set the rate of the next one.) Of an optimizer that took no step an epoch has neither a
+    rate nor a loss.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.rows: list[dict[str, float]] = []
-        self._rates: dict[int, float] = {}  # of the last step of each optimizer
+        self._rates: dict[int, float] = {}  # of the last step of each optimizer in this epoch
+        self._before: dict[str, Tensor] = {}  # what Lightning still knows of earlier epochs
+
+    def on_train_epoch_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self._before = dict(trainer.callback_metrics)
 
     def on_before_optimizer_step(self, trainer: Trainer, module: LightningModule, optimizer: Optimizer) -> None:
         if not optimizer.param_groups:  # Lightning's stand-in for a module that is not trained by steps
@@ -55,11 +61,15 @@ class History(Callback):
         self._rates[number] = max(float(group["lr"]) for group in optimizer.param_groups)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        metrics = {name: value.item() for name, value in sorted(trainer.callback_metrics.items())}
+        metrics = {
+            name: value.item() for name, value in sorted(trainer.callback_metrics.items())
+            if value is not self._before.get(name)
+        }  # fmt: skip
         names = getattr(module, "optimizer_names", []) or list(range(len(trainer.optimizers)))
         several = len(trainer.optimizers) > 1
         rates = {f"lr_{names[number]}" if several else "lr": rate for number, rate in sorted(self._rates.items())}
         self.rows.append({"epoch": trainer.current_epoch, **metrics, **rates})
+        self._rates = {}
         if trainer.is_global_zero:
             write_csv(self.path, pd.DataFrame(self.rows))
 
@@ -153,6 +163,8 @@ class GracefulStop(Callback):
 
     def _agreed(self, trainer: Trainer) -> bool:
         """Whether any process was told to stop; every process asks at the same places."""
+        if trainer.world_size == 1:  # nobody to ask, and a GPU would be waited for
+            return self._received is not None
         stops = trainer.strategy.reduce_boolean_decision(self._received is not None, all=False)
         if stops and self._received is None:
             self._received = "signal to another process"
