@@ -37,3 +37,27 @@ def test_a_command_that_was_killed_in_a_parent_goes_on_there(start, command, tmp
     (parent,) = killed.glob("digits_classifier/*/record.json")
     assert Run(parent.parent).record.resumed == 1
     assert "is done (rerun=true would replace it)" in command("train.py", *CHILD, outputs=killed)
+
+
+TWO = """# @package _global_
+defaults: [digits_classifier]
+name: digits_${model.width}
+paths: {run_dir: "FOLDER/${model.width}"}
+hydra: {mode: MULTIRUN, sweeper: {params: {model.width: "4,8"}}}
+"""
+
+
+def test_a_preset_of_two_runs_at_fixed_places_makes_both_and_each_is_found_by_its_own_name(command, tmp_path):
+    presets = tmp_path / "conf" / "experiment"
+    presets.mkdir(parents=True)
+    (presets / "two.yaml").write_text(TWO.replace("FOLDER", str(tmp_path / "output" / "two")))
+    typed = ["data.classes=['0','1']", "trainer.max_epochs=1", "callbacks.progress=null"]
+    two = ["experiment=two", *typed, "--config-dir", str(tmp_path / "conf")]
+    command("train.py", *two, outputs=tmp_path / "outputs")
+    runs = {width: Run(tmp_path / "output" / "two" / width) for width in ("4", "8")}
+    assert {run.record.name for run in runs.values()} == {"digits_4", "digits_8"}
+    printed = command("train.py", *two, outputs=tmp_path / "outputs")
+    assert printed.count("is done (rerun=true would replace it)") == 2
+    alone = ["experiment=digits_classifier", "name=digits_4", "model.width=4", *typed]
+    printed = command("train.py", *alone, outputs=tmp_path / "outputs")
+    assert f"{runs['4'].directory} is done" in printed

@@ -93,7 +93,7 @@ def test_a_child_is_whole_without_the_folders_of_its_parents(parent, fit, job, e
 
 def test_a_child_that_was_stopped_goes_on_without_its_parents(parent, compose, small, fit):
     overrides = (*STUDENT, "trainer.max_epochs=2", f"+parents.teacher={parent.directory}")
-    expected = fit(*overrides, f"paths.run_dir={parent.directory.parent / 'uninterrupted'}")
+    expected = fit(*overrides, f"paths.outputs={parent.directory.parent / 'uninterrupted'}")
     with pytest.raises(Interrupted):
         train(compose(*small, *overrides), should_prune=lambda *_: True)
     shutil.rmtree(parent.directory)

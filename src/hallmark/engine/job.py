@@ -19,6 +19,7 @@ from hallmark.engine.config.symbolic import plain, refuse_configured_secrets, st
 from hallmark.engine.config.trust import NO_TRUST, TRUST_KEYS, Trust
 from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.identity import relevant_settings, run_id
+from hallmark.runs.links import linked_run, list_run
 from hallmark.runs.parents import INIT_FROM, Parent, kept_parents
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, RunConflict, RunDirectory, RunLocked
@@ -75,6 +76,9 @@ class Job:
         }
         number, parents = _with_parents(settings, resolved, presets, trust)
         directory = _directory(resolved, number)
+        if directory != _listed(resolved, number):  # there already, at a fixed place
+            for values in (config, resolved):
+                OmegaConf.update(values, "paths.run_dir", str(directory))
         for role, parent in parents.items():
             is_itself = parent.source == os.path.realpath(directory)
             require(not is_itself, key_of(role), nodes[role], "another run than the one that is to be made there")
@@ -115,6 +119,15 @@ class Job:
     @property
     def run(self) -> Run:
         return Run(self.directory)
+
+    def list_run(self) -> None:
+        """Let a run at a fixed place be found among those of its name, by their parents, children and listings.
+
+        A refit is none of them: it lies in the run that it is of.
+        """
+        above = self.directory.absolute().parents
+        if self.config.paths.run_dir and not any((folder / "record.json").exists() for folder in above):
+            list_run(self.directory, _listed(self.config, self.id))
 
     @property
     def is_done(self) -> bool:
@@ -184,7 +197,11 @@ def as_parent(role: str) -> Iterator[None]:
 
 def _directory(config: DictConfig, number: str) -> Path:
     fixed = config.paths.run_dir
-    return Path(fixed) if fixed else Path(config.paths.outputs) / config.name / number
+    return Path(fixed) if fixed else linked_run(_listed(config, number)) or _listed(config, number)
+
+
+def _listed(config: DictConfig, number: str) -> Path:
+    return Path(config.paths.outputs) / config.name / number
 
 
 def _with_parents(

@@ -43,6 +43,7 @@ from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
 from hallmark.runs.fitted import check_fitted, fitted_hashes
 from hallmark.runs.identity import git_state, package_versions
+from hallmark.runs.links import remove_stale_link
 from hallmark.runs.metrics import TEST, find_metric
 from hallmark.runs.parents import FOLDER as PARENTS
 from hallmark.runs.record import Provenance, Record, RunState
@@ -67,6 +68,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     refuse_foreign_ranks()
     job = Job.of(config)
     folder = RunDirectory(job.directory)
+    remove_stale_link(folder.directory)
     if folder.directory.exists():
         with folder.locked():  # a process that works on it is no reason to read the data first
             pass
@@ -91,6 +93,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
     with folder.locked():
         status = folder.resume_status(job.id, provenance, **policy)
         if status is RunState.DONE:
+            job.list_run()
             run = Run(folder.directory)
             add_missing_metrics(run)
             print_done(job, run)
@@ -115,6 +118,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
             store_config(run.directory, job.stored)  # of a resumed run as well: folders and loggers may have changed
             print_start(job, data, resumed=status is RunState.INTERRUPTED)
             with run.recorded(), training_loggers(job, run) as loggers:
+                job.list_run()
                 run.record.leakage = data.check(run.directory, inherited(job))
                 run.record.write(run.directory)
                 print_leakage(run.record.leakage)

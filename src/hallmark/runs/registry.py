@@ -15,6 +15,7 @@ from typing import Any
 
 from hallmark.runs.access import LabelledRows, TestAccess, earlier_accesses
 from hallmark.runs.access_folders import AccessFolders
+from hallmark.runs.links import is_stale
 from hallmark.runs.locks import is_locked
 from hallmark.runs.metrics import find_metric
 from hallmark.runs.record import lineage
@@ -151,7 +152,8 @@ def _results(folder: Path, depth: int, *, top: bool = True) -> Iterator[tuple[Pa
     names: list[str] = []
     if depth:
         with suppress(PermissionError), os.scandir(folder) as children:
-            names = sorted(child.name for child in children if child.is_dir() and not child.name.startswith("."))
+            folders = [child for child in children if child.is_dir() and not child.name.startswith(".")]
+            names = sorted(child.name for child in folders if not (child.is_symlink() and is_stale(Path(child))))
     for name in names:
         if not (top and name in _NOT_RESULTS):
             yield from _results(folder / name, depth - 1, top=False)

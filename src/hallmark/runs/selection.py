@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hallmark.runs.identity import relevant_settings
+from hallmark.runs.links import is_stale
 from hallmark.runs.registry import Entry, find_entries
 from hallmark.storage.files import read_json
 
@@ -48,17 +49,18 @@ def select(path: Path, *, sets: bool) -> Path:
 
 
 def _candidates(folder: Path, *, sets: bool) -> list[_Candidate]:
-    candidates, members = [], set()
+    candidates, seen = [], set()
     for kind in _MARKERS if sets else ("run",):
         for file in sorted(folder.glob(f"*/{_MARKERS[kind]}")):
             directory = file.parent
-            if directory.resolve() in members:
+            if directory.resolve() in seen or is_stale(directory):
                 continue
+            seen.add(directory.resolve())  # a run at a fixed place, which may be below `folder`, has a link as well
             (entry,) = [
                 each for each in find_entries([directory]) if each.kind == kind and each.directory == str(directory)
             ]
             raw = read_json(file) if entry.state != "unreadable" else {}
-            members |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
+            seen |= {(directory / member["directory"]).resolve() for member in raw.get("members", [])}
             if raw.get("finished"):
                 finished = datetime.fromisoformat(raw["finished"])
             else:  # as far as is known: when it began, and how long it has worked

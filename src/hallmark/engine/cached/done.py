@@ -66,6 +66,7 @@ def report_noted(job: Job) -> float | None:
         note, record = note_of(job).read(), folder.read_record()
         if note is None or record is None or record.state is not RunState.DONE or record.run_id != job.id:
             return None
+        job.list_run()
         run = Run(folder.directory)
         print_done(job, run)
         print_again(note)
