@@ -65,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     if refusal is None:
         leaks = data.find_leaks(inherited(job))
         refusal = _check_splits(data, leaks)
+        for warning in data.warnings():
+            print(f"Warning: {warning}")
     if arguments.output is not None:
         write_csv(arguments.output / "problems.csv", table)
         if not data.samples.empty:

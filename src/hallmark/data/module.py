@@ -126,6 +126,11 @@ class DataModule(LightningDataModule, ABC):
         """Signals of the rows of `split` at `positions`, for pictures of them; None where samples are none."""
         return None
 
+    def warnings(self) -> list[str]:
+        """Sentences about `samples` that stop no fit, such as what tells their classes apart beside their content;
+        `hallmark check-data` asks for them."""
+        return []
+
     def prepare(self) -> None:
         """Read and split.
 

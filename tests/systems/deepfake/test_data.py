@@ -1,4 +1,8 @@
+import shutil
+
+import pandas as pd
 import torch
+from PIL import Image
 
 from hallmark.data.images import read_image
 from hallmark.systems.deepfake.networks import FilterNet, TextureNet
@@ -39,3 +43,22 @@ def test_a_batch_holds_what_each_encoder_wants_to_see(deepfake, world):
     assert batch["target"].tolist() == [["real", "fake"].index(name) for name in rows["target"][:16]]
     expected = texture.transform(read_image(world / "frames" / rows["video"][3] / f"{rows['id'][3][-2:]}.jpg"))
     torch.testing.assert_close(batch["image"][3], torch.from_numpy(expected.copy()))
+
+
+def test_a_warning_names_what_tells_the_classes_apart_beside_the_pixels(deepfake, world, tmp_path):
+    data = deepfake(folder=str(world))
+    data.prepare()
+    assert data.warnings() == []
+    copied = shutil.copytree(world, tmp_path / "copied")
+    for manifest in copied.glob("*_manifest.csv"):
+        table = pd.read_csv(manifest, keep_default_na=False)
+        for row in table.index[table["label"] == "fake"]:
+            path = copied / table.loc[row, "path"]
+            Image.open(path).save(path.with_suffix(".png"))
+            table.loc[row, "path"] = f"{table.loc[row, 'path'].removesuffix('.jpg')}.png"
+        table.to_csv(manifest, index=False)
+    data = deepfake(folder=str(copied))
+    data.prepare()
+    warnings = data.warnings()
+    assert warnings[0].startswith("the format of the files alone tells real from fake: AUC 1.00")
+    assert not any("size" in warning.split("alone")[0] for warning in warnings)

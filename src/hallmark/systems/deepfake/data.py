@@ -33,9 +33,12 @@ from hallmark.systems.deepfake.manifest import (
     thin_videos,
     video_groups,
 )
+from hallmark.systems.deepfake.metadata import LEAST_AUC, read_headers, shortcuts
 from hallmark.systems.deepfake.sample.world import generate
 
-REPAIRABLE = ("many_frames", "uncertain_encoding")  # a part of the frames, the most plausible reading
+# Kinds of problems for which `keep` has a meaning: a part of the frames, 8 bits of 16, gray as color, the pixels
+# whatever their metadata says, the most plausible reading.
+REPAIRABLE = ("many_frames", "deep_image", "gray_image", "damaged_metadata", "uncertain_encoding")
 KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_image", "unknown_label", "unknown_split", "mixed_video", "empty_path",
     "empty_video", "duplicate_path", "unsafe_path",
@@ -128,7 +131,38 @@ class DeepfakeDataModule(DataModule):
             except OSError as error:
                 cause = str(error)
             self.problems.add(rows["path"].iloc[position], "unreadable_image", cause)
-        return rows[scans["readable"]].reset_index(drop=True), scans["thumbnail"][scans["readable"]]
+        rows, scans = rows[scans["readable"]].reset_index(drop=True), scans[scans["readable"]]
+        usable = self._with_headers(rows, scans)
+        return rows[usable].reset_index(drop=True), scans["thumbnail"][usable]
+
+    def _with_headers(self, rows: pd.DataFrame, scans: np.ndarray) -> np.ndarray:
+        """Which rows stay, bool [N], for what their headers say; these are kept for `warnings`."""
+        paths = [self.folder / path for path in rows["path"]]
+        headers = read_headers(paths, rows["digest"].tolist(), self.cache)
+        gray = np.isin(headers["mode"], [b"1", b"L", b"LA", b"I", b"F", b"I;16", b"I;16B", b"I;16L"])
+        usable = np.ones(len(rows), bool)
+        doubts = {
+            "deep_image": (headers["deep"], "more than 8 bits a channel, of which 8 are used"),
+            "gray_image": (gray, "a gray picture"), "damaged_metadata": (scans["metadata"], "damaged metadata"),
+        }  # fmt: skip
+        for kind, (where, detail) in doubts.items():
+            for position in np.flatnonzero(where).tolist():
+                usable[position] &= self.problems.add(rows["path"].iloc[position], kind, f"{paths[position]}: {detail}")
+        self._headers = headers[usable]
+        return usable
+
+    def warnings(self) -> list[str]:
+        """Properties of files by which a small classifier tells real from fake, which a model would learn instead."""
+        measured = (self.samples["split"] != "test") & self.samples["target"].notna()
+        rows = self.samples[measured]
+        measures = shortcuts(
+            self._headers[measured.to_numpy()], (rows["target"] == CLASSES[1]).to_numpy(), rows["group"].tolist()
+        )
+        return [
+            f"the {row.what} of the files alone tells real from fake: AUC {row.auc:.2f} on groups that the classifier "
+            "did not see. Write all files anew in one format and size, or a model will learn this"
+            for row in measures[measures["auc"] > LEAST_AUC].itertuples()
+        ]
 
     def sources(self) -> list[Path]:
         return [self.folder]
