@@ -25,6 +25,7 @@ from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import RunState
 from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
+from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest_file
 
 pytestmark = pytest.mark.e2e
@@ -313,6 +314,22 @@ def test_predictions_out_of_fold_are_of_models_whose_parents_have_not_seen_the_r
         assert held_out and seen and not held_out & seen
         assert refit.record.leakage["checks"]["fitted by parent teacher"] == "clean"
         assert teacher.weights != parent.record.weights["tensors"]
+
+
+def test_a_refit_of_an_earlier_version_begins_as_its_run_did(fit, evaluate):
+    parent = fit(*DIGITS, "data.classes=['2','3']")
+    child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")
+    record = read_json(child.directory / "record.json")
+    write_json(child.directory / "record.json", {**record, "parents": [str(parent.directory)]})
+    shutil.rmtree(child.directory / "parents")
+    evaluate(child, "split=out_of_fold", "out_of_fold.folds=2")
+    refits = [Run(child.directory / "out_of_fold" / f"{number}-of-2") for number in (1, 2)]
+    assert {refit.record.parents["init_from"]["run_id"] for refit in refits} == {parent.record.run_id}
+    for folder in (parent.directory, child.directory / "out_of_fold"):
+        shutil.rmtree(folder)
+    (child.directory / "predictions" / "out_of_fold.parquet").unlink()
+    with pytest.raises(ValueError, match=r"^init_from: .*kept no copy"):
+        evaluate(child, "split=out_of_fold", "out_of_fold.folds=2")
 
 
 def test_a_parent_that_has_seen_none_of_the_rows_stays_in_every_fold(fit, evaluate):

@@ -4,14 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from hallmark.runs.record import Provenance, Record, RunState
+from hallmark.runs.record import Provenance, Record, RunState, lineage
 
 
 def test_a_record_round_trips(tmp_path: Path, make_record: Callable[..., Record]) -> None:
-    record = make_record(state=RunState.FAILED, error="Traceback", selected={"value": 0.5}, parents=["a"], resumed=2)
+    record = make_record(
+        state=RunState.FAILED, error="Traceback", selected={"value": 0.5}, parents={"a": {}}, resumed=2
+    )
     record.write(tmp_path)
     assert Record.read(tmp_path) == record
     assert json.loads((tmp_path / "record.json").read_text())["state"] == "failed"
+
+
+def test_the_parent_of_an_earlier_version_is_in_its_role(tmp_path: Path, make_record: Callable[..., Record]) -> None:
+    for written, expected in ((["outputs/a/0123abcd"], {"init_from": {"source": "outputs/a/0123abcd"}}), ([], {})):
+        make_record(parents=written).write(tmp_path)
+        record = Record.read(tmp_path)
+        assert record is not None and record.parents == expected
+        assert lineage(written) == lineage(record.parents) == dict.fromkeys(expected, written[0])
 
 
 def test_no_record_is_none(tmp_path: Path) -> None:

@@ -91,6 +91,19 @@ def test_other_data_and_other_experiments_have_seals_of_their_own(make_run: Make
     assert Seal(tmp_path / "outputs" / "seals", "sentiment_text", "c" * 32).accesses() == []
 
 
+@pytest.mark.parametrize(("weights", "opened"), [("w" * 32, True), ("v" * 32, False)])
+def test_a_parent_is_known_by_what_it_is_under_another_name(make_run: Maker, weights: str, opened: bool) -> None:
+    runs = []
+    for name, path, of_parent in (("one_name", "a/0123abcd", "w" * 32), ("another_name", "b/copy", weights)):
+        settings = f"model: {{width: 4}}\ninit_from: {path}\nparents: {{}}\n"
+        run = make_run(name=name, settings=settings, test=["x", "y"])
+        run.record.parents = {"init_from": {"run_id": "0123abcd", "weights": of_parent, "source": path}}
+        run.record.write(run.directory)
+        runs.append(run)
+    open_test_split(runs[0])
+    assert bool(seal_of(runs[1]).accesses()) is opened
+
+
 def test_an_access_that_was_cut_off_is_finished_by_its_run_alone(make_run: Maker) -> None:
     run, other = make_run(), make_run("bbbb")
     with pytest.raises(RuntimeError), seal_of(run).opened([run], reason=None):

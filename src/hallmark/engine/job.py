@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -99,6 +99,10 @@ class Job:
         """
         config, stored = reopen(run.directory, trust)
         parents = kept_parents(run.directory, run.record)
+        start = config.get(INIT_FROM)
+        if INIT_FROM in run.record.parents.keys() - parents.keys() and start is not None:  # of an earlier version
+            with suppress(SettingError):  # gone; whoever needs it says so
+                parents[INIT_FROM] = find_parent(INIT_FROM, start, config, trust)
         return cls(config, run.record.run_id, run.directory, stored, parents, trust=trust)
 
     @property

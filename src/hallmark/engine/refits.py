@@ -47,6 +47,12 @@ def _refit(
         list, (trust.packages, trust.paths, trust.hosts)
     )
     config[INIT_FROM], config.parents = None, {}
+    record = job.run.record
+    for role in record.parents.keys() - job.parents.keys():
+        raise ValueError(
+            f"{key_of(role)}: {record.parents[role].get('source')} is no finished run any more, and a refit begins "
+            "with it as the run did; an earlier version of Hallmark kept no copy"
+        )
     for role, parent in job.parents.items():
         above = [each for each in inherited(job) if each.name.split("/")[0] == role]
         unknown = any(

@@ -157,13 +157,13 @@ def check_roles(roles: Iterable[str]) -> None:
 
 
 def kept_parents(directory: Path, record: Record) -> dict[str, Parent]:
-    """The parents that are kept in a run's folder, as its record names them; {} for a run of an earlier version.
+    """The parents that are kept in a run's folder, as its record names them; a run of an earlier version kept none.
 
     Raises:
         UserError: the record does not describe them.
     """
-    entries = record.parents if isinstance(record.parents, dict) else {}
     try:
+        entries = {role: entry for role, entry in record.parents.items() if entry.keys() != {"source"}}
         check_roles(entries)
         if incomplete := [role for role, entry in entries.items() if FILE not in entry["files"]]:
             raise ValueError(f"no hash of the {FILE} of {', '.join(incomplete)}")
@@ -174,7 +174,7 @@ def kept_parents(directory: Path, record: Record) -> dict[str, Parent]:
             )
             for role, entry in entries.items()
         }  # fmt: skip
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         message = f"{directory}/record.json: parents: not of this version ({type(error).__name__}: {error})"
         raise UserError(message) from error
 
@@ -193,7 +193,7 @@ def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iter
     # Predictions out of fold are of models whose own parents were made again for each fold.
     above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
     parents = kept_parents(directory, record)
-    for role in parents or [INIT_FROM] * bool(record.parents):
+    for role in record.parents:
         if role in parents and parents[role].directory.is_dir():
             yield from inherited_rows(parents[role].directory, f"{name}/{role}", above, reader=reader)
         else:
@@ -206,10 +206,10 @@ def file_hash(path: Path) -> str:
     return _digest_of(path, (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino))
 
 
-def _brief(parents: Any) -> dict[str, Any]:
+def _brief(parents: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("run_id", "name", "weights", "data", "use", "parents")
-    entries = parents.items() if isinstance(parents, dict) else ()
-    return {role: {key: entry[key] for key in keys if key in entry} for role, entry in entries}
+    known = {role: entry for role, entry in parents.items() if "run_id" in entry}
+    return {role: {key: entry[key] for key in keys if key in entry} for role, entry in known.items()}
 
 
 def _needed(directory: Path) -> list[str]:

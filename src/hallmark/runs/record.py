@@ -43,7 +43,8 @@ class Record:
 
     Attributes:
         warnings: sentences that everybody must read who uses the answers.
-        parents: by role what each was and is kept as (`hallmark.runs.parents`); in an earlier version a list of paths.
+        parents: by role what each was and is kept as (`hallmark.runs.parents`); of an earlier version, which kept none,
+            the `source` of `init_from` alone.
         weights: hashes of the selected checkpoint: `tensors` of its content, `file` of its bytes; None where there is
             none, or an earlier version made the run.
         fitted_on: splits whose rows were read while it was fitted, calibrated and selected; None in an earlier version.
@@ -67,7 +68,7 @@ class Record:
     problems: dict[str, int] = field(default_factory=dict)
     data: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, int] = field(default_factory=dict)
-    parents: dict[str, Any] | list[str] = field(default_factory=dict)
+    parents: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, str] | None = None
     fitted_on: list[str] | None = None
     fitted: dict[str, str] = field(default_factory=dict)
@@ -101,14 +102,26 @@ class Record:
         try:
             raw = read_json(path)
             provenance, state = Provenance(**raw.pop("provenance")), RunState(raw.pop("state"))
-            return cls(**raw, provenance=provenance, state=state)
+            parents = _by_role(raw.pop("parents", {}))
+            return cls(**raw, provenance=provenance, state=state, parents=parents)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"{path}: not a run record of this version ({type(error).__name__}: {error})") from error
 
 
 def lineage(parents: Any) -> dict[str, str]:
     """What a record says of its parents in a few words by role, such as `clip_probe/0a1b2c3d (weights)`."""
-    if isinstance(parents, dict):
-        uses = {role: f" ({entry['use']})" if "use" in entry else "" for role, entry in parents.items()}
-        return {role: f"{entry['name']}/{entry['run_id']}{uses[role]}" for role, entry in parents.items()}
-    return {"init_from": str(parents[0])} if parents else {}  # of an earlier version
+    return {role: _in_words(entry) for role, entry in _by_role(parents or {}).items()}
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    if "run_id" not in entry:
+        return str(entry["source"])
+    use = f" ({entry['use']})" if "use" in entry else ""
+    return f"{entry['name']}/{entry['run_id']}{use}"
+
+
+def _by_role(parents: Any) -> dict[str, Any]:
+    """The parents of a record by role; an earlier version listed the path of the run that gave the first weights."""
+    if isinstance(parents, list):
+        return {"init_from": {"source": str(parents[0])}} if parents else {}
+    return dict(parents)

@@ -28,6 +28,8 @@ from hallmark.runs.access_folders import COPY, AccessFolders, absolute_folder, o
 from hallmark.runs.configuration import FILE, load_config
 from hallmark.runs.identity import relevant_settings
 from hallmark.runs.locks import is_locked, locked_file
+from hallmark.runs.parents import INIT_FROM
+from hallmark.runs.record import Record
 from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import write_json
@@ -194,7 +196,7 @@ def seal_of(run: Run, *more: Run) -> Seal:
     )
     rows = [LabelledRows.read(each.directory) for each in runs]
     return Seal(
-        folder, run.record.name, str(content), folders=folders, recipe=_recipe(config),
+        folder, run.record.name, str(content), folders=folders, recipe=_recipe(config, run.record),
         rows=LabelledRows.union(known for known in rows if known) if any(rows) else None,
     )  # fmt: skip
 
@@ -216,11 +218,15 @@ def _folder(run: Run, config: Any) -> Path:
     return absolute_folder(root, seals)
 
 
-def _recipe(config: Any) -> str:
-    """What two experiments have in common that differ in name, seed and data alone."""
+def _recipe(config: Any, record: Record) -> str:
+    """What two experiments have in common that differ in name, seed and data alone, wherever their parents lie."""
     raw = OmegaConf.to_container(config, resolve=False)
     assert isinstance(raw, dict)
     settings = relevant_settings({str(key): value for key, value in raw.items() if key not in _NAMES})
+    if record.parents:
+        entries = record.parents.items()
+        known = {role: [entry.get("run_id", entry.get("source")), entry.get("weights")] for role, entry in entries}
+        settings |= {INIT_FROM: None, "parents": known}
     settings["data"] = {key: value for key, value in (settings.get("data") or {}).items() if key not in _DATA}
     return digest(settings)
 
