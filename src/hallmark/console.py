@@ -15,6 +15,7 @@ from hallmark.storage.streams import make_streams_tolerant
 # The first line of each module's docstring, written here because importing a command can be heavy.
 COMMANDS = {
     "runs": "List runs, sets of repeats and sweeps.",
+    "predict": "Predict new files by a finished run or a set of repeats.",
     "report": "Write one or many runs as a Markdown and a self-contained HTML page.",
     "release": "Check, measure and archive a result, or verify such an archive.",
     "check-data": "List everything that is wrong with the data of a preset, before any fit.",

@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader, Dataset
 
-from hallmark.checks import require, setting
+from hallmark.checks import UserError, require, setting
 from hallmark.data.inheritance import inherited_leaks
 from hallmark.data.leakage import LeakageError, LeakageInputs, Leaks, find_leaks
 from hallmark.data.problems import Problems
@@ -90,6 +90,14 @@ class DataModule(LightningDataModule, ABC):
     def read(self) -> tuple[pd.DataFrame, Problems]:
         """All usable samples (every column but split) and what was found wrong with the others."""
 
+    def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
+        """Rows of files that are to be predicted, with the columns of `read`, and what was found wrong with the others.
+
+        Raises:
+            UserError: no data module of this class reads new files, or none of `inputs` is of a kind that it reads.
+        """
+        raise UserError(f"{type(self).__name__}: this system reads no new files; split=predict is for unlabelled rows")
+
     def sources(self) -> Sequence[Path] | None:
         """Files and folders that hold all that `read` reads; None where that is not known, and a finished run is then
         found done only by reading its data again."""
@@ -153,6 +161,19 @@ class DataModule(LightningDataModule, ABC):
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
         self.samples = self.add_rows(samples).reset_index(drop=True)
         self.check_samples()
+
+    def prepare_new(self, inputs: Sequence[Path]) -> None:
+        """Hold the rows of new files, all of them unlabelled, instead of those of the data set.
+
+        Raises:
+            ValueError: none of them can be read, or as `read_new`.
+        """
+        samples, self.problems = self.read_new(inputs)
+        if samples.empty:
+            details = [f"  {problem.detail}" for problem in self.problems.found[:20]]
+            raise UserError("\n".join(["no file to predict:", *details] if details else ["no file to predict"]))
+        self.__check_columns(samples)
+        self.samples = samples.assign(split=UNLABELLED).reset_index(drop=True)
 
     def __check_columns(self, samples: pd.DataFrame) -> None:
         """Raise ValueError unless `samples` are what `read` has to give."""

@@ -40,12 +40,14 @@ class FinishedRun:
         folds: of the training rows, for out-of-fold predictions.
         access: the right to read the test split, from `open_split`; None for the sealed run that it is at first.
         trust: what the run's configuration may use beside Hallmark's own classes and its own folder.
+        inputs: new files, which are predicted instead of the rows that it was made on.
     """
 
     run: Run
     folds: int
     access: OpenTestAccess | None = None
     trust: Trust = NO_TRUST
+    inputs: Sequence[Path] | None = None
 
     @cached_property
     def job(self) -> Job:
@@ -53,6 +55,8 @@ class FinishedRun:
 
     @cached_property
     def data(self) -> DataModule:
+        if self.inputs is not None:
+            return prepare_data(self.job, self.inputs)
         data = prepare_data(self.job)
         if data.fingerprint != self.run.record.provenance.data:
             raise ValueError(

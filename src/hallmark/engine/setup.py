@@ -2,7 +2,8 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from lightning import Callback, Trainer
@@ -123,11 +124,14 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
     return module
 
 
-def prepare_data(job: Job) -> DataModule:
-    """The data module, read and split."""
+def prepare_data(job: Job, inputs: Sequence[Path] | None = None) -> DataModule:
+    """The data module, read and split; with `inputs` it holds the rows of these files, unlabelled."""
     data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
     with setting("data"):
-        data.prepare()
+        if inputs is None:
+            data.prepare()
+        else:
+            data.prepare_new(inputs)
     return data
 
 

@@ -19,6 +19,7 @@ from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import classification_table
+from hallmark.runs.metrics import MAIN
 from hallmark.runs.parents import Use
 
 Batch = dict[str, Any]
@@ -93,6 +94,13 @@ class PredictingModule(LightningModule, ABC):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """The predictions table of `split` from what `predict_step` gave for all its batches in order."""
         return classification_table(outputs, data, split)
+
+    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
+        """What is said of new files: rows of their predictions table, with further columns that explain them.
+
+        By default those of the task `main`, or of all where there is none.
+        """
+        return table[table["task"] == MAIN] if MAIN in set(table["task"]) else table
 
 
 class TrainingFreeModule(PredictingModule):

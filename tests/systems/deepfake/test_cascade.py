@@ -178,3 +178,35 @@ def test_nonsense_names_its_key(changes, key) -> None:
     with pytest.raises(SettingError) as caught:
         cascade(**changes)
     assert caught.value.key == key
+
+
+def test_answers_give_each_video_an_interval_over_its_frames_and_a_reason(module, table) -> None:
+    answers = module.answers(table)
+    videos = table[table["task"] == "video"]
+    assert answers["id"].tolist() == videos["id"].tolist()
+    score = np.array(answers["probabilities"].tolist())[:, 1]
+    # A percentile of means of resampled frames may lie beside the score of a few frames by no more than rounding.
+    assert (answers["info_low"] <= answers["info_high"]).all()
+    assert np.mean((answers["info_low"] <= score + 1e-9) & (score <= answers["info_high"] + 1e-9)) > 0.9
+    of_filter = answers[answers["info_decided_by"] == "filter"]
+    assert of_filter["info_reason"].str.contains("the filter's").all()
+    undecided = answers[answers["info_verdict"] == "undecided"]
+    assert undecided["info_reason"].str.contains("no promise").all()
+
+
+def test_the_interval_of_a_video_is_its_own_whatever_stands_beside_it(module, table) -> None:
+    first = table["info_video"].iloc[0]
+    alone = table[(table["info_video"] == first) & table["task"].isin([MAIN, "video"])]
+    alone.attrs = table.attrs
+    ends = ["info_low", "info_high"]
+    together = module.answers(table).set_index("id").loc[[first], ends]
+    pd.testing.assert_frame_equal(module.answers(alone).set_index("id")[ends], together)
+
+
+def test_a_video_of_one_frame_has_no_interval(module, table) -> None:
+    first = table["info_video"].iloc[0]
+    of_video = table[(table["info_video"] == first) & (table["task"] == MAIN)].head(1)
+    video = table[(table["id"] == first) & (table["task"] == "video")]
+    alone = pd.concat([of_video, video])
+    alone.attrs = table.attrs
+    assert module.answers(alone)[["info_low", "info_high"]].isna().all(axis=None)

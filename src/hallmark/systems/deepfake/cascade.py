@@ -33,6 +33,7 @@ from hallmark.systems.deepfake.pooling import check_pooling, pool
 from hallmark.systems.deepfake.stack import MEASURED, check_detectors
 from hallmark.systems.deepfake.stackers import logits_of
 from hallmark.systems.deepfake.tables import FAKE, VIDEO, with_videos
+from hallmark.systems.deepfake.verdict import reasons, video_answers
 
 _PARTS = (FILTER, STACK)
 
@@ -189,6 +190,21 @@ class DeepfakeCascade(FittedModule):
         top = np.array([self.classes.index(name) for name in table["prediction"]])
         table["confidence"] = np.array(table["probabilities"].tolist())[np.arange(len(table)), top]
         return table
+
+    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The videos, with an interval of P(fake) over their frames and `info_reason`, a sentence on the verdict."""
+        assert self.thresholds is not None, "it is not fitted"
+        thresholds = self.thresholds
+
+        def scores(frames: pd.DataFrame, codes: NDArray, n_videos: int) -> NDArray:
+            of_filter, of_stack = (
+                self._pooled(part, frames[f"info_{part}"].to_numpy(float), codes, n_videos) for part in _PARTS
+            )
+            fake: NDArray = expit(self._joint(decided_by(of_filter, thresholds), of_filter, of_stack, "video"))
+            return fake
+
+        videos = video_answers(table, scores)
+        return videos.assign(info_reason=reasons(videos, thresholds))
 
     def _pooling_choice(self, outputs: Sequence[Any], data: DataModule) -> list[dict[str, Any]]:
         """Of each candidate the video AUROC of either part on the validation rows, which `outputs` are of."""

@@ -34,6 +34,7 @@ from hallmark.systems.deepfake.manifest import (
     video_groups,
 )
 from hallmark.systems.deepfake.metadata import LEAST_AUC, read_headers, shortcuts
+from hallmark.systems.deepfake.new_files import list_new
 from hallmark.systems.deepfake.sample.world import generate
 
 # Kinds of problems for which `keep` has a meaning: a part of the frames, 8 bits of 16, gray as color, the pixels
@@ -96,6 +97,14 @@ class DeepfakeDataModule(DataModule):
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         rows = read_listed(self.folder, self.labels, self.problems)
+        return self._samples(rows), self.problems
+
+    def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
+        """Pictures, videos, folders of frames and lists of them, as `list_new` reads them."""
+        return self._samples(list_new(inputs, self.problems)), self.problems
+
+    def _samples(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The table of samples of all files of `rows` that can be read."""
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
         rows, self._thumbnails = self._readable(rows)
@@ -107,7 +116,7 @@ class DeepfakeDataModule(DataModule):
             "info_path": [str(self.folder / path) for path in rows["path"]], "info_video": rows["video"],
             "slice_method": method.mask(real, "real"), "slice_quality": rows["quality"].replace("", "unknown"),
         })  # fmt: skip
-        return samples.astype(object), self.problems
+        return samples.astype(object)
 
     def _readable(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
         """The rows whose files can be decoded, with `digest`, and their thumbnails uint8 [N, 32, 32, 3]."""

@@ -27,6 +27,7 @@ from hallmark.systems.deepfake.stackers import (
     logits_of,
 )
 from hallmark.systems.deepfake.tables import FAKE, VIDEO, detection_table
+from hallmark.systems.deepfake.verdict import pooled_answers
 
 log = logging.getLogger(__name__)
 
@@ -136,6 +137,9 @@ class DeepfakeStack(FittedModule):
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         return detection_table(outputs, data, split, self.pooling)
+
+    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
+        return pooled_answers(table, self.pooling)
 
     def _logits(self, role: str, batch: Batch, batch_idx: int) -> NDArray:
         output = self.parents[role].predict_step(self.parent_batch(role, batch), batch_idx)

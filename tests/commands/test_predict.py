@@ -1,0 +1,137 @@
+"""`hallmark predict`: a finished run's answers about files that no data set holds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from tests.commands.drawn_digits import SETTINGS, DrawnDigits, draw
+
+from hallmark.engine.finished import FinishedRun, sealed_tables
+from hallmark.engine.job import Job
+from hallmark.engine.repeats import train_repeats
+from hallmark.engine.train import train
+from hallmark.runs.predictions import read_predictions
+from hallmark.runs.run import Run
+from hallmark.storage.files import read_csv, read_parquet
+
+pytestmark = pytest.mark.e2e
+TRUST = ["--setting", "trusted_packages=[tests]"]
+PROBABILITIES = [f"P({digit})" for digit in range(10)]
+
+
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("outputs")
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch, project, outputs) -> None:
+    monkeypatch.setenv("HALLMARK_OUTPUTS", str(outputs))
+    monkeypatch.chdir(project)
+
+
+@pytest.fixture(scope="module")
+def _fitted(compose, outputs) -> Run:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HALLMARK_OUTPUTS", str(outputs))
+        config = compose(*SETTINGS)
+        train(config)
+        return Job.of(config).run
+
+
+@pytest.fixture
+def digits(_fitted, compose) -> DrawnDigits:
+    finished = FinishedRun(_fitted, 0, trust=Job.of(compose(*SETTINGS)).trust)
+    assert isinstance(finished.data, DrawnDigits)
+    return finished.data
+
+
+def test_answers_equal_the_stored_predictions_and_rows_that_the_run_has_are_marked(hallmark, _fitted, digits, tmp_path):
+    files, output = draw(tmp_path, "val", digits, len(digits.rows("val"))), tmp_path / "answers.csv"
+    code, printed, _ = hallmark("predict", str(_fitted.directory), *map(str, files), "--output", str(output), *TRUST)
+    assert code == 0 and str(output) in printed
+    answers = read_csv(output)
+    stored = read_predictions(_fitted.directory / "predictions" / "val.parquet")
+    assert answers["id"].tolist() == [str(file) for file in files]
+    assert answers["prediction"].astype(str).tolist() == stored["prediction"].tolist()
+    np.testing.assert_array_equal(answers[PROBABILITIES].to_numpy(), np.array(stored["probabilities"].tolist()))
+    assert answers["seen"].tolist() == ["val"] * len(files)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".jsonl"])
+def test_every_kind_of_output_holds_the_same(hallmark, _fitted, digits, tmp_path, suffix):
+    files, output = draw(tmp_path, "val", digits, 2), tmp_path / f"answers{suffix}"
+    assert hallmark("predict", str(_fitted.directory), *map(str, files), "--output", str(output), *TRUST)[0] == 0
+    _, printed, _ = hallmark("predict", str(_fitted.directory), *map(str, files), "--json", *TRUST)
+    listed = pd.DataFrame(json.loads(printed))
+    written = read_parquet(output) if suffix == ".parquet" else pd.read_json(output, lines=True)
+    assert written["id"].tolist() == listed["id"].tolist()
+    np.testing.assert_allclose(written[PROBABILITIES], listed[PROBABILITIES], atol=1e-9)
+
+
+def test_a_file_that_cannot_be_read_is_a_row_without_an_answer(hallmark, _fitted, digits, tmp_path):
+    (file,), broken = draw(tmp_path, "val", digits, 1), tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    arguments = ["predict", str(_fitted.directory), str(broken), str(file), "--json", *TRUST]
+    code, printed, _ = hallmark(*arguments)
+    assert code == 0
+    answered, unanswered = json.loads(printed)
+    assert answered["id"] == str(file) and answered["problem"] == ""
+    assert unanswered["id"] == str(broken) and unanswered["problem"] == "unreadable image"
+    assert unanswered["prediction"] is None
+    assert hallmark(*arguments, "--strict")[0] == 1
+    code, _, printed = hallmark("predict", str(_fitted.directory), str(broken), *TRUST)
+    assert code == 2 and str(broken) in printed
+
+
+def test_rows_of_the_sealed_test_split_are_refused_until_they_were_measured(hallmark, _fitted, digits, tmp_path):
+    (file,) = draw(tmp_path, "test", digits, 1)
+    arguments = ["predict", str(_fitted.directory), str(file), "--json", *TRUST]
+    code, _, printed = hallmark(*arguments)
+    assert code == 2 and "sealed" in printed
+    sealed_tables([_fitted], trust=FinishedRun(_fitted, 0).trust.from_text(
+        '{"packages": ["tests"], "paths": [], "hosts": [], "roots": {}}'
+    ))  # fmt: skip
+    code, printed, _ = hallmark(*arguments)
+    assert code == 0 and json.loads(printed)[0]["seen"] == "test"
+
+
+def test_a_set_of_repeats_answers_by_the_mean_of_its_runs(hallmark, _fitted, digits, compose, tmp_path, capsys):
+    config = compose(*SETTINGS, "repeat=seeds:2")
+    train_repeats(config)
+    capsys.readouterr()
+    files = [str(file) for file in draw(tmp_path, "val", digits, 2)]
+    members = sorted(path.parent for path in _fitted.directory.parent.glob("*/record.json"))
+    each = [json.loads(hallmark("predict", str(run), *files, "--json", *TRUST)[1]) for run in members]
+    mean = json.loads(hallmark("predict", str(Job.of(config).directory), *files, "--json", *TRUST)[1])
+    assert len(each) == 2
+    for position, answer in enumerate(mean):
+        for name in PROBABILITIES:
+            assert answer[name] == pytest.approx(np.mean([run[position][name] for run in each]), abs=1e-9)
+
+
+def test_the_page_holds_every_answer(hallmark, _fitted, digits, tmp_path):
+    files, page = draw(tmp_path, "val", digits, 2), tmp_path / "page.html"
+    code, printed, errors = hallmark("predict", str(_fitted.directory), *map(str, files), "--page", str(page), *TRUST)
+    assert code == 0, errors
+    assert str(page) in printed
+    text = page.read_text(encoding="utf-8")
+    assert all(f"<h2>{file}</h2>" in text for file in files) and text.count("data:image/jpeg") == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [(["--output", "a.txt"], "--output"), (["--page", "a.pdf"], "--page"), (["--batch-size", "0"], "--batch-size")],
+)
+def test_options_out_of_range_are_named(hallmark, _fitted, options, key):
+    code, _, printed = hallmark("predict", str(_fitted.directory), "a.png", *options, *TRUST)
+    assert code == 2 and printed.startswith(f"error: {key}=")
+
+
+def test_a_system_that_reads_no_new_files_says_so(hallmark, compose, tmp_path):
+    config = compose("experiment=digits_classifier", *SETTINGS[3:])
+    train(config)
+    code, _, printed = hallmark("predict", str(Job.of(config).directory), "a.png")
+    assert code == 2 and "DigitsDataModule" in printed
