@@ -10,6 +10,7 @@ from tests.engine.releasing import released
 from tests.report.reading import facts, sections
 
 from hallmark.checks import UserError
+from hallmark.engine.cached.done import report_noted
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.evaluate import evaluate
 from hallmark.engine.finished import FinishedRun
@@ -95,6 +96,16 @@ def test_a_state_that_is_not_what_was_measured_is_refused(run, evaluated, spoil)
     with pytest.raises(ValueError, match=STATE):
         released(run, *CHECKS, tagged=False, trust=TRUST)
     assert accesses_of(run) == []
+
+
+def test_a_finished_run_whose_state_is_damaged_is_not_done(compose) -> None:
+    config = compose(*MODEL, "seed=1")
+    train(config)
+    assert report_noted(Job.of(config)) is not None
+    change(Job.of(config).run)
+    assert report_noted(Job.of(config)) is None
+    with pytest.raises(UserError, match="the fitted state is not what the run was measured with"):
+        train(config)
 
 
 def test_it_is_released_and_verified_from_the_archive_alone(run, tmp_path) -> None:

@@ -281,15 +281,51 @@ def test_a_copy_whose_hashes_are_not_recorded_is_refused(parent, fit, evaluate, 
         evaluate(child, "split=val", "trusted_packages=[tests]")
 
 
-def test_a_copy_that_was_exchanged_is_refused(parent, fit, evaluate):
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_copy_that_was_exchanged_is_refused(parent, fit, evaluate, recorded):
     child = fit(*STUDENT, f"+parents.teacher={parent.directory}")
     other, copy = fit(*DIGITS, "seed=1"), child.directory / "parents" / "teacher"
     shutil.copyfile(other.best, copy / "checkpoints" / "best.ckpt")
-    child.record.parents["teacher"]["files"]["checkpoints/best.ckpt"] = digest_file(other.best)
+    files = child.record.parents["teacher"]["files"]
+    files["checkpoints/best.ckpt"] = digest_file(other.best)
+    if not recorded:
+        record = Run(copy).record
+        record.weights = None
+        record.write(copy)
+        files["record.json"] = digest_file(copy / "record.json")
     child.record.write(child.directory)
     (child.directory / "predictions" / "val.parquet").unlink()
     with pytest.raises(UserError, match="not the run"):
         evaluate(child, "split=val", "trusted_packages=[tests]")
+
+
+@pytest.mark.parametrize("name", ["checkpoints/best.ckpt", "splits.csv"])
+def test_a_finished_run_whose_copy_of_a_parent_is_damaged_is_not_done(parent, fit, job, name):
+    typed = (*DIGITS, "name=child", f"init_from={parent.directory}")
+    child = fit(*typed)
+    assert report_noted(job(f"init_from={parent.directory}")) is not None
+    with (child.directory / "parents" / "init_from" / name).open("ab") as file:
+        file.write(b"\n")
+    assert report_noted(job(f"init_from={parent.directory}")) is None
+    with pytest.raises(UserError, match=name):
+        fit(*typed)
+
+
+def test_a_parent_that_was_changed_before_it_is_copied_is_refused(parent, job, tmp_path):
+    start = job(f"init_from={parent.directory}").parents["init_from"]
+    with parent.best.open("ab") as file:
+        file.write(b"\n")
+    with pytest.raises(UserError, match="changed while it was copied"):
+        start.kept_in(tmp_path / "child")
+    assert not list(tmp_path.glob("child/parents/*"))
+
+
+def test_the_copy_of_a_parent_of_an_earlier_version_names_its_weights(parent, job, tmp_path):
+    parent.record.weights = None
+    parent.record.write(parent.directory)
+    copy = job(f"init_from={parent.directory}").parents["init_from"].kept_in(tmp_path / "child")
+    assert copy.record.weights == checkpoint_hashes(parent.best)
+    copy.verify()
 
 
 def test_a_run_is_made_again_with_the_parent_as_it_is_now(parent, fit):

@@ -46,6 +46,7 @@ from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.links import remove_stale_link
 from hallmark.runs.metrics import TEST, find_metric
 from hallmark.runs.parents import FOLDER as PARENTS
+from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import atomic_path, write_csv
@@ -95,6 +96,9 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
         if status is RunState.DONE:
             job.list_run()
             run = Run(folder.directory)
+            check_fitted(run.directory, run.record)
+            for parent in kept_parents(run.directory, run.record).values():
+                parent.verify()
             add_missing_metrics(run)
             print_done(job, run)
             if changed := run.record.provenance.differences(provenance):

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -17,10 +17,11 @@ from typing import Any
 
 from hallmark.checks import UserError, require
 from hallmark.runs.configuration import FILE, load_plain
+from hallmark.runs.fitted import changes
 from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.storage.files import temporary_folder
-from hallmark.storage.hashing import digest_file
+from hallmark.storage.hashing import digest, digest_file
 
 INIT_FROM = "init_from"
 """The role of a run whose tensors are copied, where names and shapes agree, before the first step."""
@@ -82,22 +83,28 @@ class Parent:
         """A copy of all that is needed of it, at `directory`/parents/<role>.
 
         Raises:
-            UserError: it was changed while it was copied.
+            UserError: it was changed while it was copied, or is not what it was found to be before.
         """
         target = directory / FOLDER / self.role
         if self.directory == target:
+            self.verify()
             return self
         with temporary_folder(target) as temporary:
             for name in _needed(self.directory):
                 (temporary / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.directory / name, temporary / name)
+            record = Run(temporary).record
+            if record.weights is None and (temporary / _BEST).is_file():  # of an earlier version
+                record.weights = {"tensors": self.weights, "file": digest_file(temporary / _BEST)}
+                record.write(temporary)
             files = _hashes(temporary)
             best = file_hash(self.best) if self.best.is_file() else None
-            if (self.files and files != self.files) or files.get(_BEST) != best:
+            copied = Parent(**{**vars(self), "directory": temporary, "files": files})
+            if (self.files and files != self.files) or files.get(_BEST) != best or not copied._is_as_recorded(files):
                 raise UserError(f"{self.directory}: it was changed while it was copied; give the command again")
             shutil.rmtree(target, ignore_errors=True)
             temporary.replace(target)
-        return Parent(**{**vars(self), "directory": target, "files": files})
+        return replace(copied, directory=target)
 
     def verify(self) -> None:
         """See that a copy is what was copied.
@@ -115,10 +122,17 @@ class Parent:
                     f"{self.directory / name}: {what}; the run was made with this parent as it was before. "
                     "Restore it, or train again with rerun=true"
                 )
-        record = self.record
-        weights = {"tensors": self.weights, "file": self.files.get(_BEST)}
-        if record.run_id != self.run_id or (record.weights and record.weights != weights):
+        if not self._is_as_recorded(hashes):
             raise UserError(f"{self.directory}: not the run {self.run_id} that the record of its child names")
+
+    def _is_as_recorded(self, hashes: Mapping[str, str]) -> bool:
+        """Whether its record names it, the weights among the files of these `hashes`, and its fitted state."""
+        record = self.record
+        if _BEST in hashes:
+            weighed = record.weights == {"tensors": self.weights, "file": hashes[_BEST]}
+        else:
+            weighed = digest(record.fitted) == self.weights
+        return record.run_id == self.run_id and weighed and not changes(self.directory, record.fitted)
 
     def entry(self, use: Use) -> dict[str, Any]:
         """What the record of a child says of it, the parents of this one included."""

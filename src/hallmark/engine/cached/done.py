@@ -32,8 +32,9 @@ def note_done(job: Job, run: Run, data: "DataModule", printed: Sequence[Block]) 
     if run.record.provenance.code != job.code:  # each time it is said that this was accepted
         return
     files = result_files(run.directory)
-    parents = [run.directory / PARENTS]
-    groups = [(data.read_from, data.read_state), (files, state_of(files, "contents")), (parents, state_of(parents))]
+    # What the result was made with and of may be large; whether it is damaged is seen by size and times.
+    parts = [run.directory / PARENTS, *(run.directory / name for name in run.record.fitted)]
+    groups = [(data.read_from, data.read_state), (files, state_of(files, "contents")), (parts, state_of(parts))]
     note_of(job).write(printed, groups)
 
 

@@ -136,11 +136,11 @@ def _agree(split: Any, wanted: Any) -> bool:
 
 def _parent(role: str, run: Run, source: str) -> Parent:
     key, record = key_of(role), run.record
+    try:
+        check_fitted(run.directory, record)
+    except UserError as error:
+        raise SettingError(key, str(run.directory), f"a run as it was measured ({error})") from error
     if not run.best.is_file() and record.fitted and role != INIT_FROM:  # a model that is not trained by steps
-        try:
-            check_fitted(run.directory, record)
-        except UserError as error:
-            raise SettingError(key, str(run.directory), f"a run as it was measured ({error})") from error
         weights = {"tensors": digest(record.fitted)}
         require((record.selected or {}).get("checkpoint") is None, key, str(run.directory), f"{run.best}, its weights")
     elif not run.best.is_file():
