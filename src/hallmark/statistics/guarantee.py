@@ -53,7 +53,8 @@ def guaranteed_threshold(scores: Floats, *, rate: float, risk: float, noun: str 
         raise UserError(f"{promise} needs {needed} {noun}, and there are {n}")
     k = guaranteed_rank(n, rate, risk)
     threshold = float(np.partition(scores, k - 1)[k - 1])
-    return Guarantee(threshold, n, k, rate, risk, violation_probability(n, k, rate))
+    violation = violation_probability(n, k, rate)
+    return Guarantee(threshold=threshold, n=n, k=k, rate=rate, risk=risk, violation=violation)
 
 
 def needed_scores(rate: float, risk: float) -> int:

@@ -30,6 +30,17 @@ class Detector:
         return torch.from_numpy(np.column_stack([self.fake[batch["image"].numpy()], np.zeros(len(batch["image"]))]))
 
 
+class Rows:
+    """A split as a loader reads it: batches of a filter and a stack."""
+
+    def __init__(self, rows: list[int]) -> None:
+        self.rows = rows
+
+    def __getitems__(self, indices: Sequence[Any]) -> dict[str, torch.Tensor]:
+        rows = torch.tensor([self.rows[index.position] for index in indices])
+        return {"index": rows, "filter.image": rows, "stack.image": rows}
+
+
 class Frames:
     """Videos of four frames each, half of them fake, in the splits of given numbers of videos."""
 
@@ -61,6 +72,12 @@ class Frames:
     def batches(self, split: str, inputs: Sequence[str], size: int = 30) -> list[dict[str, Any]]:
         rows = torch.tensor(self.rows(split)["row"].tolist())
         return [{"index": part, **dict.fromkeys(inputs, part)} for part in rows.split(size)]
+
+    def dataset(self, split: str) -> "Rows":
+        return Rows(self.rows(split)["row"].tolist())
+
+    def loader_settings(self) -> dict[str, Any]:
+        return {"collate_fn": lambda batch: batch}
 
     def answers(self, quality: float, seed: int) -> np.ndarray:
         """P(fake) of all rows by a detector whose logits are that far apart, with noise of videos and of frames."""

@@ -159,11 +159,16 @@ class DeepfakeCascade(FittedModule):
             codes_passed = np.unique(codes[frames], return_inverse=True)[1]
             scores = self.scores(STACK, of_passed)
             stack_scores[passed] = self._pooled(STACK, scores, codes_passed, int(passed.sum()))
-        logits = self._joint(by, filter_scores, stack_scores, "video")
         return pd.DataFrame({
             "video": names, "verdict": verdicts(filter_scores, stack_scores, self.thresholds), "decided_by": by,
-            "probability": expit(logits), "frames": np.bincount(codes),
+            "probability": self.video_probabilities(filter_scores, stack_scores, self.thresholds),
+            "frames": np.bincount(codes),
         })  # fmt: skip
+
+    def video_probabilities(self, filter_scores: NDArray, stack_scores: NDArray, thresholds: Thresholds) -> NDArray:
+        """P(fake) [V] from the pooled logits of both parts, were these the thresholds."""
+        by = decided_by(filter_scores, thresholds)
+        return np.asarray(expit(self._joint(by, filter_scores, stack_scores, "video")))
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """Frames and videos with `info_decided_by`, and `info_filter` and `info_stack`: P(fake) by either part, of a
@@ -177,7 +182,7 @@ class DeepfakeCascade(FittedModule):
         probabilities = torch.from_numpy(np.column_stack([1 - of_frames, of_frames]))
         frames = classification_table([{"probabilities": {MAIN: probabilities}}], data, split)
         frames = frames.assign(**{f"info_{part}": scores[part] for part in _PARTS}, info_decided_by=by[codes])
-        table = with_videos(frames, video, expit(self._joint(by, pooled[FILTER], pooled[STACK], "video")))
+        table = with_videos(frames, video, self.video_probabilities(pooled[FILTER], pooled[STACK], self.thresholds))
         is_video = (table["task"] == VIDEO).to_numpy()
         verdict = verdicts(pooled[FILTER], pooled[STACK], self.thresholds)
         for part in _PARTS:

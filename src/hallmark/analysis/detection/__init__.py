@@ -1,0 +1,1 @@
+"""Detectors: which positives they find, and what a cascade of two saves."""
