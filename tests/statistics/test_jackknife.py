@@ -131,6 +131,30 @@ def test_rows_without_a_distance_say_why(
     assert math.isnan(paired_difference(table, table, "kernel_distance", resampling=RESAMPLING).p_value)
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e20, 1e40])
+def test_the_scale_of_the_features_is_that_of_the_interval(make_two_sets: Maker, scale: float) -> None:
+    rng = np.random.default_rng(3)
+    real, generated = features(rng, 12), features(rng, 12, shift=0.5)
+    once, scaled = (
+        all_intervals(make_two_sets(factor * real, factor * generated), NAMES, resampling=RESAMPLING)
+        for factor in (1.0, scale)
+    )
+    plain, times = once["frechet_distance"], scaled["frechet_distance"]
+    expected = [scale**2 * end for end in (plain.estimate, plain.low, plain.high)]
+    assert (times.estimate, times.low, times.high) == pytest.approx(expected)
+    kernel = scaled["kernel_distance"]
+    assert -math.inf < kernel.low < kernel.estimate < kernel.high < math.inf
+
+
+def test_features_whose_distance_is_no_number_say_so(make_two_sets: Maker) -> None:
+    rng = np.random.default_rng(3)
+    table = make_two_sets(1e160 * features(rng, 12), 1e160 * features(rng, 12))
+    metrics = table_metrics(table)["main"]
+    assert [metrics[name] for name in NAMES] == [None, None]
+    assert "too large" in undefined_note(table)
+    assert all(math.isnan(each.low) for each in all_intervals(table, NAMES, resampling=RESAMPLING).values())
+
+
 def test_a_kind_is_real_or_generated(make_two_sets: Maker) -> None:
     table = make_two_sets(np.eye(4), np.eye(4))
     with pytest.raises(ValueError, match="kind fake"):

@@ -42,6 +42,7 @@ from hallmark.statistics import (
     spread,
     table_metrics,
 )
+from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.wording import readable
 
 log = logging.getLogger(__name__)
@@ -211,7 +212,7 @@ def _value_texts(table: pd.DataFrame, name: str, prefix: str) -> list[str]:
 def comparison_markdown(table: pd.DataFrame, resampling: Resampling, split: str) -> str:
     """A Markdown table of the comparison, below a line that says what its numbers are."""
     texts = comparison_texts(table)
-    left_out = table["p_floor"] == 0  # of distances between sets, whose groups are not drawn twice
+    left_out = table["metric"].isin(SET_METRICS)  # the groups of distances between sets are not drawn twice
     how = "groups left out" if left_out.all() else f"groups resampled {resampling.times}"
     how += ", or left out for distances" * bool(left_out.any() and not left_out.all())
     head = (

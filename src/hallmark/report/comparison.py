@@ -17,6 +17,7 @@ from hallmark.statistics import (
     row_count,
     same_members,
 )
+from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.statistics.text import difference_text, interval_text, no_interval_note
 from hallmark.wording import NOTHING, SPLITS, duration, listed, plural
 
@@ -146,7 +147,7 @@ def _list(compared: Compared, *, several_tasks: bool) -> Table:
     first = len(columns) - 4
     bases = dict.fromkeys(pair.difference.grounds for pair in pairs)
     several_models = {pair.difference.n_models > 1 for pair in pairs}
-    resampled = {pair.difference.p_floor > 0 for pair in pairs}
+    resampled = {pair.difference.metric not in SET_METRICS for pair in pairs}
     tests = ["a permutation test that swaps whole groups"] * (False in several_models)
     tests += ["a t test of groups and models, where there are sets"] * (True in several_models)
     how = [f"intervals and {listed(tests)} resample {resampling.times}"] * (True in resampled)

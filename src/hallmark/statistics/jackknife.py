@@ -51,11 +51,13 @@ class LeftOut:
     def estimate(self, n_groups: int) -> Estimate:
         """Of the mean over models; without a standard error where a stratum or a value without a block has none."""
         value, n_models = float(self.values.mean()), len(self.values)
-        if (self.stratum < 0).any() or np.isnan(self.without).any():
+        if (self.stratum < 0).any() or not np.isfinite(self.without).all():
             return Estimate(value, math.nan, math.nan, n_groups)
+        # In units of their spread, whose fourth power neither overflows nor vanishes.
+        unit = max(float(np.ptp(self.without)), float(np.ptp(self.values))) or 1.0
         groups, cells, spread = 0.0, 0.0, 0.0
         for stratum in np.unique(self.stratum):
-            without = self.without[self.stratum == stratum]
+            without = (self.without[self.stratum == stratum] - value) / unit
             share = (len(without) - 1) / len(without)
             variance = share * float(((without.mean(axis=1) - without.mean()) ** 2).sum())
             groups += variance
@@ -63,10 +65,10 @@ class LeftOut:
             cells += share * float(((without - without.mean(axis=0)) ** 2).sum()) / n_models**2
         df = groups**2 / spread if spread > 0 else math.nan
         if n_models == 1 or math.isnan(df):
-            return Estimate(value, math.sqrt(groups), df, n_groups)
-        models = float(self.values.var(ddof=1)) / n_models
+            return Estimate(value, unit * math.sqrt(groups), df, n_groups)
+        models = float(((self.values - value) / unit).var(ddof=1)) / n_models
         variance, df = two_way(groups, models, cells, df=(df, n_models - 1))
-        return Estimate(value, math.sqrt(variance), df, n_groups)
+        return Estimate(value, unit * math.sqrt(variance), df, n_groups)
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from hallmark.statistics.metrics.classification import (
     classification_metrics,
 )
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
-from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
+from hallmark.statistics.metrics.sets import GENERATED, LARGEST_FEATURE, REAL, SET_METRICS
 
 OVERLAP = ("intersection", "union", "target_area")
 
@@ -135,6 +135,8 @@ def why_no_distance(rows: pd.DataFrame) -> str | None:
         return f"the rows have features of different lengths ({', '.join(map(str, sorted(widths)))})"
     if n := int((~np.isfinite(feature_array(rows)).all(axis=1)).sum()):
         return f"{n} of {len(rows)} rows have features that are not finite"
+    if (largest := float(np.abs(feature_array(rows)).max(initial=0.0))) > LARGEST_FEATURE:
+        return f"the rows have features of up to {largest:.0e}, whose distances are too large for a number"
     of_models = pd.Series(real).groupby(rows["member"].to_numpy() if "member" in rows else np.zeros(len(rows)))
     n_real, n_generated = int(of_models.sum().min()), int((of_models.size() - of_models.sum()).min())
     if min(n_real, n_generated) < 2:

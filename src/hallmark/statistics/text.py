@@ -10,8 +10,8 @@ from hallmark.statistics.interval import MIN_GROUPS, Interval
 from hallmark.wording import NOTHING
 
 NO_INTERVAL = (
-    f"A value without interval: fewer than {MIN_GROUPS} groups, or groups of which too few define it, say too little "
-    "about its spread."
+    f"A value without interval: fewer than {MIN_GROUPS} groups, groups of which too few define it, or a distance that "
+    "is the same without any of them, say too little about its spread."
 )
 _LEAST_P = 1e-4  # of tests without permutations: smaller ones say no more to a reader
 

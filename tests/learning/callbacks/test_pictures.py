@@ -128,3 +128,9 @@ def test_tiles_stand_side_by_side_with_a_white_pixel_between() -> None:
     assert sheet.shape == (5, 11, 3)
     assert sheet[0, 4].tolist() == pytest.approx([0.1] * 3) and sheet[3, 0].tolist() == pytest.approx([0.3] * 3)
     assert (sheet[2] == 1).all() and (sheet[:, 3] == 1).all() and (sheet[3:, 8:] == 1).all()
+
+
+@pytest.mark.parametrize(("n", "n_columns"), [(3, 0), (3, -1), (0, 2)])
+def test_a_sheet_has_images_and_columns(n: int, n_columns: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        tiled(torch.zeros(n, 1, 2, 2), n_columns)

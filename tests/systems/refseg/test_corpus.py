@@ -321,6 +321,26 @@ def test_a_folder_of_parquet_files_reads_groups_when_asked(tmp_path, read, monke
     assert len(pictures._held[1]) == 1
 
 
+def test_a_damaged_group_loses_no_image_before_the_damage_and_is_read_once(tmp_path, read, monkeypatch):
+    schema = REFCOCO_M.set(REFCOCO_M.get_field_index("image"), pa.field("image", pa.binary()))
+    records = [{**record(number), "image": png(number)} for number in range(1, 7)]
+    table, path = pa.Table.from_pylist(records, schema), tmp_path / "x.parquet"
+    # A page an image, so that one of them can be damaged alone.
+    pq.write_table(
+        table, path, row_group_size=6, data_page_size=1, write_batch_size=1, use_dictionary=False,
+        compression="none",
+    )  # fmt: skip
+    content = path.read_bytes()
+    at = content.index(png(4)[:60]) - 20  # the header of the fourth page
+    path.write_bytes(content[:at] + bytes(20) + content[at + 20 :])
+    reads, opened = [], pq.ParquetFile.read_row_group
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", lambda *a, **k: reads.append(1) or opened(*a, **k))
+    pictures = sources.ParquetPictures([path])
+    contents = list(pictures.contents())
+    assert contents == [*(png(number) for number in (1, 2, 3)), None, None, None]
+    assert len(reads) == 1
+
+
 def test_images_are_looked_at_once_in_their_life(tmp_path, read, monkeypatch):
     file = write(tmp_path / "x.parquet", record(1), record(2))
     first, _ = read(file)

@@ -107,7 +107,12 @@ def tiled(images: Any, n_columns: int) -> np.ndarray[Any, Any]:
 
     Returns:
         Floats [H', W', 3], the images clipped to 0 .. 1.
+
+    Raises:
+        ValueError: no images, or no column for them.
     """
+    if n_columns < 1 or not len(images):
+        raise ValueError(f"tiled: {len(images)} images in {n_columns} columns; both are at least 1")
     parts = torch.as_tensor(images).detach().float().cpu().clamp(0, 1).numpy()
     n, _, height, width = parts.shape
     n_rows = -(-n // n_columns)

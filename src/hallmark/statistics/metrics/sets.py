@@ -18,6 +18,10 @@ from hallmark.statistics.metrics.classification import Floats, Integers
 
 REAL, GENERATED = "real", "generated"
 
+LARGEST_FEATURE = 1e45
+"""In size; the kernel is a sixth power of features, and its sums over pairs of larger ones overflow."""
+
+_DEGREE = 3  # of the kernel
 _CHUNK = 2**22  # entries of a kernel matrix that are held at once
 
 
@@ -99,15 +103,12 @@ def _frechet(first: _Normal, second: _Normal) -> float:
     return max(0.0, float(shift @ shift + (first.root**2).sum() + (second.root**2).sum() - 2 * cross))
 
 
-@dataclass(frozen=True)
 class KernelDistance:
-    """Unbiased squared maximum mean discrepancy of two sets with the kernel (x·y / D + 1)^degree.
+    """Unbiased squared maximum mean discrepancy of two sets with the kernel (x·y / D + 1)³.
 
-    Of degree 3 on Inception features it is the KID (Bińkowski et al. 2018, arXiv:1801.01401, section 4), here of all
-    pairs of rows at once. Its mean does not depend on the sizes of the sets; it can be below 0.
+    On Inception features it is the KID (Bińkowski et al. 2018, arXiv:1801.01401, section 4), here of all pairs of rows
+    at once. Its mean does not depend on the sizes of the sets; it can be below 0.
     """
-
-    degree: int = 3
 
     name, low = "kernel_distance", -math.inf
 
@@ -137,7 +138,7 @@ class KernelDistance:
         return np.where(np.minimum(n, m) < 2, math.nan, values)
 
     def _of_itself(self, rows: Floats) -> Floats:
-        kernel: Floats = ((rows**2).sum(axis=1) / rows.shape[1] + 1) ** self.degree
+        kernel: Floats = ((rows**2).sum(axis=1) / rows.shape[1] + 1) ** _DEGREE
         return kernel
 
     def _pair_sums(self, rows: Floats, codes: Integers, n_codes: int) -> Floats:
@@ -147,7 +148,7 @@ class KernelDistance:
         starts = np.searchsorted(codes[order], present)
         by_row, step = np.empty((len(rows), len(present))), max(1, _CHUNK // len(rows))
         for start in range(0, len(rows), step):
-            kernel = (rows[start : start + step] @ rows.T / rows.shape[1] + 1) ** self.degree
+            kernel = (rows[start : start + step] @ rows.T / rows.shape[1] + 1) ** _DEGREE
             by_row[start : start + step] = np.add.reduceat(kernel, starts, axis=1)
         sums = np.zeros((n_codes, n_codes))
         sums[np.ix_(present, present)] = np.add.reduceat(by_row, starts, axis=0)

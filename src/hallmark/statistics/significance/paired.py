@@ -13,6 +13,7 @@ from hallmark.statistics.jackknife import set_difference
 from hallmark.statistics.members import STAND_IN, row_count
 from hallmark.statistics.metrics import LOWER_IS_BETTER
 from hallmark.statistics.metrics.classification import Floats
+from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.statistics.metrics.weighted import weighted_metrics
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample, paired_samples
@@ -97,7 +98,7 @@ class PairedDifference:
         grounds = self.grounds
         # Of n groups that all agree a permutation test, which has a floor, gives 2^(1 - n) at the least.
         alpha = 1 - self.difference.confidence_level + _TOLERANCE
-        is_t_test = self.n_models > 1 or self.p_floor == 0
+        is_t_test = self.n_models > 1 or self.metric in SET_METRICS
         if self.n_groups < MIN_GROUPS if is_t_test else 2.0 ** (1 - self.n_groups) > alpha:
             grounds += ", too few groups for any difference to show"
         of_winner = self.difference if self._second_is_better else self.difference.negated

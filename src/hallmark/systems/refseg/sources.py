@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class FilePictures(Pictures):
 
 
 class ParquetPictures(Pictures):
-    """Images inside parquet files; holds one row group at a time, the last one asked for."""
+    """Images inside parquet files; holds one row group at a time, the last one asked for, or what can be read of it."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files = list(files)
@@ -84,7 +85,7 @@ class ParquetPictures(Pictures):
             self._groups += [(file, group) for group in range(metadata.num_row_groups)]
             lengths += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         self._ends = np.cumsum(lengths, dtype=int)
-        self._held: tuple[int, list[Any]] | None = None
+        self._held: tuple[int, list[Any], str] | None = None  # a group, its images, and why they are not all
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -97,19 +98,31 @@ class ParquetPictures(Pictures):
 
     def content(self, position: int) -> bytes:
         group_number = int(np.searchsorted(self._ends, position, side="right"))
+        file, group = self._groups[group_number]
         if self._held is None or self._held[0] != group_number:
-            file, group = self._groups[group_number]
-            try:
-                # No open file is kept: forked workers would share its position.
-                column = pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image")
-                self._held = group_number, column.to_pylist()
-            except _DAMAGED as error:
-                raise OSError(f"{file}: row {position} cannot be read: {error}") from error
-        file = self._groups[group_number][0]
-        image = _image_bytes(self._held[1][position - int(self._ends[group_number])], file)
+            self._held = group_number, *_images_in(file, group)
+        images, why = self._held[1:]
+        row = position - int(self._ends[group_number - 1] if group_number else 0)
+        if row >= len(images):
+            raise OSError(f"{file}: row {position} cannot be read: {why}")
+        image = _image_bytes(images[row], file)
         if image is None:
             raise OSError(f"{file}: row {position} has no image")
         return image
+
+
+def _images_in(file: Path, group: int) -> tuple[list[Any], str]:
+    """The image cells of a row group; of a damaged one those before the damage, and what that is."""
+    # No open file is kept: forked workers would share its position.
+    try:
+        return pq.ParquetFile(file).read_row_group(group, columns=["image"]).column("image").to_pylist(), ""
+    except _DAMAGED as error:
+        why = str(error)
+    images: list[Any] = []
+    with suppress(*_DAMAGED):
+        for batch in pq.ParquetFile(file).iter_batches(batch_size=1, row_groups=[group], columns=["image"]):
+            images += batch.column("image").to_pylist()
+    return images, why
 
 
 def _image_bytes(value: Any, file: Path) -> bytes | None:
