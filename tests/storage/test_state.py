@@ -24,7 +24,7 @@ def test_a_state_round_trips_and_equal_states_are_equal_bytes(tmp_path_factory, 
     assert again.keys() == state.keys()
     for name, value in state.items():
         if isinstance(value, np.ndarray):
-            assert again[name].dtype == value.dtype
+            assert (again[name].dtype, again[name].shape) == (value.dtype, value.shape)
             np.testing.assert_array_equal(again[name], value)
         else:
             assert again[name] == value

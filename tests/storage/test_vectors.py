@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,55 @@ def test_going_back_makes_a_version_and_forgets_none(database) -> None:
     assert database.revert(2).digest == database.read(2).version.digest
     assert database.head.number == 4 and set(database.read(3).labels) == {"elder", "moss"}
     assert database.read().state == {"classes": ["alder", "fern"]}
+
+
+def test_going_back_says_which_version_that_made_whoever_writes_after_it(database, monkeypatch) -> None:
+    for name in ("fern", "alder"):
+        grow(database, name)
+    change = database.change
+
+    @contextmanager
+    def overtaken(note: str):
+        with change(note) as changed:
+            yield changed
+        grow(VectorDatabase(database.path), "moss")
+
+    monkeypatch.setattr(database, "change", overtaken)
+    version = database.revert(1)
+    assert (version.number, version.digest) == (3, database.read(1).version.digest) and database.head.number == 4
+
+
+def test_killed_while_it_is_made_a_database_is_not_there(tmp_path) -> None:
+    path = tmp_path / "roles.sqlite"
+    code = (
+        "import os, pathlib, signal, sys; from hallmark.storage import vectors;"
+        "vectors.VectorDatabase.__init__ = lambda *_, **__: None;"
+        "os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL);"
+        f"vectors.VectorDatabase.create(pathlib.Path({str(path)!r}), dimension=8, about={{}})"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert VectorDatabase.create(path, dimension=8, about={}).head.number == 0
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_what_the_disk_refuses_is_said_with_the_file_and_is_no_damage(database, monkeypatch) -> None:
+    grow(database, "fern")
+    connect = sqlite3.connect
+
+    def full(*arguments, **settings):
+        connection = connect(*arguments, **settings)
+        connection.execute("PRAGMA max_page_count = 1")
+        return connection
+
+    with monkeypatch.context() as patched, pytest.raises(UserError) as caught:
+        patched.setattr(sqlite3, "connect", full)
+        with database.change("too much") as change:
+            change.add("moss", vectors_of("moss", 9000), [str(row) for row in range(9000)])
+    assert str(database.path) in str(caught.value) and "damaged" not in str(caught.value)
+    assert database.read().labels == ["fern"] * 3
+    with pytest.raises(sqlite3.ProgrammingError), database.change("wrong") as change:
+        change.add(np.str_, vectors_of("moss"), ["a", "b", "c"])
 
 
 @pytest.mark.parametrize("name", ["a%20b", "is it?", "#1", "ü 50%"])

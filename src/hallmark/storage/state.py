@@ -44,7 +44,7 @@ def pack_state(state: Mapping[str, Any]) -> bytes:
     """
     from safetensors.numpy import save  # not where only a configuration is composed
 
-    arrays = {name: np.ascontiguousarray(value) for name, value in state.items() if isinstance(value, np.ndarray)}
+    arrays = {name: np.asarray(value, order="C") for name, value in state.items() if isinstance(value, np.ndarray)}
     for name, value in arrays.items():
         if value.dtype.kind not in "biuf":
             raise TypeError(f"state {name}: an array of {value.dtype}; give numbers, and texts as a list")

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hallmark.checks import UserError, require
+from hallmark.storage.files import atomic_path
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.state import pack_state, unpack_state
 
@@ -29,6 +30,10 @@ _SCHEMA = (
 _FORMAT = 1
 _PAGE = 32768  # bytes: several vectors each, where a page of the usual 4,096 would hold one
 _WAIT = 60.0  # seconds for another writer
+_NOT_DAMAGED = {
+    sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM,
+}  # fmt: skip
 _ALIVE = "added <= :version AND (removed IS NULL OR removed > :version)"
 
 
@@ -75,7 +80,7 @@ class VectorDatabase:
                 if not known or [row[0] for row in schema] != list(_SCHEMA):  # no view or trigger of a stranger is run
                     raise UserError(f"{path}: not a database of vectors of this version")
                 dimension, content = connection.execute("SELECT dimension, content FROM about").fetchone()
-            except (sqlite3.DatabaseError, TypeError) as error:
+            except TypeError as error:
                 raise self._damaged(error) from error
         self.dimension: int = dimension
         self.about: dict[str, Any] = json.loads(content)
@@ -86,28 +91,24 @@ class VectorDatabase:
 
     @classmethod
     def create(cls, path: Path, *, dimension: int, about: Mapping[str, Any]) -> "VectorDatabase":
-        """An empty database, which is version 0.
+        """An empty database, which is version 0; a process that is killed here leaves none.
 
         Raises:
             UserError: there is a file already.
         """
         require(dimension >= 1, "dimension", dimension, "at least 1")
-        described = _text(about)
-        if path.exists():
-            raise UserError(f"{path}: there is a file already")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            try:
-                connection.execute(f"PRAGMA page_size = {_PAGE}")
-                connection.execute("BEGIN EXCLUSIVE")
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-                connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, described))
-                connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                _write_version(connection, 0, "created", pack_state({}))
-                connection.execute("COMMIT")
-            except sqlite3.DatabaseError as error:
-                raise UserError(f"{path}: no database was made there ({error})") from error
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA page_size = {_PAGE}")
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, _text(about)))
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+            _write_version(connection, 0, "created", pack_state({}))
+            content = connection.serialize()
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+            if path.exists():
+                raise UserError(f"{path}: there is a file already")
         return cls(path, about=about)
 
     def versions(self) -> list[Version]:
@@ -134,19 +135,22 @@ class VectorDatabase:
         """Make a new version by what the block does with the change; where it raises, nothing changes.
 
         Raises:
-            UserError: another writer holds the database for longer than `wait`.
+            UserError: another writer holds the database for longer than `wait`, or the file cannot be written.
         """
         with self._opened() as connection:
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                    raise
                 raise UserError(f"{self.path}: another process writes to it ({error}); try again") from error
             try:
                 number = connection.execute("SELECT max(number) FROM versions").fetchone()[0] + 1
                 change = Change(self, connection, number)
                 yield change
-                _write_version(connection, number, note, pack_state(change.state))
+                version = _write_version(connection, number, note, pack_state(change.state))
                 connection.execute("COMMIT")
+                change.version = version
             except BaseException:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
@@ -165,7 +169,8 @@ class VectorDatabase:
             for key in after.keys() - before.keys():
                 change.add(key[0], earlier.vectors[[after[key]]], [key[1]])
             change.state = earlier.state
-        return self.head
+        assert change.version is not None
+        return change.version
 
     def _read(self, connection: sqlite3.Connection, number: int | None) -> Content:
         try:
@@ -182,7 +187,7 @@ class VectorDatabase:
                 raise ValueError(f"version {version.number} is not what was written")
             vectors = np.frombuffer(blob, np.float32).reshape(len(labels), self.dimension)
             return Content(version, labels, contents, vectors, unpack_state(packed))
-        except (sqlite3.DatabaseError, ValueError, TypeError) as error:
+        except (ValueError, TypeError) as error:
             if isinstance(error, UserError):
                 raise
             raise self._damaged(error) from error
@@ -192,12 +197,15 @@ class VectorDatabase:
         if not self.path.is_file():
             raise UserError(f"{self.path}: there is no database of vectors")
         address = f"{self.path.absolute().as_uri()}?mode=rw"
-        connection = sqlite3.connect(address, uri=True, timeout=self._wait, isolation_level=None)
         try:
-            connection.execute("PRAGMA trusted_schema = OFF")
-            yield connection
-        finally:
-            connection.close()
+            with closing(sqlite3.connect(address, uri=True, timeout=self._wait, isolation_level=None)) as connection:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                yield connection
+        except sqlite3.DatabaseError as error:
+            if not hasattr(error, "sqlite_errorcode"):  # a mistake in code, such as a label that is no text
+                raise
+            undamaged = error.sqlite_errorcode & 0xFF in _NOT_DAMAGED
+            raise (UserError(f"{self.path}: {error}") if undamaged else self._damaged(error)) from error
 
     def _damaged(self, why: object) -> UserError:
         return UserError(f"{self.path}: damaged ({why}); restore it from a copy")
@@ -210,7 +218,10 @@ class Change:
         number: of the version to be.
         content: what the version before holds.
         state: what the new version holds of computed values, at first that of the version before.
+        version: what was made, once the block has ended.
     """
+
+    version: Version | None = None
 
     def __init__(self, database: VectorDatabase, connection: sqlite3.Connection, number: int) -> None:
         self._database, self._connection, self.number = database, connection, number
@@ -268,11 +279,12 @@ class Change:
         self.add(name, vectors, [content for content, _ in rows])
 
 
-def _write_version(connection: sqlite3.Connection, number: int, note: str, packed: bytes) -> None:
+def _write_version(connection: sqlite3.Connection, number: int, note: str, packed: bytes) -> Version:
     if number == 0 or packed != _packed_state(connection, number - 1):
         connection.execute("INSERT INTO states VALUES (?, ?)", (number, packed))
-    digest = _digest(connection, *_alive(connection, number), packed)
-    connection.execute("INSERT INTO versions VALUES (?, ?, ?)", (number, note, digest))
+    version = Version(number, note, _digest(connection, *_alive(connection, number), packed))
+    connection.execute("INSERT INTO versions VALUES (?, ?, ?)", version)
+    return version
 
 
 def _packed_state(connection: sqlite3.Connection, number: int) -> bytes:
