@@ -11,7 +11,6 @@ from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import data_folder, data_requirement, origin_of
-from hallmark.data.images import read_image, scan_images
 from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
@@ -22,27 +21,31 @@ from hallmark.data.splits import SplitPlan
 from hallmark.features.store import FeatureStore
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
 from hallmark.runs.metrics import MAIN
-from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
 from hallmark.storage.requirements import Requirement
+from hallmark.systems.deepfake.faces import FaceCrops
+from hallmark.systems.deepfake.files import readable_rows, with_faces, with_frames
 from hallmark.systems.deepfake.manifest import (
     CLASSES,
+    VIDEOS,
     frame_ids,
     manifest_name,
     read_listed,
     thin_videos,
     video_groups,
 )
-from hallmark.systems.deepfake.metadata import LEAST_AUC, read_headers, shortcuts
+from hallmark.systems.deepfake.metadata import LEAST_AUC, shortcuts
 from hallmark.systems.deepfake.new_files import list_new
 from hallmark.systems.deepfake.sample.world import generate
+from hallmark.systems.deepfake.videos import has_decoder
 
 # Kinds of problems for which `keep` has a meaning: a part of the frames, 8 bits of 16, gray as color, the pixels
-# whatever their metadata says, the most plausible reading.
-REPAIRABLE = ("many_frames", "deep_image", "gray_image", "damaged_metadata", "uncertain_encoding")
+# whatever their metadata says, the whole picture, the largest face, the most plausible reading.
+REPAIRABLE = (
+    "many_frames", "deep_image", "gray_image", "damaged_metadata", "no_face", "several_faces", "uncertain_encoding",
+)  # fmt: skip
 KINDS = (
-    *REPAIRABLE, "missing_file", "unreadable_image", "unknown_label", "unknown_split", "mixed_video", "empty_path",
-    "empty_video", "duplicate_path", "unsafe_path",
+    *REPAIRABLE, "missing_file", "unreadable_image", "broken_video", "unknown_label", "unknown_split",
+    "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path",
 )  # fmt: skip
 
 
@@ -50,7 +53,8 @@ class DeepfakeDataModule(DataModule):
     """Frames of real and forged videos.
 
     The columns of `samples` beside those of every data module: `video`, `listed` (the split of its manifest, "" for
-    none), `info_path`, `info_video`, `slice_method` (`real` of real rows) and `slice_quality`. A group is a video with
+    none), `info_path` (of the crop, where faces are cropped), `info_video`, `info_faces` (how many were found, where
+    they are looked for), `slice_method` (`real` of real rows) and `slice_quality`. A group is a video with
     all that share a source with it. Batches hold `index`, `target` (0 real, 1 fake, −1 unlabelled) and for each input
     of the model uint8 pixels [B, 3, S, S].
 
@@ -59,6 +63,7 @@ class DeepfakeDataModule(DataModule):
         sample: arguments of `sample.generate`; needed where `folder` is None.
         labels: what labels other than real and fake mean: label → real or fake.
         frames_per_video: at most so many frames of each, evenly spaced; None takes all.
+        faces: crops the largest face of each picture; None takes whole pictures.
         on_problem: policy by kind of problem.
         cache: root of decoded pictures and of the sample world.
         classes: real and fake, in this order: a score is the probability of fake.
@@ -67,8 +72,9 @@ class DeepfakeDataModule(DataModule):
 
     def __init__(
         self, *, folder: str | None, sample: Mapping[str, Any] | None, labels: Mapping[Any, str],
-        frames_per_video: int | None, on_problem: Mapping[str, str], augment: Transform | None, cache: str,
-        classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
+        frames_per_video: int | None, faces: FaceCrops | None, on_problem: Mapping[str, str],
+        augment: Transform | None, cache: str, classes: Sequence[str], batch_size: int, num_workers: int,
+        split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
             classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
@@ -81,7 +87,7 @@ class DeepfakeDataModule(DataModule):
         require(valid, "frames_per_video", frames_per_video, "at least 1, or null for all")
         policies = complete_policies(on_problem, KINDS, defaults={})
         self.problems = Problems(policies, repairable=REPAIRABLE)
-        self.frames_per_video, self.cache = frames_per_video, Path(cache)
+        self.frames_per_video, self.faces, self.cache = frames_per_video, faces, Path(cache)
         expected = f"the folder of your {manifest_name('train')}, or of the folders real and fake"
         self.folder = data_folder(folder, self.cache, "deepfake", generate, sample, expected=expected)
         self.generated = origin_of(self.folder, "deepfake")
@@ -93,7 +99,14 @@ class DeepfakeDataModule(DataModule):
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
         """The folder of frames."""
         text = f"frames: {manifest_name('train')} (path,label,video) and the files it names, or the folders real, fake"
-        return [data_requirement(arguments["folder"], arguments["sample"], [], text=text)]
+        folder = data_requirement(arguments["folder"], arguments["sample"], [], text=text)
+        if arguments["folder"] is None or folder.problem or has_decoder():
+            return [folder]
+        files = Path(arguments["folder"]).expanduser().rglob("*")
+        if not any(file.suffix.lower() in VIDEOS for file in files):
+            return [folder]
+        advice = "pip install 'hallmark-experiments[video]'"
+        return [folder, Requirement("a decoder of videos", "PyAV is not installed", advice)]
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         rows = read_listed(self.folder, self.labels, self.problems)
@@ -107,58 +120,21 @@ class DeepfakeDataModule(DataModule):
         """The table of samples of all files of `rows` that can be read."""
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
-        rows, self._thumbnails = self._readable(rows)
+        rows = with_frames(rows, self.folder, self.frames_per_video, self.problems, self.cache)
+        rows, self._headers, self._thumbnails = readable_rows(rows, self.problems, self.cache)
+        rows, usable = with_faces(rows, self.faces, self.problems, self.cache)
+        self._headers, self._thumbnails = self._headers[usable], self._thumbnails[usable]
         real, method = rows["label"] == "real", rows["method"].where(rows["method"] != "", "fake")
         samples = pd.DataFrame({
             "id": frame_ids(rows), "group": video_groups(rows),
-            "target": rows["label"].where(rows["label"] != "", None), "content": rows["digest"],
-            "video": rows["video"], "listed": rows["split"],
-            "info_path": [str(self.folder / path) for path in rows["path"]], "info_video": rows["video"],
-            "slice_method": method.mask(real, "real"), "slice_quality": rows["quality"].replace("", "unknown"),
+            "target": rows["label"].where(rows["label"] != "", None), "content": rows["content"],
+            "source": rows["digest"], "video": rows["video"], "listed": rows["split"], "info_path": rows["file"],
+            "info_video": rows["video"], "info_faces": rows["faces"], "slice_method": method.mask(real, "real"),
+            "slice_quality": rows["quality"].replace("", "unknown"),
         })  # fmt: skip
+        if self.faces is None:
+            samples = samples.drop(columns="info_faces")
         return samples.astype(object)
-
-    def _readable(self, rows: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]:
-        """The rows whose files can be decoded, with `digest`, and their thumbnails uint8 [N, 32, 32, 3]."""
-        paths = [self.folder / path for path in rows["path"]]
-        digests = []
-        for path, name in zip(paths, rows["path"], strict=True):
-            try:
-                digests.append(digest_bytes(read_regular(path)))
-            except UnreadableFileError as error:
-                kind = "missing_file" if isinstance(error, MissingFileError) else "unreadable_image"
-                self.problems.add(name, kind, str(error))
-                digests.append("")
-        there = np.array([digest != "" for digest in digests], bool)
-        rows = rows.assign(digest=digests)[there].reset_index(drop=True)
-        paths = [self.folder / path for path in rows["path"]]
-        scans = scan_images(paths, rows["digest"].tolist(), self.cache)
-        for position in np.flatnonzero(~scans["readable"]).tolist():
-            try:
-                read_image(paths[position])
-                cause = f"{paths[position]}: was unreadable when it was first scanned"
-            except OSError as error:
-                cause = str(error)
-            self.problems.add(rows["path"].iloc[position], "unreadable_image", cause)
-        rows, scans = rows[scans["readable"]].reset_index(drop=True), scans[scans["readable"]]
-        usable = self._with_headers(rows, scans)
-        return rows[usable].reset_index(drop=True), scans["thumbnail"][usable]
-
-    def _with_headers(self, rows: pd.DataFrame, scans: np.ndarray) -> np.ndarray:
-        """Which rows stay, bool [N], for what their headers say; these are kept for `warnings`."""
-        paths = [self.folder / path for path in rows["path"]]
-        headers = read_headers(paths, rows["digest"].tolist(), self.cache)
-        gray = np.isin(headers["mode"], [b"1", b"L", b"LA", b"I", b"F", b"I;16", b"I;16B", b"I;16L"])
-        usable = np.ones(len(rows), bool)
-        doubts = {
-            "deep_image": (headers["deep"], "more than 8 bits a channel, of which 8 are used"),
-            "gray_image": (gray, "a gray picture"), "damaged_metadata": (scans["metadata"], "damaged metadata"),
-        }  # fmt: skip
-        for kind, (where, detail) in doubts.items():
-            for position in np.flatnonzero(where).tolist():
-                usable[position] &= self.problems.add(rows["path"].iloc[position], kind, f"{paths[position]}: {detail}")
-        self._headers = headers[usable]
-        return usable
 
     def warnings(self) -> list[str]:
         """Properties of files by which a small classifier tells real from fake, which a model would learn instead."""
@@ -187,7 +163,7 @@ class DeepfakeDataModule(DataModule):
 
     def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
-        return LeakageInputs(rows, grouped=True, files={"image": rows["content"].tolist()}, thumbnails=self._thumbnails)
+        return LeakageInputs(rows, grouped=True, files={"image": rows["source"].tolist()}, thumbnails=self._thumbnails)
 
     def slice_categories(self) -> dict[str, list[str]]:
         methods = dict.fromkeys(["real", *self.samples["slice_method"]])

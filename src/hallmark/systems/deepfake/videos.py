@@ -1,0 +1,87 @@
+"""Frames of video files."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hallmark.checks import Portable, UserError
+from hallmark.storage.files import atomic_path
+from hallmark.storage.regular import read_regular
+from hallmark.systems.deepfake.manifest import evenly_spaced
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+
+class BrokenVideoError(OSError):
+    """A video that cannot be decoded; the message names its file and says why."""
+
+
+class MissingDecoderError(Portable, UserError):
+    """PyAV is not installed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path}: a video is decoded with PyAV: pip install 'hallmark-experiments[video]'")
+
+
+def has_decoder() -> bool:
+    """Whether PyAV is installed."""
+    return find_spec("av") is not None
+
+
+def extract_frames(path: Path, content: str, most: int | None, cache: Path) -> list[Path]:
+    """At most `most` evenly spaced frames of a video as PNG files, in order, stored under `cache`; None for all.
+
+    Every file is decoded from its beginning, because a seek lands on other frames in other files; twice where the file
+    does not say how many frames it has.
+
+    Args:
+        content: digest of the file.
+
+    Raises:
+        BrokenVideoError: no video, or a stream with fewer frames than it announces.
+        MissingDecoderError: PyAV is not installed.
+        UnreadableFileError: no regular file that can be read.
+    """
+    folder = cache / "frames" / content[:2] / f"{content}-{most or 'all'}"
+    names = folder / "frames.txt"
+    if names.is_file():
+        return [folder / name for name in names.read_text(encoding="utf-8").split()]
+    if not has_decoder():
+        raise MissingDecoderError(path)
+    raw = read_regular(path)
+    with _opened(path, raw) as container:
+        n = container.streams.video[0].frames or sum(1 for _ in container.decode(video=0))
+    chosen = set(evenly_spaced(n, most or n).tolist())
+    if not chosen:
+        raise BrokenVideoError(f"{path}: a video without frames")
+    paths = []
+    with _opened(path, raw) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number in chosen:
+                paths.append(folder / f"{number:06d}.png")
+                with atomic_path(paths[-1]) as temporary:
+                    frame.to_image().save(temporary, "PNG")
+    if len(paths) < len(chosen):
+        raise BrokenVideoError(f"{path}: announces {n} frames and ends before them")
+    with atomic_path(names) as temporary:
+        temporary.write_text("\n".join(target.name for target in paths), encoding="utf-8")
+    return paths
+
+
+@contextmanager
+def _opened(path: Path, raw: bytes) -> Iterator["InputContainer"]:
+    """The video in `raw`, the content of `path`; what FFmpeg raises meanwhile becomes a `BrokenVideoError`."""
+    import av  # an extra, and large
+
+    try:
+        # From memory and with no protocol allowed, so that a playlist in the place of a video opens no other file.
+        with av.open(BytesIO(raw), "r", options={"protocol_whitelist": ""}) as container:
+            if not container.streams.video:
+                raise BrokenVideoError(f"{path}: no video stream")
+            yield container
+    except av.error.FFmpegError as error:
+        raise BrokenVideoError(f"{path}: {error.strerror or error}") from error
