@@ -134,3 +134,10 @@ def test_what_rows_to_predict_share_is_said_and_refuses_nothing(hallmark, corpus
     (line,) = [line for line in printed.splitlines() if line.startswith("Rows to predict: ")]
     assert " of 10 rows to predict share content with labelled rows: group (" in line
     assert "duplicate text (" in line
+
+
+def test_parents_have_an_effect_and_those_that_are_not_made_are_named(hallmark):
+    node = "+parents.init_from={experiment: digits_classifier, overrides: ['model.width=4']}"
+    code, printed, _ = hallmark("check-data", "experiment=digits_classifier", node)
+    assert code == 0 and "Without effect" not in printed
+    assert "Parents that are not made yet: init_from" in printed

@@ -407,6 +407,13 @@ def test_a_run_is_trained_on_predictions_out_of_fold_of_a_parent_with_its_split(
     assert (raised.value.findings["first_split"] != raised.value.findings["second_split"]).all()
 
 
+def test_nothing_is_refitted_for_a_run_that_the_gate_stops(parent, fit):
+    stacker = (*STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={parent.directory}")
+    with pytest.raises(LeakageError):
+        fit(*stacker, "out_of_fold.folds=2", "data.split.seed=1")
+    assert not (parent.directory / "out_of_fold").exists()
+
+
 def test_a_release_holds_the_parents_and_is_verified_without_their_folders(parent, fit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     child = fit(*DIGITS, "name=child", f"init_from={parent.directory}")

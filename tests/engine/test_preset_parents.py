@@ -16,7 +16,8 @@ from hallmark.engine.cached.done import report_noted
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.runs.parents import kept_parents
-from hallmark.runs.record import RunState
+from hallmark.runs.record import RunState, lineage
+from hallmark.runs.registry import find_entries
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run, RunConflict, RunDirectory
 
@@ -242,6 +243,9 @@ def test_every_fold_has_a_parent_of_its_own(compose, small, fits):
     assert fits == ["digits_classifier", "child"] * 5
     parents = [kept_parents(member.directory, member.run.record)["init_from"] for member in members]
     assert len({parent.run_id for parent in parents}) == 5
+    ids = ", ".join(parent.run_id for parent in parents)
+    (entry,) = find_entries([RepeatSet(Job.of(config).directory).directory])[:1]
+    assert entry.parents == {"init_from": f"digits_classifier/{ids} (weights)"}
     for member, parent in zip(members, parents, strict=True):
         assert parent.record.splits == member.run.record.splits
         assert member.run.record.leakage["checks"]["fitted by parent init_from"] == "clean"
@@ -250,8 +254,13 @@ def test_every_fold_has_a_parent_of_its_own(compose, small, fits):
 
 
 def test_seeds_share_a_parent_of_one_seed(compose, small, fits):
-    train_repeats(compose(*small, *MADE, "repeat=seeds:2", "+parents.init_from.seed=0"))
+    config = compose(*small, *MADE, "repeat=seeds:2", "+parents.init_from.seed=0")
+    for _ in range(2):
+        train_repeats(config)
     assert fits == ["digits_classifier", "child", "child"]
+    repeats = RepeatSet(Job.of(config).directory)
+    (run_id,) = {member.run.record.parents["init_from"]["run_id"] for member in repeats.members}
+    assert lineage(repeats.record.parents) == {"init_from": f"digits_classifier/{run_id} (weights)"}
 
 
 def test_a_set_of_folds_gives_each_fold_its_member(compose, small, fit, fits):

@@ -49,6 +49,8 @@ def run(arguments: argparse.Namespace) -> int:
     data: DataModule = build(job.config.data, DataModule, trusted=job.trusted)
     if ignored := _without_effect(overrides):
         print(f"Without effect on the data: {', '.join(ignored)}")
+    if missing := [role for role in job.presets if role not in job.parents]:
+        print(f"Parents that are not made yet: {', '.join(missing)}; a fit makes them on these rows and this split")
     refusal, leaks = None, None
     try:
         with setting("data"):
@@ -78,14 +80,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _without_effect(overrides: Sequence[str]) -> list[str]:
-    """Those of `overrides` without which the settings of the data are the same."""
+    """Those of `overrides` without which the settings of the data, and what they are compared with, are the same."""
     from hallmark.engine.config.symbolic import plain
     from hallmark.engine.launch import composed
 
     composed_data = plain(composed("train", overrides).data)
     ignored = []
     for override in overrides:
-        if override.lstrip("+~").startswith(("data", "experiment", "hydra.", "profile", "trusted_")):
+        # What is known of parents is compared with the rows.
+        seen = ("data", "experiment", "hydra.", "init_from", "parents", "profile", "trusted_")
+        if override.lstrip("+~").startswith(seen):
             continue
         with suppress(ValueError):  # others need this one to compose
             if plain(composed("train", [each for each in overrides if each != override]).data) == composed_data:

@@ -7,6 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from hallmark.checks import UserError
+from hallmark.data.leakage import LeakageError
 from hallmark.data.module import DataModule
 from hallmark.data.splits import split_summary
 from hallmark.engine.cached.done import report_noted
@@ -14,7 +15,7 @@ from hallmark.engine.config.parents import key_of
 from hallmark.engine.finished import predict_out_of_fold
 from hallmark.engine.job import Job, PresetParent, as_parent
 from hallmark.engine.messages import echo
-from hallmark.engine.parents import parent_uses
+from hallmark.engine.parents import inherited, parent_uses
 from hallmark.engine.train import train
 from hallmark.runs.metrics import UNLABELLED
 from hallmark.runs.parents import Use
@@ -51,14 +52,23 @@ def make_parents(job: Job, data: DataModule) -> None:
             )
 
 
-def predict_parents(job: Job) -> None:
+def predict_parents(job: Job, data: DataModule) -> None:
     """Predict the training rows out of fold by each parent whose predictions of that kind the run is trained on.
 
     A parent that another process works on is waited for.
+
+    Raises:
+        LeakageError: the gate would stop the run, so that no refit is of any use.
     """
-    for role, use in parent_uses(job).items():
+    uses = {role: use for role, use in parent_uses(job).items() if not job.parents[role].files}  # a copy has them
+    if Use.OUT_OF_FOLD not in uses.values():
+        return
+    findings = data.find_leaks(inherited(job)).findings
+    if len(findings) and data.leakage_action == "stop":
+        raise LeakageError(findings)
+    for role, use in uses.items():
         parent = job.parents[role]
-        if use is Use.OUT_OF_FOLD and not parent.files:  # a copy has them
+        if use is Use.OUT_OF_FOLD:
             refits = partial(predict_out_of_fold, Run(parent.directory), job.config.out_of_fold.folds, job.trust)
             _once_free(parent.directory, refits)
 

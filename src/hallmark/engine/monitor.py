@@ -25,9 +25,13 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     }
     for key, metric in watched.items():
         require(metric in known, key, metric, _expected(str(metric), known))
-    metric, mode = config.monitor.metric, config.monitor.mode
-    require(mode in ("min", "max"), "monitor.mode", mode, "min or max")
-    require(mode == "min" or not lower_is_better(metric), "monitor.mode", mode, f"min: less of {metric} is better")
+    check_mode("monitor.mode", config.monitor.mode, config.monitor.metric)
+
+
+def check_mode(key: str, mode: str, metric: str) -> None:
+    """Raise `SettingError` unless `mode` is min or max, and min where less of `metric` is better."""
+    require(mode in ("min", "max"), key, mode, "min or max")
+    require(mode == "min" or not lower_is_better(metric), key, mode, f"min: less of {metric} is better")
 
 
 def check_measured(key: str, metric: str, module: PredictingModule, data: DataModule) -> None:

@@ -76,6 +76,7 @@ def train_repeats(config: DictConfig, should_prune: "ShouldPrune | None" = None)
             repeats.set_state(RunState.FAILED)
             raise
         repeats = RepeatSet(job.directory)  # its runs are read from disk as they are now
+        repeats.record.parents |= {role: _made_parents(repeats, role) for role in job.presets}
         repeats.write_summary()
         repeats.set_state(RunState.DONE)
         print_repeats(repeats)
@@ -193,6 +194,13 @@ def _with(config: DictConfig, values: dict[str, object]) -> DictConfig:
     return changed
 
 
+def _made_parents(repeats: RepeatSet, role: str) -> dict[str, str]:
+    """What the members' parents in the `role` of a preset were: one for all, or one each."""
+    entries = [member.run.record.parents[role] for member in repeats.members]
+    ids = dict.fromkeys(entry["run_id"] for entry in entries)
+    return {"name": entries[0]["name"], "run_id": ", ".join(ids), "use": entries[0]["use"]}
+
+
 def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job]) -> RepeatRecord:
     return RepeatRecord(
         name=job.config.name,
@@ -210,5 +218,6 @@ def _record(job: Job, members: list[tuple[str, int, DictConfig]], jobs: list[Job
         parents={
             role: {**parent.identity, "name": parent.name, "source": parent.source}
             for role, parent in job.parents.items()
+            if role not in job.presets
         },
     )

@@ -88,7 +88,7 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
             checked_module(job, data)  # what cannot be fitted is refused before its parents are made
             make_parents(job, data)
             job = Job.of(config)
-        predict_parents(job)
+        predict_parents(job, data)
     module = None if done else checked_module(job, data)
 
     with folder.locked():

@@ -1,6 +1,5 @@
 """Accesses to a test split, and the rows by which a data set is known again. Without heavy imports."""
 
-import csv
 import hashlib
 import json
 from base64 import b64decode, b64encode
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hallmark.runs.fitted import fitted_hashes
 from hallmark.runs.metrics import TEST, UNLABELLED
+from hallmark.runs.rows import stored_rows
 from hallmark.storage.hashing import digest, digest_file
 
 if TYPE_CHECKING:
@@ -54,14 +54,8 @@ class LabelledRows:
     @classmethod
     def read(cls, directory: Path) -> Self | None:
         """Those in the `splits.csv` of a run; None where an earlier version wrote it, without a column content."""
-        path = directory / "splits.csv"
-        if not path.exists():
-            return None
-        with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            if "content" not in (table.fieldnames or ()):
-                return None
-            return cls.of((row["content"], row["split"]) for row in table)
+        rows = stored_rows(directory)
+        return cls.of((content, split) for _, content, split in rows) if rows is not None else None
 
     @classmethod
     def union(cls, several: Iterable[Self]) -> Self:

@@ -4,7 +4,6 @@
 likewise the parents of that parent. Whatever happens to the folder that a parent was read from, the run stays whole.
 """
 
-import csv
 import re
 import shutil
 from collections import Counter
@@ -19,6 +18,7 @@ from hallmark.checks import UserError, require
 from hallmark.runs.configuration import FILE, load_plain
 from hallmark.runs.fitted import changes
 from hallmark.runs.record import Record
+from hallmark.runs.rows import stored_rows
 from hallmark.runs.run import Run
 from hallmark.storage.files import temporary_folder
 from hallmark.storage.hashing import digest, digest_file
@@ -202,7 +202,7 @@ def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iter
     """
     data, record = load_plain(directory / FILE).get("data"), Run(directory).record
     read_by = data.get("_target_") if isinstance(data, dict) else None
-    rows = _split_rows(directory / "splits.csv", record)
+    rows = _counted_rows(directory, record)
     yield InheritedRows(name, use, _fitted_on(record), read_by == reader, rows)
     # Predictions out of fold are of models whose own parents were made again for each fold.
     above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
@@ -254,24 +254,14 @@ def _fitted_on(record: Record) -> frozenset[str]:
     return splits & {"train", "val"} if (record.selected or {}).get("checkpoint") else splits
 
 
-def _split_rows(path: Path, record: Record) -> list[tuple[str, str, str]] | None:
-    """(id, content, split) of a `splits.csv`; None where there is none, or an earlier version wrote it.
-
-    Raises:
-        UserError: its rows are not those that `record` counts.
-    """
-    if not path.exists():
+def _counted_rows(directory: Path, record: Record) -> list[tuple[str, str, str]] | None:
+    """As `stored_rows`; raises UserError where they are not those that `record` counts."""
+    stored = stored_rows(directory)
+    if stored is None:
         return None
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            if not {"id", "content", "split"} <= set(table.fieldnames or ()):
-                return None
-            rows = [(row["id"], row["content"], row["split"]) for row in table]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: not a table in UTF-8 ({error})") from error
-    counts = {split: entry["n"] for split, entry in record.splits.items()}
+    rows, counts = list(stored), {split: entry["n"] for split, entry in record.splits.items()}
     if Counter(split for _, _, split in rows) != Counter(counts):
+        path = directory / "splits.csv"
         raise UserError(f"{path}: not the rows that the run was made on, of which record.json counts {counts}")
     return rows
 

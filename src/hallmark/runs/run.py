@@ -45,7 +45,8 @@ class RunDirectory:
     """A directory in which a run is, or is to be made; it may be empty or not there yet.
 
     Layout: `config.yaml`, `record.json`, `metrics.json`, `history.csv`, `splits.csv`, `predictions/`,
-    `checkpoints/`, `figures/`, `analysis/`.
+    `checkpoints/`, `figures/`, `analysis/`; `parents/` (`runs/parents.py`), `state/` (`runs/fitted.py`), `partial/`
+    while a model that nothing is fitted in answers, and `out_of_fold/` with its refits.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -15,7 +15,7 @@ from hallmark.storage.hashing import digest, digest_bytes
 
 # What a fit and a prediction run, whatever the classes of the configuration are.
 _ENGINE = ("hallmark.engine.setup", "hallmark.engine.train", "hallmark.engine.predict", "hallmark.engine.parents",
-           "hallmark.engine.distributed")  # fmt: skip
+           "hallmark.engine.refits", "hallmark.engine.distributed")  # fmt: skip
 # These find, keep and show results; none of them changes one.
 _IRRELEVANT = ("hallmark.analysis", "hallmark.commands", "hallmark.engine", "hallmark.report", "hallmark.runs",
                "hallmark.console", "hallmark.wording")  # fmt: skip

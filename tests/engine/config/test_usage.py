@@ -1,4 +1,17 @@
-from hallmark.engine.config.usage import usage
+import pytest
+
+from hallmark.engine.config.usage import show_usage_if_asked, usage
+
+
+def test_presets_of_a_package_of_ones_own_are_listed(tmp_path, capsys, monkeypatch, project):
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text("# My own preset.\n")
+    for typed in (["--config-dir", str(tmp_path)], ["-cd", str(tmp_path)], [f"--config-dir={tmp_path}"]):
+        monkeypatch.setattr("sys.argv", [str(project / "train.py"), "--help", *typed])
+        with pytest.raises(SystemExit):
+            show_usage_if_asked("train")
+        printed = capsys.readouterr().out
+        assert "My own preset." in printed and "clip_final" in printed
 
 
 def test_a_long_preset_name_is_parted_from_its_description(tmp_path):

@@ -38,9 +38,6 @@ def parent_settings(config: DictConfig) -> dict[str, str | dict[str, Any]]:
         SettingError: neither of these, no name for a role, or two runs as `init_from`.
     """
     written = plain(config, "parents") if config.get("parents") is not None else {}
-    require(
-        isinstance(written, dict), "parents", written, "runs by their roles, such as {teacher: outputs/<name>/<id>}"
-    )
     paths = {str(role): path for role, path in written.items() if path is not None}
     start = config.get(INIT_FROM)
     if start is not None:
@@ -97,7 +94,10 @@ def kept_for(directory: Path, sources: Mapping[str, str]) -> Begun | None:
     try:
         if (directory / REPEATS).exists():
             repeats = RepeatSet(directory).record
-            begun = Begun(repeats.set_id, "", {r: Parent(r, directory, **e) for r, e in repeats.parents.items()})
+            # Of presets each run has parents of its own.
+            entries = {role: entry for role, entry in repeats.parents.items() if "source" in entry}
+            parents = {role: Parent(role, directory, **entry) for role, entry in entries.items()}
+            begun = Begun(repeats.set_id, "", parents)
         else:
             record = Run(directory).record
             begun = Begun(record.run_id, record.started, kept_parents(directory, record))

@@ -27,13 +27,13 @@ from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
+from hallmark.engine.monitor import check_mode
 from hallmark.engine.repeats import check_repeat, refuse_fixed_place
 from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
 from hallmark.engine.search.study import Objective, SweepStudy, open_storage
 from hallmark.runs.configuration import FILE, parse_config, read_text
 from hallmark.runs.metrics import OUT_OF_FOLD
-from hallmark.statistics.metrics import lower_is_better
 from hallmark.storage.files import write_text
 
 _OF_THE_SWEEP = ("sweep", "jobs", "storage", "workers")
@@ -235,9 +235,7 @@ def _objectives(config: DictConfig) -> list[Objective]:
     for number, objective in enumerate(objectives):
         key = f"sweep.objectives[{number}]"
         require(objective.metric.startswith("val/"), f"{key}.metric", objective.metric, "a validation metric: val/...")
-        require(objective.mode in ("min", "max"), f"{key}.mode", objective.mode, "min or max")
-        least = objective.mode == "min" or not lower_is_better(objective.metric)
-        require(least, f"{key}.mode", objective.mode, f"min: less of {objective.metric} is better")
+        check_mode(f"{key}.mode", objective.mode, objective.metric)
         same = objective.metric != config.monitor.metric or objective.mode == config.monitor.mode
         require(same, f"{key}.mode", objective.mode, f"{config.monitor.mode}, as monitor.mode")
     if config.sweep.pruner is not None:  # a fit reports its monitored metric after each epoch, and no other value
