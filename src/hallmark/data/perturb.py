@@ -1,6 +1,6 @@
 """What inputs may suffer, in five strengths, for robustness analyses; here pictures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from io import BytesIO
@@ -132,13 +132,20 @@ class Blur:
         return gaussian_blur(pixels, [self.kernel, self.kernel], [sigma, sigma])
 
 
-IMAGE_PERTURBATIONS = {
-    perturbation.name: perturbation
-    for perturbation in (
-        Perturbation("noise", partial(_on_pixels, noisy), (4, 8, 16, 32, 64)),
-        Perturbation("blur", partial(_on_pixels, blurred), (0.005, 0.01, 0.02, 0.03, 0.05)),
-        Perturbation("jpeg", partial(_on_pixels, compressed), (70, 45, 25, 12, 5)),
-        Perturbation("crop", partial(_on_pixels, cropped), (0.95, 0.85, 0.75, 0.65, 0.5)),
-        Perturbation("scale", partial(_on_pixels, rescaled), (0.75, 0.5, 0.35, 0.25, 0.125)),
-    )
-}
+_PICTURE_OPERATIONS: dict[str, PictureOperation] = {
+    "noise": noisy, "blur": blurred, "jpeg": compressed, "crop": cropped, "scale": rescaled,
+}  # fmt: skip
+
+
+def image_perturbations(levels: Mapping[str, tuple[float, float, float, float, float]]) -> dict[str, Perturbation]:
+    """Perturbations of pictures uint8 [3, H, W] by name (noise, blur, jpeg, crop or scale), at these levels."""
+    return {
+        name: Perturbation(name, partial(_on_pixels, _PICTURE_OPERATIONS[name]), of_name)
+        for name, of_name in levels.items()
+    }
+
+
+IMAGE_PERTURBATIONS = image_perturbations({
+    "noise": (4, 8, 16, 32, 64), "blur": (0.005, 0.01, 0.02, 0.03, 0.05), "jpeg": (70, 45, 25, 12, 5),
+    "crop": (0.95, 0.85, 0.75, 0.65, 0.5), "scale": (0.75, 0.5, 0.35, 0.25, 0.125),
+})  # fmt: skip

@@ -62,3 +62,16 @@ def test_a_warning_names_what_tells_the_classes_apart_beside_the_pixels(deepfake
     warnings = data.warnings()
     assert warnings[0].startswith("the format of the files alone tells real from fake: AUC 1.00")
     assert not any("size" in warning.split("alone")[0] for warning in warnings)
+
+
+def test_perturbations_are_of_the_pixels_that_a_model_reads(deepfake, world):
+    data = deepfake(folder=str(world))
+    data.prepare()
+    data.configure_inputs({"image": TextureNet(image_size=48)}, None)
+    assert list(data.perturbations()) == ["jpeg", "blur", "scale", "noise"]
+    clean = next(iter(data.eval_dataloader("val")))["image"].float()
+    errors = []
+    for strength in (1, 3, 5):
+        batch = next(iter(data.eval_dataloader("val", data.perturbations()["jpeg"].at(strength))))
+        errors.append(float((batch["image"] - clean).square().mean()))
+    assert 0 < errors[0] < errors[1] < errors[2]

@@ -14,7 +14,7 @@ from hallmark.data.generated import data_folder, data_requirement, origin_of
 from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.module import DataModule
-from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
+from hallmark.data.perturb import Perturbation, image_perturbations
 from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
@@ -47,6 +47,13 @@ KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_image", "broken_video", "unknown_label", "unknown_split",
     "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path",
 )  # fmt: skip
+
+# What pictures suffer on their way through the network, weaker than what is made to hide their content: traces of
+# forgeries go first. JPEG quality, blur as a share of the width, the scale of a smaller copy, noise in gray levels.
+PERTURBATIONS = image_perturbations({
+    "jpeg": (90, 75, 60, 45, 30), "blur": (0.005, 0.01, 0.015, 0.02, 0.03), "scale": (0.9, 0.75, 0.6, 0.5, 0.35),
+    "noise": (2, 4, 8, 12, 16),
+})  # fmt: skip
 
 
 class DeepfakeDataModule(DataModule):
@@ -170,7 +177,7 @@ class DeepfakeDataModule(DataModule):
         return {"slice_method": list(methods), "slice_quality": sorted(self.samples["slice_quality"].unique())}
 
     def perturbations(self) -> Mapping[str, Perturbation]:
-        return IMAGE_PERTURBATIONS
+        return PERTURBATIONS
 
     def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
         """Every input is pictures, as its encoder's `transform` makes them; outputs of a frozen one are looked up."""

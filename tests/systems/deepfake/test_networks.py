@@ -1,0 +1,20 @@
+import pytest
+import torch
+
+from hallmark.checks import SettingError
+from hallmark.systems.deepfake.networks import FilterNet, TextureNet
+
+
+@pytest.mark.parametrize(("network", "most", "size"), [(FilterNet, 10_500, 32), (TextureNet, 25_500, 64)])
+def test_a_network_is_small_and_gives_an_embedding_of_its_size(network, most, size):
+    encoder = network().eval()
+    assert sum(parameter.numel() for parameter in encoder.parameters()) < most
+    assert encoder.image_size == size
+    pixels = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
+    assert encoder(pixels).shape == (2, encoder.embedding_dim)
+
+
+@pytest.mark.parametrize("arguments", [{"width": 4}, {"width": 0}, {"image_size": 8}])
+def test_sizes_that_do_not_fit_are_refused(arguments):
+    with pytest.raises(SettingError):
+        FilterNet(**arguments)
