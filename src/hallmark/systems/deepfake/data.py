@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -73,6 +73,7 @@ class DeepfakeDataModule(DataModule):
         faces: crops the largest face of each picture; None takes whole pictures.
         on_problem: policy by kind of problem.
         cache: root of decoded pictures and of the sample world.
+        augment: as in `DataModule`; `none` is what a model says for None.
         classes: real and fake, in this order: a score is the probability of fake.
         common: the other arguments of `DataModule`.
     """
@@ -80,11 +81,12 @@ class DeepfakeDataModule(DataModule):
     def __init__(
         self, *, folder: str | None, sample: Mapping[str, Any] | None, labels: Mapping[Any, str],
         frames_per_video: int | None, faces: FaceCrops | None, on_problem: Mapping[str, str],
-        augment: Transform | None, cache: str, classes: Sequence[str], batch_size: int, num_workers: int,
-        split: SplitPlan, leakage: str, seed: int,
+        augment: Transform | Literal["none"] | None, cache: str, classes: Sequence[str], batch_size: int,
+        num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
-            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
+            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers,
+            augment=None if augment == "none" else augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
         require(tuple(classes) == CLASSES, "classes", list(classes), "[real, fake]: a score is the probability of fake")

@@ -52,7 +52,6 @@ class DescribedNetwork(GenConViTNetwork):
         # Each network normalizes for itself; an encoder says one of them.
         config = networks[0].config
         super().__init__(image_size=image_size, mean=config["mean"], std=config["std"])
-        self.preprocessing["name"] = f"genconvit_{variant}"
         self.embedding_dim = embedding_dim
         self.networks = nn.ModuleList(networks)
         self.drawing = Autoencoder(width, latent, variational=variant == "vae") if reconstruction else None

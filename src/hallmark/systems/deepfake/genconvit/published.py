@@ -53,7 +53,6 @@ class PublishedNetwork(GenConViTNetwork):
             swin_model = created(swin["name"], start, swin.get("options", {}))
         config = timm.data.resolve_data_config(backbone.pretrained_cfg)
         super().__init__(image_size=image_size, mean=config["mean"], std=config["std"])
-        self.preprocessing["name"] = f"genconvit_{variant}"
         self.variational = variant == "vae"
         n = backbone.num_classes
         self.embedding_dim = n // 2
