@@ -67,7 +67,7 @@ def test_a_listing_imports_nothing_heavy(make_record):
 
 MISTAKES = {
     "a command": (["rusn"], "rusn: no such command; did you mean runs?"),
-    "a far-off command": (["xyz"], "xyz: no such command; there are runs, report, release, check-data, doctor"),
+    "a far-off command": (["xyz"], f"xyz: no such command; there are {', '.join(COMMANDS)}"),
     "an option": (["runs", "--jsno"], "--jsno: no such option; did you mean --json?"),
     "an option with its value": (["runs", "--stat=done"], "--stat=done: no such option; did you mean --state?"),
     "a choice": (["runs", "--state", "don"], "argument --state: invalid choice: 'don'"),

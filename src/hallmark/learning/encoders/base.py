@@ -68,6 +68,10 @@ class ImageEncoder(Encoder):
     def normalized(self, pixels: Tensor) -> Tensor:
         return (pixels.to(self._mean.dtype) - self._mean) / self._std
 
+    def unnormalized(self, values: Tensor) -> Tensor:
+        """The pixels, floats from 0 to 255, of which `normalized` makes `values`."""
+        return values * self._std + self._mean
+
 
 class TextEncoder(Encoder):
     """Maps token tensors by name, each [B, L], to embeddings [B, D]."""

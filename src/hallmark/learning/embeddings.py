@@ -1,0 +1,65 @@
+"""Embeddings of every row that a loader gives."""
+
+from collections.abc import Iterable
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hallmark.checks import UserError
+from hallmark.learning.device import chosen_device
+from hallmark.learning.module import Batch
+
+_UNLABELLED = -1
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """A module of torch that embeds batches."""
+
+    def embedding(self, batch: Batch) -> Tensor:
+        """What its last layer sees, [B, D]."""
+
+
+def embedded(module: Any, loader: Iterable[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Embeddings [N, D] and labels [N] of all rows in the order of the loader, in evaluation mode.
+
+    Args:
+        module: an `Embedder`.
+        loader: of batches: mappings with `image` and `target`, or pairs (images, labels). Labels are −1 where a row has
+            none.
+
+    Raises:
+        UserError: batches of another kind, or none at all.
+    """
+    device, training = torch.device(chosen_device()), module.training
+    module.to(device).eval()
+    parts, labels, n = [], [], 0
+    with torch.inference_mode():
+        for raw in loader:
+            batch = _batch(raw, first=n)
+            n += len(batch["target"])
+            on_device = {
+                name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()
+            }
+            parts.append(module.embedding(on_device).float().cpu().numpy())
+            labels.append(torch.as_tensor(batch["target"]).long().cpu().numpy())
+    module.train(training)
+    if not parts:
+        raise UserError("the loader gives no batch")
+    return np.concatenate(parts), np.concatenate(labels)
+
+
+def _batch(raw: Any, *, first: int) -> Batch:
+    """A batch as modules have it, of whatever a loader gives; `first` is the number of its first row."""
+    batch = dict(raw) if isinstance(raw, dict) else {}
+    if isinstance(raw, list | tuple) and len(raw) == 2:
+        batch = dict(zip(("image", "target"), raw, strict=True))
+    images = batch.get("image")
+    if not isinstance(images, Tensor):
+        raise UserError(f"a batch of {type(raw).__name__}: expected image and target by name, or a pair of them")
+    batch.setdefault("target", torch.full((len(images),), _UNLABELLED))
+    batch.setdefault("index", torch.arange(first, first + len(images)))
+    return batch
