@@ -32,6 +32,21 @@ def test_its_probabilities_are_those_of_the_estimator(tmp_path, estimator, n_cla
     np.testing.assert_allclose(estimator_probabilities(state, features), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("rounds", [1, 12])
+def test_trees_of_lightgbm_are_kept_likewise(n_classes, rounds) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    features, target = rows(n_classes)
+    estimator = lightgbm.LGBMClassifier(n_estimators=rounds, num_leaves=6, n_jobs=1, verbose=-1).fit(features, target)
+    expected = estimator.predict_proba(features)
+    np.testing.assert_allclose(estimator_probabilities(estimator_state(estimator), features), expected, atol=1e-12)
+    constant = lightgbm.LGBMClassifier(n_estimators=2, min_child_samples=500, n_jobs=1, verbose=-1).fit(
+        features, target
+    )
+    expected = constant.predict_proba(features)
+    np.testing.assert_allclose(estimator_probabilities(estimator_state(constant), features), expected, atol=1e-12)
+
+
 def test_what_only_a_pickle_could_hold_is_refused() -> None:
     features, target = rows(2)
     with pytest.raises(TypeError, match=r"RandomForestClassifier: .*pickle"):

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from hallmark.statistics import Resampling
 from hallmark.systems.deepfake.stackers import (
     MEAN,
+    STACKERS,
     Features,
     choose_stacker,
     fake_probability,
@@ -72,8 +73,10 @@ def test_members_of_different_temperatures_count_alike_in_the_mean() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "boosted_trees", "embedding"])
+@pytest.mark.parametrize("name", STACKERS)
 def test_a_stacker_is_what_scikit_learn_fits_on_calibrated_logits(name) -> None:
+    if name == "lightgbm":
+        pytest.importorskip("lightgbm")
     logits, fake = world()
     features = Features(logits, logits @ np.array([[1.0, 2, 0], [0, 1, 1]]))
     state = fit_stacker(name, features, fake, 2.0)

@@ -15,7 +15,8 @@ _NODE = ("left", "right", "feature_idx", "num_threshold", "missing_go_to_left", 
 
 
 def estimator_state(estimator: "ClassifierMixin") -> dict[str, Any]:
-    """The state of a fitted `LogisticRegression` or `HistGradientBoostingClassifier`, for `write_state`.
+    """The state of a fitted `LogisticRegression`, `HistGradientBoostingClassifier` or LightGBM's `LGBMClassifier`, for
+    `write_state`.
 
     Raises:
         TypeError: another estimator, which a pickle alone could hold, or trees with categorical features.
@@ -32,8 +33,10 @@ def estimator_state(estimator: "ClassifierMixin") -> dict[str, Any]:
             "kind": _BOOSTED, "baseline": estimator._baseline_prediction.reshape(-1),
             "starts": np.cumsum([0, *(len(tree) for tree in trees[:-1])]), **nodes,
         }  # fmt: skip
+    elif type(estimator).__module__.partition(".")[0] == "lightgbm":
+        learned = {"kind": _BOOSTED, **_lightgbm_trees(estimator)}
     else:
-        kinds = "LogisticRegression, or HistGradientBoostingClassifier without categorical features"
+        kinds = "LogisticRegression, or HistGradientBoostingClassifier or LGBMClassifier without categorical features"
         raise TypeError(f"{type(estimator).__name__}: only a pickle could hold it, and none is ever read; take {kinds}")
     return {**learned, "classes": estimator.classes_.tolist()}
 
@@ -53,6 +56,35 @@ def estimator_probabilities(state: Mapping[str, Any], features: NDArray) -> NDAr
         return np.hstack([1 - positive, positive])
     probabilities: NDArray = softmax(logits, axis=1)
     return probabilities
+
+
+def _lightgbm_trees(estimator: Any) -> dict[str, NDArray]:
+    """The trees of an `LGBMClassifier` in the form of those of scikit-learn, which has the same rule at a node."""
+    model = estimator.booster_.dump_model()
+    nodes: list[dict[str, Any]] = []
+    starts = []
+
+    def add(tree: Mapping[str, Any], start: int) -> int:
+        """Append a tree and all below it; gives the position of its root behind `start`."""
+        position = len(nodes)
+        node = dict.fromkeys(_NODE, 0)
+        nodes.append(node)
+        if "split_feature" not in tree:
+            node |= {"is_leaf": 1, "value": tree["leaf_value"]}
+        elif tree["decision_type"] != "<=":
+            raise TypeError("LGBMClassifier: its categorical features only a pickle could hold, and none is ever read")
+        else:
+            node |= {"feature_idx": tree["split_feature"], "num_threshold": tree["threshold"],
+                     "missing_go_to_left": int(tree["default_left"]), "left": add(tree["left_child"], start),
+                     "right": add(tree["right_child"], start)}  # fmt: skip
+        nodes[position] = node
+        return position - start
+
+    for tree in model["tree_info"]:
+        starts.append(len(nodes))
+        add(tree["tree_structure"], len(nodes))
+    columns = {name: np.array([node[name] for node in nodes]) for name in _NODE}
+    return {"baseline": np.zeros(model["num_tree_per_iteration"]), "starts": np.array(starts), **columns}
 
 
 def _tree_sums(state: Mapping[str, Any], features: NDArray) -> NDArray:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -61,6 +62,13 @@ class DeepfakeStack(FittedModule):
         require(len(set(members)) == len(members) >= 2, "members", list(members), "two or more different roles")
         known = set(stackers) <= set(STACKERS) and len(set(stackers)) == len(stackers)
         require(known, "stackers", list(stackers), f"different ones of {', '.join(STACKERS)}; [] for the mean alone")
+        usable = "lightgbm" not in stackers or find_spec("lightgbm") is not None
+        require(
+            usable,
+            "stackers",
+            list(stackers),
+            "others: LightGBM is not installed (pip install 'hallmark-experiments[boosting]')",
+        )
         needed = "embedding" in stackers
         expected = "one of the members" if needed else "null, because no stacker of that name is asked for"
         require(embedding in members if needed else embedding is None, "embedding", embedding, expected)

@@ -18,7 +18,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling, paired_difference
 
 MEAN = "mean"
-STACKERS = ("logistic_regression", "boosted_trees", "embedding")
+STACKERS = ("logistic_regression", "boosted_trees", "lightgbm", "embedding")
 
 _STEEPEST = 20.0
 _FOLDS = 5
@@ -96,9 +96,9 @@ def fit_stacker(name: str, features: Features, fake: NDArray, strength: float) -
     """The state of a stacker, arrays and plain values.
 
     Args:
-        name: `mean`, of the members' calibrated logits, calibrated again; `logistic_regression` or `boosted_trees` on
-            the calibrated logits; `embedding`, a logistic regression on the embedding.
-        strength: of the regularization; of trees `l2_regularization`, of a regression 1 / C.
+        name: `mean`, of the members' calibrated logits, calibrated again; `logistic_regression`, `boosted_trees` (of
+            scikit-learn) or `lightgbm` on the calibrated logits; `embedding`, a logistic regression on the embedding.
+        strength: of the regularization; of trees the L2 one, of a regression 1 / C.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # a run that was fitted does without them
     from sklearn.linear_model import LogisticRegression
@@ -112,7 +112,15 @@ def fit_stacker(name: str, features: Features, fake: NDArray, strength: float) -
         assert features.embedding is not None
         center, spread = features.embedding.mean(axis=0), features.embedding.std(axis=0)
         state |= {"center": center, "spread": np.where(spread > 0, spread, 1.0)}
-    if name == "boosted_trees":
+    estimator: Any
+    if name == "lightgbm":
+        from lightgbm import LGBMClassifier  # an extra
+
+        estimator = LGBMClassifier(
+            reg_lambda=strength, n_estimators=50, num_leaves=8, random_state=0, deterministic=True, force_row_wise=True,
+            n_jobs=1, verbose=-1,
+        )  # fmt: skip
+    elif name == "boosted_trees":
         # Early stopping would select on rows of its own, drawn without regard to groups.
         estimator = HistGradientBoostingClassifier(
             l2_regularization=strength, max_iter=50, max_leaf_nodes=8, early_stopping=False, random_state=0
