@@ -48,7 +48,8 @@ class Detection(BySlice):
         state.save_table("detection", table)
         for task, rows in table.groupby("task", sort=False):
             named = None if table["task"].nunique() == 1 else str(task)
-            show(headed(f"detection on {state.split}", named), rows.drop(columns=["task", "n_groups"]))
+            columns = [name for name in rows if not str(name).startswith(("task", "n_groups", "auprc"))]
+            show(headed(f"detection on {state.split}", named), rows[columns])
         state.save_figure("detection", detection_figure(table))
 
     def table(self, predictions: pd.DataFrame) -> pd.DataFrame:
@@ -118,7 +119,9 @@ def detection_figure(table: pd.DataFrame) -> Figure:
             shift = 0.18 * (index - (len(tasks) - 1) / 2)
             interval_dots(ax, np.arange(len(kinds)) + shift, rows, metric, index=index, label=_NAMES.get(task, task))
         ax.set_xlabel(metric_title(metric))
-        ax.set_xlim(-0.02, 1.02)
+        ax.set_xlim(
+            min(0.5, np.floor(10 * np.nanmin([1.0, *table[f"{metric}_low"], *table[metric]])) / 10) - 0.02, 1.02
+        )
         ax.grid(axis="x")
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(kinds)), [drawable(name) for name in names])

@@ -116,12 +116,12 @@ class DeepfakeCascade(FittedModule):
         self.pooling = state["pooling"]
         self.thresholds = Thresholds(**state["thresholds"])
         self._calibrations = {name: Platt(**values) for name, values in state["calibrations"].items()}
-        guarantees = self.thresholds.guarantees
         table = [{"name": name, **guarantee, "threshold": getattr(self.thresholds, name)}
-                 for name, guarantee in guarantees.items()]  # fmt: skip
-        self._logs = {"thresholds": pd.DataFrame(table)}
+                 for name, guarantee in self.thresholds.guarantees.items()]  # fmt: skip
+        columns = ["name", "threshold", "rate", "risk", "n", "k", "violation"]
+        self._logs = {"thresholds": pd.DataFrame(table, columns=columns)}
         if state["poolings"]:
-            self._logs["poolings"] = pd.DataFrame(state["poolings"])
+            self._logs["poolings"] = pd.DataFrame(state["poolings"], columns=["pooling", *_PARTS])
 
     def training_logs(self) -> Mapping[str, pd.DataFrame]:
         """`thresholds`: each with what it promises and from how many videos; `poolings`: video AUROC of each part."""

@@ -21,6 +21,7 @@ from hallmark.statistics import CLASSIFICATION_METRICS, TWO_CLASS_METRICS, Resam
 from hallmark.systems.deepfake.pooling import check_pooling
 from hallmark.systems.deepfake.stackers import (
     STACKERS,
+    Comparison,
     Features,
     choose_stacker,
     comparison_table,
@@ -129,7 +130,8 @@ class DeepfakeStack(FittedModule):
     def training_logs(self) -> Mapping[str, pd.DataFrame]:
         """`stack`: each stacker that was compared, against what, and whether it is used."""
         assert self.state is not None
-        return {"stack": pd.DataFrame(self.state["comparisons"])} if self.state["comparisons"] else {}
+        comparisons = [Comparison(**row) for row in self.state["comparisons"]]
+        return {"stack": comparison_table(comparisons)} if comparisons else {}
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """`probabilities` {main: [B, 2]}, the members' `logits` [B, M], and the `embedding` [B, D] that is seen."""
