@@ -215,16 +215,15 @@ def _alike(thumbnails: Thumbnails, signatures: _Signatures, pairs: NDArray, *, m
     first, second = ends.reshape(-1, 2).T
     pixels = thumbnails[rows]
     luma, chroma = pixels @ _LUMA, _block_means(pixels) @ _CHROMA
-    a, b = luma[first], luma[second]
-    chroma_b = chroma[second]
-    if mirrored:
-        b, chroma_b = b[:, :, ::-1], chroma_b[:, :, ::-1]
-    correlation, colors = _correlation(a, b), _color_agreement(chroma[first], chroma_b)
+    standardized = _standardized(luma)
+    step = -1 if mirrored else 1
+    correlation = (standardized[first] * standardized[second][:, :, ::step]).sum(axis=(1, 2))
+    colors = _color_agreement(chroma[first], chroma[second][:, :, ::step])
     distance = np.bitwise_count(signatures.codes[pairs[:, 0]] ^ signatures.codes[pairs[:, 1]])
     least = np.where((distance <= _HAMMING_CLOSE) & (not mirrored), _CORRELATION_CLOSE, _CORRELATION)
     alike = (correlation >= least) & (colors >= _COLORS)
     unsure = np.flatnonzero(~alike & (correlation >= _WORTH_ALIGNING) & (colors >= _COLORS_CROPPED))
-    aligned = _aligned_correlation(a[unsure], b[unsure])
+    aligned = _aligned_correlation(luma[first[unsure]], luma[second[unsure]][:, :, ::step])
     alike[unsure] = aligned >= (_CORRELATION if mirrored else _CORRELATION_CLOSE)
     if not mirrored:
         faint = np.flatnonzero(~alike & _maybe_equal(signatures, pairs))

@@ -122,14 +122,14 @@ def evenly_spaced(n: int, most: int) -> NDArray:
 
 def thin_videos(rows: pd.DataFrame, most: int, problems: Problems) -> pd.DataFrame:
     """At most `most` rows of each video and split, evenly spaced in the order of the numbers in their paths."""
-    order = sorted(range(len(rows)), key=lambda position: _natural(rows["path"].iloc[position]))
     usable = np.ones(len(rows), bool)
-    for (video, _), group in rows.iloc[order].groupby(["video", "split"], sort=False):
-        if len(group) > most:
-            usable[group.index] = False
-            detail = f"{video} has {len(group):,} frames, of which {most} are used (data.frames_per_video)"
-            if problems.add(str(video), "many_frames", detail):
-                usable[group.index[evenly_spaced(len(group), most)]] = True
+    count = rows.groupby(["video", "split"])["path"].transform("size")
+    for (video, _), group in rows[count > most].groupby(["video", "split"], sort=False):
+        ordered = np.array(sorted(group.index, key=lambda row: _natural(rows["path"][row])))
+        usable[ordered] = False
+        detail = f"{video} has {len(group):,} frames, of which {most} are used (data.frames_per_video)"
+        if problems.add(str(video), "many_frames", detail):
+            usable[ordered[evenly_spaced(len(ordered), most)]] = True
     return rows[usable].reset_index(drop=True)
 
 
