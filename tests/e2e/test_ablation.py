@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 PRESET = "experiment=touch_balanced"
 SEEDS = 2
-JOBS = ("full", "no_action", "action", "state")
+JOBS = ("full", "no_action", "no_reconstruction", "action", "state")
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_a_killed_ablation_goes_on_and_then_trains_nothing(start, command, ablat
     for column in ("delta_m", "mean_rank"):
         low, value, high = (table.loc["full", name] for name in (f"{column}_low", column, f"{column}_high"))
         assert (low <= high or np.isnan(low)) and not np.isnan(value)
-    assert np.isnan(table.loc["no_action", "delta_m"])
+    assert np.isnan(table.loc["no_action", "delta_m"]) and np.isfinite(table.loc["no_reconstruction", "delta_m"])
 
     written = (folder / "tasks.md").read_bytes()
     command("sweep.py", *ablation)

@@ -1,8 +1,11 @@
 """A stack of three members: made by one command from nothing, killed in one of them, whole without their folders."""
 
+import multiprocessing
+import os
+import runpy
 import shutil
 import signal
-import time
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from tests.engine.releasing import released
 
 from hallmark.engine.release.readiness import CHECKS
 from hallmark.engine.release.verify import verify
+from hallmark.learning.callbacks.training import History
 from hallmark.runs.archive import unpack
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
@@ -30,18 +34,31 @@ def members(outputs: Path) -> list[Run]:
     return sorted(runs, key=lambda run: (run.directory / "splits.csv").stat().st_mtime)
 
 
-def killed_in_the_second_member(process, outputs: Path) -> None:
-    while not (len(begun := members(outputs)) == 2 and (begun[1].directory / "history.csv").exists()):
-        assert process.poll() is None, process.communicate()[0]
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def killed_in_the_second_member(project: Path, outputs: Path) -> None:
+    """Carry out the command in a process that kills itself at the end of the first epoch of that member."""
+    write = History.on_train_epoch_end
+
+    def kill(history: History, *arguments) -> None:
+        write(history, *arguments)
+        if len(members(outputs)) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def carry_out() -> None:
+        History.on_train_epoch_end = kill
+        os.chdir(project)
+        os.environ["HALLMARK_OUTPUTS"] = str(outputs)
+        sys.argv = ["train.py", *STACK]
+        runpy.run_path("train.py", run_name="__main__")
+
+    process = multiprocessing.get_context("fork").Process(target=carry_out)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
-def test_one_command_makes_it_and_a_kill_in_a_member_changes_nothing(command, start, tmp_path):
+def test_one_command_makes_it_and_a_kill_in_a_member_changes_nothing(command, project, tmp_path):
     outputs = tmp_path / "outputs"
-    process = start("train.py", *STACK, outputs=outputs)
-    killed_in_the_second_member(process, outputs)
+    killed_in_the_second_member(project, outputs)
     first, second = members(outputs)
     assert first.record.state is RunState.DONE and second.record.state is RunState.RUNNING
     command("train.py", *STACK, outputs=outputs)

@@ -44,6 +44,12 @@ def _blank(blank_figures) -> None:
 
 
 @pytest.fixture
+def no_report(monkeypatch) -> None:
+    """Without the intervals on the terminal, which would take most of a small fit."""
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
+
+
+@pytest.fixture
 def fit(compose, small) -> Callable[..., Run]:
     """A function from overrides to the run that they make; nothing is drawn on the terminal while it fits."""
 
@@ -65,7 +71,7 @@ def fitted(compose, small, cache) -> Callable[..., Run]:
             train(compose(*small, *overrides))
 
     def fitted(*overrides: str) -> Run:
-        name = hashlib.sha256(repr(overrides).encode()).hexdigest()
+        name = hashlib.sha256(repr((small, overrides)).encode()).hexdigest()
         folder = made_once(cache.parent / "fitted" / name, partial(make, overrides))
         job = Job.of(compose(*small, *overrides))
         (record,) = folder.glob("*/*/record.json")

@@ -53,6 +53,7 @@ def test_what_an_evaluation_of_a_run_would_ignore_is_refused(asked, tmp_path, ov
         evaluate_config(config)
 
 
+@pytest.mark.e2e
 def test_what_an_evaluation_reads_is_not_refused(asked, fitted):
     run = fitted(TFIDF)
     bad = ["analysis=[bad_cases]", "analysis.bad_cases.source=val", "analysis.bad_cases.limit=3"]
@@ -60,6 +61,7 @@ def test_what_an_evaluation_reads_is_not_refused(asked, fitted):
     assert (run.directory / "predictions" / "train.parquet").exists()
 
 
+@pytest.mark.e2e
 def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(asked, fitted):
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds: no effect"):
         train_and_analyze(asked("train", TFIDF, "out_of_fold.folds=2"))
@@ -90,6 +92,7 @@ def test_what_a_sweep_would_ignore_is_refused(typed, overrides, keys):
         Search.of(typed(TFIDF, *overrides))
 
 
+@pytest.mark.e2e
 def test_a_logger_that_a_finished_run_was_made_without_is_named(fit, capsys):
     fit(TFIDF)
     fit(TFIDF)
@@ -125,6 +128,7 @@ def test_the_label_file_of_two_tasks_names_each_row_once(compose, small_of):
         assert labels[task].tolist() == rows.loc[labels["id"], "prediction"].tolist()
 
 
+@pytest.mark.e2e
 def test_a_start_from_the_latest_run_names_that_run(fitted, compose, small):
     run = fitted(TFIDF)
     job = Job.of(compose(TFIDF, *small, f"init_from={run.directory.parent / 'latest'}"))

@@ -11,6 +11,8 @@ from hallmark.learning.classification import ClassificationModule
 from hallmark.runs.record import RunState
 from hallmark.systems.touch.module import JointModule
 
+pytestmark = pytest.mark.e2e
+
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=3", "callbacks.early_stopping=null"]
 
 

@@ -10,6 +10,8 @@ from PIL import Image
 
 from hallmark.engine.train import train
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 
 SETTINGS = {

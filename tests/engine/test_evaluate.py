@@ -12,6 +12,8 @@ from hallmark.data.leakage import LeakageError
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run, RunDirectory
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 ANALYSES = ["slices", "calibration", "curves", "bad_cases", "compare", "augment_text", "augment_images"]
 MINED = "analysis=[bad_cases,augment_text]"

@@ -7,6 +7,8 @@ from hallmark.learning.encoders.clip import ClipImageEncoder, ClipTextEncoder
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
 
+pytestmark = pytest.mark.e2e
+
 PROBE = ["experiment=clip_probe", "trainer.max_epochs=3"]
 
 

@@ -26,6 +26,8 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 from hallmark.statistics import Resampling, all_intervals, table_metrics
 
+pytestmark = pytest.mark.e2e
+
 KERNEL, FRECHET = "kernel_distance", "frechet_distance"
 
 

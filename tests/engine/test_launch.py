@@ -19,6 +19,8 @@ from hallmark.engine.search.worker import work
 from hallmark.runs.record import Record
 from hallmark.systems.sentiment.module import TfidfClassifier
 
+pytestmark = pytest.mark.e2e
+
 __all__ = ["entry"]
 
 TFIDF = "experiment=sentiment_tfidf"

@@ -10,6 +10,8 @@ from PIL import Image
 from hallmark.data.leakage import LeakageError
 from hallmark.runs.record import RunState
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 KINDS = {"text": "duplicate text", "bytes": "identical image", "encoding": "near-duplicate image"}
 

@@ -8,6 +8,8 @@ import pytest
 
 from hallmark.engine import setup
 
+pytestmark = pytest.mark.e2e
+
 
 def test_a_fit_frees_its_module_and_gives_the_signals_back(fit, monkeypatch: pytest.MonkeyPatch) -> None:
     modules: list[weakref.ref] = []

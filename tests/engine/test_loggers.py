@@ -23,6 +23,8 @@ from hallmark.runs.run import Run
 from hallmark.statistics import Resampling
 from hallmark.statistics.bootstrap import metric_interval
 
+pytestmark = pytest.mark.e2e
+
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=2", "trainer.limit_train_batches=2", "logger=wandb"]
 TFIDF = ["experiment=sentiment_tfidf", "logger=wandb"]
 

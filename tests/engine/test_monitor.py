@@ -11,6 +11,8 @@ from hallmark.engine.build import build
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_trainer
 
+pytestmark = pytest.mark.e2e
+
 TEXT = ["experiment=sentiment_text", "debug=fast"]
 
 REFUSED = {

@@ -51,6 +51,7 @@ def test_shipped_weights_know_the_generated_sample_and_say_so_on_other_data(comp
     assert sentence.startswith(f"{settings}: ") and origin in sentence and str(world) in sentence
 
 
+@pytest.mark.e2e
 def test_weights_of_a_run_on_generated_data_say_so_on_other_data(compose, worlds, fit):
     first = fit("experiment=clip_probe", "debug=fast")
     key, world = worlds["clip_baseline"]

@@ -28,19 +28,13 @@ from hallmark.runs.run import Run
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest_file
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
 
 
 @pytest.fixture(scope="session")
 def small() -> list[str]:
     """Nothing more is needed to make a fit short."""
     return ["callbacks.progress=null"]
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture

@@ -2,8 +2,12 @@
 
 import shutil
 
+import pytest
+
 from hallmark.engine.predict import add_missing_metrics
 from hallmark.storage.files import write_json
+
+pytestmark = pytest.mark.e2e
 
 
 def test_metrics_of_stored_tables_are_computed_where_they_are_missing(fitted):

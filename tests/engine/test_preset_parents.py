@@ -21,7 +21,7 @@ from hallmark.runs.registry import find_entries
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run, RunConflict, RunDirectory
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
 
 PARENT = "{experiment: digits_classifier, overrides: ['trainer.max_epochs=1', 'trainer.limit_train_batches=2']}"
 MADE = (*DIGITS, "name=child", "model.dropout=0.3", f"+parents.init_from={PARENT}")
@@ -35,12 +35,6 @@ STACKER = (
 def small() -> list[str]:
     """Nothing more is needed to make a fit short."""
     return ["callbacks.progress=null"]
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture

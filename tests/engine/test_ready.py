@@ -241,6 +241,7 @@ def test_another_calibration_asks_for_another_run(ready, compose):
     assert first.id != second.id
 
 
+@pytest.mark.e2e
 def test_training_is_followed_by_the_analyses_it_names(fit, compose, small, capsys):
     typed = compose("experiment=sentiment_tfidf", *small, "analysis=[slices]", "statistics.n_resamples=50")
     train_and_analyze(typed)

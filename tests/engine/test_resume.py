@@ -20,16 +20,12 @@ from hallmark.learning.module import TrainableModule
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run, RunConflict
 
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
+
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=3", "model.head.dropout=0.3", "callbacks.early_stopping=null"]
 LOGGED = ["train/mean", "train/largest", "train/smallest", "train/sum", "train/once"]
 STEPS = 6  # 96 training rows in batches of 16
 FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture(autouse=True)

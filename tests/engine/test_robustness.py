@@ -6,6 +6,8 @@ import pytest
 from hallmark.runs.repeats import RepeatSet
 from hallmark.statistics import table_metrics
 
+pytestmark = pytest.mark.e2e
+
 ASKED = ["analysis=[robustness]", "statistics.n_resamples=40", "analysis.robustness.strengths=[5]"]
 NOISE_AND_CROP = [*ASKED, "analysis.robustness.perturbations=[noise,crop]"]
 PICTURES = ["experiment=sentiment_image", "debug=fast"]

@@ -14,6 +14,8 @@ from hallmark.learning.encoders.weights import safe_load
 from hallmark.runs.record import RunState
 from hallmark.runs.source_files import SourceFiles
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 TEXT = ["experiment=sentiment_text", "trainer.max_epochs=2", "trainer.limit_train_batches=2"]
 

@@ -19,6 +19,8 @@ from hallmark.runs.access import LabelledRows
 from hallmark.runs.run import Run
 from hallmark.runs.seal import SealedError, accesses_of
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 TRUSTED = "trusted_packages=[tests]"
 ANALYSES = ["slices", "calibration", "curves", "bad_cases", "augment_text", "augment_images"]

@@ -21,6 +21,8 @@ from hallmark.runs.predictions import read_predictions
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
+
 # Five batches an epoch, so that a turn of the generator, every second batch, goes on over the end of an epoch.
 BATCHES, EPOCHS = 5, 3
 GAN = [
@@ -31,12 +33,6 @@ GAN = [
 ]  # fmt: skip
 ALONE = ["parents.classifier=null", "parents.judge=null", "model.class_weight=0", "model.judged=false"]
 FILES = ("history.csv", "metrics.json", "predictions/val.parquet")
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ TFIDF = "experiment=sentiment_tfidf"
 USES = ["data.split.calibration=0.15", "data.split.meta=0.2"]
 
 
+@pytest.mark.e2e
 def test_further_splits_show_in_start_line_files_record_report_and_predictions(fit, evaluate, capsys):
     run = fit(TFIDF, *USES)
     counts = pd.read_csv(run.directory / "splits.csv")["split"].value_counts()
@@ -33,6 +34,7 @@ def test_a_share_of_0_leaves_a_run_its_id(compose, plan):
     assert Job.of(compose(*preset)).id == Job.of(without).id != Job.of(compose(*preset, "data.split.meta=0.2")).id
 
 
+@pytest.mark.e2e
 def test_a_share_that_leaves_nothing_to_train_on_names_its_key(fit, tmp_path):
     with pytest.raises(SettingError) as caught:
         fit(TFIDF, "data.split.calibration=0.5", "data.split.meta=0.4")

@@ -3,7 +3,11 @@
 import shutil
 from dataclasses import replace
 
+import pytest
+
 from hallmark.runs.record import RunState
+
+pytestmark = pytest.mark.e2e
 
 TEXT = ("experiment=sentiment_text", "trainer.max_epochs=6", "callbacks.early_stopping.patience=1")
 # Training accuracy cannot rise for ever at a rate that large, so patience runs out well before the last epoch.

@@ -10,6 +10,8 @@ from hallmark.engine.search.jobs import Search
 from hallmark.engine.search.study import SweepStudy
 from hallmark.storage.files import read_json
 
+pytestmark = pytest.mark.e2e
+
 
 def test_the_second_time_nothing_is_trained(swept, trained):
     swept(*THREE)

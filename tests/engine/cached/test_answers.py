@@ -15,6 +15,8 @@ from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.search.sweep import sweep
 from hallmark.runs.run import Run
 
+pytestmark = pytest.mark.e2e
+
 
 def _append(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\n")

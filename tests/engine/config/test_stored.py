@@ -19,6 +19,8 @@ from hallmark.engine.search.jobs import Search
 from hallmark.engine.train import train
 from hallmark.runs.run import Run, RunDirectory
 
+pytestmark = pytest.mark.e2e
+
 TFIDF = "experiment=sentiment_tfidf"
 OWN_CLASS = """
 from hallmark.systems.sentiment.module import TfidfClassifier

@@ -72,6 +72,7 @@ def test_no_file_of_a_set_and_its_evaluation_holds_the_value(compose, small, tmp
         evaluate(again)
 
 
+@pytest.mark.e2e
 def test_no_file_of_a_sweep_holds_the_value(swept, tmp_path):
     study = swept(NOTE, "sweep=grid", "sweep.space={model.inverse_regularisation: [0.1, 1.0]}")
     assert len(study.completed) == 2
@@ -79,6 +80,7 @@ def test_no_file_of_a_sweep_holds_the_value(swept, tmp_path):
     assert leaks(tmp_path, {"TEAM": SENTINEL}) == []
 
 
+@pytest.mark.e2e
 def test_a_search_space_that_reads_a_variable_is_refused(swept):
     with pytest.raises(ValueError, match=r"^sweep\.space\.data\.folder=.*TEAM") as refusal:
         swept("sweep=grid", "sweep.space={data.folder: ['${oc.env:TEAM}']}")
@@ -96,6 +98,7 @@ def test_a_listed_job_with_a_key_is_refused_though_another_override_follows(type
     assert "hidden" not in str(refusal.value)
 
 
+@pytest.mark.e2e
 def test_the_record_of_a_failed_run_holds_no_secret_of_an_address(fit, run_of, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pass%2Fword9@127.0.0.1:1")
 

@@ -17,6 +17,8 @@ from hallmark.engine.job import Job
 from hallmark.engine.setup import build_predictor, build_trainer
 from hallmark.runs.predictions import read_predictions
 
+pytestmark = pytest.mark.e2e
+
 CLIP, TFIDF = "experiment=clip_final", "experiment=sentiment_tfidf"
 TWO = ["trainer.devices=2", "trainer.accelerator=cpu", "callbacks.progress=null"]
 

@@ -14,6 +14,8 @@ from hallmark.runs.record import Record
 from hallmark.runs.run import Run
 from hallmark.runs.seal import accesses_of
 
+pytestmark = pytest.mark.e2e
+
 
 def change(run: Run, **changes) -> None:
     record = Record.read(run.directory)

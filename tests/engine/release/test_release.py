@@ -24,6 +24,8 @@ from hallmark.runs.seal import SealedError, accesses_of, seal_of
 from hallmark.statistics import table_metrics
 from hallmark.storage.files import write_json
 
+pytestmark = pytest.mark.e2e
+
 
 def test_a_set_becomes_one_archive_with_all_that_it_stands_on(repeats, runs, place):
     archive = released(repeats)

@@ -24,6 +24,8 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.storage.files import write_json
 from hostile import mutate
 
+pytestmark = pytest.mark.e2e
+
 
 @pytest.fixture(scope="module")
 def _released(_trained_set, tmp_path_factory) -> Path:

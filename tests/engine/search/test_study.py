@@ -83,6 +83,7 @@ def test_an_empty_storage_may_be_opened_by_several_at_once(tmp_path):
         assert len(open_at_once(f"sqlite:///{tmp_path / str(attempt)}.db")) == 6
 
 
+@pytest.mark.e2e
 def test_an_empty_postgres_may_be_opened_by_several_at_once(postgres):
     engine = sqlalchemy.create_engine(postgres, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:

@@ -14,6 +14,8 @@ from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_json
 
+pytestmark = pytest.mark.e2e
+
 
 def test_each_trial_is_the_run_that_train_makes_of_the_same_settings(swept, fit, files, monkeypatch):
     study = swept("sweep=grid", f"sweep.space={{model.ngrams: [1], {STRENGTH}: [1.0, 4.0]}}")
