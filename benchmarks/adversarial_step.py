@@ -12,17 +12,17 @@ import torch
 from torch.nn.functional import softplus
 from torch.optim import AdamW
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
 
 from benchmarks.fits import composed
-from benchmarks.results import Cell, number_cell, write_result
-from benchmarks.step_overhead import hallmark_epoch
-from benchmarks.timing import alternate
+from benchmarks.results import write_result
+from benchmarks.steps import ABOUT, INTERVAL, TimedData, compared, hallmark_fit
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
 from hallmark.systems.digits.gan import DISCRIMINATOR, GENERATOR, DigitsGan
 
-REPEATS, EPOCHS = 3, 6
+EPOCHS = 3
 CASES = {
     "GAN of digits, batch 64": [],
     "GAN of digits of four times the width, batch 64": ["model.width=64"],
@@ -38,7 +38,7 @@ def prepared(overrides: list[str]) -> tuple[Job, DataModule, DigitsGan]:
     return job, data, module
 
 
-def plain_epochs(module: DigitsGan, data: DataModule) -> None:
+def plain_epochs(module: DigitsGan, loader: DataLoader) -> None:
     generator, discriminator = module.parts[GENERATOR].train(), module.parts[DISCRIMINATOR].train()
     recipes = module.part_optimizers
     of_generator, of_discriminator = (
@@ -48,7 +48,6 @@ def plain_epochs(module: DigitsGan, data: DataModule) -> None:
     decay = recipes[GENERATOR].ema_decay
     assert decay is not None
     average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    loader = data.train_dataloader()
     for _ in range(EPOCHS):
         for batch in loader:
             image, target = batch["image"], batch["target"]
@@ -69,33 +68,17 @@ def plain_epochs(module: DigitsGan, data: DataModule) -> None:
 
 def main() -> None:
     silence_expected_warnings()
-    steps_by_case: list[dict[str, Cell]] = []
+    rows = []
     for name, overrides in CASES.items():
         job, data, module = prepared(overrides)
-        batches = EPOCHS * len(data.train_dataloader())
+        timed = TimedData(data)
         with tempfile.TemporaryDirectory() as scratch:
-            sides = {
-                "plain": lambda: plain_epochs(module, data),  # noqa: B023
-                "hallmark": lambda: hallmark_epoch(module, data, job, Path(scratch)),  # noqa: B023
-            }
-            alternate(sides, repeats=1)
-            medians = alternate(sides, repeats=REPEATS)
-        plain, framework = (medians[side] / batches * 1e3 for side in ("plain", "hallmark"))
-        steps_by_case.append({
-            "model": name,
-            "plain loop": number_cell(plain, 2, " ms"),
-            "Hallmark": number_cell(framework, 2, " ms"),
-            "ratio": number_cell(framework / plain, 2, "×"),
-            "more": number_cell(framework - plain, 1, " ms"),
-        })  # fmt: skip
-        print(steps_by_case[-1], flush=True)
-    write_result(
-        "adversarial_step",
-        rows=f"Processor time of a batch: median of {REPEATS} fits of {EPOCHS} epochs, both sides by turns. "
-        "Seconds of the processor, because the machine may be at work on something else.",
-        intervals="",
-        tables={"steps": steps_by_case},
-    )
+            rows.append(compared(
+                name, timed, lambda: plain_epochs(module, timed.loader),  # noqa: B023
+                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
+            ))  # fmt: skip
+        print(rows[-1], flush=True)
+    write_result("adversarial_step", rows=ABOUT, intervals=INTERVAL, tables={"steps": rows})
 
 
 if __name__ == "__main__":

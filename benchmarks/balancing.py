@@ -9,7 +9,8 @@ from pathlib import Path
 
 from benchmarks.fits import CONF
 from benchmarks.results import Cell, number_cell, write_result
-from benchmarks.step_overhead import hallmark_epoch, prepared
+from benchmarks.step_overhead import prepared
+from benchmarks.steps import hallmark_fit
 from benchmarks.timing import alternate
 from hallmark.engine.setup import silence_expected_warnings
 
@@ -25,7 +26,7 @@ def main() -> None:
         for method in methods:
             job, data, module = prepared(["experiment=touch_balanced", f"model/balance={method}"])
             steps = len(data.train_dataloader())
-            sides[method] = partial(hallmark_epoch, module, data, job, Path(scratch))
+            sides[method] = partial(hallmark_fit, module, data, job, Path(scratch))
         alternate(sides, repeats=1)
         medians = alternate(sides, repeats=REPEATS)
     rows: list[dict[str, Cell]] = [

@@ -98,7 +98,8 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=SIMULATIONS, help="of each cell")
     parser.add_argument("--draws", type=int, default=DRAWS, help="of which the true value of a cell is the mean")
     arguments = parser.parse_args()
-    began, every = time.process_time(), []
+    began = time.process_time()
+    every: list[Rate] = []
     covered: list[dict[str, Cell]] = []
     for name in KINDS:
         for n_groups in GROUPS:
