@@ -28,7 +28,14 @@ class Fake:
 
 def robustness(**changes):
     return Robustness(
-        **{"perturbations": None, "strengths": [1, 2, 5], "metrics": ["accuracy"], "statistics": SETTINGS, **changes}
+        **{
+            "perturbations": None,
+            "strengths": [1, 2, 5],
+            "metrics": ["accuracy"],
+            "by_class": False,
+            "statistics": SETTINGS,
+            **changes,
+        }
     )
 
 
@@ -70,6 +77,23 @@ def test_values_and_drops_by_strength(state, read_csv):
     assert written["drop"].tolist()[1:] == pytest.approx([0.1, 0.2, 0.5, 0, 0, 0], abs=1e-12)
     assert written["drop"].isna().tolist() == [True] + [False] * 6
     assert (written["n"] == N).all() and (written["n_groups"] == 10).all() and (written["split"] == "val").all()
+
+
+def test_each_class_may_have_a_curve_of_its_own(state, predicted):
+    def toward_dogs(view):
+        rows = predicted(0)
+        cats = rows["target"] == "cat"
+        rows.loc[cats, "probabilities"] = pd.Series([[0.3, 0.7]] * N, index=rows.index)[cats]
+        return rows.assign(prediction="dog").assign(score=(~cats).astype(float))
+
+    table = robustness(by_class=True).table(state(clean=predicted(0)), [])
+    assert table["metric"].tolist() == ["accuracy", "accuracy of cat", "accuracy of dog"]
+    analysis = robustness(by_class=True, strengths=[1])
+    table = analysis.table(state(predict=toward_dogs, clean=predicted(0), offered=("noise",)), [Fake("noise")])
+    changed = table[table["perturbation"] == "noise"].set_index("metric")
+    assert changed["value"].tolist() == pytest.approx([0.5, 0, 1])
+    assert changed["drop"].tolist() == pytest.approx([0.5, 1, 0])
+    assert changed["n"].tolist() == [N, N // 2, N // 2]
 
 
 def test_a_perturbation_without_effect_on_these_groups_may_have_one_on_others(state):

@@ -1,7 +1,7 @@
 """What is left of the scores when the inputs suffer."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -62,11 +62,13 @@ class Robustness:
         perturbations: names of what the data module offers; None takes all of it.
         strengths: out of 1 to 5; what each of them means is with the perturbation.
         metrics: of classification tasks; a task without classes has `score`.
+        by_class: also the accuracy on the rows of each class, as `accuracy of <class>`: where noise makes everything
+            look forged, forgeries are recognized as well as before.
         statistics: confidence level, resamples and seed of the intervals.
     """
 
     def __init__(
-        self, perturbations: list[str] | None, strengths: list[int], metrics: list[str], *,
+        self, perturbations: list[str] | None, strengths: list[int], metrics: list[str], *, by_class: bool,
         statistics: Resampling,
     ) -> None:  # fmt: skip
         some = perturbations is None or len(set(perturbations)) == len(perturbations) > 0
@@ -75,7 +77,7 @@ class Robustness:
         require(fits, "strengths", list(strengths), f"one or more of {', '.join(map(str, STRENGTHS))}, each once")
         check_metrics(metrics)
         self.perturbations, self.strengths, self.metrics = perturbations, sorted(strengths), list(metrics)
-        self.resampling = statistics
+        self.by_class, self.resampling = by_class, statistics
 
     def run(self, state: State) -> None:
         require(any(labelled_tasks(state.predictions)), "split", state.split, "a split with labelled rows")
@@ -110,29 +112,40 @@ class Robustness:
         records = []
         undefined = Interval.undefined(self.resampling.confidence_level)
         for task, classes, rows in labelled_tasks(state.predictions):
-            clean = all_intervals(rows, self._metrics(rows, classes), resampling=self.resampling)
-            for metric, value in clean.items():
-                keys = {"task": task, "metric": metric, "perturbation": CLEAN, "strength": 0}
-                records.append({**keys, **_values(rows, value, undefined)})
+            for suffix, part, metrics in self._parts(rows, classes):
+                for metric, value in all_intervals(part, metrics, resampling=self.resampling).items():
+                    keys = {"task": task, "metric": metric + suffix, "perturbation": CLEAN, "strength": 0}
+                    records.append({**keys, **_values(part, value, undefined)})
         passes = list(product(perturbations, self.strengths))
         for perturbation, strength in track(
             passes, "perturbed inputs", transient=True, disable=not Console().is_terminal
         ):
             changed = {task: rows for task, _, rows in labelled_tasks(state.predict(perturbation.at(strength)))}
             for task, classes, rows in labelled_tasks(state.predictions):
-                metrics = self._metrics(rows, classes)
-                after = value_and_drop(rows, changed[task], metrics, resampling=self.resampling)
-                for metric, (value, drop) in after.items():
-                    keys = {"task": task, "metric": metric, "perturbation": perturbation.name, "strength": strength}
-                    records.append({**keys, **_values(rows, value, drop)})
+                same = {"task": task, "perturbation": perturbation.name, "strength": strength}
+                for suffix, part, metrics in self._parts(rows, classes):
+                    after_change = changed[task][changed[task]["id"].isin(part["id"])]
+                    after = value_and_drop(part, after_change, metrics, resampling=self.resampling)
+                    for metric, (value, drop) in after.items():
+                        records.append({**same, "metric": metric + suffix, **_values(part, value, drop)})
         table = pd.DataFrame(records)
         order = {key: table[key].drop_duplicates().tolist() for key in ("task", "metric", "perturbation")}
         return table.sort_values(
             list(order), key=lambda column: column.map(order[str(column.name)].index), kind="stable", ignore_index=True
         )
 
-    def _metrics(self, rows: pd.DataFrame, classes: list[str] | None) -> list[str]:
-        return list(metric_names(rows, None))[:2] if classes is None else self.metrics
+    def _parts(
+        self, rows: pd.DataFrame, classes: list[str] | None
+    ) -> Iterator[tuple[str, pd.DataFrame, Sequence[str]]]:
+        """What is measured of the rows of a task: (end of the metrics' names, rows, metrics)."""
+        if classes is None:
+            yield "", rows, list(metric_names(rows, None))[:2]
+            return
+        yield "", rows, self.metrics
+        for name in classes if self.by_class else ():
+            part = rows[rows["target"] == name]
+            if len(part):
+                yield f" of {name}", part, ["accuracy"]
 
 
 def value_and_drop(
