@@ -1,8 +1,10 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 SMALL = ["experiment=sentiment_tfidf", "data.sample.rows=60", "data.sample.unlabelled=10"]
 
@@ -141,3 +143,17 @@ def test_parents_have_an_effect_and_those_that_are_not_made_are_named(hallmark):
     code, printed, _ = hallmark("check-data", "experiment=digits_classifier", node)
     assert code == 0 and "Without effect" not in printed
     assert "Parents that are not made yet: init_from" in printed
+
+
+def test_what_tells_classes_apart_beside_the_content_is_a_warning_and_refuses_nothing(hallmark, tmp_path):
+    for label, suffix in (("real", "jpg"), ("fake", "png")):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            pixels = np.random.default_rng([number, label == "real"]).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+            Image.fromarray(pixels).resize((40, 40)).save(tmp_path / label / f"{label}{number}.{suffix}")
+    split = ["data.split.val=0.25", "data.split.test=0", "data.split.calibration=0", "data.split.meta=0"]
+    arguments = ["experiment=deepfake_stage1", f"data.folder={tmp_path}", "data.batch_size=4", *split]
+    code, printed, _ = hallmark("check-data", *arguments)
+    assert code == 0
+    warning = next(line for line in printed.splitlines() if line.startswith("Warning: "))
+    assert "format" in warning and "AUC 1.00" in warning

@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 
 from hallmark.data.images import read_image
+from hallmark.systems.deepfake.data import DeepfakeDataModule
 from hallmark.systems.deepfake.networks import FilterNet, TextureNet
 
 
@@ -75,3 +76,15 @@ def test_perturbations_are_of_the_pixels_that_a_model_reads(deepfake, world):
         batch = next(iter(data.eval_dataloader("val", data.perturbations()["jpeg"].at(strength))))
         errors.append(float((batch["image"] - clean).square().mean()))
     assert 0 < errors[0] < errors[1] < errors[2]
+
+
+def test_a_folder_and_a_decoder_for_its_videos_are_what_is_needed(monkeypatch, tmp_path):
+    arguments = {"folder": str(tmp_path), "sample": None}
+    (missing,) = DeepfakeDataModule.requirements({"folder": str(tmp_path / "nowhere"), "sample": None})
+    assert missing.problem
+    (tmp_path / "clip.MP4").touch()
+    monkeypatch.setattr("hallmark.systems.deepfake.data.has_decoder", lambda: False)
+    folder, decoder = DeepfakeDataModule.requirements(arguments)
+    assert not folder.problem and "PyAV" in decoder.problem and "video" in decoder.advice
+    monkeypatch.setattr("hallmark.systems.deepfake.data.has_decoder", lambda: True)
+    assert not any(requirement.problem for requirement in DeepfakeDataModule.requirements(arguments))
