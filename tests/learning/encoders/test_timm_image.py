@@ -98,7 +98,7 @@ def test_absent_weights_give_the_ways_to_provide_them(tmp_path: Path) -> None:
     [
         ({"name": "test_resnett"}, "name", "test_resnet"),
         ({"image_size": 8}, "image_size", "at least 16"),
-        ({"weights": "imagenet"}, "weights", "pretrained, random, or the path"),
+        ({"weights": "imagenet"}, "weights", "pretrained, random, lite0, or the path"),
     ],
 )
 def test_nonsense_names_its_key(changes: dict[str, Any], key: str, hint: str) -> None:

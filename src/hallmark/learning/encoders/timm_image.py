@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from hallmark.checks import require
 from hallmark.learning.encoders.base import ImageEncoder
 from hallmark.learning.encoders.libraries import timm
+from hallmark.learning.encoders.lite0 import FILE, LITE0, lite0_state
 from hallmark.learning.encoders.pixels import timm_transform
 from hallmark.learning.encoders.weights import (
     load_exactly,
@@ -33,7 +35,8 @@ class TimmImageEncoder(ImageEncoder):
 
     Args:
         name: timm's model name.
-        weights: `pretrained` for timm's default weights, `random`, or a local file with timm's layout.
+        weights: `pretrained` for timm's default weights, `random`, `lite0` for those of `lite0.py`, or a local file
+            with timm's layout.
         image_size: pixels a side; None takes the model's own.
         crop_pct: share of the resized image's side that the crop keeps; None takes the model's own. The crop mode
             always is the model's own.
@@ -64,12 +67,10 @@ class TimmImageEncoder(ImageEncoder):
         self.model = model
         self.embedding_dim = getattr(model, "head_hidden_size", model.num_features)
         if weights not in ("pretrained", "random"):
-            path = local_path(weights)
-            require(path is not None, "weights", weights, "pretrained, random, or the path of a local file")
-            assert path is not None
+            state, path = lite0_state(name) if weights == LITE0 else _file_state(weights)
             heads = model.pretrained_cfg.get("classifier") or "classifier"
             prefixes = tuple(f"{head}." for head in ([heads] if isinstance(heads, str) else heads))
-            load_exactly(model.load_state_dict, read_state_dict(path), path, ignore=prefixes)
+            load_exactly(model.load_state_dict, state, path, ignore=prefixes)
             self.trained_on = trained_on(path)
         if frozen:
             self.freeze()
@@ -80,6 +81,8 @@ class TimmImageEncoder(ImageEncoder):
         name, weights = arguments["name"], arguments["weights"]
         if weights == "random":
             return []
+        if weights == LITE0:
+            return [weights_requirement("EfficientNet-Lite0", FILE)]
         name = name if timm.is_model(name) else f"tf_{name}"
         config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
         repository = str(getattr(config, "hf_hub_id", None) or "")
@@ -88,6 +91,13 @@ class TimmImageEncoder(ImageEncoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalized(pixels))
+
+
+def _file_state(weights: str) -> tuple[dict[str, Tensor], Path]:
+    path = local_path(weights)
+    require(path is not None, "weights", weights, f"pretrained, random, {LITE0}, or the path of a local file")
+    assert path is not None
+    return read_state_dict(path), path
 
 
 def known_model(name: str) -> str:
