@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 def test_train_then_evaluate(command, small, tmp_path):
     printed = command("train.py", "experiment=sentiment_tfidf", *small)
     assert re.search(r"sentiment_tfidf starts: profile=sample, data .*sentiment-\w+ \(predict 20, test \d+", printed)
-    assert re.search(r"selected on val/macro_f1 = 0\.\d+", printed)
+    assert re.search(r"selected on val/macro_f1 = 0\.\d+ in epoch \d+, checkpoints/best\.ckpt", printed)
     (folder,) = (tmp_path / "outputs" / "sentiment_tfidf").iterdir()
     assert str(folder) in printed
     printed = command("evaluate.py", f"run={folder}", "split=predict", kind=subprocess.Popen)

@@ -62,7 +62,7 @@ def print_result(run: Run, resampling: Resampling) -> list[Block]:
     chosen = f"{predictions['id'].nunique()} unlabelled rows: nothing is measured"
     if selected is not None:
         verb = "selected on " if selected["checkpoint"] else ""
-        chosen = f"{verb}{selected['metric']} = {number_text(selected['value'])}"
+        chosen = f"{verb}{selected['metric']} = {number_text(selected['value'])}{_checkpoint(run)}"
     blocks: list[Block] = [
         *_metrics_tables(predictions, f"{run.record.name} · {split}", resampling),
         f"{chosen} · {run.record.wall_seconds:.0f} s · {run.directory}",
@@ -70,6 +70,17 @@ def print_result(run: Run, resampling: Resampling) -> list[Block]:
     for block in blocks:
         print_block(block)
     return blocks
+
+
+def _checkpoint(run: Run) -> str:
+    """Epoch and file of the selected weights; "" where nothing was fitted by epochs."""
+    selected = run.record.selected
+    if selected is None or not selected["checkpoint"]:
+        return ""
+    from hallmark.analysis.plots.training_curves import selected_epoch  # matplotlib, after the fit
+
+    epoch = selected_epoch(run.history, selected)
+    return f" in epoch {epoch:.0f}, {selected['checkpoint']}" if epoch is not None else ""
 
 
 def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling) -> None:

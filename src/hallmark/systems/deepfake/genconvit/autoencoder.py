@@ -45,12 +45,9 @@ class Autoencoder(nn.Module):
         return self.decoder(latent), mean, log_variance
 
 
-# Without batch statistics, which lag behind the weights in the few steps before the other parts depend on the result.
-
-
 def _down(before: int, after: int) -> nn.Module:
-    return nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.LeakyReLU(0.1))
+    return nn.Sequential(nn.Conv2d(before, after, 3, stride=2, padding=1), nn.BatchNorm2d(after), nn.LeakyReLU(0.1))
 
 
 def _up(before: int, after: int) -> nn.Module:
-    return nn.Sequential(nn.ConvTranspose2d(before, after, 2, stride=2), nn.LeakyReLU(0.1))
+    return nn.Sequential(nn.ConvTranspose2d(before, after, 2, stride=2), nn.BatchNorm2d(after), nn.LeakyReLU(0.1))
