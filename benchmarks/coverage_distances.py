@@ -19,9 +19,9 @@ from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
 from hallmark.wording import plural
 
-SIMULATIONS, DRAWS = 800, 4000
+SIMULATIONS, DRAWS = 400, 2000
 LEVEL = 0.95
-GROUPS = (4, 6, 20, 100)
+GROUPS = (6, 20, 60)
 ROWS, WIDTH = 3, 6  # of a group; numbers of a feature
 TITLES = {"kernel_distance": "kernel distance", "frechet_distance": "Fréchet distance"}
 
