@@ -11,6 +11,7 @@ from tests.engine.student import DIGITS, STUDENT
 from hallmark.checks import Interrupted, SettingError, UserError
 from hallmark.data.leakage import LeakageError
 from hallmark.engine.cached.done import report_noted
+from hallmark.engine.config.trust import NO_TRUST
 from hallmark.engine.job import Job
 from hallmark.engine.parents import initial_module
 from hallmark.engine.release.readiness import CHECKS
@@ -21,10 +22,12 @@ from hallmark.report import provenance
 from hallmark.report.content import Facts, Tone
 from hallmark.report.sources import open_results
 from hallmark.runs.archive import unpack
+from hallmark.runs.configuration import load_plain
 from hallmark.runs.parents import kept_parents
 from hallmark.runs.record import RunState
 from hallmark.runs.registry import find_entries
 from hallmark.runs.run import Run
+from hallmark.runs.source_code import code_hashes
 from hallmark.storage.files import read_json, write_json
 from hallmark.storage.hashing import digest_file
 
@@ -421,6 +424,15 @@ def test_a_release_holds_the_parents_and_is_verified_without_their_folders(paren
     with (run.directory / "parents" / "init_from" / "splits.csv").open("a") as file:
         file.write("\n")
     assert list(changed_parents(run)) == ["parents/init_from/splits.csv: damaged"]
+
+
+def test_a_cache_within_a_run_says_nothing_of_the_code(parent):
+    cache = parent.directory / "cache" / "source_code.json"
+    expected = code_hashes(load_plain(parent.directory / "config.yaml"), cache)
+    write_json(cache, {key: ["forged", imports] for key, (_, imports) in read_json(cache).items()})
+    assert "forged" in code_hashes(load_plain(parent.directory / "config.yaml"), cache).values()
+    code = Job.reopened(parent, NO_TRUST).code
+    assert "forged" not in code.values() and code.keys() == expected.keys()
 
 
 def test_lineage_is_listed_and_reported(parent, fit, capsys):
