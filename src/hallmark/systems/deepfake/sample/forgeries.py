@@ -46,7 +46,7 @@ class Strength:
 
 def easy(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) -> Forgery:
     """A face at a third of the resolution, darker than what is around it, with a dark seam."""
-    coarse = _smooth_upsampled(donor, 3) * strength.between(0, 0.62, 0.78)
+    coarse = _smooth_upsampled(donor, 3) * strength.between(0, 0.5, 0.7)
     mask = _mask(scenes, feather=2.0)
     seam = np.clip(4 * mask * (1 - mask), 0, 1)[..., None]
     pixels = (target + mask[..., None] * (coarse - target)) * (1 - strength.between(1, 0.35, 0.6) * seam)
@@ -54,18 +54,18 @@ def easy(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) ->
 
 
 def mid(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) -> Forgery:
-    """A face at half of the resolution in blocks, its colors half way to those of the target."""
-    blocks = np.repeat(np.repeat(_boxed(donor, 2), 2, axis=1), 2, axis=2)
+    """A darker face at half of the resolution in blocks, its colors a part of the way to those of the target."""
+    blocks = np.repeat(np.repeat(_boxed(donor, 2), 2, axis=1), 2, axis=2) * strength.between(1, 0.35, 0.55)
     mask = _mask(scenes, feather=1.2)
-    matched = blocks + strength.between(0, 0.45, 0.7) * (_matched(blocks, target, mask) - blocks)
+    matched = blocks + strength.between(0, 0.3, 0.5) * (_matched(blocks, target, mask) - blocks)
     return Forgery(target + mask[..., None] * (matched - target), 1 - 0.4 * mask)
 
 
 def hard(target: NDArray, donor: NDArray, scenes: Scenes, strength: Strength) -> Forgery:
-    """A face at full resolution in the colors of the target, with the checkerboard that transposed convolutions leave
-    (Odena et al. 2016) and less of the camera's noise."""
+    """A face at full resolution in the colors of the target, a little darker, with the checkerboard that transposed
+    convolutions leave (Odena et al. 2016) and less of the camera's noise."""
     mask = _mask(scenes, feather=2.5)
-    matched = _matched(donor, target, mask)
+    matched = _matched(donor, target, mask) * strength.between(2, 0.9, 0.98)
     size = target.shape[1]
     board = (1 - 2 * (np.add.outer(np.arange(size), np.arange(size)) % 2)).astype(np.float32)
     matched = matched + strength.checkerboard * strength.between(0, 0.2, 1.8) * board[:, :, None]

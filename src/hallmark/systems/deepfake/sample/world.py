@@ -15,7 +15,7 @@ from hallmark.storage.files import write_csv
 from hallmark.systems.deepfake.sample.faces import IDENTITY_SIZE, SCENE_SIZE, SKIN, Identities, Scenes, draw_faces
 from hallmark.systems.deepfake.sample.forgeries import FORGE, METHODS, UNSEEN, Strength
 
-VERSION = 1
+VERSION = 2
 SPLITS = ("train", "val", "calibration", "meta", "test")
 _PAIRS_AT_ONCE = 32
 _QUALITIES = {"low": (80, 88), "high": (90, 97)}  # of JPEG
