@@ -97,7 +97,7 @@ def guide_files() -> dict[str, str]:
 
 
 def bring_own_files(tree: Path) -> None:
-    """What the pages take as the reader's own: heads, the system of the guide, and pictures with expressions."""
+    """What a reader would bring: heads, the system of the guide, pictures with expressions, and frames."""
     shutil.copytree(Path(__file__).parent / "mypackage", tree / "mypackage", dirs_exist_ok=True)
     for name, text in guide_files().items():
         path = tree / name
@@ -113,3 +113,7 @@ def bring_own_files(tree: Path) -> None:
     draw.rectangle((20, 30, 60, 70), fill="red")
     draw.ellipse((95, 40, 140, 85), fill="blue")
     image.save(folder / "shapes.png")
+    clip = tree / "assets" / "clip"
+    clip.mkdir(exist_ok=True)
+    for frame in range(3):
+        image.rotate(frame).save(clip / f"{frame}.png")

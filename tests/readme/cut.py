@@ -26,6 +26,18 @@ _TRIALS = {
         "sweep.space={data.batch_size: [16], model.optimizer.weight_decay: [1e-4], model.head.dropout: [0.1]}"
     ],
 }
+_SMALL_STACK = [
+    "model.comparison.n_resamples=100",
+    *(f"parents.{role}.overrides=['trainer.max_epochs=1']" for role in ("effnet", "ed", "vae")),
+]
+# Nothing is fitted by steps in these themselves, and their promises are such as few videos can keep.
+_MADE_OF_OTHERS = {
+    "deepfake_cascade": [
+        "data.sample.calibration=10", "model.clear_miss=0.3", "model.early_false_alarm=0",
+        "model.stack_false_alarm=0.3", "model.stack_miss=0.3",
+        "++parents.stack.overrides=[" + ",".join(f'"{override}"' for override in _SMALL_STACK) + "]",
+    ],
+}  # fmt: skip
 
 
 def cut(text: str, small_of) -> list[str]:
@@ -38,7 +50,11 @@ def cut(text: str, small_of) -> list[str]:
     if words[0] == "hallmark":
         unversioned = ["--waive", "git", "--no-tag"] if "release" in words and "--verify" not in words else []
         return [*words, *small, *unversioned]
-    if preset and not preset.startswith("refseg"):  # where nothing is fitted, settings of a fit are refused
+    if "sweep=deepfake_table" in words:  # whose jobs are of presets with other parents and none
+        small = [override for override in small if "parents" not in override]
+    elif preset in _MADE_OF_OTHERS:
+        small += _MADE_OF_OTHERS[preset]
+    elif preset and not preset.startswith("refseg"):  # where nothing is fitted, settings of a fit are refused
         small.append("debug=fast")
     trials = [override for sweep, overrides in _TRIALS.items() if sweep in words for override in overrides]
     return [*words, *small, *trials, "statistics.n_resamples=50"]

@@ -12,6 +12,7 @@ _EVERY_RUN = [
     "splits.csv",
 ]
 _FIT = ["history.csv", "checkpoints/best.ckpt", "figures/*.png", "figures/*.pdf"]
+_FIT_OF = {"sentiment_tfidf": [], "deepfake_cascade": ["state/fitted.safetensors", "thresholds.csv"]}
 _SET = ["config.yaml", "repeats.json", "runs.csv", "metrics.json"]
 _SWEEP = ["summary.json", "trials.csv", "figures/*.png"]
 _REPORT = ["report.md", "report.html"]
@@ -30,7 +31,7 @@ def missing(command: str, outputs: Path, *, since: float) -> list[str]:
     if "train.py" in command or command.startswith("make train"):
         name = settings.get("experiment", "clip_final")
         folder = settings.get("paths.run_dir", f"outputs/{name}/*").removeprefix("outputs/")
-        files = _SET if "repeat" in settings else [*_EVERY_RUN, *([] if name == "sentiment_tfidf" else _FIT)]
+        files = _SET if "repeat" in settings else [*_EVERY_RUN, *_FIT_OF.get(name, _FIT)]
         patterns = [f"{folder}/{file}" for file in files]
     elif "evaluate.py" in command:
         name, unlabeled = settings.get("experiment"), settings.get("split") == "predict"
@@ -44,6 +45,8 @@ def missing(command: str, outputs: Path, *, since: float) -> list[str]:
             newer.append(f"{folder}/{'answers.csv' if name else 'test_with_label.txt'}")
     elif "sweep.py" in command:
         patterns = [f"{settings['experiment']}/sweeps/{settings['sweep']}-*/{file}" for file in _SWEEP]
+    elif command.startswith(("hallmark predict", "hallmark extract")):
+        newer = [Path(words[-1]).relative_to("outputs").as_posix()]
     elif command.startswith("hallmark report"):
         newer = [f"**/report/{file}" for file in _REPORT]
     elif command.startswith("hallmark release") and "--verify" not in command:

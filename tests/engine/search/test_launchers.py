@@ -62,10 +62,12 @@ def test_jobs_of_submitit_run_crash_and_are_stopped(tmp_path, monkeypatch):
     crashed = jobs.start([sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"], log)
     until(lambda: crashed.exit_status() is not None)
     assert crashed.exit_status() == -signal.SIGKILL
-    stopped = jobs.start([sys.executable, "-c", SAVES_AT_THE_END_OF_ITS_PIPE], tmp_path / "workers" / "2.log")
-    until((tmp_path / "workers" / "2.log").exists)
+    log = tmp_path / "workers" / "2.log"
+    started = f"print('started', flush=True)\n{SAVES_AT_THE_END_OF_ITS_PIPE}"
+    stopped = jobs.start([sys.executable, "-c", started], log)
+    until(lambda: log.exists() and log.read_text() == "started\n")
     stopped.stop()
-    until(lambda: (tmp_path / "workers" / "2.log").read_text() == "saved\n")
+    until(lambda: log.read_text() == "started\nsaved\n")
     until(lambda: stopped.exit_status() is not None)
 
 

@@ -46,9 +46,9 @@ def test_distances_equal_those_of_torchmetrics() -> None:
 
 
 def test_kernel_distance_by_hand() -> None:
-    """Kernel xy + 1. Pairs within: 0 · 1 + 1 = 1 and 2 · 3 + 1 = 7; across: 1, 1, 3 and 4, mean 9 / 4."""
+    """Kernel (xy + 1)³. Pairs within: 1³ and 7³ = 343; across: 1³, 1³, 3³ and 4³, mean 93 / 4."""
     first, second = np.array([[0.0], [1.0]]), np.array([[2.0], [3.0]])
-    assert KernelDistance(degree=1)(first, second) == pytest.approx(1 + 7 - 2 * 9 / 4)
+    assert KernelDistance()(first, second) == pytest.approx(1 + 343 - 2 * 93 / 4)
 
 
 def test_kernel_distance_does_not_depend_on_how_much_is_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
