@@ -66,7 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     if len(listed):
         show(f"{len(listed)} problems", listed[["id", "kind", "detail"]])
     more = [f"{len(table) - _SHOWN} more rows; --output FILE writes all"] if len(table) > _SHOWN else []
-    show(str(arguments.result), table.head(_SHOWN).drop(columns="path", errors="ignore"), notes=more)
+    first = table.head(_SHOWN)
+    explained = first.dropna(subset="reason") if "reason" in first else first.iloc[:0]
+    reasons = [f"{row['id']}: {row['reason']}" for row in explained.to_dict("records")]
+    show(str(arguments.result), first.drop(columns=["path", "video", "reason"], errors="ignore"), notes=reasons + more)
     if output is not None:
         print(output)
     if arguments.page is not None:
@@ -104,7 +107,8 @@ def with_unanswered(table: "pd.DataFrame", problems: "pd.DataFrame") -> "pd.Data
     if unanswered.empty:
         return table
     rows = pd.DataFrame({"id": unanswered["id"], "problem": unanswered["kind"].str.replace("_", " ")})
-    return pd.concat([table.assign(problem=""), rows], ignore_index=True)
+    both = pd.concat([table.assign(problem=""), rows], ignore_index=True)
+    return both.astype({name: "Int64" for name in table if table[name].dtype.kind == "i"})
 
 
 def _write_csv(path: Path, table: "pd.DataFrame") -> None:

@@ -36,7 +36,7 @@ def video_answers(table: pd.DataFrame, scores: VideoScores) -> pd.DataFrame:
             resample = np.repeat(np.arange(resampling.n_resamples), n)
             fake = scores(of_video.iloc[drawn.ravel()], resample, resampling.n_resamples)
             ends[position] = np.quantile(fake, [tails, 1 - tails])
-    answers = videos.assign(info_low=ends[:, 0], info_high=ends[:, 1])
+    answers = videos.assign(info_frames=videos["info_frames"].astype(int), info_low=ends[:, 0], info_high=ends[:, 1])
     answers.attrs = table.attrs
     return answers
 
