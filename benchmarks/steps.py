@@ -63,8 +63,8 @@ class TimedData:
 def hallmark_fit(module: TrainableModule, data: DataModule, job: Job, folder: Path) -> None:
     """The fit of `job` without what a plain loop leaves out: validation, checkpoints and pictures."""
     _, callbacks = fit_callbacks(job, RunDirectory(folder))
-    kept = [callback for callback in callbacks if not isinstance(callback, _NO_PART_OF_A_STEP)]
-    trainer = build_trainer(job, [*kept, ModelCheckpoint(folder, save_top_k=0)], [])
+    of_a_step = [callback for callback in callbacks if not isinstance(callback, _NO_PART_OF_A_STEP)]
+    trainer = build_trainer(job, [*of_a_step, ModelCheckpoint(folder, save_top_k=0)], [])
     trainer.limit_val_batches = 0
     trainer.fit(module, datamodule=data)
 

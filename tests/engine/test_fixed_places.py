@@ -13,7 +13,7 @@ from hallmark.engine.search.jobs import Search
 from hallmark.runs.record import RunState
 from hallmark.runs.run import open_run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
 
 CHILD = (
     *DIGITS, "name=child", "model.dropout=0.3",
@@ -26,12 +26,6 @@ CHILD = (
 def small() -> list[str]:
     """Nothing more is needed to make a fit short."""
     return ["callbacks.progress=null"]
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture

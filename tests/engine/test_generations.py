@@ -10,7 +10,7 @@ from hallmark.engine.train import train
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
 
 MEMBER = ("experiment=digits_classifier", "data.classes=['0','1','2']", "data.split.calibration=0.2",
           "data.split.meta=0.2", "model.width=2", "trainer.max_epochs=1")  # fmt: skip
@@ -22,12 +22,6 @@ GIVEN = "'parents.narrow={}','parents.plain={}'"
 def small() -> list[str]:
     """Nothing more is needed to make a fit short."""
     return ["callbacks.progress=null"]
-
-
-@pytest.fixture(autouse=True)
-def _no_report(monkeypatch) -> None:
-    """Intervals on the terminal would take most of these fits."""
-    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def inherited_leaks(samples: pd.DataFrame, parents: Sequence[InheritedRows]) -> 
         before = len(rows)
         for id_, split, content in samples[["id", "split", "content"]].astype(str).itertuples(index=False):
             shared |= content in there
-            rows += [(kind, id_, split, *other) for other in _forbidden(split, there.get(content, {}), parent)]
+            rows += [(kind, id_, split, *row) for row in _forbidden(split, there.get(content, {}), parent)]
         tested = {(row[1], row[2]) for row in rows[before:] if row[2] == TEST and row[4] in parent.fitted_on}
         if tested:
             fitted_test[parent.name] = len(tested)

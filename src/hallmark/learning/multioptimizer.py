@@ -150,8 +150,8 @@ class MultiOptimizerModule(TrainableModule):
         """Inside the block only what `optimizer` trains has gradients."""
         other_parameters = [
             parameter
-            for other in self.trainer.optimizers if other is not optimizer
-            for parameter in _parameters(other) if parameter.requires_grad
+            for waiting in self.trainer.optimizers if waiting is not optimizer
+            for parameter in _parameters(waiting) if parameter.requires_grad
         ]  # fmt: skip
         for parameter in other_parameters:
             parameter.requires_grad_(False)

@@ -291,8 +291,8 @@ def change_bytes(path: Path, draw: Random) -> None:
 
 def exchange(path: Path, draw: Random) -> None:
     """The content of another file, none, or nested as deep as no reader goes."""
-    others = sorted(other for other in path.parents[2].rglob("*") if other.is_file())
-    path.write_bytes(draw.choice([draw.choice(others).read_bytes(), b"", b"[" * 10**5, b'{"a":' * 10**5]))
+    files = sorted(file for file in path.parents[2].rglob("*") if file.is_file())
+    path.write_bytes(draw.choice([draw.choice(files).read_bytes(), b"", b"[" * 10**5, b'{"a":' * 10**5]))
 
 
 CHANGES = {".json": [change_json, change_json], ".parquet": [change_table]}

@@ -41,9 +41,9 @@ def test_a_view_is_a_function_of_its_seed(frame, name):
     first = view(frame, 5)
     assert first.shape == frame.shape and first.dtype == torch.uint8
     assert torch.equal(view(frame, 5), first)
-    others = [view(frame, seed) for seed in range(6, 12)]
-    assert any(not torch.equal(other, first) for other in others)
-    assert any(not torch.equal(other, frame) for other in others)
+    views = [view(frame, seed) for seed in range(6, 12)]
+    assert any(not torch.equal(another, first) for another in views)
+    assert any(not torch.equal(another, frame) for another in views)
 
 
 def test_one_probability_changes_no_other_draw(frame):

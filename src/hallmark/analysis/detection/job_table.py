@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hallmark.analysis.detection.by_kind import METRICS
-from hallmark.analysis.plots.style import MUTED, drawable, house_style, interval_dots, new_figure
+from hallmark.analysis.plots.jobs import jobs_figure
 from hallmark.analysis.presentation import classified_tasks, interval_note, interval_texts, markdown_table, p_columns
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, adjust, all_intervals, paired_difference
@@ -47,12 +47,12 @@ class DetectionTable:
         """
         self.check_jobs(list(predictions))
         tasks = {job: self._tasks(table, job) for job, table in predictions.items()}
-        others = [job for job in tasks if job != self.baseline]
+        compared = [job for job in tasks if job != self.baseline]
         first = tasks[self.baseline][self.task]
         differences = adjust(
-            [paired_difference(first, tasks[job][self.task], "auroc", resampling=self.resampling) for job in others]
+            [paired_difference(first, tasks[job][self.task], "auroc", resampling=self.resampling) for job in compared]
         )
-        gains = dict(zip(others, differences, strict=True))
+        gains = dict(zip(compared, differences, strict=True))
         undefined = Interval.undefined(self.resampling.confidence_level)
         records = []
         for job, of_job in tasks.items():
@@ -98,20 +98,6 @@ class DetectionTable:
             f"resample groups {self.resampling.times}; p adjusted by Holm over jobs."
         )
 
-    @house_style()
     def figure(self, table: pd.DataFrame) -> Figure:
         """AUROC of the task, and what it differs by from the baseline, a line a job."""
-        figure = new_figure(0.24 * len(table) + 0.9)
-        axes = figure.subplots(1, 2, sharey=True)
-        heights = np.arange(len(table))
-        titles = (f"AUROC of {self.task}", f"job − {self.baseline}")
-        for ax, column, title in zip(axes, (f"{self.task}/auroc", _GAIN), titles, strict=True):
-            known = table[column].notna().to_numpy()
-            interval_dots(ax, heights[known], table[known], column, index=0, label="_")
-            ax.set_title(drawable(title))
-            ax.tick_params(axis="y", length=0)
-            ax.grid(axis="x")
-        axes[1].axvline(0, color=MUTED, linewidth=0.9, zorder=1)
-        axes[0].set_yticks(heights, [drawable(str(name)) for name in table["job"]])
-        axes[0].set_ylim(len(table) - 0.4, -0.6)
-        return figure
+        return jobs_figure(table, {f"{self.task}/auroc": f"AUROC of {self.task}", _GAIN: f"job − {self.baseline}"})

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from hallmark.analysis.plots.style import MUTED, drawable, house_style, interval_dots, new_figure
+from hallmark.analysis.plots.jobs import jobs_figure
 from hallmark.analysis.presentation import interval_note, interval_texts, markdown_table, p_columns
 from hallmark.analysis.segmentation.answers import answers, counts, scores
 from hallmark.checks import require
@@ -91,19 +91,6 @@ class MaskTable:
             "Calls of the rewriter are per expression."
         )
 
-    @house_style()
     def figure(self, table: pd.DataFrame) -> Figure:
         """Mean IoU, and what it differs by from the baseline, a line a job."""
-        figure = new_figure(0.24 * len(table) + 0.9)
-        axes = figure.subplots(1, 2, sharey=True)
-        heights = np.arange(len(table))
-        for ax, column, title in zip(axes, ("miou", _GAIN), ("mIoU", f"mIoU: job − {self.baseline}"), strict=True):
-            known = table[column].notna().to_numpy()
-            interval_dots(ax, heights[known], table[known], column, index=0, label="_")
-            ax.set_title(drawable(title))
-            ax.tick_params(axis="y", length=0)
-            ax.grid(axis="x")
-        axes[1].axvline(0, color=MUTED, linewidth=0.9, zorder=1)
-        axes[0].set_yticks(heights, [drawable(str(name)) for name in table["job"]])
-        axes[0].set_ylim(len(table) - 0.4, -0.6)
-        return figure
+        return jobs_figure(table, {"miou": "mIoU", _GAIN: f"mIoU: job − {self.baseline}"})

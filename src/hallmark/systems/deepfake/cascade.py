@@ -12,12 +12,11 @@ from scipy.special import expit
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
-from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.fitted.module import FittedModule
-from hallmark.learning.module import Batch, PredictingModule
+from hallmark.learning.module import Batch
 from hallmark.learning.tables import classification_table
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.parents import Use
+from hallmark.systems.deepfake.combined import CombinedDetectors
 from hallmark.systems.deepfake.decisions import (
     FILTER,
     STACK,
@@ -30,7 +29,6 @@ from hallmark.systems.deepfake.decisions import (
     verdicts,
 )
 from hallmark.systems.deepfake.pooling import check_pooling, pool
-from hallmark.systems.deepfake.stack import MEASURED, check_detectors
 from hallmark.systems.deepfake.stackers import logits_of
 from hallmark.systems.deepfake.tables import FAKE, VIDEO, with_videos
 from hallmark.systems.deepfake.verdict import reasons, video_answers
@@ -38,7 +36,7 @@ from hallmark.systems.deepfake.verdict import reasons, video_answers
 _PARTS = (FILTER, STACK)
 
 
-class DeepfakeCascade(FittedModule):
+class DeepfakeCascade(CombinedDetectors):
     """Videos that its parent `filter` is sure of are decided by it, the others by its parent `stack`.
 
     The score of a video, and of its frames, is the calibrated logit of the one that decides it. Thresholds and
@@ -56,7 +54,7 @@ class DeepfakeCascade(FittedModule):
         self, *, classes: Sequence[str], poolings: Sequence[str], clear_miss: float, early_false_alarm: float,
         stack_false_alarm: float, stack_miss: float, risk: float,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(classes)
         require(len(set(poolings)) == len(poolings) > 0, "poolings", list(poolings), "one or more different poolings")
         for pooling in poolings:
             check_pooling("poolings", pooling)
@@ -64,7 +62,7 @@ class DeepfakeCascade(FittedModule):
         for key, share in {**shares, "risk": risk}.items():
             require(0 < share < 1, key, share, "a share in (0, 1)")
         require(0 <= early_false_alarm < 1, "early_false_alarm", early_false_alarm, "a share in [0, 1)")
-        self.classes, self.poolings = list(classes), list(poolings)
+        self.poolings = list(poolings)
         self.rates = Rates(clear_miss, early_false_alarm, stack_false_alarm, stack_miss, risk)
         self.pooling: Mapping[str, str] = dict.fromkeys(_PARTS, self.poolings[0])
         self.thresholds: Thresholds | None = None
@@ -80,18 +78,6 @@ class DeepfakeCascade(FittedModule):
     @classmethod
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
         return dict.fromkeys(_PARTS, Use.WEIGHTS)
-
-    def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
-        check_detectors(parents, self.classes)
-        super().attach_parents(parents)
-
-    @property
-    def inputs(self) -> dict[str, Encoder | None]:
-        return self.parent_inputs
-
-    @property
-    def measured(self) -> Mapping[str, Sequence[str]]:
-        return MEASURED
 
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
         if not (data.samples["split"] == "calibration").any():

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
-from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.fitted.module import FittedModule
-from hallmark.learning.module import Batch, PredictingModule
+from hallmark.learning.module import Batch
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.parents import Use
-from hallmark.statistics import CLASSIFICATION_METRICS, TWO_CLASS_METRICS, Resampling
+from hallmark.statistics import Resampling
+from hallmark.systems.deepfake.combined import CombinedDetectors
 from hallmark.systems.deepfake.pooling import check_pooling
 from hallmark.systems.deepfake.stackers import (
     STACKERS,
@@ -28,15 +27,13 @@ from hallmark.systems.deepfake.stackers import (
     fake_probability,
     logits_of,
 )
-from hallmark.systems.deepfake.tables import FAKE, VIDEO, detection_table
+from hallmark.systems.deepfake.tables import FAKE, detection_table
 from hallmark.systems.deepfake.verdict import pooled_answers
 
 log = logging.getLogger(__name__)
 
-MEASURED = dict.fromkeys((MAIN, VIDEO), (*CLASSIFICATION_METRICS, *TWO_CLASS_METRICS))
 
-
-class DeepfakeStack(FittedModule):
+class DeepfakeStack(CombinedDetectors):
     """P(fake) from the logits of its members, which are its parents.
 
     The members' temperatures and every stacker are fitted on the rows that `rows` names, and compared there on grouped
@@ -59,7 +56,7 @@ class DeepfakeStack(FittedModule):
         self, *, classes: Sequence[str], members: Sequence[str], rows: Literal["meta", "out_of_fold"],
         stackers: Sequence[str], embedding: str | None, strength: float, pooling: str, comparison: Resampling,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(classes)
         require(len(set(members)) == len(members) >= 2, "members", list(members), "two or more different roles")
         known = set(stackers) <= set(STACKERS) and len(set(stackers)) == len(stackers)
         require(known, "stackers", list(stackers), f"different ones of {', '.join(STACKERS)}; [] for the mean alone")
@@ -77,7 +74,7 @@ class DeepfakeStack(FittedModule):
         require(on_meta, "rows", rows, "meta, because refits have embeddings of different bases")
         require(strength > 0, "strength", strength, "more than 0")
         check_pooling("pooling", pooling)
-        self.classes, self.members, self.fitted_on = list(classes), list(members), rows
+        self.members, self.fitted_on = list(members), rows
         self.stackers, self.embedding, self.strength = list(stackers), embedding, strength
         self.pooling, self.comparison = pooling, comparison
         self.state: Mapping[str, Any] | None = None
@@ -86,18 +83,6 @@ class DeepfakeStack(FittedModule):
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
         use = Use.OUT_OF_FOLD if arguments["rows"] == "out_of_fold" else Use.WEIGHTS
         return dict.fromkeys(arguments["members"], use)
-
-    def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
-        check_detectors(parents, self.classes)
-        super().attach_parents(parents)
-
-    @property
-    def inputs(self) -> dict[str, Encoder | None]:
-        return self.parent_inputs
-
-    @property
-    def measured(self) -> Mapping[str, Sequence[str]]:
-        return MEASURED
 
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
         split = "train" if self.fitted_on == "out_of_fold" else "meta"
@@ -154,10 +139,3 @@ class DeepfakeStack(FittedModule):
     def _logits(self, role: str, batch: Batch, batch_idx: int) -> NDArray:
         output = self.parents[role].predict_step(self.parent_batch(role, batch), batch_idx)
         return logits_of(output["probabilities"][MAIN].double().cpu().numpy())
-
-
-def check_detectors(parents: Mapping[str, PredictingModule], classes: Sequence[str]) -> None:
-    """Raise `SettingError`, naming its role, for a parent that does not tell the same two classes apart."""
-    for role, parent in parents.items():
-        of_parent = getattr(parent, "classes", None)
-        require(of_parent == list(classes), role, of_parent, f"a classifier of {', '.join(classes)}, in this order")
