@@ -13,9 +13,9 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
+from hallmark.runs.repeats import open_result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_csv, read_parquet
-from hallmark.storage.printing import shortened
 
 pytestmark = pytest.mark.e2e
 TRUST = ["--setting", "trusted_packages=[tests]"]
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_read_is_a_row_without_an_answer(hallmark, _fitted
     assert code == 0
     answered, unanswered = json.loads(printed)
     assert answered["id"] == str(file) and answered["problem"] == ""
-    assert unanswered["id"] == shortened(str(broken)) and unanswered["problem"] == "unreadable image"
+    assert unanswered["id"] == str(broken) and unanswered["problem"] == "unreadable image"
     assert unanswered["prediction"] is None
     assert hallmark(*arguments, "--strict")[0] == 1
     code, _, printed = hallmark("predict", str(_fitted.directory), str(broken), *TRUST)
@@ -104,8 +104,8 @@ def test_a_set_of_repeats_answers_by_the_mean_of_its_runs(hallmark, _fitted, dig
     train_repeats(config)
     capsys.readouterr()
     files = [str(file) for file in draw(tmp_path, "val", digits, 2)]
-    members = sorted(path.parent for path in _fitted.directory.parent.glob("*/record.json"))
-    each = [json.loads(hallmark("predict", str(run), *files, "--json", *TRUST)[1]) for run in members]
+    members = runs_of(open_result(Job.of(config).directory))
+    each = [json.loads(hallmark("predict", str(run.directory), *files, "--json", *TRUST)[1]) for run in members]
     mean = json.loads(hallmark("predict", str(Job.of(config).directory), *files, "--json", *TRUST)[1])
     assert len(each) == 2
     for position, answer in enumerate(mean):

@@ -101,9 +101,9 @@ def with_unanswered(table: "pd.DataFrame", problems: "pd.DataFrame") -> "pd.Data
     """The answers, followed by a row for each file that has none, whose column `problem` says why."""
     import pandas as pd
 
-    from hallmark.storage.printing import shortened
+    from hallmark.data.problems import listed_id
 
-    unanswered = problems[~problems["id"].isin(table["id"].map(shortened))].drop_duplicates("id")
+    unanswered = problems[~problems["id"].isin(table["id"].map(listed_id))].drop_duplicates("id")
     if unanswered.empty:
         return table
     rows = pd.DataFrame({"id": unanswered["id"], "problem": unanswered["kind"].str.replace("_", " ")})

@@ -12,7 +12,7 @@ from hallmark.checks import require
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, check_name, path_below
 
-_DETAIL = 500  # characters of a sentence that are kept
+_ID, _DETAIL = 1000, 500  # characters that are kept of a name and of a sentence
 
 
 class Policy(StrEnum):
@@ -49,6 +49,11 @@ def complete_policies(
     return complete
 
 
+def listed_id(row_id: str) -> str:
+    """A row's id as its problems are listed under."""
+    return shortened(row_id, _ID)
+
+
 class Problems:
     """Findings of one data set and what the configuration says of each kind.
 
@@ -69,7 +74,7 @@ class Problems:
 
         What the row's id and file names hold that cannot be printed is written out, in one line.
         """
-        self.found.append(Problem(shortened(row_id), kind, shortened(detail, _DETAIL)))
+        self.found.append(Problem(listed_id(row_id), kind, shortened(detail, _DETAIL)))
         return self._policies[kind] is Policy.KEEP
 
     def add_unless_safe(

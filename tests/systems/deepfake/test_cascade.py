@@ -13,6 +13,8 @@ from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import write_predictions
 from hallmark.statistics import table_metrics
 from hallmark.systems.deepfake.cascade import DeepfakeCascade
+from hallmark.systems.deepfake.decisions import fit_platt
+from hallmark.systems.deepfake.pooling import pool
 
 INPUTS = ["filter.image", "stack.image"]
 
@@ -73,16 +75,18 @@ def test_its_table_has_frames_and_videos_with_the_scores_of_both_parts(table, da
     assert (frames["info_decided_by"] == frames["info_video"].map(by_video)).all()
 
 
-def test_the_score_is_the_calibrated_logit_of_the_part_that_decides(table) -> None:
-    for task in (MAIN, "video"):
-        rows = table[table["task"] == task]
-        score = logit(np.array(rows["probabilities"].tolist())[:, 1])
-        for part in ("filter", "stack"):
-            decided = (rows["info_decided_by"] == part).to_numpy()
-            of_part = logit(rows[f"info_{part}"].to_numpy(float))[decided]
-            slope, _, *_ = np.linalg.lstsq(np.column_stack([of_part, np.ones(len(of_part))]), score[decided])
-            np.testing.assert_allclose(np.polyval(slope, of_part), score[decided], atol=1e-6)
-            assert slope[0] > 0
+def test_the_score_is_the_logit_of_the_part_that_decides_calibrated_on_calibration_rows(module, table, data) -> None:
+    calibration = data.rows("calibration")
+    codes, names = pd.factorize(calibration["video"])
+    fake = (calibration["target"] == "fake").to_numpy()
+    for part in ("filter", "stack"):
+        frames = parts(data)[part].fake[calibration["row"]]
+        videos = pool(frames, codes, len(names), module.pooling[part])
+        of_frames, of_videos = fit_platt(logit(frames), fake), fit_platt(logit(videos), fake[::FRAMES])
+        for task, platt in ((MAIN, of_frames), ("video", of_videos)):
+            rows = table[(table["task"] == task) & (table["info_decided_by"] == part)]
+            score = logit(np.array(rows["probabilities"].tolist())[:, 1])
+            np.testing.assert_allclose(score, platt.logits(logit(rows[f"info_{part}"].to_numpy(float))), atol=1e-5)
 
 
 def test_predictions_of_videos_are_their_verdicts(table) -> None:
