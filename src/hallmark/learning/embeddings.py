@@ -28,8 +28,8 @@ def embedded(module: Any, loader: Iterable[Any]) -> tuple[NDArray[np.float32], N
 
     Args:
         module: an `Embedder`.
-        loader: of batches: mappings with `image` and `target`, or pairs (images, labels). Labels are −1 where a row has
-            none.
+        loader: of batches: mappings with `image` and `target`, or pairs (images, labels); `image_features` in the place
+            of `image` is what a frozen encoder made of it. Labels are −1 where a row has none.
 
     Raises:
         UserError: batches of another kind, or none at all.
@@ -57,7 +57,7 @@ def _batch(raw: Any, *, first: int) -> Batch:
     batch = dict(raw) if isinstance(raw, dict) else {}
     if isinstance(raw, list | tuple) and len(raw) == 2:
         batch = dict(zip(("image", "target"), raw, strict=True))
-    images = batch.get("image")
+    images = batch.get("image", batch.get("image_features"))
     if not isinstance(images, Tensor):
         raise UserError(f"a batch of {type(raw).__name__}: expected image and target by name, or a pair of them")
     batch.setdefault("target", torch.full((len(images),), _UNLABELLED))

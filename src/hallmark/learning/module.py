@@ -169,6 +169,11 @@ class TrainableModule(PredictingModule):
         origins = {name: encoder.trained_on for name, encoder in self.encoders.items()}
         return {f"model.encoders.{name}": str(origin) for name, origin in origins.items() if origin}
 
+    def encoded(self, name: str, batch: Batch) -> Tensor:
+        """Embeddings [B, D] of the input `name`, from the feature store where the batch brings them."""
+        features: Tensor | None = batch.get(f"{name}_features")
+        return self.encoders[name](batch[name]) if features is None else features
+
     @property
     @abstractmethod
     def validation_metrics(self) -> dict[str, Metric]:

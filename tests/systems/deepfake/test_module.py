@@ -1,10 +1,13 @@
 """What members have in common: probabilities, the frame AUC, what a checkpoint says."""
 
+from functools import partial
+
 import torch
-from pytest import mark, raises
+from pytest import approx, mark, raises
 from sklearn.metrics import roc_auc_score
 
 from hallmark.checks import SettingError
+from hallmark.learning.embeddings import embedded
 from hallmark.systems.deepfake.module import MEMBER, probabilities_of
 
 from .members import TIMM, classifier, frames, genconvit
@@ -23,6 +26,16 @@ def test_logits_are_the_last_layer_on_the_embedding(member):
     assert list(member.inputs) == ["image"]
 
 
+@torch.no_grad()
+def test_of_a_frozen_encoder_the_head_reads_what_the_store_gives():
+    member = classifier(partial(TIMM, frozen=True)).eval()
+    stored = {"index": BATCH["index"], "target": BATCH["target"], "image_features": member.encoder(BATCH["image"])}
+    torch.testing.assert_close(member(stored), member(BATCH))
+    embeddings, labels = embedded(member, [stored])
+    torch.testing.assert_close(torch.from_numpy(embeddings), stored["image_features"])
+    assert labels.tolist() == BATCH["target"].tolist()
+
+
 def test_log_odds_of_sure_frames_can_be_computed_from_probabilities():
     logits = torch.tensor([[0.0, 30.0], [25.0, 0.0], [0.0, 0.0]])
     odds = torch.logit(probabilities_of(logits)[:, 1])
@@ -38,7 +51,7 @@ def test_the_frame_auc_of_an_epoch_is_that_of_all_its_batches(monkeypatch):
             member.validation_step(batch, number)
         fake = probabilities_of(member(BATCH))[:, 1]
     expected = roc_auc_score(BATCH["target"], fake)
-    assert float(member.validation_metrics["val/auroc"].compute()) == float(torch.tensor(expected))
+    assert float(member.validation_metrics["val/auroc"].compute()) == approx(expected, abs=1e-6)
 
 
 @mark.parametrize("classes", [["fake", "real"], ["real", "fake", "unsure"]])

@@ -161,7 +161,7 @@ class FrameClassifier(FrameModule):
         return list(dict.fromkeys([member, f"stage2_{member}", *of_timm]))
 
     def embedding(self, batch: Batch) -> Tensor:
-        return self.encoder(batch["image"])
+        return self.encoded("image", batch)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.head(self.embedding(batch))

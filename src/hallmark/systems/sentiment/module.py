@@ -45,11 +45,8 @@ class PairClassifier(ClassificationModule):
         return dict(self.encoders.items())  # type: ignore[arg-type]
 
     def embeddings(self, batch: Batch) -> Embeddings:
-        """{modality: [B, D]}, from the feature store where the batch brings it."""
-        return {
-            name: batch[f"{name}_features"] if f"{name}_features" in batch else encoder(batch[name])
-            for name, encoder in self.encoders.items()
-        }
+        """{modality: [B, D]}"""
+        return {name: self.encoded(name, batch) for name in self.encoders}
 
     def forward(self, batch: Batch) -> Tensor:
         return self.head(self.embeddings(batch))
