@@ -1,7 +1,10 @@
 """What strangers may send: names of files and files of a corpus, and changed archives."""
 
 import struct
+from collections.abc import Iterable
 from random import Random
+
+from hallmark.data.problems import Problem
 
 OUTSIDE = "outside"
 """A file beside the corpus, which no name may reach."""
@@ -15,9 +18,15 @@ NAMES = {
     "a drive": "C:\\x",
     "a NUL": "a\0b",
     "an end of line": "a\nb",
-    "too long": "n" * 300,
+    "too long": "n" * 5000,
     "too many bytes": "字" * 90,
 }
+
+
+def readable(problems: Iterable[Problem]) -> bool:
+    """True if each problem is one line that can be printed, of a bounded length, whatever its file is called."""
+    texts = [(problem.id, 1100) for problem in problems] + [(problem.detail, 600) for problem in problems]
+    return all(text.isprintable() and len(text) < length for text, length in texts)
 
 
 def with_exif_rational(jpeg: bytes, numerator: int, denominator: int) -> bytes:

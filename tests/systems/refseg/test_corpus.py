@@ -18,7 +18,7 @@ from hallmark.storage.hashing import digest_bytes
 from hallmark.systems.refseg import sources
 from hallmark.systems.refseg.corpus import KINDS, REPAIRABLE, ExpressionCorpus, read_corpus, size_bucket
 from hallmark.systems.refseg.sample.world import generate
-from hostile import NAMES, OUTSIDE, with_exif_rational
+from hostile import NAMES, OUTSIDE, readable, with_exif_rational
 
 H, W = 20, 30
 MASK = pa.struct({"counts": pa.string(), "size": pa.list_(pa.int32())})
@@ -426,7 +426,7 @@ def outside_and_links(folder: Path) -> None:
 
 
 def refused(problems: Problems) -> list[str]:
-    assert all(text.isprintable() and len(text) < 600 for p in problems.found for text in (p.id, p.detail))
+    assert readable(problems.found)
     # The list itself is of uncertain encoding, for the NUL in it.
     assert {problem.kind for problem in problems.found} - {"uncertain_encoding"} == {"unsafe_path"}
     return [problem.id for problem in problems.found if problem.kind == "unsafe_path"]
