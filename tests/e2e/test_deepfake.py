@@ -5,6 +5,7 @@ import json
 import pandas as pd
 import pytest
 
+from hallmark.checks import SettingError
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
@@ -20,18 +21,33 @@ LOOSE = ["model.clear_miss=0.3", "model.early_false_alarm=0", "model.stack_false
 
 
 @pytest.fixture
-def command(compose, small_of, tmp_path):
-    """The configuration of a cascade of small members on few videos, with promises that ten of them can keep."""
+def typed(small_of, tmp_path) -> list[str]:
+    """A cascade of small members on few videos, with promises that ten of them can keep."""
     overrides = ",".join(f'"{text}"' for text in STACK)
-    return compose(
+    return [
         "experiment=deepfake_cascade", *small_of("deepfake_cascade"), "data.sample.calibration=10", *LOOSE,
         f"parents.filter.overrides=[{SHORT}]", f"parents.stack.overrides=[{overrides}]", "analysis=[]",
         "statistics.n_resamples=100",
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 @pytest.mark.e2e
-def test_the_cascade_is_made_from_nothing_and_typed_again_does_nothing(command, tmp_path, capsys) -> None:
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [(["model.clear_miss=0.1"], "model.clear_miss"),
+     (["data.sample.calibration=0", "data.split.calibration=0"], "data.split.calibration"),
+     (["data.sample.meta=0", "data.split.meta=0"], "data.split.meta")],
+)  # fmt: skip
+def test_what_cannot_be_calibrated_is_refused_before_a_parent_is_made(compose, typed, tmp_path, changes, key) -> None:
+    with pytest.raises(SettingError) as caught:
+        train(compose(*typed, *changes))
+    assert caught.value.key == key
+    assert not list((tmp_path / "outputs").glob("*/*/record.json"))
+
+
+@pytest.mark.e2e
+def test_the_cascade_is_made_from_nothing_and_typed_again_does_nothing(compose, typed, tmp_path, capsys) -> None:
+    command = compose(*typed)
     value = train(command)
     run = open_run(tmp_path / "outputs" / "deepfake_cascade")
     runs = {path.parent.name for path in (tmp_path / "outputs").glob("*/*/record.json")}

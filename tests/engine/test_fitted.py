@@ -76,9 +76,12 @@ def test_the_splits_that_it_was_fitted_on_are_recorded_before_the_fit_ends(compo
     assert run.record.fitted_on == ["train", "val", "calibration"]
     config = compose(*MODEL, "data.split.meta=0.1")
     monkeypatch.setattr(FittedModule, "calibrate", lambda *arguments: (Centroids.fit(*arguments), 1 / 0))
+    monkeypatch.setattr(Centroids, "data_warnings", lambda model, data: ["rows that say less than they seem to"])
     with pytest.raises(ZeroDivisionError):
         train(config)
-    assert Job.of(config).run.record.fitted_on == ["train", "val", "calibration"]
+    record = Job.of(config).run.record
+    assert record.fitted_on == ["train", "val", "calibration"]
+    assert record.warnings == ["rows that say less than they seem to"]
 
 
 def test_it_is_read_again_and_no_second_time_fitted(run) -> None:

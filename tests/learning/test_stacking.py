@@ -148,7 +148,7 @@ def test_nonsense_names_its_key(changes, key) -> None:
 
 def test_without_rows_of_its_own_it_says_what_gives_them() -> None:
     with pytest.raises(SettingError) as caught:
-        stack(rows="meta").fit(lambda split: [], Data("train"))
+        stack(rows="meta").check_data(Data("train"))
     assert caught.value.key == "data.split.meta"
 
 

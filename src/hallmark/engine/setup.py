@@ -11,7 +11,7 @@ from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar
 from lightning.pytorch.loggers import Logger
 
-from hallmark.checks import require, setting
+from hallmark.checks import SettingError, require, setting
 from hallmark.data.module import DataModule
 from hallmark.engine.build import build, check_types
 from hallmark.engine.config.targets import node_class
@@ -35,7 +35,7 @@ from hallmark.learning.callbacks.training import (
     StepSeeds,
 )
 from hallmark.learning.device import chosen_device
-from hallmark.learning.module import PredictingModule, TrainableModule
+from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.run import RunDirectory
@@ -121,7 +121,23 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
     else:
         check_measured("monitor.metric", job.config.monitor.metric, module, data)
         build_trainer(job, [], [], one_device=True)
+    _check_rows(job, module, data)
     return module
+
+
+def _check_rows(job: Job, module: PredictingModule, data: DataModule) -> None:
+    """Ask `module`, and those of its parents that are still to be made, whether they can be calibrated on the rows."""
+    if isinstance(module, TrainingFreeModule):
+        module.check_data(data)
+    for role, preset in job.presets.items():
+        same_reader = preset.config.data._target_ == job.config.data._target_
+        if role not in job.parents and role in module.parents and same_reader:
+            try:
+                _check_rows(preset.job, module.parents[role], data)
+            except SettingError as error:
+                if error.key.startswith("data."):  # typed once, for the run and its parents
+                    raise
+                raise error.under(f"parents.{role}") from error
 
 
 def prepare_data(job: Job, inputs: Sequence[Path] | None = None) -> DataModule:

@@ -23,7 +23,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.loggers.tracking import training_loggers
 from hallmark.engine.messages import echo, print_warnings
 from hallmark.engine.origins import foreign_weights
-from hallmark.engine.parents import fitted_test_rows, inherited, keep_parents, unread_splits
+from hallmark.engine.parents import fitted_test_rows, inherited, keep_parents, parent_uses, unread_splits
 from hallmark.engine.predict import add_missing_metrics, load_weights, predict_split, recorded_calls
 from hallmark.engine.setup import (
     ShouldPrune,
@@ -46,7 +46,7 @@ from hallmark.runs.identity import git_state, package_versions
 from hallmark.runs.links import remove_stale_link
 from hallmark.runs.metrics import TEST, find_metric
 from hallmark.runs.parents import FOLDER as PARENTS
-from hallmark.runs.parents import kept_parents
+from hallmark.runs.parents import Use, kept_parents
 from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.runs.run import Run, RunDirectory
 from hallmark.storage.files import atomic_path, write_csv
@@ -84,8 +84,9 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
             predict_parents,
         )  # where this function is called for parents
 
+        if job.presets or Use.OUT_OF_FOLD in parent_uses(job).values():
+            checked_module(job, data)  # what cannot be fitted is refused before others are fitted for it
         if job.presets:
-            checked_module(job, data)  # what cannot be fitted is refused before its parents are made
             make_parents(job, data)
             job = Job.of(config)
         predict_parents(job, data)
@@ -129,6 +130,8 @@ def train(config: DictConfig, should_prune: ShouldPrune | None = None) -> float:
                 module = module or checked_module(job, data)
                 run.record.parameters = parameter_counts(module)
                 warnings = [*run.record.warnings, *foreign_weights(job, module, data), *fitted_test_rows(run.record)]
+                if isinstance(module, TrainingFreeModule):
+                    warnings += module.data_warnings(data)
                 run.record.warnings = list(dict.fromkeys(warnings))
                 print_warnings(run.record)
                 with splits_read(data, partial(_note_split, run, unread_splits(job))):

@@ -121,6 +121,17 @@ class TrainingFreeModule(PredictingModule):
         """Names of the metrics of each task of its predictions; {} where only these will tell."""
         return {}
 
+    def check_data(self, data: DataModule) -> None:
+        """Refuse rows that `calibrate` could do nothing with; called before parents are made, which may take long.
+
+        Raises:
+            SettingError: it could not; the key is the whole path of a setting.
+        """
+
+    def data_warnings(self, data: DataModule) -> list[str]:
+        """Sentences on rows that `calibrate` takes and that mean less than they seem to; the record keeps them."""
+        return []
+
     @abstractmethod
     def attach_run(self, directory: Path) -> None:
         """Work for the run in `directory`: read its calibration if there is one, and keep there what is predicted

@@ -59,12 +59,14 @@ class StackedClassifier(FittedModule):
     def inputs(self) -> dict[str, Encoder | None]:
         return self.parent_inputs
 
+    def check_data(self, data: DataModule) -> None:
+        if self.fitted_on == "meta" and not (data.samples["split"] == "meta").any():
+            raise SettingError("data.split.meta", 0, "a share of rows to fit the stacker on, or model.rows=out_of_fold")
+
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
         from sklearn.ensemble import HistGradientBoostingClassifier  # a run that was fitted does without them
         from sklearn.linear_model import LogisticRegression
 
-        if self.fitted_on == "meta" and not (data.samples["split"] == "meta").any():
-            raise SettingError("data.split.meta", 0, "a share of rows to fit the stacker on, or model.rows=out_of_fold")
         rows = data.rows("train" if self.fitted_on == "out_of_fold" else "meta")
         if self.fitted_on == "out_of_fold":
             tables = [self.out_of_fold[role].set_index("id").loc[rows["id"]] for role in self.members]

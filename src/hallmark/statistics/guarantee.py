@@ -34,14 +34,16 @@ class Guarantee:
     violation: float
 
 
-def guaranteed_threshold(scores: Floats, *, rate: float, risk: float, noun: str = "rows") -> Guarantee:
+def guaranteed_threshold(
+    scores: Floats, *, rate: float, risk: float, noun: str = "rows", share: str = "share"
+) -> Guarantee:
     """The highest threshold that the scores [N] guarantee.
 
     Args:
         scores: independent ones of the class, which were used for nothing else.
         rate: ε, the largest share of the class that may lie below.
         risk: δ, the largest probability that more does.
-        noun: what the scores are of, for the message.
+        noun: what the scores are of, and share: what `rate` is called for them, for the message.
 
     Raises:
         UserError: fewer scores than `needed_scores`; the message gives that number.
@@ -49,7 +51,7 @@ def guaranteed_threshold(scores: Floats, *, rate: float, risk: float, noun: str 
     n = len(scores)
     needed = needed_scores(rate, risk)
     if n < needed:
-        promise = f"a miss rate of at most {rate:g} with a confidence of {1 - risk:g}"
+        promise = f"a {share} of at most {rate:g} with a confidence of {1 - risk:g}"
         raise UserError(f"{promise} needs {needed} {noun}, and there are {n}")
     k = guaranteed_rank(n, rate, risk)
     threshold = float(np.partition(scores, k - 1)[k - 1])

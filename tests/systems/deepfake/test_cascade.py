@@ -1,5 +1,6 @@
 """The cascade as a module: who decides, what is measured, what runs in production."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from scipy.special import logit
 from tests.systems.deepfake.stubs import CLASSES, FRAMES, Detector, Frames
 
-from hallmark.checks import SettingError, UserError
+from hallmark.checks import SettingError
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import write_predictions
 from hallmark.statistics import table_metrics
@@ -163,12 +164,45 @@ def test_the_thresholds_and_what_they_promise_stand_beside_the_run(data, tmp_pat
     pd.testing.assert_frame_equal(*tables)
 
 
-def test_too_few_calibration_videos_are_refused_with_the_number(data, tmp_path) -> None:
-    with pytest.raises(UserError, match=r"\b149 fake videos, and there are 120\b"):
-        fitted(data, tmp_path, clear_miss=0.02)
+@pytest.mark.parametrize(
+    ("key", "rate", "needed"),
+    [("clear_miss", 0.02, 149), ("stack_miss", 0.01, 299), ("early_false_alarm", 0.02, 149),
+     ("stack_false_alarm", 0.02, 149)],
+)  # fmt: skip
+def test_too_few_calibration_videos_are_refused_by_the_rate_that_needs_more(data, key, rate, needed) -> None:
+    with pytest.raises(SettingError, match=rf"\b{needed} (fake|real) videos .* there are 120\b") as caught:
+        cascade(**{key: rate}).check_data(data)
+    assert caught.value.key == f"model.{key}" and ("miss rate" in str(caught.value)) == key.endswith("miss")
+    least = re.search(r"expected (\S+) or more", str(caught.value))[1]
+    cascade(**{key: float(least)}).check_data(data)
+    with pytest.raises(SettingError):
+        cascade(**{key: float(least) - 0.001}).check_data(data)
+
+
+def test_without_an_early_exit_for_fakes_it_needs_no_videos(data) -> None:
+    with pytest.raises(SettingError, match="or 0 for none"):
+        cascade(early_false_alarm=0.001).check_data(data)
+    cascade(early_false_alarm=0).check_data(data)
+
+
+def test_no_calibration_rows_and_validation_rows_of_one_class_are_refused(data) -> None:
     with pytest.raises(SettingError) as caught:
-        fitted(Frames(val=40), tmp_path)
+        cascade().check_data(Frames(val=40))
     assert caught.value.key == "data.split.calibration"
+    of_one = Frames(calibration=240, val=40)
+    of_one.samples = of_one.samples[(of_one.samples["split"] != "val") | ~of_one.fake]
+    with pytest.raises(SettingError) as caught:
+        cascade().check_data(of_one)
+    assert caught.value.key == "model.poolings"
+    cascade(poolings=["mean"]).check_data(of_one)
+
+
+def test_calibration_videos_of_a_class_that_share_groups_are_warned_of_with_their_numbers() -> None:
+    data = Frames(calibration=240, val=4)
+    assert cascade().data_warnings(data) == []  # a real video and a fake one of it are a group
+    data.samples.loc[data.fake, "group"] = "one person"
+    (warning,) = cascade().data_warnings(data)
+    assert "120 fake" in warning and "1 group" in warning
 
 
 @pytest.mark.parametrize(

@@ -78,9 +78,9 @@ def test_where_the_classes_lie_apart_nothing_is_undecided() -> None:
 @pytest.mark.parametrize(("clear_miss", "needed"), [(0.02, 149), (0.01, 299)])
 def test_too_few_videos_are_refused_with_the_number_that_is_needed(clear_miss, needed) -> None:
     rates = Rates(clear_miss=clear_miss, early_false_alarm=0.05, stack_false_alarm=0.1, stack_miss=0.15, risk=0.05)
-    with pytest.raises(UserError, match=rf"\b{needed} fake videos, and there are 100\b"):
+    with pytest.raises(UserError, match=rf"^a miss rate .*\b{needed} fake videos, and there are 100\b"):
         fit_thresholds(*videos(0, n=200), rates)
-    with pytest.raises(UserError, match=r"\b299 real videos, and there are 200\b"):
+    with pytest.raises(UserError, match=r"^a false-positive rate .*\b299 real videos, and there are 200\b"):
         fit_thresholds(*videos(0), Rates(0.05, 0.01, 0.1, 0.15, 0.05))
 
 

@@ -127,13 +127,16 @@ def test_nonsense_names_its_key(changes, key) -> None:
     assert caught.value.key == key
 
 
-def test_without_meta_rows_or_with_one_class_of_them_it_says_so(tmp_path) -> None:
+def test_too_few_groups_of_a_class_are_refused_by_their_split() -> None:
+    for data in (Frames(train=4), Frames(train=4, meta=2)):
+        with pytest.raises(SettingError) as caught:
+            stack().check_data(data)
+        assert caught.value.key == "data.split.meta"
+    stack().check_data(Frames(meta=4))
+    stack(rows="out_of_fold").check_data(Frames(train=4))
     with pytest.raises(SettingError) as caught:
-        stack().fit(lambda split: [], Frames(train=4))
-    assert caught.value.key == "data.split.meta"
-    with pytest.raises(SettingError) as caught:
-        fit(stack(), Frames(meta=2), tmp_path)
-    assert caught.value.key == "data.split"
+        stack(rows="out_of_fold").check_data(Frames(train=2, meta=4))
+    assert caught.value.key == "data.split.train"
 
 
 def test_a_member_of_other_classes_is_refused_by_its_role(data) -> None:

@@ -23,6 +23,7 @@ from hallmark.systems.deepfake.decisions import (
     Platt,
     Rates,
     Thresholds,
+    check_counts,
     decided_by,
     fit_platt,
     fit_thresholds,
@@ -32,6 +33,7 @@ from hallmark.systems.deepfake.pooling import check_pooling, pool
 from hallmark.systems.deepfake.stackers import logits_of
 from hallmark.systems.deepfake.tables import FAKE, VIDEO, with_videos
 from hallmark.systems.deepfake.verdict import reasons, video_answers
+from hallmark.wording import listed, plural
 
 _PARTS = (FILTER, STACK)
 
@@ -79,9 +81,29 @@ class DeepfakeCascade(CombinedDetectors):
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
         return dict.fromkeys(_PARTS, Use.WEIGHTS)
 
-    def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
-        if not (data.samples["split"] == "calibration").any():
+    def check_data(self, data: DataModule) -> None:
+        videos = _videos(data, "calibration")
+        if videos.empty:
             raise SettingError("data.split.calibration", 0, "a share of rows for thresholds")
+        n_real, n_fake = (int((videos["target"] == name).sum()) for name in self.classes)
+        check_counts(n_real, n_fake, self.rates)
+        if len(self.poolings) > 1:
+            of_val = sorted(_videos(data, "val")["target"].unique())
+            expected = f"one pooling: validation rows of {listed(of_val)} alone cannot choose among several"
+            require(len(of_val) == len(self.classes), "model.poolings", self.poolings, expected)
+
+    def data_warnings(self, data: DataModule) -> list[str]:
+        """That calibration videos of a class share groups, so that fewer of them are independent than are counted."""
+        videos = _videos(data, "calibration")
+        counts = {name: videos.loc[videos["target"] == name, "group"] for name in self.classes}
+        return [
+            f"the {len(groups)} {name} calibration videos are of {plural(groups.nunique(), 'group')}: thresholds count "
+            "videos as independent, and promise less than they say where videos share identities or sources"
+            for name, groups in counts.items()
+            if groups.nunique() < len(groups)
+        ]
+
+    def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
         choice = self._pooling_choice(predict("val"), data) if len(self.poolings) > 1 else []
         pooling = {part: max(choice, key=lambda row: row[part])["pooling"] for part in _PARTS} if choice else {}
         self.pooling = {**self.pooling, **pooling}
@@ -222,6 +244,11 @@ class DeepfakeCascade(CombinedDetectors):
         )
         joint: NDArray = np.where(by == FILTER, *calibrated)
         return joint
+
+
+def _videos(data: DataModule, split: str) -> pd.DataFrame:
+    """The first frame of each video of a split."""
+    return data.samples[data.samples["split"] == split].drop_duplicates("video")
 
 
 def _logits(fake: NDArray) -> NDArray:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from hallmark.statistics.guarantee import Guarantee, guaranteed_threshold
+from hallmark.checks import require
+from hallmark.statistics.guarantee import Guarantee, guaranteed_threshold, needed_scores
 
 FILTER, STACK = "filter", "stack"
 UNDECIDED = "undecided"
@@ -40,6 +41,34 @@ class Rates:
     stack_false_alarm: float
     stack_miss: float
     risk: float
+
+
+OF_FAKES, OF_REALS = ("clear_miss", "stack_miss"), ("early_false_alarm", "stack_false_alarm")
+"""The rates of `Rates` that are shares of the fake videos, and those that are shares of the real ones."""
+
+
+def check_counts(n_real: int, n_fake: int, rates: Rates) -> None:
+    """See that so many calibration videos of either class are enough for what is promised.
+
+    Raises:
+        SettingError: they are too few; the key is `model` and that of the rate.
+    """
+    for keys, n, share, noun in (
+        (OF_FAKES, n_fake, "miss rate", "fake"),
+        (OF_REALS, n_real, "false-positive rate", "real"),
+    ):
+        for key in keys:
+            rate = getattr(rates, key)
+            if rate == 0:
+                continue
+            needed = needed_scores(rate, rates.risk)
+            least = math.ceil(1000 * (1 - rates.risk ** (1 / n))) / 1000 if n else 1
+            none = ", or 0 for none" if key == "early_false_alarm" else ""
+            expected = (
+                f"{least:g} or more{none}: a {share} of at most {rate:g} with a confidence of {1 - rates.risk:g} needs "
+                f"{needed} {noun} videos in the calibration split, and there are {n}"
+            )
+            require(n >= needed, f"model.{key}", rate, expected)
 
 
 @dataclass(frozen=True)
@@ -100,10 +129,11 @@ def fit_thresholds(filter_scores: NDArray, stack_scores: NDArray, fake: NDArray,
     """
 
     def of_fakes(scores: NDArray, rate: float) -> Guarantee:
-        return guaranteed_threshold(scores[fake], rate=rate, risk=rates.risk, noun="fake videos")
+        return guaranteed_threshold(scores[fake], rate=rate, risk=rates.risk, noun="fake videos", share="miss rate")
 
     def of_reals(scores: NDArray, rate: float) -> Guarantee:
-        return guaranteed_threshold(-scores[~fake], rate=rate, risk=rates.risk, noun="real videos")
+        negated, share = -scores[~fake], "false-positive rate"
+        return guaranteed_threshold(negated, rate=rate, risk=rates.risk, noun="real videos", share=share)
 
     guarantees = {"clear": of_fakes(filter_scores, rates.clear_miss)}
     if rates.early_false_alarm > 0:

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import Batch
 from hallmark.runs.metrics import MAIN
@@ -29,6 +29,7 @@ from hallmark.systems.deepfake.stackers import (
 )
 from hallmark.systems.deepfake.tables import FAKE, detection_table
 from hallmark.systems.deepfake.verdict import pooled_answers
+from hallmark.wording import listed
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +85,20 @@ class DeepfakeStack(CombinedDetectors):
         use = Use.OUT_OF_FOLD if arguments["rows"] == "out_of_fold" else Use.WEIGHTS
         return dict.fromkeys(arguments["members"], use)
 
+    @property
+    def _fitted_split(self) -> str:
+        return "train" if self.fitted_on == "out_of_fold" else "meta"
+
+    def check_data(self, data: DataModule) -> None:
+        rows = data.samples[data.samples["split"] == self._fitted_split]
+        counts = {name: rows.loc[rows["target"] == name, "group"].nunique() for name in self.classes}
+        counted = listed([f"{n} with {name} frames" for name, n in counts.items()])
+        expected = f"two groups or more with either class, for folds that keep groups whole; there are {counted}"
+        other = "" if self.fitted_on == "out_of_fold" else ". Or model.rows=out_of_fold"
+        require(min(counts.values()) >= 2, f"data.split.{self._fitted_split}", len(rows), f"{expected}{other}")
+
     def fit(self, predict: Callable[[str], list[Any]], data: DataModule) -> Mapping[str, Any]:
-        split = "train" if self.fitted_on == "out_of_fold" else "meta"
-        if not (data.samples["split"] == split).any():
-            raise SettingError("data.split.meta", 0, "a share of rows to fit the stack on, or model.rows=out_of_fold")
+        split = self._fitted_split
         rows = data.rows(split)
         if self.fitted_on == "out_of_fold":
             tables = [self.out_of_fold[role].query("task == @MAIN").set_index("id") for role in self.members]
@@ -98,9 +109,6 @@ class DeepfakeStack(CombinedDetectors):
             embedding = np.concatenate([output["embedding"] for output in outputs]) if self.embedding else None
             features = Features(np.concatenate([output["logits"] for output in outputs]), embedding)
         fake, group = (rows["target"] == self.classes[FAKE]).to_numpy(), rows["group"].to_numpy()
-        fewest = min(len(np.unique(group[fake == kind])) for kind in (False, True))
-        expected = f"more rows: grouped folds need two groups with either class, and {split} has {fewest} with one"
-        require(fewest >= 2, "data.split", split, expected)
         state, comparisons = choose_stacker(
             self.stackers, features, fake, group, strength=self.strength, resampling=self.comparison
         )
