@@ -162,7 +162,9 @@ def small_of(compose) -> Callable[[str], list[str]]:
         config = compose(f"experiment={preset}")
         target = config.data._target_.removeprefix("hallmark.systems.")
         (small,) = [overrides for system, overrides in _SMALL.items() if target.startswith(system)]
-        parents = [f"++parents.{role}.overrides=['trainer.max_epochs=1']" for role in config.parents]
+        # GenConViT needs an epoch more than its first stage.
+        epochs = {role: 2 if role in ("ed", "vae") else 1 for role in config.parents}
+        parents = [f"++parents.{role}.overrides=['trainer.max_epochs={n}']" for role, n in epochs.items()]
         return [*small, *parents, "callbacks.progress=null"]
 
     return small_of

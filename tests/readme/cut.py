@@ -28,7 +28,8 @@ _TRIALS = {
 }
 _SMALL_STACK = [
     "model.comparison.n_resamples=100",
-    *(f"parents.{role}.overrides=['trainer.max_epochs=1']" for role in ("effnet", "ed", "vae")),
+    "parents.effnet.overrides=['trainer.max_epochs=1']",
+    *(f"parents.{role}.overrides=['trainer.max_epochs=2']" for role in ("ed", "vae")),
 ]
 # Nothing is fitted by steps in these themselves, and their promises are such as few videos can keep.
 _MADE_OF_OTHERS = {

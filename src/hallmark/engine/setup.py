@@ -118,6 +118,7 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
         check_strategy(trainer, module)
         data.validate_world_size(trainer.world_size)
         check_limits(job.config.trainer, data, trainer.world_size)
+        module.check_trainer(trainer)
     else:
         check_measured("monitor.metric", job.config.monitor.metric, module, data)
         build_trainer(job, [], [], one_device=True)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import pandas as pd
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
@@ -189,6 +189,13 @@ class TrainableModule(PredictingModule):
     @abstractmethod
     def validation_metrics(self) -> dict[str, Metric]:
         """Every metric of the validation rows by the name it is logged under; what a fit may be steered by."""
+
+    def check_trainer(self, trainer: Trainer) -> None:
+        """Refuse a trainer by which the module cannot be fitted as it says; called before parents are made.
+
+        Raises:
+            SettingError: it cannot; the key is the whole path of a setting.
+        """
 
     @property
     def loss_name(self) -> str:

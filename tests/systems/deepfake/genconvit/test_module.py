@@ -1,9 +1,11 @@
 """The stages of GenConViT: what each trains, and that together they learn."""
 
 import torch
+from lightning import Trainer
 from pytest import mark, raises
 
 from hallmark.checks import SettingError
+from hallmark.systems.deepfake.genconvit.network import Redrawn
 
 from ..members import NETWORK, frames, genconvit, recipe
 
@@ -83,6 +85,31 @@ def test_the_joint_loss_is_the_sum_of_its_three_terms():
         entropy = torch.nn.functional.cross_entropy(logits, batch["target"])
         expected = entropy + 2 * (redrawn.enlarged() - redrawn.image).square().mean() + 0.5 * redrawn.divergence()
         torch.testing.assert_close(member.loss(batch), expected)
+
+
+@mark.parametrize("name", ["mse_weight", "kl_weight"])
+def test_a_term_without_a_weight_is_not_computed(monkeypatch, name):
+    uncounted = {"mse_weight": "error", "kl_weight": "divergence"}[name]
+    monkeypatch.setattr(Redrawn, uncounted, lambda redrawn: 1 / 0)
+    stages = {"autoencoder": 0, "heads": 0}
+    member_of(stages=stages, **{name: 0.0}).member.loss(frames(8)).backward()
+    with raises(ZeroDivisionError):
+        member_of(stages=stages).member.loss(frames(8))
+
+
+@mark.parametrize(("epochs", "passes"), [(2, False), (3, True), (-1, True)])
+def test_stages_that_leave_no_joint_epoch_are_refused(epochs, passes):
+    trainer = Trainer(max_epochs=epochs, accelerator="cpu", logger=False, enable_checkpointing=False)
+    member = genconvit(stages={"autoencoder": 1, "heads": 1})
+    if passes:
+        member.check_trainer(trainer)
+        return
+    with raises(SettingError) as refused:
+        member.check_trainer(trainer)
+    assert refused.value.key == "model.stages"
+    genconvit(stages={"autoencoder": 0, "heads": 0}).check_trainer(trainer)
+    trainer.limit_train_batches = 2  # to see that it runs
+    member.check_trainer(trainer)
 
 
 def test_pictures_of_an_epoch_show_frames_above_their_reconstructions(monkeypatch):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torchmetrics import MeanMetric, Metric
 
@@ -97,6 +98,13 @@ class GenConViT(FrameModule):
             return AUTOENCODER
         return HEADS if epoch < sum(self.stages.values()) else JOINT
 
+    def check_trainer(self, trainer: Trainer) -> None:
+        staged, epochs = sum(self.stages.values()), trainer.max_epochs
+        tried = trainer.limit_train_batches != 1.0  # a few batches, as of debug=fast, to see that it runs at all
+        if staged and not tried and epochs is not None and epochs >= 0:
+            expected = f"fewer epochs in all than the {epochs} of trainer.max_epochs, so that one is joint"
+            require(staged < epochs, "model.stages", self.stages, expected)
+
     def redraw(self, batch: Batch) -> Redrawn:
         return self.network.redraw(batch["image"], batch["index"])
 
@@ -112,10 +120,10 @@ class GenConViT(FrameModule):
         if stage != AUTOENCODER:
             logits = self.network.classifier(self.network.embed(redrawn))
             loss = loss + self.criterion(logits, batch["target"])
-        if stage != HEADS and redrawn.reconstruction is not None:
+        if stage != HEADS and self.mse_weight > 0 and redrawn.reconstruction is not None:
             loss = loss + self.mse_weight * redrawn.error()
-            if redrawn.log_variance is not None:
-                loss = loss + self.kl_weight * redrawn.divergence()
+        if stage != HEADS and self.kl_weight > 0 and redrawn.log_variance is not None:
+            loss = loss + self.kl_weight * redrawn.divergence()
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
