@@ -17,7 +17,7 @@ def batch(size: int, n: int = 2) -> torch.Tensor:
 @torch.no_grad()
 def test_any_size_that_32_divides_is_drawn_again_and_embedded(variant, size):
     network = described(variant, image_size=size).eval()
-    redrawn = network.redraw(batch(size), torch.arange(2))
+    redrawn = network.redraw(batch(size))
     assert redrawn.reconstruction.shape == redrawn.image.shape == (2, 3, size, size)
     assert redrawn.reconstruction.min() >= 0 and redrawn.reconstruction.max() <= 1
     torch.testing.assert_close(redrawn.image, batch(size) / 255)
@@ -39,11 +39,11 @@ def test_evaluation_is_deterministic_and_training_draws():
 
 def test_every_parameter_of_the_latent_numbers_gets_a_gradient():
     network = described("vae").train()
-    redrawn = network.redraw(batch(64), torch.arange(2))
+    redrawn = network.redraw(batch(64))
     (redrawn.error() + redrawn.divergence()).backward()
     for part in (network.drawing.mean, network.drawing.log_variance):
         assert part.weight.grad.abs().max() > 0 and part.bias.grad.abs().max() > 0
-    redrawn = network.redraw(batch(64), torch.arange(2))
+    redrawn = network.redraw(batch(64))
     grad = torch.autograd.grad(redrawn.error(), network.drawing.log_variance.weight)[0]
     assert grad.abs().max() > 0  # the error alone reaches the variance as well
 
@@ -66,14 +66,14 @@ def test_a_network_stands_alone(alone, without):
 @torch.no_grad()
 def test_without_reconstruction_the_frame_is_all_that_is_seen():
     network = described(reconstruction=False).eval()
-    assert network.redraw(batch(64), torch.arange(2)).reconstruction is None and not network.autoencoder
+    assert network.redraw(batch(64)).reconstruction is None and not network.autoencoder
     assert network(batch(64)).shape == (2, 12)
 
 
 @torch.no_grad()
 def test_embeddings_depend_on_frame_and_on_reconstruction():
     network = described("ed").eval()
-    redrawn = network.redraw(batch(64), torch.arange(2))
+    redrawn = network.redraw(batch(64))
     embedded = network.embed(redrawn)
     for name in ("image", "reconstruction"):
         changed = type(redrawn)(**{**vars(redrawn), name: 1 - getattr(redrawn, name)})
@@ -90,7 +90,7 @@ def test_each_network_sees_frame_and_reconstruction_apart():
 def test_the_divergence_is_that_of_normal_distributions():
     network = described("vae").eval()
     with torch.no_grad():
-        redrawn = network.redraw(batch(64), torch.arange(2))
+        redrawn = network.redraw(batch(64))
     scale = torch.distributions.Normal(redrawn.mean, (redrawn.log_variance / 2).exp())
     expected = torch.distributions.kl_divergence(scale, torch.distributions.Normal(0, 1)).sum() / 2 / (3 * 64 * 64)
     torch.testing.assert_close(redrawn.divergence(), expected)

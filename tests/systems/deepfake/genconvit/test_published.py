@@ -7,8 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from hallmark.checks import SettingError
-from hallmark.learning.sets import row_noise
-from hallmark.systems.deepfake.genconvit.published import PublishedNetwork
+from hallmark.systems.deepfake.genconvit.published import PublishedNetwork, frame_noise
 
 from .sizes import CONVNEXT, published
 
@@ -76,25 +75,31 @@ def test_a_forward_pass_is_that_of_the_described_graph(variant, pixels):
     network = published(variant).eval()
     for parameter in network.parameters():
         parameter.add_(0.1 * torch.randn_like(parameter))  # layers that start at zero show their place as well
-    index = torch.tensor([4, 0, 9])
-    redrawn = network.redraw(pixels, index)
+    redrawn = network.redraw(pixels)
     logits = network.classifier(network.embed(redrawn))
     image = (pixels / 255 - MEAN) / STD
     if variant == "ed":
         expected = Graph(network.state_dict(), "backbone").ed(image)
     else:
         graph = Graph(network.state_dict(), "convnext_backbone")
-        expected = graph.vae(image, row_noise(index, redrawn.mean.shape[1], seed=0))
+        expected = graph.vae(image, frame_noise(pixels, redrawn.mean.shape[1]))
     torch.testing.assert_close((logits, redrawn.enlarged()), expected, rtol=1e-4, atol=1e-5)
 
 
 @torch.no_grad()
-def test_the_noise_of_a_frame_is_of_its_number_alone(pixels):
+def test_a_frame_has_one_score_in_every_batch(pixels):
     network = published("vae").eval()
-    together = network.redraw(pixels, torch.tensor([7, 8, 9])).reconstruction
-    alone = network.redraw(pixels[2:], torch.tensor([9])).reconstruction
-    torch.testing.assert_close(alone[0], together[2])
-    assert not torch.equal(network.redraw(pixels[2:], torch.tensor([8])).reconstruction[0], alone[0])
+    together = network(pixels)
+    for batch in ([0], [2, 1], [1, 1, 0, 2, 0]):
+        torch.testing.assert_close(network(pixels[batch]), together[batch], rtol=1e-4, atol=1e-6)
+    noise = frame_noise(pixels, 20_000)
+    assert torch.equal(frame_noise(pixels[[2, 0]], 20_000), noise[[2, 0]])
+    torch.testing.assert_close(noise.mean(dim=1), torch.zeros(3), rtol=0, atol=0.03)
+    torch.testing.assert_close(noise.cov(), torch.eye(3), rtol=0, atol=0.05)
+    assert torch.equal(frame_noise(network.unnormalized(network.normalized(pixels)), 20_000), noise)
+    changed = pixels.clone()
+    changed[0, 0, 0, 0] ^= 1
+    assert not torch.equal(frame_noise(changed, 8)[0], frame_noise(pixels, 8)[0])
 
 
 @mark.parametrize(

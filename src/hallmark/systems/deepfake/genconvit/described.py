@@ -77,7 +77,7 @@ class DescribedNetwork(GenConViTNetwork):
     def pictures(self, images: Tensor) -> Tensor:
         return images
 
-    def redraw(self, pixels: Tensor, index: Tensor) -> Redrawn:
+    def redraw(self, pixels: Tensor) -> Redrawn:
         image = pixels.to(self._mean.dtype) / 255
         if self.drawing is None:
             return Redrawn(image)

@@ -106,7 +106,7 @@ class GenConViT(FrameModule):
             require(staged < epochs, "model.stages", self.stages, expected)
 
     def redraw(self, batch: Batch) -> Redrawn:
-        return self.network.redraw(batch["image"], batch["index"])
+        return self.network.redraw(batch["image"])
 
     def embedding(self, batch: Batch) -> Tensor:
         return self.network.embed(self.redraw(batch))

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, mse_loss
 
@@ -61,8 +60,8 @@ class GenConViTNetwork(ImageEncoder):
     classifier: nn.Linear
 
     @abstractmethod
-    def redraw(self, pixels: Tensor, index: Tensor) -> Redrawn:
-        """Frames uint8 [B, 3, S, S] of the numbers `index` [B], which seed what is drawn in evaluation mode."""
+    def redraw(self, pixels: Tensor) -> Redrawn:
+        """Frames uint8 [B, 3, S, S]; in evaluation mode each is a function of its pixels, whatever is beside it."""
 
     @abstractmethod
     def embed(self, redrawn: Redrawn) -> Tensor:
@@ -78,7 +77,7 @@ class GenConViTNetwork(ImageEncoder):
         """Images as `Redrawn` has them, in [0, 1]."""
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.embed(self.redraw(pixels, torch.arange(len(pixels), device=pixels.device)))
+        return self.embed(self.redraw(pixels))
 
 
 def created(name: str, weights: str, options: Mapping[str, Any], **arguments: Any) -> Any:

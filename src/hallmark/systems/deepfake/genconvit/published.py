@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, relu
 
 from hallmark.checks import require, setting
 from hallmark.learning.encoders.libraries import timm
-from hallmark.learning.sets import row_noise
+from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.deepfake.genconvit.network import GenConViTNetwork, Redrawn, created, timm_requirement
 from hallmark.systems.deepfake.genconvit.released import load_released, released_requirement
 
 _PATCH_DIM = 768  # of the layer in front of ConvNeXt that its forward pass does not read
-_NOISE_SEED = 0
 
 
 class PublishedNetwork(GenConViTNetwork):
@@ -91,12 +91,12 @@ class PublishedNetwork(GenConViTNetwork):
     def pictures(self, images: Tensor) -> Tensor:
         return ((images * self._std + self._mean) / 255).clamp(0, 1)
 
-    def redraw(self, pixels: Tensor, index: Tensor) -> Redrawn:
+    def redraw(self, pixels: Tensor) -> Redrawn:
         image = self.normalized(pixels)
         if not self.variational:
             return Redrawn(image, self.decoder(self.encoder(image)))
         mean, log_variance = self.encoder(image)
-        noise = torch.randn_like(mean) if self.training else row_noise(index, mean.shape[1], seed=_NOISE_SEED)
+        noise = torch.randn_like(mean) if self.training else frame_noise(pixels, mean.shape[1])
         # The standard deviation is that of the mean: so the released weights were trained.
         latent = mean + (0.5 * mean).exp() * noise
         drawn = self.decoder(latent.unflatten(1, (-1, self.image_size // 32, self.image_size // 32)))
@@ -108,6 +108,18 @@ class PublishedNetwork(GenConViTNetwork):
             return relu(self.fc(relu(torch.cat(logits, dim=1))))
         logits = [self.backbone(image) for image in (redrawn.reconstruction, redrawn.image)]
         return gelu(self.fc(gelu(torch.cat(logits, dim=1))))
+
+
+def frame_noise(pixels: Tensor, size: int) -> Tensor:
+    """Standard normal numbers [B, size] on their device for frames [B, 3, S, S] from 0 to 255, equal for equal ones.
+
+    Their seed is the content in whole numbers, so that a frame has one score in whatever batch, split or list of files
+    it stands, and where it was normalized before as well.
+    """
+    frames = pixels.round().clamp(0, 255).to(torch.uint8).cpu().numpy()
+    seeds = (int(digest_bytes(frame.tobytes()), 16) for frame in frames)
+    rows = np.array([np.random.default_rng(seed).standard_normal(size, np.float32) for seed in seeds])
+    return torch.from_numpy(rows).to(pixels.device)
 
 
 class UnusedEmbedding(nn.Module):
