@@ -1,6 +1,7 @@
 """`hallmark predict`: a finished run's answers about files that no data set holds."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
-from hallmark.runs.repeats import open_result, runs_of
+from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import Run
 from hallmark.storage.files import read_csv, read_parquet
+from hallmark.systems.digits.module import DigitsClassifier
 
 pytestmark = pytest.mark.e2e
 TRUST = ["--setting", "trusted_packages=[tests]"]
@@ -87,30 +89,73 @@ def test_a_file_that_cannot_be_read_is_a_row_without_an_answer(hallmark, _fitted
     assert code == 2 and broken.name in printed
 
 
-def test_rows_of_the_sealed_test_split_are_refused_until_they_were_measured(hallmark, _fitted, digits, tmp_path):
-    (file,) = draw(tmp_path, "test", digits, 1)
-    arguments = ["predict", str(_fitted.directory), str(file), "--json", *TRUST]
+def test_rows_of_the_sealed_test_split_are_refused_until_they_were_measured(
+    hallmark, digits, compose, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path / "outputs"))  # of a run that no other test measures
+    config = compose(*SETTINGS)
+    train(config)
+    run, (file,) = Job.of(config).run, draw(tmp_path, "test", digits, 1)
+    arguments = ["predict", str(run.directory), str(file), "--json", *TRUST]
     code, _, printed = hallmark(*arguments)
     assert code == 2 and "sealed" in printed
-    sealed_tables([_fitted], trust=FinishedRun(_fitted, 0).trust.from_text(
-        '{"packages": ["tests"], "paths": [], "hosts": [], "roots": {}}'
-    ))  # fmt: skip
+    sealed_tables([run], trust=Job.of(config).trust)
     code, printed, _ = hallmark(*arguments)
     assert code == 0 and json.loads(printed)[0]["seen"] == "test"
 
 
-def test_a_set_of_repeats_answers_by_the_mean_of_its_runs(hallmark, _fitted, digits, compose, tmp_path, capsys):
-    config = compose(*SETTINGS, "repeat=seeds:2")
-    train_repeats(config)
-    capsys.readouterr()
+@pytest.mark.parametrize("first", ["test", "train"])
+def test_a_test_row_that_is_elsewhere_too_is_a_test_row_in_whatever_order(hallmark, _fitted, digits, tmp_path, first):
+    run, (file,) = shutil.copytree(_fitted.directory, tmp_path / "run"), draw(tmp_path, "test", digits, 1)
+    splits = read_csv(run / "splits.csv", dtype=str)
+    row = splits[splits["id"] == digits.rows("test")["id"][0]]
+    both = [row, row.assign(id="again", split="train")][:: 1 if first == "test" else -1]
+    pd.concat([splits[splits["id"] != row["id"].item()], *both]).to_csv(run / "splits.csv", index=False)
+    code, _, printed = hallmark("predict", str(run), str(file), *TRUST)
+    assert code == 2 and "sealed" in printed
+
+
+@pytest.fixture(scope="module")
+def _repeated(compose, outputs) -> RepeatSet:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HALLMARK_OUTPUTS", str(outputs))
+        config = compose(*SETTINGS, "repeat=seeds:2")
+        train_repeats(config)
+        result = open_result(Job.of(config).directory)
+        assert isinstance(result, RepeatSet)
+        return result
+
+
+def test_a_set_of_repeats_answers_by_the_mean_of_its_runs(hallmark, _repeated, digits, tmp_path):
     files = [str(file) for file in draw(tmp_path, "val", digits, 2)]
-    members = runs_of(open_result(Job.of(config).directory))
+    members = runs_of(_repeated)
     each = [json.loads(hallmark("predict", str(run.directory), *files, "--json", *TRUST)[1]) for run in members]
-    mean = json.loads(hallmark("predict", str(Job.of(config).directory), *files, "--json", *TRUST)[1])
+    mean = json.loads(hallmark("predict", str(_repeated.directory), *files, "--json", *TRUST)[1])
     assert len(each) == 2
     for position, answer in enumerate(mean):
         for name in PROBABILITIES:
             assert answer[name] == pytest.approx(np.mean([run[position][name] for run in each]), abs=1e-9)
+
+
+def test_of_a_set_whose_runs_have_thresholds_a_run_is_to_be_named(hallmark, _repeated, digits, tmp_path, monkeypatch):
+    monkeypatch.setattr(DigitsClassifier, "has_thresholds", True)
+    (file,), (first, _) = draw(tmp_path, "val", digits, 1), runs_of(_repeated)
+    code, _, printed = hallmark("predict", str(_repeated.directory), str(file), *TRUST)
+    assert code == 2 and str(first.directory) in printed
+    assert hallmark("predict", str(first.directory), str(file), *TRUST)[0] == 0
+
+
+def test_the_size_of_a_batch_is_that_which_was_typed(hallmark, _fitted, digits, tmp_path, monkeypatch):
+    sizes, predict_step = [], DigitsClassifier.predict_step
+
+    def counted(self, batch, batch_idx):
+        sizes.append(len(batch["index"]))
+        return predict_step(self, batch, batch_idx)
+
+    monkeypatch.setattr(DigitsClassifier, "predict_step", counted)
+    files = [str(file) for file in draw(tmp_path, "val", digits, 7)]
+    hallmark("predict", str(_fitted.directory), *files, "--batch-size", "3", *TRUST)
+    assert sizes == [3, 3, 1]
 
 
 def test_the_page_holds_every_answer(hallmark, _fitted, digits, tmp_path):

@@ -46,15 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
         require(arguments.batch_size >= 1, "--batch-size", arguments.batch_size, "at least 1")
 
     from hallmark.analysis.presentation import show
+    from hallmark.engine.config.settings import check_resampling
     from hallmark.engine.config.trust import Trust
     from hallmark.engine.launch import composed
     from hallmark.engine.new_files import predict_files  # torch loads here, and not for --help
     from hallmark.runs.repeats import open_result
 
-    trust = Trust.of(composed("evaluate", arguments.setting))
+    config = composed("evaluate", arguments.setting)
     answers = predict_files(
-        open_result(arguments.result), arguments.inputs, trust=trust, batch_size=arguments.batch_size,
-        progress=not arguments.json,
+        open_result(arguments.result), arguments.inputs, trust=Trust.of(config), resampling=check_resampling(config),
+        batch_size=arguments.batch_size, progress=not arguments.json,
     )  # fmt: skip
     listed = answers.problems.table()
     table = with_unanswered(readable_table(answers.table), listed)

@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from lightning import LightningDataModule
@@ -53,6 +54,7 @@ class DataModule(LightningDataModule, ABC):
         seed: of the sample order and the augmentation.
 
     Attributes:
+        eval_batch_size: samples a step of an evaluation: more than of a fit, because no activations are kept.
         content: hash of every labelled sample's content and label, whatever its id and its split; rows added by
             `add_rows` are left out. The test seal knows a data set by it.
         generated: what the data is called if this project has generated it; None for a user's own.
@@ -74,6 +76,7 @@ class DataModule(LightningDataModule, ABC):
         require(leakage in ("stop", "report"), "leakage", leakage, "stop or report")
         self.classes = {task: list(names) for task, names in classes.items()}
         self.batch_size, self.num_workers, self.augment, self.seed = batch_size, num_workers, augment, seed
+        self.eval_batch_size = 4 * batch_size
         self.split_plan, self.leakage_action = split, leakage
         self.samples = pd.DataFrame()
         self.content = ""
@@ -262,6 +265,12 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"split={split}: the data has no such rows; it has {held}")
         return rows
 
+    def part(self, positions: Sequence[int]) -> Self:
+        """The same with the rows at these positions of `samples` alone; its inputs have to be configured anew."""
+        part = copy(self)
+        part.samples = self.samples.iloc[list(positions)].reset_index(drop=True)
+        return part
+
     def class_counts(self, task: str) -> list[int]:
         """Training rows of each class of `task`, in the order of its classes."""
         counts = self.rows("train")[target_column(task)].value_counts()
@@ -280,16 +289,15 @@ class DataModule(LightningDataModule, ABC):
     def val_dataloader(self) -> DataLoader:
         """This process's part of the validation rows."""
         rank, world_size = self.__rank_and_size
-        batches = eval_batches(len(self.rows("val")), 4 * self.batch_size, rank=rank, world_size=world_size)
+        batches = eval_batches(len(self.rows("val")), self.eval_batch_size, rank=rank, world_size=world_size)
         return DataLoader(self.dataset("val"), batch_sampler=batches, **self.loader_settings())
 
     def eval_dataloader(self, split: str, transform: Transform | None = None) -> DataLoader:
         """Every sample of `split` once, in order, in this process alone; each row has one seed for any `transform`."""
         seeds = fold_in_many(_TRANSFORM_SEED, count=len(self.rows(split)))
         indices = [SampleIndex(position, int(seed)) for position, seed in enumerate(seeds)]
-        return DataLoader(
-            self.dataset(split, transform), 4 * self.batch_size, sampler=indices, **self.loader_settings()
-        )
+        dataset = self.dataset(split, transform)
+        return DataLoader(dataset, self.eval_batch_size, sampler=indices, **self.loader_settings())
 
     @property
     def __rank_and_size(self) -> tuple[int, int]:

@@ -3,26 +3,24 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from omegaconf import OmegaConf
 
 from hallmark.checks import UserError
 from hallmark.data.problems import Problems
 from hallmark.engine.config.stored import refuse_links
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.finished import FinishedRun
-from hallmark.engine.predict import predicted
-from hallmark.engine.setup import silence_expected_warnings
+from hallmark.engine.setup import feature_store, silence_expected_warnings
+from hallmark.learning.module import PredictingModule
 from hallmark.runs.metrics import TEST, UNLABELLED
+from hallmark.runs.predictions import SEEN
 from hallmark.runs.repeats import Result, runs_of
-from hallmark.runs.run import Run
+from hallmark.runs.rows import stored_rows
 from hallmark.runs.seal import SealedError, seal_of
+from hallmark.statistics import Resampling
 from hallmark.statistics.ensemble import has_probabilities, mean_predictions
-from hallmark.storage.files import read_csv
-
-SEEN = "info_seen"
-"""Column of the split in which the run has a row of the same content; empty for a new one."""
 
 
 @dataclass(frozen=True)
@@ -41,52 +39,75 @@ class Answers:
 
 
 def predict_files(
-    result: Result, inputs: Sequence[Path], *, trust: Trust, batch_size: int | None = None, progress: bool = True
-) -> Answers:
+    result: Result, inputs: Sequence[Path], *, trust: Trust, resampling: Resampling, batch_size: int | None = None,
+    progress: bool = True,
+) -> Answers:  # fmt: skip
     """Predict `inputs`; a set of repeats answers by the mean of its runs' probabilities.
 
     Nothing is written into the result's folder.
 
     Args:
-        batch_size: rows a step, other than the run's own.
+        resampling: of the intervals of answers that have one.
+        batch_size: rows a step, other than that of an evaluation.
 
     Raises:
         SealedError: some are rows of the sealed test split.
         UserError: the system reads no new files, no file can be read, or predictions that have no mean.
     """
     silence_expected_warnings()
-    runs = runs_of(result)
     refuse_links(result.directory, trust)
-    tables, finished = [], [FinishedRun(run, 0, trust=trust, inputs=inputs) for run in runs]
+    finished = [FinishedRun(run, 0, trust=trust, inputs=inputs) for run in runs_of(result)]
     for run in finished:
         refuse_links(run.run.directory, trust)
-        if batch_size is not None:
-            # Evaluation takes four times the batch of a fit, which keeps no activations there.
-            OmegaConf.update(run.job.config, "data.batch_size", max(1, batch_size // 4))
-        _mark_seen(run.run, run.data.samples)
-        trainer = run.trainer if progress else run.quiet_trainer
-        tables.append(predicted(trainer, run.module, run.data, UNLABELLED))
+    _mark_seen(finished)
+    module = finished[0].module
+    if len(finished) > 1 and module.has_thresholds:
+        raise UserError(
+            f"{result.directory}: each of its runs gives verdicts by its own thresholds, and these have no mean; give "
+            f"one of them, such as {finished[0].run.directory}"
+        )
+    tables = [_predicted(run, batch_size, progress=progress) for run in finished]
     if len(tables) > 1 and not has_probabilities(tables[0]):
-        raise UserError(f"{result.directory}: its runs' answers have no mean; give one of them")
+        raise UserError(
+            f"{result.directory}: its runs' answers have no mean; give one of them, such as {finished[0].run.directory}"
+        )
     rows = mean_predictions(tables) if len(tables) > 1 else tables[0]
-    return Answers(finished[0].module.answers(rows), rows, finished[0].data.problems)
+    return Answers(module.answers(rows, resampling), rows, finished[0].data.problems)
 
 
-def _mark_seen(run: Run, samples: pd.DataFrame) -> None:
-    """Add the column `SEEN` to the rows of new files.
+def _predicted(run: FinishedRun, batch_size: int | None, *, progress: bool) -> pd.DataFrame:
+    """The predictions table of a run's new files."""
+    trainer, store = run.trainer if progress else run.quiet_trainer, feature_store(run.job)
+    run.data.eval_batch_size = batch_size or run.data.eval_batch_size
+
+    def predict(module: PredictingModule, positions: Sequence[int] | None) -> list[Any]:
+        data = run.data if positions is None else run.data.part(positions)
+        data.configure_inputs(module.inputs, store)
+        return trainer.predict(module, data.eval_dataloader(UNLABELLED)) or []
+
+    return run.module.predict_new(predict, run.data)
+
+
+def _mark_seen(finished: Sequence[FinishedRun]) -> None:
+    """Add the column `SEEN` to the new rows of all runs: in which splits any of them has a row of the same content.
 
     Raises:
-        SealedError: rows of the test split, which were not measured yet.
+        SealedError: rows of the test split of one of them, which was not measured yet.
     """
-    samples[SEEN] = ""
-    known = read_csv(run.directory / "splits.csv", dtype=str)
-    if "content" not in known:  # of an earlier version
-        return
-    content = samples["source" if "source" in samples else "content"]
-    samples[SEEN] = content.map(dict(zip(known["content"], known["split"], strict=True))).fillna("")
-    sealed = samples.loc[samples[SEEN] == TEST, "id"].tolist()
-    if sealed and not any(access.covers([run]) for access in seal_of(run).accesses()):
-        raise SealedError(
-            f"{len(sealed)} of {len(samples)} are rows of the sealed test split of {run.directory}, such as "
-            f"{sealed[0]}; evaluate.py run=... split=test measures them, once"
-        )
+    splits = []
+    for run in finished:
+        samples, known = run.data.samples, dict[str, str]()
+        for _, content, split in stored_rows(run.run.directory) or ():
+            # Of rows with one content a test row counts, whatever their order.
+            known[content] = TEST if known.get(content) == TEST else split
+        seen = samples["source" if "source" in samples else "content"].map(known).fillna("")
+        splits.append(seen)
+        sealed = samples.loc[seen == TEST, "id"].tolist()
+        if sealed and not any(access.covers([run.run]) for access in seal_of(run.run).accesses()):
+            raise SealedError(
+                f"{len(sealed)} of {len(samples)} are rows of the sealed test split of {run.run.directory}, such as "
+                f"{sealed[0]}; evaluate.py run=... split=test measures them, once"
+            )
+    joined = [", ".join(sorted(set(of_row) - {""})) for of_row in zip(*splits, strict=True)]
+    for run in finished:
+        run.data.samples[SEEN] = joined

@@ -156,10 +156,14 @@ def build_module(job: Job, data: DataModule) -> PredictingModule:
     """The module with its initial weights (of the seed, or of `init_from`) and its parents, and the data configured for
     its inputs."""
     module = initial_module(job)
-    settings = job.config.features
-    store = FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
-    data.configure_inputs(module.inputs, store)
+    data.configure_inputs(module.inputs, feature_store(job))
     return module
+
+
+def feature_store(job: Job) -> FeatureStore | None:
+    """Where outputs of frozen encoders are kept; None where they are computed each time."""
+    settings = job.config.features
+    return FeatureStore(settings.folder, settings.batch_size, chosen_device()) if settings.enabled else None
 
 
 def build_trainer(job: Job, callbacks: list[Callback], loggers: list[Logger], *, one_device: bool = False) -> Trainer:

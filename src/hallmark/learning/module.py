@@ -19,8 +19,9 @@ from hallmark.features.store import weights_digest
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.optim import Optimizer
 from hallmark.learning.tables import classification_table
-from hallmark.runs.metrics import MAIN
+from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.runs.parents import Use
+from hallmark.statistics.resampling import Resampling
 
 Batch = dict[str, Any]
 
@@ -34,11 +35,13 @@ class PredictingModule(LightningModule, ABC):
             weights, without gradients, in evaluation mode, and on the device of this one. They are no part of its
             parameters, its state and its checkpoints.
         out_of_fold: by role the predictions of the training rows out of fold, of each parent of that use.
+        has_thresholds: whether `answers` gives verdicts by thresholds of the run, which have no mean over several runs.
     """
 
     calls: Mapping[str, Any] = MappingProxyType({})
     parents: "Mapping[str, PredictingModule]" = MappingProxyType({})
     out_of_fold: Mapping[str, pd.DataFrame] = MappingProxyType({})
+    has_thresholds = False
 
     @classmethod
     def parent_roles(cls, arguments: Mapping[str, Any]) -> Mapping[str, Use]:
@@ -95,12 +98,27 @@ class PredictingModule(LightningModule, ABC):
         """The predictions table of `split` from what `predict_step` gave for all its batches in order."""
         return classification_table(outputs, data, split)
 
-    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
+    def predict_new(self, predict: "Predict", data: DataModule) -> pd.DataFrame:
+        """The predictions table of new files, all rows of `data`.
+
+        By default that of what it predicts of all of them. A module that need not ask its parents about every row
+        overrides it.
+        """
+        return self.table(predict(self, None), data, UNLABELLED)
+
+    def answers(self, table: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
         """What is said of new files: rows of their predictions table, with further columns that explain them.
 
         By default those of the task `main`, or of all where there is none.
+
+        Args:
+            resampling: of intervals, where an answer has one.
         """
         return table[table["task"] == MAIN] if MAIN in set(table["task"]) else table
+
+
+Predict = Callable[[PredictingModule, Sequence[int] | None], list[Any]]
+"""(module, positions of rows, None for all) → what its `predict_step` gives for each batch of these rows, in order."""
 
 
 class TrainingFreeModule(PredictingModule):

@@ -22,6 +22,9 @@ The task `main` holds the answers of the last stage. Where earlier stages are me
 (`stage_1`, `stage_2`, …), as all answers about one sample are, so that it has metrics, slices and intervals.
 """
 
+SEEN = "info_seen"
+"""Column of new files: the splits in which the run has a row of the same content, "" for a new one."""
+
 COLUMNS = ("id", "split", "task", "group", "target", "prediction", "confidence", "probabilities", "score")
 
 

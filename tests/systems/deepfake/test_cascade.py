@@ -1,23 +1,28 @@
 """The cascade as a module: who decides, what is measured, what runs in production."""
 
 import re
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.special import logit
 from tests.systems.deepfake.stubs import CLASSES, FRAMES, Detector, Frames
 
 from hallmark.checks import SettingError
 from hallmark.runs.metrics import MAIN
 from hallmark.runs.predictions import write_predictions
-from hallmark.statistics import table_metrics
+from hallmark.statistics import Resampling, table_metrics
 from hallmark.systems.deepfake.cascade import DeepfakeCascade
 from hallmark.systems.deepfake.decisions import fit_platt
 from hallmark.systems.deepfake.pooling import pool
 
 INPUTS = ["filter.image", "stack.image"]
+RESAMPLING = Resampling(0.9, 200, 0)
+ENDS = ["info_low", "info_high"]
 
 
 def cascade(**changes: Any) -> DeepfakeCascade:
@@ -108,24 +113,42 @@ def test_it_is_better_than_its_filter_and_decides_some_without_the_stack(table) 
     assert cleared[videos["target"] == "fake"].mean() <= 0.05
 
 
-def test_in_production_the_stack_sees_undecided_videos_alone_and_verdicts_are_those_of_the_table(
+def asked_anew(module: DeepfakeCascade, rows: pd.DataFrame, data: Frames) -> pd.DataFrame:
+    """The table of rows of `data` as new files; what they are predicted by comes in batches of 30."""
+    numbers = torch.tensor(rows["row"].tolist())
+
+    def predict(part: Any, positions: Sequence[int] | None) -> list[Any]:
+        chosen = numbers if positions is None else numbers[list(positions)]
+        return [part.predict_step({"image": batch}, 0) for batch in chosen.split(30)]
+
+    new = SimpleNamespace(**vars(data), rows=lambda split: rows, slice_categories=data.slice_categories)
+    return module.predict_new(predict, new)
+
+
+def test_of_new_files_the_stack_sees_the_videos_that_it_decides_alone_and_the_answers_are_the_same(
     module, table, data
 ) -> None:
+    rows = data.rows("val")
+    mixed = rows.iloc[np.argsort(np.arange(len(rows)) % FRAMES, kind="stable")].reset_index(drop=True)
     stack = module.parents["stack"]
     before = stack.seen
-    (batch,) = data.batches("val", INPUTS, size=10_000)
-    decided = module.decide(batch, data.rows("val")["video"].tolist()).set_index("video")
-    videos = table[table["task"] == "video"].set_index("id")
-    assert stack.seen - before == FRAMES * (videos["info_decided_by"] == "stack").sum()
-    assert (decided["verdict"] == videos["info_verdict"]).all() and (decided["frames"] == FRAMES).all()
-    assert (decided["decided_by"] == videos["info_decided_by"]).all()
-    np.testing.assert_allclose(decided["probability"], [p[1] for p in videos["probabilities"]])
-    cleared = videos.index[videos["info_decided_by"] == "filter"][:3]
-    positions = np.flatnonzero(data.rows("val")["video"].isin(cleared))
-    alone = {name: values[positions] for name, values in batch.items()}
+    new = asked_anew(module, mixed, data)
+    videos = table[table["task"] == "video"]
+    assert stack.seen - before == FRAMES * (videos["info_decided_by"] == "stack").sum() > 0
+    expected, answers = (
+        module.answers(each, RESAMPLING).set_index("id").drop(columns="split") for each in (table, new)
+    )
+    pd.testing.assert_frame_equal(answers.loc[expected.index, expected.columns], expected)
+    by_stack = answers["info_decided_by"] == "stack"
+    assert answers["info_stack"].notna().equals(by_stack)
+
+
+def test_where_the_filter_decides_every_video_the_stack_is_not_asked(module, table, data) -> None:
+    videos, rows, stack = table[table["task"] == "video"], data.rows("val"), module.parents["stack"]
+    cleared = rows["video"].isin(videos.loc[videos["info_decided_by"] == "filter", "id"])
     before = stack.seen
-    assert set(module.decide(alone, data.rows("val")["video"].iloc[positions])["decided_by"]) == {"filter"}
-    assert stack.seen == before
+    new = asked_anew(module, rows[cleared].reset_index(drop=True), data)
+    assert set(new["info_decided_by"]) == {"filter"} and stack.seen == before
 
 
 def test_each_part_has_the_pooling_with_the_highest_auroc_on_validation_rows(data, tmp_path) -> None:
@@ -219,7 +242,7 @@ def test_nonsense_names_its_key(changes, key) -> None:
 
 
 def test_answers_give_each_video_an_interval_over_its_frames_and_a_reason(module, table) -> None:
-    answers = module.answers(table)
+    answers = module.answers(table, RESAMPLING)
     videos = table[table["task"] == "video"]
     assert answers["id"].tolist() == videos["id"].tolist()
     score = np.array(answers["probabilities"].tolist())[:, 1]
@@ -228,17 +251,22 @@ def test_answers_give_each_video_an_interval_over_its_frames_and_a_reason(module
     assert np.mean((answers["info_low"] <= score + 1e-9) & (score <= answers["info_high"] + 1e-9)) > 0.9
     of_filter = answers[answers["info_decided_by"] == "filter"]
     assert of_filter["info_reason"].str.contains("the filter's").all()
-    undecided = answers[answers["info_verdict"] == "undecided"]
+    undecided = answers[answers["prediction"] == "undecided"]
     assert undecided["info_reason"].str.contains("no promise").all()
+
+
+def test_the_prediction_of_an_answer_is_the_verdict(module, table) -> None:
+    verdicts = table.loc[table["task"] == "video", "info_verdict"]
+    assert set(verdicts) == {"real", "fake", "undecided"}
+    assert module.answers(table, RESAMPLING)["prediction"].tolist() == verdicts.tolist()
 
 
 def test_the_interval_of_a_video_is_its_own_whatever_stands_beside_it(module, table) -> None:
     first = table["info_video"].iloc[0]
     alone = table[(table["info_video"] == first) & table["task"].isin([MAIN, "video"])]
     alone.attrs = table.attrs
-    ends = ["info_low", "info_high"]
-    together = module.answers(table).set_index("id").loc[[first], ends]
-    pd.testing.assert_frame_equal(module.answers(alone).set_index("id")[ends], together)
+    together = module.answers(table, RESAMPLING).set_index("id").loc[[first], ENDS]
+    pd.testing.assert_frame_equal(module.answers(alone, RESAMPLING).set_index("id")[ENDS], together)
 
 
 def test_a_video_of_one_frame_has_no_interval(module, table) -> None:
@@ -247,4 +275,4 @@ def test_a_video_of_one_frame_has_no_interval(module, table) -> None:
     video = table[(table["id"] == first) & (table["task"] == "video")]
     alone = pd.concat([of_video, video])
     alone.attrs = table.attrs
-    assert module.answers(alone)[["info_low", "info_high"]].isna().all(axis=None)
+    assert module.answers(alone, RESAMPLING)[ENDS].isna().all(axis=None)

@@ -50,6 +50,16 @@ def test_videos_come_after_their_frames_with_what_these_share(data) -> None:
     assert videos["info_path"].isna().all()  # frames of one video differ in it
 
 
+def test_of_a_video_the_splits_are_named_in_which_the_run_has_any_of_its_frames(data) -> None:
+    rows = data.rows("val")
+    rows["info_seen"] = ["", "train", "", "", "", ""]
+    videos = detection_table(outputs(), data, "val", "mean").query("task == 'video'").set_index("id")
+    assert videos["info_seen"].to_dict() == {"b/1": "", "a/1": "train", "c/1": ""}
+    rows["info_seen"] = ["val", "train", "", "train", "", "val"]
+    videos = detection_table(outputs(), data, "val", "mean").query("task == 'video'").set_index("id")
+    assert videos["info_seen"].to_dict() == {"b/1": "val", "a/1": "train, val", "c/1": ""}
+
+
 def test_pooling_moves_the_videos_alone(data) -> None:
     mean, top = (detection_table(outputs(), data, "val", pooling) for pooling in ("mean", "top_1_mean"))
     is_video = mean["task"] == "video"

@@ -12,10 +12,11 @@ from scipy.special import expit
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
-from hallmark.learning.module import Batch
+from hallmark.learning.module import Batch, Predict
 from hallmark.learning.tables import classification_table
-from hallmark.runs.metrics import MAIN
+from hallmark.runs.metrics import MAIN, UNLABELLED
 from hallmark.runs.parents import Use
+from hallmark.statistics.resampling import Resampling
 from hallmark.systems.deepfake.combined import CombinedDetectors
 from hallmark.systems.deepfake.decisions import (
     FILTER,
@@ -43,8 +44,8 @@ class DeepfakeCascade(CombinedDetectors):
 
     The score of a video, and of its frames, is the calibrated logit of the one that decides it. Thresholds and
     calibration are fitted on the split `calibration`, which no parent may have seen; where several poolings are to
-    choose from, each part takes the one with the highest video AUROC on the validation rows. A table has the scores of
-    both parts for every row, to measure by; `decide` asks the stack only where it has to.
+    choose from, each part takes the one with the highest video AUROC on the validation rows. The table of a split has
+    the scores of both parts for every row, to measure by; about new files the stack is asked only where it decides.
 
     Args:
         classes: real and fake.
@@ -72,6 +73,7 @@ class DeepfakeCascade(CombinedDetectors):
         self._logs: dict[str, pd.DataFrame] = {}
 
     selects_on_val = True
+    has_thresholds = True
 
     @classmethod
     def unread_splits(cls, arguments: Mapping[str, Any]) -> frozenset[str]:
@@ -137,41 +139,11 @@ class DeepfakeCascade(CombinedDetectors):
 
     def scores(self, part: str, batch: Batch, batch_idx: int = 0) -> NDArray:
         """P(fake) [B] of the frames of a batch by `filter` or `stack`."""
-        output = self.parents[part].predict_step(self.parent_batch(part, batch), batch_idx)
-        scores: NDArray = output["probabilities"][MAIN][:, FAKE].double().cpu().numpy()
-        return scores
+        return _fake_of([self.parents[part].predict_step(self.parent_batch(part, batch), batch_idx)])
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """`filter` and `stack`: P(fake) [B] by either."""
         return {"index": batch["index"], **{part: self.scores(part, batch, batch_idx) for part in _PARTS}}
-
-    def decide(self, batch: Batch, video: Sequence[str]) -> pd.DataFrame:
-        """The verdict on every video of a batch, which holds all their frames; the stack sees undecided ones alone.
-
-        Args:
-            video: of each frame, [B].
-
-        Returns:
-            One row a video, in the order of first appearance: `video`, `verdict` (real, fake or undecided),
-            `decided_by`, `probability` of fake and `frames`.
-        """
-        assert self.thresholds is not None, "it is not fitted"
-        codes, names = pd.factorize(np.asarray(video, dtype=object))
-        filter_scores = self._pooled(FILTER, self.scores(FILTER, batch), codes, len(names))
-        by = decided_by(filter_scores, self.thresholds)
-        stack_scores = np.zeros(len(names))
-        passed = by == STACK
-        if passed.any():
-            frames = np.flatnonzero(passed[codes])
-            of_passed = {name: values[frames] for name, values in batch.items()}
-            codes_passed = np.unique(codes[frames], return_inverse=True)[1]
-            scores = self.scores(STACK, of_passed)
-            stack_scores[passed] = self._pooled(STACK, scores, codes_passed, int(passed.sum()))
-        return pd.DataFrame({
-            "video": names, "verdict": verdicts(filter_scores, stack_scores, self.thresholds), "decided_by": by,
-            "probability": self.video_probabilities(filter_scores, stack_scores, self.thresholds),
-            "frames": np.bincount(codes),
-        })  # fmt: skip
 
     def video_probabilities(self, filter_scores: NDArray, stack_scores: NDArray, thresholds: Thresholds) -> NDArray:
         """P(fake) [V] from the pooled logits of both parts, were these the thresholds."""
@@ -181,8 +153,24 @@ class DeepfakeCascade(CombinedDetectors):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """Frames and videos with `info_decided_by`, and `info_filter` and `info_stack`: P(fake) by either part, of a
         video pooled. Of a video `info_verdict` is real, fake or undecided; its prediction is fake for a fake one."""
+        return self._table(_joined(outputs), data, split)
+
+    def predict_new(self, predict: Predict, data: DataModule) -> pd.DataFrame:
+        """As `table`; the stack sees the frames of the videos that it decides, and `info_stack` of others is nan."""
         assert self.thresholds is not None, "it is not fitted"
-        scores, video = _joined(outputs), data.rows(split)["video"]
+        codes, names = pd.factorize(data.rows(UNLABELLED)["video"])
+        filter_scores = _fake_of(predict(self.parents[FILTER], None))
+        stack_scores = np.full(len(codes), np.nan)
+        by = decided_by(self._pooled(FILTER, filter_scores, codes, len(names)), self.thresholds)
+        passed = np.flatnonzero(by[codes] == STACK)
+        if len(passed):
+            stack_scores[passed] = _fake_of(predict(self.parents[STACK], passed.tolist()))
+        return self._table({FILTER: filter_scores, STACK: stack_scores}, data, UNLABELLED)
+
+    def _table(self, scores: Mapping[str, NDArray], data: DataModule, split: str) -> pd.DataFrame:
+        """`table` of the scores [N] of both parts; those of the stack are not read where the filter decides."""
+        assert self.thresholds is not None, "it is not fitted"
+        video = data.rows(split)["video"]
         codes, names = pd.factorize(video)
         pooled = {part: self._pooled(part, scores[part], codes, len(names)) for part in _PARTS}
         by = decided_by(pooled[FILTER], self.thresholds)
@@ -204,20 +192,27 @@ class DeepfakeCascade(CombinedDetectors):
         table["confidence"] = np.array(table["probabilities"].tolist())[np.arange(len(table)), top]
         return table
 
-    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
-        """The videos, with an interval of P(fake) over their frames and `info_reason`, a sentence on the verdict."""
+    def answers(self, table: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
+        """The videos, whose prediction is the verdict, with `info_reason`, a sentence on it, and an interval over their
+        frames of P(fake) by the part that decides, to which `info_stack` is nan where that is the filter."""
         assert self.thresholds is not None, "it is not fitted"
-        thresholds = self.thresholds
+        frames = table[table["task"] == MAIN]
+        by = frames["info_decided_by"].to_numpy()
+        of_frames = {part: frames[f"info_{part}"].to_numpy(float) for part in _PARTS}
 
-        def scores(frames: pd.DataFrame, codes: NDArray, n_videos: int) -> NDArray:
-            of_filter, of_stack = (
-                self._pooled(part, frames[f"info_{part}"].to_numpy(float), codes, n_videos) for part in _PARTS
-            )
-            fake: NDArray = expit(self._joint(decided_by(of_filter, thresholds), of_filter, of_stack, "video"))
-            return fake
+        def scores(drawn: NDArray, codes: NDArray, n_videos: int) -> NDArray:
+            part = by[drawn[0]]  # of the one video that they are drawn from
+            pooled = self._pooled(part, of_frames[part][drawn], codes, n_videos)
+            return np.asarray(expit(self._calibrations[f"{part}_video"].logits(pooled)))
 
-        videos = video_answers(table, scores)
-        return videos.assign(info_reason=reasons(videos, thresholds))
+        videos = video_answers(table, scores, resampling)
+        decided = videos["info_decided_by"]
+        score = videos["info_filter"].where(decided == FILTER, videos["info_stack"]).to_numpy(float)
+        verdict = videos["info_verdict"].to_numpy()
+        return videos.assign(
+            prediction=verdict, info_stack=videos["info_stack"].where(decided == STACK),
+            info_reason=reasons(decided.to_numpy(), verdict, score, self.thresholds),
+        ).drop(columns="info_verdict")  # fmt: skip
 
     def _pooling_choice(self, outputs: Sequence[Any], data: DataModule) -> list[dict[str, Any]]:
         """Of each candidate the video AUROC of either part on the validation rows, which `outputs` are of."""
@@ -253,6 +248,11 @@ def _videos(data: DataModule, split: str) -> pd.DataFrame:
 
 def _logits(fake: NDArray) -> NDArray:
     return logits_of(np.column_stack([1 - fake, fake]))
+
+
+def _fake_of(outputs: Sequence[Any]) -> NDArray:
+    """P(fake) [N] of the frames of all batches of a part."""
+    return np.concatenate([output["probabilities"][MAIN][:, FAKE].double().cpu().numpy() for output in outputs])
 
 
 def _joined(outputs: Sequence[Any]) -> dict[str, NDArray]:

@@ -18,11 +18,13 @@ from hallmark.learning.encoders.timm_image import TimmImageEncoder
 from hallmark.learning.module import Batch
 from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.resampling import Resampling
 from hallmark.systems.deepfake.augment import Augment, FrameAugment
 from hallmark.systems.deepfake.networks import FilterNet, TextureNet
 from hallmark.systems.deepfake.pooling import check_pooling
 from hallmark.systems.deepfake.stored import restored_part, stored_part
 from hallmark.systems.deepfake.tables import detection_table
+from hallmark.systems.deepfake.verdict import pooled_answers
 
 CLASSES = ["real", "fake"]
 """In the order of the logits: the score of a frame is P(fake)."""
@@ -114,6 +116,10 @@ class FrameModule(ClassificationModule):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         """A row a frame, and a row a video."""
         return detection_table(outputs, data, split, self.pooling)
+
+    def answers(self, table: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
+        """The videos, each with an interval of P(fake) over its frames."""
+        return pooled_answers(table, self.pooling, resampling)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

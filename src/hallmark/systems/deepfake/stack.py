@@ -141,8 +141,8 @@ class DeepfakeStack(CombinedDetectors):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         return detection_table(outputs, data, split, self.pooling)
 
-    def answers(self, table: pd.DataFrame) -> pd.DataFrame:
-        return pooled_answers(table, self.pooling)
+    def answers(self, table: pd.DataFrame, resampling: Resampling) -> pd.DataFrame:
+        return pooled_answers(table, self.pooling, resampling)
 
     def _logits(self, role: str, batch: Batch, batch_idx: int) -> NDArray:
         output = self.parents[role].predict_step(self.parent_batch(role, batch), batch_idx)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from hallmark.data.module import DataModule
 from hallmark.learning.tables import classification_table
 from hallmark.runs.metrics import MAIN
+from hallmark.runs.predictions import SEEN
 from hallmark.systems.deepfake.pooling import pool
 
 VIDEO = "video"
@@ -36,8 +37,8 @@ def detection_table(outputs: Sequence[Any], data: DataModule, split: str, poolin
 def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", fake: NDArray) -> pd.DataFrame:
     """A table of frames followed by its videos, whose `id` is the video and whose `group` is that of their frames.
 
-    A video has the slices of its frames and of the `info_*` columns those that all its frames share; `info_frames`
-    counts them.
+    A video has the slices of its frames and of the `info_*` columns those that all its frames share, of `SEEN` the
+    splits of all of them; `info_frames` counts them.
 
     Args:
         video: of each frame, [N].
@@ -47,6 +48,9 @@ def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", fake: NDArray) ->
     of_video = frames.groupby(codes, sort=True)
     carried = [name for name in map(str, frames) if name.startswith(("slice_", "info_"))]
     shared = [name for name in carried if name.startswith("slice_") or (of_video[name].nunique() <= 1).all()]
+    columns = {name: of_video[name].first() for name in shared}
+    if SEEN in frames:
+        columns[SEEN] = of_video[SEEN].agg(lambda splits: ", ".join(sorted(set(splits) - {""})))
     classes = np.array(frames.attrs["classes"][MAIN], dtype=object)
     target, top = of_video["target"].first(), (fake > 0.5).astype(int)
     videos = pd.DataFrame({
@@ -54,7 +58,7 @@ def with_videos(frames: pd.DataFrame, video: "pd.Series[str]", fake: NDArray) ->
         "group": of_video["group"].first(), "target": target, "prediction": classes[top],
         "confidence": np.maximum(fake, 1 - fake), "probabilities": list(np.stack([1 - fake, fake], axis=1)),
         "score": pd.Series((classes[top] == target).astype(float)).where(target.notna()),
-        **{name: of_video[name].first() for name in shared}, "info_frames": of_video.size(),
+        **columns, "info_frames": of_video.size(),
     })  # fmt: skip
     table = pd.concat([frames, videos], ignore_index=True)
     table.attrs = {**frames.attrs, "classes": {MAIN: [*classes], VIDEO: [*classes]}}

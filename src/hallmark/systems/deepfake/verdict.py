@@ -1,4 +1,7 @@
-"""What is said of a new video: its score with an interval over its frames, and what the thresholds promise."""
+"""What is said of a new video: an interval of its score over its frames, and what the thresholds promise.
+
+N frames of V videos. A video is named by its number in 0 .. V − 1.
+"""
 
 from collections.abc import Callable
 
@@ -7,55 +10,67 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from hallmark.runs.configuration import default_resampling
 from hallmark.runs.metrics import MAIN
+from hallmark.statistics.resampling import Resampling
 from hallmark.systems.deepfake.decisions import FILTER, STACK, UNDECIDED, Thresholds
 from hallmark.systems.deepfake.pooling import pool
 from hallmark.systems.deepfake.tables import FAKE, VIDEO
 
-VideoScores = Callable[[pd.DataFrame, NDArray, int], NDArray]
-"""P(fake) [V] of videos from the rows of their frames, each frame's video (its number in 0 .. V − 1) and V."""
+FrameScores = Callable[[NDArray, NDArray, int], NDArray]
+"""P(fake) [R] of videos from the positions of their frames in 0 .. N − 1, each position's video in 0 .. R − 1 and R."""
 
 
-def video_answers(table: pd.DataFrame, scores: VideoScores) -> pd.DataFrame:
-    """The videos of a detector's table, with the ends of an interval of P(fake) in `info_low` and `info_high`.
+def frame_intervals(video: NDArray, n_videos: int, scores: FrameScores, resampling: Resampling) -> NDArray:
+    """Ends of an interval of each video's P(fake), [V, 2]; nan for a video of one frame.
 
-    The interval is a bootstrap over the frames of the video (percentiles; n_resamples and level of the project), so it
-    says how much the frames differ, and nothing of other models or other videos. One frame has none.
+    A bootstrap over the frames of the video (percentiles), so it says how much these differ, and nothing of other
+    models or other videos. The same frames are drawn of a video whatever stands beside it.
+
+    Args:
+        video: of each frame, [N].
+        scores: asked for all resamples of a video at once.
     """
-    resampling = default_resampling()
-    tails = (1 - resampling.confidence_level) / 2
-    frames, videos = table[table["task"] == MAIN], table[table["task"] == VIDEO]
-    ends = np.full((len(videos), 2), np.nan)
-    for position, video in enumerate(videos["id"]):
-        of_video = frames[frames["info_video"] == video]
-        n = len(of_video)
-        if n > 1:
-            # The same numbers for a video whatever stands beside it.
-            drawn = np.random.default_rng(resampling.seed).integers(n, size=(resampling.n_resamples, n))
-            resample = np.repeat(np.arange(resampling.n_resamples), n)
-            fake = scores(of_video.iloc[drawn.ravel()], resample, resampling.n_resamples)
-            ends[position] = np.quantile(fake, [tails, 1 - tails])
+    tails, n_resamples = (1 - resampling.confidence_level) / 2, resampling.n_resamples
+    ends = np.full((n_videos, 2), np.nan)
+    by_video = np.split(np.argsort(video, kind="stable"), np.bincount(video, minlength=n_videos).cumsum()[:-1])
+    for number, frames in enumerate(by_video):
+        if (n := len(frames)) > 1:
+            drawn = np.random.default_rng(resampling.seed).integers(n, size=(n_resamples, n))
+            fake = scores(frames[drawn.ravel()], np.repeat(np.arange(n_resamples), n), n_resamples)
+            ends[number] = np.quantile(fake, [tails, 1 - tails])
+    return ends
+
+
+def video_answers(table: pd.DataFrame, scores: FrameScores, resampling: Resampling) -> pd.DataFrame:
+    """The videos of a detector's table, with the ends of `frame_intervals` in `info_low` and `info_high`.
+
+    Args:
+        scores: of the table's rows of the task `main`.
+    """
+    videos = table[table["task"] == VIDEO]
+    number = pd.Index(videos["id"]).get_indexer(table.loc[table["task"] == MAIN, "info_video"])
+    ends = frame_intervals(number, len(videos), scores, resampling)
     answers = videos.assign(info_frames=videos["info_frames"].astype(int), info_low=ends[:, 0], info_high=ends[:, 1])
     answers.attrs = table.attrs
     return answers
 
 
-def pooled_answers(table: pd.DataFrame, pooling: str) -> pd.DataFrame:
-    """The videos of a detector that pools the scores of frames, as `video_answers`."""
-
-    def scores(frames: pd.DataFrame, codes: NDArray, n_videos: int) -> NDArray:
-        return pool(np.array(frames["probabilities"].tolist())[:, FAKE], codes, n_videos, pooling)
-
-    return video_answers(table, scores)
+def pooled_answers(table: pd.DataFrame, pooling: str, resampling: Resampling) -> pd.DataFrame:
+    """`video_answers` of a detector that pools the scores of frames."""
+    fake = np.array(table.loc[table["task"] == MAIN, "probabilities"].tolist())[:, FAKE]
+    return video_answers(table, lambda frames, codes, n: pool(fake[frames], codes, n, pooling), resampling)
 
 
-def reasons(videos: pd.DataFrame, thresholds: Thresholds) -> list[str]:
-    """A sentence for each video of a cascade's table: why its verdict is what it is."""
-    columns = ["info_decided_by", "info_verdict", "info_filter", "info_stack"]
+def reasons(decided_by: NDArray, verdict: NDArray, scores: NDArray, thresholds: Thresholds) -> list[str]:
+    """A sentence for each video of a cascade: why its verdict is what it is.
+
+    Args:
+        decided_by: `filter` or `stack`, [V].
+        verdict: `real`, `fake` or `undecided`, [V].
+        scores: P(fake) by the part that decides, [V].
+    """
     return [
-        _reason(decided_by, verdict, {FILTER: by_filter, STACK: by_stack}[decided_by], thresholds)
-        for decided_by, verdict, by_filter, by_stack in videos[columns].itertuples(index=False)
+        _reason(*each, thresholds) for each in zip(decided_by.tolist(), verdict.tolist(), scores.tolist(), strict=True)
     ]
 
 
