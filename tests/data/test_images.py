@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hallmark.data.images import SquareCrop, decoded_images, perceptual_hashes, read_image, scan_images
+from hallmark.data.images import GRAY_MODES, SquareCrop, decoded_images, perceptual_hashes, read_image, scan_images
 from hallmark.storage.hashing import digest_file
 
 Picture = Callable[..., Image.Image]
@@ -196,12 +196,31 @@ def scanned(paths: list[Path], cache: Path) -> np.ndarray:
     return scan_images(paths, [f"{number:032d}" for number, _ in enumerate(paths)], cache)
 
 
+def test_scan_reports_format_depth_and_quantization_tables(tmp_path: Path) -> None:
+    color = Image.new("RGB", (12, 8), "red")
+    deep = Image.fromarray(np.arange(96, dtype=np.uint16).reshape(8, 12) * 500)
+    color.save(tmp_path / "color.png")
+    color.save(tmp_path / "fine.jpg", quality=95)
+    color.save(tmp_path / "coarse.jpg", quality=50)
+    deep.save(tmp_path / "deep.png")
+    color.convert("L").save(tmp_path / "gray.png")
+    names = ("color.png", "fine.jpg", "coarse.jpg", "deep.png", "gray.png")
+    scans = scanned([tmp_path / name for name in names], tmp_path / "cache")
+    assert scans["format"].tolist() == [b"PNG", b"JPEG", b"JPEG", b"PNG", b"PNG"]
+    assert scans["size"].tolist() == [[12, 8]] * 5
+    assert scans["deep"].tolist() == [False, False, False, True, False]
+    assert np.isin(scans["mode"], GRAY_MODES).tolist() == [False, False, False, True, True]
+    # The first numbers of the tables of Annex K of the JPEG standard, as they are at quality 50.
+    assert scans["tables"][2, 0, 0] == 16 and scans["tables"][2, 1, 0] == 17
+    assert scans["tables"][1, 0, 0] < 16 and not scans["tables"][0].any()
+
+
 def test_scan_reports_size_cmyk_and_damage(tmp_path: Path, picture: Picture, damaged: list[Path]) -> None:
     picture(1, (120, 90)).save(tmp_path / "rgb.jpg")
     picture(2, (64, 300)).convert("CMYK").save(tmp_path / "cmyk.jpg")
     scans = scanned([tmp_path / "rgb.jpg", tmp_path / "cmyk.jpg", *damaged], tmp_path / "cache")
     assert scans["readable"].tolist() == [True, True] + [False] * len(damaged)
-    assert scans["cmyk"].tolist() == [False, True] + [False] * len(damaged)
+    assert scans["mode"].tolist() == [b"RGB", b"CMYK"] + [b""] * len(damaged)
     assert scans["size"][:2].tolist() == [[120, 90], [64, 300]]
     reference = np.asarray(read_image(tmp_path / "rgb.jpg").resize((32, 32), Image.Resampling.BOX), float)
     assert np.sqrt(np.mean((scans["thumbnail"][0] - reference) ** 2)) < 3

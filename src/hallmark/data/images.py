@@ -18,7 +18,8 @@ from hallmark.storage.regular import UnreadableFileError, read_regular
 
 _THUMBNAIL = 32
 _SCAN = np.dtype([("thumbnail", "u1", (_THUMBNAIL, _THUMBNAIL, 3)), ("size", "i4", (2,)),
-                  ("cmyk", "?"), ("readable", "?"), ("metadata", "?")])  # fmt: skip
+                  ("format", "S8"), ("mode", "S8"), ("deep", "?"), ("tables", "u2", (2, 64)),
+                  ("readable", "?"), ("metadata", "?")])  # fmt: skip
 _SIDES = 1000  # at most so many times as long as the other: a square of the shorter side needs that much memory
 _EXTERNAL = {"EPS"}  # formats that Pillow hands to another program
 _ORIENTATION = 0x0112  # tag of EXIF
@@ -29,6 +30,12 @@ _UPRIGHT = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
+
+
+GRAY_MODES = (b"1", b"L", b"LA", b"I", b"F", b"I;16", b"I;16B", b"I;16L", b"I;16N")
+"""Modes of Pillow of a picture without color, as `scan_images` names them."""
+
+_PNG, _PNG_DEPTH = b"\x89PNG", 24  # how a PNG file begins, and its byte that holds the bits of a channel
 
 
 class UnreadableImageError(OSError):
@@ -99,8 +106,9 @@ def _eight_bit(image: Image.Image) -> Image.Image:
 
 def scan_images(paths: Sequence[Path], digests: Sequence[str], cache: Path) -> NDArray:
     """Read every image once at low scale: structured array [N] with `thumbnail` uint8 [32, 32, 3],
-    `size` (width, height) in pixels, `cmyk`, `readable` (False for a damaged file), and `metadata` (True where it is
-    damaged although the pixels are not).
+    `size` (width, height) in pixels, `format` and `mode` of Pillow, `deep` (more than 8 bits a channel), `tables` (the
+    first two quantization tables of JPEG, zeros of other formats), `readable` (False for a damaged file), and
+    `metadata` (True where it is damaged although the pixels are not).
 
     Results are kept under `cache` by content, so that a readable file is scanned once in its life; whether another
     one has become readable, as after a shortage of memory, is tried again.
@@ -115,19 +123,25 @@ def scan_images(paths: Sequence[Path], digests: Sequence[str], cache: Path) -> N
     return scans
 
 
-def _scan(path: Path) -> tuple[NDArray, tuple[int, int], bool, bool, bool]:
+def _scan(path: Path) -> tuple[Any, ...]:
+    tables = np.zeros((2, 64), np.uint16)
     try:
         content = read_regular(path)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             small = read_image(content, draft=2 * _THUMBNAIL).resize((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BOX)
             with Image.open(BytesIO(content), formats=_formats()) as image:
-                size, cmyk = image.size, image.mode == "CMYK"
+                for number, table in enumerate(list(getattr(image, "quantization", {}).values())[:2]):
+                    tables[number] = np.minimum(table, np.iinfo(np.uint16).max)
+                # Pillow gives PNG of 16 bits a channel as RGB of 8.
+                deep = image.mode in ("I", "F") or image.mode.startswith("I;16")
+                deep |= content.startswith(_PNG) and content[_PNG_DEPTH] > 8
+                header = (image.size, (image.format or "").encode(), image.mode.encode(), deep, tables)
             damaged = has_damaged_metadata(content)
         damaged |= any(not issubclass(warning.category, Image.DecompressionBombWarning) for warning in caught)
-        return np.asarray(small), size, cmyk, True, damaged
+        return np.asarray(small), *header, True, damaged
     except (UnreadableFileError, UnreadableImageError):
-        return np.zeros((_THUMBNAIL, _THUMBNAIL, 3), np.uint8), (0, 0), False, False, False
+        return np.zeros(_SCAN["thumbnail"].shape, np.uint8), (0, 0), b"", b"", False, tables, False, False
 
 
 def has_damaged_metadata(content: bytes) -> bool:

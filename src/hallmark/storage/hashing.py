@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -20,4 +21,9 @@ def digest(value: Any) -> str:
 
 def digest_file(path: Path) -> str:
     with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+        return digest_stream(file)
+
+
+def digest_stream(file: BufferedReader) -> str:
+    """Hash of what is left of an opened file, read in parts."""
+    return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

@@ -4,6 +4,7 @@ import os
 import re
 import stat
 import unicodedata
+from io import BufferedReader
 from pathlib import Path
 
 from hallmark.storage.printing import shortened
@@ -69,31 +70,40 @@ def check_name(name: str) -> None:
 def read_regular(path: Path) -> bytes:
     """The content of a regular file.
 
-    A pipe that nobody writes to would be waited for without end, and a device may have no end.
-
     Raises:
         MissingFileError: there is none.
         UnreadableFileError: a folder, a pipe, a device, without permission, too large for memory.
     """
+    with open_regular(path) as file:
+        try:
+            return file.read()
+        except OSError as error:
+            raise UnreadableFileError(f"{path}: {error.strerror or error}") from error
+        except MemoryError as error:
+            raise UnreadableFileError(f"{path}: larger than the memory that is left") from error
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A regular file, opened to be read.
+
+    A pipe that nobody writes to would be waited for without end, and a device may have no end.
+
+    Raises:
+        MissingFileError: there is none.
+        UnreadableFileError: a folder, a pipe, a device, without permission.
+    """
     try:
         # Opened first and looked at afterwards, so that nothing can be exchanged in between.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        try:
-            mode = os.fstat(descriptor).st_mode
-            if not stat.S_ISREG(mode):
-                raise UnreadableFileError(f"{path}: expected a regular file; found {_kind(mode)}")
-            with os.fdopen(descriptor, "rb", closefd=False) as file:
-                return file.read()
-        finally:
-            os.close(descriptor)
-    except UnreadableFileError:
-        raise
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(f"{path}: no such file") from error
     except (OSError, ValueError) as error:  # the latter for a name with a NUL
         raise UnreadableFileError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    except MemoryError as error:
-        raise UnreadableFileError(f"{path}: larger than the memory that is left") from error
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise UnreadableFileError(f"{path}: expected a regular file; found {_kind(mode)}")
 
 
 def _kind(mode: int) -> str:

@@ -130,9 +130,9 @@ class DeepfakeDataModule(DataModule):
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
         rows = with_frames(rows, self.folder, self.frames_per_video, self.problems, self.cache)
-        rows, self._headers, self._thumbnails = readable_rows(rows, self.problems, self.cache)
+        rows, scans = readable_rows(rows, self.problems, self.cache)
         rows, usable = with_faces(rows, self.faces, self.problems, self.cache)
-        self._headers, self._thumbnails = self._headers[usable], self._thumbnails[usable]
+        self._scans = scans[usable]
         real, method = rows["label"] == "real", rows["method"].where(rows["method"] != "", "fake")
         samples = pd.DataFrame({
             "id": frame_ids(rows), "group": video_groups(rows),
@@ -150,7 +150,7 @@ class DeepfakeDataModule(DataModule):
         measured = (self.samples["split"] != "test") & self.samples["target"].notna()
         rows = self.samples[measured]
         measures = shortcuts(
-            self._headers[measured.to_numpy()], (rows["target"] == CLASSES[1]).to_numpy(), rows["group"].tolist()
+            self._scans[measured.to_numpy()], (rows["target"] == CLASSES[1]).to_numpy(), rows["group"].tolist()
         )
         return [
             f"the {row.what} of the files alone tells real from fake: AUC {row.auc:.2f} on groups that the classifier "
@@ -172,7 +172,9 @@ class DeepfakeDataModule(DataModule):
 
     def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
-        return LeakageInputs(rows, grouped=True, files={"image": rows["source"].tolist()}, thumbnails=self._thumbnails)
+        return LeakageInputs(
+            rows, grouped=True, files={"image": rows["source"].tolist()}, thumbnails=self._scans["thumbnail"]
+        )
 
     def slice_categories(self) -> dict[str, list[str]]:
         methods = dict.fromkeys(["real", *self.samples["slice_method"]])

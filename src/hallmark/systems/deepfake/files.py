@@ -7,16 +7,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from hallmark.data.images import read_image, scan_images
+from hallmark.data.images import GRAY_MODES, read_image, scan_images
 from hallmark.data.problems import Problems
-from hallmark.storage.hashing import digest, digest_bytes, digest_file
+from hallmark.storage.hashing import digest, digest_bytes
 from hallmark.storage.regular import MissingFileError, UnreadableFileError, read_regular
 from hallmark.systems.deepfake.faces import FaceCrops
 from hallmark.systems.deepfake.manifest import VIDEOS
-from hallmark.systems.deepfake.metadata import read_headers
 from hallmark.systems.deepfake.videos import BrokenVideoError, extract_frames
-
-_GRAY = [b"1", b"L", b"LA", b"I", b"F", b"I;16", b"I;16B", b"I;16L", b"I;16N"]  # modes of Pillow
 
 
 def with_frames(rows: pd.DataFrame, folder: Path, most: int | None, problems: Problems, cache: Path) -> pd.DataFrame:
@@ -30,8 +27,7 @@ def with_frames(rows: pd.DataFrame, folder: Path, most: int | None, problems: Pr
             records.append({**row, "file": str(path)})
             continue
         try:
-            read_regular(path)
-            frames = extract_frames(path, digest_file(path), most, cache)
+            frames = extract_frames(path, most, cache)
         except UnreadableFileError as error:
             kind = "missing_file" if isinstance(error, MissingFileError) else "broken_video"
             problems.add(row["path"], kind, str(error))
@@ -42,9 +38,12 @@ def with_frames(rows: pd.DataFrame, folder: Path, most: int | None, problems: Pr
     return pd.DataFrame(records, columns=[*rows.columns, "file"], dtype=object)
 
 
-def readable_rows(rows: pd.DataFrame, problems: Problems, cache: Path) -> tuple[pd.DataFrame, NDArray, NDArray]:
-    """The rows whose `file` can be decoded, with `digest`; what the headers say [N], as `read_headers` gives it; and
-    thumbnails uint8 [N, 32, 32, 3]."""
+def readable_rows(rows: pd.DataFrame, problems: Problems, cache: Path) -> tuple[pd.DataFrame, NDArray]:
+    """The rows whose `file` can be decoded, with `digest`, and what `scan_images` says of them, [N].
+
+    A file is read for its digest, by which everything else is cached, and where it was never seen before once more to
+    be scanned, since all files would not fit into memory in between.
+    """
     digests = []
     for file, name in rows[["file", "path"]].to_numpy().tolist():
         try:
@@ -66,10 +65,9 @@ def readable_rows(rows: pd.DataFrame, problems: Problems, cache: Path) -> tuple[
         problems.add(rows["path"].iloc[position], "unreadable_image", cause)
     readable = scans["readable"]
     rows, scans = rows[readable].reset_index(drop=True), scans[readable]
-    headers = read_headers([Path(file) for file in rows["file"]], rows["digest"].tolist(), cache)
     doubts = {
-        "deep_image": (headers["deep"], "more than 8 bits a channel, of which 8 are used"),
-        "gray_image": (np.isin(headers["mode"], _GRAY), "a gray picture"),
+        "deep_image": (scans["deep"], "more than 8 bits a channel, of which 8 are used"),
+        "gray_image": (np.isin(scans["mode"], GRAY_MODES), "a gray picture"),
         "damaged_metadata": (scans["metadata"], "metadata that cannot be read"),
     }
     usable = np.ones(len(rows), bool)
@@ -77,7 +75,7 @@ def readable_rows(rows: pd.DataFrame, problems: Problems, cache: Path) -> tuple[
         for position in np.flatnonzero(where).tolist():
             row = rows.iloc[position]
             usable[position] &= problems.add(row["path"], kind, f"{row['file']}: {detail}")
-    return rows[usable].reset_index(drop=True), headers[usable], scans["thumbnail"][usable]
+    return rows[usable].reset_index(drop=True), scans[usable]
 
 
 def with_faces(

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from io import BytesIO
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hallmark.checks import Portable, UserError
 from hallmark.storage.files import atomic_path
-from hallmark.storage.regular import read_regular
+from hallmark.storage.hashing import digest_stream
+from hallmark.storage.regular import open_regular
 from hallmark.systems.deepfake.manifest import evenly_spaced
 
 if TYPE_CHECKING:
@@ -32,39 +33,38 @@ def has_decoder() -> bool:
     return find_spec("av") is not None
 
 
-def extract_frames(path: Path, content: str, most: int | None, cache: Path) -> list[Path]:
+def extract_frames(path: Path, most: int | None, cache: Path) -> list[Path]:
     """At most `most` evenly spaced frames of a video as PNG files, in order, stored under `cache`; None for all.
 
-    Every file is decoded from its beginning, because a seek lands on other frames in other files; twice where the file
-    does not say how many frames it has.
-
-    Args:
-        content: digest of the file.
+    The file is read for its digest, by which frames are stored, and where they are not there to be decoded, from its
+    beginning, because a seek lands on other frames in other files; twice where it does not say how many it has. One
+    frame at a time is in memory, and no more of the file than a buffer.
 
     Raises:
         BrokenVideoError: no video, or a stream with fewer frames than it announces.
         MissingDecoderError: PyAV is not installed.
         UnreadableFileError: no regular file that can be read.
     """
-    folder = cache / "frames" / content[:2] / f"{content}-{most or 'all'}"
-    names = folder / "frames.txt"
-    if names.is_file():
-        return [folder / name for name in names.read_text(encoding="utf-8").split()]
-    if not has_decoder():
-        raise MissingDecoderError(path)
-    raw = read_regular(path)
-    with _opened(path, raw) as container:
-        n = container.streams.video[0].frames or sum(1 for _ in container.decode(video=0))
-    chosen = set(evenly_spaced(n, most or n).tolist())
-    if not chosen:
-        raise BrokenVideoError(f"{path}: a video without frames")
-    paths = []
-    with _opened(path, raw) as container:
-        for number, frame in enumerate(container.decode(video=0)):
-            if number in chosen:
-                paths.append(folder / f"{number:06d}.png")
-                with atomic_path(paths[-1]) as temporary:
-                    frame.to_image().save(temporary, "PNG")
+    with open_regular(path) as file:
+        content = digest_stream(file)
+        folder = cache / "frames" / content[:2] / f"{content}-{most or 'all'}"
+        names = folder / "frames.txt"
+        if names.is_file():
+            return [folder / name for name in names.read_text(encoding="utf-8").split()]
+        if not has_decoder():
+            raise MissingDecoderError(path)
+        with _decoder(path, file) as container:
+            n = container.streams.video[0].frames or sum(1 for _ in container.decode(video=0))
+        chosen = set(evenly_spaced(n, most or n).tolist())
+        if not chosen:
+            raise BrokenVideoError(f"{path}: a video without frames")
+        paths = []
+        with _decoder(path, file) as container:
+            for number, frame in enumerate(container.decode(video=0)):
+                if number in chosen:
+                    paths.append(folder / f"{number:06d}.png")
+                    with atomic_path(paths[-1]) as temporary:
+                        frame.to_image().save(temporary, "PNG")
     if len(paths) < len(chosen):
         raise BrokenVideoError(f"{path}: announces {n} frames and ends before them")
     with atomic_path(names) as temporary:
@@ -73,13 +73,14 @@ def extract_frames(path: Path, content: str, most: int | None, cache: Path) -> l
 
 
 @contextmanager
-def _opened(path: Path, raw: bytes) -> Iterator["InputContainer"]:
-    """The video in `raw`, the content of `path`; what FFmpeg raises meanwhile becomes a `BrokenVideoError`."""
+def _decoder(path: Path, file: BufferedReader) -> Iterator["InputContainer"]:
+    """The video in `file`, which is `path`, from its beginning; what FFmpeg raises becomes a `BrokenVideoError`."""
     import av  # an extra, and large
 
     try:
-        # From memory and with no protocol allowed, so that a playlist in the place of a video opens no other file.
-        with av.open(BytesIO(raw), "r", options={"protocol_whitelist": ""}) as container:
+        file.seek(0)
+        # Of the open file and with no protocol allowed, so that a playlist in the place of a video opens no other file.
+        with av.open(file, "r", options={"protocol_whitelist": ""}) as container:
             if not container.streams.video:
                 raise BrokenVideoError(f"{path}: no video stream")
             yield container

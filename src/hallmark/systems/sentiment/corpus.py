@@ -191,7 +191,7 @@ def _with_digests(rows: pd.DataFrame, paths: Sequence[Path], problems: Problems)
 def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.ndarray:
     """Which rows stay, bool [N], of those that `scan_images` has opened."""
     usable = np.ones(len(rows), bool)
-    for position in np.flatnonzero(~scans["readable"] | scans["cmyk"] | scans["metadata"]):
+    for position in np.flatnonzero(~scans["readable"] | (scans["mode"] == b"CMYK") | scans["metadata"]):
         row, scan = rows.iloc[position], scans[position]
         row_id, path = row["id"], row["info_path"]
         if not scan["readable"] and row["image_digest"] != _NO_FILE:  # which is listed already
@@ -201,7 +201,7 @@ def _readable(rows: pd.DataFrame, scans: np.ndarray, problems: Problems) -> np.n
             except OSError as error:
                 cause = str(error)
             usable[position] = problems.add(row_id, "unreadable_image", cause)
-        if scan["cmyk"]:
+        if scan["mode"] == b"CMYK":
             usable[position] &= problems.add(row_id, "cmyk_image", f"{path}: a CMYK picture")
         if scan["metadata"]:
             usable[position] &= problems.add(row_id, "damaged_metadata", f"{path}: metadata that cannot be read")
