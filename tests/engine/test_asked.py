@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hydra.core.hydra_config import HydraConfig
 
+from hallmark.checks import SettingError
 from hallmark.engine.evaluate import evaluate as evaluate_config
 from hallmark.engine.evaluate import train_and_analyze
 from hallmark.engine.job import Job
@@ -69,6 +70,14 @@ def test_folds_are_refused_where_nothing_reads_them_and_where_others_are_stored(
     evaluate_config(asked("evaluate", *asking, "out_of_fold.folds=2"))
     with pytest.raises(ValueError, match=r"^out_of_fold\.folds=4: expected 2, as "):
         evaluate_config(asked("evaluate", *asking, "out_of_fold.folds=4"))
+
+
+@pytest.mark.parametrize("typed", [[TFIDF], ["experiment=deepfake_cascade", "repeat=seeds:2"]], ids=["other", "set"])
+def test_an_analysis_of_one_module_is_refused_before_others_or_several_are_made(asked, tmp_path, monkeypatch, typed):
+    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path))
+    with pytest.raises(SettingError) as refused:
+        train_and_analyze(asked("train", *typed, "analysis=[cascade]"))
+    assert refused.value.key == "analysis" and not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("key", ["trainer.max_epochs", "trainer.accumulate_grad_batches"])

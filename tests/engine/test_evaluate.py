@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
+from hallmark.checks import SettingError
 from hallmark.data.leakage import LeakageError
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run, RunDirectory
+from hallmark.runs.seal import accesses_of
 
 pytestmark = pytest.mark.e2e
 
@@ -54,6 +56,13 @@ def test_all_analyses_of_a_run_beside_another(fitted, evaluate, run, capsys):
 def test_an_analysis_that_is_not_set_up_says_what_is_missing(evaluate, run):
     with pytest.raises(ValueError, match=r"analysis\.compare\.baseline"):
         evaluate(run, "analysis=[compare]")
+
+
+def test_an_analysis_of_another_module_is_refused_before_anything_is_predicted(evaluate, run):
+    with pytest.raises(SettingError) as refused:
+        evaluate(run, "analysis=[slices,cascade]", "split=test")
+    assert refused.value.key == "analysis" and refused.value.value == ["slices", "cascade"]
+    assert not (run.directory / "predictions" / "test.parquet").exists() and not accesses_of(run)
 
 
 def test_the_test_split_is_predicted_and_measured(evaluate, run, capsys):

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import pandas as pd
 
@@ -84,3 +84,10 @@ class Analysis(Protocol):
     """Constructor arguments come from `conf/analysis/<name>.yaml`; `run` writes tables and figures."""
 
     def run(self, state: State) -> None: ...
+
+
+@runtime_checkable
+class ModuleAnalysis(Analysis, Protocol):
+    """One that asks the module itself: of one run, whose module is of `module_class`."""
+
+    module_class: type

@@ -1,19 +1,19 @@
 """Evaluate a finished run or set of repeats, or a preset as it is: predictions of a split, metrics, analyses."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from hallmark.analysis.state import Analysis, State
-from hallmark.checks import setting
+from hallmark.analysis.state import Analysis, ModuleAnalysis, State
+from hallmark.checks import require, setting
 from hallmark.engine.build import build
 from hallmark.engine.cached.answers import evaluation_note, note_evaluation
 from hallmark.engine.command import FIT_SETTINGS, refuse_without_effect, root, typed_settings
 from hallmark.engine.config.settings import check_collection, check_evaluation_settings, check_resampling
-from hallmark.engine.config.stored import refuse_links
+from hallmark.engine.config.stored import read_config, refuse_links
 from hallmark.engine.config.targets import admitted_class, trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS, Trust
 from hallmark.engine.finished import FinishedSet, open_split
@@ -56,6 +56,7 @@ def evaluate(config: DictConfig) -> None:
     if config.split != TEST:
         refuse_without_effect([key for key in typed if root(key) == "seal"], f"split={config.split} has no seal")
     _refuse_ignored_by_analyses(config)
+    analyses = _build_analyses(config)
     if directory is None:
         if config.get("model") is None:
             raise ValueError("run: give a finished run, such as run=outputs/clip_final/<run id>")
@@ -64,13 +65,13 @@ def evaluate(config: DictConfig) -> None:
             raise ValueError(f"experiment={config.name}: this model is fitted first: {again}")
         refuse_without_effect([key for key in typed if key in FIT_SETTINGS], _NOTHING_FITTED)
         run = without(config, _NOT_OF_A_RUN)
+        _check_models(analyses, config, of_set=config.get("repeat") is not None, trusted=trusted_packages(config))
         train_repeats(run)
         directory = Job.of(run).directory
-    analyses = _build_analyses(config)
     note = evaluation_note(config)
     with (
         printed_blocks() as printed,
-        _opened_state(directory, config.split, config, reason=config.seal.reason) as state,
+        _opened_state(directory, config.split, config, analyses, reason=config.seal.reason) as state,
     ):
         if config.run is not None or config.split != "val":  # else `train_repeats` printed them
             title = f"{state.directory.parent.name} · {state.split}"
@@ -90,12 +91,14 @@ def train_and_analyze(config: DictConfig) -> float:
     _refuse_ignored_by_analyses(config)
     if OmegaConf.is_dict(config.get("model")) and _fits_nothing(config):
         refuse_without_effect([key for key in typed_settings() if key in FIT_SETTINGS], _NOTHING_FITTED)
-    analyses = _build_analyses(config)  # one that cannot be built is no surprise after a fit
+    # One that cannot be built, or is of other models, is no surprise after a fit.
+    analyses = _build_analyses(config)
+    _check_models(analyses, config, of_set=config.get("repeat") is not None, trusted=trusted_packages(config))
     value = train_repeats(config)
     if config.get("analysis"):
         directory = Job.of(config).directory
         split = runs_of(open_result(directory))[0].record.main_split
-        with _opened_state(directory, split, config) as state:
+        with _opened_state(directory, split, config, analyses) as state:
             run_analyses(state, analyses)
     return value
 
@@ -112,8 +115,9 @@ def run_analyses(state: State, analyses: Mapping[str, Analysis]) -> None:
 
 @contextmanager
 def _opened_state(
-    directory: str | Path, split: str, config: DictConfig, *, reason: str | None = None
-) -> Iterator[State]:
+    directory: str | Path, split: str, config: DictConfig, analyses: Mapping[str, Analysis], *,
+    reason: str | None = None,
+) -> Iterator[State]:  # fmt: skip
     """What analyses see of `split` of a finished run or set of repeats, locked inside the block.
 
     Every run of a set is predicted, with one access where the split is sealed; the analyses see their predictions as
@@ -121,6 +125,7 @@ def _opened_state(
     which have none, one a run. Loggers learn what was written in the block.
 
     Args:
+        analyses: what will be run on it, refused where the runs are none for them before anything is predicted.
         reason: why the test split is opened again.
     """
     trust = Trust.of(config)
@@ -128,6 +133,8 @@ def _opened_state(
     runs = runs_of(result)
     for folder in (result.directory, *(run.directory for run in runs)):
         refuse_links(folder, trust)
+    stored = read_config(runs[0].directory, trust)
+    _check_models(analyses, stored, of_set=isinstance(result, RepeatSet), trusted=trust.packages)
     with ExitStack() as stack:
         for run in runs:
             stack.enter_context(run.locked())
@@ -181,3 +188,23 @@ def _fits_nothing(config: DictConfig) -> bool:
 def _build_analyses(config: DictConfig) -> dict[str, Analysis]:
     trusted, nodes = trusted_packages(config), check_collection(config, "analysis")
     return {name: build(node, Analysis, trusted=trusted) for name, node in nodes.items() if node is not None}
+
+
+def _check_models(
+    analyses: Mapping[str, Analysis], config: DictConfig, *, of_set: bool, trusted: Sequence[str]
+) -> None:  # fmt: skip
+    """See that each analysis that asks a module is given one run of such a module.
+
+    Args:
+        config: of the runs; of_set: whether they are a set of repeats.
+
+    Raises:
+        SettingError: it is not.
+    """
+    for name, analysis in analyses.items():
+        if isinstance(analysis, ModuleAnalysis) and OmegaConf.is_dict(config.get("model")):
+            needed, built = analysis.module_class, admitted_class(config.model._target_, "model", trusted)
+            expected = f"others: {name} is of the module {needed.__name__}, and these runs have {built.__name__}"
+            require(issubclass(built, needed), "analysis", list(analyses), expected)
+            expected = f"others: {name} asks the module of one run; evaluate a run of the set"
+            require(not of_set, "analysis", list(analyses), expected)

@@ -31,7 +31,7 @@ ALL = "all"
 
 
 class CascadeCost:
-    """Write `cascade_curve.csv`, `cascade_outcomes.csv`, `cascade.json` and a figure.
+    """Write `cascade.csv`, `cascade_curve.csv`, `cascade_outcomes.csv`, `cascade_times.csv` and a figure.
 
     The curve has a point a threshold below which the filter clears, from none to all videos, with the early exit for
     fakes as it is: what a frame costs, from the measured seconds of both parts, and the video AUROC that is left. It is
@@ -46,6 +46,8 @@ class CascadeCost:
         points: of a curve.
         statistics: confidence level, resamples and seed of the intervals.
     """
+
+    module_class = DeepfakeCascade
 
     def __init__(
         self, *, method: str, kinds: Mapping[str, Sequence[str]], prevalence: float, batch_sizes: Sequence[int],
@@ -64,7 +66,6 @@ class CascadeCost:
         videos = cascade_videos(state.predictions)
         require(self.method in videos, "method", self.method, "a slice column of these predictions")
         data, module = state.loaded
-        require(isinstance(module, DeepfakeCascade), "run", str(state.directory), "a run of a cascade")
         times = self.seconds(module, data, state.split)
         last = times[times["batch_size"] == self.batch_sizes[-1]].set_index("part")["seconds_a_frame"]
         cost = {part: float(last[part]) for part in PARTS}
