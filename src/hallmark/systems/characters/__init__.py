@@ -1,0 +1,1 @@
+"""Pictures of characters: who is it."""

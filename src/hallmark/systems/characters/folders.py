@@ -1,0 +1,108 @@
+"""Which pictures there are: a folder for each character, named as the character is."""
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from hallmark.checks import SettingError
+from hallmark.data.duplicate_images import near_duplicates
+from hallmark.data.groups import connected_groups, shared_key_pairs
+from hallmark.data.pictures import IMAGES, readable_pictures
+from hallmark.data.problems import Problems
+
+SIZES = ["under 64 px", "64-127 px", "128-255 px", "256+ px"]
+_LAYOUT = (
+    "a folder that holds one for each character, named as the character is, with its pictures. Without data, "
+    "profile=sample with data.folder=null draws characters"
+)
+
+
+def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> pd.DataFrame:
+    """One row a file of the folders of `classes`: `id` (its path in `folder`), `target` and `file`, before any is read.
+
+    Names are compared as Unicode composes them (NFC), because file systems write one name in two ways.
+
+    Raises:
+        SettingError: no such folder, or no folder of one of the classes in it.
+    """
+    if not folder.is_dir():
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; there is no such folder")
+    held: dict[str, list[Path]] = {}
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            held.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
+    missing = [name for name in classes if unicodedata.normalize("NFC", name) not in held]
+    if missing:
+        names = ", ".join(list(held)[:10]) or "no folder"
+        raise SettingError("classes", missing[0], f"names of folders in {folder}, which holds {names}")
+    rows = []
+    for name in classes:
+        files = [file for place in held[unicodedata.normalize("NFC", name)] for file in sorted(place.rglob("*"))]
+        files = [file for file in files if not file.name.startswith(".") and not file.is_dir()]
+        if not files:
+            problems.add(name, "empty_folder", f"{folder / name}: no picture")
+        for file in files:
+            picture = file.relative_to(folder).as_posix()
+            if file.suffix.lower() not in IMAGES:
+                problems.add(picture, "other_file", f"{file}: no file that ends in {', '.join(IMAGES)}")
+            elif problems.add_unless_safe(picture, folder=folder, files=[picture]):
+                rows.append((picture, name, str(file)))
+    return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
+
+
+def read_pictures(
+    rows: pd.DataFrame, problems: Problems, cache: Path, *, least_side: int
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Samples of the rows of `list_pictures` that can be used, and their thumbnails uint8 [N, 32, 32, 3].
+
+    Samples: id, group, target, content, info_path, slice_size. A group is all that shows one picture. What stands twice
+    in a folder, or in the folders of two characters, is a problem of its own kind.
+
+    Args:
+        least_side: pixels of the shorter side below which a picture is a problem.
+    """
+    rows, scans = readable_pictures(rows, problems, cache)
+    small = scans["size"].min(axis=1) < least_side
+    usable = np.ones(len(rows), bool)
+    for position in np.flatnonzero(small).tolist():
+        width, height = scans["size"][position].tolist()
+        detail = f"{rows['file'][position]}: {width}×{height} pixels, of which the lesser is under {least_side}"
+        usable[position] = problems.add(rows["id"][position], "small_image", detail)
+    rows, scans = rows[usable].reset_index(drop=True), scans[usable]
+    pairs = [shared_key_pairs(rows["digest"].tolist()), near_duplicates(scans["thumbnail"])]
+    rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
+    usable = _once(rows, problems) & _of_one_character(rows, problems)
+    rows, scans = rows[usable].reset_index(drop=True), scans[usable]
+    side = pd.cut(scans["size"].min(axis=1), [-1, 63, 127, 255, np.inf], labels=SIZES).astype(str)
+    samples = pd.DataFrame({
+        "id": rows["id"], "group": rows["group"], "target": rows["target"].where(rows["target"].notna(), None),
+        "content": rows["digest"], "info_path": rows["file"], "slice_size": side,
+    })  # fmt: skip
+    return samples.astype(object), scans["thumbnail"]
+
+
+def _once(rows: pd.DataFrame, problems: Problems) -> np.ndarray:
+    """Which rows stay, bool [N], of files that are byte for byte another one of their folder."""
+    usable = np.ones(len(rows), bool)
+    first: dict[tuple[str, str], str] = {}
+    for position, (row_id, target, digest) in enumerate(rows[["id", "target", "digest"]].to_numpy().tolist()):
+        original = first.setdefault((target, digest), row_id)
+        if original != row_id:
+            usable[position] = problems.add(row_id, "repeated_image", f"{row_id}: the same file as {original}")
+    return usable
+
+
+def _of_one_character(rows: pd.DataFrame, problems: Problems) -> np.ndarray:
+    """Which rows stay, bool [N], of pictures that show what one in the folder of another character shows."""
+    usable = np.ones(len(rows), bool)
+    labelled = rows[rows["target"].notna()]
+    counts = labelled.groupby("group", sort=False)["target"].nunique()
+    for group in counts.index[counts > 1]:
+        members = labelled[labelled["group"] == group]
+        for position, row_id, target in zip(members.index, members["id"], members["target"], strict=True):
+            other = members.loc[members["target"] != target, "id"].iloc[0]
+            usable[position] = problems.add(row_id, "two_folders", f"{row_id}: the same picture as {other}")
+    return usable

@@ -1,0 +1,1 @@
+"""The sample world: avatars of made-up characters."""

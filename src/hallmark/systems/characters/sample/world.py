@@ -1,0 +1,81 @@
+"""The generated folders on disk: one for each character, as a user has them."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from hallmark.checks import require
+from hallmark.data.generated import generated
+from hallmark.data.images import encoded
+from hallmark.storage.regular import check_name
+from hallmark.systems.characters.sample.avatars import Avatar, Character, cast
+
+VERSION = 1
+KNOWN, UNKNOWN = "characters", "unknown"
+_DRAWN_LARGER = 4  # so that edges are smooth when the picture is made smaller
+_QUALITIES = (75, 96)  # of JPEG
+
+
+def generate(
+    folder: Path, *, characters: Sequence[str], unknown: Sequence[str], pictures: int, image_size: int, seed: int
+) -> Path:
+    """Write `pictures` of each character into a folder of its name, and return `folder`.
+
+    The folders of `characters` are in `characters/`, those of people whom no model has seen in `unknown/`. Of the first
+    four characters two pairs differ in one attribute (`avatars.cast`). Pose, expression, background, light, line width,
+    place and JPEG quality are drawn for each picture. Three faults are made for the checks of the data: the last
+    picture of the first character is a copy of its first, that of the second character one of its first in another
+    quality, and the last character's last is a picture of the first character.
+    The same arguments give the same bytes.
+
+    Args:
+        characters: their names, in any script; `unknown` likewise.
+        image_size: pixels of a side.
+
+    Raises:
+        ValueError: an argument is out of range, or `folder` already holds something else.
+    """
+    names = [*characters, *unknown]
+    require(len(characters) >= 2, "characters", list(characters), "two or more names")
+    require(len(set(names)) == len(names), "unknown", list(unknown), "names of other people than `characters`")
+    for name in names:
+        check_name(name)
+    require(pictures >= 4, "pictures", pictures, "at least 4 of each character")
+    require(image_size >= 32, "image_size", image_size, "at least 32 pixels")
+    require(seed >= 0, "seed", seed, "at least 0")
+    people = cast(len(names), seed)
+
+    def build(built: Path) -> Counter[str]:
+        held = Counter[str]()
+        for number, (name, person) in enumerate(zip(names, people, strict=True)):
+            of_kind = KNOWN if number < len(characters) else UNKNOWN
+            place = built / of_kind / name
+            place.mkdir(parents=True)
+            for picture in range(pictures):
+                content = _picture(person, (seed, number, picture), image_size)
+                (place / f"{picture:03d}.jpg").write_bytes(content)
+            held[of_kind] += pictures
+        first, last = f"{0:03d}.jpg", f"{pictures - 1:03d}.jpg"
+        known = [built / KNOWN / name for name in characters]
+        (known[0] / last).write_bytes((known[0] / first).read_bytes())
+        with Image.open(known[1] / first) as image:
+            (known[1] / last).write_bytes(encoded(image, "JPEG", quality=60))
+        (known[-1] / last).write_bytes((known[0] / f"{1:03d}.jpg").read_bytes())
+        return held
+
+    arguments = {
+        "characters": list(characters), "unknown": list(unknown), "pictures": pictures, "image_size": image_size,
+        "seed": seed,
+    }  # fmt: skip
+    return generated(folder, arguments, VERSION, build)
+
+
+def _picture(person: Character, seed: Sequence[int], size: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    drawn = Avatar(person, rng, _DRAWN_LARGER * size).image.resize((size, size), Image.Resampling.BOX)
+    noisy = np.asarray(drawn) + rng.normal(0, rng.uniform(0, 4), (size, size, 3))
+    pixels = Image.fromarray(noisy.round().clip(0, 255).astype(np.uint8))
+    return encoded(pixels, "JPEG", quality=int(rng.integers(*_QUALITIES)))
