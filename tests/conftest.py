@@ -98,6 +98,8 @@ def project() -> Path:
 
 @functools.cache
 def _composed(command: str, overrides: tuple[str, ...], *, hydra_too: bool) -> DictConfig:
+    import hallmark.engine.config  # noqa: F401 - what configurations refer to, after the threads are set above
+
     with hydra.initialize_config_dir(str(PROJECT / "conf"), version_base="1.3"):
         return hydra.compose(command, list(overrides), return_hydra_config=hydra_too)
 
@@ -131,6 +133,7 @@ def blank_figures(monkeypatch) -> None:
 
 
 _SMALL = {
+    "characters": ["data.sample.characters=[A,B,C]", "data.sample.pictures=20", "data.batch_size=8"],
     "deepfake": [
         "data.sample.train=12",
         "data.sample.val=6",

@@ -51,3 +51,17 @@ def test_nonsense_names_its_key(arguments: tuple[float, float, float], key: str)
     with pytest.raises(SettingError) as caught:
         LightAugment(*arguments)
     assert caught.value.key == key
+
+
+def test_a_rotation_turns_by_at_most_its_angle_and_corners_become_gray(pixels: torch.Tensor) -> None:
+    turned = LightAugment(crop=1, flip=0, color=0, rotation=90)
+    views = [turned(pixels, seed) for seed in range(20)]
+    assert len({view.numpy().tobytes() for view in views}) == 20
+    white = torch.full((3, 24, 24), 255, dtype=torch.uint8)
+    corners = torch.stack([turned(white, seed)[:, 0, 0] for seed in range(20)])
+    assert corners.min() > 100 and (corners < 150).any()
+    little = LightAugment(crop=1, flip=0, color=0, rotation=2)
+    assert all((little(white, seed) == 255).float().mean() > 0.9 for seed in range(20))
+    with pytest.raises(SettingError) as refused:
+        LightAugment(crop=1, flip=0, color=0, rotation=181)
+    assert refused.value.key == "rotation"

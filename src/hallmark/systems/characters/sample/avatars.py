@@ -1,5 +1,6 @@
 """Avatars: who is drawn, and how a picture of them differs from the next."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -56,12 +57,15 @@ def cast(n: int, seed: int) -> list[Character]:
             str(rng.choice(values)) for values in (list(_EYES), EYE_SHAPES, ACCESSORIES, OUTFITS, list(_CLOTH))
         )
         drawn.append(Character(hair, style, eyes, shape, accessory, outfit, cloth, int(rng.integers(len(_SKIN)))))
-    for alike, name, values in ((1, "eyes", list(_EYES)), (3, "accessory", list(ACCESSORIES))):
-        if alike < n:
-            twin = drawn[alike - 1]
-            other = values[(values.index(getattr(twin, name)) + 1) % len(values)]
-            drawn[alike] = replace(twin, **{name: other})
+    if n > 1:
+        drawn[1] = replace(drawn[0], eyes=_next(list(_EYES), drawn[0].eyes))
+    if n > 3:
+        drawn[3] = replace(drawn[2], accessory=_next(ACCESSORIES, drawn[2].accessory))
     return drawn
+
+
+def _next(values: Sequence[str], value: str) -> str:
+    return values[(values.index(value) + 1) % len(values)]
 
 
 class Avatar:
@@ -179,7 +183,9 @@ class Avatar:
         self._shape([*tips, *fringe], self.hair)
         if style in ("bob", "long"):
             for side in (-1, 1):
-                self._shape([(0.29 * side, -0.1), (0.3 * side, 0.24), (0.2 * side, 0.2), (0.23 * side, -0.1)], self.hair)
+                self._shape(
+                    [(0.29 * side, -0.1), (0.3 * side, 0.24), (0.2 * side, 0.2), (0.23 * side, -0.1)], self.hair
+                )
 
     def _accessory(self) -> None:
         accessory = self.character.accessory
@@ -192,7 +198,9 @@ class Avatar:
                 right, bottom = self._point(self.turn + 0.105 * side + 0.085, 0.1)
                 self.pen.ellipse((left, top, right, bottom), None, (24, 24, 32), 2 * self.line)
         elif accessory == "hairband":
-            self._stroke([(-0.27, -0.16), (-0.16, -0.31), (0, -0.345), (0.16, -0.31), (0.27, -0.16)], (250, 250, 250), 5)
+            self._stroke(
+                [(-0.27, -0.16), (-0.16, -0.31), (0, -0.345), (0.16, -0.31), (0.27, -0.16)], (250, 250, 250), 5
+            )
         elif accessory == "clip":
             self._shape([(0.16, -0.2), (0.26, -0.24), (0.27, -0.18), (0.17, -0.14)], (252, 208, 40))
         elif accessory == "hat":

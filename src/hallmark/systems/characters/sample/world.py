@@ -10,7 +10,7 @@ from PIL import Image
 from hallmark.checks import require
 from hallmark.data.generated import generated
 from hallmark.data.images import encoded
-from hallmark.storage.regular import check_name
+from hallmark.storage.regular import UnsafePathError, check_name
 from hallmark.systems.characters.sample.avatars import Avatar, Character, cast
 
 VERSION = 1
@@ -42,7 +42,7 @@ def generate(
     require(len(characters) >= 2, "characters", list(characters), "two or more names")
     require(len(set(names)) == len(names), "unknown", list(unknown), "names of other people than `characters`")
     for name in names:
-        check_name(name)
+        require(_is_folder_name(name), "characters", name, "a name that a folder may have")
     require(pictures >= 4, "pictures", pictures, "at least 4 of each character")
     require(image_size >= 32, "image_size", image_size, "at least 32 pixels")
     require(seed >= 0, "seed", seed, "at least 0")
@@ -71,6 +71,14 @@ def generate(
         "seed": seed,
     }  # fmt: skip
     return generated(folder, arguments, VERSION, build)
+
+
+def _is_folder_name(name: str) -> bool:
+    try:
+        check_name(name)
+    except UnsafePathError:
+        return False
+    return "/" not in name
 
 
 def _picture(person: Character, seed: Sequence[int], size: int) -> bytes:

@@ -1,0 +1,33 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hallmark.data.splits import Holdout
+from hallmark.systems.characters.data import CharactersDataModule
+from hallmark.systems.characters.sample.world import generate
+
+NAMES = ["Aoi", "Ren", "小夜", "はるか"]
+SAMPLE = {"characters": NAMES, "unknown": ["Emi"], "pictures": 12, "image_size": 32, "seed": 7}
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory) -> Path:
+    """A small sample world."""
+    return generate(tmp_path_factory.mktemp("characters") / "world", **SAMPLE)
+
+
+@pytest.fixture
+def characters(compose, tmp_path) -> Callable[..., CharactersDataModule]:
+    """A function from arguments to the data module of the presets with these in place of theirs."""
+
+    def module(**arguments) -> CharactersDataModule:
+        config = dict(compose("data=characters", "name=test").data)
+        for name in ("_target_", "sample", "split", "classes", "augment"):
+            config.pop(name)
+        config |= {"cache": str(tmp_path / "cache"), "seed": 0, "batch_size": 4, "sample": None, "augment": None}
+        split = Holdout(val=0.25, test=0.25, seed=0, calibration=0.0, meta=0.0)
+        policies = dict(config.pop("on_problem")) | arguments.pop("on_problem", {})
+        return CharactersDataModule(**{**config, "split": split, "on_problem": policies, **arguments})
+
+    return module

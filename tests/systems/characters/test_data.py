@@ -1,0 +1,135 @@
+import shutil
+import unicodedata
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from tests.systems.characters.conftest import NAMES
+
+from hallmark.checks import SettingError
+from hallmark.data.images import read_image
+from hallmark.data.problems import BadDataError
+from hallmark.learning.encoders.base import ImageEncoder
+
+
+def prepared(module):
+    module.prepare()
+    return module
+
+
+def listed(module) -> dict[str, list[str]]:
+    """Ids by kind of problem."""
+    table = module.problems.table()
+    return table.groupby("kind")["id"].agg(list).to_dict()
+
+
+@pytest.fixture
+def copied(world, tmp_path) -> Path:
+    """The pictures of the sample world as a user's folder."""
+    return Path(shutil.copytree(world / "characters", tmp_path / "mine"))
+
+
+def test_rows_are_pictures_under_the_names_of_their_folders(characters, copied):
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    rows = data.samples
+    assert (rows["target"] + "/" == rows["id"].str[:-7]).all() and rows["id"].is_unique
+    # Of 48 one is a copy in its folder, and two show one picture in two folders.
+    assert len(rows) == 45 and data.metadata()["rows"] == 45
+    assert data.metadata()["class_to_idx"] == {name: number for number, name in enumerate(NAMES)}
+    assert data.generated is None and set(rows["slice_size"]) == {"under 64 px"}
+    assert set(data.find_leaks().verdicts.values()) == {"clean"}
+
+
+def test_the_sample_world_is_read_without_those_whom_no_model_has_seen(characters, world):
+    data = prepared(characters(folder=str(world), classes=NAMES))
+    assert data.generated and set(data.samples["target"]) == set(NAMES)
+
+
+def test_what_stands_twice_is_listed_by_name_and_left_out_or_kept(characters, copied):
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    assert listed(data) == {
+        "repeated_image": ["Aoi/011.jpg"],
+        "two_folders": ["Aoi/001.jpg", "はるか/011.jpg"],
+    }
+    kept = prepared(
+        characters(
+            folder=str(copied), classes=NAMES, on_problem={"two_folders": "keep", "repeated_image": "keep"},
+            leakage="report",
+        )
+    )  # fmt: skip
+    assert len(kept.samples) == 48
+    group = dict(zip(kept.samples["id"], kept.samples["group"], strict=True))
+    assert group["Aoi/000.jpg"] == group["Aoi/011.jpg"] and group["Aoi/001.jpg"] == group["はるか/011.jpg"]
+    # The copy in another quality is no problem, and in the group of its original.
+    assert group["Ren/000.jpg"] == group["Ren/011.jpg"] != group["Ren/001.jpg"]
+
+
+def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
+    folder = copied / "小夜"
+    (folder / "empty.png").touch()
+    whole = (folder / "000.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".DS_Store").touch()
+    Image.effect_noise((20, 200), 90).save(folder / "tiny.webp")
+    outside = copied.parent / "secret.jpg"
+    outside.write_bytes(whole)
+    (folder / "link.jpg").symlink_to(outside)
+    (folder / "below").mkdir()
+    Image.effect_noise((64, 64), 90).save(folder / "below" / "deep.png")
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    problems = listed(data)
+    assert problems["unreadable_image"] == ["小夜/cut.jpg", "小夜/empty.png"]
+    assert problems["other_file"] == ["小夜/notes.txt"]
+    assert problems["small_image"] == ["小夜/tiny.webp"] and problems["unsafe_path"] == ["小夜/link.jpg"]
+    ids = set(data.samples["id"])
+    assert {"小夜/tiny.webp", "小夜/below/deep.png"} <= ids and not ids & {"小夜/link.jpg", "小夜/cut.jpg"}
+    strict = characters(folder=str(copied), classes=NAMES, on_problem={"small_image": "fatal"})
+    with pytest.raises(BadDataError, match=r"tiny\.webp.*\n.*small_image=skip"):
+        strict.prepare()
+
+
+def test_an_empty_folder_stops_and_is_named(characters, copied):
+    (copied / "Empty").mkdir()
+    with pytest.raises(BadDataError, match="Empty: no picture"):
+        characters(folder=str(copied), classes=[*NAMES, "Empty"]).prepare()
+
+
+def test_names_are_those_of_folders_however_a_file_system_composes_them(characters, copied):
+    composed = unicodedata.normalize("NFC", "ばら")
+    (copied / "Ren").rename(copied / unicodedata.normalize("NFD", composed))
+    names = ["Aoi", composed, "小夜", "はるか"]
+    assert set(prepared(characters(folder=str(copied), classes=names)).samples["target"]) == set(names)
+    with pytest.raises(SettingError) as refused:
+        characters(folder=str(copied), classes=["Aoi", "Nobody"]).prepare()
+    assert refused.value.key.endswith("classes") and refused.value.value == "Nobody"
+
+
+def test_a_folder_that_is_not_there_is_named_before_its_classes_are(characters, tmp_path):
+    with pytest.raises(SettingError) as refused:
+        characters(folder=str(tmp_path / "nowhere"), classes=[])
+    assert refused.value.key == "folder"
+
+
+def test_a_batch_holds_the_pixels_that_the_encoder_wants_to_see(characters, copied):
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    encoder = ImageEncoder(image_size=24, mean=(0.5,) * 3, std=(0.5,) * 3)
+    data.configure_inputs({"image": encoder}, None)
+    batch = next(iter(data.eval_dataloader("val")))
+    rows = data.rows("val")
+    assert batch["image"].shape[1:] == (3, 24, 24)
+    assert batch["target"].tolist() == [NAMES.index(name) for name in rows["target"]][: len(batch["target"])]
+    expected = encoder.transform(read_image(copied / rows["id"][2]))
+    torch.testing.assert_close(batch["image"][2], torch.from_numpy(expected.copy()))
+
+
+@pytest.mark.parametrize("name", ["jpeg", "blur", "scale", "noise"])
+def test_perturbations_change_a_picture_more_with_their_strength(characters, copied, name):
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    data.configure_inputs({"image": ImageEncoder(image_size=32, mean=(0.5,) * 3, std=(0.5,) * 3)}, None)
+    clean = next(iter(data.eval_dataloader("val")))["image"].float()
+    perturbation = data.perturbations()[name]
+    views = [next(iter(data.eval_dataloader("val", perturbation.at(level))))["image"] for level in (1, 5)]
+    mild, strong = (float((view - clean).square().mean()) for view in views)
+    assert 0 < mild < strong

@@ -1,0 +1,43 @@
+import pytest
+import torch
+from torch.nn.functional import linear
+
+from hallmark.checks import SettingError
+from hallmark.learning.encoders.timm_image import TimmImageEncoder
+from hallmark.learning.optim import Optimizer
+from hallmark.systems.characters.module import CharacterClassifier
+
+
+def classifier(*, frozen: bool = False, **arguments) -> CharacterClassifier:
+    encoder = TimmImageEncoder(
+        name="test_efficientnet", weights="random", image_size=32, crop_pct=1.0, interpolation=None, mean=None,
+        std=None, frozen=frozen, options={},
+    )  # fmt: skip
+    optimizer = Optimizer(lr=1e-3, lr_scale=1, head_lr=1e-3, weight_decay=0, schedule="cosine", warmup=0)
+    settings = {
+        "encoder": encoder, "dropout": 0.5, "classes": ["a", "b", "c"], "optimizer": optimizer, "freeze_epochs": 0,
+        "label_smoothing": 0.0, "class_balance": 0.0,
+    }  # fmt: skip
+    return CharacterClassifier(**{**settings, **arguments})
+
+
+def test_logits_are_a_linear_layer_of_the_embedding():
+    module = classifier().eval()
+    batch = {"image": torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)}
+    embedding, last = module.embedding(batch), module.head[-1]
+    assert embedding.shape == (2, module.encoders["image"].embedding_dim)
+    torch.testing.assert_close(module(batch), linear(embedding, last.weight, last.bias))
+
+
+def test_a_frozen_encoder_takes_its_embeddings_from_the_batch():
+    module = classifier(frozen=True).eval()
+    pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    features = module.encoders["image"](pixels)
+    torch.testing.assert_close(module({"image": pixels}), module({"image_features": features}))
+    assert not any(parameter.requires_grad for parameter in module.encoders.parameters())
+
+
+def test_a_dropout_that_is_no_share_is_refused():
+    with pytest.raises(SettingError) as refused:
+        classifier(dropout=1.0)
+    assert refused.value.key == "dropout"
