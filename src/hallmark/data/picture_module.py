@@ -11,11 +11,20 @@ from torch.utils.data import Dataset
 from hallmark.data.images import PixelTransform
 from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.module import DataModule
+from hallmark.data.perturb import Perturbation, image_perturbations
 from hallmark.data.sampling import Transform
 from hallmark.runs.metrics import MAIN
 
 if TYPE_CHECKING:
     from hallmark.features.store import FeatureStore
+
+
+# What pictures suffer on their way through the network, weaker than what is made to hide their content: the traces of
+# forgeries go first. JPEG quality, blur as a share of the width, the scale of a smaller copy, noise in gray levels.
+PERTURBATIONS = image_perturbations({
+    "jpeg": (90, 75, 60, 45, 30), "blur": (0.005, 0.01, 0.015, 0.02, 0.03), "scale": (0.9, 0.75, 0.6, 0.5, 0.35),
+    "noise": (2, 4, 8, 12, 16),
+})  # fmt: skip
 
 
 class _ReadsPixels(Protocol):
@@ -43,6 +52,9 @@ class PictureDataModule(DataModule):
         self._inputs: Mapping[str, Any] = {}
         self._store: FeatureStore | None = None
         self._datasets: dict[str, InputRows] = {}
+
+    def perturbations(self) -> Mapping[str, Perturbation]:
+        return PERTURBATIONS
 
     def configure_inputs(self, inputs: Mapping[str, Any], store: "FeatureStore | None") -> None:
         for name, encoder in inputs.items():

@@ -9,7 +9,6 @@ import pandas as pd
 from hallmark.checks import require
 from hallmark.data.generated import data_folder, data_requirement, origin_of
 from hallmark.data.leakage import LeakageInputs
-from hallmark.data.perturb import Perturbation, image_perturbations
 from hallmark.data.picture_module import PictureDataModule
 from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
@@ -23,11 +22,6 @@ from hallmark.systems.characters.sample.world import KNOWN, generate
 # their metadata says.
 REPAIRABLE = ("small_image", "repeated_image", "two_folders", "damaged_metadata")
 KINDS = (*REPAIRABLE, "unreadable_image", "missing_file", "other_file", "empty_folder", "unsafe_path")
-
-PERTURBATIONS = image_perturbations({
-    "jpeg": (90, 75, 60, 45, 30), "blur": (0.005, 0.01, 0.015, 0.02, 0.03), "scale": (0.9, 0.75, 0.6, 0.5, 0.35),
-    "noise": (2, 4, 8, 12, 16),
-})  # fmt: skip
 
 
 class CharactersDataModule(PictureDataModule):
@@ -94,6 +88,3 @@ class CharactersDataModule(PictureDataModule):
 
     def slice_categories(self) -> dict[str, list[str]]:
         return {"slice_size": SIZES}
-
-    def perturbations(self) -> Mapping[str, Perturbation]:
-        return PERTURBATIONS

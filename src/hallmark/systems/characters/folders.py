@@ -64,7 +64,7 @@ def read_pictures(
     Args:
         least_side: pixels of the shorter side below which a picture is a problem.
     """
-    rows, scans = readable_pictures(rows, problems, cache)
+    rows, scans = readable_pictures(rows, problems, cache, name="id", doubts=["damaged_metadata"])
     small = scans["size"].min(axis=1) < least_side
     usable = np.ones(len(rows), bool)
     for position in np.flatnonzero(small).tolist():

@@ -4,26 +4,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.generated import data_folder, data_requirement, origin_of
-from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.leakage import LeakageInputs
-from hallmark.data.module import DataModule
-from hallmark.data.perturb import Perturbation, image_perturbations
+from hallmark.data.picture_module import PictureDataModule
+from hallmark.data.pictures import readable_pictures
 from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
-from hallmark.features.store import FeatureStore
-from hallmark.learning.encoders.base import Encoder, ImageEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.deepfake.faces import FaceCrops
-from hallmark.systems.deepfake.files import readable_rows, with_faces, with_frames
+from hallmark.systems.deepfake.files import with_faces, with_frames
 from hallmark.systems.deepfake.manifest import (
     CLASSES,
     VIDEOS,
@@ -48,22 +42,14 @@ KINDS = (
     "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path",
 )  # fmt: skip
 
-# What pictures suffer on their way through the network, weaker than what is made to hide their content: traces of
-# forgeries go first. JPEG quality, blur as a share of the width, the scale of a smaller copy, noise in gray levels.
-PERTURBATIONS = image_perturbations({
-    "jpeg": (90, 75, 60, 45, 30), "blur": (0.005, 0.01, 0.015, 0.02, 0.03), "scale": (0.9, 0.75, 0.6, 0.5, 0.35),
-    "noise": (2, 4, 8, 12, 16),
-})  # fmt: skip
 
-
-class DeepfakeDataModule(DataModule):
+class DeepfakeDataModule(PictureDataModule):
     """Frames of real and forged videos.
 
     The columns of `samples` beside those of every data module: `video`, `listed` (the split of its manifest, "" for
     none), `info_path` (of the crop, where faces are cropped), `info_video`, `info_faces` (how many were found, where
     they are looked for), `slice_method` (`real` of real rows) and `slice_quality`. A group is a video with
-    all that share a source with it. Batches hold `index`, `target` (0 real, 1 fake, −1 unlabelled) and for each input
-    of the model uint8 pixels [B, 3, S, S].
+    all that share a source with it. The target 0 is real and 1 fake.
 
     Args:
         folder: manifests and frames as `read_listed` reads them; None generates the sample world.
@@ -85,7 +71,7 @@ class DeepfakeDataModule(DataModule):
         num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
-            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers,
+            cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers,
             augment=None if augment == "none" else augment, split=split,
             leakage=leakage, seed=seed,
         )  # fmt: skip
@@ -96,13 +82,10 @@ class DeepfakeDataModule(DataModule):
         require(valid, "frames_per_video", frames_per_video, "at least 1, or null for all")
         policies = complete_policies(on_problem, KINDS, defaults={})
         self.problems = Problems(policies, repairable=REPAIRABLE)
-        self.frames_per_video, self.faces, self.cache = frames_per_video, faces, Path(cache)
+        self.frames_per_video, self.faces = frames_per_video, faces
         expected = f"the folder of your {manifest_name('train')}, or of the folders real and fake"
         self.folder = data_folder(folder, self.cache, "deepfake", generate, sample, expected=expected)
         self.generated = origin_of(self.folder, "deepfake")
-        self._inputs: Mapping[str, Encoder | None] = {}
-        self._store: FeatureStore | None = None
-        self._datasets: dict[str, InputRows] = {}
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -130,7 +113,8 @@ class DeepfakeDataModule(DataModule):
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
         rows = with_frames(rows, self.folder, self.frames_per_video, self.problems, self.cache)
-        rows, scans = readable_rows(rows, self.problems, self.cache)
+        doubts = ("deep_image", "gray_image", "damaged_metadata")
+        rows, scans = readable_pictures(rows, self.problems, self.cache, name="path", doubts=doubts)
         rows, usable = with_faces(rows, self.faces, self.problems, self.cache)
         self._scans = scans[usable]
         real, method = rows["label"] == "real", rows["method"].where(rows["method"] != "", "fake")
@@ -179,38 +163,3 @@ class DeepfakeDataModule(DataModule):
     def slice_categories(self) -> dict[str, list[str]]:
         methods = dict.fromkeys(["real", *self.samples["slice_method"]])
         return {"slice_method": list(methods), "slice_quality": sorted(self.samples["slice_quality"].unique())}
-
-    def perturbations(self) -> Mapping[str, Perturbation]:
-        return PERTURBATIONS
-
-    def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
-        """Every input is pictures, as its encoder's `transform` makes them; outputs of a frozen one are looked up."""
-        for name, encoder in inputs.items():
-            assert isinstance(encoder, ImageEncoder), f"{name} is no input of pictures"
-        self._inputs, self._store, self._datasets = inputs, store, {}
-
-    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
-        if transform is None and split in self._datasets:
-            return self._datasets[split]
-        rows = self.rows(split)
-        number = {name: position for position, name in enumerate(self.classes[MAIN])}
-        dataset = InputRows(
-            target=torch.tensor([number.get(name, -1) for name in rows["target"]]),
-            inputs={name: self._input(encoder, rows, transform) for name, encoder in self._inputs.items()},
-            transform=transform,
-        )
-        if transform is None:
-            self._datasets[split] = dataset
-        return dataset
-
-    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, transform: Transform | None) -> Input:
-        assert isinstance(encoder, ImageEncoder)
-        digests = rows["content"].tolist()
-        pixels = Pixels.of_files(
-            rows["info_path"].tolist(), digests, readable=np.ones(len(rows), bool), transform=encoder.transform,
-            size=encoder.image_size, cache=self.cache,
-        )  # fmt: skip
-        # A view is another input each time; only pictures as they are have outputs to look up.
-        if self._store is None or not encoder.frozen or transform is not None:
-            return pixels
-        return self._store.features(encoder, digests, pixels.take)

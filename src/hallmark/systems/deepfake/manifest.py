@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError
 from hallmark.data.groups import connected_groups
+from hallmark.data.pictures import IMAGES
 from hallmark.data.problems import Problems
 from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.regular import UnreadableFileError, path_below
 
 CLASSES = ("real", "fake")
 SPLITS = ("train", "val", "calibration", "meta", "test")
-IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 COLUMNS = ("path", "label", "video", "method", "quality", "source", "split")
 

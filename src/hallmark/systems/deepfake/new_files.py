@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from hallmark.data.pictures import IMAGES
 from hallmark.data.problems import Problems
 from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.regular import UnreadableFileError
-from hallmark.systems.deepfake.manifest import COLUMNS, IMAGES, VIDEOS
+from hallmark.systems.deepfake.manifest import COLUMNS, VIDEOS
 
 LISTS = (".csv", ".tsv")
 
