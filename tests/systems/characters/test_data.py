@@ -52,14 +52,14 @@ def test_what_stands_twice_is_listed_by_name_and_left_out_or_kept(characters, co
         "repeated_image": ["Aoi/011.jpg"],
         "two_folders": ["Aoi/001.jpg", "はるか/011.jpg"],
     }
-    kept = prepared(
+    both = prepared(
         characters(
             folder=str(copied), classes=NAMES, on_problem={"two_folders": "keep", "repeated_image": "keep"},
             leakage="report",
         )
     )  # fmt: skip
-    assert len(kept.samples) == 48
-    group = dict(zip(kept.samples["id"], kept.samples["group"], strict=True))
+    assert len(both.samples) == 48
+    group = dict(zip(both.samples["id"], both.samples["group"], strict=True))
     assert group["Aoi/000.jpg"] == group["Aoi/011.jpg"] and group["Aoi/001.jpg"] == group["はるか/011.jpg"]
     # The copy in another quality is no problem, and in the group of its original.
     assert group["Ren/000.jpg"] == group["Ren/011.jpg"] != group["Ren/001.jpg"]
@@ -68,13 +68,13 @@ def test_what_stands_twice_is_listed_by_name_and_left_out_or_kept(characters, co
 def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
     folder = copied / "小夜"
     (folder / "empty.png").touch()
-    whole = (folder / "000.jpg").read_bytes()
-    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    content = (folder / "000.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(content[: len(content) // 2])
     (folder / "notes.txt").write_text("no picture")
     (folder / ".DS_Store").touch()
     Image.effect_noise((20, 200), 90).save(folder / "tiny.webp")
     outside = copied.parent / "secret.jpg"
-    outside.write_bytes(whole)
+    outside.write_bytes(content)
     (folder / "link.jpg").symlink_to(outside)
     (folder / "below").mkdir()
     Image.effect_noise((64, 64), 90).save(folder / "below" / "deep.png")

@@ -40,7 +40,9 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
         raise SettingError("classes", missing[0], f"names of folders in {folder}, which holds {names}")
     rows = []
     for name in classes:
-        files = [file for place in held[unicodedata.normalize("NFC", name)] for file in sorted(place.rglob("*"))]
+        files = [
+            file for directory in held[unicodedata.normalize("NFC", name)] for file in sorted(directory.rglob("*"))
+        ]
         files = [file for file in files if not file.name.startswith(".") and not file.is_dir()]
         if not files:
             problems.add(name, "empty_folder", f"{folder / name}: no picture")

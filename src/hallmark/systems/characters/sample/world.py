@@ -52,11 +52,11 @@ def generate(
         held = Counter[str]()
         for number, (name, person) in enumerate(zip(names, people, strict=True)):
             of_kind = KNOWN if number < len(characters) else UNKNOWN
-            place = built / of_kind / name
-            place.mkdir(parents=True)
+            pictures_folder = built / of_kind / name
+            pictures_folder.mkdir(parents=True)
             for picture in range(pictures):
                 content = _picture(person, (seed, number, picture), image_size)
-                (place / f"{picture:03d}.jpg").write_bytes(content)
+                (pictures_folder / f"{picture:03d}.jpg").write_bytes(content)
             held[of_kind] += pictures
         first, last = f"{0:03d}.jpg", f"{pictures - 1:03d}.jpg"
         known = [built / KNOWN / name for name in characters]
