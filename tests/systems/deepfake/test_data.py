@@ -36,8 +36,8 @@ def test_the_gate_passes_the_sample_world(deepfake, world):
 def test_a_batch_holds_what_each_encoder_wants_to_see(deepfake, world):
     data = deepfake(folder=str(world))
     data.prepare()
-    texture = TextureNet(image_size=48)
-    data.configure_inputs({"filter.image": FilterNet(), "image": texture}, None)
+    texture = TextureNet(image_size=48, width=4)
+    data.configure_inputs({"filter.image": FilterNet(image_size=32, width=3), "image": texture}, None)
     batch = next(iter(data.eval_dataloader("val")))
     rows = data.rows("val")
     assert batch["filter.image"].shape == (16, 3, 32, 32) and batch["image"].shape == (16, 3, 48, 48)
@@ -68,7 +68,7 @@ def test_a_warning_names_what_tells_the_classes_apart_beside_the_pixels(deepfake
 def test_perturbations_are_of_the_pixels_that_a_model_reads(deepfake, world):
     data = deepfake(folder=str(world))
     data.prepare()
-    data.configure_inputs({"image": TextureNet(image_size=48)}, None)
+    data.configure_inputs({"image": TextureNet(image_size=48, width=4)}, None)
     assert list(data.perturbations()) == ["jpeg", "blur", "scale", "noise"]
     clean = next(iter(data.eval_dataloader("val")))["image"].float()
     errors = []

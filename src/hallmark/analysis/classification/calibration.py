@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.model_selection import GroupKFold
 
 from hallmark.analysis.plots.style import DASHES, MUTED, PALETTE, headed, house_style, new_figure, reliability_dots
@@ -17,13 +16,14 @@ from hallmark.analysis.state import State
 from hallmark.checks import require
 from hallmark.statistics import Interval, Resampling, all_intervals, probability_array, reliability_bins, target_array
 from hallmark.statistics.members import row_count
+from hallmark.statistics.temperature import fit_temperature
 from hallmark.statistics.text import interval_text
 
 log = logging.getLogger(__name__)
 
 _METRICS = ("ece", "brier")
 _ENDS = {"": "estimate", "_low": "low", "_high": "high"}
-_LOG_TEMPERATURE = (float(np.log(0.05)), float(np.log(20.0)))
+_TEMPERATURES = (0.05, 20.0)
 Floats = NDArray[np.float64]
 
 
@@ -103,20 +103,14 @@ class ReliabilityDiagram:
 
 
 def fit_class_temperature(target: NDArray[np.intp], probabilities: Floats) -> float:
-    """The temperature, within 0.05 to 20, of least log loss (Guo et al. 2017, section 4.2).
+    """The temperature, within 0.05 to 20, of least log loss.
 
     Args:
         target: [N] class indices.
         probabilities: [N, C]; their logarithms serve as logits, which differ from those of the network by a
             constant per row only.
     """
-    logits = _logits(probabilities)
-    rows = np.arange(len(target))
-
-    def loss(log_temperature: float) -> float:
-        return float(-log_softmax(logits / np.exp(log_temperature), axis=1)[rows, target].mean())
-
-    return float(np.exp(minimize_scalar(loss, bounds=_LOG_TEMPERATURE, method="bounded").x))
+    return fit_temperature(_logits(probabilities), target, bounds=_TEMPERATURES)
 
 
 def scale(probabilities: Floats, temperature: float) -> Floats:

@@ -19,7 +19,7 @@ from hallmark.data.sampling import SampleIndex
 from hallmark.statistics import Resampling, metric_interval, paired_difference
 from hallmark.systems.deepfake.cascade import DeepfakeCascade
 from hallmark.systems.deepfake.decisions import FILTER, STACK, decided_by, negative_predictive_value
-from hallmark.systems.deepfake.stackers import logits_of
+from hallmark.systems.deepfake.stackers import class_probabilities, fake_logits
 from hallmark.systems.deepfake.tables import FAKE, VIDEO
 
 PARTS = (FILTER, STACK)
@@ -191,9 +191,8 @@ def is_fake(videos: pd.DataFrame) -> NDArray[np.bool_]:
 
 def part_logits(videos: pd.DataFrame, part: str) -> NDArray:
     """Pooled logits [V] of a part."""
-    fake = videos[f"info_{part}"].to_numpy(float)
-    return logits_of(np.column_stack([1 - fake, fake]))
+    return fake_logits(videos[f"info_{part}"].to_numpy(float))
 
 
 def _answered(videos: pd.DataFrame, fake: NDArray) -> pd.DataFrame:
-    return videos.assign(probabilities=list(np.column_stack([1 - fake, fake])))
+    return videos.assign(probabilities=list(class_probabilities(fake)))

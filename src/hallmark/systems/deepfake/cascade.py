@@ -31,7 +31,7 @@ from hallmark.systems.deepfake.decisions import (
     verdicts,
 )
 from hallmark.systems.deepfake.pooling import check_pooling, pool
-from hallmark.systems.deepfake.stackers import logits_of
+from hallmark.systems.deepfake.stackers import class_probabilities, fake_logits
 from hallmark.systems.deepfake.tables import FAKE, VIDEO, with_videos
 from hallmark.systems.deepfake.verdict import reasons, video_answers
 from hallmark.wording import listed, plural
@@ -116,7 +116,7 @@ class DeepfakeCascade(CombinedDetectors):
         pooled = {part: self._pooled(part, scores[part], codes, len(names)) for part in _PARTS}
         thresholds = fit_thresholds(pooled[FILTER], pooled[STACK], of_video, self.rates)
         calibrations = {f"{part}_video": fit_platt(pooled[part], of_video) for part in _PARTS}
-        calibrations |= {f"{part}_frame": fit_platt(_logits(scores[part]), fake) for part in _PARTS}
+        calibrations |= {f"{part}_frame": fit_platt(fake_logits(scores[part]), fake) for part in _PARTS}
         return {
             "pooling": self.pooling, "poolings": choice, "thresholds": asdict(thresholds),
             "calibrations": {name: asdict(platt) for name, platt in calibrations.items()},
@@ -174,8 +174,8 @@ class DeepfakeCascade(CombinedDetectors):
         codes, names = pd.factorize(video)
         pooled = {part: self._pooled(part, scores[part], codes, len(names)) for part in _PARTS}
         by = decided_by(pooled[FILTER], self.thresholds)
-        of_frames = expit(self._joint(by[codes], _logits(scores[FILTER]), _logits(scores[STACK]), "frame"))
-        probabilities = torch.from_numpy(np.column_stack([1 - of_frames, of_frames]))
+        of_frames = expit(self._joint(by[codes], fake_logits(scores[FILTER]), fake_logits(scores[STACK]), "frame"))
+        probabilities = torch.from_numpy(class_probabilities(of_frames))
         frames = classification_table([{"probabilities": {MAIN: probabilities}}], data, split)
         frames = frames.assign(**{f"info_{part}": scores[part] for part in _PARTS}, info_decided_by=by[codes])
         table = with_videos(frames, video, self.video_probabilities(pooled[FILTER], pooled[STACK], self.thresholds))
@@ -229,7 +229,7 @@ class DeepfakeCascade(CombinedDetectors):
         ]  # fmt: skip
 
     def _pooled(self, part: str, scores: NDArray, codes: NDArray, n_videos: int) -> NDArray:
-        return _logits(pool(scores, codes, n_videos, self.pooling[part]))
+        return fake_logits(pool(scores, codes, n_videos, self.pooling[part]))
 
     def _joint(self, by: NDArray, of_filter: NDArray, of_stack: NDArray, kind: str) -> NDArray:
         """Calibrated logits of whichever part decides."""
@@ -244,10 +244,6 @@ class DeepfakeCascade(CombinedDetectors):
 def _videos(data: DataModule, split: str) -> pd.DataFrame:
     """The first frame of each video of a split."""
     return data.samples[data.samples["split"] == split].drop_duplicates("video")
-
-
-def _logits(fake: NDArray) -> NDArray:
-    return logits_of(np.column_stack([1 - fake, fake]))
 
 
 def _fake_of(outputs: Sequence[Any]) -> NDArray:

@@ -16,7 +16,8 @@ from hallmark.learning.encoders.timm_image import TimmImageEncoder
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import Batch
 from hallmark.systems.deepfake.genconvit.module import GenConViT
-from hallmark.systems.deepfake.module import CLASSES, MEMBER, FrameClassifier, FrameModule
+from hallmark.systems.deepfake.manifest import CLASSES
+from hallmark.systems.deepfake.module import MEMBER, FrameClassifier, FrameModule
 
 MEMBERS: dict[str, type[FrameModule]] = {built.__name__: built for built in (FrameClassifier, GenConViT)}
 

@@ -17,6 +17,8 @@ from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.regular import UnreadableFileError, path_below
 
 CLASSES = ("real", "fake")
+"""In the order of logits and probabilities: a score is P(fake)."""
+
 SPLITS = ("train", "val", "calibration", "meta", "test")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 COLUMNS = ("path", "label", "video", "method", "quality", "source", "split")

@@ -20,20 +20,18 @@ from hallmark.learning.optim import Optimizer
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics.resampling import Resampling
 from hallmark.systems.deepfake.augment import Augment, FrameAugment
+from hallmark.systems.deepfake.manifest import CLASSES
 from hallmark.systems.deepfake.networks import FilterNet, TextureNet
 from hallmark.systems.deepfake.pooling import check_pooling
 from hallmark.systems.deepfake.stored import restored_part, stored_part
 from hallmark.systems.deepfake.tables import detection_table
 from hallmark.systems.deepfake.verdict import pooled_answers
 
-CLASSES = ["real", "fake"]
-"""In the order of the logits: the score of a frame is P(fake)."""
-
 ENCODERS = {built.__name__: built for built in (TimmImageEncoder, FilterNet, TextureNet)}
 """What a stored `FrameClassifier` may be made of."""
 
 FOR_PREDICTIONS: dict[str, Any] = {
-    "classes": CLASSES, "pooling": "mean", "augment": "none", "optimizer": None, "label_smoothing": 0.0,
+    "classes": [*CLASSES], "pooling": "mean", "augment": "none", "optimizer": None, "label_smoothing": 0.0,
     "class_balance": 0.0,
 }  # fmt: skip
 """Arguments of a restored member that decide nothing of what it predicts."""
@@ -61,7 +59,7 @@ class FrameModule(ClassificationModule):
         augment: FrameAugment | Augment, pooling: str, optimizer: Optimizer | None, freeze_epochs: int,
         label_smoothing: float, class_balance: float,
     ) -> None:  # fmt: skip
-        require(list(classes) == CLASSES, "classes", list(classes), f"{CLASSES}: the score is P(fake)")
+        require(tuple(classes) == CLASSES, "classes", list(classes), f"{list(CLASSES)}: the score is P(fake)")
         check_pooling("pooling", pooling)
         super().__init__(
             classes=classes, encoders={"image": encoder}, head=head, optimizer=optimizer, freeze_epochs=freeze_epochs,

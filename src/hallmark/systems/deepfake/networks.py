@@ -17,7 +17,7 @@ class FilterNet(ImageEncoder):
         width: channels of the first convolution; a multiple of 3.
     """
 
-    def __init__(self, *, image_size: int = 32, width: int = 12) -> None:
+    def __init__(self, *, image_size: int, width: int) -> None:
         require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
         require(width >= 3 and width % 3 == 0, "width", width, "a multiple of 3")
         super().__init__(image_size=image_size, mean=_HALF, std=_HALF)
@@ -40,7 +40,7 @@ class TextureNet(ImageEncoder):
         width: channels of the first convolution.
     """
 
-    def __init__(self, *, image_size: int = 64, width: int = 16) -> None:
+    def __init__(self, *, image_size: int, width: int) -> None:
         require(image_size >= 16, "image_size", image_size, "at least 16 pixels")
         require(width >= 2 and width % 2 == 0, "width", width, "an even number")
         super().__init__(image_size=image_size, mean=_HALF, std=_HALF)

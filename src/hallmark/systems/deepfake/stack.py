@@ -23,6 +23,7 @@ from hallmark.systems.deepfake.stackers import (
     Comparison,
     Features,
     choose_stacker,
+    class_probabilities,
     comparison_table,
     fake_probability,
     logits_of,
@@ -136,7 +137,7 @@ class DeepfakeStack(CombinedDetectors):
         fake = np.full(len(logits), 0.5)  # until it is fitted
         if self.state is not None:
             fake = fake_probability(self.state, Features(logits, output.get("embedding")))
-        return {**output, "probabilities": {MAIN: torch.from_numpy(np.column_stack([1 - fake, fake]))}}
+        return {**output, "probabilities": {MAIN: torch.from_numpy(class_probabilities(fake))}}
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         return detection_table(outputs, data, split, self.pooling)

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from hallmark.learning.fitted.estimators import estimator_probabilities, estimator_state
 from hallmark.runs.metrics import MAIN
 from hallmark.statistics import Resampling, paired_difference
+from hallmark.statistics.temperature import fit_temperature
+from hallmark.systems.deepfake.manifest import CLASSES
 
 MEAN = "mean"
 STACKERS = ("logistic_regression", "boosted_trees", "lightgbm", "embedding")
 
-_STEEPEST = 20.0
+_TEMPERATURES = (0.05, 1e6)
 _FOLDS = 5
 _COMPARED = ("log_loss", "auroc")
 _LEAST = 1e-15  # probability, before its logarithm
@@ -70,6 +71,16 @@ class Comparison:
         )
 
 
+def class_probabilities(fake: NDArray) -> NDArray:
+    """Probabilities [N, 2] of real and fake from those of fake [N]."""
+    return np.column_stack([1 - fake, fake])
+
+
+def fake_logits(fake: NDArray) -> NDArray:
+    """Logits [N] of P(fake) [N], which may be 0 and 1."""
+    return logits_of(class_probabilities(fake))
+
+
 def logits_of(probabilities: NDArray) -> NDArray:
     """Logits [N] of probabilities [N, 2] of real and fake, which may be 0 and 1."""
     logarithms = np.log(np.maximum(np.asarray(probabilities, np.float64), np.finfo(np.float64).tiny))
@@ -78,18 +89,13 @@ def logits_of(probabilities: NDArray) -> NDArray:
 
 
 def fit_slope(logits: NDArray, fake: NDArray) -> float:
-    """1 / T of the temperature T that gives logits [N] the least log loss (Guo et al. 2017), in 0 to 20.
+    """1 / T of the temperature T that gives logits [N] the least log loss, in 0 to 20.
 
-    The loss is convex in it. It is 0 where larger logits do not go with `fake` [N]: the member then counts nothing.
+    It is 0 where larger logits do not go with `fake` [N]: the member then counts nothing.
     """
-    signed = np.where(fake, 1.0, -1.0) * logits
-    if signed.sum() <= 0:  # the slope of the loss at 0
+    if np.where(fake, logits, -logits).sum() <= 0:  # the slope of the loss at 0
         return 0.0
-    fitted = minimize_scalar(
-        lambda slope: float(np.logaddexp(0, -slope * signed).mean()), bounds=(0, _STEEPEST), method="bounded",
-        options={"xatol": 1e-6},
-    )  # fmt: skip
-    return float(fitted.x)
+    return 1 / fit_temperature(np.stack([0 * logits, logits], axis=1), fake.astype(int), bounds=_TEMPERATURES)
 
 
 def fit_stacker(name: str, features: Features, fake: NDArray, strength: float) -> dict[str, Any]:
@@ -207,12 +213,12 @@ def _compare(name: str, against: str, before: pd.DataFrame, after: pd.DataFrame,
 
 def _table(answers: NDArray, fake: NDArray, group: NDArray) -> pd.DataFrame:
     """A predictions table of P(fake) [N], as comparisons read it."""
-    names = np.array(["real", "fake"], dtype=object)
+    names = np.array(CLASSES, dtype=object)
     target, prediction = names[fake.astype(int)], names[(answers > 0.5).astype(int)]
     answers = np.clip(answers, _LEAST, 1 - _LEAST)
     table = pd.DataFrame({
         "id": np.arange(len(fake)).astype(str), "task": MAIN, "group": group, "target": target,
-        "prediction": prediction, "probabilities": list(np.column_stack([1 - answers, answers])),
+        "prediction": prediction, "probabilities": list(class_probabilities(answers)),
         "score": (target == prediction).astype(float),
     })  # fmt: skip
     table.attrs = {"classes": {MAIN: [*names]}}

@@ -9,10 +9,9 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from hallmark.checks import require
+from hallmark.statistics.temperature import fit_temperature
 from hallmark.storage.files import write_json
 from hallmark.systems.refseg.loop import Outcome, Thresholds
 
@@ -25,7 +24,7 @@ _UNITS = 1e9  # IoUs are summed as integers of a billionth: exact, whatever the 
 def fit_ranking_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> float:
     """The temperature, within `TEMPERATURES`, of the least mean NLL of softmax(logits / T) at `best`.
 
-    Guo et al. 2017 (arXiv:1706.04599, section 4.2), with classes that differ from sample to sample.
+    That of `fit_temperature`, with classes that differ from sample to sample.
 
     Args:
         logits: for each sample [N_i] or [N_i + 1], of the one-shot ranking.
@@ -40,23 +39,13 @@ def fit_ranking_temperature(logits: Sequence[NDArray], best: Sequence[int]) -> f
     if not informative:
         raise ValueError(f"none of {len(logits)} samples has two candidates with different logits: "
                          "no temperature can be fitted; give it more samples")  # fmt: skip
-    # Less than the right one's: differences alone matter, and -inf pads the rows to one length.
-    differences = np.full((len(informative), max(len(row) for row, _ in informative)), -np.inf)
-    for at, (row, index) in enumerate(informative):
-        differences[at, : len(row)] = np.asarray(row, np.float64) - row[index]
-    # In log T the scale of the logits is a shift, and the loss has one minimum: it is convex in 1 / T.
-    low, high = np.log(TEMPERATURES)
-    optimum = minimize_scalar(
-        lambda t: float(logsumexp(differences / np.exp(t), axis=1).mean()),
-        bounds=(low, high),
-        method="bounded",
-        options={"xatol": 1e-8},
-    )
-    if min(optimum.x - low, high - optimum.x) < 1e-3:
-        log.warning(
-            "the fitted temperature %.3g is at its bound: the ranker is always right, or no use", np.exp(optimum.x)
-        )
-    return float(np.exp(optimum.x))
+    padded = np.full((len(informative), max(len(row) for row, _ in informative)), -np.inf)
+    for at, (row, _) in enumerate(informative):
+        padded[at, : len(row)] = row
+    temperature = fit_temperature(padded, np.array([index for _, index in informative]), bounds=TEMPERATURES)
+    if np.abs(np.log(temperature / np.array(TEMPERATURES))).min() < 1e-3:
+        log.warning("the fitted temperature %.3g is at its bound: the ranker is always right, or no use", temperature)
+    return temperature
 
 
 @dataclass(frozen=True)
