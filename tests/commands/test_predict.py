@@ -16,7 +16,7 @@ from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, open_result, runs_of
 from hallmark.runs.run import Run
-from hallmark.storage.files import read_csv, read_parquet
+from hallmark.storage.files import read_csv, read_json, read_parquet, write_json
 from hallmark.systems.digits.module import DigitsClassifier
 
 pytestmark = pytest.mark.e2e
@@ -85,8 +85,35 @@ def test_a_file_that_cannot_be_read_is_a_row_without_an_answer(hallmark, _fitted
     assert unanswered["id"] == str(broken) and unanswered["problem"] == "unreadable image"
     assert unanswered["prediction"] is None
     assert hallmark(*arguments, "--strict")[0] == 1
-    code, _, printed = hallmark("predict", str(_fitted.directory), str(broken), *TRUST)
-    assert code == 2 and broken.name in printed
+    assert hallmark("predict", str(_fitted.directory), str(file), "--strict", *TRUST)[0] == 0
+
+
+def test_where_no_file_can_be_read_there_are_their_problems_alone(hallmark, _fitted, tmp_path):
+    broken, output, page = tmp_path / "broken.png", tmp_path / "answers.csv", tmp_path / "page.html"
+    broken.write_bytes(b"")
+    arguments = ["predict", str(_fitted.directory), str(broken), "--output", str(output), "--page", str(page), *TRUST]
+    code, printed, warned = hallmark(*arguments)
+    assert code == 0 and "unreadable image" in printed and broken.name in warned
+    code, printed, _ = hallmark(*arguments, "--json", "--strict")
+    expected = [{"id": str(broken), "problem": "unreadable image"}]
+    assert code == 1 and json.loads(printed) == expected == read_csv(output).to_dict("records")
+    assert "unreadable image" in page.read_text(encoding="utf-8")
+
+
+def test_what_a_run_warns_of_is_on_stderr_and_stdout_is_json_alone(hallmark, _fitted, digits, tmp_path):
+    run, (file,) = shutil.copytree(_fitted.directory, tmp_path / "run"), draw(tmp_path, "val", digits, 1)
+    record = read_json(run / "record.json")
+    write_json(run / "record.json", {**record, "warnings": ["weights of elsewhere"]})
+    splits = read_csv(run / "splits.csv", dtype=str)
+    splits.drop(columns="content").to_csv(run / "splits.csv", index=False)  # as an earlier version wrote it
+    page = tmp_path / "page.html"
+    code, printed, warned = hallmark("predict", str(run), str(file), "--json", "--page", str(page), *TRUST)
+    (answer,) = json.loads(printed)
+    assert code == 0 and answer["seen"] == "" and "weights of elsewhere" in answer["warning"]
+    for text in (warned, page.read_text(encoding="utf-8")):
+        assert "weights of elsewhere" in text and "splits.csv" in text
+    _, printed, warned = hallmark("predict", str(run), str(file), *TRUST)
+    assert "weights of elsewhere" in warned and "weights of elsewhere" not in printed
 
 
 def test_rows_of_the_sealed_test_split_are_refused_until_they_were_measured(

@@ -218,6 +218,36 @@ def test_evaluation_reads_every_row_once_in_order_without_augmentation(split: st
     assert torch.cat([batch["x"] for batch in batches]).tolist() == data.rows(split)["x"].tolist()
 
 
+def test_an_evaluation_reads_so_many_rows_a_step() -> None:
+    data = prepared()
+    data.eval_batch_size = 7
+    for loader in (data.eval_dataloader("train"), data.val_dataloader()):
+        assert max(len(batch["x"]) for batch in loader) <= 7
+    assert len(next(iter(data.eval_dataloader("train")))["x"]) == 7
+
+
+def test_a_part_has_the_rows_at_its_positions_alone() -> None:
+    data = prepared()
+    expected, size = data.samples.iloc[[5, 2]]["id"].tolist(), len(data.samples)
+    assert data.part([5, 2]).samples["id"].tolist() == expected and len(data.samples) == size
+
+
+def test_new_files_without_an_answer_are_those_with_a_problem_and_no_row() -> None:
+    class NewFiles(ToyData):
+        def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
+            problems = Problems({"unreadable": "skip", "gray": "keep"}, repairable=["gray"])
+            for name, kind in (("r0", "gray"), ("a", "unreadable"), ("a", "gray")):
+                problems.add(name, kind, name)
+            return self.table.head(2) if inputs else self.table.head(0), problems
+
+    data = NewFiles(table())
+    data.prepare_new([Path("r0")])
+    assert data.samples["split"].tolist() == ["predict"] * 2
+    assert data.unanswered().to_numpy().tolist() == [["a", "unreadable"]]
+    data.prepare_new([])
+    assert data.samples.empty and data.unanswered()["id"].tolist() == ["r0", "a"]
+
+
 def test_a_view_changes_each_row_by_a_seed_of_its_own() -> None:
     data = prepared()
     first, again = (list(data.eval_dataloader("val", lambda x, seed: x + seed % 1000)) for _ in range(2))

@@ -6,9 +6,12 @@ and the others are predicted.
 """
 
 import argparse
+import json
+import sys
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,10 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print or write the answers; 1 where `--strict` finds a file that could not be read.
+    """Print or write the answers; warnings and problems go to stderr.
+
+    Returns:
+        1 where `--strict` finds a file that could not be read, else 0.
 
     Raises:
-        ValueError: no finished result, no readable input, rows of the sealed test split, an output of another kind.
+        ValueError: no finished result, rows of the sealed test split, an output of another kind.
     """
     from hallmark.checks import require
 
@@ -45,43 +51,61 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.batch_size is not None:
         require(arguments.batch_size >= 1, "--batch-size", arguments.batch_size, "at least 1")
 
-    from hallmark.analysis.presentation import show
+    from hallmark.data.problems import Policy
     from hallmark.engine.config.settings import check_resampling
     from hallmark.engine.config.trust import Trust
     from hallmark.engine.launch import composed
+    from hallmark.engine.messages import echo
     from hallmark.engine.new_files import predict_files  # torch loads here, and not for --help
     from hallmark.runs.repeats import open_result
 
     config = composed("evaluate", arguments.setting)
-    answers = predict_files(
-        open_result(arguments.result), arguments.inputs, trust=Trust.of(config), resampling=check_resampling(config),
-        batch_size=arguments.batch_size, progress=not arguments.json,
-    )  # fmt: skip
-    listed = answers.problems.table()
-    table = with_unanswered(readable_table(answers.table), listed)
+    with redirect_stdout(sys.stderr):  # stdout is for answers, whatever is said meanwhile
+        answers = predict_files(
+            open_result(arguments.result), arguments.inputs, trust=Trust.of(config),
+            resampling=check_resampling(config), batch_size=arguments.batch_size, progress=not arguments.json,
+        )  # fmt: skip
+        problems = answers.problems.table()
+        details = problems["detail"].tolist()
+        more = [f"{len(details) - _SHOWN} more problems"] if len(details) > _SHOWN else []
+        for sentence in [*answers.warnings, *details[:_SHOWN], *more]:
+            echo(f"warning: {sentence}")
+    table = with_unanswered(readable_table(answers.table), answers.unanswered)
+    written = []
     if output is not None:
         _WRITERS[output.suffix](output, table)
-    if arguments.json:
-        print(table.to_json(orient="records", indent=2, force_ascii=False))
-        return int(arguments.strict and len(listed) > 0)
-    if len(listed):
-        show(f"{len(listed)} problems", listed[["id", "kind", "detail"]])
-    more = [f"{len(table) - _SHOWN} more rows; --output FILE writes all"] if len(table) > _SHOWN else []
-    first = table.head(_SHOWN)
-    explained = first.dropna(subset="reason") if "reason" in first else first.iloc[:0]
-    reasons = [f"{row['id']}: {row['reason']}" for row in explained.to_dict("records")]
-    show(str(arguments.result), first.drop(columns=["path", "video", "reason"], errors="ignore"), notes=reasons + more)
-    if output is not None:
-        print(output)
+        written.append(output)
     if arguments.page is not None:
         from hallmark.report.answers import write_answers
 
-        print(write_answers(arguments.page, str(arguments.result), table, answers.rows))
-    return int(arguments.strict and len(listed) > 0)
+        answered = table.drop(columns="warning", errors="ignore")
+        written.append(write_answers(arguments.page, str(arguments.result), answered, answers.rows, answers.warnings))
+    if arguments.json:
+        print(json.dumps(_records(table), indent=2, ensure_ascii=False))
+    else:
+        _show(str(arguments.result), table)
+    for path in written:
+        print(path, file=sys.stderr if arguments.json else None)
+    return int(arguments.strict and bool((problems["policy"] != Policy.KEEP).any()))
+
+
+def _show(title: str, table: "pd.DataFrame") -> None:
+    """Print the first answers, and below them their reasons."""
+    from hallmark.analysis.presentation import show
+
+    first = table.head(_SHOWN)
+    explained = first.dropna(subset="reason") if "reason" in first else first.iloc[:0]
+    reasons = [f"{row['id']}: {row['reason']}" for row in explained.to_dict("records")]
+    more = [f"{len(table) - _SHOWN} more rows; --output FILE writes all"] if len(table) > _SHOWN else []
+    empty = [name for name in first if (first[name].isna() | (first[name] == "")).all()]
+    show(title, first.drop(columns=["reason", "warning", *empty], errors="ignore"), notes=reasons + more)
 
 
 def readable_table(answers: "pd.DataFrame") -> "pd.DataFrame":
-    """The answers with one column for the probability of each class, without what new files do not have."""
+    """The answers with one column for the probability of each class, without what new files do not have.
+
+    The place of a picture is left out: the id says which it is, and a crop or the frame of a video is a file of ours.
+    """
     import pandas as pd
 
     several = answers["task"].nunique() > 1
@@ -95,20 +119,17 @@ def readable_table(answers: "pd.DataFrame") -> "pd.DataFrame":
             probability = answers.loc[of_task, "probabilities"].map(lambda values, number=number: values[number])
             columns[f"{task}: P({name})" if several else f"P({name})"] = probability.reindex(answers.index)
     named = {str(name): str(name).removeprefix("info_") for name in answers if str(name).startswith("info_")}
+    named.pop("info_path", None)
     return pd.DataFrame({**columns, **{short: answers[name] for name, short in named.items()}}).reset_index(drop=True)
 
 
-def with_unanswered(table: "pd.DataFrame", problems: "pd.DataFrame") -> "pd.DataFrame":
+def with_unanswered(table: "pd.DataFrame", unanswered: "pd.DataFrame") -> "pd.DataFrame":
     """The answers, followed by a row for each file that has none, whose column `problem` says why."""
     import pandas as pd
 
-    from hallmark.data.problems import listed_id
-
-    unanswered = problems[~problems["id"].isin(table["id"].map(listed_id))].drop_duplicates("id")
-    if unanswered.empty:
-        return table
-    rows = pd.DataFrame({"id": unanswered["id"], "problem": unanswered["kind"].str.replace("_", " ")})
-    both = pd.concat([table.assign(problem=""), rows], ignore_index=True)
+    if unanswered.empty or table.empty:
+        return table if unanswered.empty else unanswered
+    both = pd.concat([table.assign(problem=""), unanswered], ignore_index=True)
     return both.astype({name: "Int64" for name in table if table[name].dtype.kind == "i"})
 
 
@@ -127,7 +148,13 @@ def _write_parquet(path: Path, table: "pd.DataFrame") -> None:
 def _write_lines(path: Path, table: "pd.DataFrame") -> None:
     from hallmark.storage.files import write_text
 
-    write_text(path, table.to_json(orient="records", lines=True, force_ascii=False))
+    write_text(path, "".join(f"{json.dumps(record, ensure_ascii=False)}\n" for record in _records(table)))
+
+
+def _records(table: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows with None for what is missing."""
+    records: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
+    return records
 
 
 _WRITERS: "dict[str, Callable[[Path, pd.DataFrame], None]]" = {

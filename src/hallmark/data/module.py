@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from hallmark.checks import UserError, require, setting
 from hallmark.data.inheritance import inherited_leaks
 from hallmark.data.leakage import LeakageError, LeakageInputs, Leaks, find_leaks
-from hallmark.data.problems import Problems
+from hallmark.data.problems import Problems, listed_id
 from hallmark.data.sampling import EpochSampler, SampleIndex, Transform, eval_batches
 from hallmark.data.splits import SplitPlan, check_splits, target_column
 from hallmark.runs.metrics import MAIN, UNLABELLED
@@ -97,9 +97,18 @@ class DataModule(LightningDataModule, ABC):
         """Rows of files that are to be predicted, with the columns of `read`, and what was found wrong with the others.
 
         Raises:
-            UserError: no data module of this class reads new files, or none of `inputs` is of a kind that it reads.
+            UserError: no data module of this class reads new files.
         """
         raise UserError(f"{type(self).__name__}: this system reads no new files; split=predict is for unlabelled rows")
+
+    def unanswered(self) -> pd.DataFrame:
+        """What new files have no answer, each once: its `id`, and `problem`, what was found wrong with it, in words.
+
+        By default what is listed in `problems` and is none of `samples`.
+        """
+        listed = self.problems.table().drop_duplicates("id")
+        rows = listed[~listed["id"].isin(self.samples["id"].map(listed_id))]
+        return rows.assign(problem=rows["kind"].str.replace("_", " "))[["id", "problem"]]
 
     def sources(self) -> Sequence[Path] | None:
         """Files and folders that hold all that `read` reads; None where that is not known, and a finished run is then
@@ -166,15 +175,13 @@ class DataModule(LightningDataModule, ABC):
         self.check_samples()
 
     def prepare_new(self, inputs: Sequence[Path]) -> None:
-        """Hold the rows of new files, all of them unlabelled, instead of those of the data set.
+        """Hold the rows of new files, all of them unlabelled, instead of those of the data set; where none of them can
+        be read, no rows.
 
         Raises:
-            ValueError: none of them can be read, or as `read_new`.
+            UserError: as `read_new`.
         """
         samples, self.problems = self.read_new(inputs)
-        if samples.empty:
-            details = [f"  {problem.detail}" for problem in self.problems.found[:20]]
-            raise UserError("\n".join(["no file to predict:", *details] if details else ["no file to predict"]))
         self.__check_columns(samples)
         self.samples = samples.assign(split=UNLABELLED).reset_index(drop=True)
 

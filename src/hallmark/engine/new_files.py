@@ -15,7 +15,7 @@ from hallmark.engine.finished import FinishedRun
 from hallmark.engine.setup import feature_store, silence_expected_warnings
 from hallmark.learning.module import PredictingModule
 from hallmark.runs.metrics import TEST, UNLABELLED
-from hallmark.runs.predictions import SEEN
+from hallmark.runs.predictions import COLUMNS, SEEN
 from hallmark.runs.repeats import Result, runs_of
 from hallmark.runs.rows import stored_rows
 from hallmark.runs.seal import SealedError, seal_of
@@ -28,14 +28,18 @@ class Answers:
     """What a result says of new files.
 
     Attributes:
-        table: the rows of `PredictingModule.answers`, with the column `SEEN`.
+        table: the rows of `PredictingModule.answers`, with the column `SEEN`; none where no file could be read.
         rows: the predictions table that they are of.
-        problems: what was found wrong with the others.
+        unanswered: of `DataModule.unanswered`.
+        problems: what was found wrong with the files.
+        warnings: what everybody must know who uses these answers.
     """
 
     table: pd.DataFrame
     rows: pd.DataFrame
+    unanswered: pd.DataFrame
     problems: Problems
+    warnings: Sequence[str]
 
 
 def predict_files(
@@ -52,14 +56,19 @@ def predict_files(
 
     Raises:
         SealedError: some are rows of the sealed test split.
-        UserError: the system reads no new files, no file can be read, or predictions that have no mean.
+        UserError: the system reads no new files, or predictions that have no mean.
     """
     silence_expected_warnings()
     refuse_links(result.directory, trust)
     finished = [FinishedRun(run, 0, trust=trust, inputs=inputs) for run in runs_of(result)]
     for run in finished:
         refuse_links(run.run.directory, trust)
-    _mark_seen(finished)
+    data = finished[0].data
+    if data.samples.empty:
+        rows = pd.DataFrame(columns=[*COLUMNS])
+        rows.attrs = {"classes": data.classes}
+        return Answers(rows, rows, data.unanswered(), data.problems, [])
+    unknown = _mark_seen(finished)
     module = finished[0].module
     if len(finished) > 1 and module.has_thresholds:
         raise UserError(
@@ -72,7 +81,11 @@ def predict_files(
             f"{result.directory}: its runs' answers have no mean; give one of them, such as {finished[0].run.directory}"
         )
     rows = mean_predictions(tables) if len(tables) > 1 else tables[0]
-    return Answers(module.answers(rows, resampling), rows, finished[0].data.problems)
+    warnings = dict.fromkeys([*unknown, *(sentence for run in finished for sentence in run.run.record.warnings)])
+    table = module.answers(rows, resampling)
+    if warnings:
+        table["info_warning"] = "; ".join(warnings)
+    return Answers(table, rows, data.unanswered(), data.problems, list(warnings))
 
 
 def _predicted(run: FinishedRun, batch_size: int | None, *, progress: bool) -> pd.DataFrame:
@@ -88,21 +101,28 @@ def _predicted(run: FinishedRun, batch_size: int | None, *, progress: bool) -> p
     return run.module.predict_new(predict, run.data)
 
 
-def _mark_seen(finished: Sequence[FinishedRun]) -> None:
+def _mark_seen(finished: Sequence[FinishedRun]) -> list[str]:
     """Add the column `SEEN` to the new rows of all runs: in which splits any of them has a row of the same content.
+
+    Returns:
+        A sentence for each run of which that is not known.
 
     Raises:
         SealedError: rows of the test split of one of them, which was not measured yet.
     """
-    splits = []
+    splits, unknown = [], []
     for run in finished:
-        samples, known = run.data.samples, dict[str, str]()
-        for _, content, split in stored_rows(run.run.directory) or ():
+        samples, known, rows = run.data.samples, dict[str, str](), stored_rows(run.run.directory)
+        if rows is None:
+            unknown.append(
+                f"{run.run.directory} has no splits.csv with the content of its rows, as earlier versions wrote it: "
+                "which of these files it has seen, and whether some are its test rows, is not known"
+            )
+        for _, content, split in rows or ():
             # Of rows with one content a test row counts, whatever their order.
             known[content] = TEST if known.get(content) == TEST else split
-        seen = samples["source" if "source" in samples else "content"].map(known).fillna("")
-        splits.append(seen)
-        sealed = samples.loc[seen == TEST, "id"].tolist()
+        splits.append([known.get(content, "") for content in samples["source" if "source" in samples else "content"]])
+        sealed = [row for row, split in zip(samples["id"], splits[-1], strict=True) if split == TEST]
         if sealed and not any(access.covers([run.run]) for access in seal_of(run.run).accesses()):
             raise SealedError(
                 f"{len(sealed)} of {len(samples)} are rows of the sealed test split of {run.run.directory}, such as "
@@ -111,3 +131,4 @@ def _mark_seen(finished: Sequence[FinishedRun]) -> None:
     joined = [", ".join(sorted(set(of_row) - {""})) for of_row in zip(*splits, strict=True)]
     for run in finished:
         run.data.samples[SEEN] = joined
+    return unknown

@@ -1,5 +1,6 @@
 """Answers about new files as one page, with their pictures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,13 +15,14 @@ from hallmark.wording import plural, readable
 _ANSWERS, _PICTURES = 100, 16  # that are shown, which bounds the size of the page
 
 
-def write_answers(path: Path, title: str, answers: pd.DataFrame, rows: pd.DataFrame) -> Path:
+def write_answers(path: Path, title: str, answers: pd.DataFrame, rows: pd.DataFrame, warnings: Sequence[str]) -> Path:
     """Write the page of `answers`; gives its path.
 
     Args:
         title: what has answered.
         answers: a row each, with the column id and texts or numbers to show.
         rows: the predictions table, whose `group` says which pictures (`info_path`) an answer's are.
+        warnings: sentences for above them.
     """
     sections = []
     illustrated = rows[rows["info_path"].notna()].drop_duplicates("id") if "info_path" in rows else rows.iloc[:0]
@@ -34,7 +36,7 @@ def write_answers(path: Path, title: str, answers: pd.DataFrame, rows: pd.DataFr
             blocks.append(_pictures(of_group[group]))
         sections.append(Section(str(row["id"]), blocks, id=f"answer-{number}"))
     left_out = f", of which the first {_ANSWERS} are shown" if len(answers) > _ANSWERS else ""
-    summary = [f"{plural(len(answers), 'answer')}{left_out}."]
+    summary = [f"{plural(len(answers), 'answer')}{left_out}.", *(f"Warning: {sentence}" for sentence in warnings)]
     write_text(path, html(Report(title, summary, sections=sections), {}))
     return path
 

@@ -30,6 +30,7 @@ def deepfake(compose, tmp_path) -> Callable[..., DeepfakeDataModule]:
         config |= {"cache": str(tmp_path / "cache"), "seed": 0, "batch_size": 4, "sample": None}
         split = Listed(val=0.25, test=0, seed=0)
         policies = dict(config.pop("on_problem")) | arguments.pop("on_problem", {})
-        return DeepfakeDataModule(**{**config, "split": split, "on_problem": policies, **arguments})
+        named = {kind: policy for kind, policy in policies.items() if policy is not None}
+        return DeepfakeDataModule(**{**config, "split": split, "on_problem": named, **arguments})
 
     return module

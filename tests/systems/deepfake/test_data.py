@@ -1,6 +1,8 @@
 import shutil
+from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 from PIL import Image
 
@@ -88,3 +90,41 @@ def test_a_folder_and_a_decoder_for_its_videos_are_what_is_needed(monkeypatch, t
     assert not folder.problem and "PyAV" in decoder.problem and "video" in decoder.advice
     monkeypatch.setattr("hallmark.systems.deepfake.data.has_decoder", lambda: True)
     assert not any(requirement.problem for requirement in DeepfakeDataModule.requirements(arguments))
+
+
+@pytest.fixture
+def clip(world, tmp_path, monkeypatch) -> Path:
+    """The working folder: a video of two frames and two files that are no pictures, and some of such files alone."""
+    frames = sorted((world / "frames").glob("val_*"))[0]
+    shutil.copytree(frames, tmp_path / "clip")
+    for name in ("clip/a.png", "clip/b.png", "none/a.png", "none/b.png", "alone.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"" if name == "clip/a.png" else b"a text")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_video_of_which_some_frames_can_be_read_has_a_note_and_others_are_listed_once(deepfake, world, clip):
+    data = deepfake(folder=str(world))
+    data.prepare_new([Path("clip"), Path("none"), Path("alone.png"), Path("nowhere")])
+    assert data.samples["video"].tolist() == ["clip", "clip"] and data.samples["target"].isna().all()
+    assert set(data.samples["info_note"]) == {"2 of 4 frames left out: unreadable image"}
+    assert dict(data.unanswered().to_numpy().tolist()) == {
+        "none": "unreadable image", "alone.png": "unreadable image", "nowhere": "missing file"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["none", "alone.png", "nowhere.png", "empty", "list.csv", "clip.mp4"])
+def test_where_nothing_can_be_read_there_are_no_rows_and_no_error(deepfake, world, clip, name):
+    (clip / "empty").mkdir()
+    (clip / "list.csv").write_text("path\n../alone.png\n")
+    (clip / "clip.mp4").write_bytes(b"no video")
+    data = deepfake(folder=str(world))
+    data.prepare_new([Path(name)])
+    assert data.samples.empty and len(data.unanswered()) == 1
+
+
+def test_a_run_of_an_earlier_version_names_no_policy_for_lists(deepfake, world, clip):
+    data = deepfake(folder=str(world), on_problem={"unreadable_list": None})
+    data.prepare_new([clip / "clip" / "a.png"])
+    assert data.samples.empty

@@ -28,7 +28,7 @@ from hallmark.systems.deepfake.manifest import (
     video_groups,
 )
 from hallmark.systems.deepfake.metadata import LEAST_AUC, shortcuts
-from hallmark.systems.deepfake.new_files import list_new
+from hallmark.systems.deepfake.new_files import left_out, list_new
 from hallmark.systems.deepfake.sample.world import generate
 from hallmark.systems.deepfake.videos import has_decoder
 
@@ -39,8 +39,9 @@ REPAIRABLE = (
 )  # fmt: skip
 KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_image", "broken_video", "unknown_label", "unknown_split",
-    "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path",
+    "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path", "unreadable_list",
 )  # fmt: skip
+LATER_KINDS = {"unreadable_list": "skip"}  # which runs of earlier versions do not name
 
 
 class DeepfakeDataModule(PictureDataModule):
@@ -80,7 +81,7 @@ class DeepfakeDataModule(PictureDataModule):
         require(set(self.labels.values()) <= set(CLASSES), "labels", dict(labels), "real or fake for each label")
         valid = frames_per_video is None or frames_per_video >= 1
         require(valid, "frames_per_video", frames_per_video, "at least 1, or null for all")
-        policies = complete_policies(on_problem, KINDS, defaults={})
+        policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)
         self.problems = Problems(policies, repairable=REPAIRABLE)
         self.frames_per_video, self.faces = frames_per_video, faces
         expected = f"the folder of your {manifest_name('train')}, or of the folders real and fake"
@@ -102,17 +103,31 @@ class DeepfakeDataModule(PictureDataModule):
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         rows = read_listed(self.folder, self.labels, self.problems)
-        return self._samples(rows), self.problems
+        return self._samples(rows.assign(file=[str(self.folder / path) for path in rows["path"]])), self.problems
 
     def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
-        """Pictures, videos, folders of frames and lists of them, as `list_new` reads them."""
-        return self._samples(list_new(inputs, self.problems)), self.problems
+        """Pictures, videos, folders of frames and lists of them, as `list_new` reads them; `info_note` says of a video
+        how many of its frames are left out."""
+        listed = list_new(inputs, self.problems)
+        samples = self._samples(listed[~listed["refused"].astype(bool)].drop(columns="refused").reset_index(drop=True))
+        self._left_out = left_out(listed, self.problems.table())
+        used, notes = samples.groupby("video").size(), {}
+        for video, rows in self._left_out.groupby("video"):
+            n = rows["id"].nunique()
+            notes[video] = f"{n} of {n + used.get(video, 0)} frames left out: {_in_words(rows['kind'])}"
+        return samples.assign(info_note=samples["video"].map(notes).fillna("").astype(object)), self.problems
+
+    def unanswered(self) -> pd.DataFrame:
+        """By video, as answers are."""
+        lost = self._left_out[~self._left_out["video"].isin(self.samples["video"])]
+        kinds = lost.groupby("video", sort=False)["kind"].agg(_in_words)
+        return pd.DataFrame({"id": kinds.index, "problem": kinds.to_numpy()}, dtype=object)
 
     def _samples(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The table of samples of all files of `rows` that can be read."""
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
-        rows = with_frames(rows, self.folder, self.frames_per_video, self.problems, self.cache)
+        rows = with_frames(rows, self.frames_per_video, self.problems, self.cache)
         doubts = ("deep_image", "gray_image", "damaged_metadata")
         rows, scans = readable_pictures(rows, self.problems, self.cache, name="path", doubts=doubts)
         rows, usable = with_faces(rows, self.faces, self.problems, self.cache)
@@ -163,3 +178,7 @@ class DeepfakeDataModule(PictureDataModule):
     def slice_categories(self) -> dict[str, list[str]]:
         methods = dict.fromkeys(["real", *self.samples["slice_method"]])
         return {"slice_method": list(methods), "slice_quality": sorted(self.samples["slice_quality"].unique())}
+
+
+def _in_words(kinds: "pd.Series[str]") -> str:
+    return ", ".join(kind.replace("_", " ") for kind in dict.fromkeys(kinds))

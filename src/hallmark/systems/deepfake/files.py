@@ -15,15 +15,15 @@ from hallmark.systems.deepfake.manifest import VIDEOS
 from hallmark.systems.deepfake.videos import BrokenVideoError, extract_frames
 
 
-def with_frames(rows: pd.DataFrame, folder: Path, most: int | None, problems: Problems, cache: Path) -> pd.DataFrame:
-    """Rows of `read_listed` with `file`, the path of a picture; a video becomes at most `most` rows, its frames."""
+def with_frames(rows: pd.DataFrame, most: int | None, problems: Problems, cache: Path) -> pd.DataFrame:
+    """Rows whose `file` is a picture: a video becomes at most `most` of them, its frames."""
     if not rows["path"].str.lower().str.endswith(VIDEOS).any():
-        return rows.assign(file=[str(folder / path) for path in rows["path"]])
+        return rows
     records: list[dict[Any, Any]] = []
     for row in rows.to_dict("records"):
-        path = folder / row["path"]
+        path = Path(row["file"])
         if path.suffix.lower() not in VIDEOS:
-            records.append({**row, "file": str(path)})
+            records.append(row)
             continue
         try:
             frames = extract_frames(path, most, cache)
@@ -34,7 +34,7 @@ def with_frames(rows: pd.DataFrame, folder: Path, most: int | None, problems: Pr
             problems.add(row["path"], "broken_video", str(error))
         else:
             records += [{**row, "path": f"{row['path']}/{file.stem}", "file": str(file)} for file in frames]
-    return pd.DataFrame(records, columns=[*rows.columns, "file"], dtype=object)
+    return pd.DataFrame(records, columns=rows.columns, dtype=object)
 
 
 def with_faces(

@@ -44,6 +44,12 @@ def manifest_name(split: str) -> str:
     return f"{split}_manifest.csv"
 
 
+def relative_path(path: str, folder: Path) -> str:
+    """A path that a list in `folder` names, relative to it, with slashes."""
+    path = path.replace("\\", "/")
+    return path.removeprefix(f"{folder}/").removeprefix(f"{folder.absolute()}/").removeprefix("./")
+
+
 def read_listed(folder: Path, labels: Mapping[str, str], problems: Problems) -> pd.DataFrame:
     """What a folder lists, one row a file, before any is opened: the columns of `COLUMNS` as texts, "" where unknown.
 
@@ -153,7 +159,7 @@ def _read_manifest(folder: Path, split: str, problems: Problems) -> pd.DataFrame
         columns = ", ".join(map(str, read.cells))
         raise SettingError("folder", str(folder), f"{_LAYOUT}; {name} has no {', '.join(missing)}; it has {columns}")
     table = table.reindex(columns=list(COLUMNS), fill_value="").astype(object)
-    table["path"] = [_relative(path, folder) for path in table["path"]]
+    table["path"] = [relative_path(path, folder) for path in table["path"]]
     # One list of all rows may have their splits in a column.
     table["split"] = table["split"].where((table["split"] != "") & (split == "train"), split)
     return table.assign(where=[f"{name}, line {line}" for line in read.lines])
@@ -165,11 +171,6 @@ def _renamed(columns: Sequence[str]) -> dict[str, str]:
         alias: name for name, aliases in _ALIASES.items() if name not in columns
         for alias in [next((alias for alias in aliases if alias in columns), None)] if alias
     }  # fmt: skip
-
-
-def _relative(path: str, folder: Path) -> str:
-    path = path.replace("\\", "/")
-    return path.removeprefix(f"{folder}/").removeprefix(f"{folder.absolute()}/").removeprefix("./")
 
 
 def _read_folders(folder: Path) -> pd.DataFrame:

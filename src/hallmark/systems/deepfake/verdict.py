@@ -50,7 +50,9 @@ def video_answers(table: pd.DataFrame, scores: FrameScores, resampling: Resampli
     videos = table[table["task"] == VIDEO]
     number = pd.Index(videos["id"]).get_indexer(table.loc[table["task"] == MAIN, "info_video"])
     ends = frame_intervals(number, len(videos), scores, resampling)
-    answers = videos.assign(info_frames=videos["info_frames"].astype(int), info_low=ends[:, 0], info_high=ends[:, 1])
+    answers = videos.drop(columns="info_video").assign(
+        info_frames=videos["info_frames"].astype(int), info_low=ends[:, 0], info_high=ends[:, 1]
+    )
     answers.attrs = table.attrs
     return answers
 
