@@ -107,8 +107,12 @@ def test_missing_weights_are_a_setting(tmp_path):
     with pytest.raises(SettingError) as error:
         FaceCrops(weights=str(tmp_path), **arguments)
     assert error.value.key == "weights"
-    (requirement,) = FaceCrops.requirements({"weights": str(tmp_path)})
-    assert requirement.problem and "facenet-pytorch" in requirement.advice
+    nowhere = ["package:no_such_package/data", "no/such/folder", str(tmp_path / "nowhere")]
+    if find_spec("facenet_pytorch") is None:
+        nowhere.append(None)
+    for weights in (str(tmp_path), *nowhere):
+        (requirement,) = FaceCrops.requirements({"weights": weights})
+        assert requirement.problem and "facenet-pytorch" in requirement.advice
 
 
 def test_a_file_of_another_network_is_refused(tmp_path):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,13 +12,14 @@ from PIL import Image
 
 from hallmark.checks import SettingError, require
 from hallmark.data.images import read_image
+from hallmark.learning.encoders.weights import MissingWeightsError, local_path
 from hallmark.storage.cache import FileCache
 from hallmark.storage.files import atomic_path
 from hallmark.storage.hashing import digest, digest_file
 from hallmark.storage.requirements import Requirement
+from hallmark.systems.deepfake.mtcnn import FILES, Mtcnn
 
-_PACKAGE = "facenet_pytorch"
-_FILES = ("pnet.pt", "rnet.pt", "onet.pt")
+_PACKAGED = "package:facenet_pytorch/data"
 _WAYS = "a folder with pnet.pt, rnet.pt and onet.pt, or null with them installed: pip install --no-deps facenet-pytorch"
 
 
@@ -77,14 +77,12 @@ class FaceCrops:
     def settings(self) -> dict[str, Any]:
         """All that decides a crop."""
         return {
-            "weights": [digest_file(self.folder / name) for name in _FILES], "margin": self.margin,
+            "weights": [digest_file(self.folder / name) for name in FILES], "margin": self.margin,
             "smallest": self.smallest, "thresholds": list(self.thresholds),
         }  # fmt: skip
 
     @cached_property
     def detector(self) -> Detector:
-        from hallmark.systems.deepfake.mtcnn import Mtcnn  # only where some picture was not looked at before
-
         return Mtcnn(self.folder, smallest=self.smallest, thresholds=self.thresholds)
 
     def crop(self, paths: Sequence[Path], digests: Sequence[str], cache: Path) -> list[Crop]:
@@ -128,12 +126,11 @@ def crop_box(face: NDArray, size: tuple[int, int], margin: float) -> tuple[int, 
 
 def _weights_folder(weights: str | None) -> tuple[Path | None, str]:
     """The folder of the networks, or None and what is missing."""
-    if weights is None:
-        spec = find_spec(_PACKAGE)
-        if spec is None or not spec.submodule_search_locations:
-            return None, f"no package {_PACKAGE} is installed"
-        folder = Path(next(iter(spec.submodule_search_locations))) / "data"
-    else:
-        folder = Path(weights).expanduser()
-    missing = [name for name in _FILES if not (folder / name).is_file()]
+    try:
+        folder = local_path(_PACKAGED if weights is None else weights)
+    except MissingWeightsError as error:
+        return None, error.finding
+    if folder is None:
+        return None, f"{weights}: no such folder"
+    missing = [name for name in FILES if not (folder / name).is_file()]
     return (None, f"{folder} has no {', '.join(missing)}") if missing else (folder, "")
