@@ -137,7 +137,7 @@ _SMALL = {
     "deepfake": [
         "data.sample.train=12",
         "data.sample.val=6",
-        "data.sample.calibration=6",
+        "data.sample.calibration=10",
         "data.sample.meta=6",
         "data.sample.test=4",
         "data.sample.frames=2",

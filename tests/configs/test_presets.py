@@ -18,7 +18,7 @@ from hallmark.statistics.metrics.sets import SET_METRICS
 CONF = Path(__file__).parents[2] / "conf"
 NEEDS_MORE = {
     "deepfake_cascade": "the filter, members and their stack; run in tests/e2e/test_deepfake.py",
-    "deepfake_stack": "three members; run in tests/e2e/test_deepfake.py",
+    "deepfake_stack": "three members; run with the commands of README.md in tests/readme/test_readme.py",
     "digits_stack": "three members with refits; run in tests/e2e/test_stack.py",
     "refseg_own": "the user's pictures; run in tests/e2e/test_refseg.py",
     "refseg_vlm": "an endpoint; run in tests/e2e/test_refseg.py",

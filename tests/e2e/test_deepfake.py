@@ -25,7 +25,7 @@ def typed(small_of, tmp_path) -> list[str]:
     """A cascade of small members on few videos, with promises that ten of them can keep."""
     overrides = ",".join(f'"{text}"' for text in STACK)
     return [
-        "experiment=deepfake_cascade", *small_of("deepfake_cascade"), "data.sample.calibration=10", *LOOSE,
+        "experiment=deepfake_cascade", *small_of("deepfake_cascade"), *LOOSE,
         f"parents.filter.overrides=[{SHORT}]", f"parents.stack.overrides=[{overrides}]", "analysis=[]",
         "statistics.n_resamples=100",
     ]  # fmt: skip

@@ -25,18 +25,15 @@ _TRIALS = {
     "sweep=clip_grid": [
         "sweep.space={data.batch_size: [16], model.optimizer.weight_decay: [1e-4], model.head.dropout: [0.1]}"
     ],
+    # Two of the jobs, with the members that the cascade has.
+    "sweep=deepfake_table": ["~sweep.plan.jobs", "+sweep.plan.jobs={stack: [], mean: ['model.stackers=[]']}"],
 }
-_SMALL_STACK = [
-    "model.comparison.n_resamples=100",
-    "parents.effnet.overrides=['trainer.max_epochs=1']",
-    *(f"parents.{role}.overrides=['trainer.max_epochs=2']" for role in ("ed", "vae")),
-]
+_SMALL_STACK = ["model.comparison.n_resamples=100"]
 # Nothing is fitted by steps in these themselves, and their promises are such as few videos can keep.
 _MADE_OF_OTHERS = {
+    "deepfake_stack": _SMALL_STACK,
     "deepfake_cascade": [
-        "data.sample.calibration=10", "model.clear_miss=0.3", "model.early_false_alarm=0",
-        "model.stack_false_alarm=0.3", "model.stack_miss=0.3",
-        "++parents.stack.overrides=[" + ",".join(f'"{override}"' for override in _SMALL_STACK) + "]",
+        "model.clear_miss=0.3", "model.early_false_alarm=0", "model.stack_false_alarm=0.3", "model.stack_miss=0.3",
     ],
 }  # fmt: skip
 
@@ -51,10 +48,12 @@ def cut(text: str, small_of) -> list[str]:
     if words[0] == "hallmark":
         unversioned = ["--waive", "git", "--no-tag"] if "release" in words and "--verify" not in words else []
         return [*words, *small, *unversioned]
-    if "sweep=deepfake_table" in words:  # whose jobs are of presets with other parents and none
-        small = [override for override in small if "parents" not in override]
-    elif preset in _MADE_OF_OTHERS:
+    if preset in _MADE_OF_OTHERS:
         small += _MADE_OF_OTHERS[preset]
+        if preset == "deepfake_cascade":
+            members = [override.removeprefix("++") for override in small_of("deepfake_stack") if "parents" in override]
+            overrides = ",".join(f'"{override}"' for override in (*_SMALL_STACK, *members))
+            small.append(f"++parents.stack.overrides=[{overrides}]")
     elif preset and not preset.startswith("refseg"):  # where nothing is fitted, settings of a fit are refused
         small.append("debug=fast")
     trials = [override for sweep, overrides in _TRIALS.items() if sweep in words for override in overrides]
