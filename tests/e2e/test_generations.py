@@ -1,43 +1,50 @@
 """A cascade of a filter and a stack of two members: killed in each generation, and made by the same command."""
 
-import signal
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.engine.cascading import RUNS, TYPED, write_preset
+from tests.kills.killing import carried_out, killed_at
 
+from hallmark.engine.train import train
 from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("blank_figures")]
+
+# After how many changes of files below the folder of a generation it is killed: in the fit of the second member, and
+# in a stack and a cascade around their fits and as their metrics are written.
+CUTS = {"digits_classifier": [55], "digits_stack": [18, 23], "cascade": [18, 23]}
 
 
-def begun(outputs: Path, name: str) -> list[Run]:
-    return [Run(path.parent) for path in sorted(outputs.glob(f"{name}/*/record.json"))]
+@pytest.fixture
+def work(typed, tmp_path, monkeypatch) -> Callable[[], object]:
+    """The command, without the intervals on the terminal."""
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
+    config = typed(f"hydra.searchpath=['file://{write_preset(tmp_path / 'conf')}']", *TYPED, command="train")
+    (tmp_path / "outputs").mkdir()
+    return lambda: train(config)
 
 
-@pytest.mark.parametrize("cut", [[("digits_classifier", 2), ("digits_stack", 1), ("cascade", 1)]])
-def test_killed_in_each_generation_it_goes_on_and_nothing_is_made_twice(command, start, tmp_path, cut):
+def runs(outputs: Path) -> list[Run]:
+    return [Run(path.parent) for path in sorted(outputs.glob("*/*/record.json"))]
+
+
+def test_killed_in_each_generation_it_goes_on_and_nothing_is_made_twice(work, tmp_path):
     outputs = tmp_path / "outputs"
-    typed = [*TYPED, "--config-dir", str(write_preset(tmp_path / "conf"))]
     finished: dict[str, str] = {}
-    for name, n in cut:
-        process = start("train.py", *typed, outputs=outputs)
-        while len(begun(outputs, name)) < n:
-            assert process.poll() is None, process.communicate()[0]
-            time.sleep(0.002)
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        done = [run for each in RUNS for run in begun(outputs, each) if run.record.state is RunState.DONE]
-        assert finished.items() <= {run.record.run_id: run.record.started for run in done}.items()
-        finished |= {run.record.run_id: run.record.started for run in done}
-    command("train.py", *typed, outputs=outputs)
-    runs = {name: begun(outputs, name) for name in RUNS}
-    assert {name: len(each) for name, each in runs.items()} == RUNS
-    assert {run.record.state for each in runs.values() for run in each} == {RunState.DONE}
-    started = {run.record.run_id: run.record.started for each in runs.values() for run in each}
-    assert finished.items() <= started.items()
+    for name, point in [(name, point) for name in RUNS for point in CUTS[name]]:
+        assert killed_at(point, work, outputs / name)
+        (unfinished,) = [run.record for run in runs(outputs) if run.record.state is not RunState.DONE]
+        assert (unfinished.name, unfinished.state) == (name, RunState.RUNNING)
+        done = {run.record.run_id: run.record.started for run in runs(outputs) if run.record.state is RunState.DONE}
+        assert done and finished.items() <= done.items()
+        finished = done
+    carried_out(work, outputs)
+    assert {name: len(list(outputs.glob(f"{name}/*/record.json"))) for name in RUNS} == RUNS
+    assert {run.record.state for run in runs(outputs)} == {RunState.DONE}
+    assert finished.items() <= {run.record.run_id: run.record.started for run in runs(outputs)}.items()
     before = {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()}
-    assert "is done" in command("train.py", *typed, outputs=outputs)
+    carried_out(work, outputs)
     assert {path: path.stat().st_mtime_ns for path in outputs.rglob("*") if path.is_file()} == before

@@ -16,6 +16,7 @@ import hallmark.engine.evaluate
 import hallmark.engine.search.sweep  # imported once, here: commands are forked from this process
 from hallmark import console
 from hallmark.analysis.plots.style import PaperFigure
+from hallmark.commands.diagnosis import needs
 from hallmark.engine.search.plans import JobList
 
 _FORK = multiprocessing.get_context("fork")
@@ -24,6 +25,10 @@ _TRIALS = {
     "sweep=clip_search": ["sweep.plan.trials=2"],
     "sweep=clip_grid": [
         "sweep.space={data.batch_size: [16], model.optimizer.weight_decay: [1e-4], model.head.dropout: [0.1]}"
+    ],
+    "sweep=touch_seeds": [f"~sweep.plan.jobs.{job}" for job in ("equal", "alternating")],
+    "sweep=touch_ablation": [
+        f"~sweep.plan.jobs.{job}" for job in ("no_action", "no_state", "no_reconstruction", "no_augment")
     ],
     # Two of the jobs, with the members that the cascade has.
     "sweep=deepfake_table": ["~sweep.plan.jobs", "+sweep.plan.jobs={stack: [], mean: ['model.stackers=[]']}"],
@@ -89,6 +94,7 @@ def _carry_out(words: list[str]) -> None:
     hallmark.engine.search.sweep.Pool = InProcess  # type: ignore[assignment, misc]
     JobList.points = _some_jobs  # type: ignore[method-assign]
     JobList.__init__ = _with_two_repeats  # type: ignore[method-assign]
+    needs.PROFILES = ("full",)  # what each preset needs, once
     if words[0] == "hallmark":
         sys.argv = words
         sys.exit(console.main())
