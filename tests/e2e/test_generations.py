@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("blank_figures")]
 
 # After how many changes of files below the folder of a generation it is killed: in the fit of the second member, and
 # in a stack and a cascade around their fits and as their metrics are written.
-CUTS = {"digits_classifier": [55], "digits_stack": [18, 23], "cascade": [18, 23]}
+CUTS = [("digits_classifier", 55), ("digits_stack", 18), ("digits_stack", 23), ("cascade", 18), ("cascade", 23)]
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def runs(outputs: Path) -> list[Run]:
 def test_killed_in_each_generation_it_goes_on_and_nothing_is_made_twice(work, tmp_path):
     outputs = tmp_path / "outputs"
     finished: dict[str, str] = {}
-    for name, point in [(name, point) for name in RUNS for point in CUTS[name]]:
+    for name, point in CUTS:
         assert killed_at(point, work, outputs / name)
         (unfinished,) = [run.record for run in runs(outputs) if run.record.state is not RunState.DONE]
         assert (unfinished.name, unfinished.state) == (name, RunState.RUNNING)

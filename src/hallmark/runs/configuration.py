@@ -1,12 +1,14 @@
 """The configuration that a run folder holds, read as data: nothing in it is resolved or built."""
 
+import copy
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import hallmark
@@ -19,6 +21,7 @@ FILE = "config.yaml"
 _STATISTICS = Path("statistics", "default.yaml")
 _TARGET = "hallmark.statistics.Resampling"
 _DEEPEST = 50
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MOST_BYTES = 4 << 20  # a thousand times what a run has
 
 
@@ -57,7 +60,7 @@ def read_text(path: Path) -> str:
 def parse_config(path: Path, text: str) -> DictConfig:
     """As `load_config`, of a text that was read from `path`."""
     try:
-        config = OmegaConf.create(text) if _is_plain(text) else None
+        config = copy.deepcopy(_parsed(text))
     except (yaml.YAMLError, OmegaConfBaseException, RecursionError) as error:
         first = str(error).strip().partition("\n")[0][:200]
         raise ValueError(f"{path}: not a configuration ({type(error).__name__}: {first})") from error
@@ -112,10 +115,15 @@ def default_resampling() -> "Resampling":
     return resampling_of({"statistics": load_plain(conf / _STATISTICS)})
 
 
+@lru_cache(maxsize=32)  # a command reads the configurations of a run and of its parents several times
+def _parsed(text: str) -> DictConfig | ListConfig | None:
+    return OmegaConf.create(text) if _is_plain(text) else None
+
+
 def _is_plain(text: str) -> bool:
     """Whether YAML is without aliases, a few lines of which can stand for more than fits into memory, and not deep."""
     depth = 0
-    for event in yaml.parse(text, yaml.SafeLoader):
+    for event in yaml.parse(text, _LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent) or depth > _DEEPEST:
             return False

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 _INSTALLED = {"site-packages", "dist-packages"}
+_LIBRARY = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
 
 
 class SourceFiles:
@@ -36,7 +37,7 @@ def _package(name: str) -> Path | None:
         return None
     folders = list(spec.submodule_search_locations or ())
     path = Path(folders[0] if folders else spec.origin or "")
-    library = any(path.is_relative_to(sysconfig.get_path(kind)) for kind in ("stdlib", "platstdlib"))
+    library = any(map(path.is_relative_to, _LIBRARY))
     # By name, because an environment may take packages from another one, or from the user's folder.
     if name != "hallmark" and (library or not path.exists() or not _INSTALLED.isdisjoint(path.parts)):
         return None
