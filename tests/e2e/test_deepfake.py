@@ -2,13 +2,18 @@
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from hallmark.checks import SettingError
+from hallmark.engine.config.trust import Trust
+from hallmark.engine.finished import FinishedRun
+from hallmark.engine.new_files import predict_files
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import open_run
+from hallmark.statistics import Resampling
 
 SHORT = "'trainer.max_epochs=1'"
 _MEMBERS = [
@@ -59,6 +64,18 @@ def test_the_cascade_is_made_from_nothing_and_typed_again_does_nothing(compose, 
     assert metrics["main"]["auroc"] == value and {"eer", "tpr_at_1pct_fpr"} <= set(metrics["video"])
     assert pd.read_csv(run.directory / "thresholds.csv")["n"].tolist() == [10, 10, 10]
     assert (open_run(tmp_path / "outputs" / "deepfake_stack").directory / "stack.csv").exists()
+    videos = table[table["task"] == "video"]
+    trust = Trust.of(command)
+    frames = FinishedRun(run, 0, trust=trust).data.folder / "frames"
+    answers = predict_files(
+        run, [frames / video for video in videos["id"]], trust=trust, resampling=Resampling(0.9, 20, 0), progress=False
+    )
+    assert answers.table["id"].tolist() == [str(frames / video) for video in videos["id"]]
+    assert answers.table["prediction"].tolist() == videos["info_verdict"].tolist()
+    np.testing.assert_allclose(
+        answers.table["probabilities"].tolist(), videos["probabilities"].tolist(), rtol=0, atol=1e-6
+    )
+    assert set(answers.table["info_seen"]) == {"val"} and answers.unanswered.empty
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "outputs").rglob("*.parquet")}
     capsys.readouterr()
     assert train(command) == value

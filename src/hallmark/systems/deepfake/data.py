@@ -115,7 +115,7 @@ class DeepfakeDataModule(PictureDataModule):
         for video, rows in self._left_out.groupby("video"):
             n = rows["id"].nunique()
             notes[video] = f"{n} of {n + used.get(video, 0)} frames left out: {_in_words(rows['kind'])}"
-        return samples.assign(info_note=samples["video"].map(notes).fillna("").astype(object)), self.problems
+        return samples.assign(info_note=[notes.get(video, "") for video in samples["video"]]), self.problems
 
     def unanswered(self) -> pd.DataFrame:
         """By video, as answers are."""
