@@ -1,4 +1,7 @@
-"""GenConViT with and without its reconstruction: python -m benchmarks.deepfake_reconstruction [--seeds N]"""
+"""GenConViT with and without its reconstruction: python -m benchmarks.deepfake_reconstruction [--seeds N]
+
+Settings, such as data.sample.train=12, make it smaller, for a look at whether it works.
+"""
 
 import argparse
 
@@ -20,12 +23,14 @@ SPLIT = "calibration"  # which no fit of a member reads
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
-    seeds = parser.parse_args().seeds
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    arguments = parser.parse_args()
+    seeds, settings = arguments.seeds, arguments.settings
     predictions, runs = {}, []
     for name, overrides in NETWORKS.items():
-        result = fitted(["experiment=deepfake_genconvit_ed", f"repeat=seeds:{seeds}", *overrides])
+        result = fitted(["experiment=deepfake_genconvit_ed", f"repeat=seeds:{seeds}", *overrides, *settings])
         assert isinstance(result, RepeatSet)
         predictions[name] = result.pooled([FinishedRun(run, folds=0).predictions(SPLIT) for run in runs_of(result)])
         runs += runs_of(result)

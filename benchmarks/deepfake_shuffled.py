@@ -1,11 +1,13 @@
 """Members and stack of the sample world on shuffled labels: python -m benchmarks.deepfake_shuffled [--shuffles N]
 
-Where labels say nothing, an AUC that differs from a half would be a leak.
+Where labels say nothing, an AUC that differs from a half would be a leak. Settings of the sample world, such as
+data.sample.train=12, make it smaller, for a look at whether it works.
 """
 
 import argparse
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,12 +33,13 @@ EPOCHS = 3
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--shuffles", type=int, default=5)
-    shuffles = parser.parse_args().shuffles
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
+    arguments = parser.parse_args()
     table: list[dict[str, Cell]] = []
     values: list[float] = []
     runs: list[Run] = []
-    for number in range(shuffles):
-        data = [f"data.folder={shuffled_world(number)}", "data.split.test=0", f"seed={number}"]
+    for number in range(arguments.shuffles):
+        data = [f"data.folder={shuffled_world(number, arguments.settings)}", "data.split.test=0", f"seed={number}"]
         members = {
             name: fitted([f"experiment=deepfake_{name}", *data, f"trainer.max_epochs={EPOCHS}"]) for name in MEMBERS
         }
@@ -61,9 +64,9 @@ def main() -> None:
     )
 
 
-def shuffled_world(number: int) -> Path:
+def shuffled_world(number: int, settings: Sequence[str]) -> Path:
     """A folder with the frames of the sample world and manifests whose labels are those of shuffle `number`."""
-    config = composed(["experiment=deepfake_stage1"])
+    config = composed(["experiment=deepfake_stage1", *settings])
     cache = Path(config.paths.cache)
     world = data_folder(None, cache, "deepfake", generate, dict(config.data.sample), expected="")
     folder = cache / "sample" / f"{world.name}-shuffled-{number}"
