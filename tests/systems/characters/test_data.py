@@ -133,3 +133,24 @@ def test_perturbations_change_a_picture_more_with_their_strength(characters, cop
     views = [next(iter(data.eval_dataloader("val", perturbation.at(level))))["image"] for level in (1, 5)]
     mild, strong = (float((view - clean).square().mean()) for view in views)
     assert 0 < mild < strong
+
+
+def test_new_pictures_are_read_from_files_and_folders_and_each_is_asked_about_once(characters, copied):
+    data = characters(folder=str(copied), classes=NAMES)
+    (copied / "notes.txt").touch()
+    (copied / "empty").mkdir()
+    first, second = copied / "Aoi" / "000.jpg", copied / "Aoi" / "011.jpg"  # equal bytes
+    names = ["notes.txt", "empty", "nowhere.png"]
+    data.prepare_new([first, copied / "Aoi", *(copied / name for name in names)])
+    assert len(data.samples) == 12 and data.samples["target"].isna().all()
+    assert {str(first), str(second)} <= set(data.samples["id"])
+    problems = dict(data.unanswered().to_numpy().tolist())
+    assert {Path(name).name: problem for name, problem in problems.items()} == {
+        "notes.txt": "other file", "empty": "empty folder", "nowhere.png": "missing file"
+    }  # fmt: skip
+
+
+def test_where_no_new_picture_can_be_read_there_are_no_rows(characters, copied):
+    data = characters(folder=str(copied), classes=NAMES)
+    data.prepare_new([copied / "nowhere.png"])
+    assert data.samples.empty and len(data.unanswered()) == 1

@@ -15,7 +15,7 @@ from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.requirements import Requirement
-from hallmark.systems.characters.folders import SIZES, list_pictures, read_pictures
+from hallmark.systems.characters.folders import SIZES, list_new, list_pictures, read_pictures
 from hallmark.systems.characters.sample.world import KNOWN, generate
 
 # Kinds of problems for which `keep` has a meaning: the pixels there are, both copies, both labels, the pixels whatever
@@ -71,6 +71,14 @@ class CharactersDataModule(PictureDataModule):
     def read(self) -> tuple[pd.DataFrame, Problems]:
         rows = list_pictures(self._characters, self.classes[MAIN], self.problems)
         samples, self._thumbnails = read_pictures(rows, self.problems, self.cache, least_side=self.least_side)
+        return samples, self.problems
+
+    def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
+        """Pictures, and folders of them."""
+        rows = list_new(inputs, self.problems)
+        samples, self._thumbnails = read_pictures(
+            rows, self.problems, self.cache, least_side=self.least_side, classes_known=False
+        )
         return samples, self.problems
 
     def sources(self) -> list[Path]:

@@ -12,6 +12,7 @@ from hallmark.data.duplicate_images import near_duplicates
 from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.pictures import IMAGES, readable_pictures
 from hallmark.data.problems import Problems
+from hallmark.storage.printing import printable
 
 SIZES = ["under 64 px", "64-127 px", "128-255 px", "256+ px"]
 _LAYOUT = (
@@ -55,16 +56,40 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
     return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
 
 
+def list_new(inputs: Sequence[Path], problems: Problems) -> pd.DataFrame:
+    """One row a picture that is asked about, as `list_pictures` without a `target`; of a folder all that are in it.
+
+    The `id` is the path as it was typed.
+    """
+    files: list[Path] = []
+    for source in inputs:
+        source = source.expanduser()
+        if source.is_dir():
+            held = [file for file in sorted(source.rglob("*")) if file.suffix.lower() in IMAGES and not file.is_dir()]
+            if not held:
+                problems.add(str(source), "empty_folder", f"{source}: no picture")
+            files += held
+        elif not source.exists():
+            problems.add(str(source), "missing_file", f"{source}: no such file or folder")
+        elif source.suffix.lower() in IMAGES:
+            files.append(source)
+        else:
+            problems.add(str(source), "other_file", f"{source}: no file that ends in {', '.join(IMAGES)}")
+    rows = [(printable(str(file)), None, str(file)) for file in dict.fromkeys(files)]
+    return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
+
+
 def read_pictures(
-    rows: pd.DataFrame, problems: Problems, cache: Path, *, least_side: int
+    rows: pd.DataFrame, problems: Problems, cache: Path, *, least_side: int, classes_known: bool = True
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Samples of the rows of `list_pictures` that can be used, and their thumbnails uint8 [N, 32, 32, 3].
+    """Samples of the listed rows that can be used, and their thumbnails uint8 [N, 32, 32, 3].
 
     Samples: id, group, target, content, info_path, slice_size. A group is all that shows one picture. What stands twice
     in a folder, or in the folders of two characters, is a problem of its own kind.
 
     Args:
         least_side: pixels of the shorter side below which a picture is a problem.
+        classes_known: False for pictures that are asked about, each of which has an answer of its own.
     """
     rows, scans = readable_pictures(rows, problems, cache, name="id", doubts=["damaged_metadata"])
     small = scans["size"].min(axis=1) < least_side
@@ -74,14 +99,16 @@ def read_pictures(
         detail = f"{rows['file'][position]}: {width}×{height} pixels, of which the lesser is under {least_side}"
         usable[position] = problems.add(rows["id"][position], "small_image", detail)
     rows, scans = rows[usable].reset_index(drop=True), scans[usable]
-    pairs = [shared_key_pairs(rows["digest"].tolist()), near_duplicates(scans["thumbnail"])]
-    rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
-    usable = _once(rows, problems) & _of_one_character(rows, problems)
-    rows, scans = rows[usable].reset_index(drop=True), scans[usable]
+    rows["group"] = rows["id"]
+    if classes_known:
+        pairs = [shared_key_pairs(rows["digest"].tolist()), near_duplicates(scans["thumbnail"])]
+        rows["group"] = [f"g{number}" for number in connected_groups(len(rows), pairs)]
+        usable = _once(rows, problems) & _of_one_character(rows, problems)
+        rows, scans = rows[usable].reset_index(drop=True), scans[usable]
     side = pd.cut(scans["size"].min(axis=1), [-1, 63, 127, 255, np.inf], labels=SIZES).astype(str)
     samples = pd.DataFrame({
-        "id": rows["id"], "group": rows["group"], "target": rows["target"].where(rows["target"].notna(), None),
-        "content": rows["digest"], "info_path": rows["file"], "slice_size": side,
+        "id": rows["id"], "group": rows["group"], "target": rows["target"], "content": rows["digest"],
+        "info_path": rows["file"], "slice_size": side,
     })  # fmt: skip
     return samples.astype(object), scans["thumbnail"]
 
@@ -100,10 +127,9 @@ def _once(rows: pd.DataFrame, problems: Problems) -> np.ndarray:
 def _of_one_character(rows: pd.DataFrame, problems: Problems) -> np.ndarray:
     """Which rows stay, bool [N], of pictures that show what one in the folder of another character shows."""
     usable = np.ones(len(rows), bool)
-    labelled = rows[rows["target"].notna()]
-    counts = labelled.groupby("group", sort=False)["target"].nunique()
+    counts = rows.groupby("group", sort=False)["target"].nunique()
     for group in counts.index[counts > 1]:
-        members = labelled[labelled["group"] == group]
+        members = rows[rows["group"] == group]
         for position, row_id, target in zip(members.index, members["id"], members["target"], strict=True):
             other = members.loc[members["target"] != target, "id"].iloc[0]
             usable[position] = problems.add(row_id, "two_folders", f"{row_id}: the same picture as {other}")
