@@ -1,11 +1,63 @@
 """The memory of a step, counted against what autograd really keeps."""
 
+import weakref
+from typing import Any
+
+import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from hallmark.systems.deepfake.genconvit.memory import step_bytes
 
-from .sizes import described
+from ..members import frames, genconvit
+from .sizes import described, published
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of all tensors that are alive inside of it, `given` ones included."""
+
+    def __init__(self, given: list[torch.Tensor]) -> None:
+        super().__init__()
+        self.bytes = self.peak = 0
+        self.known: set[int] = set()
+        for tensor in given:
+            self.count(tensor)
+
+    def count(self, tensor: torch.Tensor) -> None:
+        storage = tensor.untyped_storage()
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+            weakref.finalize(storage, self.discount, key, size)
+
+    def discount(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.bytes -= size
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), settings: Any = None) -> Any:
+        output = function(*arguments, **(settings or {}))
+        for leaf in tree_leaves(output):
+            if isinstance(leaf, torch.Tensor):
+                self.count(leaf)
+        return output
+
+
+@pytest.mark.parametrize("variant", ["ed", "vae"])
+@pytest.mark.parametrize("network", [described, published])
+def test_what_is_stated_is_the_peak_of_a_step_that_is_taken(variant, network):
+    member, batch = genconvit(variant, network, stages={"autoencoder": 0, "heads": 0}).train(), frames(16, 64)
+    stated = sum(step_bytes(member.network, (batch["image"][:1],), 16))
+    optimizer = torch.optim.AdamW(member.parameters())
+    with LiveTensors([*member.parameters(), *member.buffers()]) as live:
+        for _ in range(2):  # Adam has its moments from the second step on
+            optimizer.zero_grad()
+            member.loss(batch).backward()
+            optimizer.step()
+    assert live.peak / 1.5 < stated < 1.5 * live.peak
 
 
 def test_bytes_of_a_small_network_by_hand():

@@ -13,6 +13,7 @@ from hallmark.checks import Interrupted
 from hallmark.engine.job import Job
 from hallmark.engine.train import train
 from hallmark.learning.callbacks.training import History
+from hallmark.systems.deepfake.genconvit import module
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("blank_figures")]
 
@@ -32,13 +33,15 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
 
 
-def test_stops_at_the_borders_of_stages_change_nothing(config, monkeypatch, tmp_path) -> None:
+def test_stops_at_the_borders_of_stages_change_nothing(config, monkeypatch, tmp_path, caplog) -> None:
     train(config)
+    (stated,) = (record for record in caplog.records if record.name == module.__name__)
+    assert stated.args[0] == config.data.batch_size and 0 < stated.args[2] < stated.args[1]
     directory = Job.of(config).directory
     undisturbed = Path(shutil.move(directory, tmp_path / "undisturbed"))
     for border in (0, 1):
 
-        def stop(_, trainer, module, batch, batch_idx: int, border: int = border) -> None:
+        def stop(_, trainer, model, batch, batch_idx: int, border: int = border) -> None:
             if (trainer.current_epoch, batch_idx) == (border, BATCHES - 1):
                 os.kill(os.getpid(), signal.SIGTERM)
 
