@@ -14,31 +14,6 @@ from hallmark.systems.deepfake import mtcnn
 from hallmark.systems.deepfake.faces import FaceCrops, crop_box
 
 
-@pytest.fixture
-def weights(tmp_path) -> str:
-    """A folder with the files of a detector that is not read."""
-    folder = tmp_path / "weights"
-    folder.mkdir()
-    for name in mtcnn.FILES:
-        (folder / name).write_bytes(b"")
-    return str(folder)
-
-
-@pytest.fixture
-def crops(weights) -> FaceCrops:
-    """Crops by a detector that takes every bright column block of a picture for a face."""
-    faces = FaceCrops(weights=weights, margin=0.5, smallest=20, thresholds=[0.7, 0.8, 0.8])
-
-    def detect(picture: Image.Image) -> np.ndarray:
-        bright = np.asarray(picture.convert("L")) > 128
-        starts = np.flatnonzero(np.diff(bright.any(axis=0).astype(int), prepend=0, append=0)).reshape(-1, 2)
-        rows = np.flatnonzero(bright.any(axis=1))
-        return np.array([[a, rows[0], b, rows[-1] + 1, 0.9] for a, b in starts], np.float32).reshape(-1, 5)
-
-    faces.detector = detect
-    return faces
-
-
 def _picture(path: Path, *boxes: tuple[int, int, int, int]) -> Path:
     pixels = np.full((48, 64, 3), 20, np.uint8)
     for left, top, right, bottom in boxes:

@@ -182,6 +182,22 @@ def test_frames_of_a_long_video_are_evenly_spaced(deepfake, frames):
     assert _kinds(data) == {"many_frames": "long"}
 
 
+def test_of_a_thousand_frames_those_that_are_used_are_opened_and_the_number_is_told(deepfake, frames):
+    frames.fill()
+    chosen = [int((part + 0.5) * 1000 / 32) for part in range(32)]
+    for frame in np.random.default_rng(0).permutation(1000).tolist():
+        frames.add(f"long/{frame}.png", "real", "long", picture=frame in chosen)
+    data = deepfake(folder=frames.write(), frames_per_video=32)
+    data.prepare()
+    (problem,) = data.problems.found
+    assert (
+        (problem.kind, problem.id) == ("many_frames", "long") and "1,000" in problem.detail and "32" in problem.detail
+    )
+    rows = data.samples[data.samples["video"] == "long"]
+    assert sorted(rows["id"]) == sorted(f"long/{frame}" for frame in chosen)
+    assert len(data.samples) == 32 + 32
+
+
 def test_folders_are_classes_methods_and_videos(deepfake, frames):
     for number in range(8):
         for frame in range(2):

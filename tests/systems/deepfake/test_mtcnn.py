@@ -19,7 +19,7 @@ Box = tuple[float, ...]  # left, top, right, bottom, score, and the corrections 
 def networks() -> list[torch.nn.Module]:
     """Networks that find faces anywhere, and move boxes by some tenths of their sides."""
     generator = torch.Generator().manual_seed(0)
-    made = []
+    seeded = []
     for network in (proposal_network(), refinement_network(), output_network()):
         for name, parameter in network.named_parameters():
             if parameter.ndim > 1:
@@ -28,8 +28,8 @@ def networks() -> list[torch.nn.Module]:
                 parameter.data = scale * torch.randn(parameter.shape, generator=generator) / math.sqrt(fan)
             else:
                 torch.nn.init.constant_(parameter, 0.25 if "prelu" in name else 0.0)
-        made.append(network.eval().requires_grad_(False))
-    return made
+        seeded.append(network.eval().requires_grad_(False))
+    return seeded
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def corrected(box: Box, inclusive: int) -> Box:
 def reference(networks: list[torch.nn.Module], picture: np.ndarray) -> tuple[list[Box], int]:
     """Boxes with their probabilities, and how many crops were clipped at a border."""
     height, width = picture.shape[:2]
-    found: list[Box] = []
+    proposals: list[Box] = []
     scale = 12 / SMALLEST
     while min(height, width) * scale >= 12:
         scores, corrections = ask(networks[0], smaller(picture, int(height * scale + 1), int(width * scale + 1)))
@@ -91,9 +91,9 @@ def reference(networks: list[torch.nn.Module], picture: np.ndarray) -> tuple[lis
              *map(float, (scores[y, x], *corrections[:, y, x])))
             for y, x in product(*map(range, scores.shape)) if scores[y, x] >= THRESHOLDS[0]
         ]  # fmt: skip
-        found += suppress(of_scale, 0.5)
+        proposals += suppress(of_scale, 0.5)
         scale *= 0.709
-    boxes, clipped = [corrected(box, 0) for box in suppress(found, 0.7)], 0
+    boxes, clipped = [corrected(box, 0) for box in suppress(proposals, 0.7)], 0
     for network, size, threshold in zip(networks[1:], (24, 48), THRESHOLDS[1:], strict=True):
         likely = []
         for left, top, right, bottom, _ in boxes:

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from fractions import Fraction
 from io import BufferedReader, FileIO
 from pathlib import Path
@@ -6,22 +7,46 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hallmark.storage.hashing import digest_file
 from hallmark.systems.deepfake import videos
 
 av = pytest.importorskip("av", reason="no decoder of videos: pip install 'hallmark-experiments[video]'")
 
 
-def write_video(path: Path, n: int, *, options: dict[str, str] | None = None, noise: bool = False) -> Path:
-    """Frames of one gray each, 10 levels lighter from one to the next, or of noise."""
-    rng = np.random.default_rng(0)
+def gray(number: int) -> np.ndarray:
+    """10 levels lighter from one frame to the next."""
+    return np.full((48, 64, 3), 20 + 10 * number, np.uint8)
+
+
+def noise(number: int) -> np.ndarray:
+    return np.random.default_rng(number).integers(0, 256, (48, 64, 3), np.uint8)
+
+
+def bright(*boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """Bright boxes on a dark ground, which the stub of a detector takes for faces."""
+    pixels = np.full((48, 64, 3), 20, np.uint8)
+    for left, top, right, bottom in boxes:
+        pixels[top:bottom, left:right] = 220
+    return pixels
+
+
+def moving(number: int) -> np.ndarray:
+    """A face that goes from the left border to the right one, and down."""
+    left, top = 5 * number, 2 * number
+    return bright((left, top, left + 16, top + 16))
+
+
+def write_video(
+    path: Path, n: int, draw: Callable[[int], np.ndarray] = gray, *, options: dict[str, str] | None = None
+) -> Path:  # fmt: skip
+    """`n` frames as `draw` makes them of their numbers."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", options=options or {}) as container:
         stream = container.add_stream("mpeg4", rate=Fraction(10))
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
-        stream.bit_rate = 20_000_000 if noise else 1_000_000
+        stream.bit_rate = 20_000_000
         for number in range(n):
-            pixels = rng.integers(0, 256, (48, 64, 3), np.uint8) if noise else np.full((48, 64, 3), 20 + 10 * number)
-            frame = av.VideoFrame.from_ndarray(pixels.astype(np.uint8), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(draw(number), format="rgb24")
             for packet in stream.encode(frame):
                 container.mux(packet)
         for packet in stream.encode():
@@ -69,7 +94,7 @@ class Counted(BufferedReader):
 
 @pytest.mark.parametrize("most", [None, 3])
 def test_a_long_video_is_read_in_parts_once_to_be_known_and_once_to_be_decoded(tmp_path, monkeypatch, most):
-    path = write_video(tmp_path / "video.mp4", 200, noise=True)
+    path = write_video(tmp_path / "video.mp4", 200, noise)
     size = path.stat().st_size
     opened: list[Counted] = []
     monkeypatch.setattr(videos, "open_regular", lambda path: opened.append(Counted(path)) or opened[-1])
@@ -110,3 +135,48 @@ def test_a_missing_decoder_is_said_with_the_file(monkeypatch, tmp_path):
     monkeypatch.setattr(videos, "has_decoder", lambda: False)
     with pytest.raises(videos.MissingDecoderError, match=r"video\.mp4"):
         videos.extract_frames(path, 2, tmp_path / "cache")
+
+
+def test_crops_follow_a_face_that_moves_through_a_video(crops, tmp_path):
+    path = write_video(tmp_path / "video.mp4", 10, moving)
+    frames = videos.extract_frames(path, None, tmp_path / "cache")
+    cropped = crops.crop(frames, [digest_file(frame) for frame in frames], tmp_path / "cache")
+    for number, crop in enumerate(cropped):
+        left, top = 5 * number, 2 * number
+        # A side of 1.5 · 16 about the face's center, moved into the picture.
+        expected = (min(max(left - 4, 0), 40), min(max(top - 4, 0), 24))
+        assert crop.faces == 1 and np.abs(np.subtract(crop.box[:2], expected)).max() <= 1, number
+        pixels = np.asarray(Image.open(crop.path).convert("L")) > 128
+        assert abs(pixels.sum() - 16 * 16) < 60, number  # the whole face is in it, to the blocks of the codec
+    assert len({crop.box for crop in cropped}) == 10
+
+
+def test_videos_without_faces_with_several_and_with_a_broken_stream_are_named_and_the_others_stay(
+    deepfake, crops, tmp_path
+):
+    folder = tmp_path / "clips"
+    for number in range(6):
+        for label in ("real", "fake"):
+            height = 12 + number + 6 * (label == "fake")
+            write_video(
+                folder / label / f"{number}.mp4", 3, lambda frame, height=height: bright((20, 8, 36, 8 + height))
+            )
+    write_video(folder / "real" / "nobody.mp4", 3)
+    write_video(folder / "fake" / "two.mp4", 3, lambda frame: bright((2, 16, 10, 24), (20, 16, 44, 40)))
+    sometimes = folder / "real" / "sometimes.mp4"
+    write_video(sometimes, 4, lambda frame: bright((20, 8, 37, 25)) if frame < 2 else gray(0))
+    broken = write_video(folder / "fake" / "broken.mp4", 20, noise, options={"movflags": "faststart"})
+    broken.write_bytes(broken.read_bytes()[:-20_000])
+    data = deepfake(folder=str(folder), faces=crops)
+    data.prepare()
+    named = sorted((problem.kind, problem.id) for problem in data.problems.found)
+    assert named == [
+        ("broken_video", "fake/broken.mp4"), *(("no_face", f"real/nobody.mp4/00000{frame}") for frame in range(3)),
+        *(("no_face", f"real/sometimes.mp4/00000{frame}") for frame in (2, 3)),
+        *(("several_faces", f"fake/two.mp4/00000{frame}") for frame in range(3)),
+    ]  # fmt: skip
+    counts = data.samples["video"].value_counts().to_dict()
+    assert counts == {**{f"{label}/{n}": 3 for label in ("real", "fake") for n in range(6)}, "fake/two": 3,
+                      "real/sometimes": 2}  # fmt: skip
+    two = data.samples[data.samples["video"] == "fake/two"]
+    assert set(two["info_faces"]) == {"2"} and Image.open(two["info_path"].iloc[0]).size == (36, 36)
