@@ -21,6 +21,7 @@ from hallmark.engine.train import train
 from hallmark.learning.fitted.module import FittedModule
 from hallmark.report.gather import gather
 from hallmark.runs.archive import ArchiveError, unpack, write_archive
+from hallmark.runs.record import RunState
 from hallmark.runs.run import Run
 from hallmark.runs.seal import accesses_of
 from hallmark.storage.hashing import digest_file
@@ -143,17 +144,16 @@ def test_nothing_is_chosen_on_rows_that_are_measured(compose, monkeypatch, split
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [
-        ("Unread", r"reads no row of calibration \(unread_splits\)"),
-        ("Selecting", None),
-        ("Choosing", "chosen on its rows"),
-    ],
+    [("Unread", r"reads no row of calibration \(unread_splits\)"), ("Choosing", "chosen on its rows")],
 )
-def test_what_is_read_is_what_the_model_says(compose, tmp_path, monkeypatch, model, message) -> None:
-    monkeypatch.setenv("HALLMARK_OUTPUTS", str(tmp_path))
-    config = compose(*MODEL, f"model._target_=tests.engine.centroids.{model}")
-    if message is None:
-        train(config)
-    else:
-        with pytest.raises(ValueError, match=message):
-            train(config)
+def test_what_is_read_is_what_the_model_says(compose, model, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        train(compose(*MODEL, f"model._target_=tests.engine.centroids.{model}"))
+
+
+def test_a_model_that_says_that_it_selects_on_val_is_given_its_rows(compose) -> None:
+    config = compose(*MODEL, "model._target_=tests.engine.centroids.Selecting")
+    train(config)
+    run = Job.of(config).run
+    assert read_state(run.directory / STATE)["val_rows"] == run.record.splits["val"]["n"]
+    assert run.record.state is RunState.DONE and "val" in run.record.fitted_on and "val" in run.metrics

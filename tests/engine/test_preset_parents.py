@@ -3,6 +3,7 @@
 import shutil
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
@@ -207,7 +208,7 @@ def test_a_parent_that_another_process_works_on_is_waited_for(fit, fits, run_of,
     parent = fit(*DIGITS)
     with ExitStack() as other:
         other.enter_context(RunDirectory(parent.directory).locked())
-        monkeypatch.setattr(make_parents_module.time, "sleep", lambda _: other.close())
+        monkeypatch.setattr(make_parents_module, "time", SimpleNamespace(sleep=lambda _: other.close()))
         child = fit(*sets)
     assert child.record.state is RunState.DONE
     assert capsys.readouterr().out.count(f"{parent.directory}: another process works on this parent") == 1
