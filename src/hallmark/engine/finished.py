@@ -81,7 +81,8 @@ class FinishedRun:
         record = self.run.record
         if not record.warnings:  # as in a run that was made before there were any
             record.warnings = foreign_weights(self.job, module, data)
-            print_warnings(record)
+            if self.inputs is None:  # of new files it is said with the answers
+                print_warnings(record)
         if isinstance(module, TrainingFreeModule):
             check_fitted(self.run.directory, record)
             module.attach_run(self.run.directory)

@@ -77,6 +77,17 @@ def test_frames_without_a_face_are_named_and_treated_as_the_policy_says(deepfake
     assert (rows["content"] != rows["source"]).sum() == len(rows) - (policy == "keep")
 
 
+@pytest.mark.parametrize("policy", ["skip", "fatal"])
+def test_a_new_picture_without_a_face_has_no_answer(deepfake, crops, tmp_path, policy):
+    none, face = _picture(tmp_path / "none.png"), _picture(tmp_path / "face.png", (20, 16, 36, 32))
+    data = deepfake(folder=str(tmp_path), faces=crops, on_problem={"no_face": policy})
+    for inputs, videos in (([none, face], [str(face)]), ([none], [])):
+        data.problems.found.clear()
+        data.prepare_new(inputs)
+        assert data.samples["video"].tolist() == videos
+        assert data.unanswered().to_numpy().tolist() == [[str(none), "no face"]]
+
+
 def test_missing_weights_are_a_setting(tmp_path):
     arguments = {"margin": 0.3, "smallest": 40, "thresholds": [0.7, 0.8, 0.8]}
     with pytest.raises(SettingError) as error:
