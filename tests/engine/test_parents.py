@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 from tests.engine.releasing import released
-from tests.engine.student import DIGITS, STUDENT
+from tests.engine.student import DIGITS, STUDENT, Stacker
 
 from hallmark.checks import Interrupted, SettingError, UserError
 from hallmark.data.leakage import LeakageError
@@ -408,6 +408,17 @@ def test_nothing_is_refitted_for_a_run_that_the_gate_stops(parent, fit):
     stacker = (*STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={parent.directory}")
     with pytest.raises(LeakageError):
         fit(*stacker, "out_of_fold.folds=2", "data.split.seed=1")
+    assert not (parent.directory / "out_of_fold").exists()
+
+
+def test_a_trainer_that_the_model_refuses_is_refused_before_its_parent_is_refitted(parent, fit, monkeypatch):
+    def refuse(model, trainer) -> None:
+        raise SettingError("trainer.max_epochs", trainer.max_epochs, "more")
+
+    monkeypatch.setattr(Stacker, "check_trainer", refuse)
+    stacker = (*STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={parent.directory}")
+    with pytest.raises(SettingError, match=r"^trainer\.max_epochs=1"):
+        fit(*stacker, "out_of_fold.folds=2")
     assert not (parent.directory / "out_of_fold").exists()
 
 
