@@ -62,8 +62,11 @@ def fit(compose, small) -> Callable[..., Run]:
 
 
 @pytest.fixture
-def fitted(compose, small, cache) -> Callable[..., Run]:
-    """As `fit`, for tests of what follows a fit: equal overrides are fitted once, and each test gets a copy."""
+def fitted(compose, small, cache, tmp_path) -> Callable[..., Run]:
+    """As `fit`, for tests of what follows a fit: equal overrides are fitted once, and each test gets a copy.
+
+    Parents are named in them by their places in this test, and have to be as they were fitted.
+    """
 
     def make(overrides: tuple[str, ...], folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
@@ -71,11 +74,16 @@ def fitted(compose, small, cache) -> Callable[..., Run]:
             train(compose(*small, *overrides))
 
     def fitted(*overrides: str) -> Run:
-        name = hashlib.sha256(repr((small, overrides)).encode()).hexdigest()
-        folder = made_once(cache.parent / "fitted" / name, partial(make, overrides))
         job = Job.of(compose(*small, *overrides))
-        (record,) = folder.glob("*/*/record.json")
-        shutil.copytree(record.parent, job.directory)
+        settings = repr((small, overrides, job.id)).replace(str(tmp_path), "")
+        name = hashlib.sha256(settings.encode()).hexdigest()
+        folder = made_once(cache.parent / "fitted" / name, partial(make, overrides))
+        (path,) = folder.glob("*/*/record.json")
+        shutil.copytree(path.parent, job.directory)
+        record = job.run.record
+        for role, parent in job.parents.items():
+            record.parents[role]["source"] = parent.source
+        record.write(job.directory)
         write_text(job.directory / "config.yaml", OmegaConf.to_yaml(job.config))  # the places are this test's own
         seal_under(job.directory, Path(job.config.paths.seals))
         return job.run

@@ -11,6 +11,11 @@ DIGITS = (
     "experiment=digits_classifier", "data.classes=['0','1']", "trainer.max_epochs=1", "trainer.limit_train_batches=2",
 )  # fmt: skip
 STUDENT = (*DIGITS, "name=student", "model._target_=tests.engine.student.Student", "trusted_packages=[tests]")
+PARENT = "{experiment: digits_classifier, overrides: ['trainer.max_epochs=1', 'trainer.limit_train_batches=2']}"
+MADE = (*DIGITS, "name=child", "model.dropout=0.3", f"+parents.init_from={PARENT}")
+STACKER = (
+    *STUDENT, "model._target_=tests.engine.student.Stacker", f"+parents.teacher={PARENT}", "out_of_fold.folds=2",
+)  # fmt: skip
 
 
 class HashedOtherwise(DigitsDataModule):

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.engine.student import DIGITS
+from tests.engine.student import DIGITS, MADE
 
 from hallmark.checks import SettingError
 from hallmark.engine.cached.done import report_noted
@@ -14,18 +14,6 @@ from hallmark.runs.record import RunState
 from hallmark.runs.run import open_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("no_report")]
-
-CHILD = (
-    *DIGITS, "name=child", "model.dropout=0.3",
-    "+parents.init_from={experiment: digits_classifier, "
-    "overrides: ['trainer.max_epochs=1', 'trainer.limit_train_batches=2']}",
-)  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def small() -> list[str]:
-    """Nothing more is needed to make a fit short."""
-    return ["callbacks.progress=null"]
 
 
 @pytest.fixture
@@ -37,7 +25,7 @@ def test_a_child_takes_the_run_at_a_fixed_place_as_its_parent(fit, compose, smal
     fixed = fit(*DIGITS, place)
     assert fixed.directory == tmp_path / "output" / "fixed"
     expected = fixed.record.started, fixed.record.weights
-    child = fit(*CHILD)
+    child = fit(*MADE)
     assert child.record.parents["init_from"]["source"] == str(fixed.directory)
     again = fit(*DIGITS)  # without the place
     assert again.directory == fixed.directory and (again.record.started, again.record.weights) == expected
@@ -49,7 +37,7 @@ def test_a_stopped_run_at_a_fixed_place_goes_on_there(fit, place, compose, small
     fixed = fit(*DIGITS, place)
     fixed.record.state = RunState.RUNNING
     fixed.record.write(fixed.directory)
-    child = fit(*CHILD)
+    child = fit(*MADE)
     parent = open_run(fixed.directory)
     assert parent.record.resumed == 1 and child.record.parents["init_from"]["source"] == str(fixed.directory)
 
@@ -62,7 +50,7 @@ def test_a_fixed_place_that_holds_the_run_no_more_is_left_as_it_is(fit, place, t
     else:
         fit(*DIGITS, "seed=1", place, "rerun=true")
     before = sorted(tmp_path.joinpath("output").rglob("*"))
-    child = fit(*CHILD)
+    child = fit(*MADE)
     source = Path(child.record.parents["init_from"]["source"])
     assert source == tmp_path / "outputs" / "digits_classifier" / fixed.record.run_id and not source.is_symlink()
     assert sorted(tmp_path.joinpath("output").rglob("*")) == before

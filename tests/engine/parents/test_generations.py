@@ -18,12 +18,6 @@ STACK = "parents.stack.overrides=['model.rows=meta','model.members=[narrow,plain
 GIVEN = "'parents.narrow={}','parents.plain={}'"
 
 
-@pytest.fixture(scope="session")
-def small() -> list[str]:
-    """Nothing more is needed to make a fit short."""
-    return ["callbacks.progress=null"]
-
-
 @pytest.fixture
 def cascade(typed, tmp_path):
     """A function from overrides to the configuration of the cascade."""
