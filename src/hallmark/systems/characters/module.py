@@ -1,36 +1,48 @@
 """The classifier of characters: an encoder of pictures with a linear layer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
-from hallmark.checks import require
+from hallmark.checks import UserError, require, setting
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
+from hallmark.learning.encoders.stored import restored_part, stored_part
+from hallmark.learning.encoders.timm_image import TimmImageEncoder
 from hallmark.learning.module import Batch
 from hallmark.learning.optim import Optimizer
+
+CLASSIFIER = "character_classifier"
+"""The entry of a checkpoint that says what its encoder is, and whom it answers."""
+
+_ENCODERS = {built.__name__: built for built in (TimmImageEncoder,)}
+_PREFIX = "encoders.image."
 
 
 class CharacterClassifier(ClassificationModule):
     """Logits [B, C] of characters from the input `image`, uint8 [B, 3, S, S], or from its embeddings.
 
     Args:
-        encoder: of pictures; a frozen one is read from the feature store.
+        encoder: builds that of pictures; a frozen one is read from the feature store.
         dropout: before the linear layer.
         classes, optimizer, freeze_epochs, label_smoothing, class_balance: of `ClassificationModule`.
     """
 
     def __init__(
-        self, *, encoder: ImageEncoder, dropout: float, classes: Sequence[str], optimizer: Optimizer,
+        self, *, encoder: Callable[[], ImageEncoder], dropout: float, classes: Sequence[str], optimizer: Optimizer,
         freeze_epochs: int, label_smoothing: float, class_balance: float,
     ) -> None:  # fmt: skip
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
+        with setting("encoder"):
+            built = encoder()
         super().__init__(
-            classes=classes, encoders={"image": encoder},
-            head=nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, len(classes))),
+            classes=classes, encoders={"image": built},
+            head=nn.Sequential(nn.Dropout(dropout), nn.Linear(built.embedding_dim, len(classes))),
             optimizer=optimizer, freeze_epochs=freeze_epochs, label_smoothing=label_smoothing,
             class_balance=class_balance,
         )  # fmt: skip
+        self._stored_encoder = stored_part(encoder)
 
     @property
     def inputs(self) -> dict[str, Encoder | None]:
@@ -42,3 +54,29 @@ class CharacterClassifier(ClassificationModule):
 
     def forward(self, batch: Batch) -> Tensor:
         return self.head(self.embedding(batch))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CLASSIFIER] = {"encoder": self._stored_encoder, "classes": self.classes}
+
+
+def encoder_of(saved: Any) -> ImageEncoder:
+    """The encoder of a checkpoint of a `CharacterClassifier`, frozen.
+
+    Raises:
+        UserError: a checkpoint of something else, or one that does not hold what it says.
+        MissingWeightsError: of a frozen encoder, whose published weights are not at hand.
+    """
+    try:
+        stored = saved[CLASSIFIER]["encoder"]
+        encoder = restored_part(stored, _ENCODERS)()
+        if not encoder.frozen:
+            state = saved["state_dict"]
+            encoder.load_state_dict(
+                {name.removeprefix(_PREFIX): tensor for name, tensor in state.items() if name.startswith(_PREFIX)}
+            )
+    except (AttributeError, KeyError, TypeError, RuntimeError) as error:
+        raise UserError(f"no checkpoint of a classifier of characters ({error})") from error
+    encoder.freeze()
+    assert isinstance(encoder, ImageEncoder)
+    return encoder

@@ -14,6 +14,7 @@ from hallmark.checks import require, setting
 from hallmark.data.module import DataModule
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
+from hallmark.learning.encoders.stored import restored_part, stored_part
 from hallmark.learning.encoders.timm_image import TimmImageEncoder
 from hallmark.learning.module import Batch
 from hallmark.learning.optim import Optimizer
@@ -23,7 +24,6 @@ from hallmark.systems.deepfake.augment import Augment, FrameAugment
 from hallmark.systems.deepfake.manifest import CLASSES
 from hallmark.systems.deepfake.networks import FilterNet, TextureNet
 from hallmark.systems.deepfake.pooling import check_pooling
-from hallmark.systems.deepfake.stored import restored_part, stored_part
 from hallmark.systems.deepfake.tables import detection_table
 from hallmark.systems.deepfake.verdict import pooled_answers
 

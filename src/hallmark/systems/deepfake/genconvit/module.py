@@ -11,6 +11,7 @@ from torchmetrics import MeanMetric, Metric
 
 from hallmark.checks import require, setting
 from hallmark.learning.callbacks.pictures import tiled
+from hallmark.learning.encoders.stored import restored_part, stored_part
 from hallmark.learning.module import Batch
 from hallmark.learning.optim import Optimizer
 from hallmark.systems.deepfake.augment import Augment, FrameAugment
@@ -19,7 +20,6 @@ from hallmark.systems.deepfake.genconvit.memory import step_bytes
 from hallmark.systems.deepfake.genconvit.network import GenConViTNetwork, Redrawn
 from hallmark.systems.deepfake.genconvit.published import PublishedNetwork
 from hallmark.systems.deepfake.module import FOR_PREDICTIONS, FrameModule
-from hallmark.systems.deepfake.stored import restored_part, stored_part
 
 log = logging.getLogger(__name__)
 
