@@ -48,8 +48,8 @@ def test_a_new_class_of_two_samples_is_answered_because_of_the_correction():
     new, new_without, old, old_without = [], [], [], []
     for seed in range(30):
         vectors, labels = sampled([52, 60, 60, 60], seed=seed, dimension=64, spread=0.8)
-        kept = [0, 1, *range(52, len(labels))]
-        fitted = Discriminant.fit(vectors[kept], [labels[row] for row in kept], shrinkage=0.4)
+        few = [0, 1, *range(52, len(labels))]
+        fitted = Discriminant.fit(vectors[few], [labels[row] for row in few], shrinkage=0.4)
         logits = fitted.logits(vectors)
         corrections = fitted.biases + 0.5 * (fitted.weights * fitted.means).sum(axis=1)
         for values, of_new, of_old in ((logits, new, old), (logits - corrections, new_without, old_without)):

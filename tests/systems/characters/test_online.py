@@ -80,8 +80,8 @@ def test_someone_unlike_all_roles_is_unknown_and_the_threshold_keeps_to_its_rate
     answer = strict.recognize(noise)
     assert answer.name is None and answer.score < answer.threshold and answer.best[0] in NAMES
     assert lenient.recognize(noise).threshold < answer.threshold
-    own = strict.recognize(pictures(faces, "Aoi", range(3, 4))[0])
-    assert own.name == ("Aoi" if own.score >= own.threshold else None)
+    known = strict.recognize(pictures(faces, "Aoi", range(3, 4))[0])
+    assert known.name == ("Aoi" if known.score >= known.threshold else None)
 
 
 def test_adding_save_and_load_and_adding_is_adding_without_the_break(system, model, faces, tmp_path):
