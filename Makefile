@@ -33,7 +33,7 @@ train: env
 	$(BIN)/python train.py experiment=clip_final
 
 test: env
-	$(BIN)/python -m pytest -n 2 --dist worksteal -rs
+	$(BIN)/python -m pytest -n 2 --dist worksteal -rs --durations=25
 
 test-fast: env
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not e2e"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from hallmark.engine.config.trust import NO_TRUST, Trust
 from hallmark.engine.release.release import release
+from hallmark.runs.archive import unpack, write_archive
 from hallmark.runs.record import Record
 from hallmark.runs.repeats import RepeatSet
 from hallmark.runs.run import Run
@@ -34,3 +35,12 @@ def seal_under(directory: Path, seals: Path) -> None:
     assert record is not None
     record.seals = str(seals)
     record.write(directory)
+
+
+def repack(archive: Path, folder: Path, edit) -> None:
+    """Change the content of an archive as somebody would who also makes its checksums new."""
+    root = unpack(archive, folder)
+    edit(root)
+    files = {path.relative_to(root).as_posix(): path for path in root.rglob("*") if path.is_file()}
+    files.pop("MANIFEST.sha256")
+    write_archive(archive, files)

@@ -1,5 +1,6 @@
+"""Split plans keep groups whole, classes balanced and shares as asked, and depend on rows and seed alone."""
+
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -7,24 +8,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import StratifiedGroupKFold
+from tests.data.splits.table import CLASSES, rows
 
 from hallmark.checks import SettingError
-from hallmark.data.splits import Evaluation, FromFile, Holdout, InnerFold, KFold, check_splits, split_summary
+from hallmark.data.splits import Evaluation, Holdout, InnerFold, KFold, check_splits
 from hallmark.runs.metrics import MAIN
-from hallmark.storage.files import write_csv
-
-CLASSES = ["negative", "neutral", "positive"]
-SHARES = [0.5, 0.3, 0.2]
-
-
-def rows(n: int = 600, group_size: int = 2, seed: int = 0) -> pd.DataFrame:
-    rng = np.random.default_rng(seed)
-    groups = rng.permutation(n) // group_size
-    return pd.DataFrame({
-        "id": [f"r{number}" for number in range(n)],
-        "group": [f"g{group}" for group in groups],
-        "target": rng.choice(CLASSES, n, p=SHARES),
-    })  # fmt: skip
 
 
 def shares(names: np.ndarray) -> dict[str, float]:
@@ -71,7 +59,11 @@ def test_shares_that_are_no_whole_number_of_folds(val: float) -> None:
 
 
 USES = {"calibration": 0.15, "meta": 0.2}
+
+
 HOLDOUT = Holdout(0.15, 0.2, 0, **USES)
+
+
 ALL_USES = [HOLDOUT, KFold(5, 2, 0.2, 0, **USES), InnerFold(HOLDOUT, 3, 1, 0)]
 
 
@@ -228,94 +220,3 @@ def test_a_share_of_less_than_a_group_is_said_so() -> None:
     samples = rows(n=100, group_size=5)
     with pytest.raises(ValueError, match=r"data\.split\.meta=0\.01: less than one of the 1\d groups"):
         Holdout(0.1, 0.1, 0, meta=0.01).assign(samples)
-
-
-@pytest.mark.parametrize("split", ["calibration", "meta"])
-def test_what_is_fitted_needs_every_class(split: str) -> None:
-    good = pd.DataFrame({"target": list("abaab"), "split": ["train", "train", "val", split, split]})
-    check_splits(good, {MAIN: ["a", "b"]})
-    with pytest.raises(ValueError, match=rf"class b has no row in {split}"):
-        check_splits(good.iloc[:4], {MAIN: ["a", "b"]})
-
-
-def written(folder: Path, table: pd.DataFrame) -> FromFile:
-    table.to_csv(folder / "splits.csv", index=False)
-    return FromFile(str(folder / "splits.csv"))
-
-
-def test_a_split_file_round_trips_in_any_order(tmp_path: Path) -> None:
-    samples = rows(n=60).replace({"id": {"r0": "NA", "r1": "007"}})
-    names = Holdout(0.2, 0.2, 0, calibration=0.1, meta=0.1).assign(samples)
-    plan = written(tmp_path, samples.assign(split=names).sample(frac=1, random_state=0))
-    np.testing.assert_array_equal(plan.assign(samples), names)
-
-
-def test_a_split_file_whose_ids_a_spreadsheet_would_execute_round_trips(tmp_path: Path) -> None:
-    table = rows(n=4).assign(id=["=1", "@user", "-1", "'+x"])
-    write_csv(tmp_path / "splits.csv", table[["id"]].assign(split=["train", "val", "test", "train"]))
-    assert "'@user," in (tmp_path / "splits.csv").read_text()
-    assert FromFile(str(tmp_path / "splits.csv")).assign(table).tolist() == ["train", "val", "test", "train"]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "message"),
-    [
-        (lambda table: table.drop(columns="split"), "columns id and split; found id"),
-        (lambda table: table.iloc[2:], r"a split for every row; 2 lack one, e\.g\. \['a', 'b'\]"),
-        (lambda table: table.assign(split=["train", "", "val", "test"]), "splits among .*found"),
-        (lambda table: table.assign(split=["train", "tset", "val", "test"]), "splits among .*found.*tset"),
-        (lambda table: pd.concat([table, table.iloc[:1]]), "each id once; found .*'a'"),
-    ],
-)
-def test_a_split_file_that_is_not_right_is_named(tmp_path: Path, spoil, message: str) -> None:
-    table = pd.DataFrame({"id": list("abcd"), "split": ["train", "train", "val", "test"]})
-    samples = table.assign(group=table["id"], target="x")
-    with pytest.raises(SettingError, match=f"path=.*splits.csv.*{message}"):
-        written(tmp_path, spoil(table)).assign(samples)
-
-
-def test_a_plan_names_the_files_that_it_reads(tmp_path: Path) -> None:
-    plan = FromFile(str(tmp_path / "splits.csv"))
-    assert InnerFold(plan, 3, 0, 0).files() == plan.files() == [tmp_path / "splits.csv"]
-    assert Holdout(0.1, 0.1, 0).files() == []
-
-
-def test_a_missing_split_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingError, match="an existing CSV file"):
-        FromFile(str(tmp_path / "none.csv")).assign(rows(n=4))
-
-
-def test_check_splits() -> None:
-    good = pd.DataFrame({"target": ["a", "b", "a", None], "split": ["train", "train", "val", "predict"]})
-    check_splits(good, {MAIN: ["a", "b"]})
-    with pytest.raises(ValueError, match=r"only one class \(a\) in 4 rows"):
-        check_splits(good.assign(target="a"), {MAIN: ["a", "b"]})
-    with pytest.raises(ValueError, match=r"data\.split: no rows in val"):
-        check_splits(good.iloc[:2], {MAIN: ["a", "b"]})
-    with pytest.raises(ValueError, match=r"data\.split: no rows in train"):
-        check_splits(good.assign(split="val"), {MAIN: ["a", "b"]})
-    with pytest.raises(ValueError, match="class b has no training row"):
-        check_splits(good.assign(split=["train", "val", "train", "predict"]), {MAIN: ["a", "b"]})
-
-
-def test_every_task_is_checked() -> None:
-    good = pd.DataFrame({
-        "target": ["a / 0", "b / 1", "a / 1"], "target_action": ["a", "b", "a"], "target_state": ["0", "1", None],
-        "split": ["train", "train", "val"],
-    })  # fmt: skip
-    classes = {"action": ["a", "b"], "state": ["0", "1"]}
-    check_splits(good, classes)
-    with pytest.raises(ValueError, match=r"only one class of state \(0\) in 3 rows"):
-        check_splits(good.assign(target_state="0"), classes)
-    with pytest.raises(ValueError, match="class 1 has no training row"):
-        check_splits(good.assign(target_state=["0", None, "1"]), classes)
-
-
-def test_the_summary_counts_and_hashes_ids_in_any_order() -> None:
-    samples = rows(n=60).assign(split=["train"] * 40 + ["val"] * 20)
-    summary = split_summary(samples)
-    assert summary["train"]["n"] == 40
-    assert summary["val"]["groups"] == samples.iloc[40:]["group"].nunique()
-    assert split_summary(samples.sample(frac=1, random_state=1)) == summary
-    moved = samples.assign(split=["train"] * 39 + ["val"] * 21)
-    assert split_summary(moved)["train"]["hash"] != summary["train"]["hash"]
