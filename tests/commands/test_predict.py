@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from tests.commands.drawn_digits import SETTINGS, DrawnDigits, draw
 
+from hallmark.commands.predict import brief
 from hallmark.engine.finished import FinishedRun, sealed_tables
 from hallmark.engine.job import Job
 from hallmark.engine.repeats import train_repeats
@@ -208,3 +209,14 @@ def test_a_system_that_reads_no_new_files_says_so(hallmark, compose, tmp_path):
     train(config)
     code, _, printed = hallmark("predict", str(Job.of(config).directory), "a.png")
     assert code == 2 and "DigitsDataModule" in printed
+
+
+def test_of_many_classes_the_answer_and_the_runner_up_are_shown():
+    values = {"P(a)": [0.1, None], **{f"P(c{number})": [0.05, None] for number in range(4)}, "P((b))": [0.7, None]}
+    table = pd.DataFrame({"id": ["x", "y"], "prediction": ["(b)", None], **values, "problem": ["", "missing file"]})
+    assert brief(table).equals(table)
+    many = table.assign(**{"P(d)": [0.0, None]})[[*table.columns[:-1], "P(d)", "problem"]]
+    table = brief(many)
+    assert list(table) == ["id", "prediction", "P", "runner_up", "problem"]
+    assert table.loc[0, ["P", "runner_up"]].tolist() == [0.7, "a 0.100"]
+    assert np.isnan(table.loc[1, "P"]) and table.loc[1, "runner_up"] == ""

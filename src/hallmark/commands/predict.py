@@ -7,6 +7,7 @@ and the others are predicted.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _SHOWN = 20  # rows on the terminal
+_PROBABILITY = re.compile(r"(?:.*: )?P\((.*)\)")  # names of the columns of probabilities
+_CLASSES = 6  # whose probabilities stand in columns of their own there, and on a page
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.page is not None:
         from hallmark.report.answers import write_answers
 
-        answered = table.drop(columns="warning", errors="ignore")
+        answered = brief(table.drop(columns="warning", errors="ignore"))
         written.append(write_answers(arguments.page, str(arguments.result), answered, answers.rows, answers.warnings))
     if arguments.json:
         print(json.dumps(_records(table), indent=2, ensure_ascii=False))
@@ -93,7 +96,7 @@ def _show(title: str, table: "pd.DataFrame") -> None:
     """Print the first answers, and below them their reasons."""
     from hallmark.analysis.presentation import show
 
-    first = table.head(_SHOWN)
+    first = brief(table.head(_SHOWN))
     explained = first.dropna(subset="reason") if "reason" in first else first.iloc[:0]
     reasons = [f"{row['id']}: {row['reason']}" for row in explained.to_dict("records")]
     more = [f"{len(table) - _SHOWN} more rows; --output FILE writes all"] if len(table) > _SHOWN else []
@@ -121,6 +124,26 @@ def readable_table(answers: "pd.DataFrame") -> "pd.DataFrame":
     named = {str(name): str(name).removeprefix("info_") for name in answers if str(name).startswith("info_")}
     named.pop("info_path", None)
     return pd.DataFrame({**columns, **{short: answers[name] for name, short in named.items()}}).reset_index(drop=True)
+
+
+def brief(table: "pd.DataFrame") -> "pd.DataFrame":
+    """`readable_table` with the probability of the answer and the runner-up in place of those of many classes."""
+    import numpy as np
+
+    classes = {name: match[1] for name in table if (match := _PROBABILITY.fullmatch(str(name)))}
+    if len(classes) <= _CLASSES:
+        return table
+    values, names = table[list(classes)].astype(float), list(classes.values())
+    ordered = np.argsort(-values.to_numpy(), axis=1, kind="stable")  # nan of other tasks and of no answer comes last
+    best, next_best = (np.take_along_axis(values.to_numpy(), ordered[:, [rank]], axis=1)[:, 0] for rank in (0, 1))
+    runners_up = [
+        f"{names[number]} {value:.3f}" if np.isfinite(value) else ""
+        for number, value in zip(ordered[:, 1], next_best, strict=True)
+    ]
+    columns = [name for name in table if name not in classes]
+    after = columns.index("prediction") + 1
+    names = [*columns[:after], "P", "runner_up", *columns[after:]]
+    return table.assign(P=best, runner_up=runners_up)[names]
 
 
 def with_unanswered(table: "pd.DataFrame", unanswered: "pd.DataFrame") -> "pd.DataFrame":
