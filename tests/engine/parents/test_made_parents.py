@@ -95,12 +95,12 @@ def test_what_cannot_be_fitted_is_refused_before_its_parents_are_made(fit, fits,
 
 
 def test_every_fold_has_a_parent_of_its_own(compose, small, fits):
-    config = compose(*small, *MADE, "repeat=folds:5")
+    config = compose(*small, *MADE, "repeat=folds:3")
     train_repeats(config)
     members = RepeatSet(Job.of(config).directory).members
-    assert fits == ["digits_classifier", "child"] * 5
+    assert fits == ["digits_classifier", "child"] * 3
     parents = [kept_parents(member.directory, member.run.record)["init_from"] for member in members]
-    assert len({parent.run_id for parent in parents}) == 5
+    assert len({parent.run_id for parent in parents}) == 3
     ids = ", ".join(parent.run_id for parent in parents)
     (entry,) = find_entries([RepeatSet(Job.of(config).directory).directory])[:1]
     assert entry.parents == {"init_from": f"digits_classifier/{ids} (weights)"}
@@ -108,7 +108,7 @@ def test_every_fold_has_a_parent_of_its_own(compose, small, fits):
         assert parent.record.splits == member.run.record.splits
         assert member.run.record.leakage["checks"]["fitted by parent init_from"] == "clean"
     train_repeats(config)
-    assert len(fits) == 10
+    assert len(fits) == 6
 
 
 def test_seeds_share_a_parent_of_one_seed(compose, small, fits):
