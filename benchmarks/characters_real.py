@@ -25,6 +25,7 @@ from sklearn.preprocessing import Normalizer, StandardScaler
 from benchmarks.fits import composed
 from benchmarks.results import count_cell, write_result
 from benchmarks.tables import difference_table, holm_sentence, majority, metric_table
+from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data
 from hallmark.learning.tables import classification_table
@@ -53,6 +54,17 @@ def encoders(image_weights: str) -> dict[str, list[str]]:
     }
 
 
+def embedded(folder: str, overrides: Sequence[str]) -> tuple[NDArray, DataModule]:
+    """Features [N, D] of all pictures in `folder`, and the data module, whose every row is of the split `test`."""
+    preset = ["experiment=characters_classifier", "profile=full", f"data.folder={folder}"]
+    job = Job.of(composed([*preset, *overrides]))
+    data = prepare_data(job)
+    data.samples = data.samples.assign(split="test")
+    build_module(job, data)  # which configures the data for its encoder
+    batches = list(data.eval_dataloader("test"))
+    return torch.cat([batch["image_features"] for batch in batches]).numpy(), data
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", required=True)
@@ -61,13 +73,7 @@ def main() -> None:
     tables: dict[str, pd.DataFrame] = {}
     rows = pd.DataFrame()
     for encoder, overrides in encoders(arguments.image_weights).items():
-        preset = ["experiment=characters_classifier", "profile=full", f"data.folder={arguments.folder}"]
-        job = Job.of(composed([*preset, *overrides]))
-        data = prepare_data(job)
-        data.samples = data.samples.assign(split="test")
-        build_module(job, data)  # which configures the data for its encoder
-        batches = list(data.eval_dataloader("test"))
-        features = torch.cat([batch["image_features"] for batch in batches]).numpy()
+        features, data = embedded(arguments.folder, overrides)
         rows = data.samples
         for title, classifier in CLASSIFIERS.items():
             orders = []
