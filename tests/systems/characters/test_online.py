@@ -150,7 +150,7 @@ def test_a_database_of_another_encoder_or_other_settings_is_refused(system, tmp_
         OnlineLearningSystem(other, system.database.path)
     same = system.save_model(tmp_path / "same.pth")
     with pytest.raises(UserError, match="shrinkage"):
-        OnlineLearningSystem(same, system.database.path, shrinkage=0.5)
+        OnlineLearningSystem(same, system.database.path, shrinkage=0.4)
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, {CLASSIFIER: {"encoder": {"class": "Other"}}}, [1, 2]])

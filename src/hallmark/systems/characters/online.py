@@ -87,7 +87,7 @@ class OnlineLearningSystem:
     """
 
     def __init__(
-        self, model_path: str | Path, feature_db_path: str | Path, *, shrinkage: float = 0.4,
+        self, model_path: str | Path, feature_db_path: str | Path, *, shrinkage: float = 0.5,
         false_accept_rate: float = 0.05,
     ) -> None:  # fmt: skip
         require(0 < shrinkage <= 1, "shrinkage", shrinkage, "in (0, 1]")
