@@ -66,7 +66,9 @@ class ImageEncoder(Encoder):
         self.register_buffer("_std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        return (pixels.to(self._mean.dtype) - self._mean) / self._std
+        # Bytes are promoted by the subtraction: a batch is allocated once as floats, not three times.
+        values = pixels.to(self._mean.dtype) if pixels.is_floating_point() else pixels
+        return (values - self._mean).div_(self._std)
 
     def unnormalized(self, values: Tensor) -> Tensor:
         """The pixels, floats from 0 to 255, of which `normalized` makes `values`."""
