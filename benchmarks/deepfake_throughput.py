@@ -2,6 +2,7 @@
 
 Early exits for fakes at several promised false alarms, on validation rows, by which the preset's was chosen; with
 --test the test rows at the preset's as well, which opens the test split of the cascade once.
+Settings, such as data.sample.train=12, make it smaller, for a look at whether it works.
 """
 
 import argparse
@@ -45,13 +46,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test", action="store_true", help="measure the preset on test rows as well")
+    parser.add_argument("settings", nargs="*", metavar="KEY=VALUE")
     arguments = parser.parse_args()
     preset = float(composed(["experiment=deepfake_cascade"]).model.early_false_alarm)
     table: list[dict[str, Cell]] = []
     tables: dict[str, Table] = {"validation": table}
     runs: list[Run] = []
     for promised in PROMISED:
-        result = cascades(promised, arguments.seeds)
+        result = cascades(promised, arguments.seeds, arguments.settings)
         of_seeds = [measured_on_validation(run) for run in runs_of(result)]
         row: dict[str, Cell] = {"false alarms promised": f"{100 * promised:g} %"}
         for key, digits, sign in COLUMNS:
@@ -74,8 +76,9 @@ def main() -> None:
     )
 
 
-def cascades(promised: float, seeds: int) -> RepeatSet:
-    result = fitted(["experiment=deepfake_cascade", f"repeat=seeds:{seeds}", f"model.early_false_alarm={promised}"])
+def cascades(promised: float, seeds: int, settings: Sequence[str]) -> RepeatSet:
+    promise = f"model.early_false_alarm={promised}"
+    result = fitted(["experiment=deepfake_cascade", f"repeat=seeds:{seeds}", promise, *settings])
     assert isinstance(result, RepeatSet)
     return result
 
