@@ -1,11 +1,13 @@
 """The presets that users know by the names of their stages are the parents of the cascade."""
 
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 from tests.conftest import PROJECT
 
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
+from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule
 
 JOBS = OmegaConf.load(PROJECT / "conf" / "sweep" / "deepfake_table.yaml").plan.jobs
@@ -49,3 +51,14 @@ def test_the_model_of_a_job_is_built_and_is_another_one(compose, overrides):
     assert module.classes == ["real", "fake"]
     preset = compose(overrides[0]).model
     assert len(overrides) == 1 or model != preset
+
+
+@pytest.mark.e2e
+@pytest.mark.usefixtures("blank_figures")
+@pytest.mark.parametrize("variant", ["ed", "vae"])
+def test_a_network_as_published_is_fitted(compose, small_of, monkeypatch, variant):
+    monkeypatch.setattr("hallmark.engine.train.print_result", lambda *_: [])
+    preset = f"deepfake_genconvit_{variant}"
+    config = compose(f"experiment={preset}", "model/network=as_published", *small_of(preset), "debug=fast")
+    train(config)
+    assert pd.read_csv(Job.of(config).directory / "history.csv")["train/loss"].notna().all()

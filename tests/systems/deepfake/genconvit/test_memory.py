@@ -52,6 +52,7 @@ def test_what_is_stated_is_the_peak_of_a_step_that_is_taken(variant, network):
     member, batch = genconvit(variant, network, stages={"autoencoder": 0, "heads": 0}).train(), frames(16, 64)
     stated = sum(step_bytes(member.network, (batch["image"][:1],), 16))
     optimizer = torch.optim.AdamW(member.parameters())
+    assert {tensor.device.type for tensor in [*member.parameters(), *member.buffers()]} == {"cpu"}
     with LiveTensors([*member.parameters(), *member.buffers()]) as live:
         for _ in range(2):  # Adam has its moments from the second step on
             optimizer.zero_grad()

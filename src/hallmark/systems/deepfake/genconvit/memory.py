@@ -19,13 +19,23 @@ def step_bytes(network: nn.Module, arguments: tuple[Tensor, ...], batch_size: in
         arguments: of `network`, with one row.
         batch_size: rows of the step.
     """
-    tensors = {**dict(network.named_parameters()), **dict(network.named_buffers())}
-    trained = sum(parameter.numel() for parameter in network.parameters())
-    fixed = sum(tensor.numel() * tensor.element_size() for tensor in {id(t): t for t in tensors.values()}.values())
-    meta = {
-        name: torch.empty_like(tensor, device="meta").requires_grad_(isinstance(tensor, nn.Parameter))
-        for name, tensor in tensors.items()
+    # A module that stands under two names is entered by one of them: of two, `functional_call` would not restore it.
+    tensors = {
+        ".".join(filter(None, (prefix, name))): tensor
+        for prefix, module in network.named_modules()
+        for name, tensor in [
+            *module.named_parameters(recurse=False, remove_duplicate=False),
+            *module.named_buffers(recurse=False, remove_duplicate=False),
+        ]
     }
+    different = {id(tensor): tensor for tensor in tensors.values()}
+    trained = sum(parameter.numel() for parameter in network.parameters())
+    fixed = sum(tensor.numel() * tensor.element_size() for tensor in different.values())
+    on_meta = {
+        key: torch.empty_like(tensor, device="meta").requires_grad_(isinstance(tensor, nn.Parameter))
+        for key, tensor in different.items()
+    }
+    meta = {name: on_meta[id(tensor)] for name, tensor in tensors.items()}
     parts = {tensor.untyped_storage()._cdata for tensor in meta.values()}
     saved: dict[int, Tensor] = {}
 
@@ -35,6 +45,6 @@ def step_bytes(network: nn.Module, arguments: tuple[Tensor, ...], batch_size: in
         return tensor
 
     with saved_tensors_hooks(keep, lambda tensor: tensor):
-        functional_call(network, meta, tuple(argument.to("meta") for argument in arguments))
+        functional_call(network, meta, tuple(argument.to("meta") for argument in arguments), tie_weights=False)
     activations = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     return fixed + _BYTES_PER_PARAMETER * trained, batch_size * activations
