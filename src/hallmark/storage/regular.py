@@ -67,6 +67,16 @@ def check_name(name: str) -> None:
     raise UnsafePathError(f"'{shortened(name)}' {reason}")
 
 
+def is_class_name(name: str) -> bool:
+    """Whether a folder of this name can give its name to a class: no part of a path, and what a configuration takes for
+    text."""
+    try:
+        check_name(name)
+    except UnsafePathError:
+        return False
+    return bool(name.strip()) and not {"/", "\\"} & set(name) and "${" not in name
+
+
 def read_regular(path: Path) -> bytes:
     """The content of a regular file.
 

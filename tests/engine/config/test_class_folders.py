@@ -8,15 +8,16 @@ from hallmark.engine.config.symbolic import stored_form
 
 def test_classes_are_the_names_of_the_folders_in_order_as_unicode_composes_them(tmp_path):
     composed = unicodedata.normalize("NFC", "ばら")
-    for name in ("b", "a", "小夜", unicodedata.normalize("NFD", composed), ".hidden"):
+    for name in ("b", "a", "小夜", "初音　ミク", "👨‍🚀", unicodedata.normalize("NFD", composed), ".hidden"):
         (tmp_path / name).mkdir()
     (tmp_path / "file.txt").touch()
-    assert class_folders(str(tmp_path), ["other"]) == sorted(["a", "b", composed, "小夜"])
+    assert class_folders(str(tmp_path), ["other"]) == sorted(["a", "b", composed, "小夜", "初音　ミク", "👨‍🚀"])
 
 
 def test_without_a_folder_they_are_the_others_and_of_a_missing_folder_there_are_none(tmp_path):
     assert class_folders(None, ["x", "y"]) == ["x", "y"] and class_folders(None, None) == []
     assert class_folders(str(tmp_path / "nowhere"), ["x", "y"]) == []
+    assert class_folders(2024, ["x", "y"]) == []  # as a configuration reads a folder of that name
 
 
 def test_a_name_that_a_configuration_would_read_as_something_else_is_left_out(tmp_path):

@@ -72,6 +72,10 @@ def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
     (folder / "cut.jpg").write_bytes(content[: len(content) // 2])
     (folder / "notes.txt").write_text("no picture")
     (folder / ".DS_Store").touch()
+    (folder / ".thumbs").mkdir()
+    (folder / ".thumbs" / "000.jpg").write_bytes(content)
+    (copied / "loose.jpg").write_bytes(content)
+    (copied / "a ${b}").mkdir()
     Image.effect_noise((20, 200), 90).save(folder / "tiny.webp")
     outside = copied.parent / "secret.jpg"
     outside.write_bytes(content)
@@ -81,10 +85,12 @@ def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
     data = prepared(characters(folder=str(copied), classes=NAMES))
     problems = listed(data)
     assert problems["unreadable_image"] == ["小夜/cut.jpg", "小夜/empty.png"]
-    assert problems["other_file"] == ["小夜/notes.txt"]
-    assert problems["small_image"] == ["小夜/tiny.webp"] and problems["unsafe_path"] == ["小夜/link.jpg"]
+    assert problems["other_file"] == ["loose.jpg", "小夜/notes.txt"]
+    assert problems["small_image"] == ["小夜/tiny.webp"]
+    assert problems["unsafe_path"] == ["a ${b}", "小夜/link.jpg"]
     ids = set(data.samples["id"])
-    assert {"小夜/tiny.webp", "小夜/below/deep.png"} <= ids and not ids & {"小夜/link.jpg", "小夜/cut.jpg"}
+    assert {"小夜/tiny.webp", "小夜/below/deep.png"} <= ids
+    assert not ids & {"小夜/link.jpg", "小夜/cut.jpg", "小夜/.thumbs/000.jpg"}
     strict = characters(folder=str(copied), classes=NAMES, on_problem={"small_image": "fatal"})
     with pytest.raises(BadDataError, match=r"tiny\.webp.*\n.*small_image=skip"):
         strict.prepare()
@@ -92,6 +98,7 @@ def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
 
 def test_an_empty_folder_stops_and_is_named(characters, copied):
     (copied / "Empty").mkdir()
+    (copied / "Empty" / "notes.txt").touch()
     with pytest.raises(BadDataError, match="Empty: no picture"):
         characters(folder=str(copied), classes=[*NAMES, "Empty"]).prepare()
 
@@ -110,6 +117,30 @@ def test_a_folder_that_is_not_there_is_named_before_its_classes_are(characters, 
     with pytest.raises(SettingError) as refused:
         characters(folder=str(tmp_path / "nowhere"), classes=[])
     assert refused.value.key == "folder"
+
+
+def test_a_folder_without_folders_and_one_of_splits_are_said_to_be_so(characters, copied, tmp_path):
+    splits = tmp_path / "splits"
+    for split in ("train", "val"):
+        shutil.copytree(copied, splits / split)
+    for folder, classes in ((copied / "Aoi", []), (copied / "Aoi", NAMES), (splits, ["train", "val"])):
+        with pytest.raises(SettingError) as refused:
+            characters(folder=str(folder), classes=classes).prepare()
+        assert refused.value.key.endswith("folder")
+    alone = tmp_path / "alone"
+    shutil.copytree(copied / "Aoi", alone / "Aoi")
+    with pytest.raises(SettingError) as refused:
+        characters(folder=str(alone), classes=["Aoi"])
+    assert refused.value.key == "classes"
+
+
+def test_a_character_of_whom_nothing_is_measured_is_warned_of(characters, copied):
+    for picture in range(2, 12):
+        (copied / "Ren" / f"{picture:03d}.jpg").unlink()
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    assert set(data.samples.loc[data.samples["target"] == "Ren", "split"]) == {"train", "val"}
+    (sentence,) = data.warnings()
+    assert "test" in sentence and "Ren" in sentence and "Aoi" not in sentence
 
 
 def test_a_batch_holds_the_pixels_that_the_encoder_wants_to_see(characters, copied):

@@ -69,6 +69,7 @@ def test_the_attributes_of_a_character_show_in_the_pictures():
     ("key", "value"),
     [
         ("characters", ["Aoi"]), ("characters", ["Aoi", "../x"]), ("characters", ["Aoi", "a/b"]), ("unknown", ["Aoi"]),
+        ("characters", ["Aoi", "Aoi", "Ren"]), ("unknown", ["Emi", "Emi"]),
         ("pictures", 3), ("image_size", 31), ("seed", -1),
     ],
 )  # fmt: skip

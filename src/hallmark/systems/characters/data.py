@@ -49,6 +49,8 @@ class CharactersDataModule(PictureDataModule):
         self.folder = data_folder(folder, Path(cache), "characters", generate, sample, expected=expected)
         # First, because the names of the classes are those of its folders where none are given.
         require(self.folder.is_dir(), "folder", str(self.folder), f"{expected}; there is no such folder")
+        held = f"{expected}; there are {len(classes)} in it"
+        require(len(classes) > 1, "folder" if len(classes) == 0 else "classes", str(self.folder), held)
         super().__init__(
             cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment,
             split=split, leakage=leakage, seed=seed,
@@ -80,6 +82,15 @@ class CharactersDataModule(PictureDataModule):
             rows, self.problems, self.cache, least_side=self.least_side, classes_known=False
         )
         return samples, self.problems
+
+    def warnings(self) -> list[str]:
+        """Characters of whom nothing is measured."""
+        measured = {split: set(self.samples.loc[self.samples["split"] == split, "target"]) for split in ("val", "test")}
+        return [
+            f"no {split} row is of {', '.join(missing)}: too few pictures for a share of them"
+            for split, names in measured.items()
+            if names and (missing := [name for name in self.classes[MAIN] if name not in names])
+        ]
 
     def sources(self) -> list[Path]:
         return [self._characters]

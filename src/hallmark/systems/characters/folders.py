@@ -13,7 +13,9 @@ from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.pictures import IMAGES, readable_pictures
 from hallmark.data.problems import Problems
 from hallmark.storage.printing import printable
+from hallmark.storage.regular import is_class_name
 
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 SIZES = ["under 64 px", "64-127 px", "128-255 px", "256+ px"]
 _LAYOUT = (
     "a folder that holds one for each character, named as the character is, with its pictures. Without data, "
@@ -24,28 +26,41 @@ _LAYOUT = (
 def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> pd.DataFrame:
     """One row a file of the folders of `classes`: `id` (its path in `folder`), `target` and `file`, before any is read.
 
-    Names are compared as Unicode composes them (NFC), because file systems write one name in two ways.
+    Names are compared as Unicode composes them (NFC), because file systems write one name in two ways. What lies in no
+    folder of a character is listed; other folders are left out. Hidden files and folders are not looked at.
 
     Raises:
-        SettingError: no such folder, or no folder of one of the classes in it.
+        SettingError: no such folder, no folders in it, those of splits and not of characters, or none of a class.
     """
     if not folder.is_dir():
         raise SettingError("folder", str(folder), f"{_LAYOUT}; there is no such folder")
     held: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_dir() and not path.name.startswith("."):
-            held.setdefault(unicodedata.normalize("NFC", path.name), []).append(path)
+        name = unicodedata.normalize("NFC", path.name)
+        if name.startswith("."):
+            continue
+        if not path.is_dir():
+            if path.suffix.lower() in IMAGES:
+                problems.add(name, "other_file", f"{path}: a picture in no folder of a character")
+        elif is_class_name(name):
+            held.setdefault(name, []).append(path)
+        else:
+            problems.add(name, "unsafe_path", f"{path}: no character can have the name of this folder")
+    if not held:
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; there is no folder in it")
+    if set(held) <= _SPLITS and not any(_pictures(path, below=False) for paths in held.values() for path in paths):
+        cause = f"{', '.join(held)} look like splits; give the folder of all characters, data.split does the rest"
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}")
     missing = [name for name in classes if unicodedata.normalize("NFC", name) not in held]
     if missing:
-        names = ", ".join(list(held)[:10]) or "no folder"
-        raise SettingError("classes", missing[0], f"names of folders in {folder}, which holds {names}")
+        raise SettingError(
+            "classes", missing[0], f"names of folders in {folder}, which holds {', '.join([*held][:10])}"
+        )
     rows = []
     for name in classes:
-        files = [
-            file for directory in held[unicodedata.normalize("NFC", name)] for file in sorted(directory.rglob("*"))
-        ]
-        files = [file for file in files if not file.name.startswith(".") and not file.is_dir()]
-        if not files:
+        paths = held[unicodedata.normalize("NFC", name)]
+        files = [file for path in paths for file in _files(path)]
+        if not any(_pictures(path) for path in paths):
             problems.add(name, "empty_folder", f"{folder / name}: no picture")
         for file in files:
             picture = file.relative_to(folder).as_posix()
@@ -54,6 +69,17 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
             elif problems.add_unless_safe(picture, folder=folder, files=[picture]):
                 rows.append((picture, name, str(file)))
     return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
+
+
+def _files(folder: Path) -> list[Path]:
+    """All files in `folder` and below it but hidden ones, in order."""
+    files = [file for file in sorted(folder.rglob("*")) if not file.is_dir()]
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+
+
+def _pictures(folder: Path, *, below: bool = True) -> list[Path]:
+    files = [file for file in _files(folder) if file.suffix.lower() in IMAGES]
+    return files if below else [file for file in files if file.parent == folder]
 
 
 def list_new(inputs: Sequence[Path], problems: Problems) -> pd.DataFrame:

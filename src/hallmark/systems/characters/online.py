@@ -20,7 +20,7 @@ from hallmark.learning.encoders.weights import safe_load
 from hallmark.storage.files import atomic_path
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import UnreadableFileError, read_regular
+from hallmark.storage.regular import UnreadableFileError, is_class_name, read_regular
 from hallmark.storage.vectors import Content, VectorDatabase, Version
 from hallmark.systems.characters.discriminant import Discriminant, unknown_threshold
 from hallmark.systems.characters.module import CLASSIFIER, encoder_of
@@ -284,8 +284,8 @@ def _require_new(name: str, content: Content) -> None:
 
 
 def _check_name(name: str) -> None:
-    valid = bool(name.strip()) and name.isprintable() and len(name) <= _LONGEST
-    require(valid, "name", name, f"up to {_LONGEST} characters that can be printed")
+    valid = is_class_name(name) and len(name) <= _LONGEST
+    require(valid, "name", name, f"up to {_LONGEST} characters that the name of a folder may have")
 
 
 def _read(images: Sequence[str | Path | Image.Image]) -> tuple[list[str], list[Image.Image]]:

@@ -10,7 +10,7 @@ from PIL import Image
 from hallmark.checks import require
 from hallmark.data.generated import generated
 from hallmark.data.images import encoded
-from hallmark.storage.regular import UnsafePathError, check_name
+from hallmark.storage.regular import is_class_name
 from hallmark.systems.characters.sample.avatars import Avatar, Character, cast
 
 VERSION = 1
@@ -40,9 +40,11 @@ def generate(
     """
     names = [*characters, *unknown]
     require(len(characters) >= 2, "characters", list(characters), "two or more names")
+    for key, of_key in (("characters", characters), ("unknown", unknown)):
+        require(len(set(of_key)) == len(of_key), key, list(of_key), "different names")
+        for name in of_key:
+            require(is_class_name(name), key, name, "a name that a folder may have")
     require(len(set(names)) == len(names), "unknown", list(unknown), "names of other people than `characters`")
-    for name in names:
-        require(_is_folder_name(name), "characters", name, "a name that a folder may have")
     require(pictures >= 4, "pictures", pictures, "at least 4 of each character")
     require(image_size >= 32, "image_size", image_size, "at least 32 pixels")
     require(seed >= 0, "seed", seed, "at least 0")
@@ -71,14 +73,6 @@ def generate(
         "seed": seed,
     }  # fmt: skip
     return generated(folder, arguments, VERSION, build)
-
-
-def _is_folder_name(name: str) -> bool:
-    try:
-        check_name(name)
-    except UnsafePathError:
-        return False
-    return "/" not in name
 
 
 def _picture(person: Character, seed: Sequence[int], size: int) -> bytes:
