@@ -69,6 +69,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **{**settings, "allow_abbrev": False})
+        self.register("type", Path, _path)  # wherever an argument is of this type
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         parsed, unknown = self.parse_known_args(args, namespace)
@@ -79,6 +80,12 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message} (`{self.prog} --help` lists what there is)", file=sys.stderr)
         sys.exit(2)
+
+
+def _path(text: str) -> Path:
+    if not text:  # an unset variable of a shell, which `Path` takes for the current folder
+        raise argparse.ArgumentTypeError("expected a path; this one is empty")
+    return Path(text)
 
 
 def module_name(command: str) -> str:

@@ -40,6 +40,12 @@ def test_the_archive_holds_what_the_last_layer_sees_of_the_split(compose, small_
 
     code, _, _ = hallmark("extract", str(run.best), "--split", "train", "--output", str(tmp_path / "train.npz"))
     assert code == 0 and len(np.load(tmp_path / "train.npz")["ids"]) > len(frames)
+    (tmp_path / "folder.npz").mkdir()
+    for output in ("e.txt", "folder.npz", "train.npz/e.npz"):
+        code, _, refused = hallmark("extract", str(run.directory), "--output", str(tmp_path / output))
+        assert code == 2 and refused.startswith("error: --output=")
+    code, _, refused = hallmark("extract", str(run.directory), "--setting", "seed=3")
+    assert code == 2 and refused.startswith("error: seed: no effect")
     code, _, refused = hallmark("extract", str(run.directory), "--split", "test")
     assert code == 2 and refused.startswith("error: --split='test'")
 

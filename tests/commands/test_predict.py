@@ -197,11 +197,35 @@ def test_the_page_holds_every_answer(hallmark, _fitted, digits, tmp_path):
 
 @pytest.mark.parametrize(
     ("options", "key"),
-    [(["--output", "a.txt"], "--output"), (["--page", "a.pdf"], "--page"), (["--batch-size", "0"], "--batch-size")],
-)
+    [(["--output", "a.txt"], "--output"), (["--page", "a.pdf"], "--page"), (["--batch-size", "0"], "--batch-size"),
+     (["--output", "README.md/a.csv"], "--output"), (["--page", "README.md/a.html"], "--page")],
+)  # fmt: skip
 def test_options_out_of_range_are_named(hallmark, _fitted, options, key):
     code, _, printed = hallmark("predict", str(_fitted.directory), "a.png", *options, *TRUST)
     assert code == 2 and printed.startswith(f"error: {key}=")
+
+
+def test_an_input_is_not_written_over(hallmark, _fitted, tmp_path):
+    file = tmp_path / "list.csv"
+    file.write_text("path\n")
+    for source in (file, tmp_path):
+        code, _, printed = hallmark("predict", str(_fitted.directory), str(source), "--output", str(file), *TRUST)
+        assert code == 2 and printed.startswith("error: --output=")
+    assert file.read_text() == "path\n"
+
+
+def test_an_empty_word_is_no_input(hallmark, _fitted, capsys):
+    with pytest.raises(SystemExit) as ended:
+        hallmark("predict", str(_fitted.directory), "", *TRUST)
+    assert ended.value.code == 2 and "INPUT" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["seed=3", "split=test", "analysis=[slices]", "+data.folder=x"])
+def test_settings_without_effect_are_refused(hallmark, _fitted, setting):
+    typed = ["--setting", setting, "--setting", "statistics.n_resamples=20", *TRUST]
+    code, _, printed = hallmark("predict", str(_fitted.directory), "a.png", *typed)
+    key = setting.partition("=")[0].removeprefix("+")
+    assert code == 2 and printed.startswith(f"error: {key}: no effect") and "n_resamples:" not in printed
 
 
 def test_a_system_that_reads_no_new_files_says_so(hallmark, compose, tmp_path):

@@ -36,8 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
     from hallmark.engine.parents import inherited
+    from hallmark.storage.destinations import check_folder
     from hallmark.storage.files import write_csv
 
+    if arguments.output is not None:
+        check_folder("--output", arguments.output)
     overrides = list(arguments.overrides)
     if arguments.config_dir is not None:
         require(arguments.config_dir.is_dir(), "--config-dir", str(arguments.config_dir), "an existing folder")

@@ -22,31 +22,33 @@ def run(arguments: argparse.Namespace) -> int:
     """Embed the rows of a split, and say where they are.
 
     Raises:
-        SettingError: the test split, or a model that embeds nothing.
-        ValueError: no finished run, or its data is not what it was made on.
+        SettingError: the test split, a model that embeds nothing, or an output that cannot be written.
+        ValueError: no finished run, its data is not what it was made on, or a setting without effect.
     """
     import numpy as np
 
     from hallmark.checks import SettingError, require
     from hallmark.engine.config.trust import Trust
     from hallmark.engine.finished import FinishedRun
-    from hallmark.engine.launch import composed
+    from hallmark.engine.launch import composed_for_result
     from hallmark.learning.embeddings import Embedder, embedded
     from hallmark.runs.metrics import MAIN, TEST
     from hallmark.runs.run import open_run
+    from hallmark.storage.destinations import check_file
     from hallmark.storage.files import atomic_path
 
     sealed = "another split: the test rows are sealed, and only evaluate.py run=... split=test reads them, once"
     require(arguments.split != TEST, "--split", TEST, sealed)
     finished = open_run(_run_of(arguments.run))
-    trust = Trust.of(composed("evaluate", arguments.setting))
+    output = arguments.output or finished.directory / f"embeddings_{arguments.split}.npz"
+    check_file("--output", output, suffixes=(".npz",))
+    trust = Trust.of(composed_for_result(arguments.run, arguments.setting))
     source = FinishedRun(finished, folds=0, trust=trust)
     data, module = source.load()
     if not isinstance(module, Embedder):
         raise SettingError("RUN", str(arguments.run), f"a model with embeddings; {type(module).__name__} has none")
     rows = data.rows(arguments.split)
     embeddings, labels = embedded(module, data.eval_dataloader(arguments.split))
-    output = arguments.output or finished.directory / f"embeddings_{arguments.split}.npz"
     class_to_idx = json.dumps({name: number for number, name in enumerate(data.classes.get(MAIN, []))})
     ids = rows["id"].to_numpy(dtype=str)
     with atomic_path(output) as temporary, temporary.open("wb") as file:

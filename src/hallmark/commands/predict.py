@@ -42,27 +42,29 @@ def run(arguments: argparse.Namespace) -> int:
         1 where `--strict` finds a file that could not be read, else 0.
 
     Raises:
-        ValueError: no finished result, rows of the sealed test split, an output of another kind.
+        ValueError: no finished result, rows of the sealed test split, an output of another kind, that is an input or
+            that cannot be written, a setting without effect.
     """
     from hallmark.checks import require
+    from hallmark.storage.destinations import check_file, check_no_input
 
     output = arguments.output
-    if output is not None:
-        require(output.suffix in _WRITERS, "--output", str(output), f"a file that ends in {', '.join(_WRITERS)}")
-    if arguments.page is not None:
-        require(arguments.page.suffix == ".html", "--page", str(arguments.page), "a file that ends in .html")
+    for option, path, suffixes in (("--output", output, tuple(_WRITERS)), ("--page", arguments.page, (".html",))):
+        if path is not None:
+            check_file(option, path, suffixes=suffixes)
+            check_no_input(option, path, arguments.inputs)
     if arguments.batch_size is not None:
         require(arguments.batch_size >= 1, "--batch-size", arguments.batch_size, "at least 1")
 
     from hallmark.data.problems import Policy
     from hallmark.engine.config.settings import check_resampling
     from hallmark.engine.config.trust import Trust
-    from hallmark.engine.launch import composed
+    from hallmark.engine.launch import composed_for_result
     from hallmark.engine.messages import echo
     from hallmark.engine.new_files import predict_files  # torch loads here, and not for --help
     from hallmark.runs.repeats import open_result
 
-    config = composed("evaluate", arguments.setting)
+    config = composed_for_result(arguments.result, arguments.setting, also_read=("statistics",))
     with redirect_stdout(sys.stderr):  # stdout is for answers, whatever is said meanwhile
         answers = predict_files(
             open_result(arguments.result), arguments.inputs, trust=Trust.of(config),

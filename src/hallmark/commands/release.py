@@ -25,10 +25,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError("give either a result to release, outputs/<experiment>/<id>, or --verify ARCHIVE")
     if arguments.verify is None:
         from hallmark.engine.config.trust import Trust
-        from hallmark.engine.launch import composed
+        from hallmark.engine.launch import composed_for_result
         from hallmark.engine.release.release import release  # torch loads here, and not for --help
+        from hallmark.storage.destinations import check_file
 
-        trust = Trust.of(composed("evaluate", arguments.setting))
+        if arguments.into is not None:
+            check_file("--into", arguments.into)
+        trust = Trust.of(composed_for_result(arguments.result, arguments.setting))
         release(arguments.result, waived=arguments.waive, into=arguments.into, tagged=not arguments.no_tag, trust=trust)
         return 0
     options = {"--waive": arguments.waive, "--into": arguments.into, "--no-tag": arguments.no_tag}

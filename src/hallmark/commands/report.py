@@ -18,14 +18,18 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the report.
 
     Raises:
-        ValueError: a path is no finished result.
+        ValueError: a path is no finished result, or the output cannot be written.
     """
     from hallmark.report.gather import gather  # heavy, and `--help` must not wait for it
     from hallmark.report.render import write
+    from hallmark.storage.destinations import check_folder
 
+    folder = arguments.output or default_folder(arguments.results)
+    if arguments.output is not None:
+        check_folder("--output", folder)
     report = gather(arguments.results)
     print(report.summary[0])
-    for path in write(report, arguments.output or default_folder(arguments.results)):
+    for path in write(report, folder):
         print(path)
     return 0
 

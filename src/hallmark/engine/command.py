@@ -18,10 +18,15 @@ FIT_SETTINGS = tuple(
 
 
 def typed_settings() -> list[str]:
-    """Keys of the overrides that this command was started with, without + and ~; [] where Hydra did not start it."""
+    """`keys_of` the overrides that this command was started with; [] where Hydra did not start it."""
     if not HydraConfig.initialized():
         return []
-    return [override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+    return keys_of(HydraConfig.get().overrides.task)
+
+
+def keys_of(overrides: Sequence[str]) -> list[str]:
+    """The keys of `overrides`, without + and ~."""
+    return [override.partition("=")[0].lstrip("+~") for override in overrides]
 
 
 def root(key: str) -> str:

@@ -24,9 +24,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from hallmark.checks import Interrupted
+from hallmark.engine.command import keys_of, refuse_without_effect, root
 from hallmark.engine.config.overrides import refuse_typed_secrets
 from hallmark.engine.config.replaced import replacement
 from hallmark.engine.config.symbolic import refuse_configured_secrets
+from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.config.usage import show_usage_if_asked
 from hallmark.runs.configuration import project_conf
 from hallmark.storage.failures import sentence, traceback_text
@@ -197,6 +199,22 @@ def composed(config_name: str, typed: Sequence[str]) -> DictConfig:
         if (message := _composition_error(error, config_name, conf, typed)) is None:
             raise
         raise ValueError(message) from error
+
+
+def composed_for_result(result: Path, typed: Sequence[str], *, also_read: Sequence[str] = ()) -> DictConfig:
+    """The configuration `evaluate` of `typed` overrides, of which a command about `result` reads trust and places.
+
+    Args:
+        also_read: further sections that it reads.
+
+    Raises:
+        ValueError: as `composed`, or a setting that has no effect.
+    """
+    config = composed("evaluate", typed)
+    read = ("paths", *TRUST_KEYS, *also_read)
+    why = f"{result} keeps the settings that it was made with, and this command reads {', '.join(read)} alone"
+    refuse_without_effect([key for key in keys_of(typed) if root(key) not in read], why)
+    return config
 
 
 def setting_names(config: DictConfig) -> list[str]:
