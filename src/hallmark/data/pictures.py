@@ -16,6 +16,13 @@ IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 """How the names of picture files end."""
 
 
+def visible_files(folder: Path) -> list[Path]:
+    """What lies in `folder` and its subfolders, sorted, without folders and without what a dot hides."""
+    below = sorted(folder.rglob("*"))
+    hidden = [any(part.startswith(".") for part in path.relative_to(folder).parts) for path in below]
+    return [path for path, is_hidden in zip(below, hidden, strict=True) if not (is_hidden or path.is_dir())]
+
+
 def readable_pictures(
     rows: pd.DataFrame, problems: Problems, cache: Path, *, name: str, doubts: Sequence[str]
 ) -> tuple[pd.DataFrame, NDArray]:

@@ -170,6 +170,8 @@ def test_new_pictures_are_read_from_files_and_folders_and_each_is_asked_about_on
     data = characters(folder=str(copied), classes=NAMES)
     (copied / "notes.txt").touch()
     (copied / "empty").mkdir()
+    for name in ("Aoi/.thumbs", "Aoi/.hidden.jpg", "Aoi/.thumbs/a.jpg", "Aoi/a.heic"):
+        (copied / name).touch() if Path(name).suffix in (".jpg", ".heic") else (copied / name).mkdir()
     first, second = copied / "Aoi" / "000.jpg", copied / "Aoi" / "011.jpg"  # equal bytes
     names = ["notes.txt", "empty", "nowhere.png"]
     data.prepare_new([first, copied / "Aoi", *(copied / name for name in names)])
@@ -177,7 +179,7 @@ def test_new_pictures_are_read_from_files_and_folders_and_each_is_asked_about_on
     assert {str(first), str(second)} <= set(data.samples["id"])
     problems = dict(data.unanswered().to_numpy().tolist())
     assert {Path(name).name: problem for name, problem in problems.items()} == {
-        "notes.txt": "other file", "empty": "empty folder", "nowhere.png": "missing file"
+        "notes.txt": "other file", "a.heic": "other file", "empty": "empty folder", "nowhere.png": "missing file"
     }  # fmt: skip
 
 

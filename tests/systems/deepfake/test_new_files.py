@@ -42,7 +42,18 @@ def test_a_picture_is_a_video_and_so_are_the_pictures_of_a_folder(files, problem
         "clip/inner": ["clip/inner/1.jpg"],
         "clip/more.mp4": ["clip/more.mp4"],
     }
-    assert not problems.found
+    assert [(problem.id, problem.kind) for problem in problems.found] == [("clip/notes.txt", "unreadable_image")]
+
+
+def test_what_a_folder_shows_is_asked_or_named_and_what_it_hides_is_neither(files, problems):
+    for name in ("clip/.hidden.jpg", "clip/._1.png", "clip/.thumbs/1.jpg", "clip/1.gif", "clip/inner/more.mpg"):
+        (files / name).parent.mkdir(exist_ok=True)
+        (files / name).write_bytes(b"")
+    listed = list_new([Path("clip")], problems)
+    assert set(listed["path"]) == {"clip/1.png", "clip/2.png", "clip/inner/1.jpg", "clip/more.mp4"}
+    named = {"clip/1.gif", "clip/notes.txt", "clip/inner/more.mpg"}
+    assert {problem.id for problem in problems.found} == named
+    assert set(left_out(listed, problems.table())["video"]) == named
 
 
 def test_names_are_those_that_were_typed(files, problems):
@@ -61,7 +72,7 @@ def test_a_folder_that_is_called_as_a_picture_is_a_folder(files, problems):
     (files / "clip.png").mkdir()
     (files / "clip").rename(files / "clip.png" / "clip.png")
     assert set(videos(["clip.png"], problems)) == {f"clip.png/clip.png{below}" for below in ("", "/inner", "/more.mp4")}
-    assert not problems.found
+    assert [problem.id for problem in problems.found] == ["clip.png/clip.png/notes.txt"]
 
 
 def test_a_name_that_cannot_be_printed_is_written_out_and_its_file_is_opened(files, problems):
@@ -122,7 +133,8 @@ def test_what_is_left_out_is_told_by_video(files, problems):
     lost = left_out(listed, problems.table())
     assert set(lost[["video", "id", "kind"]].itertuples(index=False, name=None)) == {
         ("list.csv/two", "../x.png", "unsafe_path"), ("nowhere.png", "nowhere.png", "missing_file"),
-        ("clip", "clip/1.png", "unreadable_image"), ("list.csv/one", "clip/1.png", "unreadable_image"),
+        ("clip", "clip/1.png", "unreadable_image"), ("clip/notes.txt", "clip/notes.txt", "unreadable_image"),
+        ("list.csv/one", "clip/1.png", "unreadable_image"),
         ("list.csv/two", "clip/1.png", "unreadable_image"), ("clip/more.mp4", "clip/more.mp4/000003", "no_face"),
     }  # fmt: skip
     assert pd.Index(lost.columns).is_unique

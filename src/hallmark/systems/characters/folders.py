@@ -10,7 +10,7 @@ import pandas as pd
 from hallmark.checks import SettingError
 from hallmark.data.duplicate_images import near_duplicates
 from hallmark.data.groups import connected_groups, shared_key_pairs
-from hallmark.data.pictures import IMAGES, readable_pictures
+from hallmark.data.pictures import IMAGES, readable_pictures, visible_files
 from hallmark.data.problems import Problems
 from hallmark.storage.printing import printable
 from hallmark.storage.regular import is_class_name
@@ -59,7 +59,7 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
     rows = []
     for name in classes:
         paths = held[unicodedata.normalize("NFC", name)]
-        files = [file for path in paths for file in _files(path)]
+        files = [file for path in paths for file in visible_files(path)]
         if not any(_pictures(path) for path in paths):
             problems.add(name, "empty_folder", f"{folder / name}: no picture")
         for file in files:
@@ -71,19 +71,13 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
     return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
 
 
-def _files(folder: Path) -> list[Path]:
-    """All files in `folder` and below it but hidden ones, in order."""
-    files = [file for file in sorted(folder.rglob("*")) if not file.is_dir()]
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
-
-
 def _pictures(folder: Path, *, below: bool = True) -> list[Path]:
-    files = [file for file in _files(folder) if file.suffix.lower() in IMAGES]
+    files = [file for file in visible_files(folder) if file.suffix.lower() in IMAGES]
     return files if below else [file for file in files if file.parent == folder]
 
 
 def list_new(inputs: Sequence[Path], problems: Problems) -> pd.DataFrame:
-    """One row a picture that is asked about, as `list_pictures` without a `target`; of a folder all that are in it.
+    """One row a picture that is asked about, as `list_pictures` without a `target`; of a folder all that it shows.
 
     The `id` is the path as it was typed.
     """
@@ -91,17 +85,20 @@ def list_new(inputs: Sequence[Path], problems: Problems) -> pd.DataFrame:
     for source in inputs:
         source = source.expanduser()
         if source.is_dir():
-            held = [file for file in sorted(source.rglob("*")) if file.suffix.lower() in IMAGES and not file.is_dir()]
-            if not held:
+            held = visible_files(source)
+            if not any(file.suffix.lower() in IMAGES for file in held):
                 problems.add(str(source), "empty_folder", f"{source}: no picture")
             files += held
         elif not source.exists():
             problems.add(str(source), "missing_file", f"{source}: no such file or folder")
-        elif source.suffix.lower() in IMAGES:
-            files.append(source)
         else:
-            problems.add(str(source), "other_file", f"{source}: no file that ends in {', '.join(IMAGES)}")
-    rows = [(printable(str(file)), None, str(file)) for file in dict.fromkeys(files)]
+            files.append(source)
+    rows = []
+    for file in dict.fromkeys(files):
+        if file.suffix.lower() in IMAGES:
+            rows.append((printable(str(file)), None, str(file)))
+        else:
+            problems.add(str(file), "other_file", f"{file}: no file that ends in {', '.join(IMAGES)}")
     return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from hallmark.data.pictures import IMAGES
+from hallmark.data.pictures import IMAGES, visible_files
 from hallmark.data.problems import Policy, Problems, listed_id
 from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.printing import printable
@@ -22,9 +22,10 @@ def list_new(inputs: Sequence[Path], problems: Problems) -> pd.DataFrame:
     """One row a picture or video file, with the columns of `COLUMNS`, `file` to open, and whether it is `refused`.
 
     `path` and `video` are as they were typed, in characters that can be printed. A picture and a video file are videos
-    of their own. The pictures of a folder are the frames of one video, each of its subfolders likewise. A list has a
-    column `path`, relative to its folder, and may have `video`; videos of two lists are two videos whatever they are
-    called, and a path that leads out of the list's folder is refused.
+    of their own. The pictures of a folder are the frames of one video, each of its subfolders likewise; its other files
+    are problems, and hidden ones are none of it. A list has a column `path`, relative to its folder, and may have
+    `video`; videos of two lists are two videos whatever they are called, and a path that leads out of the list's folder
+    is refused.
     """
     rows: dict[tuple[str, str], dict[str, Any]] = {}
     for source in inputs:
@@ -63,11 +64,14 @@ def _row(file: Path, video: str, *, refused: bool = False) -> dict[str, Any]:
 
 
 def _of_folder(source: Path, problems: Problems) -> Iterator[dict[str, Any]]:
-    files = [file for file in sorted(source.rglob("*")) if file.suffix.lower() in _FILES and not file.is_dir()]
-    if not files:
+    files = visible_files(source)
+    if not any(file.suffix.lower() in _FILES for file in files):
         problems.add(str(source), "missing_file", f"{source}: no picture and no video in this folder")
     for file in files:
-        yield _row(file, str(file.parent if file.suffix.lower() in IMAGES else file))
+        if file.suffix.lower() in _FILES:
+            yield _row(file, str(file.parent if file.suffix.lower() in IMAGES else file))
+        else:
+            problems.add(str(file), "unreadable_image", f"{file}: no file that ends in {', '.join(_FILES)}")
 
 
 def _of_file(source: Path, problems: Problems) -> Iterator[dict[str, Any]]:
