@@ -1,6 +1,5 @@
 """Characters that are learned from a few pictures, without a fit."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,14 +19,14 @@ from hallmark.learning.encoders.weights import safe_load
 from hallmark.storage.files import atomic_path
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import UnreadableFileError, is_class_name, read_regular
+from hallmark.storage.regular import UnreadableFileError, read_regular
 from hallmark.storage.vectors import Content, VectorDatabase, Version
 from hallmark.systems.characters.discriminant import Discriminant, unknown_threshold
 from hallmark.systems.characters.module import CLASSIFIER, encoder_of
+from hallmark.systems.characters.roles import Roles, check_role_name, require_new, require_role
 
 _NEAREST = 3  # pictures that are shown as the reason of an answer
 _AT_ONCE = 32  # pictures that are embedded together
-_LONGEST = 200  # characters of a name
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class Added:
     warnings: list[str]
 
 
-class OnlineLearningSystem:
+class OnlineLearningSystem(Roles):
     """Recognizes roles by pictures of them, and learns a new one at once.
 
     >>> system = OnlineLearningSystem("outputs/characters_classifier/<id>", "roles.db")
@@ -105,9 +104,9 @@ class OnlineLearningSystem:
         }  # fmt: skip
         path = Path(feature_db_path).expanduser()
         if path.exists():
-            self.database = VectorDatabase(path, about=about)
+            super().__init__(VectorDatabase(path, about=about))
         else:
-            self.database = VectorDatabase.create(path, dimension=self.encoder.embedding_dim, about=about)
+            super().__init__(VectorDatabase.create(path, dimension=self.encoder.embedding_dim, about=about))
         self._fitted: _Fitted | None = None
 
     def add_new_role(self, name: str, images: Sequence[str | Path | Image.Image]) -> Added:
@@ -125,32 +124,6 @@ class OnlineLearningSystem:
             UserError: there is no such role; or as `add_new_role`.
         """
         return self._add(name, images, is_new=False)
-
-    def remove_role(self, name: str) -> Version:
-        """Forget the role `name` with its pictures; raises UserError where there is none."""
-        with self.database.change(f"removed {name}") as change:
-            _require_role(name, change.content)
-            change.remove([name])
-        assert change.version is not None
-        return change.version
-
-    def rename_role(self, name: str, new_name: str) -> Version:
-        """Call the role `name` by `new_name`.
-
-        Raises:
-            UserError: there is no such role, or one that has the new name.
-        """
-        _check_name(new_name)
-        with self.database.change(f"renamed {name} to {new_name}") as change:
-            _require_role(name, change.content)
-            _require_new(new_name, change.content)
-            change.rename(name, new_name)
-        assert change.version is not None
-        return change.version
-
-    def roles(self) -> dict[str, int]:
-        """Pictures of each role, by name."""
-        return dict(sorted(Counter(self._current().content.labels).items()))
 
     def recognize(self, image: str | Path | Image.Image) -> Recognition:
         """Who is in a picture.
@@ -178,14 +151,6 @@ class OnlineLearningSystem:
             ranked[1] if len(ranked) > 1 else None, nearest,
         )  # fmt: skip
 
-    def versions(self) -> list[Version]:
-        """All versions of the database, oldest first."""
-        return self.database.versions()
-
-    def revert(self, number: int) -> Version:
-        """Go back to version `number`, by a new version that holds the same."""
-        return self.database.revert(number)
-
     def save_model(self, path: str | Path) -> Path:
         """Write the encoder to a file that this class takes as `model_path`; gives its path."""
         file = Path(path).expanduser()
@@ -194,7 +159,7 @@ class OnlineLearningSystem:
         return file
 
     def _add(self, name: str, images: Sequence[str | Path | Image.Image], *, is_new: bool) -> Added:
-        _check_name(name)
+        check_role_name(name)
         require(not isinstance(images, str | Path) and len(images) > 0, "images", images, "a list of pictures")
         contents, pictures = _read(images)
         vectors = self._embed(pictures)
@@ -202,9 +167,9 @@ class OnlineLearningSystem:
         # What another process may have changed meanwhile is looked at within the transaction.
         with self.database.change(f"{'added' if is_new else 'updated'} {name}") as change:
             if is_new:
-                _require_new(name, change.content)
+                require_new(name, change.content)
             else:
-                _require_role(name, change.content)
+                require_role(name, change.content)
             known = dict(zip(change.content.contents, change.content.labels, strict=True))
             for position, (image, content) in enumerate(zip(images, contents, strict=True)):
                 if content in known:
@@ -270,22 +235,6 @@ class _Fitted:
         """[N, D], of length 1."""
         vectors = self.content.vectors
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def _require_role(name: str, content: Content) -> None:
-    if name not in content.labels:
-        held = ", ".join(sorted(set(content.labels))[:10]) or "none"
-        raise UserError(f"{shortened(name)}: there is no such role; there are {held}")
-
-
-def _require_new(name: str, content: Content) -> None:
-    if name in content.labels:
-        raise UserError(f"{shortened(name)}: there is a role of this name already; update adds pictures to it")
-
-
-def _check_name(name: str) -> None:
-    valid = is_class_name(name) and len(name) <= _LONGEST
-    require(valid, "name", name, f"up to {_LONGEST} characters that the name of a folder may have")
 
 
 def _read(images: Sequence[str | Path | Image.Image]) -> tuple[list[str], list[Image.Image]]:
