@@ -69,7 +69,7 @@ def reasons(decided_by: NDArray, verdict: NDArray, scores: NDArray, thresholds: 
     Args:
         decided_by: `filter` or `stack`, [V].
         verdict: `real`, `fake` or `undecided`, [V].
-        scores: P(fake) by the part that decides, [V].
+        scores: P(fake) by the part that decides, [V], before calibration, as thresholds are.
     """
     return [
         _reason(*each, thresholds) for each in zip(decided_by.tolist(), verdict.tolist(), scores.tolist(), strict=True)
@@ -78,15 +78,24 @@ def reasons(decided_by: NDArray, verdict: NDArray, scores: NDArray, thresholds: 
 
 def _reason(decided_by: str, verdict: str, score: float, thresholds: Thresholds) -> str:
     if verdict == UNDECIDED:
-        between = f"{expit(thresholds.real):.3f} and {expit(thresholds.fake):.3f}"
-        return f"the stack's {score:.3f} lies between {between}, where no promise holds"
+        text, low, high = _told_apart(score, expit(thresholds.real), expit(thresholds.fake))
+        return f"the stack's score, before calibration {text}, lies between {low} and {high}, where no promise holds"
     name = {
         (FILTER, "real"): "clear", (FILTER, "fake"): "early_fake", (STACK, "fake"): "fake", (STACK, "real"): "real"
     }[decided_by, verdict]  # fmt: skip
     promise = thresholds.guarantees[name]
-    threshold = expit(getattr(thresholds, name))
+    text, threshold = _told_apart(score, expit(getattr(thresholds, name)))
     side, wrong = ("below", "fake") if verdict == "real" else ("above", "real")
     return (
-        f"the {decided_by}'s {score:.3f} is {side} {threshold:.3f}: at most {promise['rate']:.0%} of all {wrong} "
-        f"videos are, with a confidence of {1 - promise['risk']:.0%} (from {promise['n']} videos)"
+        f"the {decided_by}'s score, before calibration {text}, is {side} {threshold}: at most {promise['rate']:.0%} of "
+        f"all {wrong} videos are, with a confidence of {1 - promise['risk']:.0%} (from {promise['n']} videos)"
     )
+
+
+def _told_apart(*values: float) -> list[str]:
+    """`values` with as many digits as tell different ones apart, three at least."""
+    for digits in range(3, 18):
+        texts = [f"{value:.{digits}f}" for value in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
