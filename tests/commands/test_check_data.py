@@ -157,3 +157,26 @@ def test_what_tells_classes_apart_beside_the_content_is_a_warning_and_refuses_no
     assert code == 0
     warning = next(line for line in printed.splitlines() if line.startswith("Warning: "))
     assert "format" in warning and "AUC 1.00" in warning
+
+
+def test_rows_that_a_model_cannot_be_calibrated_on_are_refused(hallmark):
+    code, printed, _ = hallmark("check-data", "experiment=digits_stack", "model.rows=meta", "data.split.meta=0.2")
+    assert code == 0 and printed.rstrip().endswith("A fit would start.")
+    code, printed, _ = hallmark("check-data", "experiment=digits_stack", "model.rows=meta")
+    assert code == 1 and "A fit would be refused: data.split.meta=0" in printed
+
+
+def test_labels_are_said_as_the_message_about_them_types_it(hallmark, tmp_path):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        names = [f"{split}{number}.png" for number in range(8)]
+        for name in names:
+            Image.fromarray(rng.integers(0, 256, (24, 24, 3), np.uint8)).save(tmp_path / name)
+        rows = pd.DataFrame({"path": names, "label": np.arange(8) % 2, "video": names})
+        rows.to_csv(tmp_path / f"{split}_manifest.csv", index=False)
+    typed = ["experiment=deepfake_stage1", f"data.folder={tmp_path}", "data.batch_size=4"]
+    typed += [f"data.split.{split}=0" for split in ("test", "calibration", "meta")]
+    code, printed, _ = hallmark("check-data", *typed)
+    assert code == 1 and "data.labels='{0: real, 1: fake}'" in printed
+    code, printed, _ = hallmark("check-data", *typed, "data.labels={0: real, 1: fake}")
+    assert code == 0 and "No problems." in printed

@@ -38,3 +38,8 @@ def test_a_split_that_is_listed_in_full_is_taken_as_it_is():
 def test_shares_that_leave_nothing_are_refused(shares):
     with pytest.raises(SettingError):
         Listed(**shares, seed=0)
+
+
+def test_lists_without_labelled_training_rows_say_so():
+    with pytest.raises(ValueError, match="no labelled rows to train on"):
+        Listed(val=0.15, test=0.15, seed=0).assign(pd.DataFrame({"id": [], "group": [], "target": [], "listed": []}))

@@ -30,12 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
         ValueError: no such preset or setting, no such folder, or not the layout that the system reads.
     """
     from hallmark.analysis.presentation import show
-    from hallmark.checks import require, setting
+    from hallmark.checks import SettingError, require, setting
     from hallmark.data.module import DataModule
     from hallmark.engine.build import build  # torch loads here, and not for --help
     from hallmark.engine.job import Job
     from hallmark.engine.launch import composed
     from hallmark.engine.parents import inherited
+    from hallmark.engine.setup import check_rows
     from hallmark.storage.destinations import check_folder
     from hallmark.storage.files import write_csv
 
@@ -70,6 +71,10 @@ def run(arguments: argparse.Namespace) -> int:
     if refusal is None:
         leaks = data.find_leaks(inherited(job))
         refusal = _check_splits(data, leaks)
+        try:
+            check_rows(job, data)
+        except SettingError as error:
+            refusal = refusal or str(error)
         for warning in data.warnings():
             print(f"Warning: {warning}")
     if arguments.output is not None:

@@ -237,6 +237,8 @@ def deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: 
     if not shares:
         return
     training = np.flatnonzero(names == "train")
+    if not len(training):
+        raise ValueError("data.split: no labelled rows to train on; a list of training rows is empty, or has no labels")
     rows = samples.iloc[training]
     sizes = np.array([*(share * n for share in shares.values()), len(rows) - sum(shares.values()) * n])
     groups = f"{rows['group'].nunique()} groups that are not in val or test"

@@ -39,7 +39,9 @@ def parent_uses(job: Job) -> dict[str, Use]:
     named = [*job.parents, *(role for role in job.presets if role not in job.parents)]
     for role in named:
         if role not in roles:
-            expected = f"a role of {built.__name__}: {known}{did_you_mean(role, sorted(roles))}"
+            others = " ".join(f"~{key_of(other)}" for other in named if other not in roles)
+            hint = did_you_mean(role, sorted(roles)) or f"; {others} leaves out what a preset lists"
+            expected = f"a role of {built.__name__}: {known}{hint}"
             raise SettingError(key_of(role), parent_settings(job.config).get(role), expected)
     for role in sorted(roles.keys() - set(named) - {INIT_FROM}):
         expected = f"a finished run or a preset, because {built.__name__} is made with its {role}"

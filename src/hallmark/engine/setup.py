@@ -122,19 +122,31 @@ def checked_module(job: Job, data: DataModule) -> PredictingModule:
     else:
         check_measured("monitor.metric", job.config.monitor.metric, module, data)
         build_trainer(job, [], [], one_device=True)
-    _check_rows(job, module, data)
+    check_rows(job, data, module)
     return module
 
 
-def _check_rows(job: Job, module: PredictingModule, data: DataModule) -> None:
-    """Ask `module`, and those of its parents that are still to be made, whether they can be calibrated on the rows."""
-    if isinstance(module, TrainingFreeModule):
-        module.check_data(data)
+def check_rows(job: Job, data: DataModule, module: PredictingModule | None = None) -> None:
+    """Ask the module of `job`, and those of its parents that are still to be made, whether they can be calibrated on
+    the rows.
+
+    Args:
+        module: built, with its parents. Without it those that ask anything of rows are built, and each by itself, so
+            that no weights of a parent are read.
+
+    Raises:
+        SettingError: one of them cannot.
+    """
+    kind = node_class(job.config.model, "model", job.trusted)
+    if issubclass(kind, TrainingFreeModule) and kind.check_data is not TrainingFreeModule.check_data:
+        calibrated = module or build(job.config.model, PredictingModule, trusted=job.trusted)
+        assert isinstance(calibrated, TrainingFreeModule)
+        calibrated.check_data(data)
     for role, preset in job.presets.items():
         same_reader = preset.config.data._target_ == job.config.data._target_
-        if role not in job.parents and role in module.parents and same_reader:
+        if role not in job.parents and same_reader:
             try:
-                _check_rows(preset.job, module.parents[role], data)
+                check_rows(preset.job, data, module.parents.get(role) if module else None)
             except SettingError as error:
                 if error.key.startswith("data."):  # typed once, for the run and its parents
                     raise

@@ -61,7 +61,10 @@ def test_another_order_of_the_classes_is_refused(classes):
     assert refused.value.key == "classes"
 
 
-@mark.parametrize(("key", "changes"), [("dropout", {"dropout": 1.0}), ("pooling", {"pooling": "median"})])
+@mark.parametrize(
+    ("key", "changes"),
+    [("member", {"member": "foo"}), ("dropout", {"dropout": 1.0}), ("pooling", {"pooling": "median"})],
+)
 def test_what_is_refused(key, changes):
     with raises(SettingError) as refused:
         classifier(**changes)

@@ -5,8 +5,10 @@ import pytest
 from omegaconf import OmegaConf
 from tests.conftest import PROJECT
 
+from hallmark.checks import SettingError
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
+from hallmark.engine.parents import parent_uses
 from hallmark.engine.train import train
 from hallmark.learning.module import PredictingModule
 
@@ -51,6 +53,12 @@ def test_the_model_of_a_job_is_built_and_is_another_one(compose, overrides):
     assert module.classes == ["real", "fake"]
     preset = compose(overrides[0]).model
     assert len(overrides) == 1 or model != preset
+
+
+def test_a_parent_that_is_no_member_is_named_as_it_is_taken_out(compose):
+    with pytest.raises(SettingError) as refused:
+        parent_uses(Job.of(compose("experiment=deepfake_stack", "model.members=[effnet,extra]")))
+    assert refused.value.key == "parents.ed" and "~parents.ed ~parents.vae" in refused.value.expected
 
 
 @pytest.mark.e2e

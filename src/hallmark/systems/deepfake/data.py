@@ -55,7 +55,7 @@ class DeepfakeDataModule(PictureDataModule):
     Args:
         folder: manifests and frames as `read_listed` reads them; None generates the sample world.
         sample: arguments of `sample.generate`; needed where `folder` is None.
-        labels: what labels other than real and fake mean: label → real or fake.
+        labels: what labels other than real and fake mean: label → real or fake; None for no others.
         frames_per_video: at most so many frames of each, evenly spaced; None takes all.
         faces: crops the largest face of each picture; None takes whole pictures.
         on_problem: policy by kind of problem.
@@ -66,7 +66,7 @@ class DeepfakeDataModule(PictureDataModule):
     """
 
     def __init__(
-        self, *, folder: str | None, sample: Mapping[str, Any] | None, labels: Mapping[Any, str],
+        self, *, folder: str | None, sample: Mapping[str, Any] | None, labels: Mapping[Any, str] | None,
         frames_per_video: int | None, faces: FaceCrops | None, on_problem: Mapping[str, str],
         augment: Transform | Literal["none"] | None, cache: str, classes: Sequence[str], batch_size: int,
         num_workers: int, split: SplitPlan, leakage: str, seed: int,
@@ -77,8 +77,8 @@ class DeepfakeDataModule(PictureDataModule):
             leakage=leakage, seed=seed,
         )  # fmt: skip
         require(tuple(classes) == CLASSES, "classes", list(classes), "[real, fake]: a score is the probability of fake")
-        self.labels = {str(label).lower(): meaning for label, meaning in labels.items()}
-        require(set(self.labels.values()) <= set(CLASSES), "labels", dict(labels), "real or fake for each label")
+        self.labels = {str(label).lower(): meaning for label, meaning in (labels or {}).items()}
+        require(set(self.labels.values()) <= set(CLASSES), "labels", labels, "real or fake for each label")
         valid = frames_per_video is None or frames_per_video >= 1
         require(valid, "frames_per_video", frames_per_video, "at least 1, or null for all")
         policies = complete_policies(on_problem, KINDS, defaults=LATER_KINDS)

@@ -27,6 +27,9 @@ from hallmark.systems.deepfake.pooling import check_pooling
 from hallmark.systems.deepfake.tables import detection_table
 from hallmark.systems.deepfake.verdict import pooled_answers
 
+PARTS = ("stage1", "effnet")
+"""What a `FrameClassifier` may be in the cascade."""
+
 ENCODERS = {built.__name__: built for built in (TimmImageEncoder, FilterNet, TextureNet)}
 """What a stored `FrameClassifier` may be made of."""
 
@@ -131,7 +134,7 @@ class FrameClassifier(FrameModule):
     """An encoder with a linear layer, such as MobileNetV4 as the filter and EfficientNetV2 as an expert.
 
     Args:
-        member: what it is in the cascade, such as stage1 or effnet; a checkpoint is known by it.
+        member: what it is in the cascade, of `PARTS`; a checkpoint is known by it.
         encoder: builds the encoder; `TimmImageEncoder` takes any classifier of timm.
         dropout: before the linear layer.
         classes, augment, pooling, optimizer, freeze_epochs, label_smoothing, class_balance: of `FrameModule`.
@@ -142,6 +145,7 @@ class FrameClassifier(FrameModule):
         augment: FrameAugment | Augment, pooling: str, optimizer: Optimizer | None, freeze_epochs: int,
         label_smoothing: float, class_balance: float,
     ) -> None:  # fmt: skip
+        require(member in PARTS, "member", member, f"{' or '.join(PARTS)}, by which a checkpoint is known")
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
         with setting("encoder"):
             built = encoder()
