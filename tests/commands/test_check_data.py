@@ -62,6 +62,21 @@ def test_every_problem_is_listed_at_once(hallmark, corpus, tmp_path):
     assert "A fit would be refused: 1 bad rows" in printed
 
 
+@pytest.mark.parametrize(
+    ("override", "key", "split"),
+    [("data.batch_size=500", "data.batch_size=500", "train"),
+     ("data.split.test=0.001", "data.split.test=0.001", "not split")],
+)  # fmt: skip
+def test_what_stops_a_fit_is_said_after_problems_and_counts(hallmark, corpus, override, key, split):
+    missing, *_ = spoil(corpus)
+    typed = [*SMALL, f"data.folder={corpus}", "data.on_problem.unknown_tag=skip", override]
+    code, printed, _ = hallmark("check-data", *typed)
+    assert code == 1
+    counts = next(line for line in printed.splitlines() if line.strip().startswith(f"{split} "))
+    refusal = next(line for line in printed.splitlines() if line.startswith(f"A fit would be refused: {key}"))
+    assert printed.index(missing) < printed.index(counts) < printed.index(refusal)
+
+
 def test_what_may_be_skipped_does_not_stop_a_fit(hallmark, corpus):
     spoil(corpus)
     code, printed, _ = hallmark("check-data", *SMALL, f"data.folder={corpus}", "data.on_problem.unknown_tag=skip")

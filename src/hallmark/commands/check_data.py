@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         with setting("data"):
             data.prepare()
     except ValueError as error:
-        if not data.problems.found:
+        if data.samples.empty and not data.problems.found:
             raise
         refusal = str(error).splitlines()[0].removesuffix(":")
     table = data.problems.table()
@@ -68,9 +68,11 @@ def run(arguments: argparse.Namespace) -> int:
         show(f"{kind}: {len(rows)}, by data.on_problem {policy}", rows[["id", "detail"]])
     if table.empty:
         print("No problems.")
+    if not data.samples.empty:
+        _show_counts(data, "Splits" if refusal else f"Splits of {data.metadata()['source']}")
     if refusal is None:
         leaks = data.find_leaks(inherited(job))
-        refusal = _check_splits(data, leaks)
+        refusal = _check_leaks(data, leaks)
         try:
             check_rows(job, data)
         except SettingError as error:
@@ -79,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"Warning: {warning}")
     if arguments.output is not None:
         write_csv(arguments.output / "problems.csv", table)
-        if not data.samples.empty:
+        if "split" in data.samples:
             data.write_splits(arguments.output)
         if leaks is not None:
             write_csv(arguments.output / "leakage.csv", leaks.findings)
@@ -105,23 +107,30 @@ def _without_effect(overrides: Sequence[str]) -> list[str]:
     return ignored
 
 
-def _check_splits(data: "DataModule", leaks: "Leaks") -> str | None:
-    """Print what the splits hold and share; gives why the gate would stop a fit, if it would."""
+def _show_counts(data: "DataModule", title: str) -> None:
+    """Print what the splits hold, or all rows where they could not be split."""
     import pandas as pd
 
     from hallmark.analysis.presentation import show
-    from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
     from hallmark.data.splits import target_column
     from hallmark.runs.metrics import MAIN
 
     records = []
-    for split, rows in data.samples.groupby("split", sort=False):
+    samples = data.samples if "split" in data.samples else data.samples.assign(split="not split")
+    for split, rows in samples.groupby("split", sort=False):
         record = {"split": split, "rows": len(rows), "groups": rows["group"].nunique()}
         for task, classes in data.classes.items():
             counts = rows[target_column(task)].value_counts()
             record |= {name if task == MAIN else f"{task}: {name}": int(counts.get(name, 0)) for name in classes}
         records.append(record)
-    show(f"Splits of {data.metadata()['source']}", pd.DataFrame(records))
+    show(title, pd.DataFrame(records))
+
+
+def _check_leaks(data: "DataModule", leaks: "Leaks") -> str | None:
+    """Print what the splits share; gives why the gate would stop a fit, if it would."""
+    from hallmark.analysis.presentation import show
+    from hallmark.data.leakage import predict_lines, reach_lines, verdict_line
+
     entry = leaks.entry()
     print(f"Leakage: {verdict_line(entry)}")
     for line in reach_lines(entry):

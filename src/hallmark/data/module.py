@@ -167,9 +167,11 @@ class DataModule(LightningDataModule, ABC):
             raise ValueError(f"{self.metadata()['source']}: no usable rows")
         self.__check_columns(samples)
         labelled = samples["target"].notna()
-        samples["split"] = UNLABELLED
+        self.samples = samples  # to be counted, where they cannot be split
         with setting("split"):
-            samples.loc[labelled, "split"] = self.split_plan.assign(samples[labelled].reset_index(drop=True))
+            names = self.split_plan.assign(samples[labelled].reset_index(drop=True))
+        samples["split"] = UNLABELLED
+        samples.loc[labelled, "split"] = names
         self.content = digest(sorted(samples.loc[labelled, ["content", "target"]].astype(str).to_numpy().tolist()))
         self.samples = self.add_rows(samples).reset_index(drop=True)
         self.check_samples()

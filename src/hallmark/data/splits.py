@@ -65,9 +65,10 @@ class Holdout(_Drawn):
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = np.full(len(samples), "train", dtype=object)
         if self.test:
-            names[_carve(samples, self.test, self.seed)] = "test"
+            names[_carve(samples, self.test, self.seed, f"data.split.test={self.test}")] = "test"
         training = np.flatnonzero(names == "train")
-        names[training[_carve(samples.iloc[training], self.val / (1 - self.test), self.seed)]] = "val"
+        part = _carve(samples.iloc[training], self.val / (1 - self.test), self.seed, f"data.split.val={self.val}")
+        names[training[part]] = "val"
         deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, len(names), self.seed)
         return names
 
@@ -89,9 +90,9 @@ class KFold(_Drawn):
 
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = np.full(len(samples), "train", dtype=object)
-        names[_folds(samples, self.folds, self.seed)[self.fold]] = "test"
+        names[_folds(samples, self.folds, self.seed, f"data.split.folds={self.folds}")[self.fold]] = "test"
         training = np.flatnonzero(names == "train")
-        names[training[_carve(samples.iloc[training], self.val, self.seed)]] = "val"
+        names[training[_carve(samples.iloc[training], self.val, self.seed, f"data.split.val={self.val}")]] = "val"
         n_outside = int((names != "test").sum())
         deal(names, samples, {"calibration": self.calibration, "meta": self.meta}, n_outside, self.seed)
         return names
@@ -168,7 +169,8 @@ class InnerFold:
     def assign(self, samples: pd.DataFrame) -> NDArray:
         names = self.outer.assign(samples)
         training = np.flatnonzero(names == "train")
-        names[training[_folds(samples.iloc[training], self.folds, self.seed)[self.fold]]] = "held_out"
+        held_out = _folds(samples.iloc[training], self.folds, self.seed, f"out_of_fold.folds={self.folds}")[self.fold]
+        names[training[held_out]] = "held_out"
         return names
 
     def files(self) -> list[Path] | None:
@@ -217,11 +219,11 @@ def split_summary(samples: pd.DataFrame) -> dict[str, dict[str, object]]:
     }
 
 
-def _carve(samples: pd.DataFrame, share: float, seed: int) -> NDArray:
+def _carve(samples: pd.DataFrame, share: float, seed: int, typed: str) -> NDArray:
     # The nearest m / k with few folds k, because each fold needs a group; a share of 0.4 is 2 folds of 5.
     most = max(min(10, samples["group"].nunique()), ceil(1 / share), ceil(1 / (1 - share)))
     part = Fraction(share).limit_denominator(most)
-    return np.concatenate(_folds(samples, part.denominator, seed)[: part.numerator])
+    return np.concatenate(_folds(samples, part.denominator, seed, typed)[: part.numerator])
 
 
 def _check_shares(calibration: float, meta: float, left: float) -> None:
@@ -251,14 +253,16 @@ def deal(names: NDArray, samples: pd.DataFrame, shares: Mapping[str, float], n: 
         names[training[part_of == part]] = name
 
 
-def _folds(samples: pd.DataFrame, folds: int, seed: int) -> list[NDArray]:
+def _folds(samples: pd.DataFrame, folds: int, seed: int, typed: str) -> list[NDArray]:
+    """The positions of the rows of each fold; `typed` is the setting that asks for them."""
     groups = samples["group"].nunique()
     if groups < folds:
-        raise ValueError(f"data.split: {folds} folds need as many groups; found {groups} in {len(samples)} rows")
+        raise ValueError(f"{typed}: takes {folds} groups or more; found {groups} in {len(samples)} rows")
     target = samples["target"].to_numpy()
-    _, class_sizes = np.unique(target, return_counts=True)
+    class_sizes = samples["target"].value_counts()
     if (class_sizes < folds).all():
-        raise ValueError(f"data.split: {folds} folds need a class of as many rows; the largest has {class_sizes.max()}")
+        present = ", ".join(f"{n} of {name}" for name, n in class_sizes.head(10).items())
+        raise ValueError(f"{typed}: takes {folds} rows of some class or more; found {present}")
     fold_of = _stratified_groups(target, samples["group"].to_numpy(), np.ones(folds), seed)
     held = [np.flatnonzero(fold_of == fold) for fold in range(folds)]
     assert all(map(len, held))

@@ -212,8 +212,15 @@ def test_nonsense_names_its_key(build: Callable[[], object], key: str) -> None:
 
 def test_too_few_groups_are_said_so() -> None:
     samples = rows(n=40, group_size=10)
-    with pytest.raises(ValueError, match=r"data\.split: 10 folds need as many groups; found 4 in 40 rows"):
+    with pytest.raises(ValueError, match=r"data\.split\.test=0\.1: .*10 groups.*found 4 in 40 rows"):
         Holdout(0.1, 0.1, 0).assign(samples)
+
+
+def test_classes_too_small_for_a_share_are_named_with_their_rows() -> None:
+    samples = rows(n=20).assign(target=["a"] * 5 + ["b"] * 9 + ["c"] * 6)
+    for plan, setting in ((Holdout(0.1, 0, 0), r"val=0\.1"), (KFold(10, 0, 0.1, 0), "folds=10")):
+        with pytest.raises(ValueError, match=rf"data\.split\.{setting}: .*9 of b, 6 of c, 5 of a"):
+            plan.assign(samples)
 
 
 def test_a_share_of_less_than_a_group_is_said_so() -> None:
