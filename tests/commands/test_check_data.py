@@ -134,6 +134,12 @@ def test_a_preset_of_another_package_is_found(hallmark, tmp_path):
     assert code == 2 and printed.startswith("error: --config-dir=")
 
 
+def test_an_output_that_cannot_be_written_is_refused_before_data_is_read(hallmark, tmp_path):
+    (tmp_path / "file").touch()
+    code, _, printed = hallmark("check-data", "experiment=nowhere", "--output", str(tmp_path / "file"))
+    assert code == 2 and printed.startswith("error: --output=")
+
+
 def test_repeats_are_not_checked_as_one_split(hallmark):
     code, _, printed = hallmark("check-data", *SMALL, "repeat=folds:3")
     assert code == 2

@@ -55,6 +55,9 @@ def test_the_command_writes_beside_the_result_or_where_it_is_told(make_run, tmp_
     assert "clip_final reaches" in capsys.readouterr().out
     assert main(["report", str(run.directory), "--output", str(tmp_path / "there")]) == 0
     assert (tmp_path / "there" / "report.md").exists()
+    capsys.readouterr()
+    assert main(["report", str(run.directory), "--output", str(tmp_path / "there" / "report.md")]) == 2
+    assert capsys.readouterr().err.startswith("error: --output=")
 
 
 def test_an_experiment_with_one_run_is_that_run(make_run):

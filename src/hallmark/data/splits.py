@@ -258,12 +258,11 @@ def _folds(samples: pd.DataFrame, folds: int, seed: int, typed: str) -> list[NDA
     groups = samples["group"].nunique()
     if groups < folds:
         raise ValueError(f"{typed}: takes {folds} groups or more; found {groups} in {len(samples)} rows")
-    target = samples["target"].to_numpy()
     class_sizes = samples["target"].value_counts()
     if (class_sizes < folds).all():
         present = ", ".join(f"{n} of {name}" for name, n in class_sizes.head(10).items())
         raise ValueError(f"{typed}: takes {folds} rows of some class or more; found {present}")
-    fold_of = _stratified_groups(target, samples["group"].to_numpy(), np.ones(folds), seed)
+    fold_of = _stratified_groups(samples["target"].to_numpy(), samples["group"].to_numpy(), np.ones(folds), seed)
     held = [np.flatnonzero(fold_of == fold) for fold in range(folds)]
     assert all(map(len, held))
     return held

@@ -38,7 +38,8 @@ def _check_place(key: str, path: Path, folder: Path) -> None:
     except NotADirectoryError:
         raise SettingError(key, value, f"a place in a folder; {nearest} is a file") from None
     except OSError as error:
-        raise SettingError(key, value, f"a place that can be written; {nearest}: {error.strerror}") from None
+        cause = f"no file can be made in {nearest} ({error.strerror})"
+        raise SettingError(key, value, f"a place that can be written; {cause}") from None
 
 
 def _is_there(path: Path) -> bool:
