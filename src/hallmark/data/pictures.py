@@ -34,7 +34,7 @@ def readable_pictures(
     Args:
         name: column by which problems list a file. Their kinds are `missing_file`, `unreadable_image`, and of `doubts`
             those that hold, whose rows stay where the policy says so.
-        doubts: of `deep_image`, `gray_image` and `damaged_metadata`.
+        doubts: of `deep_image`, `gray_image`, `cmyk_image` and `damaged_metadata`.
     """
     digests = []
     for file, listed in rows[["file", name]].to_numpy().tolist():
@@ -54,6 +54,7 @@ def readable_pictures(
     known = {
         "deep_image": (scans["deep"], "more than 8 bits a channel, of which 8 are used"),
         "gray_image": (np.isin(scans["mode"], GRAY_MODES), "a gray picture"),
+        "cmyk_image": (scans["mode"] == b"CMYK", "a CMYK picture"),
         "damaged_metadata": (scans["metadata"], "metadata that cannot be read"),
     }
     usable = np.ones(len(rows), bool)

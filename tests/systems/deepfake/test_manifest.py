@@ -69,19 +69,20 @@ def test_every_bad_row_is_named_and_the_others_stay(deepfake, frames):
     frames.add("train-real-0/0.png", "real", "train-real-0", picture=False)
     Image.fromarray(np.full((8, 8), 40_000, np.uint16)).save(frames.add("deep.png", "real", "deep"))
     Image.new("L", (8, 8), 90).save(frames.add("gray.png", "fake", "gray"))
+    Image.new("CMYK", (8, 8), (90, 20, 50, 7)).save(frames.add("print.jpg", "fake", "print"))
     data = deepfake(folder=frames.write())
     data.prepare()
     named = {(problem.kind, problem.id) for problem in data.problems.found}
     assert named == {
         ("unreadable_image", "zero.png"), ("unreadable_image", "cut.png"), ("missing_file", "missing.png"),
         ("unsafe_path", "../outside.png"), ("duplicate_path", "train-real-0/0.png"), ("deep_image", "deep.png"),
-        ("gray_image", "deep.png"), ("gray_image", "gray.png"),
+        ("gray_image", "deep.png"), ("gray_image", "gray.png"), ("cmyk_image", "print.jpg"),
     }  # fmt: skip
     assert set(data.samples["video"]) == {
         *(f"{s}-{c}-{n}" for s, count in (("train", 6), ("val", 2)) for c in ("real", "fake") for n in range(count)),
-        "deep", "gray",
+        "deep", "gray", "print",
     }  # fmt: skip
-    assert len(data.samples) == 2 * (12 + 4) + 2
+    assert len(data.samples) == 2 * (12 + 4) + 3
 
 
 @pytest.mark.parametrize(
@@ -215,6 +216,37 @@ def test_folders_are_classes_methods_and_videos(deepfake, frames):
     assert rows["group"].nunique() == 1 + 5 + 1
     assert set(data.samples["split"]) == {"train", "val"}
     assert data.samples.groupby("group")["split"].nunique().eq(1).all()
+
+
+def test_files_of_folders_are_told_apart_named_or_hidden(deepfake, frames):
+    for number in range(6):
+        frames.picture(f"real/{number}.png")
+        frames.picture(f"fake/{number}.png")
+    for name in ("real/0.jpeg", "fake/1.webp", "fake/1/0.png", "fake/.thumbs/1.png", "real/.hidden.png"):
+        frames.picture(name)
+    frames.picture("real/moving.gif")
+    (frames.folder / "fake" / "film.mpg").write_bytes(b"")
+    data = deepfake(folder=str(frames.folder))
+    data.prepare()
+    assert {(problem.kind, problem.id) for problem in data.problems.found} == {
+        ("unreadable_image", "real/moving.gif"), ("unreadable_image", "fake/film.mpg")
+    }  # fmt: skip
+    assert sorted(data.samples["video"]) == sorted([
+        "real/0.jpeg", "real/0.png", *(f"real/{n}" for n in range(1, 6)),
+        "fake/0", "fake/1", "fake/1.png", "fake/1.webp", *(f"fake/{n}" for n in range(2, 6)),
+    ])  # fmt: skip
+    groups = data.samples.set_index("video")["group"]
+    assert groups["real/0.jpeg"] == groups["real/0.png"] == groups["fake/0"] != groups["real/1"] == groups["fake/1.png"]
+
+
+def test_lists_without_that_of_the_training_rows_are_refused(deepfake, frames):
+    for number in range(4):
+        frames.picture(f"real/{number}.png")
+        frames.picture(f"fake/{number}.png")
+    frames.add("real/0.png", "real", "0", split="val", picture=False)
+    with pytest.raises(SettingError, match="val_manifest") as refused:
+        deepfake(folder=frames.write()).prepare()
+    assert refused.value.key == "folder"
 
 
 def test_neither_lists_nor_folders_are_refused(deepfake, tmp_path):

@@ -118,11 +118,14 @@ def test_videos_are_rows_and_broken_ones_are_named(deepfake, tmp_path):
     announced = write_video(folder / "real" / "short.mp4", 20, options={"movflags": "faststart"})
     announced.write_bytes(announced.read_bytes()[:-600])  # the index comes first and names frames that are not there
     write_video(folder / "fake" / "other.mkv", 20)
+    half = write_video(folder / "real" / "half.mkv", 20)  # it says how long it is, and not how many frames it has
+    half.write_bytes(half.read_bytes()[: half.stat().st_size // 2])
     data = deepfake(folder=str(folder), frames_per_video=2)
     data.prepare()
     assert {(p.kind, p.id) for p in data.problems.found} == {
         ("broken_video", "real/text.mp4"), ("broken_video", "real/empty.mp4"), ("broken_video", "fake/cut.mp4"),
-        ("broken_video", "real/short.mp4"),
+        ("broken_video", "real/short.mp4"), ("broken_video", "real/half.mkv"), ("many_frames", "fake/other.mkv"),
+        *(("many_frames", f"{label}/{number}.mp4") for label in ("real", "fake") for number in range(6)),
     }  # fmt: skip
     rows = data.samples
     assert len(rows) == 26 and rows["id"].is_unique

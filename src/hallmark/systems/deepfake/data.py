@@ -32,16 +32,17 @@ from hallmark.systems.deepfake.new_files import left_out, list_new
 from hallmark.systems.deepfake.sample.world import generate
 from hallmark.systems.deepfake.videos import has_decoder
 
-# Kinds of problems for which `keep` has a meaning: a part of the frames, 8 bits of 16, gray as color, the pixels
-# whatever their metadata says, the whole picture, the largest face, the most plausible reading.
+# Kinds of problems for which `keep` has a meaning: a part of the frames, 8 bits of 16, gray as color, RGB for CMYK, the
+# pixels whatever their metadata says, the whole picture, the largest face, the most plausible reading.
 REPAIRABLE = (
-    "many_frames", "deep_image", "gray_image", "damaged_metadata", "no_face", "several_faces", "uncertain_encoding",
+    "many_frames", "deep_image", "gray_image", "cmyk_image", "damaged_metadata", "no_face", "several_faces",
+    "uncertain_encoding",
 )  # fmt: skip
 KINDS = (
     *REPAIRABLE, "missing_file", "unreadable_image", "broken_video", "unknown_label", "unknown_split",
     "mixed_video", "empty_path", "empty_video", "duplicate_path", "unsafe_path", "unreadable_list",
 )  # fmt: skip
-LATER_KINDS = {"unreadable_list": "skip"}  # which runs of earlier versions do not name
+LATER_KINDS = {"unreadable_list": "skip", "cmyk_image": "keep"}  # which runs of earlier versions do not name
 
 
 class DeepfakeDataModule(PictureDataModule):
@@ -128,7 +129,7 @@ class DeepfakeDataModule(PictureDataModule):
         if self.frames_per_video is not None:
             rows = thin_videos(rows, self.frames_per_video, self.problems)
         rows = with_frames(rows, self.frames_per_video, self.problems, self.cache)
-        doubts = ("deep_image", "gray_image", "damaged_metadata")
+        doubts = ("deep_image", "gray_image", "cmyk_image", "damaged_metadata")
         rows, scans = readable_pictures(rows, self.problems, self.cache, name="path", doubts=doubts)
         rows, usable = with_faces(rows, self.faces, self.problems, self.cache)
         self._scans = scans[usable]

@@ -33,6 +33,10 @@ def with_frames(rows: pd.DataFrame, most: int | None, problems: Problems, cache:
         except BrokenVideoError as error:
             problems.add(row["path"], "broken_video", str(error))
         else:
+            if most is not None and len(frames) == most and int(frames[-1].stem) >= most:
+                detail = f"{row['path']} has more frames than the {most} that are used (data.frames_per_video)"
+                if not problems.add(row["path"], "many_frames", detail):
+                    continue
             records += [{**row, "path": f"{row['path']}/{file.stem}", "file": str(file)} for file in frames]
     return pd.DataFrame(records, columns=rows.columns, dtype=object)
 

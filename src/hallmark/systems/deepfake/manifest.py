@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import SettingError
 from hallmark.data.groups import connected_groups
-from hallmark.data.pictures import IMAGES
+from hallmark.data.pictures import IMAGES, visible_files
 from hallmark.data.problems import Problems
 from hallmark.storage.delimited import DELIMITERS, TableError, read_table
 from hallmark.storage.regular import UnreadableFileError, path_below
@@ -21,6 +21,7 @@ CLASSES = ("real", "fake")
 
 SPLITS = ("train", "val", "calibration", "meta", "test")
 VIDEOS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
+_FILES = (*IMAGES, *VIDEOS)
 COLUMNS = ("path", "label", "video", "method", "quality", "source", "split")
 
 # Names that published lists use for these columns.
@@ -60,13 +61,18 @@ def read_listed(folder: Path, labels: Mapping[str, str], problems: Problems) -> 
         labels: what other labels mean: label → real or fake.
 
     Raises:
-        SettingError: no such folder, or neither manifests nor the folders real and fake in it.
+        SettingError: no such folder, neither manifests nor the folders real and fake in it, or manifests without that
+            of the training rows.
     """
     paths = {split: folder / manifest_name(split) for split in SPLITS if (folder / manifest_name(split)).exists()}
     if "train" in paths:
         rows = pd.concat([_read_manifest(folder, split, problems) for split in paths], ignore_index=True)
+    elif paths:
+        names = ", ".join(path.name for path in paths.values())
+        cause = f"{folder} has {names} and no {manifest_name('train')}, beside which alone it is read"
+        raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}")
     elif all((folder / name).is_dir() for name in CLASSES):
-        rows = _read_folders(folder)
+        rows = _read_folders(folder, problems)
     else:
         cause = f"{folder} has no {manifest_name('train')}" if folder.is_dir() else "there is no such folder"
         raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}")
@@ -108,9 +114,11 @@ def video_groups(rows: pd.DataFrame) -> list[str]:
     tokens = rows.groupby("video", sort=False)["source"].agg(lambda cells: " ".join(dict.fromkeys(cells)))
     keys = [re.split(r"[\s;]+", tokens[name].strip()) for name in names]
     if not rows["source"].any():
-        real = {Path(name).name: name for name in videos.loc[videos["label"] == "real", "video"]}
-        parts = [[Path(name).name, *Path(name).name.split("_")] for name in names]
-        keys = [[real[part] for part in of_video if part in real] for of_video in parts]
+        real: dict[str, list[str]] = {}
+        for name in videos.loc[videos["label"] == "real", "video"]:
+            real.setdefault(_bare_name(name), []).append(name)
+        parts = [[_bare_name(name), *_bare_name(name).split("_")] for name in names]
+        keys = [[key for part in of_video for key in real.get(part, [])] for of_video in parts]
     first: dict[str, int] = {}
     pairs = [
         (number[key] if key in number else first.setdefault(key, position), position)
@@ -119,6 +127,11 @@ def video_groups(rows: pd.DataFrame) -> list[str]:
     component = connected_groups(len(names), [np.array(pairs, int).reshape(-1, 2)])
     named = dict(zip(component[::-1].tolist(), names[::-1], strict=True))
     return [named[component[number[video]]] for video in rows["video"]]
+
+
+def _bare_name(video: str) -> str:
+    path = Path(video)
+    return path.stem if path.suffix.lower() in _FILES else path.name
 
 
 def evenly_spaced(n: int, most: int) -> NDArray:
@@ -173,19 +186,29 @@ def _renamed(columns: Sequence[str]) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _read_folders(folder: Path) -> pd.DataFrame:
+def _read_folders(folder: Path, problems: Problems) -> pd.DataFrame:
     """real/ and fake/: the folder of a picture is its video, one more above it the method; a picture that lies in
-    real/ or fake/ itself, and a video file, are videos of their own."""
+    real/ or fake/ itself, and a video file, are videos of their own, which keep the end of their name where another
+    video has it without that. Hidden files are none of it."""
+    files: list[tuple[Path, Path]] = []
+    for path in [path for label in CLASSES for path in visible_files(folder / label)]:
+        within, kind = path.relative_to(folder), path.suffix.lower()
+        if kind in _FILES:
+            alone = kind in VIDEOS or len(within.parts) == 2
+            files.append((within, within if alone else within.parent))
+        else:
+            name = within.as_posix()
+            problems.add(name, "unreadable_image", f"{name}: no file that ends in {', '.join(_FILES)}")
+    # Of each short name the videos that would have it.
+    meant: dict[Path, set[Path]] = {}
+    for within, video in files:
+        meant.setdefault(video.with_suffix("") if within == video else video, set()).add(video)
     rows = []
-    for label in CLASSES:
-        for path in sorted((folder / label).rglob("*")):
-            if path.suffix.lower() not in (*IMAGES, *VIDEOS):
-                continue
-            within = path.relative_to(folder)
-            alone = path.suffix.lower() in VIDEOS or len(within.parts) == 2
-            video = within.with_suffix("") if alone else within.parent
-            method = video.parts[1] if label == "fake" and len(video.parts) > 2 else ""
-            rows.append({"path": within.as_posix(), "label": label, "video": video.as_posix(), "method": method})
+    for within, video in files:
+        short, label = video.with_suffix("") if within == video else video, within.parts[0]
+        method = video.parts[1] if label == "fake" and len(video.parts) > 2 else ""
+        title = short if len(meant[short]) == 1 else video
+        rows.append({"path": within.as_posix(), "label": label, "video": title.as_posix(), "method": method})
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).fillna("")
     return table.assign(where=table["path"])
 

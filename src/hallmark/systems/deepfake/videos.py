@@ -1,5 +1,6 @@
 """Frames of video files."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -15,6 +16,9 @@ from hallmark.systems.deepfake.manifest import evenly_spaced
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+
+_LEAST_OF_STATED = 0.9
+"""The share of its stated time that a video has to show: containers round, and a last picture may stand for long."""
 
 
 class BrokenVideoError(OSError):
@@ -41,7 +45,7 @@ def extract_frames(path: Path, most: int | None, cache: Path) -> list[Path]:
     frame at a time is in memory, and no more of the file than a buffer.
 
     Raises:
-        BrokenVideoError: no video, or a stream with fewer frames than it announces.
+        BrokenVideoError: no video, or a stream with fewer frames than it announces, or a much shorter one.
         MissingDecoderError: PyAV is not installed.
         UnreadableFileError: no regular file that can be read.
     """
@@ -58,18 +62,37 @@ def extract_frames(path: Path, most: int | None, cache: Path) -> list[Path]:
         chosen = set(evenly_spaced(n, most or n).tolist())
         if not chosen:
             raise BrokenVideoError(f"{path}: a video without frames")
-        paths = []
+        paths, first, last = [], 0.0, 0.0
         with _decoder(path, file) as container:
+            stated, rate = _stated_seconds(container), container.streams.video[0].average_rate
             for number, frame in enumerate(container.decode(video=0)):
+                last = last if frame.time is None else frame.time
+                first = first if number else last
                 if number in chosen:
                     paths.append(folder / f"{number:06d}.png")
                     with atomic_path(paths[-1]) as temporary:
                         frame.to_image().save(temporary, "PNG", compress_level=1)  # four times as fast
     if len(paths) < len(chosen):
         raise BrokenVideoError(f"{path}: announces {n} frames and ends before them")
+    if last - first < _LEAST_OF_STATED * stated - 2 / (rate or 1):  # a frame is shown until the next one
+        raise BrokenVideoError(f"{path}: announces {stated:.1f} s and ends after {last - first:.1f} s")
     with atomic_path(names) as temporary:
         temporary.write_text("\n".join(target.name for target in paths), encoding="utf-8")
     return paths
+
+
+def _stated_seconds(container: "InputContainer") -> float:
+    """How long the video is by what its file says, where that does not count frames; 0 where it says nothing."""
+    stream = container.streams.video[0]
+    if stream.frames:
+        return 0.0
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    if re.fullmatch(r"\d+:\d+:\d+(\.\d+)?", tag := stream.metadata.get("DURATION", "")):  # Matroska has it by stream
+        hours, minutes, seconds = map(float, tag.split(":"))
+        return 3600 * hours + 60 * minutes + seconds
+    alone = len(container.streams) == 1  # else the sound may be longer
+    return container.duration / 1e6 if alone and container.duration else 0.0
 
 
 @contextmanager
