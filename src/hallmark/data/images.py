@@ -62,7 +62,7 @@ def read_image(source: Path | bytes, *, draft: int | None = None, name: str | No
             image.load()
             if min(image.size) < 1 or max(image.size) > _SIDES * min(image.size):
                 raise ValueError(f"sides of {image.width}×{image.height} pixels")
-            return _rgb(_upright(image))
+            return upright_rgb(image)
     except Exception as error:  # decoders raise whatever a damaged file leads them to, struct.error and the like
         kind = "" if isinstance(error, (OSError, ValueError, SyntaxError)) else f"{type(error).__name__}: "
         cause = "cannot identify an image in it" if isinstance(error, UnidentifiedImageError) else str(error)
@@ -73,6 +73,11 @@ def read_image(source: Path | bytes, *, draft: int | None = None, name: str | No
 def _formats() -> list[str]:
     Image.init()
     return [name for name in Image.OPEN if name not in _EXTERNAL]
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """A picture of any mode as `read_image` gives it."""
+    return _rgb(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -11,8 +11,10 @@ from torch import Tensor
 from hallmark.checks import UserError
 from hallmark.learning.device import chosen_device
 from hallmark.learning.module import Batch
+from hallmark.storage.printing import shortened
 
 _UNLABELLED = -1
+_SHOWN = 80  # characters of labels that are none
 
 
 @runtime_checkable
@@ -28,11 +30,12 @@ def embedded(module: Any, loader: Iterable[Any]) -> tuple[NDArray[np.float32], N
 
     Args:
         module: an `Embedder`.
-        loader: of batches: mappings with `image` and `target`, or pairs (images, labels); `image_features` in the place
+        loader: of batches of tensors or arrays: mappings with `image` and `target`, or pairs (images, labels);
+            `image_features` in the place
             of `image` is what a frozen encoder made of it. Labels are −1 where a row has none.
 
     Raises:
-        UserError: batches of another kind, or none at all.
+        UserError: batches of another kind, labels that are no whole numbers or not one a row, or no batch at all.
     """
     device, training = torch.device(chosen_device()), module.training
     module.to(device).eval()
@@ -45,7 +48,7 @@ def embedded(module: Any, loader: Iterable[Any]) -> tuple[NDArray[np.float32], N
                 name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()
             }
             parts.append(module.embedding(on_device).float().cpu().numpy())
-            labels.append(torch.as_tensor(batch["target"]).long().cpu().numpy())
+            labels.append(batch["target"].cpu().numpy())
     module.train(training)
     if not parts:
         raise UserError("the loader gives no batch")
@@ -57,9 +60,29 @@ def _batch(raw: Any, *, first: int) -> Batch:
     batch = dict(raw) if isinstance(raw, dict) else {}
     if isinstance(raw, list | tuple) and len(raw) == 2:
         batch = dict(zip(("image", "target"), raw, strict=True))
+    batch = {name: torch.from_numpy(value.copy()) if _is_numbers(value) else value for name, value in batch.items()}
     images = batch.get("image", batch.get("image_features"))
     if not isinstance(images, Tensor):
         raise UserError(f"a batch of {type(raw).__name__}: expected image and target by name, or a pair of them")
-    batch.setdefault("target", torch.full((len(images),), _UNLABELLED))
+    batch["target"] = _labels(batch.get("target"), len(images))
     batch.setdefault("index", torch.arange(first, first + len(images)))
     return batch
+
+
+def _is_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+
+
+def _labels(given: Any, n: int) -> Tensor:
+    """Labels of `n` rows, int64 [n]."""
+    if given is None:
+        return torch.full((n,), _UNLABELLED)
+    try:
+        labels = torch.as_tensor(given)
+    except (TypeError, ValueError, RuntimeError):
+        raise UserError(f"labels {shortened(repr(given), _SHOWN)}: expected a whole number for each row") from None
+    if labels.is_floating_point() or labels.is_complex():
+        raise UserError(f"labels of {str(labels.dtype).removeprefix('torch.')}: expected whole numbers of classes")
+    if labels.shape != (n,):
+        raise UserError(f"labels of shape {tuple(labels.shape)} for {n} images: expected one for each")
+    return labels.long()

@@ -2,13 +2,16 @@
 
 from functools import partial
 
+import numpy as np
 import timm
 import torch
+from PIL import Image
 from pytest import fixture, mark, raises
 from torch.utils.data import DataLoader, TensorDataset
 
 from hallmark.checks import SettingError, UserError
 from hallmark.learning.encoders.weights import MissingWeightsError
+from hallmark.runs.record import Provenance, Record, RunState
 from hallmark.systems.deepfake import FeatureExtractor
 from hallmark.systems.deepfake.genconvit.published import PublishedNetwork
 
@@ -89,6 +92,46 @@ def test_normalized_floats_and_batches_by_name_give_the_same(stored):
     torch.testing.assert_close(torch.from_numpy(floats), torch.from_numpy(expected), rtol=1e-3, atol=1e-4)
     _, none = extractor.extract([{"image": BATCH["image"]}])
     assert none.tolist() == [-1] * 7
+
+
+def test_pictures_of_every_mode_become_pixels_and_arrays_are_batches(stored):
+    extractor = FeatureExtractor("stage1", stored(classifier(member="stage1"), "modes"))
+    gray = np.random.default_rng(0).integers(0, 256, (40, 40), np.uint8)
+    deep = Image.fromarray(gray.astype(np.uint16) << 8)
+    plain = extractor.transform(Image.fromarray(gray).convert("RGB"))
+    for picture in (Image.fromarray(gray), Image.fromarray(gray).convert("RGBA"), deep):
+        assert np.array_equal(extractor.transform(picture), plain), picture.mode
+    for mode in ("P", "CMYK"):
+        assert extractor.transform(Image.fromarray(gray).convert(mode)).shape == plain.shape
+    assert plain.flags.writeable
+    images = BATCH["image"].numpy()
+    embeddings, labels = extractor.extract([(images, BATCH["target"].numpy())])
+    assert np.array_equal(embeddings, extractor.extract([(BATCH["image"], BATCH["target"])])[0])
+    assert labels.tolist() == BATCH["target"].tolist()
+
+
+@mark.parametrize(
+    "batch",
+    [(BATCH["image"], BATCH["target"][:1]), (BATCH["image"], BATCH["target"].float()),
+     (BATCH["image"], ["real"] * 7), (BATCH["image"][:, :1], BATCH["target"]),
+     (BATCH["image"][0], BATCH["target"][:3])],
+    ids=["one label", "float labels", "text labels", "one channel", "one image"],
+)  # fmt: skip
+def test_batches_that_are_none_are_refused(stored, batch):
+    with raises(UserError):
+        FeatureExtractor("stage1", stored(classifier(member="stage1"), "batches")).extract([batch])
+
+
+def test_the_run_is_found_as_commands_find_it(stored):
+    folder = stored(classifier(member="stage1"), "preset/1234abcd")
+    Record(
+        name="preset", run_id="1234abcd", state=RunState.DONE, provenance=Provenance("d" * 32, {}), seed=0,
+        command=["train.py"], started="2026-01-01T00:00:00+00:00", git={}, versions={}, device={}, splits={},
+        leakage={},
+    ).write(folder)  # fmt: skip
+    expected, _ = FeatureExtractor("stage1", folder).extract(LOADER)
+    for path in (folder.parent, folder.parent / "latest"):
+        assert np.array_equal(FeatureExtractor("stage1", path).extract(LOADER)[0], expected)
 
 
 def test_a_model_of_timm_is_embedded_without_its_head(tmp_path):

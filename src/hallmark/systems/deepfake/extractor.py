@@ -6,15 +6,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor, nn
 
 from hallmark.checks import SettingError, UserError, require
-from hallmark.data.images import PixelTransform
+from hallmark.data.images import PixelTransform, upright_rgb
 from hallmark.learning.embeddings import embedded
 from hallmark.learning.encoders.base import ImageEncoder
 from hallmark.learning.encoders.timm_image import TimmImageEncoder
 from hallmark.learning.encoders.weights import safe_load
 from hallmark.learning.module import Batch
+from hallmark.runs.run import open_run
 from hallmark.systems.deepfake.genconvit.module import GenConViT
 from hallmark.systems.deepfake.manifest import CLASSES
 from hallmark.systems.deepfake.module import MEMBER, FrameClassifier, FrameModule
@@ -31,11 +33,11 @@ class FeatureExtractor:
     Args:
         model_name: of a member, such as stage1, effnet, genconvit_ed and genconvit_vae, also as stage2_… or deepfake_…;
             or of a model of timm.
-        checkpoint_path: the folder of a run, or its best.ckpt, which says itself what it is of; for a model of timm a
-            state dict, or None for its published weights.
+        checkpoint_path: the folder of a finished run, also as `open_run` resolves it, or its best.ckpt, which says
+            itself what it is of; for a model of timm a state dict, or None for its published weights.
 
     Attributes:
-        transform: from a picture of Pillow to the pixels uint8 [3, S, S] that the model takes.
+        transform: from a picture of Pillow, of any mode, to the pixels uint8 [3, S, S] that the model takes.
         class_to_idx: numbers of the labels that the model was trained on; {} for a model of timm.
         embedding_dim: D.
         member: the whole detector, None for a model of timm.
@@ -47,7 +49,7 @@ class FeatureExtractor:
     """
 
     def __init__(self, model_name: str, checkpoint_path: str | Path | None = None) -> None:
-        path = None if checkpoint_path is None else _checkpoint(Path(checkpoint_path))
+        path = None if checkpoint_path is None else _checkpoint(Path(checkpoint_path).expanduser())
         saved = safe_load(path) if path is not None and path.suffix != ".safetensors" else {}
         self.class_to_idx: dict[str, int] = {}
         self.member: FrameModule | None = None
@@ -62,7 +64,7 @@ class FeatureExtractor:
             plain = _of_timm(model_name, path)
             self.module = _Frames(plain, lambda batch: plain(batch["image"]))
         self.module.eval().requires_grad_(False)
-        self.transform: PixelTransform = self.module.encoder.transform
+        self.transform: PixelTransform = _OfAnyPicture(self.module.encoder.transform)
         self.embedding_dim = self.module.encoder.embedding_dim
 
     def extract(self, loader: Iterable[Any]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -71,8 +73,21 @@ class FeatureExtractor:
         Args:
             loader: of batches: mappings with `image` and `target`, or pairs (images, labels). Images [B, 3, S, S] are
                 bytes as `transform` gives them, or floats that are normalized by the model's own mean and std.
+
+        Raises:
+            UserError: images of another shape, labels that are no whole numbers or not one for each image.
         """
         return embedded(self.module, loader)
+
+
+class _OfAnyPicture:
+    """A transform that takes pictures of every mode, and gives pixels that can be written to."""
+
+    def __init__(self, transform: PixelTransform) -> None:
+        self.settings, self._of_rgb = transform.settings, transform
+
+    def __call__(self, image: Image.Image, /) -> NDArray:
+        return np.array(self._of_rgb(upright_rgb(image)), order="C")
 
 
 class _Frames(nn.Module):
@@ -84,6 +99,8 @@ class _Frames(nn.Module):
 
     def embedding(self, batch: Batch) -> Tensor:
         image = batch["image"]
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise UserError(f"images of shape {tuple(image.shape)}: expected [B, 3, S, S], as `transform` makes them")
         if image.is_floating_point():
             image = self.encoder.unnormalized(image)
         return self.of_bytes({**batch, "image": image})
@@ -105,10 +122,16 @@ def restored(saved: dict[str, Any]) -> FrameModule:
 
 
 def _checkpoint(path: Path) -> Path:
-    file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
-    if not file.is_file():
-        raise SettingError("checkpoint_path", str(path), "the folder of a finished run, or the file of a checkpoint")
-    return file
+    file = path / "checkpoints" / "best.ckpt"
+    if path.is_file() or file.is_file():
+        return file if path.is_dir() else path
+    expected = "the folder of a finished run, or the file of a checkpoint"
+    try:
+        run = open_run(path)
+    except ValueError as error:
+        raise SettingError("checkpoint_path", str(path), f"{expected} ({error})") from error
+    require(run.best.is_file(), "checkpoint_path", str(path), f"{expected}; there is no {run.best}")
+    return run.best
 
 
 def _of_timm(model_name: str, path: Path | None) -> TimmImageEncoder:
