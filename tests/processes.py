@@ -44,6 +44,8 @@ _TOOL = str(Path(sys.executable).with_name("hallmark"))
 _SET_BY_IMPORTS: dict[str, str] = {}  # variables that what was imported here has set
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER: orphans among the descendants become children of this process
 _NUMBER = struct.Struct("q")
+# What starts a job of submitit expects the folder of the job, which its parent makes once it knows the process id.
+_TOO_EARLY = ["-m", "submitit.local._local"]
 _ALLOCATOR = "jemalloc_bg_thd"  # of pyarrow, which starts it again in a fork
 
 
@@ -122,6 +124,8 @@ def _is_python(call: Mapping[str, Any]) -> bool:
     if call["shell"] or call["preexec_fn"] or call["pass_fds"] or isinstance(call["args"], str | bytes):
         return False
     program, *words = _without_flag([os.fspath(word) for word in call["args"]])
+    if words[:2] == _TOO_EARLY:
+        return False
     return program == _TOOL or (program == sys.executable and bool(words) and _is_program(words[0]))
 
 
