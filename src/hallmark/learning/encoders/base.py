@@ -66,9 +66,10 @@ class ImageEncoder(Encoder):
         self.register_buffer("_std", 255 * torch.tensor(std).view(3, 1, 1), persistent=False)
 
     def normalized(self, pixels: Tensor) -> Tensor:
-        # Bytes are promoted by the subtraction: a batch is allocated once as floats, not three times.
-        values = pixels.to(self._mean.dtype) if pixels.is_floating_point() else pixels
-        return (values - self._mean).div_(self._std)
+        if pixels.is_floating_point():  # which may be what a network has drawn
+            return (pixels.to(self._mean.dtype) - self._mean).div_(self._std)
+        # Bytes are copied once, and the copy changed in place: to subtract floats from bytes takes ten times as long.
+        return pixels.to(self._mean.dtype).sub_(self._mean).div_(self._std)
 
     def unnormalized(self, values: Tensor) -> Tensor:
         """The pixels, floats from 0 to 255, of which `normalized` makes `values`."""
