@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,7 @@ from hallmark.engine.distributed.torchrun import announce_fit, started_by_torchr
 from hallmark.runs.configuration import FILE, read_text
 
 _PATIENCE = 60  # seconds in which the loss of a rank reaches rank zero as an error; a hung collective never raises
+_MOMENT = 2.0  # seconds in which a rank whose connections are closed has ended
 _FAREWELL = 5
 _SET_FOR_A_FIT = ("MASTER_ADDR", "MASTER_PORT", "OMP_NUM_THREADS", "TORCHELASTIC_USE_AGENT_STORE")
 
@@ -101,7 +103,8 @@ def other_ranks(
         try:
             yield
         except RuntimeError as error:
-            if failed := _failed(processes):
+            # Its connections are closed a moment before the system says that it has ended.
+            if failed := _failed(processes, patience=_MOMENT):
                 raise RuntimeError(f"rank {failed} failed; its own error is above") from error
             raise
         finally:
@@ -123,9 +126,14 @@ def _started(trainer: Trainer, arguments: Sequence[str]) -> list[subprocess.Pope
     ]  # fmt: skip
 
 
-def _failed(processes: Sequence[subprocess.Popen]) -> int | None:
-    """The first rank that ended with an error."""
-    return next((rank for rank, process in enumerate(processes, 1) if process.poll()), None)
+def _failed(processes: Sequence[subprocess.Popen], *, patience: float = 0.0) -> int | None:
+    """The first rank that ended with an error, or does so within `patience` seconds."""
+    last = time.monotonic() + patience
+    while True:
+        failed = next((rank for rank, process in enumerate(processes, 1) if process.poll()), None)
+        if failed or time.monotonic() >= last:
+            return failed
+        time.sleep(0.01)
 
 
 def _watch(processes: Sequence[subprocess.Popen], over: threading.Event) -> None:
