@@ -48,19 +48,19 @@ def main() -> None:
 def split(rows: pd.DataFrame, order: int) -> tuple[NDArray, NDArray]:
     """Rows to learn from, and rows that are measured."""
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=order)
-    rest, fold = next(iter(folds.split(rows, rows["target"], rows["group"])))
-    return rest, fold
+    learning, fold = next(iter(folds.split(rows, rows["target"], rows["group"])))
+    return learning, fold
 
 
-def few_pictures(features: NDArray, target: NDArray, rest: NDArray, fold: NDArray, *, seed: int) -> pd.DataFrame:
+def few_pictures(features: NDArray, target: NDArray, learning: NDArray, fold: NDArray, *, seed: int) -> pd.DataFrame:
     """Shares that are answered rightly, of the new character and of the others, by pictures and method."""
     rng = np.random.default_rng(seed)
     records = []
     for name in np.unique(target):
-        shown = rng.permutation(rest[target[rest] == name])
-        others = rest[target[rest] != name]
+        drawn = rng.permutation(learning[target[learning] == name])
+        known_rows = learning[target[learning] != name]
         for n in PICTURES:
-            learned = np.concatenate([others, shown[:n]])
+            learned = np.concatenate([known_rows, drawn[:n]])
             fitted = Discriminant.fit(features[learned], target[learned].tolist(), shrinkage=SHRINKAGE)
             logits, classes = fitted.logits(features[fold]), np.array(fitted.classes)
             plain = -0.5 * (fitted.weights * fitted.means).sum(axis=1)
@@ -77,11 +77,13 @@ def few_pictures(features: NDArray, target: NDArray, rest: NDArray, fold: NDArra
     return table.groupby(["method", "pictures"], sort=False)[["new", "old"]].mean()
 
 
-def unknown_people(features: NDArray, target: NDArray, rest: NDArray, fold: NDArray, *, seed: int) -> dict[str, float]:
+def unknown_people(
+    features: NDArray, target: NDArray, learning: NDArray, fold: NDArray, *, seed: int
+) -> dict[str, float]:
     """How well known characters are told from unknown ones, and what the threshold does to both."""
     names = np.random.default_rng(seed).permutation(np.unique(target))
     unknown, known = names[:UNKNOWN], names[UNKNOWN:]
-    learned = rest[np.isin(target[rest], known)]
+    learned = learning[np.isin(target[learning], known)]
     labels = target[learned].tolist()
     fitted = Discriminant.fit(features[learned], labels, shrinkage=SHRINKAGE)
     threshold = unknown_threshold(features[learned], labels, shrinkage=SHRINKAGE, false_accept_rate=FALSE_ACCEPT_RATE)

@@ -94,8 +94,8 @@ def out_of_fold(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=order)
     target = np.array([classes.index(name) for name in rows["target"]])
     answers = np.empty(len(rows), int)
-    for rest, fold in folds.split(features, target, rows["group"]):
-        answers[fold] = classifier.fit(features[rest], target[rest]).predict(features[fold])
+    for learning, fold in folds.split(features, target, rows["group"]):
+        answers[fold] = classifier.fit(features[learning], target[learning]).predict(features[fold])
     return torch.nn.functional.one_hot(torch.from_numpy(answers), len(classes)).double()
 
 
@@ -104,14 +104,14 @@ def write(tables: Mapping[str, pd.DataFrame], rows: pd.DataFrame) -> None:
     differences = difference_table(
         {f"{best} − {name}": (tables[best], table) for name, table in tables.items() if name != best}, ["accuracy"]
     )
-    shown = {"majority class": majority(tables[best]), **tables}
+    rows_of_table = {"majority class": majority(tables[best]), **tables}
     write_result(
         "characters_real",
         rows=f"{len(rows)} pictures of {rows['target'].nunique()} characters in {rows['group'].nunique()} groups, each "
         f"answered once by a classifier of the other folds, {FOLDS} folds that keep groups whole, in {ORDERS} orders; "
         "no setting was chosen.",
         intervals=f"Intervals resample groups and orders. {holm_sentence(differences)}",
-        tables={"models": metric_table(shown, ["accuracy", "macro_f1"]), "differences": differences},
+        tables={"models": metric_table(rows_of_table, ["accuracy", "macro_f1"]), "differences": differences},
         values={"pictures": count_cell(len(rows)), "groups": count_cell(int(rows["group"].nunique()))},
     )
 

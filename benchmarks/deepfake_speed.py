@@ -178,11 +178,11 @@ def extracted(scratch: Path, rounds: int) -> Mapping[str, float]:
         coarse = Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
         coarse.resize((256, 256), Image.Resampling.BICUBIC).save(path, quality=90)
     torch.manual_seed(0)
-    whole = timm.create_model(EXTRACTED, pretrained=False)
-    torch.save(whole.state_dict(), scratch / "weights.pth")
+    network = timm.create_model(EXTRACTED, pretrained=False)
+    torch.save(network.state_dict(), scratch / "weights.pth")
     extractor = FeatureExtractor(EXTRACTED, scratch / "weights.pth")
     model = timm.create_model(EXTRACTED, pretrained=False, num_classes=0).eval()
-    model.load_state_dict({k: v for k, v in whole.state_dict().items() if not k.startswith("classifier.")})
+    model.load_state_dict({k: v for k, v in network.state_dict().items() if not k.startswith("classifier.")})
     config = timm.data.resolve_data_config({}, model=model)
     loaders = {
         "FeatureExtractor": DataLoader(Pictures(paths, extractor.transform), 16),

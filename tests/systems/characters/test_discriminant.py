@@ -72,9 +72,9 @@ def test_at_most_the_stated_share_of_left_out_classes_is_taken_for_known(rate):
     threshold = unknown_threshold(vectors, labels, shrinkage=0.4, false_accept_rate=rate)
     accepted = 0
     for name in CLASSES:
-        others = np.array(labels) != name
-        fitted = Discriminant.fit(vectors[others], np.array(labels)[others].tolist(), shrinkage=0.4)
-        accepted += int((fitted.known(vectors[~others]) >= threshold).sum())
+        remaining = np.array(labels) != name
+        fitted = Discriminant.fit(vectors[remaining], np.array(labels)[remaining].tolist(), shrinkage=0.4)
+        accepted += int((fitted.known(vectors[~remaining]) >= threshold).sum())
     assert accepted == int(rate * len(labels))
 
 

@@ -107,9 +107,9 @@ def unknown_threshold(
     chosen = classes[np.unique(np.linspace(0, len(classes) - 1, min(most, len(classes))).round().astype(int))]
     scores = []
     for name in chosen:
-        others = names != name
-        fitted = Discriminant.fit(vectors[others], names[others].tolist(), shrinkage=shrinkage)
-        scores.append(fitted.known(vectors[~others]))
+        remaining = names != name
+        fitted = Discriminant.fit(vectors[remaining], names[remaining].tolist(), shrinkage=shrinkage)
+        scores.append(fitted.known(vectors[~remaining]))
     ordered = np.sort(np.concatenate(scores))
     accepted = int(false_accept_rate * len(ordered))
     return float(np.nextafter(ordered[len(ordered) - accepted - 1], np.inf))
