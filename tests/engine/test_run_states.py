@@ -196,5 +196,5 @@ def test_a_start_from_another_run_copies_its_weights_and_names_its_parent(fit):
     probe = fit("experiment=clip_probe", "debug=fast")
     lora = fit("experiment=clip_lora", "debug=fast", f"init_from={probe.directory}")
     assert lora.record.parents["init_from"]["run_id"] == probe.record.run_id
-    with pytest.raises(ValueError, match=r"init_from: .* shares no parameter with this model"):
+    with pytest.raises(ValueError, match=r"init_from: .* shares .* numbers"):
         fit(TFIDF, f"init_from={probe.directory}")

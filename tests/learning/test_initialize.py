@@ -40,8 +40,20 @@ def test_nothing_shared_is_an_error_even_with_equal_buffers(tmp_path: Path) -> N
     source, target = nn.Linear(2, 2), nn.Linear(3, 3)
     for side in (source, target):
         side.register_buffer("class_weights", torch.ones(3))
-    with pytest.raises(ValueError, match=r"init_from: .*best\.ckpt shares no parameter"):
+    with pytest.raises(ValueError, match=r"init_from: .*best\.ckpt shares 0 of"):
         initialize_from(target, saved(tmp_path, source))
+
+
+def test_a_bias_that_other_layers_happen_to_share_is_not_enough_and_a_part_of_a_model_is(tmp_path: Path) -> None:
+    def layers(width: int) -> nn.Module:
+        return nn.Sequential(nn.Linear(4, width), nn.Linear(width, 3))
+
+    source, target = layers(8), layers(9)
+    before = target[1].bias.clone()
+    with pytest.raises(ValueError, match="shares 3 of its 67 numbers with the 75 of this model"):
+        initialize_from(target, saved(tmp_path, source))
+    assert torch.equal(target[1].bias, before)
+    assert initialize_from(nn.Sequential(source[0]), saved(tmp_path, source)) == ["0.bias", "0.weight"]
 
 
 def test_a_foreign_pickle_is_refused(tmp_path: Path) -> None:
