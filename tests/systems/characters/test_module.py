@@ -20,7 +20,8 @@ def classifier(*, frozen: bool = False, **arguments) -> CharacterClassifier:
     )  # fmt: skip
     optimizer = Optimizer(lr=1e-3, lr_scale=1, head_lr=1e-3, weight_decay=0, schedule="cosine", warmup=0)
     settings = {
-        "encoder": encoder, "dropout": 0.5, "classes": ["a", "b", "c"], "optimizer": optimizer, "freeze_epochs": 0,
+        "encoder": encoder, "dropout": 0.5, "norm_eval": False, "classes": ["a", "b", "c"],
+        "optimizer": optimizer, "freeze_epochs": 0,
         "label_smoothing": 0.0, "class_balance": 0.0,
     }  # fmt: skip
     return CharacterClassifier(**{**settings, **arguments})
@@ -67,3 +68,16 @@ def test_a_checkpoint_holds_its_encoder_which_embeds_as_it_did(tmp_path):
     pixels = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     torch.testing.assert_close(encoder(pixels), module.embedding({"image": pixels}))
     assert encoder.frozen and encoder.preprocessing == module.encoders["image"].preprocessing
+
+
+def test_batch_norms_keep_their_statistics_while_their_weights_learn():
+    torch.manual_seed(0)
+    module, still = classifier(), classifier(norm_eval=True)
+    batch = {"image": torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8), "target": torch.tensor([0, 1, 2, 0])}
+    for each, moves in ((module, True), (still, False)):
+        before = {name: buffer.clone() for name, buffer in each.encoders.named_buffers() if "running" in name}
+        each.train().encoders["image"].train()  # which the first epochs of a fit do by itself
+        each.loss(batch).backward()
+        after = dict(each.encoders.named_buffers())
+        assert {bool((after[name] != value).any()) for name, value in before.items()} == {moves}
+        assert all(parameter.grad is not None for parameter in each.encoders.parameters())

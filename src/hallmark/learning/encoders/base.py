@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hallmark.data.images import PixelTransform, SquareCrop
 from hallmark.storage.requirements import Requirement
@@ -16,12 +17,14 @@ class Encoder(nn.Module):
     Attributes:
         embedding_dim: D.
         frozen: the weights never change and dropout is off for the whole fit, so that outputs may be cached.
+        norm_eval: in training as well, batch norms normalize by the statistics that they came with.
         preprocessing: all that decides an embedding besides weights and content, as plain values.
         trained_on: the generated data that its weights were trained on; None for all others.
     """
 
     embedding_dim: int
     frozen: bool
+    norm_eval = False
     preprocessing: dict[str, Any]
     trained_on: str | None = None
 
@@ -37,8 +40,13 @@ class Encoder(nn.Module):
         self.eval()
 
     def train(self, mode: bool = True) -> "Encoder":
-        """As in torch, but a frozen encoder stays in evaluation mode."""
-        return super().train(mode and not self.frozen)
+        """As in torch, but a frozen encoder stays in evaluation mode, and batch norms where `norm_eval` says so."""
+        super().train(mode and not self.frozen)
+        if self.norm_eval:
+            for layer in self.modules():
+                if isinstance(layer, _BatchNorm):
+                    layer.eval()
+        return self
 
 
 class ImageEncoder(Encoder):

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from hallmark.checks import UserError, require, setting
@@ -26,16 +27,19 @@ class CharacterClassifier(ClassificationModule):
     Args:
         encoder: builds that of pictures; a frozen one is read from the feature store.
         dropout: before the linear layer.
+        norm_eval: of the encoder, of `Encoder`: for few pictures, whose batches have statistics of their own.
         classes, optimizer, freeze_epochs, label_smoothing, class_balance: of `ClassificationModule`.
     """
 
     def __init__(
-        self, *, encoder: Callable[[], ImageEncoder], dropout: float, classes: Sequence[str], optimizer: Optimizer,
-        freeze_epochs: int, label_smoothing: float, class_balance: float,
+        self, *, encoder: Callable[[], ImageEncoder], dropout: float, norm_eval: bool, classes: Sequence[str],
+        optimizer: Optimizer, freeze_epochs: int, label_smoothing: float, class_balance: float,
     ) -> None:  # fmt: skip
         require(0 <= dropout < 1, "dropout", dropout, "in [0, 1)")
         with setting("encoder"):
-            built = encoder()
+            # Layers by depth, of which these networks are made, are up to twice as fast on a CPU with channels last.
+            built = encoder().to(memory_format=torch.channels_last)
+        built.norm_eval = norm_eval
         super().__init__(
             classes=classes, encoders={"image": built},
             head=nn.Sequential(nn.Dropout(dropout), nn.Linear(built.embedding_dim, len(classes))),
