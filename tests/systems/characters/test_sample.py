@@ -2,6 +2,7 @@ import filecmp
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from tests.systems.characters.conftest import NAMES, SAMPLE
@@ -41,6 +42,32 @@ def test_three_faults_are_made_for_the_checks_of_the_data(world):
     assert sorted(contents.values())[-3:] == [1, 2, 2]
 
 
+def test_descriptions_are_added_beside_the_same_pictures_and_hold_no_name(world, tmp_path):
+    described = generate(tmp_path / "described", **SAMPLE, wrong_descriptions=0.2)
+    names = [name for name in _files(world) if name.endswith(".jpg")]
+    assert filecmp.cmpfiles(world, described, names, shallow=False)[0] == names
+    tables = sorted(set(_files(described)) - set(_files(world)))
+    assert tables == ["characters/descriptions.csv", "unknown/descriptions.csv"]
+    rows = pd.concat([pd.read_csv(described / name) for name in tables])
+    files = [f"{name}/{number:03d}.jpg" for name in [*NAMES, "Emi"] for number in range(12)]
+    for language in ("en", "zh"):
+        assert rows.loc[rows["language"] == language, "file"].tolist() == files
+    assert not rows["description"].str.casefold().str.contains("|".join([*NAMES, "Emi"]).casefold()).any()
+
+
+def test_the_share_of_wrong_descriptions_is_the_stated_one(tmp_path):
+    shares = [0.0, 0.2]
+    texts = [
+        pd.read_csv(
+            generate(tmp_path / str(share), **{**SAMPLE, "pictures": 60}, wrong_descriptions=share) / "characters"
+            / "descriptions.csv"
+        )["description"]
+        for share in shares
+    ]  # fmt: skip
+    changed = (texts[0] != texts[1]).mean()
+    assert abs(changed - 0.2) < 0.06
+
+
 def test_two_pairs_of_characters_differ_in_one_attribute_and_all_others_in_hair(world):
     people = cast(15, seed=7)
 
@@ -70,7 +97,7 @@ def test_the_attributes_of_a_character_show_in_the_pictures():
     [
         ("characters", ["Aoi"]), ("characters", ["Aoi", "../x"]), ("characters", ["Aoi", "a/b"]), ("unknown", ["Aoi"]),
         ("characters", ["Aoi", "Aoi", "Ren"]), ("unknown", ["Emi", "Emi"]),
-        ("pictures", 3), ("image_size", 31), ("seed", -1),
+        ("pictures", 3), ("image_size", 31), ("seed", -1), ("wrong_descriptions", 1.2),
     ],
 )  # fmt: skip
 def test_arguments_out_of_range_are_refused_by_their_name(tmp_path, key, value):
