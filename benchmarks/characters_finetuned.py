@@ -29,6 +29,8 @@ TUNED, FROZEN = "Lite0 fine-tuned, 160 px", "Lite0 frozen, 224 px, LDA, shrinkag
 SETTINGS = [
     "experiment=characters_classifier", "profile=full", "model.encoder.name=tf_efficientnet_lite0",
     "model.encoder.weights=lite0", f"model.encoder.image_size={IMAGE_SIZE}", f"repeat=folds:{FOLDS}",
+    # Of few validation rows several epochs answer as many: the loss tells them apart.
+    "monitor.metric=val/loss", "monitor.mode=min", "monitor.second=val/accuracy",
 ]  # fmt: skip
 
 
