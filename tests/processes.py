@@ -30,7 +30,7 @@ from typing import Any, Self
 
 COMMANDS = (
     "hallmark.engine.evaluate", "hallmark.engine.search.sweep", "hallmark.engine.search.worker", "pandas",
-    "hallmark.systems.sentiment.data", "hallmark.systems.sentiment.module", "hallmark.systems.sentiment.heads",
+    "hallmark.systems.sentiment.data", "hallmark.systems.sentiment.module", "hallmark.learning.heads",
     "hallmark.systems.touch.data", "hallmark.systems.touch.module", "hallmark.systems.refseg.module",
     "sklearn.linear_model", "sklearn.feature_extraction.text", "matplotlib.backends.backend_pdf", "timm", "open_clip",
 )  # fmt: skip

@@ -33,7 +33,7 @@ SETTINGS = {
     "nothing to repair": ([TFIDF, "data.on_problem.unknown_tag=keep"], "data.on_problem.unknown_tag='keep': expected"),
     "a batch larger than the data": ([TFIDF, "data.batch_size=500"], "data.batch_size=500: expected at most the 96"),
     "widths that do not fit": (
-        ["experiment=sentiment_text", "model.head._target_=hallmark.systems.sentiment.heads.InteractionHead"],
+        ["experiment=sentiment_text", "model.head._target_=hallmark.learning.heads.InteractionHead"],
         "two embeddings of one width; use GatedFusionHead",
     ),
     "a folder that is not there": ([TFIDF, "data.folder=/no/such/folder"], "data.folder='/no/such/folder': expected"),

@@ -63,10 +63,15 @@ class InputRows(Dataset):
         target: int64 [N], −1 where unlabelled.
         inputs: by name: pixels, token tensors [N, L], embeddings [N, D] or raw texts.
         transform: applied to pixels with the seed of the row.
+        present: bool [N], whether a row has an input, by the input's name; those that are not named are in all rows.
     """
 
-    def __init__(self, *, target: Tensor, inputs: Mapping[str, Input], transform: Transform | None) -> None:
+    def __init__(
+        self, *, target: Tensor, inputs: Mapping[str, Input], transform: Transform | None,
+        present: Mapping[str, Tensor] | None = None,
+    ) -> None:  # fmt: skip
         self.target, self.inputs, self.transform = target, inputs, transform
+        self.present = {name: rows for name, rows in (present or {}).items() if name in inputs}
 
     def __len__(self) -> int:
         return len(self.target)
@@ -75,9 +80,11 @@ class InputRows(Dataset):
         return self.__getitems__([draw])
 
     def __getitems__(self, draws: Sequence[SampleIndex]) -> dict[str, Any]:
-        """`index`, `target` and, for each input, its rows under its name, or `<name>_features` for embeddings."""
+        """`index`, `target` and, for each input, its rows under its name, or `<name>_features` for embeddings, and
+        `<name>_present` where rows may lack it."""
         index = torch.tensor([draw.position for draw in draws])
         batch: dict[str, Any] = {"index": index, "target": self.target[index]}
+        batch |= {f"{name}_present": rows[index] for name, rows in self.present.items()}
         for name, source in self.inputs.items():
             if isinstance(source, Pixels):
                 pixels = source.take(index.tolist())

@@ -166,3 +166,9 @@ def test_a_run_whose_pictures_were_drawn_by_a_class_that_was_moved_is_read(chang
     node = {"_target_": "hallmark.learning.pictures.EpochPictures", "every": 1}
     config = read_config(changed("callbacks.pictures", node).directory, NO_TRUST)
     assert config.callbacks.pictures._target_ == "hallmark.learning.callbacks.pictures.EpochPictures"
+
+
+def test_a_run_whose_head_was_a_class_that_was_moved_is_read(changed):
+    node = {"_target_": "hallmark.systems.sentiment.heads.GatedFusionHead", "_partial_": True}
+    config = read_config(changed("model.head", node).directory, NO_TRUST)
+    assert config.model.head._target_ == "hallmark.learning.heads.GatedFusionHead"

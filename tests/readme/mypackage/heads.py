@@ -1,6 +1,6 @@
 """The reader's own head, which docs/trust.md names."""
 
-from hallmark.systems.sentiment.heads import ConcatHead
+from hallmark.learning.heads import ConcatHead
 
 
 class MyHead(ConcatHead):

@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from hallmark.learning.encoders.base import TextEncoder
+from hallmark.learning.heads import ConcatHead
 from hallmark.learning.optim import Optimizer
-from hallmark.systems.sentiment.heads import ConcatHead
 from hallmark.systems.sentiment.module import PairClassifier, TfidfClassifier
 
 WORDS = {"negative": ["bad", "sad", "rain"], "neutral": ["bus", "road", "rain"], "positive": ["sun", "glad", "bus"]}

@@ -62,6 +62,7 @@ _MOVED = {
 } | {
     "hallmark.learning.pictures": "hallmark.learning.callbacks.pictures",
     "hallmark.systems.refseg.vlm.budget": "hallmark.learning.language_model.budget",
+    "hallmark.systems.sentiment.heads": "hallmark.learning.heads",
 }
 _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}

@@ -6,23 +6,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch.utils.data import Dataset
 
 from hallmark.checks import require
 from hallmark.data.augment import LightAugment
 from hallmark.data.generated import data_folder, data_requirement, origin_of
-from hallmark.data.inputs import Input, InputRows, Pixels
 from hallmark.data.leakage import LeakageInputs
-from hallmark.data.module import DataModule
 from hallmark.data.perturb import IMAGE_PERTURBATIONS, Perturbation
+from hallmark.data.picture_module import PictureDataModule
 from hallmark.data.problems import Problems, complete_policies
-from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
 from hallmark.data.text import mark_links as mark_links_in
 from hallmark.data.text import normalize_text
-from hallmark.features.store import FeatureStore
-from hallmark.learning.encoders.base import Encoder, ImageEncoder, TextEncoder
+from hallmark.learning.encoders.base import ImageEncoder
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.delimited import read_table_of
 from hallmark.storage.files import write_csv
@@ -33,7 +28,7 @@ from hallmark.systems.sentiment import corpus
 from hallmark.systems.sentiment.sample.world import generate
 
 
-class PairDataModule(DataModule):
+class PairDataModule(PictureDataModule):
     """Pictures with their texts.
 
     Args:
@@ -52,20 +47,17 @@ class PairDataModule(DataModule):
         classes: Sequence[str], batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         super().__init__(
-            classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment, split=split,
-            leakage=leakage, seed=seed,
+            cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment,
+            split=split, leakage=leakage, seed=seed,
         )  # fmt: skip
         policies = complete_policies(on_problem, corpus.KINDS, defaults=corpus.LATER_KINDS)
         self.problems = Problems(policies, repairable=corpus.REPAIRABLE)
-        self.cache, self.mark_links = Path(cache), mark_links
+        self.mark_links = mark_links
         expected = "the folder of your corpus (train.txt, test_without_label.txt, data/)"
         self.folder = data_folder(folder, self.cache, "sentiment", generate, sample, expected=expected)
         self.generated = origin_of(self.folder, "sentiment")
         self.extra = [extra] if isinstance(extra, str) else list(extra or ())
         self._extra_facts: dict[str, dict[str, Any]] = {}
-        self._inputs: Mapping[str, Encoder | None] = {}
-        self._store: FeatureStore | None = None
-        self._datasets: dict[str, InputRows] = {}
 
     @classmethod
     def requirements(cls, arguments: Mapping[str, Any]) -> list[Requirement]:
@@ -138,54 +130,11 @@ class PairDataModule(DataModule):
         reads = any(isinstance(encoder, ImageEncoder) for encoder in self._inputs.values())
         return IMAGE_PERTURBATIONS if reads else {}
 
-    def configure_inputs(self, inputs: Mapping[str, Encoder | None], store: FeatureStore | None) -> None:
-        """As in the base; augmented pictures are never taken from the store."""
-        self._inputs, self._store = inputs, store
-        self._datasets = {}
-
     def write_labels(self, predictions: pd.DataFrame, directory: Path) -> Path:
         """The list of unlabelled rows with their tags: `guid,tag`."""
         path = directory / "test_with_label.txt"
         write_csv(path, predictions[["id", "prediction"]].set_axis(["guid", "tag"], axis=1))
         return path
 
-    def dataset(self, split: str, transform: Transform | None = None) -> Dataset:
-        if transform is None and split in self._datasets:
-            return self._datasets[split]
-        rows = self.rows(split)
-        index = {name: number for number, name in enumerate(self.classes[MAIN])}
-        inputs = {
-            name: self._input(encoder, rows, viewed=transform is not None) for name, encoder in self._inputs.items()
-        }
-        target = torch.tensor([index.get(name, -1) for name in rows["target"]])
-        dataset = InputRows(target=target, inputs=inputs, transform=transform)
-        if transform is None:
-            self._datasets[split] = dataset
-        return dataset
-
-    def texts(self, split: str) -> list[str]:
-        """What a model reads of each row of `split`."""
-        return self._read_texts(self.rows(split))
-
-    def _read_texts(self, rows: pd.DataFrame) -> list[str]:
+    def read_texts(self, rows: pd.DataFrame) -> list[str]:
         return [mark_links_in(text) if self.mark_links else text for text in rows["text"]]
-
-    def _input(self, encoder: Encoder | None, rows: pd.DataFrame, *, viewed: bool) -> Input:
-        texts = self._read_texts(rows)
-        if encoder is None:
-            return texts
-        if isinstance(encoder, ImageEncoder):
-            digests = rows["image_digest"].tolist()
-            pixels = Pixels.of_files(
-                rows["info_path"].tolist(), digests, readable=(rows["image_digest"] != corpus.UNREADABLE).to_numpy(),
-                transform=encoder.transform, size=encoder.image_size, cache=self.cache,
-            )  # fmt: skip
-            # A view is another input each time; only pictures as they are have outputs to look up.
-            if self._store is None or not encoder.frozen or viewed:
-                return pixels
-            return self._store.features(encoder, rows["image_digest"].replace("", "0" * 32).tolist(), pixels.take)
-        assert isinstance(encoder, TextEncoder)
-        if self._store is None or not encoder.frozen:
-            return encoder.tokenize(texts)
-        content = [digest_bytes(text.encode()) for text in texts]
-        return self._store.features(encoder, content, lambda positions: encoder.tokenize([texts[p] for p in positions]))

@@ -7,52 +7,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hallmark.checks import require, setting
+from hallmark.checks import require
 from hallmark.learning.classification import ClassificationModule
 from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.heads import Head
 from hallmark.learning.lora import Lora
 from hallmark.learning.module import Batch
+from hallmark.learning.multimodal import MultimodalClassifier
 from hallmark.learning.optim import Optimizer
-from hallmark.systems.sentiment.heads import Embeddings, Head
 
 
-class PairClassifier(ClassificationModule):
-    """Encoders by modality (one is enough) and a head on their embeddings.
+class PairClassifier(MultimodalClassifier):
+    """A `MultimodalClassifier` of pictures and tweets.
 
     Args:
-        head: builds the head from the embedding widths and the number of classes.
         adapter: low-rank adaptation of the encoders; None fine-tunes them whole, unless they are frozen.
-        common: the arguments of `ClassificationModule`.
+        common: the arguments of `MultimodalClassifier`.
     """
 
     def __init__(
         self, *, encoders: Mapping[str, Encoder], head: Callable[..., Head], adapter: Lora | None,
         classes: Sequence[str], optimizer: Optimizer, freeze_epochs: int, label_smoothing: float, class_balance: float,
     ) -> None:  # fmt: skip
-        dims = {name: encoder.embedding_dim for name, encoder in encoders.items()}
-        with setting("head"):
-            built = head(dims, len(classes))
         super().__init__(
-            classes=classes, encoders=encoders, head=built, optimizer=optimizer,
-            freeze_epochs=freeze_epochs, label_smoothing=label_smoothing, class_balance=class_balance,
+            encoders=encoders, head=head, classes=classes, optimizer=optimizer, freeze_epochs=freeze_epochs,
+            label_smoothing=label_smoothing, class_balance=class_balance,
         )  # fmt: skip
         if adapter is not None:
             for encoder in encoders.values():
                 adapter.apply(encoder)
-
-    @property
-    def inputs(self) -> dict[str, Encoder | None]:
-        return dict(self.encoders.items())  # type: ignore[arg-type]
-
-    def embeddings(self, batch: Batch) -> Embeddings:
-        """{modality: [B, D]}"""
-        return {name: self.encoded(name, batch) for name in self.encoders}
-
-    def forward(self, batch: Batch) -> Tensor:
-        return self.head(self.embeddings(batch))
-
-    def loss(self, batch: Batch) -> Tensor:
-        return self.head.loss(self.embeddings(batch), batch["target"], self.criterion)  # type: ignore[operator]
 
 
 class TfidfClassifier(ClassificationModule):

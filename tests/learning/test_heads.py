@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, layer_norm
 
-from hallmark.systems.sentiment.heads import ConcatHead, GatedFusionHead, InteractionHead, LateFusionHead
+from hallmark.learning.heads import ConcatHead, GatedFusionHead, InteractionHead, LateFusionHead
 
 DIMS = {"text": 4, "image": 4}
 
@@ -102,11 +102,11 @@ def test_the_mixture_is_the_gated_sum(gated):
     torch.testing.assert_close(mixture(gated, inputs), first * hidden[0] + (1 - first) * hidden[1])
 
 
-def dropped(head: GatedFusionHead, batch: int) -> torch.Tensor:
+def dropped(head: GatedFusionHead, batch: int, present: dict[str, torch.Tensor] | None = None) -> torch.Tensor:
     """Whether the gate was given nothing of a modality: bool [batch, 2] for image, text."""
     seen = []
     head.gate.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    head(embeddings(batch, image=4, text=6))
+    head(embeddings(batch, image=4, text=6), present)
     return torch.stack([(seen[0][:, :4] == 0).all(dim=1), (seen[0][:, 4:] == 0).all(dim=1)], dim=1)
 
 
@@ -119,6 +119,26 @@ def test_modality_dropout_takes_one_modality_at_most_and_at_its_rate(gated):
 
 def test_modality_dropout_is_off_in_evaluation(gated):
     assert not dropped(gated.eval(), 500).any()
+
+
+def test_a_missing_modality_is_seen_by_nothing_and_no_other_is_dropped(gated):
+    present = {"text": torch.arange(400) % 2 == 0}
+    missing = dropped(gated.train(), 400, present)
+    assert missing[1::2, 1].all() and not missing[1::2, 0].any()
+    assert 0 < missing[::2].any(dim=1).float().mean() < 1 and not missing.all(dim=1).any()
+    gated.eval()
+    inputs = embeddings(image=4, text=6)
+    absent = {"text": torch.zeros(5, dtype=torch.bool)}
+    other = {"image": inputs["image"], "text": 7 * inputs["text"].flip(0)}
+    assert torch.equal(gated(inputs, absent), gated(other, absent))
+    assert torch.equal(gated(inputs, {"text": torch.ones(5, dtype=torch.bool)}), gated(inputs))
+    assert not torch.equal(gated(inputs, absent), gated(inputs))
+
+
+def test_the_only_modality_is_never_dropped():
+    head = GatedFusionHead({"text": 4}, 3, dropout=0.0, width=8, modality_dropout=0.9).train()
+    inputs = {"text": embeddings()["text"]}
+    assert torch.equal(head(inputs), head.eval()(inputs))
 
 
 @pytest.mark.parametrize(

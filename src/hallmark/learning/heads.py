@@ -80,20 +80,33 @@ class GatedFusionHead(Head):
         self.classifier = nn.Linear(width, classes)
         self.modality_dropout = modality_dropout
 
-    def forward(self, embeddings: Embeddings) -> Tensor:
+    def forward(self, embeddings: Embeddings, present: Mapping[str, Tensor] | None = None) -> Tensor:
+        """Logits [B, C]; of a modality that is missing in a sample, nothing is seen.
+
+        Args:
+            present: whether a sample has the modality, bool [B]; those that are not named are in all samples.
+        """
         normed = self.normed(embeddings)
-        if self.training and self.modality_dropout > 0:
-            batch, device = len(normed[0]), normed[0].device
-            drops = torch.rand(batch, device=device) < self.modality_dropout
-            dropped_modality = torch.randint(len(normed), (batch,), device=device)
-            keeps = [(~drops | (dropped_modality != number)).unsqueeze(1) for number in range(len(normed))]
-            # Zeros after the norm: a modality that is missing is the mean of all embeddings, not an odd one.
-            normed = [embedding * keep for embedding, keep in zip(normed, keeps, strict=True)]
+        keeps = self._keeps(normed[0], present or {})
+        # Zeros after the norm: a modality that is missing is the mean of all embeddings, not an odd one.
+        normed = [embedding * keep for embedding, keep in zip(normed, keeps, strict=True)]
         hidden_BMW = torch.stack(
             [self.project[m](e).tanh() for m, e in zip(self.modalities, normed, strict=True)], dim=1
         )
         gates_BMW = self.gate(torch.cat(normed, dim=1)).view(hidden_BMW.shape).softmax(dim=1)
         return self.classifier(self.dropout((gates_BMW * hidden_BMW).sum(dim=1)))
+
+    def _keeps(self, embedding: Tensor, present: Mapping[str, Tensor]) -> Tensor:
+        """Which modalities are seen, bool [M, B, 1]; of a sample that lacks one already, no other is dropped."""
+        batch, device = len(embedding), embedding.device
+        everywhere = torch.ones(batch, dtype=torch.bool, device=device)
+        keeps = torch.stack([present.get(name, everywhere) for name in self.modalities])
+        if self.training and self.modality_dropout > 0 and len(keeps) > 1:
+            drops = (torch.rand(batch, device=device) < self.modality_dropout) & keeps.all(dim=0)
+            dropped_modality = torch.randint(len(keeps), (batch,), device=device)
+            numbers = torch.arange(len(keeps), device=device).unsqueeze(1)
+            keeps = keeps & ~(drops & (dropped_modality == numbers))
+        return keeps.unsqueeze(2)
 
 
 class LateFusionHead(Head):
