@@ -16,7 +16,7 @@ from benchmarks.results import Cell, count_cell, number_cell, write_result
 from benchmarks.simulation.rates import Rate, least_coverage
 from hallmark.statistics import Resampling, all_intervals
 from hallmark.statistics.metrics.classification import Floats
-from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
+from hallmark.statistics.metrics.sets import DISTANCES, GENERATED, REAL
 from hallmark.wording import plural
 
 SIMULATIONS, DRAWS = 400, 2000
@@ -79,15 +79,15 @@ KINDS = {
 def rates(name: str, n_groups: int, *, n_simulations: int, n_draws: int) -> dict[str, Rate]:
     """How often the intervals hold the mean distance of such sets, by metric."""
     kind, code = KINDS[name], zlib.crc32(f"{name}, {n_groups} groups".encode())
-    truth = dict.fromkeys(SET_METRICS, 0.0)
+    truth = dict.fromkeys(DISTANCES, 0.0)
     for number in range(n_draws):
         sets = kind.draw(n_groups, np.random.default_rng([code, 1, number]))
-        for metric, distance in SET_METRICS.items():
+        for metric, distance in DISTANCES.items():
             truth[metric] += distance(*sets) / n_draws
-    hits = dict.fromkeys(SET_METRICS, 0)
+    hits = dict.fromkeys(DISTANCES, 0)
     for number in range(n_simulations):
         table = kind.table(n_groups, np.random.default_rng([code, 0, number]))
-        intervals = all_intervals(table, list(SET_METRICS), resampling=Resampling(LEVEL, 200, number))
+        intervals = all_intervals(table, list(DISTANCES), resampling=Resampling(LEVEL, 200, number))
         for metric, interval in intervals.items():
             hits[metric] += interval.low <= truth[metric] <= interval.high
     return {metric: Rate(of, n_simulations, least_coverage(n_groups)) for metric, of in hits.items()}

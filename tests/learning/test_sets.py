@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hallmark.checks import SettingError
 from hallmark.learning.sets import SetDistance, kept_rows, row_noise
-from hallmark.statistics.metrics.sets import SET_METRICS
+from hallmark.statistics.metrics.sets import DISTANCES
 
 N = 50
 REAL, GENERATED = (torch.randn(N, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
@@ -21,12 +21,12 @@ def updated(metric: SetDistance, index: Tensor, batch_size: int = 7) -> SetDista
     return metric
 
 
-@pytest.mark.parametrize("distance", SET_METRICS)
+@pytest.mark.parametrize("distance", DISTANCES)
 @pytest.mark.parametrize("max_rows", [N, 20])
 def test_the_value_depends_on_the_rows_alone(distance: str, max_rows: int) -> None:
     index = torch.arange(N)
     drawn = kept_rows(index.numpy(), max_rows)
-    expected = SET_METRICS[distance](REAL[drawn].double().numpy(), GENERATED[drawn].double().numpy())
+    expected = DISTANCES[distance](REAL[drawn].double().numpy(), GENERATED[drawn].double().numpy())
     for order in (index, index.flip(0), torch.randperm(N, generator=torch.Generator().manual_seed(2))):
         for batch_size in (1, 7, N):
             value = updated(SetDistance(distance, max_rows=max_rows), order, batch_size).compute()

@@ -17,13 +17,14 @@ from hallmark.statistics import (
     paired_difference,
     size_text,
     table_metrics,
-    undefined_note,
+    two_sets_note,
 )
-from hallmark.statistics.metrics.sets import SET_METRICS, FrechetDistance, KernelDistance
+from hallmark.statistics.metrics.sets import DISTANCES, SET_METRICS, FrechetDistance, KernelDistance
+from hallmark.statistics.metrics.sets.distances import OfFeatures
 
 Maker = Callable[..., pd.DataFrame]
 RESAMPLING = Resampling(confidence_level=0.95, n_resamples=200, seed=0)
-NAMES = tuple(SET_METRICS)
+NAMES = tuple(DISTANCES)
 
 
 class MeanDifference:
@@ -40,7 +41,7 @@ class MeanDifference:
 
 @pytest.fixture
 def mean_interval(monkeypatch: pytest.MonkeyPatch) -> Callable[[pd.DataFrame], Interval]:
-    metrics = dict(SET_METRICS) | {"mean_difference": MeanDifference()}
+    metrics = dict(SET_METRICS) | {"mean_difference": OfFeatures(MeanDifference())}
     monkeypatch.setattr("hallmark.statistics.jackknife.SET_METRICS", metrics)
     return lambda table: all_intervals(table, ["mean_difference"], resampling=RESAMPLING)["mean_difference"]
 
@@ -125,7 +126,7 @@ def test_rows_without_a_distance_say_why(
 ) -> None:
     table = change(make_two_sets(*(features(np.random.default_rng(seed), 10) + 1 for seed in (0, 1))))
     table.attrs = {"classes": {}}
-    assert reason in undefined_note(table)
+    assert reason in two_sets_note(table)
     assert table_metrics(table)["main"] == {"kernel_distance": None, "frechet_distance": None, "n": len(table)}
     assert all(math.isnan(value.low) for value in all_intervals(table, NAMES, resampling=RESAMPLING).values())
     assert math.isnan(paired_difference(table, table, "kernel_distance", resampling=RESAMPLING).p_value)
@@ -151,7 +152,7 @@ def test_features_whose_distance_is_no_number_say_so(make_two_sets: Maker) -> No
     table = make_two_sets(1e160 * features(rng, 12), 1e160 * features(rng, 12))
     metrics = table_metrics(table)["main"]
     assert [metrics[name] for name in NAMES] == [None, None]
-    assert "too large" in undefined_note(table)
+    assert "too large" in two_sets_note(table)
     assert all(math.isnan(each.low) for each in all_intervals(table, NAMES, resampling=RESAMPLING).values())
 
 
@@ -182,7 +183,7 @@ def test_resampling_with_replacement_shifts_a_distance_and_leaving_out_does_not(
         intervals.append(all_intervals(table, [metric], resampling=RESAMPLING)[metric])
         draws = rng.integers(12, size=(60, 2, 12))
         drawn = [
-            SET_METRICS[metric](*(rows[pick].reshape(-1, 6) for rows, pick in zip(sets, draw, strict=True)))
+            DISTANCES[metric](*(rows[pick].reshape(-1, 6) for rows, pick in zip(sets, draw, strict=True)))
             for draw in draws
         ]
         values.append(intervals[-1].estimate)

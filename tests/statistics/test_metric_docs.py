@@ -22,6 +22,7 @@ from hallmark.statistics import (
 )
 from hallmark.statistics.bootstrap import metric_range
 from hallmark.statistics.jackknife import set_range
+from hallmark.statistics.metrics import WITHOUT_DIRECTION
 from hallmark.statistics.metrics.sets import SET_METRICS
 from hallmark.statistics.sample import Sample
 
@@ -67,7 +68,8 @@ def test_every_metric_has_its_definition_and_direction() -> None:
     assert set(metric_rows()) == METRICS
     lower = {name for name, cells in metric_rows().items() if cells[1] == "lower"}
     assert lower == LOWER_IS_BETTER
-    assert all(cells[1] in ("lower", "higher") for cells in metric_rows().values())
+    assert {name for name, cells in metric_rows().items() if cells[1] == "neither"} == WITHOUT_DIRECTION
+    assert all(cells[1] in ("lower", "higher", "neither") for cells in metric_rows().values())
 
 
 def test_the_ranges_are_those_of_the_code() -> None:

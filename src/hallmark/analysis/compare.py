@@ -33,8 +33,8 @@ from hallmark.statistics import (
     Spread,
     adjust,
     all_intervals,
+    compared_names,
     member_notes,
-    metric_names,
     over_text,
     paired_difference,
     rowwise_p_values,
@@ -106,7 +106,7 @@ class Compare:
         for task, classes, rows in labelled_tasks(predictions):
             if classes is None and task != MAIN:
                 continue  # other answers of the same run stand beside its main one
-            metrics = self.metrics if classes is not None else list(metric_names(rows, None))[:2]
+            metrics = self.metrics if classes is not None else compared_names(rows)
             values = _Values(rows, task, metrics, self.resampling)
             for name, other in baseline_tables.items():
                 if task not in set(other["task"]):

@@ -19,7 +19,7 @@ from hallmark.statistics.bootstrap import all_intervals
 from hallmark.statistics.interval import Interval
 from hallmark.statistics.members import kinds_text, over_text, row_count
 from hallmark.statistics.resampling import Resampling
-from hallmark.statistics.tables import metric_names, table_metrics, undefined_note
+from hallmark.statistics.tables import metric_names, table_metrics, two_sets_note
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.wording import plural, readable
 
@@ -92,13 +92,13 @@ def print_metrics(predictions: pd.DataFrame, title: str, resampling: Resampling)
 def _metrics_tables(predictions: pd.DataFrame, title: str, resampling: Resampling) -> list[Table]:
     tables: list[Table] = []
     columns: dict[str, dict[str, Interval]] = {}
-    undefined = ""
+    of_sets = ""
     size = ""
     for task, classes, rows in labelled_tasks(predictions):
         if classes is None:  # one table of all such tasks, a column each
             size = size or _size(rows)
             head = readable(task) if task != MAIN else "answer"
-            undefined = undefined or undefined_note(rows)
+            of_sets = of_sets or two_sets_note(rows)
             columns[head] = all_intervals(rows, metric_names(rows, None), resampling=resampling)
             continue
         (majority,) = table_metrics(majority_class_baseline(rows, classes)).values()
@@ -112,8 +112,8 @@ def _metrics_tables(predictions: pd.DataFrame, title: str, resampling: Resamplin
         tables.append(table)
     if columns:
         every = [interval for intervals in columns.values() for interval in intervals.values()]
-        notes = [f"with {resampling.percent} intervals", no_interval_note(every), undefined]
-        caption = ". ".join(filter(None, notes))
+        notes = [f"With {resampling.percent} intervals.", no_interval_note(every), of_sets]
+        caption = " ".join(filter(None, notes))
         table = Table("metric", *columns, title=f"{title} · {size}", caption=caption)
         for name in next(iter(columns.values())):
             table.add_row(name, *(interval_text(intervals[name]) for intervals in columns.values()))

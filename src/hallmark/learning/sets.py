@@ -11,7 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from hallmark.checks import require
-from hallmark.statistics.metrics.sets import SET_METRICS
+from hallmark.statistics.metrics.sets import DISTANCES
 from hallmark.storage.seeds import fold_in, fold_in_many
 
 MAX_ROWS = 5000
@@ -59,9 +59,9 @@ class SetDistance(Metric):
 
     def __init__(self, distance: str = "kernel_distance", *, max_rows: int = MAX_ROWS, **settings: Any) -> None:
         super().__init__(**settings)
-        require(distance in SET_METRICS, "distance", distance, f"one of {', '.join(SET_METRICS)}")
+        require(distance in DISTANCES, "distance", distance, f"one of {', '.join(DISTANCES)}")
         require(max_rows >= 2, "max_rows", max_rows, "at least 2")
-        self.distance, self.max_rows = SET_METRICS[distance], max_rows
+        self.distance, self.max_rows = DISTANCES[distance], max_rows
         self.index: list[Tensor]
         self.real: list[Tensor]
         self.generated: list[Tensor]

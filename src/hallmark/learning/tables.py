@@ -49,7 +49,8 @@ def two_sets_table(
     Both are of one group, so that intervals leave a subject's rows out together with what was generated for them.
 
     Args:
-        outputs: of the batches in their order, each with the features `real` and `generated` [B, D].
+        outputs: of the batches in their order, each with the features `real` and `generated` [B, D]; numbers [B] named
+            `real_<column>` and `generated_<column>` become a column.
         max_rows: samples that are kept, by `kept_rows`; as `SetDistance` has it.
     """
     samples = data.rows(split)
@@ -58,10 +59,13 @@ def two_sets_table(
     parts = []
     for kind in (REAL, GENERATED):
         features = torch.cat([batch[kind] for batch in outputs]).float().cpu().numpy()[drawn]  # [N, D]
+        columns = [name for name in outputs[0] if name.startswith(f"{kind}_")]
+        numbers = {name: torch.cat([batch[name] for batch in outputs]).cpu().numpy()[drawn] for name in columns}
         parts.append(pd.DataFrame({
             "id": rows["id"] if kind == REAL else rows["id"].astype(str) + f":{GENERATED}", "split": split,
             "task": task, "group": rows["group"], "target": rows["target"], "prediction": None, "confidence": np.nan,
             "probabilities": None, "score": np.nan, "kind": kind, "features": list(features), **carried_columns(rows),
+            **{name.removeprefix(f"{kind}_"): values for name, values in numbers.items()},
         }))  # fmt: skip
     frame = pd.concat(parts, ignore_index=True)
     frame.attrs = {"classes": {}, "slices": data.slice_categories()}

@@ -35,7 +35,7 @@ from hallmark.statistics import (
     size_text,
     table_metrics,
     target_array,
-    undefined_note,
+    two_sets_note,
 )
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.wording import NOTHING, SPLITS, plural, readable
@@ -89,7 +89,7 @@ def _metric_table(
     notes = [f"From {size_text(rows)}; intervals {how}."]
     if split == "val" and result.fitted:
         notes.append("These rows also selected the weights, which makes their scores a little too good.")
-    note = " ".join(filter(None, [*notes, no_interval_note(intervals.values()), undefined_note(rows)]))
+    note = " ".join(filter(None, [*notes, no_interval_note(intervals.values()), two_sets_note(rows)]))
     return Table(list(columns), list(zip(*columns.values(), strict=True)), frozenset(range(1, len(columns))), note=note)
 
 

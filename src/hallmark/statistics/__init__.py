@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hallmark.statistics.significance.paired import paired_difference as paired_difference
     from hallmark.statistics.significance.paired import rowwise_p_values as rowwise_p_values
     from hallmark.statistics.tables import class_order as class_order
+    from hallmark.statistics.tables import compared_names as compared_names
     from hallmark.statistics.tables import is_segmentation as is_segmentation
     from hallmark.statistics.tables import is_two_sets as is_two_sets
     from hallmark.statistics.tables import labelled_rows as labelled_rows
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from hallmark.statistics.tables import probability_array as probability_array
     from hallmark.statistics.tables import table_metrics as table_metrics
     from hallmark.statistics.tables import target_array as target_array
-    from hallmark.statistics.tables import undefined_note as undefined_note
+    from hallmark.statistics.tables import two_sets_note as two_sets_note
 
 _LATE = (
     # The light ones first: a name is looked for in this order, and what is looked through is loaded.

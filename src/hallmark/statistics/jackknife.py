@@ -24,7 +24,7 @@ from hallmark.statistics.metrics.classification import Floats, Integers
 from hallmark.statistics.metrics.sets import GENERATED, REAL, SET_METRICS
 from hallmark.statistics.resampling import Resampling
 from hallmark.statistics.sample import Sample
-from hallmark.statistics.tables import feature_array, is_real, why_no_distance
+from hallmark.statistics.tables import feature_array, is_real, two_sets, why_no_distance
 from hallmark.statistics.uncertainty import Estimate, Range, two_way
 
 BLOCKS = 50  # evaluations of an interval: their variance has a coefficient of variation of about 20 %
@@ -111,14 +111,13 @@ class TwoSets:
         values = {name: np.full(n_models, math.nan) for name in metrics}
         without = {name: np.full((len(stratum), n_models), math.nan) for name in metrics}
         if why_no_distance(self.sample.rows) is None:
-            features = feature_array(self.sample.rows)
             for model in range(n_models):
                 masks = [(self.sample.model == model) & kind for kind in (self.is_real, ~self.is_real)]
-                first, second = (features[mask] for mask in masks)
+                real, generated = two_sets(self.sample.rows[masks[0] | masks[1]])
                 codes = block[self.sample.group[masks[0]]], block[self.sample.group[masks[1]]]
                 for name in metrics:
-                    values[name][model] = SET_METRICS[name](first, second)
-                    without[name][:, model] = SET_METRICS[name].without_blocks(first, second, codes, len(stratum))
+                    values[name][model] = SET_METRICS[name](real, generated)
+                    without[name][:, model] = SET_METRICS[name].without_blocks(real, generated, codes, len(stratum))
         return {name: LeftOut(values[name], without[name], stratum) for name in metrics}
 
 
@@ -168,4 +167,4 @@ def set_range(metric: str) -> Range:
     """The values that a metric of sets can take. ValueError for another metric."""
     if metric not in SET_METRICS:
         raise ValueError(f"metric {metric}: {REAL} and {GENERATED} rows have {', '.join(SET_METRICS)}")
-    return Range(SET_METRICS[metric].low)
+    return Range(SET_METRICS[metric].low, SET_METRICS[metric].high)

@@ -6,7 +6,8 @@ floats in class order), `score` (higher is better), and in a table of repeats `m
 `repetition` (int: which whole pass over the data the row belongs to). `attrs["classes"]` maps each classification task
 to its class names in order; a task that it does not name has scores only; with the columns `intersection`, `union` and
 `target_area` (pixels) it is a segmentation, whose score is the IoU. With a `kind` (`real` or `generated`) and
-`features` (list of D floats) its rows are two sets, whose metrics are distances between them.
+`features` (list of D floats) its rows are two sets, whose metrics are distances between them. Rows of pictures have
+`PICTURES` besides, and all metrics of `SET_METRICS`; `extractor` then names what gave the features.
 """
 
 import math
@@ -25,7 +26,11 @@ from hallmark.statistics.metrics.classification import (
     classification_metrics,
 )
 from hallmark.statistics.metrics.segmentation import SEGMENTATION_METRICS, segmentation_metrics
-from hallmark.statistics.metrics.sets import GENERATED, LARGEST_FEATURE, REAL, SET_METRICS
+from hallmark.statistics.metrics.sets import COMPARED, DISTANCES, GENERATED, LARGEST_FEATURE, REAL, SET_METRICS
+from hallmark.statistics.metrics.sets.rows import Rows
+
+PICTURES = ("nyquist_energy", "train_distance")
+"""Columns of real and generated pictures: numbers of `Rows`. Their `prediction` is what a judge reads."""
 
 OVERLAP = ("intersection", "union", "target_area")
 
@@ -36,7 +41,7 @@ def table_metrics(predictions: pd.DataFrame) -> dict[str, dict[str, float | None
     Returns:
         `{task: {metric: value, "n": rows}}` in order of first appearance; {} where no row is labelled. A
         classification task has every metric of `classification_metrics`, the count-based ones from the
-        `prediction` column; a segmentation those of `segmentation_metrics`; two sets the distances of `SET_METRICS`;
+        `prediction` column; a segmentation those of `segmentation_metrics`; two sets those of `SET_METRICS`;
         another task has `score`, the mean of that column. In a table of repeats each metric is the mean over
         repetitions of the metric in each, or over models where rows are two sets, and `n` counts each row once. An
         undefined value is None, so that the result is strict JSON.
@@ -87,8 +92,14 @@ def metric_names(rows: pd.DataFrame, classes: Sequence[str] | None) -> tuple[str
     if classes is not None:
         return CLASSIFICATION_METRICS + (TWO_CLASS_METRICS if len(classes) == 2 else ())
     if is_two_sets(rows):
-        return tuple(SET_METRICS)
+        return tuple(SET_METRICS if all(name in rows for name in PICTURES) else DISTANCES)
     return SEGMENTATION_METRICS if is_segmentation(rows) else ("score",)
+
+
+def compared_names(rows: pd.DataFrame) -> list[str]:
+    """Of `metric_names` of a task without classes, those by which two results are compared."""
+    names = metric_names(rows, None)
+    return [name for name in names if name in COMPARED] if is_two_sets(rows) else list(names[:2])
 
 
 def target_array(rows: pd.DataFrame, classes: Sequence[str]) -> Integers:
@@ -144,10 +155,48 @@ def why_no_distance(rows: pd.DataFrame) -> str | None:
     return None
 
 
-def undefined_note(rows: pd.DataFrame) -> str:
-    """The sentence below a table whose distances are undefined; empty where they are not, or rows are no two sets."""
-    reason = why_no_distance(rows) if is_two_sets(rows) else None
-    return f"No distance: {reason}." if reason else ""
+def two_sets(rows: pd.DataFrame) -> tuple[Rows, Rows]:
+    """The real and the generated rows of one model, of which `why_no_distance` says nothing.
+
+    Halves are of whole groups, and of either half a half of the groups of each class: of those with real rows and,
+    for themselves, of the others. They depend on the names of groups alone.
+    """
+    real = is_real(rows)
+    classes = pd.Index(sorted(set(rows["target"].dropna().astype(str))))
+    target, answer = (classes.get_indexer(pd.Index(rows[name].astype(str))) for name in ("target", "prediction"))
+    groups = pd.DataFrame({"group": rows["group"].astype(str).to_numpy(), "generated": ~real, "target": target})
+    first = groups.sort_values(["group", "generated", "target"]).drop_duplicates("group")
+    shuffled = first.sample(frac=1, random_state=0).sort_values(["generated", "target"], kind="stable")
+    half = shuffled.assign(half=shuffled.groupby("generated").cumcount() % 2).set_index("group")["half"]
+    numbers = {
+        name: rows[name].to_numpy(np.float64) if name in rows else np.full(len(rows), np.nan) for name in PICTURES
+    }
+    together = Rows(
+        feature_array(rows), half.loc[groups["group"]].to_numpy(np.intp), target, answer,
+        numbers["nyquist_energy"], numbers["train_distance"],
+    )  # fmt: skip
+    return together.where(real), together.where(~real)
+
+
+def two_sets_note(rows: pd.DataFrame) -> str:
+    """The sentences below a table of two sets: why it has no distances, or in what they are and what limits them.
+
+    Empty where rows are no two sets.
+    """
+    if not is_two_sets(rows):
+        return ""
+    if (reason := why_no_distance(rows)) is not None:
+        return f"No distance: {reason}."
+    sentences = []
+    if "extractor" in rows:
+        sentences.append(f"Features: {', '.join(sorted(set(rows['extractor'].dropna().astype(str))))}.")
+    member = rows["member"].to_numpy() if "member" in rows else np.zeros(len(rows))
+    n = int(pd.Series(member).groupby([member, is_real(rows)]).size().min())
+    has_halves, width = PICTURES[0] in rows, len(rows["features"].iloc[0])
+    if (n := n // 2 if has_halves else n) <= width:
+        of_which = f"halves of {n} rows have" if has_halves else f"{n} rows of a kind have"
+        sentences.append(f"The Fréchet distance is too rough to be quoted: {of_which} features of {width} numbers.")
+    return " ".join(sentences)
 
 
 def feature_array(rows: pd.DataFrame) -> Floats:
@@ -175,11 +224,11 @@ def repetition_masks(rows: pd.DataFrame, column: str = "repetition") -> list[NDA
 def _metrics_once(rows: pd.DataFrame, classes: list[str] | None) -> dict[str, float]:
     if classes is None:
         if is_two_sets(rows):
-            real = is_real(rows)
+            names = metric_names(rows, None)
             if why_no_distance(rows) is not None:
-                return dict.fromkeys(SET_METRICS, math.nan)
-            features = feature_array(rows)
-            return {name: metric(features[real], features[~real]) for name, metric in SET_METRICS.items()}
+                return dict.fromkeys(names, math.nan)
+            real, generated = two_sets(rows)
+            return {name: SET_METRICS[name](real, generated) for name in names}
         if not is_segmentation(rows):
             return {"score": float(rows["score"].mean())}
         return segmentation_metrics(*(rows[name].to_numpy(np.float64) for name in ("score", *OVERLAP)))

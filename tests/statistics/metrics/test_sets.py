@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from hallmark.statistics.metrics.sets import FrechetDistance, KernelDistance, SetMetric
+from hallmark.statistics.metrics.sets import Distance, FrechetDistance, KernelDistance
 
-METRICS: list[SetMetric] = [FrechetDistance(), KernelDistance()]
+METRICS: list[Distance] = [FrechetDistance(), KernelDistance()]
 SQUARE = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]]) * math.sqrt(3 / 4)  # covariance: identity
 
 
@@ -55,7 +55,7 @@ def test_kernel_distance_does_not_depend_on_how_much_is_held_at_once(monkeypatch
     rng = np.random.default_rng(2)
     first, second = normal_rows(rng, 30), normal_rows(rng, 20)
     at_once = KernelDistance()(first, second)
-    monkeypatch.setattr("hallmark.statistics.metrics.sets._CHUNK", 70)
+    monkeypatch.setattr("hallmark.statistics.metrics.sets.distances._CHUNK", 70)
     assert KernelDistance()(first, second) == pytest.approx(at_once, rel=1e-12)
 
 
@@ -73,12 +73,12 @@ def test_the_bias_of_the_frechet_distance_falls_with_the_rows_as_the_page_says(n
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_single_row_has_no_distance(metric: SetMetric) -> None:
+def test_a_single_row_has_no_distance(metric: Distance) -> None:
     assert math.isnan(metric(np.zeros((1, 2)), np.zeros((3, 2))))
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_without_a_block_is_the_distance_of_what_is_left(metric: SetMetric) -> None:
+def test_without_a_block_is_the_distance_of_what_is_left(metric: Distance) -> None:
     rng = np.random.default_rng(4)
     first, second = normal_rows(rng, 21), normal_rows(rng, 13, shift=0.4)
     blocks = rng.integers(4, size=21), rng.integers(1, 4, size=13)  # the second set has no row of the first block
@@ -88,7 +88,7 @@ def test_without_a_block_is_the_distance_of_what_is_left(metric: SetMetric) -> N
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_without_nearly_all_rows_there_is_no_distance(metric: SetMetric) -> None:
+def test_without_nearly_all_rows_there_is_no_distance(metric: Distance) -> None:
     rows, codes = normal_rows(np.random.default_rng(5), 4), np.array([0, 0, 0, 1])
     values = metric.without_blocks(rows, rows, (codes, codes), 2)
     assert math.isnan(values[0]) and not math.isnan(values[1])
@@ -96,6 +96,6 @@ def test_without_nearly_all_rows_there_is_no_distance(metric: SetMetric) -> None
 
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("shapes", [((3, 2), (3, 4)), ((3,), (3, 2))])
-def test_sets_that_do_not_fit_each_other_are_refused(metric: SetMetric, shapes: tuple[tuple[int, ...], ...]) -> None:
+def test_sets_that_do_not_fit_each_other_are_refused(metric: Distance, shapes: tuple[tuple[int, ...], ...]) -> None:
     with pytest.raises(ValueError, match="sets of rows"):
         metric(*map(np.zeros, shapes))

@@ -13,7 +13,7 @@ from hallmark.runs.identity import relevant_settings
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.repeats import RepeatSet, Result, runs_of
 from hallmark.runs.seal import TestAccess
-from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count, undefined_note
+from hallmark.statistics import Spread, all_intervals, class_order, metric_names, row_count, two_sets_note
 from hallmark.statistics.members import kinds_text
 from hallmark.statistics.text import interval_text, no_interval_note, number_text
 from hallmark.storage.files import write_text
@@ -114,8 +114,8 @@ def _metrics(result: Result) -> Iterator[str]:
         for metric in metrics:
             yield f"| {metric} | " + " | ".join(interval_text(by_name[metric]) for by_name in intervals.values()) + " |"
         alone = no_interval_note(interval for by_name in intervals.values() for interval in by_name.values())
-        undefined = (undefined_note(rows) for rows in parts.values())
-        for note in filter(None, dict.fromkeys([alone, *undefined])):
+        of_sets = (two_sets_note(rows) for rows in parts.values())
+        for note in filter(None, dict.fromkeys([alone, *of_sets])):
             yield from ("", note)
 
 

@@ -1,7 +1,20 @@
 """Metrics of rows and of sets of rows."""
 
-LOWER_IS_BETTER = frozenset({"log_loss", "brier", "ece", "eer", "kernel_distance", "frechet_distance"})
-"""Of all other metrics, higher is better."""
+LOWER_IS_BETTER = frozenset(
+    {
+        "log_loss", "brier", "ece", "eer", "kernel_distance", "kernel_distance_halves", "frechet_distance",
+        "frechet_distance_halves", "frechet_ratio", "copies",
+    }
+)  # fmt: skip
+"""Of all other metrics, higher is better, but for those `WITHOUT_DIRECTION`."""
+
+WITHOUT_DIRECTION = frozenset(
+    {
+        "kernel_distance_real", "frechet_distance_real", "judge_accuracy_real", "real_trained_accuracy",
+        "nyquist_energy",
+    }
+)  # fmt: skip
+"""What speaks of real rows alone, and what is best near 1."""
 
 
 def lower_is_better(name: str) -> bool:

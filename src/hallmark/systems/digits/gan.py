@@ -14,6 +14,7 @@ from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
 from hallmark.learning.callbacks.pictures import tiled
 from hallmark.learning.encoders.base import Encoder
+from hallmark.learning.generation import measured, pictures_table
 from hallmark.learning.module import Batch, PredictingModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
@@ -30,15 +31,15 @@ class DigitsGan(MultiOptimizerModule):
     """Draws the digit that it is asked for: a conditional GAN (Mirza & Osindero 2014, arXiv:1411.1784) with the
     non-saturating loss and a projection discriminator (Miyato & Koyama 2018, arXiv:1802.05637).
 
-    It is measured by distances between the digits of a split and one that is drawn for each of them.
+    It is measured by comparing the digits of a split with one that is drawn for each of them.
 
     Args:
         classes: names of the digits.
         noise: numbers that a digit is drawn from; width: channels of the last convolution of the generator and of the
             first of the discriminator.
         class_weight: of the cross-entropy of the parent `classifier` in the generator's loss; 0 for no such parent.
-        judged: whether the distances are those of features of the parent `judge`, which then also says how many digits
-            it reads as they were asked for; if not, they are those of pixels.
+        judged: whether digits are compared in features of the parent `judge`, by all numbers of a generator; if not,
+            in pixels and by distances alone.
         optimizers: recipes of `generator` and `discriminator`.
         seed: of the noise.
     """
@@ -115,13 +116,15 @@ class DigitsGan(MultiOptimizerModule):
             if isinstance(metric, SetDistance):
                 metric.update(index, real, generated)
             else:
-                metric.update(self.parents[JUDGE]({"image": drawn}), target)  # type: ignore[operator]
+                metric.update(self._read(drawn), target)  # type: ignore[operator]
         self.log_dict(self.validation_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Features of the rows and of what is drawn for them, [B, D] each."""
-        drawn = self.draw(batch["target"], batch["index"])
-        return {"real": self.features(batch["image"]), "generated": self.features(drawn)}
+        """What a table needs of the rows and of what is drawn for them."""
+        image, drawn = batch["image"], self.draw(batch["target"], batch["index"])
+        if not self.judged:
+            return {"real": self.features(image), "generated": self.features(drawn)}
+        return measured(image, drawn, features=self.features, judge=self._read)
 
     def epoch_figures(self, epoch: int) -> Mapping[str, Any]:
         """Four digits of each class below each other, of the same noise after every epoch."""
@@ -129,7 +132,16 @@ class DigitsGan(MultiOptimizerModule):
         return {"digits": tiled(self.draw(target, torch.arange(len(target), device=self.device)), len(self.classes))}
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
-        return two_sets_table(outputs, data, split)
+        if not self.judged:
+            return two_sets_table(outputs, data, split)
+        return pictures_table(
+            self, outputs, data, split, features=lambda batch: self.features(batch["image"]), classes=self.classes,
+            extractor=f"{type(self.parents[JUDGE]).__name__} of the judge",
+        )  # fmt: skip
+
+    def _read(self, image: Tensor) -> Tensor:
+        """Logits [B, C] of images by the judge."""
+        return self.parents[JUDGE]({"image": image})
 
 
 class Generator(nn.Module):

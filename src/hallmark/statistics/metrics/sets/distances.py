@@ -1,22 +1,13 @@
-"""Distances between two sets of rows, such as real and generated pictures by their features.
-
-A metric of rows is a mean over rows or a function of counts and sums, so that rows drawn twice simply count twice. A
-distance between two sets compares rows with each other: a row that is drawn twice is at distance 0 from itself, and the
-bootstrap shifts the distance upwards. A distance therefore also says what it is without each of some blocks of rows, of
-which `jackknife` makes its interval.
-"""
+"""Distances between two sets by their features alone."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
 
 from hallmark.statistics.metrics.classification import Floats, Integers
-
-REAL, GENERATED = "real", "generated"
+from hallmark.statistics.metrics.sets.rows import Blocks, Rows
 
 LARGEST_FEATURE = 1e45
 """In size; the kernel is a sixth power of features, and its sums over pairs of larger ones overflow."""
@@ -25,8 +16,8 @@ _DEGREE = 3  # of the kernel
 _CHUNK = 2**22  # entries of a kernel matrix that are held at once
 
 
-class SetMetric(Protocol):
-    """A number of two sets of rows [N, D] and [M, D] of features.
+class Distance(Protocol):
+    """A number of two sets [N, D] and [M, D] of features.
 
     Attributes:
         name: as tables have it.
@@ -146,7 +137,7 @@ class KernelDistance:
         order = np.argsort(codes, kind="stable")
         rows, present = rows[order], np.flatnonzero(np.bincount(codes, minlength=n_codes))
         starts = np.searchsorted(codes[order], present)
-        by_row, step = np.empty((len(rows), len(present))), max(1, _CHUNK // len(rows))
+        by_row, step = np.empty((len(rows), len(present))), max(1, _CHUNK // max(1, len(rows)))
         for start in range(0, len(rows), step):
             kernel = (rows[start : start + step] @ rows.T / rows.shape[1] + 1) ** _DEGREE
             by_row[start : start + step] = np.add.reduceat(kernel, starts, axis=1)
@@ -155,9 +146,26 @@ class KernelDistance:
         return sums
 
 
-SET_METRICS: Mapping[str, SetMetric] = MappingProxyType(
-    {metric.name: metric for metric in (KernelDistance(), FrechetDistance())}
-)
+@dataclass(frozen=True)
+class OfFeatures:
+    """A distance between the features of two sets of rows."""
+
+    distance: Distance
+    high: float = math.inf
+
+    @property
+    def name(self) -> str:
+        return self.distance.name
+
+    @property
+    def low(self) -> float:
+        return self.distance.low
+
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        return self.distance(real.features, generated.features)
+
+    def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
+        return self.distance.without_blocks(real.features, generated.features, blocks, n_blocks)
 
 
 def _check(first: Floats, second: Floats) -> None:
