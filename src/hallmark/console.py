@@ -19,6 +19,7 @@ COMMANDS = {
     "report": "Write one or many runs as a Markdown and a self-contained HTML page.",
     "release": "Check, measure and archive a result, or verify such an archive.",
     "extract": "Write what the last layer of a trained model sees of a split, for other programs.",
+    "generate": "Write pictures that a finished run draws, each as a PNG and all on one sheet.",
     "roles": "Learn characters from a few pictures, and say who is in one.",
     "check-data": "List everything that is wrong with the data of a preset, before any fit.",
     "doctor": "Check environment, devices, weights, data and keys, and say what to do.",

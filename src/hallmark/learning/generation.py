@@ -10,6 +10,7 @@ import torch
 from lightning import LightningModule
 from torch import Tensor
 
+from hallmark.checks import SettingError
 from hallmark.data.module import DataModule
 from hallmark.learning.device import chosen_device
 from hallmark.learning.module import Batch
@@ -29,12 +30,31 @@ class PictureGenerator(Protocol):
 
     Attributes:
         classes: names of the classes in the order of the numbers that `draw` takes.
+        drawn_classes: numbers of those that it was fitted to draw.
     """
 
     classes: list[str]
 
+    @property
+    def drawn_classes(self) -> Sequence[int]: ...
+
     def draw(self, target: Tensor, index: Tensor) -> Tensor:
         """Pictures [B, C, H, W] in [0, 1] of the classes `target` [B], each from the noise of its number in `index`."""
+
+
+def class_number(target_class: str | int, classes: Sequence[str]) -> int:
+    """The number of a class that is meant by its name or number; a name goes before a number.
+
+    Raises:
+        SettingError: none of the classes is meant.
+    """
+    text = str(target_class)
+    if text in classes:
+        return list(classes).index(text)
+    if text.isdecimal() and int(text) < len(classes):
+        return int(text)
+    listed = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
+    raise SettingError("target_class", target_class, f"a name or a number of {listed}")
 
 
 def nyquist_energy(image: Tensor) -> Tensor:

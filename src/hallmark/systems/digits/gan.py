@@ -78,6 +78,10 @@ class DigitsGan(MultiOptimizerModule):
         return {"image": None}
 
     @property
+    def drawn_classes(self) -> Sequence[int]:
+        return range(len(self.classes))
+
+    @property
     def validation_metrics(self) -> dict[str, Metric]:
         return {f"val/{name}": metric for name, metric in self.val.items()}  # type: ignore[misc]
 
