@@ -52,6 +52,12 @@ class CharacterClassifier(ClassificationModule):
     def inputs(self) -> dict[str, Encoder | None]:
         return dict(self.encoders.items())  # type: ignore[arg-type]
 
+    @property
+    def encoder(self) -> ImageEncoder:
+        encoder = self.encoders["image"]
+        assert isinstance(encoder, ImageEncoder)
+        return encoder
+
     def embedding(self, batch: Batch) -> Tensor:
         """What the linear layer sees, [B, D]."""
         return self.encoded("image", batch)
