@@ -213,6 +213,11 @@ class DataModule(LightningDataModule, ABC):
         """Hook for rows that are added to the training split from elsewhere, or left out of all splits."""
         return samples
 
+    @property
+    def parent_samples(self) -> pd.DataFrame:
+        """The rows of a preset that is a parent: all of `samples`, unless some are left out of this run alone."""
+        return self.samples
+
     def check(self, directory: Path, parents: Sequence[InheritedRows] = ()) -> dict[str, Any]:
         """Write splits, problems and leaks beside the run, and pass the gate; gives the record's entry.
 

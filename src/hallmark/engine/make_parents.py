@@ -41,7 +41,7 @@ def make_parents(job: Job, data: DataModule) -> None:
         with as_parent(role):
             _once_free(parent.job.directory, partial(_make, parent))
         record = Job.of(parent.config).run.record
-        expected, there = split_summary(data.samples), dict(record.splits)
+        expected, there = split_summary(data.parent_samples), dict(record.splits)
         for splits in (expected, there):
             splits.pop(UNLABELLED, None)
         same_class = parent.config.data._target_ == job.config.data._target_

@@ -223,7 +223,9 @@ def fit_callbacks(
     built = _build_callbacks(job)
     for callback in built:
         if isinstance(callback, EpochPictures):
-            callback.attach_run(folder.pictures, job.config.seed)
+            copies = job.config.paths.get("generated")
+            copied = None if copies is None else Path(copies).expanduser()
+            callback.attach_run(folder.pictures, job.config.seed, copies=copied)
     pruning = [PruningCallback(job.config.monitor.metric, should_prune, stop)] if should_prune else []
     return best, [
         *built, StepSeeds(job.config.seed), History(folder.directory / "history.csv"), EpochState(),

@@ -38,6 +38,7 @@ from hallmark.engine.setup import (
 )
 from hallmark.engine.terminal import print_leakage, print_result, print_start
 from hallmark.learning.callbacks.checkpoints import checkpoint_hashes
+from hallmark.learning.callbacks.pictures import write_figures
 from hallmark.learning.device import device_facts
 from hallmark.learning.module import TrainableModule, TrainingFreeModule
 from hallmark.runs.access_folders import absolute_folder
@@ -251,6 +252,7 @@ def _fit(
     from hallmark.analysis.state import save_figure
 
     figures = run.directory / "figures"
+    write_figures(module, figures)
     save_figure(figures / "learning_curves.png", learning_curves(run.history, run.record.selected))
     if LOSS_WEIGHTS in logs:
         save_figure(figures / f"{LOSS_WEIGHTS}.png", loss_weight_curves(logs[LOSS_WEIGHTS]))

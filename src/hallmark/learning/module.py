@@ -233,6 +233,10 @@ class TrainableModule(PredictingModule):
         """
         return {}
 
+    def figures(self) -> Mapping[str, Any]:
+        """Pictures of the selected weights by name, as `epoch_figures` gives them; the run keeps them in `figures/`."""
+        return {}
+
     def training_logs(self) -> dict[str, pd.DataFrame]:
         """What else a fit leaves beside its run: tables by the name of their file."""
         return {}

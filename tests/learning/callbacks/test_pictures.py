@@ -44,6 +44,14 @@ def test_every_third_epoch_from_the_first_has_pictures(drawing: Callable, fit: C
     }
 
 
+def test_a_second_folder_has_the_same_pictures(drawing: Callable, fit: Callable, tmp_path: Path) -> None:
+    callback = EpochPictures(1)
+    callback.attach_run(tmp_path / "run", seed=0, copies=tmp_path / "copies")
+    fit(drawing(lambda epoch: {"a": np.full((2, 2), epoch)}), callback, epochs=2)
+    for name in ("a_0.png", "a_1.png"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "copies" / name).read_bytes()
+
+
 @pytest.mark.parametrize(
     ("array", "expected"),
     [

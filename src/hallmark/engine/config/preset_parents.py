@@ -18,7 +18,8 @@ from hallmark.runs.configuration import project_conf
 from hallmark.wording import did_you_mean
 
 _KEYS = ("experiment", "overrides", "seed")
-_OF_THE_PARENT = ("batch_size", "num_workers", "augment", "seed")  # of `data`: they decide no row and no split
+# Of `data`: they decide no row and no split, but for target_class, which leaves rows out once all are split.
+_OF_THE_PARENT = ("batch_size", "num_workers", "augment", "seed", "target_class")
 _OF_THE_CHILD = ("paths", "logger", "features", "on_code_change", "trusted_packages", "trusted_paths", "trusted_hosts")
 _FIXED = ("seed", "rerun", "profile", "experiment", *_OF_THE_CHILD)
 _OF_NO_PARENT = ("repeat", "analysis")  # one run is made, and nothing but that run

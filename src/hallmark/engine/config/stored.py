@@ -67,7 +67,9 @@ _MOVED = {
 _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}
 )
-_READ = frozenset({"checkpoint", "expressions", "extra", "init_from", "name", "source", "synonyms", "weights"})
+_READ = frozenset(
+    {"checkpoint", "expressions", "extra", "init_from", "name", "source", "synonyms", "vgg16_weights", "weights"}
+)
 _READ_HERE = re.compile(r"data\.(folder|split\.(outer\.)*path)|parents\.\w+")
 _RESOLVER = re.compile(r"\$\{([^:${}]*):")
 

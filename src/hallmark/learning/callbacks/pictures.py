@@ -35,18 +35,18 @@ class EpochPictures(Callback):
     def __init__(self, every: int) -> None:
         require(every >= 1, "every", every, "at least 1")
         self.every = every
-        self._run: tuple[Path, int] | None = None
+        self._run: tuple[list[Path], int] | None = None
 
-    def attach_run(self, folder: Path, seed: int) -> None:
-        """Draw into `folder`, for a run of this seed; before that nothing is drawn."""
-        self._run = folder, seed
+    def attach_run(self, folder: Path, seed: int, *, copies: Path | None = None) -> None:
+        """Draw into `folder`, and into `copies` as well, for a run of this seed; before that nothing is drawn."""
+        self._run = [folder, *([] if copies is None else [copies])], seed
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         epoch = trainer.current_epoch
         skipped = epoch % self.every or not trainer.is_global_zero or isinstance(trainer.strategy, FSDPStrategy)
         if self._run is None or skipped or not isinstance(module, TrainableModule):
             return
-        folder, seed = self._run
+        folders, seed = self._run
         with _evaluating(module), torch.no_grad(), isolate_rng():
             drawn_from = fold_in(_SEED, seed, epoch)
             torch.manual_seed(drawn_from)
@@ -54,8 +54,9 @@ class EpochPictures(Callback):
             random.seed(drawn_from)
             figures = module.epoch_figures(epoch)
             for name, figure in figures.items():
-                path = folder / f"{name}_{epoch}.png"
-                _write(path, name, figure)
+                path, *copies = [folder / f"{name}_{epoch}.png" for folder in folders]
+                for written in (path, *copies):
+                    write_picture(written, name, figure)
                 # The step of the epoch's metrics, as Lightning counts.
                 step = trainer.fit_loop.epoch_loop._batches_that_stepped - 1
                 for logger in trainer.loggers:
@@ -75,7 +76,14 @@ def _evaluating(module: TrainableModule) -> Iterator[None]:
             part.training = mode
 
 
-def _write(path: Path, name: str, figure: Any) -> None:
+def write_figures(module: TrainableModule, folder: Path) -> None:
+    """Write what `TrainableModule.figures` gives as `<name>.png` into `folder`."""
+    with _evaluating(module), torch.no_grad():
+        for name, figure in module.figures().items():
+            write_picture(folder / f"{name}.png", name, figure)
+
+
+def write_picture(path: Path, name: str, figure: Any) -> None:
     """Write a matplotlib figure, or an array [H, W] or [H, W, 3] of bytes, or of floats from 0 to 1."""
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise ValueError(f"epoch_figures: {name!r} names a picture, and is not of lower-case letters, digits and _")

@@ -92,6 +92,11 @@ class TimmImageEncoder(ImageEncoder):
     def forward(self, pixels: Tensor) -> Tensor:
         return self.model(self.normalized(pixels))
 
+    def maps(self, pixels: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Maps [B, C_l, H_l, W_l] of each stage, and the embeddings [B, D], in one pass."""
+        final, maps = self.model.forward_intermediates(self.normalized(pixels))
+        return maps, self.model.forward_head(final, pre_logits=True)
+
 
 def _file_state(weights: str) -> tuple[dict[str, Tensor], Path]:
     path = local_path(weights)

@@ -17,6 +17,7 @@ from hallmark.runs.metrics import MAIN
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.characters.folders import SIZES, list_new, list_pictures, read_pictures
 from hallmark.systems.characters.sample.world import KNOWN, generate
+from hallmark.systems.characters.target import class_number
 
 # Kinds of problems for which `keep` has a meaning: the pixels there are, both copies, both labels, the pixels whatever
 # their metadata says.
@@ -34,6 +35,8 @@ class CharactersDataModule(PictureDataModule):
         folder: one folder a character, as `list_pictures` reads them; None draws the sample world.
         sample: arguments of `sample.generate`; needed where `folder` is None.
         classes: names of the characters; other folders are left out.
+        target_class: the only one of the classes, by name or number, whose rows are kept once they are split; None
+            keeps all.
         least_side: pixels of the shorter side below which a picture is the problem `small_image`.
         on_problem: policy by kind of problem.
         cache: root of decoded pictures and of the sample world.
@@ -41,9 +44,9 @@ class CharactersDataModule(PictureDataModule):
     """
 
     def __init__(
-        self, *, folder: str | None, sample: Mapping[str, Any] | None, classes: Sequence[str], least_side: int,
-        on_problem: Mapping[str, str], augment: Transform | None, cache: str, batch_size: int, num_workers: int,
-        split: SplitPlan, leakage: str, seed: int,
+        self, *, folder: str | None, sample: Mapping[str, Any] | None, classes: Sequence[str],
+        target_class: str | int | None, least_side: int, on_problem: Mapping[str, str], augment: Transform | None,
+        cache: str, batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         expected = "the folder that holds one for each character"
         self.folder = data_folder(folder, Path(cache), "characters", generate, sample, expected=expected)
@@ -55,6 +58,7 @@ class CharactersDataModule(PictureDataModule):
             cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment,
             split=split, leakage=leakage, seed=seed,
         )  # fmt: skip
+        self.target = None if target_class is None else class_number(target_class, classes)
         require(least_side >= 1, "least_side", least_side, "at least 1 pixel")
         self.least_side = least_side
         self.problems = Problems(complete_policies(on_problem, KINDS, defaults={}), repairable=REPAIRABLE)
@@ -74,6 +78,28 @@ class CharactersDataModule(PictureDataModule):
         rows = list_pictures(self._characters, self.classes[MAIN], self.problems)
         samples, self._thumbnails = read_pictures(rows, self.problems, self.cache, least_side=self.least_side)
         return samples, self.problems
+
+    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the target class, each in the split that it has among all."""
+        self._all_samples = samples
+        if self.target is None:
+            return samples
+        is_kept = samples["target"] == self.classes[MAIN][self.target]
+        self._thumbnails = self._thumbnails[is_kept.to_numpy()]
+        return samples[is_kept]
+
+    @property
+    def parent_samples(self) -> pd.DataFrame:
+        return self._all_samples
+
+    def check_samples(self) -> None:
+        if self.target is None:
+            super().check_samples()
+            return
+        for split, least in (("train", self.batch_size), ("val", 2)):
+            n = int((self.samples["split"] == split).sum())
+            expected = f"one of which {split} has {least} or more pictures, not {n}"
+            require(n >= least, "target_class", self.classes[MAIN][self.target], expected)
 
     def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
         """Pictures, and folders of them."""
@@ -99,7 +125,11 @@ class CharactersDataModule(PictureDataModule):
         rows = self.samples
         groups = {"groups": int(rows["group"].nunique())} if len(rows) else {}
         numbers = {name: number for number, name in enumerate(self.classes[MAIN])}
-        return {"source": str(self.folder), "rows": len(rows), **groups, "class_to_idx": numbers}
+        source = str(self.folder)
+        if self.target is not None:
+            name = self.classes[MAIN][self.target]
+            source = f"{self._characters / name}, class {self.target} of {len(self.classes[MAIN])}"
+        return {"source": source, "rows": len(rows), **groups, "class_to_idx": numbers}
 
     def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples

@@ -6,12 +6,13 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, softplus
+from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
+from hallmark.learning.adversarial import ADVERSARIAL_LOSSES, ProjectionHead
 from hallmark.learning.callbacks.pictures import tiled
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.generation import measured, pictures_table
@@ -25,6 +26,7 @@ from hallmark.systems.digits.module import DigitsClassifier
 
 CLASSIFIER, JUDGE = "classifier", "judge"
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
+LOSS = ADVERSARIAL_LOSSES["non_saturating"]
 
 
 class DigitsGan(MultiOptimizerModule):
@@ -93,10 +95,10 @@ class DigitsGan(MultiOptimizerModule):
 
         def of_discriminator() -> Tensor:
             real, fake = discriminator(image, target), discriminator(drawn.detach(), target)
-            return (softplus(-real) + softplus(fake)).mean()
+            return LOSS.discriminator(real, fake)
 
         def of_generator() -> Tensor:
-            loss = softplus(-discriminator(drawn, target)).mean()
+            loss = LOSS.generator(discriminator(drawn, target))
             if self.class_weight:
                 loss = loss + self.class_weight * cross_entropy(self.parents[CLASSIFIER]({"image": drawn}), target)
             return loss
@@ -176,9 +178,7 @@ class Discriminator(nn.Module):
             nn.Conv2d(2 * width, 4 * width, 3, stride=2, padding=1), nn.LeakyReLU(0.2),
             nn.Flatten(), nn.Linear(16 * width, 4 * width), nn.LeakyReLU(0.2),
         )  # fmt: skip
-        self.logit = nn.Linear(4 * width, 1)
-        self.condition = nn.Embedding(classes, 4 * width)
+        self.head = ProjectionHead(classes, 4 * width)
 
     def forward(self, image: Tensor, target: Tensor) -> Tensor:
-        features = self.layers(2 * image - 1)
-        return self.logit(features).squeeze(1) + (features * self.condition(target)).sum(dim=1)
+        return self.head(self.layers(2 * image - 1), target)

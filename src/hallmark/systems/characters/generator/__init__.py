@@ -1,0 +1,1 @@
+"""Draws characters: a generator that the classifier of characters guides."""
