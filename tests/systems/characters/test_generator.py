@@ -98,7 +98,7 @@ def test_a_picture_is_a_function_of_weights_class_and_number() -> None:
 def test_a_fit_changes_the_generator_and_neither_parent_to_the_last_bit() -> None:
     module = generator()
     before = {name: copy.deepcopy(parent.state_dict()) for name, parent in module.parents.items()}
-    own = copy.deepcopy(module.parts.state_dict())
+    weights_before = copy.deepcopy(module.parts.state_dict())
     fit(module)
     for name, parent in module.parents.items():
         assert any("running_mean" in key for key in before[name])
@@ -106,8 +106,8 @@ def test_a_fit_changes_the_generator_and_neither_parent_to_the_last_bit() -> Non
         assert not parent.training and not any(part.training for part in parent.modules())
         assert all(parameter.grad is None for parameter in parent.parameters())
     for part in ("generator.", "discriminator."):
-        weights = [key for key in own if key.startswith(part) and own[key].ndim > 1]
-        assert all(not torch.equal(own[key], module.parts.state_dict()[key]) for key in weights)
+        weights = [key for key in weights_before if key.startswith(part) and weights_before[key].ndim > 1]
+        assert all(not torch.equal(weights_before[key], module.parts.state_dict()[key]) for key in weights)
     assert not any("encoders" in name for name in module.state_dict())
     assert {"val/kernel_distance", "val/frechet_distance", "val/accuracy"} <= set(module.trainer.callback_metrics)
 

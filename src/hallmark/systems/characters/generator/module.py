@@ -147,8 +147,8 @@ class CharacterGenerator(MultiOptimizerModule):
 
     def figures(self) -> Mapping[str, Any]:
         """What lies between two pictures of a class, and what less noise does."""
-        shown = self._shown_classes
-        return {"interpolation": interpolation_sheet(self, shown), "truncation": truncation_sheet(self, shown)}
+        classes = self._shown_classes
+        return {"interpolation": interpolation_sheet(self, classes), "truncation": truncation_sheet(self, classes)}
 
     @property
     def _shown_classes(self) -> list[int]:
