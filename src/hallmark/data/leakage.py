@@ -14,6 +14,7 @@ from hallmark.data.duplicate_images import Selection, Thumbnails, near_duplicate
 from hallmark.data.duplicate_texts import JACCARD, MIN_WORDS, near_duplicate_texts
 from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.inheritance import InheritedLeaks
+from hallmark.data.names import PIECE, WORD, NamedTexts
 
 _LISTED = 20  # pairs in a message, some of each kind
 
@@ -35,6 +36,15 @@ _REACH = {
         "pictures rotated, cropped by more, framed, written upon, inverted or put together with others, "
         "and other photographs of the same thing",
     ),
+    WORD: (
+        "names of classes and their aliases, as words; in scripts without spaces, anywhere",
+        "nicknames, translations and parts of names that are not among the aliases",
+    ),
+    PIECE: (
+        "names of classes and their aliases that the tokenizer cuts out of a word: its beginning, or of four letters "
+        "or more any part",
+        "",
+    ),
 }  # fmt: skip
 _IDENTICAL = ("equal content, byte for byte", "content that was cut, resampled or stored anew")
 
@@ -53,6 +63,8 @@ class LeakageError(Portable, ValueError):
         n_unlisted = len(findings) - len(listed)
         more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
         advice = "Correct the split, or record the leak permanently with data.leakage=report"
+        if findings["kind"].isin([WORD, PIECE]).any():
+            advice = "Take the names out of the texts, or record the leak permanently with data.leakage=report"
         inherited = findings[findings["kind"].str.startswith(inheritance.KIND)]
         if (inherited["first_split"] == "train").any():
             advice = f"Predictions to train on are of rows that the parent was not fitted on, or out of fold. {advice}"
@@ -73,6 +85,7 @@ class LeakageInputs:
         texts: normalized texts, "" where there is nothing to compare; None where rows have no text.
         thumbnails: uint8 [N, 32, 32, 3]; None where rows have no image.
         comparable: bool [N], False where the thumbnail shows nothing; None for all comparable.
+        named: texts that must not hold the name of a class; None where they may.
     """
 
     samples: pd.DataFrame
@@ -81,13 +94,15 @@ class LeakageInputs:
     texts: list[str] | None = None
     thumbnails: Thumbnails | None = None
     comparable: NDArray | None = None
+    named: NamedTexts | None = None
 
 
 class Leaks(NamedTuple):
     """What the gate found.
 
     Attributes:
-        findings: pairs of rows of different splits: kind, first_id, first_split, second_id, second_split.
+        findings: pairs of rows of different splits: kind, first_id, first_split, second_id, second_split; the second
+            of a name in a text is that name.
         verdicts: by check `clean`, `found` or `unknown`.
         fitted_test: test rows that a parent was fitted or selected on, by its name.
         predict: what unlabelled rows share with labelled ones: `rows`, `shared` (rows that share anything), and
@@ -131,9 +146,16 @@ def find_leaks(inputs: LeakageInputs, inherited: InheritedLeaks | None = None) -
             })  # fmt: skip
             measured = (table["first_split"] != "predict") & (table["second_split"] != "predict")
             crossing.append(table[measured & (table["first_split"] != table["second_split"])])
+    checks = {kind: rows is not None for kind, rows in pairs.items()}
+    if inputs.named is not None:
+        names = inputs.named.findings(inputs.samples)
+        crossing.append(names[names["first_split"] != "predict"])
+        checks |= {WORD: True, PIECE: inputs.named.spans is not None}
     findings = pd.concat(crossing, ignore_index=True)
     kinds = set(findings["kind"])
-    verdicts = {kind: "unknown" if p is None else "found" if kind in kinds else "clean" for kind, p in pairs.items()}
+    verdicts = {
+        kind: "unknown" if not known else "found" if kind in kinds else "clean" for kind, known in checks.items()
+    }
     shared = _shared_by_predict({kind: p for kind, p in pairs.items() if p is not None}, split)
     if inherited is None:
         return Leaks(findings, verdicts, shared, {})

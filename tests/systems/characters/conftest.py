@@ -5,6 +5,7 @@ import pytest
 
 from hallmark.data.splits import Holdout
 from hallmark.systems.characters.data import CharactersDataModule
+from hallmark.systems.characters.described import DescribedCharactersDataModule
 from hallmark.systems.characters.sample.world import generate
 
 NAMES = ["Aoi", "Ren", "小夜", "はるか"]
@@ -20,14 +21,23 @@ def world(tmp_path_factory) -> Path:
 @pytest.fixture
 def characters(compose, tmp_path) -> Callable[..., CharactersDataModule]:
     """A function from arguments to the data module of the presets with these in place of theirs."""
+    return _builder(CharactersDataModule, compose("data=characters", "name=test"), tmp_path)
 
-    def module(**arguments) -> CharactersDataModule:
-        config = dict(compose("data=characters", "name=test").data)
+
+@pytest.fixture
+def described(compose, tmp_path) -> Callable[..., DescribedCharactersDataModule]:
+    """As `characters`, with descriptions."""
+    return _builder(DescribedCharactersDataModule, compose("data=characters_described", "name=test"), tmp_path)
+
+
+def _builder(built: type, composed, tmp_path: Path) -> Callable:
+    def module(**arguments):
+        config = dict(composed.data)
         for name in ("_target_", "sample", "split", "classes", "augment"):
             config.pop(name)
         config |= {"cache": str(tmp_path / "cache"), "seed": 0, "batch_size": 4, "sample": None, "augment": None}
         split = Holdout(val=0.25, test=0.25, seed=0, calibration=0.0, meta=0.0)
         policies = dict(config.pop("on_problem")) | arguments.pop("on_problem", {})
-        return CharactersDataModule(**{**config, "split": split, "on_problem": policies, **arguments})
+        return built(**{**config, "split": split, "on_problem": policies, **arguments})
 
     return module

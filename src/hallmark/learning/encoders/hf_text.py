@@ -1,6 +1,6 @@
 """Text encoders of Hugging Face transformers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,21 @@ from hallmark.learning.encoders.base import TextEncoder
 from hallmark.learning.encoders.weights import NO_REMOTE_CODE, local_path, published, trained_on, weights_requirement
 from hallmark.storage.hashing import digest
 from hallmark.storage.requirements import Requirement
+
+
+def piece_spans(name: str) -> Callable[[str], list[tuple[int, int]]]:
+    """A function from a text to start and end in it of each piece that the tokenizer of the model `name` makes of it.
+
+    Raises:
+        MissingWeightsError: there is no such tokenizer here.
+    """
+    with published(f"tokenizer of {name}"):
+        tokenizer = AutoTokenizer.from_pretrained(str(local_path(name) or name), **NO_REMOTE_CODE)
+
+    def spans(text: str) -> list[tuple[int, int]]:
+        return tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+
+    return spans
 
 
 class HFTextEncoder(TextEncoder):

@@ -43,6 +43,9 @@ class CharactersDataModule(PictureDataModule):
         common: the other arguments of `DataModule`.
     """
 
+    repairable: Sequence[str] = REPAIRABLE
+    kinds: Sequence[str] = KINDS
+
     def __init__(
         self, *, folder: str | None, sample: Mapping[str, Any] | None, classes: Sequence[str],
         target_class: str | int | None, least_side: int, on_problem: Mapping[str, str], augment: Transform | None,
@@ -61,7 +64,7 @@ class CharactersDataModule(PictureDataModule):
         self.target = None if target_class is None else class_number(target_class, classes)
         require(least_side >= 1, "least_side", least_side, "at least 1 pixel")
         self.least_side = least_side
-        self.problems = Problems(complete_policies(on_problem, KINDS, defaults={}), repairable=REPAIRABLE)
+        self.problems = Problems(complete_policies(on_problem, self.kinds, defaults={}), repairable=self.repairable)
         self.generated = origin_of(self.folder, "characters")
 
     @classmethod
@@ -76,6 +79,7 @@ class CharactersDataModule(PictureDataModule):
 
     def read(self) -> tuple[pd.DataFrame, Problems]:
         rows = list_pictures(self._characters, self.classes[MAIN], self.problems)
+        self._listed = rows["id"].tolist()
         samples, self._thumbnails = read_pictures(rows, self.problems, self.cache, least_side=self.least_side)
         return samples, self.problems
 

@@ -16,11 +16,11 @@ from typing import Any
 import open_clip
 import torch
 from safetensors.torch import save_file
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
-from transformers import BertConfig, PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerFast
 
 from hallmark.data.images import SquareCrop, decoded_images
+from hallmark.learning.encoders.tiny_bert import train_tokenizer, write_tiny_bert
 from hallmark.learning.encoders.weights import TRAINED_ON
 from hallmark.storage.decoding import decode_bytes
 from hallmark.storage.hashing import digest_file
@@ -34,8 +34,6 @@ _VISION = {"image_size": IMAGE_SIZE, "patch_size": 8, "width": 64, "layers": 4, 
 _TEXT = {"context_length": TOKENS, "vocab_size": VOCABULARY, "width": 64, "heads": 4, "layers": 2, "pool_type": "first",
          "no_causal_mask": True, "hf_tokenizer_name": "tiny_clip"}  # fmt: skip
 _CLIP: dict[str, Any] = {"embed_dim": 64, "vision_cfg": _VISION, "text_cfg": _TEXT}
-_BERT = {"vocab_size": VOCABULARY, "hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
-         "intermediate_size": 192, "max_position_embeddings": 64, "attn_implementation": "eager"}  # fmt: skip
 
 
 def main() -> None:
@@ -44,30 +42,13 @@ def main() -> None:
         world = generate(Path(scratch) / "world", rows=PAIRS, unlabelled=0, seed=SEED, label_noise=0.0)
         images = sorted((world / "data").glob("*.jpg"))
         texts = [decode_bytes(path.with_suffix(".txt").read_bytes()).text.strip() for path in images]
-        tokenizer = train_tokenizer(texts)
+        tokenizer = train_tokenizer(texts, VOCABULARY)
         digests = [digest_file(path) for path in images]
         pixels = decoded_images(images, digests, SquareCrop(IMAGE_SIZE), Path(scratch)).take(range(len(images)))
     write_tiny_bert(ASSETS / "tiny_bert", tokenizer)
     tokens = tokenizer(texts, truncation=True, max_length=TOKENS, padding="max_length", return_tensors="pt")
     model = fit(torch.from_numpy(pixels), tokens["input_ids"])
     write_tiny_clip(ASSETS / "tiny_clip", model, tokenizer)
-
-
-def train_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """WordPiece over lower-cased words, with BERT's special tokens."""
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=VOCABULARY, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
-    ends = [("[CLS]", tokenizer.token_to_id("[CLS]")), ("[SEP]", tokenizer.token_to_id("[SEP]"))]
-    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]",
-    )  # fmt: skip
 
 
 def fit(pixels: Tensor, tokens: Tensor) -> open_clip.CustomTextCLIP:
@@ -90,12 +71,6 @@ def fit(pixels: Tensor, tokens: Tensor) -> open_clip.CustomTextCLIP:
         if step % 200 == 0:
             print(f"step {step} of {STEPS}: contrastive loss {loss.item():.3f}", flush=True)
     return model.eval()
-
-
-def write_tiny_bert(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
-    tokenizer.save_pretrained(folder)
-    BertConfig(**_BERT).save_pretrained(folder)
 
 
 def write_tiny_clip(folder: Path, model: open_clip.CustomTextCLIP, tokenizer: PreTrainedTokenizerFast) -> None:

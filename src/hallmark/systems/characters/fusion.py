@@ -1,0 +1,60 @@
+"""The classifier of characters by a picture and a description of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from hallmark.data.module import DataModule
+from hallmark.learning.module import Batch
+from hallmark.learning.multimodal import MultimodalClassifier
+from hallmark.learning.tables import classification_table
+from hallmark.runs.metrics import MAIN
+
+
+class CharacterFusion(MultimodalClassifier):
+    """Logits [B, C] of characters from the inputs `image` and `text`, or one of them alone.
+
+    A row may lack its text. The predictions table has the task `main`, and with both inputs the tasks `image` and
+    `text` as well: what the same weights answer where only that input is given.
+
+    Args:
+        arguments: of `MultimodalClassifier`; the head is one that takes missing modalities, as `GatedFusionHead`.
+    """
+
+    def present(self, batch: Batch) -> dict[str, Tensor]:
+        """Whether each row has an input, bool [B]."""
+        shape, device = batch["index"].shape, batch["index"].device
+        everywhere = torch.ones(shape, dtype=torch.bool, device=device)
+        return {name: batch.get(f"{name}_present", everywhere) for name in self.encoders}
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.head(self.embeddings(batch), self.present(batch))
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.criterion(self(batch), batch["target"])
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        embeddings, present = self.embeddings(batch), self.present(batch)
+        views = {MAIN: present}
+        if len(present) > 1:
+            nowhere = torch.zeros_like(batch["index"], dtype=torch.bool)
+            views |= {name: {**dict.fromkeys(present, nowhere), name: rows} for name, rows in present.items()}
+        probabilities = {name: self.head(embeddings, view).float().softmax(dim=1) for name, view in views.items()}
+        return {"index": batch["index"], "probabilities": probabilities, "present": present}
+
+    def table(self, outputs: Sequence[Mapping[str, Any]], data: DataModule, split: str) -> pd.DataFrame:
+        """That of each task; rows that lack an input are in all tasks but that of this input."""
+        parts = []
+        for task in outputs[0]["probabilities"]:
+            answers = [{"probabilities": {MAIN: output["probabilities"][task]}} for output in outputs]
+            rows = classification_table(answers, data, split).assign(task=task)
+            if task != MAIN:
+                rows = rows[torch.cat([output["present"][task] for output in outputs]).cpu().numpy()]
+            parts.append(rows)
+        frame = pd.concat(parts, ignore_index=True)
+        frame.attrs = {"classes": dict.fromkeys(frame["task"].unique(), data.classes[MAIN]),
+                       "slices": data.slice_categories()}  # fmt: skip
+        return frame
