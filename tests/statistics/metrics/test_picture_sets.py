@@ -137,6 +137,14 @@ def test_discriminant_analysis_is_that_of_scikit_learn() -> None:
     assert discriminant(features / unit, target, new / unit).tolist() == reference.predict(new / unit).tolist()
 
 
+def test_of_more_features_than_rows_it_is_the_same() -> None:
+    rng, target = np.random.default_rng(13), np.repeat([0, 1], 6)
+    features, new = rng.normal(size=(12, 20)), rng.normal(size=(40, 20))
+    twice = [np.concatenate([part, part]) for part in (features, target)]  # the same covariance, of more rows
+    assert discriminant(features, target, new).tolist() == discriminant(twice[0], twice[1], new).tolist()
+    assert len(set(discriminant(features, target, new))) == 2
+
+
 def test_rows_that_do_not_differ_within_a_class_teach_the_nearest_mean() -> None:
     answers = discriminant(np.array([[0.0], [0.0], [4.0], [4.0]]), np.array([0, 0, 1, 1]), np.array([[1.9], [2.1]]))
     assert answers.tolist() == [0, 1]

@@ -16,7 +16,7 @@ from hallmark.statistics.metrics.sets.distances import Distance as Distance
 from hallmark.statistics.metrics.sets.distances import FrechetDistance as FrechetDistance
 from hallmark.statistics.metrics.sets.distances import KernelDistance as KernelDistance
 from hallmark.statistics.metrics.sets.distances import OfFeatures
-from hallmark.statistics.metrics.sets.halves import halves, ratio, real_halves
+from hallmark.statistics.metrics.sets.halves import AcrossHalves, RatioOfHalves, RealHalves
 from hallmark.statistics.metrics.sets.neighbors import COVERAGE, DENSITY, Diversity, copies
 from hallmark.statistics.metrics.sets.rows import GENERATED as GENERATED
 from hallmark.statistics.metrics.sets.rows import REAL as REAL
@@ -36,7 +36,8 @@ def _energy(real: Rows, generated: Rows) -> float:
 
 
 _OF_PICTURES: tuple[SetMetric, ...] = (
-    real_halves(_KERNEL), halves(_KERNEL), real_halves(_FRECHET), halves(_FRECHET), ratio(_FRECHET, "frechet_ratio"),
+    RealHalves(_KERNEL), AcrossHalves(_KERNEL), RealHalves(_FRECHET), AcrossHalves(_FRECHET),
+    RatioOfHalves("frechet_ratio", _FRECHET),
     DENSITY, COVERAGE, Diversity(), RowsMetric("nyquist_energy", 0.0, math.inf, _energy),
     RowsMetric("copies", 0.0, 1.0, copies),
     RowsMetric("judge_accuracy", 0.0, 1.0, judge_accuracy("generated")),

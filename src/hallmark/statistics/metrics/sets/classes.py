@@ -50,13 +50,15 @@ def discriminant(rows: Floats, target: Integers, new: Floats) -> Integers:
     """
     names, codes = np.unique(target, return_inverse=True)
     means = np.stack([rows[codes == code].mean(axis=0) for code in range(len(names))])
-    centered = rows - means[codes]
-    covariance = centered.T @ centered / len(rows)
-    width = rows.shape[1]
+    centered = (rows - means[codes]) / math.sqrt(len(rows))
+    n, width = rows.shape
     # Rows that do not differ within their classes have no covariance: the nearest mean then is the answer.
-    level = np.trace(covariance) / width or 1.0
-    shrunk = (1 - _SHRINKAGE) * covariance + _SHRINKAGE * level * np.eye(width)
-    weights = np.linalg.solve(shrunk, means.T)
+    level = _SHRINKAGE * (float((centered**2).sum()) / width or 1.0)
+    if n < width:  # the inverse of level + C'C, by the smaller matrix C C' (Woodbury)
+        inner = centered @ centered.T + level / (1 - _SHRINKAGE) * np.eye(n)
+        weights = (means.T - centered.T @ np.linalg.solve(inner, centered @ means.T)) / level
+    else:
+        weights = np.linalg.solve((1 - _SHRINKAGE) * centered.T @ centered + level * np.eye(width), means.T)
     scores = new @ weights - (means.T * weights).sum(axis=0) / 2
     answers: Integers = names[scores.argmax(axis=1)]
     return answers

@@ -81,7 +81,8 @@ class _Normal:
         if len(rows) < 2:
             return cls(np.full(rows.shape[1], math.nan), None)
         mean: Floats = rows.mean(axis=0)
-        return cls(mean, np.linalg.qr((rows - mean) / math.sqrt(len(rows) - 1)).R)
+        root: Floats = (rows - mean) / math.sqrt(len(rows) - 1)
+        return cls(mean, root if len(rows) <= rows.shape[1] else np.linalg.qr(root).R)
 
 
 def _frechet(first: _Normal, second: _Normal) -> float:

@@ -6,44 +6,82 @@ compared with.
 """
 
 import math
+from dataclasses import dataclass
+
+import numpy as np
 
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.sets.distances import Distance
-from hallmark.statistics.metrics.sets.rows import Rows, RowsMetric
+from hallmark.statistics.metrics.sets.rows import Blocks, Rows
 
 
-def real_halves(distance: Distance) -> RowsMetric:
+@dataclass(frozen=True)
+class RealHalves:
     """Between the two halves of the real rows."""
 
-    def value(real: Rows, generated: Rows) -> float:
-        first, second = _features(real)
-        return distance(first, second)
+    distance: Distance
+    high: float = math.inf
 
-    return RowsMetric(f"{distance.name}_real", distance.low, math.inf, value)
+    @property
+    def name(self) -> str:
+        return f"{self.distance.name}_real"
+
+    @property
+    def low(self) -> float:
+        return self.distance.low
+
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        first, second = (real.features[real.half == half] for half in (0, 1))
+        return self.distance(first, second)
+
+    def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
+        masks = [real.half == half for half in (0, 1)]
+        first, second = (real.features[mask] for mask in masks)
+        return self.distance.without_blocks(first, second, (blocks[0][masks[0]], blocks[0][masks[1]]), n_blocks)
 
 
-def halves(distance: Distance) -> RowsMetric:
+@dataclass(frozen=True)
+class AcrossHalves:
     """Between each half of the real rows and the generated rows of the other half, their mean."""
 
-    def value(real: Rows, generated: Rows) -> float:
-        first, second = _features(real)
-        of_first, of_second = _features(generated)
-        return (distance(first, of_second) + distance(second, of_first)) / 2
+    distance: Distance
+    high: float = math.inf
 
-    return RowsMetric(f"{distance.name}_halves", distance.low, math.inf, value)
+    @property
+    def name(self) -> str:
+        return f"{self.distance.name}_halves"
+
+    @property
+    def low(self) -> float:
+        return self.distance.low
+
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        pairs = ((real.features[real.half == half], generated.features[generated.half != half]) for half in (0, 1))
+        return sum(self.distance(*pair) for pair in pairs) / 2
+
+    def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
+        total = np.zeros(n_blocks)
+        for half in (0, 1):
+            of_real, other = real.half == half, generated.half != half
+            codes = blocks[0][of_real], blocks[1][other]
+            total += self.distance.without_blocks(real.features[of_real], generated.features[other], codes, n_blocks)
+        return total / 2
 
 
-def ratio(distance: Distance, name: str) -> RowsMetric:
-    """`halves` over `real_halves`; undefined where these are 0."""
-    above, below = halves(distance), real_halves(distance)
+@dataclass(frozen=True)
+class RatioOfHalves:
+    """`AcrossHalves` over `RealHalves`; undefined where these are 0."""
 
-    def value(real: Rows, generated: Rows) -> float:
-        of_real = below(real, generated)
-        return above(real, generated) / of_real if of_real > 0 else math.nan
+    name: str
+    distance: Distance
+    low: float = 0.0
+    high: float = math.inf
 
-    return RowsMetric(name, 0.0, math.inf, value)
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        below = RealHalves(self.distance)(real, generated)
+        return AcrossHalves(self.distance)(real, generated) / below if below > 0 else math.nan
 
-
-def _features(rows: Rows) -> tuple[Floats, Floats]:
-    """Of the rows of either half, [N, D] each."""
-    return rows.features[rows.half == 0], rows.features[rows.half == 1]
+    def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
+        above = AcrossHalves(self.distance).without_blocks(real, generated, blocks, n_blocks)
+        below = RealHalves(self.distance).without_blocks(real, generated, blocks, n_blocks)
+        return np.divide(above, below, out=np.full(n_blocks, math.nan), where=below > 0)
