@@ -17,7 +17,7 @@ def vectors_of(name: str, n: int = 3, dimension: int = 8) -> np.ndarray:
 def grow(database: VectorDatabase, name: str, n: int = 3) -> None:
     with database.change(f"add {name}") as change:
         change.add(name, vectors_of(name, n, database.dimension), [f"{name}-{row}" for row in range(n)])
-        change.state = {"classes": sorted({*change.content.labels, name})}
+        change.state = {"classes": change.labels(99)}
 
 
 if __name__ == "__main__":

@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hallmark.systems.characters.online import OnlineLearningSystem
 
-__all__ = ["OnlineLearningSystem"]
+    OnlineLearner = OnlineLearningSystem
+
+__all__ = ["OnlineLearner", "OnlineLearningSystem"]
 
 
 def __getattr__(name: str) -> Any:
     # Torch and timm load with the first use, because a configuration imports this package as well.
-    if name != "OnlineLearningSystem":
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from hallmark.systems.characters.online import OnlineLearningSystem
 

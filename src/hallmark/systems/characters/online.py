@@ -2,31 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from PIL import Image
 
-from hallmark.checks import SettingError, UserError, require
-from hallmark.data.images import UnreadableImageError, read_image
+from hallmark.checks import UserError, require
 from hallmark.features.store import weights_digest
-from hallmark.learning.encoders.base import ImageEncoder
-from hallmark.learning.encoders.weights import safe_load
-from hallmark.storage.files import atomic_path
-from hallmark.storage.hashing import digest_bytes
-from hallmark.storage.printing import shortened
-from hallmark.storage.regular import UnreadableFileError, read_regular
-from hallmark.storage.vectors import Content, VectorDatabase, Version
-from hallmark.systems.characters.discriminant import Discriminant, unknown_threshold
-from hallmark.systems.characters.module import CLASSIFIER, encoder_of
-from hallmark.systems.characters.roles import Roles, check_role_name, require_new, require_role
+from hallmark.storage.vectors import Changes, VectorDatabase, Version
+from hallmark.systems.characters.discriminant import Discriminant
+from hallmark.systems.characters.learner import Learner, grouped
+from hallmark.systems.characters.methods import DEFAULTS, checked_settings, new_learner
+from hallmark.systems.characters.model_file import ClassifierFile
+from hallmark.systems.characters.pictures import Picture, embeddings, picture_name, read_pictures
+from hallmark.systems.characters.roles import (
+    THRESHOLD,
+    Roles,
+    check_role_name,
+    mark_threshold,
+    require_new,
+    require_role,
+)
+from hallmark.systems.characters.unknown import unknown_threshold
 
+_COVARIANCE = "covariance"  # of the state of a database: the version whose covariance is kept
 _NEAREST = 3  # pictures that are shown as the reason of an answer
-_AT_ONCE = 32  # pictures that are embedded together
+_NEAREST_ROLES = 10  # roles whose pictures these may be of
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,11 @@ class Recognition:
 
     Attributes:
         name: the role, or None: nobody whom the database has.
-        score: how much the picture looks like one of the roles (`Discriminant.known`); below `threshold` it is unknown.
+        score: how much the picture looks like one of the roles (`Learner.known`); below `threshold` it is unknown.
         threshold: None while there are fewer than three roles; the best one is then always the answer.
         best, runner_up: the two roles whose logits are highest, with these; `runner_up` is None for one role alone.
-        nearest: of the pictures of the database the nearest by cosine: (role, hash of its content, cosine).
+        nearest: of the pictures of the ten roles with the highest logits the nearest by cosine: (role, hash of its
+            content, cosine).
     """
 
     name: str | None
@@ -69,47 +73,56 @@ class OnlineLearningSystem(Roles):
     >>> system.add_new_role("Emi", ["emi/1.jpg", "emi/2.jpg"])
     >>> system.recognize("who.jpg").name
 
-    Pictures are embedded by a frozen encoder and told apart by a linear discriminant of all of them (`Discriminant`).
-    Each change is one transaction: where a picture cannot be read, is there already, or the process is killed, nothing
-    changes. Scores of earlier roles move a little with each change, because all share one covariance.
+    Pictures are embedded by a frozen encoder and told apart by one of four methods. Each change is one transaction:
+    where a picture cannot be read, is there already, or the process is killed, nothing changes. The logits of the roles
+    that a change does not touch stay bit for bit the same with `ncm`, and with `cosine` and `lda` where
+    `update_covariance` is false; else they move a little, because all share one covariance, or one regression.
 
     Args:
-        model_path: folder of a run of `characters_classifier`, its checkpoint, or a file of `save_model`.
+        model_path: folder of a run of `characters_classifier`, its checkpoint, a file of `save_model`, or a plain state
+            dict (`ClassifierFile`).
         feature_db_path: the database of embeddings, made where there is none.
-        shrinkage: of the covariance within roles, in (0, 1].
+        method: `lda`, a linear discriminant with shrinkage (`Discriminant`); `cosine`, the cosine to the means in its
+            metric (`CosineDiscriminant`), the best for roles of few pictures; `ncm`, the nearest class mean by cosine
+            (`NearestMean`); or `ranpac`, a ridge regression on random features (`RandomProjection`).
+        shrinkage: of the covariance within roles, in (0, 1]; of `cosine` and `lda`.
+        update_covariance: false to keep the covariance of the first pictures until `refit_covariance`; likewise.
+        features: random features; of `ranpac`.
         false_accept_rate: share of pictures of unknown people that may be taken for somebody, as leaving out each role
-            in turn tells. This and the shrinkage stand in the database once it is made.
+            in turn tells. Settings stand in the database once it is made.
+        architecture: of a plain state dict, timm's name; `classes`: whom it answers, None for the list beside it.
 
     Raises:
-        SettingError: no such model, or a value out of range.
+        SettingError: no such model, a value out of range, or a setting of another method.
         UserError: a damaged model or database, or a database that another model or other settings have made.
     """
 
     def __init__(
-        self, model_path: str | Path, feature_db_path: str | Path, *, shrinkage: float = 0.5,
-        false_accept_rate: float = 0.05,
+        self, model_path: str | Path, feature_db_path: str | Path, *, method: str = "cosine",
+        shrinkage: float = DEFAULTS["shrinkage"], update_covariance: bool = DEFAULTS["update_covariance"],
+        features: int = DEFAULTS["features"], false_accept_rate: float = 0.05,
+        architecture: str | None = None, classes: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
-        require(0 < shrinkage <= 1, "shrinkage", shrinkage, "in (0, 1]")
         require(0 <= false_accept_rate < 1, "false_accept_rate", false_accept_rate, "a share in [0, 1)")
-        self.shrinkage, self.false_accept_rate = shrinkage, false_accept_rate
-        file = Path(model_path).expanduser()
-        file = file / "checkpoints" / "best.ckpt" if file.is_dir() else file
-        if not file.is_file():
-            raise SettingError("model_path", str(model_path), "the folder of a finished run, or a checkpoint")
-        self._saved = safe_load(file)
-        self.encoder: ImageEncoder = encoder_of(self._saved)
+        given = {"shrinkage": shrinkage, "update_covariance": update_covariance, "features": features}
+        settings = checked_settings(method, given)
+        self._model = ClassifierFile(model_path, architecture=architecture, classes=classes)
+        self.encoder = self._model.encoder
         about = {
-            "encoder": weights_digest(self.encoder), "preprocessing": self.encoder.preprocessing,
-            "shrinkage": shrinkage, "false_accept_rate": false_accept_rate,
+            "encoder": weights_digest(self.encoder), "preprocessing": self.encoder.preprocessing, "method": method,
+            **settings, "false_accept_rate": false_accept_rate,
         }  # fmt: skip
         path = Path(feature_db_path).expanduser()
         if path.exists():
             super().__init__(VectorDatabase(path, about=about))
         else:
             super().__init__(VectorDatabase.create(path, dimension=self.encoder.embedding_dim, about=about))
-        self._fitted: _Fitted | None = None
+        self.false_accept_rate, self._keeps_covariance = false_accept_rate, not update_covariance
+        self._method, self._settings = method, settings
+        self._learned: _Learned | None = None
+        self._threshold: tuple[Any, float | None] = None, None
 
-    def add_new_role(self, name: str, images: Sequence[str | Path | Image.Image]) -> Added:
+    def add_new_role(self, name: str, images: Sequence[Picture]) -> Added:
         """Learn the role `name` from its pictures.
 
         Raises:
@@ -117,7 +130,7 @@ class OnlineLearningSystem(Roles):
         """
         return self._add(name, images, is_new=True)
 
-    def update(self, name: str, images: Sequence[str | Path | Image.Image]) -> Added:
+    def update(self, name: str, images: Sequence[Picture]) -> Added:
         """Add pictures to the role `name`.
 
         Raises:
@@ -125,142 +138,153 @@ class OnlineLearningSystem(Roles):
         """
         return self._add(name, images, is_new=False)
 
-    def recognize(self, image: str | Path | Image.Image) -> Recognition:
+    def recognize(self, image: Picture) -> Recognition:
         """Who is in a picture.
 
         Raises:
             UserError: a picture that cannot be read, or a database without roles.
         """
-        _, (picture,) = _read([image])
-        fitted = self._current()
-        if not fitted.content.labels:
-            raise UserError(f"{self.database.path}: no roles; add_new_role adds one")
-        vector = self._embed([picture])
-        logits = fitted.discriminant.logits(vector)[0]
-        order = np.argsort(-logits, kind="stable")
-        ranked = [(fitted.discriminant.classes[number], float(logits[number])) for number in order[:2]]
-        score = float(fitted.discriminant.known(vector)[0])
-        is_known = fitted.threshold is None or score >= fitted.threshold
-        cosines = fitted.unit_vectors @ (vector[0] / np.linalg.norm(vector[0]))
+        vector = self._embedded(image)
+        learned = self._current()
+        logits = learned.learner.logits(vector)
+        names, scores = learned.learner.classes, logits[0]
+        order = np.argsort(-scores, kind="stable")[:_NEAREST_ROLES]
+        ranked = [(names[place], float(scores[place])) for place in order]
+        score, threshold = float(learned.learner.known(vector, logits)[0]), self._current_threshold(learned)
+        is_known = threshold is None or score >= threshold
+        samples = self.database.samples([name for name, _ in ranked])
+        rows = np.array([sample.vector for sample in samples]).reshape(-1, vector.shape[1])
+        cosines = rows @ vector[0] / np.linalg.norm(rows, axis=1) / np.linalg.norm(vector)
         nearest = [
-            (fitted.content.labels[row], fitted.content.contents[row], float(cosines[row]))
+            (samples[row].label, samples[row].content, float(cosines[row]))
             for row in np.argsort(-cosines, kind="stable")[:_NEAREST]
         ]
         return Recognition(
-            ranked[0][0] if is_known else None, score, fitted.threshold, ranked[0],
-            ranked[1] if len(ranked) > 1 else None, nearest,
+            ranked[0][0] if is_known else None, score, threshold, ranked[0], ranked[1] if len(ranked) > 1 else None,
+            nearest,
         )  # fmt: skip
+
+    def logits(self, image: Picture) -> dict[str, float]:
+        """The logit of each role, by name; raises as `recognize`."""
+        vector = self._embedded(image)
+        learner = self._current().learner
+        return dict(sorted(zip(learner.classes, learner.logits(vector)[0].tolist(), strict=True)))
+
+    def refit_covariance(self) -> Version:
+        """Take the covariance of all pictures that there are now; for `update_covariance=False`."""
+        if not self._keeps_covariance:
+            raise UserError(f"{self.database.path}: its covariance is always that of all pictures")
+        with self.database.change("covariance of all pictures") as change:
+            change.state = {**change.state, _COVARIANCE: change.number}
+        assert change.version is not None
+        return change.version
 
     def save_model(self, path: str | Path) -> Path:
         """Write the encoder to a file that this class takes as `model_path`; gives its path."""
         file = Path(path).expanduser()
-        with atomic_path(file) as temporary:
-            torch.save({name: self._saved[name] for name in (CLASSIFIER, "state_dict")}, temporary)
+        self._model.write(file)
         return file
 
-    def _add(self, name: str, images: Sequence[str | Path | Image.Image], *, is_new: bool) -> Added:
+    def _add(self, name: str, images: Sequence[Picture], *, is_new: bool) -> Added:
         check_role_name(name)
         require(not isinstance(images, str | Path) and len(images) > 0, "images", images, "a list of pictures")
-        contents, pictures = _read(images)
-        vectors = self._embed(pictures)
+        contents, pictures = read_pictures(images)
+        vectors = embeddings(self.encoder, pictures)
         warnings = self._looks_like_others(name, vectors, images)
         # What another process may have changed meanwhile is looked at within the transaction.
         with self.database.change(f"{'added' if is_new else 'updated'} {name}") as change:
-            if is_new:
-                require_new(name, change.content)
-            else:
-                require_role(name, change.content)
-            known = dict(zip(change.content.contents, change.content.labels, strict=True))
+            (require_new if is_new else require_role)(name, change)
             for position, (image, content) in enumerate(zip(images, contents, strict=True)):
-                if content in known:
-                    raise UserError(f"{_shown(image)}: the database has this picture already, as {known[content]}")
+                if (known := change.label_of(content)) is not None:
+                    raise UserError(f"{picture_name(image)}: the database has this picture already, as {known}")
                 if content in contents[:position]:
-                    raise UserError(f"{_shown(image)}: the same picture is given twice")
+                    raise UserError(f"{picture_name(image)}: the same picture is given twice")
             change.add(name, vectors, contents)
+            mark_threshold(change)
+            has_two = len(images) > 1 or not is_new
+            if self._keeps_covariance and has_two and _COVARIANCE not in change.state:
+                change.state = {**change.state, _COVARIANCE: change.number}
         assert change.version is not None
+        self._current()  # so that the next picture is not kept waiting
         return Added(change.version, warnings)
 
     def _looks_like_others(self, name: str, vectors: NDArray, images: Sequence[Any]) -> list[str]:
-        fitted = self._current()
-        if not fitted.content.labels:
+        learned = self._current()
+        if (threshold := self._current_threshold(learned)) is None:
             return []
-        answers = [fitted.discriminant.classes[number] for number in fitted.discriminant.logits(vectors).argmax(axis=1)]
-        is_known = [
-            fitted.threshold is not None and score >= fitted.threshold for score in fitted.discriminant.known(vectors)
-        ]
+        logits = learned.learner.logits(vectors)
+        answers = [learned.learner.classes[place] for place in logits.argmax(axis=1)]
         return [
-            f"{_shown(image)} looks like {answer}"
-            for image, answer, known in zip(images, answers, is_known, strict=True)
-            if known and answer != name
+            f"{picture_name(image)} looks like {answer}"
+            for image, answer, score in zip(images, answers, learned.learner.known(vectors, logits), strict=True)
+            if score >= threshold and answer != name
         ]
 
-    def _embed(self, pictures: Sequence[Image.Image]) -> NDArray[np.float32]:
-        """[N, D]"""
-        pixels = [torch.from_numpy(np.array(self.encoder.transform(picture))) for picture in pictures]
-        with torch.inference_mode():
-            parts = [
-                self.encoder(torch.stack(pixels[start : start + _AT_ONCE])).float().cpu().numpy()
-                for start in range(0, len(pixels), _AT_ONCE)
-            ]
-        return np.concatenate(parts)
+    def _embedded(self, image: Picture) -> NDArray[np.float32]:
+        """[1, D]"""
+        _, pictures = read_pictures([image])
+        if not self.database.head.samples:
+            raise UserError(f"{self.database.path}: no roles; add_new_role adds one")
+        return embeddings(self.encoder, pictures)
 
-    def _current(self) -> "_Fitted":
-        """What is computed of the newest version, which another process may have made."""
-        if self._fitted is None or self._fitted.content.version != self.database.head:
-            self._fitted = _Fitted(self.database.read(), self.shrinkage, self.false_accept_rate)
-        return self._fitted
+    def _current(self) -> "_Learned":
+        """What is learned of the newest version, which another process may have made."""
+        learned = self._learned
+        changes = self.database.changes(learned.version) if learned else None
+        if learned is None or changes is None or changes.state.get(_COVARIANCE) != learned.state.get(_COVARIANCE):
+            learned = self._loaded()
+        else:
+            learned = _Learned(changes.version, changes.state, _follow(learned.learner, changes))
+        self._learned = learned
+        return learned
+
+    def _loaded(self) -> "_Learned":
+        content = self.database.read()
+        kept = content.state.get(_COVARIANCE)
+        base = content if kept is None else self.database.read(kept)
+        learner = self._fitted(base.vectors, base.labels)
+        if kept is None:
+            return _Learned(content.version, content.state, learner)
+        assert isinstance(learner, Discriminant)
+        learner.freeze_covariance()
+        changes = self.database.changes(base.version)
+        assert changes is not None
+        return _Learned(changes.version, changes.state, _follow(learner, changes))
+
+    def _fitted(self, vectors: NDArray, labels: Sequence[str]) -> Learner:
+        learner = new_learner(self._method, self.database.dimension, self._settings)
+        for label, of_label in grouped(vectors, labels):
+            learner.add(label, of_label)
+        return learner
+
+    def _current_threshold(self, learned: "_Learned") -> float | None:
+        """Of the version that `mark_threshold` has chosen, which is seldom another one in a large database."""
+        marked = learned.state.get(THRESHOLD)
+        if marked is None or len(learned.learner.classes) < 3:
+            return None
+        key = (marked["version"], learned.state.get(_COVARIANCE))
+        if self._threshold[0] != key:
+            content = self.database.read(marked["version"])
+            is_newest = content.version.digest == learned.version.digest
+            learner = learned.learner if is_newest else self._fitted(content.vectors, content.labels)
+            threshold = unknown_threshold(
+                learner, content.vectors, content.labels, false_accept_rate=self.false_accept_rate
+            )
+            self._threshold = key, threshold
+        return self._threshold[1]
 
 
 @dataclass(frozen=True)
-class _Fitted:
-    """What is computed of a version when it is first asked for."""
+class _Learned:
+    """What is learned of a version that has this state."""
 
-    content: Content
-    shrinkage: float
-    false_accept_rate: float
-
-    @cached_property
-    def discriminant(self) -> Discriminant:
-        return Discriminant.fit(self.content.vectors, self.content.labels, shrinkage=self.shrinkage)
-
-    @cached_property
-    def threshold(self) -> float | None:
-        return unknown_threshold(
-            self.content.vectors, self.content.labels, shrinkage=self.shrinkage,
-            false_accept_rate=self.false_accept_rate,
-        )  # fmt: skip
-
-    @cached_property
-    def unit_vectors(self) -> NDArray[np.float32]:
-        """[N, D], of length 1."""
-        vectors = self.content.vectors
-        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    version: Version
+    state: dict[str, Any]
+    learner: Learner
 
 
-def _read(images: Sequence[str | Path | Image.Image]) -> tuple[list[str], list[Image.Image]]:
-    """Hashes of the content of each picture, and the pictures.
-
-    Raises:
-        UserError: those that cannot be read, all of them by name.
-    """
-    contents, pictures, problems = [], [], []
-    for image in images:
-        if isinstance(image, Image.Image):
-            picture = image.convert("RGB")
-            contents.append(digest_bytes(repr(picture.size).encode(), picture.tobytes()))
-            pictures.append(picture)
-            continue
-        path = Path(image).expanduser()
-        try:
-            content = read_regular(path)
-            pictures.append(read_image(content, name=str(path)))
-            contents.append(digest_bytes(content))
-        except (UnreadableFileError, UnreadableImageError) as error:
-            problems.append(str(error))
-    if problems:
-        raise UserError("\n".join(["nothing was changed, because of", *(f"  {problem}" for problem in problems)]))
-    return contents, pictures
-
-
-def _shown(image: str | Path | Image.Image) -> str:
-    return f"a picture of {image.width}×{image.height}" if isinstance(image, Image.Image) else shortened(str(image))
+def _follow(learner: Learner, changes: Changes) -> Learner:
+    for samples, act in ((changes.added, learner.add), (changes.removed, learner.remove)):
+        for label, of_label in groupby(samples, key=lambda sample: sample.label):
+            act(label, np.stack([sample.vector for sample in of_label]))
+    return learner

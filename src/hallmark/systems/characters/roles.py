@@ -1,13 +1,15 @@
 """The roles of a database of embeddings: which there are, and what changes them without looking at a picture."""
 
-from collections import Counter
-
 from hallmark.checks import UserError, require
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import is_class_name
-from hallmark.storage.vectors import Content, VectorDatabase, Version
+from hallmark.storage.vectors import Change, VectorDatabase, Version
+
+THRESHOLD = "threshold"
+"""Of the state of a database: the version of which the threshold for unknown people is, and its roles and pictures."""
 
 _LONGEST = 200  # characters of a name
+_STALE = 0.05  # by which roles or pictures may have become more or fewer before the threshold is computed anew
 
 
 class Roles:
@@ -18,13 +20,14 @@ class Roles:
 
     def roles(self) -> dict[str, int]:
         """Pictures of each role, by name."""
-        return dict(sorted(Counter(self.database.read().labels).items()))
+        return self.database.counts()
 
     def remove_role(self, name: str) -> Version:
         """Forget the role `name` with its pictures; raises UserError where there is none."""
         with self.database.change(f"removed {name}") as change:
-            require_role(name, change.content)
+            require_role(name, change)
             change.remove([name])
+            mark_threshold(change)
         assert change.version is not None
         return change.version
 
@@ -36,9 +39,20 @@ class Roles:
         """
         check_role_name(new_name)
         with self.database.change(f"renamed {name} to {new_name}") as change:
-            require_role(name, change.content)
-            require_new(new_name, change.content)
+            require_role(name, change)
+            require_new(new_name, change)
             change.rename(name, new_name)
+        assert change.version is not None
+        return change.version
+
+    def merge_roles(self, name: str, into: str) -> Version:
+        """Give the pictures of the role `name` to the role `into`; raises UserError unless there are both."""
+        require(name != into, "into", into, "another role")
+        with self.database.change(f"merged {name} into {into}") as change:
+            for role in (name, into):
+                require_role(role, change)
+            change.rename(name, into)
+            mark_threshold(change)
         assert change.version is not None
         return change.version
 
@@ -57,14 +71,21 @@ def check_role_name(name: str) -> None:
     require(valid, "name", name, f"up to {_LONGEST} characters that the name of a folder may have")
 
 
-def require_role(name: str, content: Content) -> None:
+def require_role(name: str, change: Change) -> None:
     """Raise UserError unless there is a role `name`."""
-    if name not in content.labels:
-        held = ", ".join(sorted(set(content.labels))[:10]) or "none"
-        raise UserError(f"{shortened(name)}: there is no such role; there are {held}")
+    if not change.has(name):
+        raise UserError(f"{shortened(name)}: there is no such role; there are {', '.join(change.labels(10)) or 'none'}")
 
 
-def require_new(name: str, content: Content) -> None:
+def require_new(name: str, change: Change) -> None:
     """Raise UserError if there is a role `name`."""
-    if name in content.labels:
+    if change.has(name):
         raise UserError(f"{shortened(name)}: there is a role of this name already; update adds pictures to it")
+
+
+def mark_threshold(change: Change) -> None:
+    """Let the threshold be of this version, if it has a twentieth more or fewer roles or pictures than the last."""
+    counts = {"roles": change.n_classes, "pictures": change.n_samples}
+    last = change.state.get(THRESHOLD)
+    if last is None or any(abs(count - last[name]) >= _STALE * last[name] for name, count in counts.items()):
+        change.state = {**change.state, THRESHOLD: {"version": change.number, **counts}}

@@ -1,0 +1,42 @@
+"""The methods by which roles are told apart, by name."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from hallmark.checks import SettingError, require
+from hallmark.systems.characters.discriminant import CosineDiscriminant, Discriminant
+from hallmark.systems.characters.learner import Learner
+from hallmark.systems.characters.nearest_mean import NearestMean
+from hallmark.systems.characters.random_projection import RandomProjection
+
+METHODS: Mapping[str, tuple[Callable[..., Learner], tuple[str, ...]]] = {
+    "cosine": (CosineDiscriminant, ("shrinkage", "update_covariance")),
+    "lda": (Discriminant, ("shrinkage", "update_covariance")),
+    "ncm": (NearestMean, ()),
+    "ranpac": (RandomProjection, ("features",)),
+}
+"""What learns by a method, and the settings that are its own."""
+
+DEFAULTS: Mapping[str, Any] = {"shrinkage": 0.5, "update_covariance": True, "features": 2000}
+
+
+def checked_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `method` among all those `given`.
+
+    Raises:
+        SettingError: an unknown method, a value out of range, or one that the method does not read.
+    """
+    require(method in METHODS, "method", method, f"one of {', '.join(METHODS)}")
+    require(0 < given["shrinkage"] <= 1, "shrinkage", given["shrinkage"], "in (0, 1]")
+    require(given["features"] >= 1, "features", given["features"], "at least 1")
+    names = METHODS[method][1]
+    for name, value in given.items():
+        if name not in names and value != DEFAULTS[name]:
+            raise SettingError(name, value, f"left out: {method} has no such setting")
+    return {name: given[name] for name in names}
+
+
+def new_learner(method: str, dimension: int, settings: Mapping[str, Any]) -> Learner:
+    """What has learned nothing yet of vectors of `dimension` numbers."""
+    arguments = {name: value for name, value in settings.items() if name != "update_covariance"}
+    return METHODS[method][0](dimension, **arguments)
