@@ -57,10 +57,10 @@ def main() -> None:
     write_result(
         "characters_online",
         rows=f"{counts[0]}, and of the sample world {counts[1]}. In each of {ORDERS} orders a fold of {FOLDS} that "
-        "keeps groups whole is measured. Each character in turn is new and learned from so many pictures beside all pictures "
-        f"of the others. Unknown are {UNKNOWN} characters left out of all; thresholds are those of a false-accept rate "
-        f"of {FALSE_ACCEPT_RATE:.0%}, from the known ones. The score that is {CHOSEN} has the largest AUROC where "
-        f"{CHOOSING} of the known characters are the unknown ones, in rows to learn from.",
+        "keeps groups whole is measured. Each character in turn is new and learned from so many pictures beside all "
+        f"pictures of the others. Unknown are {UNKNOWN} characters left out of all; thresholds are those of a "
+        f"false-accept rate of {FALSE_ACCEPT_RATE:.0%}, from the known ones. That which is {CHOSEN} has the largest "
+        f"AUROC where {CHOOSING} of the known characters are the unknown ones, in rows to learn from.",
         intervals=f"± is the standard deviation over the {ORDERS} orders.",
         tables=tables,
     )

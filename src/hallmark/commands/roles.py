@@ -1,8 +1,8 @@
 """Learn characters from a few pictures, and say who is in one.
 
 DATABASE holds the embeddings of the pictures of each role; the first `add` makes it. MODEL is the run of
-characters_classifier that embeds pictures, its checkpoint, or what `OnlineLearningSystem.save_model` has written; a
-database belongs to one model.
+characters_classifier that embeds pictures, its checkpoint, what `OnlineLearningSystem.save_model` has written, or a
+state dict of a timm model; a database belongs to one model, one method and its settings.
 """
 
 import argparse
@@ -25,13 +25,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recognizing = actions.add_parser("recognize", help="say who is in pictures")
     recognizing.add_argument("images", nargs="+", metavar="PICTURE", type=Path)
     recognizing.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
-    for action in ("add", "update", "recognize"):
+    for action in ("add", "update", "recognize", "refit"):
+        if action == "refit":
+            actions.add_parser(action, help="take the covariance of all pictures, where it is kept")
         actions.choices[action].add_argument("--model", required=True, metavar="MODEL", type=Path)
+        actions.choices[action].add_argument(
+            "--architecture", metavar="NAME", help="timm's name, of a plain state dict"
+        )
+    making = actions.choices["add"].add_argument_group("of a database that is made")
+    making.add_argument("--method", help="cosine (default), lda, ncm or ranpac")
+    making.add_argument("--shrinkage", type=float, metavar="S")
+    making.add_argument("--features", type=int, metavar="M", help="of ranpac")
+    making.add_argument("--keep-covariance", dest="update_covariance", action="store_const", const=False)
+    making.add_argument("--false-accept-rate", type=float, metavar="SHARE")
     actions.add_parser("list", help="roles and how many pictures they have")
     actions.add_parser("remove", help="forget a role").add_argument("name", metavar="NAME")
     renaming = actions.add_parser("rename", help="call a role by another name")
     renaming.add_argument("name", metavar="NAME")
     renaming.add_argument("new_name", metavar="NEW")
+    merging = actions.add_parser("merge", help="give the pictures of a role to another one")
+    merging.add_argument("name", metavar="NAME")
+    merging.add_argument("into", metavar="OTHER")
     actions.add_parser("versions", help="every change, oldest first")
     going_back = actions.add_parser("revert", help="go back to a version, by a new one that holds the same")
     going_back.add_argument("version", metavar="N", type=int)
@@ -43,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         ValueError: no such database, model, role or version, or pictures that cannot be added; nothing is changed.
     """
-    if arguments.action in ("add", "update", "recognize"):
+    if arguments.action in ("add", "update", "recognize", "refit"):
         return _with_pictures(arguments)
 
     import pandas as pd
@@ -56,12 +70,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "list":
         show(str(arguments.database), pd.DataFrame(list(roles.roles().items()), columns=["role", "pictures"]))
     elif arguments.action == "versions":
-        versions = [(version.number, version.note, version.digest[:8]) for version in roles.versions()]
-        show(str(arguments.database), pd.DataFrame(versions, columns=["version", "change", "content"]))
+        rows = [(each.number, each.note, each.classes, each.samples, each.digest[:8]) for each in roles.versions()]
+        columns = ["version", "change", "roles", "pictures", "content"]
+        show(str(arguments.database), pd.DataFrame(rows, columns=columns))
     elif arguments.action == "remove":
         _say(roles.remove_role(arguments.name))
     elif arguments.action == "rename":
         _say(roles.rename_role(arguments.name, arguments.new_name))
+    elif arguments.action == "merge":
+        _say(roles.merge_roles(arguments.name, arguments.into))
     else:
         _say(roles.revert(arguments.version))
     return 0
@@ -71,15 +88,22 @@ def _with_pictures(arguments: argparse.Namespace) -> int:
     from hallmark.checks import UserError
     from hallmark.engine.messages import echo
     from hallmark.runs.run import open_run
-    from hallmark.systems.characters.online import OnlineLearningSystem  # torch loads here, and not for --help
+    from hallmark.storage.vectors import VectorDatabase
+    from hallmark.systems.characters.online import SETTINGS, OnlineLearningSystem  # torch loads here, not for --help
 
     is_there = arguments.database.exists()
     if arguments.action != "add" and not is_there:
         raise UserError(f"{arguments.database}: there is no database of vectors; `add` makes one")
     model = arguments.model if arguments.model.is_file() else open_run(arguments.model).directory
-    system = OnlineLearningSystem(model, arguments.database)
+    about = VectorDatabase(arguments.database).about if is_there else {}
+    typed = {name: value for name in SETTINGS if (value := getattr(arguments, name, None)) is not None}
+    settings = {name: about[name] for name in SETTINGS if name in about} | typed
+    system = OnlineLearningSystem(model, arguments.database, architecture=arguments.architecture, **settings)
     if arguments.action == "recognize":
         return _recognize(system, arguments.images, as_json=arguments.json)
+    if arguments.action == "refit":
+        _say(system.refit_covariance())
+        return 0
     try:
         act = system.add_new_role if arguments.action == "add" else system.update
         added = act(arguments.name, arguments.images)

@@ -1,16 +1,25 @@
+import itertools
+import json
 import multiprocessing
+import os
 import shutil
+import signal
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from tests.systems.characters.test_module import write_checkpoint
 
 from hallmark.checks import SettingError, UserError
-from hallmark.systems.characters import OnlineLearningSystem
+from hallmark.storage.vectors import VectorDatabase
+from hallmark.systems.characters import OnlineLearner, OnlineLearningSystem
+from hallmark.systems.characters.model_file import ClassifierFile
 from hallmark.systems.characters.module import CLASSIFIER
+from hallmark.systems.characters.pictures import embeddings
 from hallmark.systems.characters.sample.world import generate
 
 NAMES = ["Aoi", "Ren", "Mika", "小夜"]
@@ -92,7 +101,11 @@ def test_adding_save_and_load_and_adding_is_adding_without_the_break(system, mod
     again = OnlineLearningSystem(saved, tmp_path / "second.db")
     for name in NAMES[2:]:
         again.add_new_role(name, pictures(faces, name, range(2, 7)))
-    assert answers(again, faces) == answers(system, faces)
+    for first, second in zip(answers(again, faces), answers(system, faces), strict=True):
+        assert first.name == second.name and first.best[0] == second.best[0] and first.nearest == second.nearest
+        assert (first.score, first.threshold, first.best[1]) == pytest.approx(
+            (second.score, second.threshold, second.best[1]), rel=1e-6
+        )
     assert again.database.head.digest == system.database.head.digest
 
 
@@ -149,8 +162,12 @@ def test_a_database_of_another_encoder_or_other_settings_is_refused(system, tmp_
     with pytest.raises(UserError, match="encoder"):
         OnlineLearningSystem(other, system.database.path)
     same = system.save_model(tmp_path / "same.pth")
-    with pytest.raises(UserError, match="shrinkage"):
-        OnlineLearningSystem(same, system.database.path, shrinkage=0.4)
+    for settings, named in (
+        ({"shrinkage": 0.4}, "shrinkage"), ({"method": "ncm"}, "method"), ({"method": "lda"}, "method"),
+        ({"update_covariance": False}, "update_covariance"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=named):
+            OnlineLearningSystem(same, system.database.path, **settings)
 
 
 @pytest.mark.parametrize("content", [{"state_dict": {}}, {CLASSIFIER: {"encoder": {"class": "Other"}}}, [1, 2]])
@@ -164,11 +181,175 @@ def test_what_is_no_classifier_is_refused(tmp_path, content):
 def test_a_model_that_is_not_there_and_values_out_of_range_are_refused_by_name(model, tmp_path):
     for arguments, key in (
         ({"model_path": tmp_path / "nowhere"}, "model_path"), ({"shrinkage": 0.0}, "shrinkage"),
-        ({"false_accept_rate": 1.0}, "false_accept_rate"),
+        ({"false_accept_rate": 1.0}, "false_accept_rate"), ({"method": "svm"}, "method"),
+        ({"method": "ranpac", "features": 0}, "features"), ({"features": 100}, "features"),
+        ({"method": "ncm", "shrinkage": 0.3}, "shrinkage"), ({"architecture": "test_efficientnet"}, "architecture"),
     ):  # fmt: skip
         with pytest.raises(SettingError) as refused:
             OnlineLearningSystem(**{"model_path": model, "feature_db_path": tmp_path / "roles.db", **arguments})
         assert refused.value.key == key
+
+
+@pytest.mark.parametrize("settings", [{"method": "ncm"}, {"update_covariance": False},
+                                      {"method": "lda", "update_covariance": False}])  # fmt: skip
+def test_logits_of_other_roles_stay_bit_for_bit_through_a_change_and_another_process(model, faces, tmp_path, settings):
+    system = OnlineLearningSystem(model, tmp_path / "roles.db", **settings)
+    for name in NAMES[:3]:
+        system.add_new_role(name, pictures(faces, name, range(2, 7)))
+    asked = pictures(faces, "Mika", range(8, 9))[0]
+    before = system.logits(asked)
+    system.add_new_role("Emi", pictures(faces, "Emi", range(3)))
+    system.update("Aoi", pictures(faces, "Aoi", range(7, 9)))
+    after = system.logits(asked)
+    assert sorted(after) == ["Aoi", "Emi", "Mika", "Ren"] and after["Aoi"] != before["Aoi"]
+    loaded = OnlineLearningSystem(model, tmp_path / "roles.db", **settings)
+    for name in ("Ren", "Mika"):
+        assert after[name] == before[name] == loaded.logits(asked)[name]
+    if "method" not in settings:
+        system.refit_covariance()
+        assert system.logits(asked)["Ren"] != before["Ren"]
+        assert system.logits(asked) == pytest.approx(loaded.logits(asked), rel=1e-9)
+    else:
+        system.remove_role("Ren")
+        assert system.logits(asked)["Mika"] == before["Mika"]
+
+
+def test_covariance_that_follows_every_picture_is_not_taken_anew(system):
+    with pytest.raises(UserError, match="always"):
+        system.refit_covariance()
+
+
+@pytest.mark.parametrize("method", ["cosine", "lda", "ncm", "ranpac"])
+def test_every_method_learns_as_well_after_a_change_as_from_its_database(model, faces, tmp_path, method):
+    settings = {"method": method} | ({"features": 64} if method == "ranpac" else {})
+    system = OnlineLearner(model, tmp_path / "roles.db", **settings)
+    for name in NAMES:
+        system.add_new_role(name, pictures(faces, name, range(2, 6)))
+    system.update("Ren", pictures(faces, "Ren", range(6, 7)))
+    system.remove_role("Aoi")
+    system.rename_role("小夜", "Sayo")
+    system.add_new_role("Emi", pictures(faces, "Emi", range(2)))
+    asked = pictures(faces, "Ren", range(7, 8))[0]
+    loaded = OnlineLearner(model, tmp_path / "roles.db", **settings)
+    assert system.logits(asked) == pytest.approx(loaded.logits(asked), rel=1e-6, abs=1e-9)
+    assert system.recognize(pictures(faces, "Ren", range(3, 4))[0]).best[0] == "Ren"
+
+
+def test_roles_that_are_one_are_merged(system):
+    before = system.versions()[-1]
+    version = system.merge_roles("Ren", "Mika")
+    assert system.roles() == {"Aoi": 5, "Mika": 10, "小夜": 5} and (version.classes, version.samples) == (3, 20)
+    assert system.revert(before.number).digest == before.digest
+    for arguments in (("Ren", "Ren"), ("Ren", "nobody"), ("nobody", "Ren")):
+        with pytest.raises(ValueError):
+            system.merge_roles(*arguments)
+
+
+def plain_state(model: Path) -> dict[str, torch.Tensor]:
+    """Of a whole timm model with a classifier of three, whose encoder is that of `model`."""
+    whole = timm.create_model("test_efficientnet", num_classes=3)
+    encoder = OnlineLearningSystem(model, model.with_suffix(".db")).encoder.model.state_dict()
+    return {**whole.state_dict(), **encoder}
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "model."])
+def test_a_plain_state_dict_embeds_as_the_classifier_it_is_of(model, faces, tmp_path, prefix):
+    state = {f"{prefix}{name}": tensor for name, tensor in plain_state(model).items()}
+    file = tmp_path / "plain.pth"
+    torch.save(state, file)
+    asked = pictures(faces, "Ren", range(1))[0]
+    given = ClassifierFile(file, architecture="test_efficientnet", classes=["a", "b", "c"])
+    given.write(tmp_path / "saved.pth")
+    saved = ClassifierFile(tmp_path / "saved.pth")
+    assert given.classes == saved.classes == ["a", "b", "c"]
+    assert (embeddings(given.encoder, [Image.open(asked)]) == embeddings(saved.encoder, [Image.open(asked)])).all()
+    system = OnlineLearningSystem(file, tmp_path / "a.db", architecture="test_efficientnet")
+    system.add_new_role("Ren", pictures(faces, "Ren", range(3)))
+    assert OnlineLearningSystem(system.save_model(tmp_path / "b.pth"), tmp_path / "a.db").roles() == {"Ren": 3}
+
+
+def test_the_classes_of_a_plain_state_dict_are_in_the_file_beside_it(model, tmp_path):
+    file = tmp_path / "plain.pth"
+    torch.save({"state_dict": plain_state(model)}, file)
+    beside = tmp_path / "plain.pth.classes.json"
+    for content in (["x", "y", "z"], {"z": 2, "x": 0, "y": 1}):
+        beside.write_text(json.dumps(content))
+        assert ClassifierFile(file, architecture="test_efficientnet").classes == ["x", "y", "z"]
+    (tmp_path / "plain.pth.classes.txt").write_text("初音ミク\nRen\n", "utf-8")
+    with pytest.raises(UserError, match="3 classes"):
+        ClassifierFile(file, architecture="test_efficientnet")
+    with pytest.raises(SettingError) as refused:
+        ClassifierFile(file)
+    assert refused.value.key == "architecture"
+    with pytest.raises(UserError, match="architecture"):
+        ClassifierFile(file, architecture="mobilenetv2_100")
+    (tmp_path / "plain.pth.classes.txt").unlink()
+    beside.write_text("7")
+    with pytest.raises(UserError, match="list of classes"):
+        ClassifierFile(file, architecture="test_efficientnet")
+
+
+def _killed_add(model: Path, database: Path, images: list[Path], point: int) -> None:
+    """Add as a process that is killed before its statement or file operation of this number; -1 counts them."""
+    passed = itertools.count(1)
+
+    def pass_point(statement: str = "") -> None:
+        if not statement.startswith(("SELECT", "PRAGMA")) and next(passed) == point:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def stopping(call):
+        def stopped(*arguments, **settings):
+            pass_point()
+            return call(*arguments, **settings)
+
+        return stopped
+
+    connect = sqlite3.connect
+
+    def traced(*arguments, **settings):
+        connection = connect(*arguments, **settings)
+        connection.set_trace_callback(pass_point)
+        return connection
+
+    sqlite3.connect = traced
+    for name in ("fsync", "replace", "rename"):
+        setattr(os, name, stopping(getattr(os, name)))
+    OnlineLearningSystem(model, database).add_new_role("Emi", images)
+    os._exit(next(passed) - 1 if point < 0 else 0)
+
+
+def _ended(target, *arguments) -> int:
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+    process.start()
+    process.join(60)
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_killed_at_any_point_of_an_add_there_is_the_version_before_or_after(model, faces, tmp_path, is_there):
+    start, images = tmp_path / "start.db", pictures(faces, "Emi", range(2))
+    if is_there:
+        OnlineLearningSystem(model, start).add_new_role("Ren", pictures(faces, "Ren", range(3)))
+
+    def database(name: str) -> Path:
+        return Path(shutil.copy(start, tmp_path / name)) if is_there else tmp_path / name
+
+    points = _ended(_killed_add, model, database("whole.db"), images, -1)
+    whole = VectorDatabase(tmp_path / "whole.db").versions()
+    states = set()
+    for point in range(1, points + 1):
+        path = database(f"{point}.db")
+        assert _ended(_killed_add, model, path, images, point) == -signal.SIGKILL
+        versions = VectorDatabase(path).versions() if path.exists() else []
+        assert versions == whole[: len(versions)] and len(versions) >= len(whole) - 1 - (not is_there)
+        if versions:
+            assert VectorDatabase(path).read().version == versions[-1]
+        states.add(len(versions))
+        if len(versions) < len(whole):
+            OnlineLearningSystem(model, path).add_new_role("Emi", images)
+        assert VectorDatabase(path).head == whole[-1]
+    assert {len(whole) - 1, len(whole)} <= states
 
 
 def _add(model: Path, database: Path, name: str, images: list[Path]) -> None:
@@ -184,6 +365,6 @@ def test_two_processes_that_add_at_once_both_have_added(system, model, faces):
     for process in processes:
         process.start()
     for process in processes:
-        process.join()
+        process.join(60)
     assert [process.exitcode for process in processes] == [0, 0]
     assert system.roles() == {**dict.fromkeys(NAMES, 5), "Emi": 3, "Toma": 3}

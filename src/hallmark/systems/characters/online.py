@@ -27,6 +27,9 @@ from hallmark.systems.characters.roles import (
 )
 from hallmark.systems.characters.unknown import unknown_threshold
 
+SETTINGS = ("method", *DEFAULTS, "false_accept_rate")
+"""What stands in a database of how it answers."""
+
 _COVARIANCE = "covariance"  # of the state of a database: the version whose covariance is kept
 _NEAREST = 3  # pictures that are shown as the reason of an answer
 _NEAREST_ROLES = 10  # roles whose pictures these may be of

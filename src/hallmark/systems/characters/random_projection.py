@@ -16,8 +16,8 @@ class RandomProjection(Learner):
     """RanPAC (McDonnell et al. 2023, arXiv:2307.02251): logits h·(G + λI)⁻¹Q of h = relu(x·W), W ~ N(0, 1) [D, M].
 
     G = Σ h hᵀ [M, M] and Q [M, C], which has a column more for each new class, are sums over samples. λ of 10⁻⁸ to 10⁸
-    is that of the least squared error on every fifth sample of a regression on the others, by the order in which they
-    came. Logits of all classes move with each change, because all share G.
+    is that of the least squared error on every fifth sample of a regression on the others, in an order that depends on
+    nothing else. Logits of all classes move with each change, because all share G.
 
     Args:
         dimension: D.
@@ -69,8 +69,10 @@ class RandomProjection(Learner):
         return np.maximum(np.asarray(vectors, np.float64) @ self._weights, 0)
 
     def _ridge(self) -> float:
-        features = self._projected(np.concatenate([self._vectors[label] for label in self.classes]))
-        targets = np.repeat(np.eye(len(self.classes)), self.counts, axis=0)
+        rows = [(label, vector.tobytes(), vector) for label, vectors in self._vectors.items() for vector in vectors]
+        rows.sort(key=lambda row: row[:2])
+        features = self._projected(np.stack([vector for _, _, vector in rows]))
+        targets = np.array([[label == name for name in self.classes] for label, _, _ in rows], float)
         is_held_out = np.arange(len(features)) % _HELD_OUT == _HELD_OUT - 1
         learned, held_out = features[~is_held_out], features[is_held_out]
         if not len(held_out):
