@@ -196,22 +196,22 @@ def test_logits_of_other_roles_stay_bit_for_bit_through_a_change_and_another_pro
     system = OnlineLearningSystem(model, tmp_path / "roles.db", **settings)
     for name in NAMES[:3]:
         system.add_new_role(name, pictures(faces, name, range(2, 7)))
-    asked = pictures(faces, "Mika", range(8, 9))[0]
-    before = system.logits(asked)
+    picture = pictures(faces, "Mika", range(8, 9))[0]
+    before = system.logits(picture)
     system.add_new_role("Emi", pictures(faces, "Emi", range(3)))
     system.update("Aoi", pictures(faces, "Aoi", range(7, 9)))
-    after = system.logits(asked)
+    after = system.logits(picture)
     assert sorted(after) == ["Aoi", "Emi", "Mika", "Ren"] and after["Aoi"] != before["Aoi"]
     loaded = OnlineLearningSystem(model, tmp_path / "roles.db", **settings)
     for name in ("Ren", "Mika"):
-        assert after[name] == before[name] == loaded.logits(asked)[name]
+        assert after[name] == before[name] == loaded.logits(picture)[name]
     if "method" not in settings:
         system.refit_covariance()
-        assert system.logits(asked)["Ren"] != before["Ren"]
-        assert system.logits(asked) == pytest.approx(loaded.logits(asked), rel=1e-9)
+        assert system.logits(picture)["Ren"] != before["Ren"]
+        assert system.logits(picture) == pytest.approx(loaded.logits(picture), rel=1e-9)
     else:
         system.remove_role("Ren")
-        assert system.logits(asked)["Mika"] == before["Mika"]
+        assert system.logits(picture)["Mika"] == before["Mika"]
 
 
 def test_covariance_that_follows_every_picture_is_not_taken_anew(system):
@@ -229,9 +229,9 @@ def test_every_method_learns_as_well_after_a_change_as_from_its_database(model, 
     system.remove_role("Aoi")
     system.rename_role("小夜", "Sayo")
     system.add_new_role("Emi", pictures(faces, "Emi", range(2)))
-    asked = pictures(faces, "Ren", range(7, 8))[0]
+    picture = pictures(faces, "Ren", range(7, 8))[0]
     loaded = OnlineLearner(model, tmp_path / "roles.db", **settings)
-    assert system.logits(asked) == pytest.approx(loaded.logits(asked), rel=1e-6, abs=1e-9)
+    assert system.logits(picture) == pytest.approx(loaded.logits(picture), rel=1e-6, abs=1e-9)
     assert system.recognize(pictures(faces, "Ren", range(3, 4))[0]).best[0] == "Ren"
 
 
@@ -246,10 +246,10 @@ def test_roles_that_are_one_are_merged(system):
 
 
 def plain_state(model: Path) -> dict[str, torch.Tensor]:
-    """Of a whole timm model with a classifier of three, whose encoder is that of `model`."""
-    whole = timm.create_model("test_efficientnet", num_classes=3)
+    """Of a complete timm model with a classifier of three, whose encoder is that of `model`."""
+    complete = timm.create_model("test_efficientnet", num_classes=3)
     encoder = OnlineLearningSystem(model, model.with_suffix(".db")).encoder.model.state_dict()
-    return {**whole.state_dict(), **encoder}
+    return {**complete.state_dict(), **encoder}
 
 
 @pytest.mark.parametrize("prefix", ["", "module.", "model."])
@@ -257,12 +257,12 @@ def test_a_plain_state_dict_embeds_as_the_classifier_it_is_of(model, faces, tmp_
     state = {f"{prefix}{name}": tensor for name, tensor in plain_state(model).items()}
     file = tmp_path / "plain.pth"
     torch.save(state, file)
-    asked = pictures(faces, "Ren", range(1))[0]
-    given = ClassifierFile(file, architecture="test_efficientnet", classes=["a", "b", "c"])
-    given.write(tmp_path / "saved.pth")
+    picture = pictures(faces, "Ren", range(1))[0]
+    loaded = ClassifierFile(file, architecture="test_efficientnet", classes=["a", "b", "c"])
+    loaded.write(tmp_path / "saved.pth")
     saved = ClassifierFile(tmp_path / "saved.pth")
-    assert given.classes == saved.classes == ["a", "b", "c"]
-    assert (embeddings(given.encoder, [Image.open(asked)]) == embeddings(saved.encoder, [Image.open(asked)])).all()
+    assert loaded.classes == saved.classes == ["a", "b", "c"]
+    assert (embeddings(loaded.encoder, [Image.open(picture)]) == embeddings(saved.encoder, [Image.open(picture)])).all()
     system = OnlineLearningSystem(file, tmp_path / "a.db", architecture="test_efficientnet")
     system.add_new_role("Ren", pictures(faces, "Ren", range(3)))
     assert OnlineLearningSystem(system.save_model(tmp_path / "b.pth"), tmp_path / "a.db").roles() == {"Ren": 3}
@@ -335,21 +335,21 @@ def test_killed_at_any_point_of_an_add_there_is_the_version_before_or_after(mode
     def database(name: str) -> Path:
         return Path(shutil.copy(start, tmp_path / name)) if is_there else tmp_path / name
 
-    points = _ended(_killed_add, model, database("whole.db"), images, -1)
-    whole = VectorDatabase(tmp_path / "whole.db").versions()
+    points = _ended(_killed_add, model, database("complete.db"), images, -1)
+    complete = VectorDatabase(tmp_path / "complete.db").versions()
     states = set()
     for point in range(1, points + 1):
         path = database(f"{point}.db")
         assert _ended(_killed_add, model, path, images, point) == -signal.SIGKILL
         versions = VectorDatabase(path).versions() if path.exists() else []
-        assert versions == whole[: len(versions)] and len(versions) >= len(whole) - 1 - (not is_there)
+        assert versions == complete[: len(versions)] and len(versions) >= len(complete) - 1 - (not is_there)
         if versions:
             assert VectorDatabase(path).read().version == versions[-1]
         states.add(len(versions))
-        if len(versions) < len(whole):
+        if len(versions) < len(complete):
             OnlineLearningSystem(model, path).add_new_role("Emi", images)
-        assert VectorDatabase(path).head == whole[-1]
-    assert {len(whole) - 1, len(whole)} <= states
+        assert VectorDatabase(path).head == complete[-1]
+    assert {len(complete) - 1, len(complete)} <= states
 
 
 def _add(model: Path, database: Path, name: str, images: list[Path]) -> None:

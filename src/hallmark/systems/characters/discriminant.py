@@ -110,30 +110,30 @@ class Discriminant(Learner):
     def add(self, label: str, vectors: NDArray) -> int:
         x = np.asarray(vectors, np.float64)
         if not self._is_frozen:
-            place = self._places.get(label)
-            count, total = (int(self.counts[place]), self.sums[place]) if place is not None else (0, self._sum)
+            index = self._indices.get(label)
+            count, total = (int(self.counts[index]), self.sums[index]) if index is not None else (0, self._sum)
             self._change(moved(x, count, total), moved(x, self._samples, self._sum), 1)
             self._samples, self._sum = self._samples + len(x), self._sum + x.sum(axis=0)
-        place = super().add(label, x)
+        index = super().add(label, x)
         if self._squares is not None:
-            if place == len(self._squares):
+            if index == len(self._squares):
                 self._squares = np.append(self._squares, 0)
-            self._squares[place] = self._square(place)
-        return place
+            self._squares[index] = self._square(index)
+        return index
 
     def remove(self, label: str, vectors: NDArray) -> int | None:
         x = np.asarray(vectors, np.float64)
-        before = self._places[label]
-        place = super().remove(label, x)
-        if place is None and self._squares is not None:
+        before = self._indices[label]
+        index = super().remove(label, x)
+        if index is None and self._squares is not None:
             self._squares = np.delete(self._squares, before)
         if not self._is_frozen:
             self._samples, self._sum = self._samples - len(x), self._sum - x.sum(axis=0)
-            count, total = (int(self.counts[place]), self.sums[place]) if place is not None else (0, self._sum)
+            count, total = (int(self.counts[index]), self.sums[index]) if index is not None else (0, self._sum)
             self._change(moved(x, count, total), moved(x, self._samples, self._sum), -1)
-        if place is not None and self._squares is not None:
-            self._squares[place] = self._square(place)
-        return place
+        if index is not None and self._squares is not None:
+            self._squares[index] = self._square(index)
+        return index
 
     def without(self, label: str, vectors: NDArray) -> Self:
         is_fixed = len(self.classes) > _EXACT
@@ -169,13 +169,13 @@ class Discriminant(Learner):
     def _squared_sums(self) -> NDArray[np.float64]:
         if self._squares is None:
             if self._is_frozen:  # as one is computed that is added later, bit for bit
-                self._squares = np.array([self._square(place) for place in range(len(self.classes))])
+                self._squares = np.array([self._square(index) for index in range(len(self.classes))])
             else:
                 self._squares = np.einsum("cd,cd->c", self.sums @ self._shared.inverse, self.sums)
         return self._squares
 
-    def _square(self, place: int) -> float:
-        total = self.sums[place]
+    def _square(self, index: int) -> float:
+        total = self.sums[index]
         return float(total @ self._shared.inverse @ total)
 
 

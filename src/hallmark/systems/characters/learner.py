@@ -22,7 +22,7 @@ class Learner(ABC):
         self.classes: list[str] = []
         self.counts = np.zeros(0, np.int64)
         self._sums = np.zeros((0, dimension))  # with room for more classes than there are
-        self._places: dict[str, int] = {}
+        self._indices: dict[str, int] = {}
 
     @property
     def sums(self) -> NDArray[np.float64]:
@@ -41,38 +41,38 @@ class Learner(ABC):
         """What there would be without the class `label`, all of whose samples are `vectors`."""
 
     def add(self, label: str, vectors: NDArray) -> int:
-        """Add `vectors` [n, D] to the class `label`, new or known; gives its place in `classes`."""
-        if label not in self._places:
-            self._places[label] = len(self.classes)
+        """Add `vectors` [n, D] to the class `label`, new or known; gives its index in `classes`."""
+        if label not in self._indices:
+            self._indices[label] = len(self.classes)
             self.classes.append(label)
             self.counts = np.append(self.counts, 0)
             if len(self.classes) > len(self._sums):
                 room = np.zeros((len(self._sums) + 8, self._sums.shape[1]))
                 self._sums = np.concatenate([self._sums, room])
             self._sums[len(self.classes) - 1] = 0
-        place = self._places[label]
-        self.counts[place] += len(vectors)
-        self._sums[place] += np.asarray(vectors, np.float64).sum(axis=0)
-        return place
+        index = self._indices[label]
+        self.counts[index] += len(vectors)
+        self._sums[index] += np.asarray(vectors, np.float64).sum(axis=0)
+        return index
 
     def remove(self, label: str, vectors: NDArray) -> int | None:
-        """Take `vectors` [n, D] from the class `label`; gives its place, None if it has no sample any more."""
-        place = self._places[label]
-        self.counts[place] -= len(vectors)
-        self._sums[place] -= np.asarray(vectors, np.float64).sum(axis=0)
-        if self.counts[place] > 0:
-            return place
-        self._sums[place : len(self.classes) - 1] = self._sums[place + 1 : len(self.classes)]
-        self.classes.pop(place)
-        self.counts = np.delete(self.counts, place)
-        self._places = {name: number for number, name in enumerate(self.classes)}
+        """Take `vectors` [n, D] from the class `label`; gives its index, None if it has no sample any more."""
+        index = self._indices[label]
+        self.counts[index] -= len(vectors)
+        self._sums[index] -= np.asarray(vectors, np.float64).sum(axis=0)
+        if self.counts[index] > 0:
+            return index
+        self._sums[index : len(self.classes) - 1] = self._sums[index + 1 : len(self.classes)]
+        self.classes.pop(index)
+        self.counts = np.delete(self.counts, index)
+        self._indices = {name: number for number, name in enumerate(self.classes)}
         return None
 
     def copied(self) -> Self:
         """With classes and sums of its own."""
         other = copy.copy(self)
         other.classes, other.counts, other._sums = self.classes.copy(), self.counts.copy(), self._sums.copy()
-        other._places = self._places.copy()
+        other._indices = self._indices.copy()
         return other
 
 

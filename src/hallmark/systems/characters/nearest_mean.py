@@ -27,20 +27,20 @@ class NearestMean(Learner):
         return np.asarray(logits.max(axis=1))
 
     def add(self, label: str, vectors: NDArray) -> int:
-        place = super().add(label, vectors)
-        if place == len(self._lengths):
+        index = super().add(label, vectors)
+        if index == len(self._lengths):
             self._lengths = np.append(self._lengths, 0)
-        self._lengths[place] = np.linalg.norm(self.sums[place])
-        return place
+        self._lengths[index] = np.linalg.norm(self.sums[index])
+        return index
 
     def remove(self, label: str, vectors: NDArray) -> int | None:
-        before = self._places[label]
-        place = super().remove(label, vectors)
-        if place is None:
+        before = self._indices[label]
+        index = super().remove(label, vectors)
+        if index is None:
             self._lengths = np.delete(self._lengths, before)
         else:
-            self._lengths[place] = np.linalg.norm(self.sums[place])
-        return place
+            self._lengths[index] = np.linalg.norm(self.sums[index])
+        return index
 
     def without(self, label: str, vectors: NDArray) -> Self:
         other = self.copied()

@@ -30,7 +30,7 @@ from hallmark.systems.characters.unknown import unknown_threshold
 SETTINGS = ("method", *DEFAULTS, "false_accept_rate")
 """What stands in a database of how it answers."""
 
-_COVARIANCE = "covariance"  # of the state of a database: the version whose covariance is kept
+_COVARIANCE = "covariance"  # of the state of a database: the version whose covariance stays
 _NEAREST = 3  # pictures that are shown as the reason of an answer
 _NEAREST_ROLES = 10  # roles whose pictures these may be of
 
@@ -107,8 +107,8 @@ class OnlineLearningSystem(Roles):
         architecture: str | None = None, classes: Sequence[str] | None = None,
     ) -> None:  # fmt: skip
         require(0 <= false_accept_rate < 1, "false_accept_rate", false_accept_rate, "a share in [0, 1)")
-        given = {"shrinkage": shrinkage, "update_covariance": update_covariance, "features": features}
-        settings = checked_settings(method, given)
+        all_settings = {"shrinkage": shrinkage, "update_covariance": update_covariance, "features": features}
+        settings = checked_settings(method, all_settings)
         self._model = ClassifierFile(model_path, architecture=architecture, classes=classes)
         self.encoder = self._model.encoder
         about = {
@@ -152,7 +152,7 @@ class OnlineLearningSystem(Roles):
         logits = learned.learner.logits(vector)
         names, scores = learned.learner.classes, logits[0]
         order = np.argsort(-scores, kind="stable")[:_NEAREST_ROLES]
-        ranked = [(names[place], float(scores[place])) for place in order]
+        ranked = [(names[index], float(scores[index])) for index in order]
         score, threshold = float(learned.learner.known(vector, logits)[0]), self._current_threshold(learned)
         is_known = threshold is None or score >= threshold
         samples = self.database.samples([name for name, _ in ranked])
@@ -208,7 +208,7 @@ class OnlineLearningSystem(Roles):
             if self._keeps_covariance and has_two and _COVARIANCE not in change.state:
                 change.state = {**change.state, _COVARIANCE: change.number}
         assert change.version is not None
-        self._current()  # so that the next picture is not kept waiting
+        self._current()  # so that the next picture does not wait for it
         return Added(change.version, warnings)
 
     def _looks_like_others(self, name: str, vectors: NDArray, images: Sequence[Any]) -> list[str]:
@@ -216,7 +216,7 @@ class OnlineLearningSystem(Roles):
         if (threshold := self._current_threshold(learned)) is None:
             return []
         logits = learned.learner.logits(vectors)
-        answers = [learned.learner.classes[place] for place in logits.argmax(axis=1)]
+        answers = [learned.learner.classes[index] for index in logits.argmax(axis=1)]
         return [
             f"{picture_name(image)} looks like {answer}"
             for image, answer, score in zip(images, answers, learned.learner.known(vectors, logits), strict=True)
@@ -243,10 +243,10 @@ class OnlineLearningSystem(Roles):
 
     def _loaded(self) -> "_Learned":
         content = self.database.read()
-        kept = content.state.get(_COVARIANCE)
-        base = content if kept is None else self.database.read(kept)
+        frozen_at = content.state.get(_COVARIANCE)
+        base = content if frozen_at is None else self.database.read(frozen_at)
         learner = self._fitted(base.vectors, base.labels)
-        if kept is None:
+        if frozen_at is None:
             return _Learned(content.version, content.state, learner)
         assert isinstance(learner, Discriminant)
         learner.freeze_covariance()

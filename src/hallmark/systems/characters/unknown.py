@@ -23,9 +23,9 @@ def unknown_threshold(
     if len(fitted.classes) < 3:
         return None
     classes = grouped(vectors, labels)
-    places = np.unique(np.linspace(0, len(classes) - 1, min(most, len(classes))).round().astype(int))
+    indices = np.unique(np.linspace(0, len(classes) - 1, min(most, len(classes))).round().astype(int))
     scores = []
-    for label, of_class in (classes[place] for place in places):
+    for label, of_class in (classes[index] for index in indices):
         others = fitted.without(label, of_class)
         scores.append(others.known(of_class, others.logits(of_class)))
     ordered = np.sort(np.concatenate(scores))
