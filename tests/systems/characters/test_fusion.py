@@ -5,7 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from torch.nn.functional import cross_entropy
 
+from hallmark.checks import SettingError
 from hallmark.learning.encoders.base import Encoder
 from hallmark.learning.heads import GatedFusionHead
 from hallmark.learning.optim import Optimizer
@@ -22,13 +24,13 @@ class Given(Encoder):
         self.embedding_dim, self.frozen, self.preprocessing = dimension, False, {}
 
 
-def fusion(*modalities: str) -> CharacterFusion:
+def fusion(*modalities: str, unimodal_weight: float = 0.0) -> CharacterFusion:
     torch.manual_seed(0)
     return CharacterFusion(
         encoders={name: Given(4) for name in modalities}, classes=CLASSES,
         head=partial(GatedFusionHead, dropout=0.0, width=8, modality_dropout=0.15),
         optimizer=Optimizer(lr=1, lr_scale=1, head_lr=1, weight_decay=0, schedule="constant", warmup=0),
-        freeze_epochs=0, label_smoothing=0.0, class_balance=0.0,
+        freeze_epochs=0, label_smoothing=0.0, class_balance=0.0, unimodal_weight=unimodal_weight,
     )  # fmt: skip
 
 
@@ -94,3 +96,24 @@ def test_training_drops_an_input_at_the_stated_rate_and_a_missing_one_is_no_reas
     assert missing[:1000].float().mean(dim=0).tolist() == [0, 1]
     assert not missing.all(dim=1).any()
     assert ((missing[1000:].float().mean(dim=0) - 0.075).abs() < 0.015).all()
+
+
+def test_what_each_input_says_alone_has_a_loss_of_its_own():
+    plain, weighted = (fusion("image", "text", unimodal_weight=weight).eval() for weight in (0.0, 0.5))
+    inputs = batch()
+    logits = {name: weighted.head(
+        {key: inputs[f"{key}_features"] for key in ("image", "text")},
+        {name: torch.ones(4, dtype=torch.bool) if name == "image" else inputs["text_present"],
+         "text" if name == "image" else "image": torch.zeros(4, dtype=torch.bool)},
+    ) for name in ("image", "text")}  # fmt: skip
+    alone = sum(cross_entropy(of_input, inputs["target"]) for of_input in logits.values())
+    torch.testing.assert_close(weighted.loss(inputs), plain.loss(inputs) + 0.5 * alone)
+    torch.testing.assert_close(plain.loss(inputs), cross_entropy(plain(inputs), inputs["target"]))
+    single = fusion("image", unimodal_weight=0.5).eval()
+    torch.testing.assert_close(single.loss(inputs), cross_entropy(single(inputs), inputs["target"]))
+
+
+def test_a_weight_below_zero_is_refused():
+    with pytest.raises(SettingError) as refused:
+        fusion("image", unimodal_weight=-1.0)
+    assert refused.value.key == "unimodal_weight"

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import Batch
 from hallmark.learning.multimodal import MultimodalClassifier
@@ -21,8 +22,15 @@ class CharacterFusion(MultimodalClassifier):
     `text` as well: what the same weights answer where only that input is given.
 
     Args:
+        unimodal_weight: of the loss of each of those answers, beside that of `main`; without them the input that is
+            learned sooner keeps the other from being learned (Wang et al. 2020, arXiv:1905.12681). 0 for none.
         arguments: of `MultimodalClassifier`; the head is one that takes missing modalities, as `GatedFusionHead`.
     """
+
+    def __init__(self, *, unimodal_weight: float, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        require(unimodal_weight >= 0, "unimodal_weight", unimodal_weight, "at least 0")
+        self.unimodal_weight = unimodal_weight
 
     def present(self, batch: Batch) -> dict[str, Tensor]:
         """Whether each row has an input, bool [B]."""
@@ -31,19 +39,26 @@ class CharacterFusion(MultimodalClassifier):
         return {name: batch.get(f"{name}_present", everywhere) for name in self.encoders}
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.head(self.embeddings(batch), self.present(batch))
+        return self._logits(batch, alone=False)[MAIN]
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.criterion(self(batch), batch["target"])
+        logits = self._logits(batch, alone=self.unimodal_weight > 0)
+        losses = {task: self.criterion(of_task, batch["target"]) for task, of_task in logits.items()}
+        return losses.pop(MAIN) + self.unimodal_weight * sum(losses.values())
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        logits = self._logits(batch, alone=True)
+        probabilities = {task: of_task.float().softmax(dim=1) for task, of_task in logits.items()}
+        return {"index": batch["index"], "probabilities": probabilities, "present": self.present(batch)}
+
+    def _logits(self, batch: Batch, *, alone: bool) -> dict[str, Tensor]:
+        """Logits [B, C] by task; with `alone` those of each input too, if there are several."""
         embeddings, present = self.embeddings(batch), self.present(batch)
         views = {MAIN: present}
-        if len(present) > 1:
+        if alone and len(present) > 1:
             nowhere = torch.zeros_like(batch["index"], dtype=torch.bool)
             views |= {name: {**dict.fromkeys(present, nowhere), name: rows} for name, rows in present.items()}
-        probabilities = {name: self.head(embeddings, view).float().softmax(dim=1) for name, view in views.items()}
-        return {"index": batch["index"], "probabilities": probabilities, "present": present}
+        return {task: self.head(embeddings, view) for task, view in views.items()}
 
     def table(self, outputs: Sequence[Mapping[str, Any]], data: DataModule, split: str) -> pd.DataFrame:
         """That of each task; rows that lack an input are in all tasks but that of this input."""
