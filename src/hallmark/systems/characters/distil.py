@@ -83,18 +83,14 @@ class CharacterStudent(CharacterClassifier):
             seen, unseen = (self._asked(split, self.distillation.temperature) for split in ("train", "val"))
             self._teacher_log = pd.DataFrame([seen, unseen])
             if self.trainer.is_global_zero:
-                accuracies, entropies, softened = (
-                    (seen[name], unseen[name]) for name in ("accuracy", "entropy", "softened_entropy")
-                )
-                gap, temperature = accuracies[0] - accuracies[1], self.distillation.temperature
-                print(
-                    "teacher, on training and on validation rows: accuracy {:.3f} and {:.3f}".format(*accuracies),
-                    f"(gap {gap:+.3f}), mean entropy",
-                    "{:.3f} and {:.3f} nats,".format(*entropies),
-                    f"at temperature {temperature:g}",
-                    "{:.3f} and {:.3f}".format(*softened),
-                    flush=True,
-                )
+                lines = [
+                    f"teacher on {row['rows']} {row['split']} rows: accuracy {row['accuracy']:.3f}, mean entropy "
+                    f"{row['entropy']:.3f} nats, at temperature {self.distillation.temperature:g} "
+                    f"{row['softened_entropy']:.3f}"
+                    for row in (seen, unseen)
+                ]
+                gap = f"gap of its accuracies: {seen['accuracy'] - unseen['accuracy']:+.3f}"
+                print(*lines, gap, sep="\n", flush=True)
 
     def training_logs(self) -> dict[str, pd.DataFrame]:
         """`teacher`: its accuracy and mean entropy in nats on the rows that train and select the student, without
@@ -105,9 +101,9 @@ class CharacterStudent(CharacterClassifier):
     def _asked(self, split: str, temperature: float) -> dict[str, Any]:
         data, n, right, entropy, softened = self.trainer.datamodule, 0, 0.0, 0.0, 0.0  # type: ignore[attr-defined]
         for batch in data.eval_dataloader(split):
-            logits = self.teacher_logits({"image": batch["image"].to(self.device)}).double()
+            logits = self.teacher_logits({"image": batch["image"].to(self.device)}).cpu().double()
             n += len(logits)
-            right += float((logits.argmax(dim=1).cpu() == batch["target"]).sum())
+            right += float((logits.argmax(dim=1) == batch["target"]).sum())
             entropy += float(torch.special.entr(logits.softmax(dim=1)).sum())
             softened += float(torch.special.entr((logits / temperature).softmax(dim=1)).sum())
         return {
