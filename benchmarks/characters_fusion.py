@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     common = [
         # Many rows to measure on; of the few to train on smaller batches, so that the steps are those of the preset.
-        "experiment=characters_fusion", "data.split.val=0.15", "data.split.test=0.6", "data.batch_size=16",
+        "experiment=characters_fusion", "data.split.val=0.25", "data.split.test=0.45", "data.batch_size=16",
         f"data.sample.pictures={arguments.pictures}", f"repeat=seeds:{arguments.seeds}",
     ]  # fmt: skip
     sets: dict[str, RepeatSet] = {}
