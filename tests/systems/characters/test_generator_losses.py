@@ -34,13 +34,20 @@ def test_a_projection_adds_what_features_and_class_share() -> None:
 
 
 def test_statistics_leave_the_single_picture_free_and_pictures_do_not() -> None:
-    drawn = [torch.randn(5, 2, 4, 4), torch.randn(5, 3, 2, 2)]
-    others = [maps.roll(1, dims=0) for maps in drawn]
-    assert perceptual_loss(drawn, others, match="statistics").item() == pytest.approx(0, abs=1e-6)
+    drawn, target = [torch.randn(6, 2, 4, 4), torch.randn(6, 3, 2, 2)], torch.tensor([0, 0, 0, 1, 1, 1])
+    others = [maps.view(2, 3, *maps.shape[1:]).roll(1, dims=1).view_as(maps) for maps in drawn]  # within their classes
+    assert perceptual_loss(drawn, others, target, match="statistics").item() == pytest.approx(0, abs=1e-6)
     expected = sum((first - second).abs().mean().item() for first, second in zip(drawn, others, strict=True)) / 2
-    assert perceptual_loss(drawn, others, match="picture").item() == pytest.approx(expected)
-    shifted = perceptual_loss([maps + 0.5 for maps in drawn], others, match="statistics")
+    assert perceptual_loss(drawn, others, target, match="picture").item() == pytest.approx(expected)
+    shifted = perceptual_loss([maps + 0.5 for maps in drawn], others, target, match="statistics")
     assert shifted.item() == pytest.approx(0.5, abs=1e-5)
+
+
+def test_one_picture_for_each_class_differs_in_the_deviation_from_the_mean_of_the_class() -> None:
+    maps, target = torch.randn(6, 2, 4, 4), torch.tensor([0, 0, 0, 1, 1, 1])
+    means = maps.view(2, 3, 2, 4, 4).mean(dim=1)[target]
+    expected = (maps - means).square().mean(dim=(0, 2, 3)).sqrt().mean().item()
+    assert perceptual_loss([means], [maps], target, match="statistics").item() == pytest.approx(expected, abs=1e-3)
 
 
 def test_maps_of_vgg16_are_those_after_its_rectifiers(tmp_path) -> None:

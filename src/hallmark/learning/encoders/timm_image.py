@@ -64,7 +64,7 @@ class TimmImageEncoder(ImageEncoder):
             image_size=config["input_size"][-1], mean=config["mean"], std=config["std"],
             transform=timm_transform(config),
         )  # fmt: skip
-        self.model = model
+        self.model, self.name = model, name
         self.embedding_dim = getattr(model, "head_hidden_size", model.num_features)
         if weights not in ("pretrained", "random"):
             state, path = lite0_state(name) if weights == LITE0 else _file_state(weights)

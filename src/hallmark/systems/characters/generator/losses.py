@@ -20,6 +20,8 @@ _NETWORKS = ("classifier", "vgg16")
 _TAPS = (3, 8, 15, 22)  # rectifiers of VGG16 after which Johnson et al. 2016 compare
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 
+_EPSILON = 1e-8  # so that the gradient of a root is finite where all are alike
+
 _log = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ class GuidedLoss:
                 maps, read = classifier.maps(drawn)
                 with torch.no_grad():
                     real_maps, _ = classifier.maps(real)
-            loss = loss + self.weights["perceptual"] * perceptual_loss(maps, real_maps, match=self.match)
+            loss = loss + self.weights["perceptual"] * perceptual_loss(maps, real_maps, target, match=self.match)
         if self.weights["classification"]:
             assert classifier is not None
             read = classifier.logits(drawn) if read is None else read
@@ -89,23 +91,33 @@ class GuidedLoss:
         return loss
 
 
-def perceptual_loss(drawn: Sequence[Tensor], real: Sequence[Tensor], *, match: str) -> Tensor:
+def perceptual_loss(drawn: Sequence[Tensor], real: Sequence[Tensor], target: Tensor, *, match: str) -> Tensor:
     """Mean absolute difference over layers, a scalar, of maps [B, C, H, W] of the same layers.
 
     Args:
+        target: classes [B] of both.
         match: `picture` compares each drawn picture with the real one of its row, another one of the same class, so
             that all of a class are drawn alike (for pairs: Johnson et al. 2016, arXiv:1603.08155); `statistics`
-            compares mean and standard deviation of each channel over the batch (the mean: Salimans et al. 2016,
-            arXiv:1606.03498), which leaves the single picture free.
+            compares over the batch the mean of each channel (Salimans et al. 2016, arXiv:1606.03498) and the deviation
+            from the mean of the class, which leaves the single picture free, but not all of a class alike.
     """
     layers = []
+    same = (target[:, None] == target).to(drawn[0].dtype)
+    averaging = same / same.sum(dim=1, keepdim=True)  # from rows to the means of their classes
     for of_drawn, of_real in zip(drawn, real, strict=True):
         if match == "picture":
             layers.append((of_drawn - of_real).abs().mean())
         else:
-            (std, mean), (real_std, real_mean) = (torch.std_mean(maps, dim=(0, 2, 3)) for maps in (of_drawn, of_real))
-            layers.append(((mean - real_mean).abs() + (std - real_std).abs()).mean())
+            means = of_drawn.mean(dim=(0, 2, 3)) - of_real.mean(dim=(0, 2, 3))
+            deviations = _deviation(of_drawn, averaging) - _deviation(of_real, averaging)
+            layers.append((means.abs() + deviations.abs()).mean())
     return torch.stack(layers).mean()
+
+
+def _deviation(maps: Tensor, averaging: Tensor) -> Tensor:
+    """Standard deviation of each channel from the mean of the row's class at the same place, [C]."""
+    residual = maps - (averaging @ maps.flatten(1)).view_as(maps)
+    return (residual.square().mean(dim=(0, 2, 3)) + _EPSILON).sqrt()
 
 
 class Vgg16Maps(nn.Module):

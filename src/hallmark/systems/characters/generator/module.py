@@ -12,11 +12,11 @@ from torchmetrics.classification import MulticlassAccuracy
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
+from hallmark.learning.generation import measured, pictures_table
 from hallmark.learning.module import Batch, PredictingModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
 from hallmark.learning.sets import SetDistance, row_noise
-from hallmark.learning.tables import two_sets_table
 from hallmark.runs.parents import Use
 from hallmark.systems.characters.generator.diffaugment import DiffAugment
 from hallmark.systems.characters.generator.losses import GuidedLoss
@@ -133,9 +133,9 @@ class CharacterGenerator(MultiOptimizerModule):
         self.log_dict(self.validation_metrics)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Features of the rows and of what is drawn for them, [B, D] each."""
+        """What a table needs of the rows and of what is drawn for them."""
         drawn = self.draw(batch["target"], batch["index"])
-        return {"real": self.features(self._real(batch)), "generated": self.features(drawn)}
+        return measured(self._real(batch), drawn, features=self.features, judge=self._judge.logits)
 
     def _real(self, batch: Batch) -> Tensor:
         """The pictures of a batch in [0, 1]."""
@@ -155,7 +155,10 @@ class CharacterGenerator(MultiOptimizerModule):
         return list(range(len(self.classes))) if self.target is None else [self.target]
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
-        return two_sets_table(outputs, data, split)
+        return pictures_table(
+            self, outputs, data, split, features=lambda batch: self.features(self._real(batch)), classes=self.classes,
+            extractor=f"{self._judge.encoders['image'].name} of the judge",
+        )  # fmt: skip
 
 
 def _shown(images: Tensor) -> Tensor:
