@@ -69,7 +69,7 @@ _CHINESE: Mapping[str, _Words] = {
 LANGUAGES: Mapping[str, Mapping[str, _Words]] = {"en": _ENGLISH, "zh": _CHINESE}
 """By language the words for each value of each attribute."""
 
-_OPTIONAL = 0.6  # probability that eyes, accessory and clothes are spoken of at all
+_OPTIONAL = 0.8  # probability that eyes, accessory and clothes are spoken of at all
 _PARTS = {
     "hair": ("hair", "hair_style"),
     "eyes": ("eyes",),
@@ -81,7 +81,7 @@ _PARTS = {
 def describe(character: Character, rng: np.random.Generator, *, wrong: float) -> dict[str, str]:
     """A description of `character` in each of `LANGUAGES`, which say the same.
 
-    Hair is always spoken of; eyes, accessory and clothes sometimes.
+    Hair is always spoken of; eyes, accessory and clothes mostly.
 
     Args:
         wrong: probability that one of the attributes spoken of is that of somebody else.
