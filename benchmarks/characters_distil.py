@@ -2,8 +2,9 @@
 
     python -m benchmarks.characters_distil
 
-Three seeds of each, which open the test split once. All have the settings of their presets, none of which was chosen on
-these pictures. With --outputs finished sets of another commit are read instead of fitted.
+Three seeds of each, which open the test split once; its record says which row of the table that was for. All have the
+settings of their presets, none of which was chosen on these pictures. With --outputs finished sets of another commit
+are read instead of fitted.
 """
 
 import argparse
@@ -60,7 +61,8 @@ def main() -> None:
         return
     tables, spreads = {}, []
     for name, result in results.items():
-        of_seeds = looked_at(runs_of(result), arguments.outputs)
+        reason = f"row of the benchmark's table: {name}"
+        of_seeds = looked_at(runs_of(result), arguments.outputs, reason=reason)
         tables[name] = result.pooled(of_seeds)
         accuracies = [float(table_metrics(table)["main"]["accuracy"] or 0.0) for table in of_seeds]
         spreads.append({"model": name, "mean ± standard deviation over seeds": spread_cell(spread(accuracies))})
