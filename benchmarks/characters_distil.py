@@ -35,7 +35,7 @@ ALONE = [STUDENT, "model/distillation=none", "parents.teacher=null"]
 TEACHER, CONTROL, SCALED, KD, DKD = "teacher", "control", "control, loss × 10", "KD", "DKD"
 MODELS = {
     TEACHER: ["experiment=characters_classifier"],
-    CONTROL: ALONE,
+    CONTROL: [*ALONE, "model.cross_entropy=1"],
     SCALED: [*ALONE, "model.cross_entropy=10"],  # the weights of DKD: 1 + α + β
     KD: [STUDENT, "model/distillation=kd"],
     DKD: [STUDENT, "model/distillation=dkd"],

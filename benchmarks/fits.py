@@ -20,7 +20,9 @@ from hallmark.runs.repeats import RepeatSet, Result
 from hallmark.runs.run import Run, open_run
 
 CONF = Path(__file__).parents[1] / "conf"
-_GROUPS = {"data/split": "data.split", "model/balance": "model.balance"}
+_GROUPS = {
+    "data/split": "data.split", "model/balance": "model.balance", "model/distillation": "model.distillation"
+}  # fmt: skip
 _PLACES = ("folder", "weights")  # settings that hold a path, whose last part alone is compared
 
 
