@@ -160,3 +160,8 @@ def test_new_pictures_are_asked_about_without_descriptions(described, copied):
     data = described(folder=str(copied), classes=NAMES, language="en")
     data.prepare_new([copied / "Aoi"])
     assert len(data.samples) == 12 and set(data.samples["text"]) == {""}
+    contents = dict(data.samples[["id", "source"]].to_numpy().tolist())
+    fitted = described(folder=str(copied), classes=NAMES, language="en")
+    fitted.prepare()
+    # A picture is known again, by runs that see it alone as well.
+    assert contents[str(copied / "Aoi" / "000.jpg")] in set.union(*map(fitted.row_contents, ("train", "val", "test")))

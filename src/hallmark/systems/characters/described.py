@@ -26,7 +26,8 @@ from hallmark.systems.characters.descriptions import DESCRIPTIONS, read_aliases,
 class DescribedCharactersDataModule(CharactersDataModule):
     """Pictures of characters with a description of each, which must not name anybody.
 
-    Further columns of `samples`: `text`, "" for a picture without a description, `image_digest` and `info_text`.
+    Further columns of `samples`: `text`, "" for a picture without a description, `image_digest`, `source` and
+    `info_text`.
 
     Args:
         language: of the descriptions that are read; None for the first of each picture.
@@ -64,7 +65,8 @@ class DescribedCharactersDataModule(CharactersDataModule):
 
     def _with_texts(self, samples: pd.DataFrame) -> pd.DataFrame:
         content = [digest_bytes(i.encode(), t.encode()) for i, t in samples[["content", "text"]].to_numpy().tolist()]
-        return samples.assign(image_digest=samples["content"], content=content, info_text=samples["text"])
+        pictures = samples["content"]  # by which a row is known in runs that see the picture alone
+        return samples.assign(image_digest=pictures, source=pictures, content=content, info_text=samples["text"])
 
     def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
         """The rows, with the descriptions of each split among its pictures in another order where that is asked for."""
