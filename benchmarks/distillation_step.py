@@ -22,7 +22,7 @@ from hallmark.systems.characters.distil import TEACHER, CharacterStudent
 
 SETTINGS = ["experiment=characters_distil", "data.augment=null", "trainer.max_epochs=1"]
 LARGER = [
-    "model.encoder.name=mobilenetv2_100", "parents.teacher.overrides=[model.encoder.name=efficientnet_b0]",
+    "model.encoder.name=mobilenetv2_100", "parents.teacher.overrides=['model.encoder.name=efficientnet_b0']",
     "data.sample.pictures=16",
 ]  # fmt: skip
 CASES: dict[str, list[str]] = {
