@@ -37,6 +37,7 @@ class Discriminant(Learner):
         self._samples, self._sum = 0, np.zeros(dimension)
         self._is_frozen = False
         self._squares: NDArray[np.float64] | None = None  # Σ_c A⁻¹ Σ_c of the sums by class, where it is known
+        self._of_center: NDArray[np.float64] | None = None  # x̄ A⁻¹ Σ_c, likewise
 
     @classmethod
     def fit(cls, vectors: NDArray, labels: Sequence[str], *, shrinkage: float) -> Self:
@@ -89,10 +90,12 @@ class Discriminant(Learner):
         """
         inverse, center, counts = self._shared.inverse, self._sum / self._samples, self.counts.astype(float)
         deviations = np.asarray(vectors, np.float64) - center
-        turned, to_center = deviations @ inverse, inverse @ center
+        turned = deviations @ inverse
         along = products(turned, self.sums) / counts - (turned @ center)[:, None]
-        squares = self._squared_sums() / counts**2 - 2 * products(to_center[None], self.sums)[0] / counts
-        squares = np.maximum(squares + center @ to_center, 0)
+        if self._of_center is None:
+            self._of_center = products((inverse @ center)[None], self.sums)[0]
+        squares = self._squared_sums() / counts**2 - 2 * self._of_center / counts
+        squares = np.maximum(squares + center @ inverse @ center, 0)
         lengths = np.sqrt((deviations * turned).sum(axis=1))[:, None] * np.sqrt(squares)
         # What lies at the center, such as the only class, has no direction.
         return np.divide(along, lengths, out=np.zeros_like(along), where=lengths > 0)
@@ -115,6 +118,7 @@ class Discriminant(Learner):
             self._change(moved(x, count, total), moved(x, self._samples, self._sum), 1)
             self._samples, self._sum = self._samples + len(x), self._sum + x.sum(axis=0)
         index = super().add(label, x)
+        self._of_center = None
         if self._squares is not None:
             if index == len(self._squares):
                 self._squares = np.append(self._squares, 0)
@@ -125,6 +129,7 @@ class Discriminant(Learner):
         x = np.asarray(vectors, np.float64)
         before = self._indices[label]
         index = super().remove(label, x)
+        self._of_center = None
         if index is None and self._squares is not None:
             self._squares = np.delete(self._squares, before)
         if not self._is_frozen:

@@ -208,7 +208,7 @@ class OnlineLearningSystem(Roles):
             if self._keeps_covariance and has_two and _COVARIANCE not in change.state:
                 change.state = {**change.state, _COVARIANCE: change.number}
         assert change.version is not None
-        self._current()  # so that the next picture does not wait for it
+        self._current().learner.logits(vectors[:1])  # so that the next picture does not wait for what is computed once
         return Added(change.version, warnings)
 
     def _looks_like_others(self, name: str, vectors: NDArray, images: Sequence[Any]) -> list[str]:
