@@ -180,16 +180,20 @@ def _stages(learner: Incremental, groups: Sequence[NDArray], learned: Rows, meas
         scores, known = learner.scores(pictures)
         is_right = np.array(learner.classes)[scores.argmax(axis=1)] == target
         is_seen = np.isin(target, np.concatenate(groups[: stage + 1]))
-        by_group.append([float(is_right[np.isin(target, earlier)].mean()) for earlier in groups[: stage + 1]])
+        by_group.append([_share(is_right[np.isin(target, earlier)]) for earlier in groups[: stage + 1]])
         lost = [max(after[number] for after in by_group[number:-1]) - by_group[-1][number] for number in range(stage)]
         is_old = is_seen & ~np.isin(target, group)
         records.append({
-            "stage": stage, "accuracy": float(is_right[is_seen].mean()), "new": by_group[-1][-1],
-            "old": float(is_right[is_old].mean()) if stage else np.nan,
+            "stage": stage, "accuracy": _share(is_right[is_seen]), "new": by_group[-1][-1],
+            "old": _share(is_right[is_old]),
             "forgetting": float(np.mean(lost)) if lost else np.nan,
-            "unknown": float(roc_auc_score(is_seen, known)) if not is_seen.all() else np.nan,
+            "unknown": float(roc_auc_score(is_seen, known)) if 0 < is_seen.mean() < 1 else np.nan,
         })  # fmt: skip
     return records
+
+
+def _share(is_right: NDArray) -> float:
+    return float(is_right.mean()) if len(is_right) else np.nan
 
 
 def _softmax(logits: NDArray) -> NDArray:
