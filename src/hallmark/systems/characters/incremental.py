@@ -66,7 +66,7 @@ class _Head(Incremental):
     def __init__(self, dimension: int, *, exemplars: int) -> None:
         self._exemplars, self.classes = exemplars, []
         self._weights = np.zeros((0, dimension + 1))
-        self._kept: list[tuple[NDArray, NDArray]] = []
+        self._exemplar_rows: list[tuple[NDArray, NDArray]] = []
         self._scale: tuple[NDArray, NDArray] | None = None
 
     def learn(self, vectors: NDArray, labels: NDArray) -> None:
@@ -75,8 +75,8 @@ class _Head(Incremental):
         new = sorted(set(labels))
         self.classes = [*self.classes, *new]
         self._weights = np.vstack([self._weights, np.zeros((len(new), self._weights.shape[1]))])
-        x = self._scaled(np.concatenate([vectors, *(kept for kept, _ in self._kept)]))
-        names = np.concatenate([labels, *(of_kept for _, of_kept in self._kept)])
+        x = self._scaled(np.concatenate([vectors, *(rows for rows, _ in self._exemplar_rows)]))
+        names = np.concatenate([labels, *(names for _, names in self._exemplar_rows)])
         targets = (names[:, None] == np.array(self.classes)).astype(float)
         first, second = np.zeros_like(self._weights), np.zeros_like(self._weights)
         for step in range(1, _STEPS + 1):
@@ -85,8 +85,8 @@ class _Head(Incremental):
             scaled = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
             self._weights -= _RATE * scaled
         for name in new if self._exemplars else ():
-            kept = vectors[labels == name][: self._exemplars]
-            self._kept.append((kept, np.full(len(kept), name)))
+            rows = vectors[labels == name][: self._exemplars]
+            self._exemplar_rows.append((rows, np.full(len(rows), name)))
 
     def scores(self, vectors: NDArray) -> tuple[NDArray, NDArray]:
         probabilities = _softmax(self._scaled(vectors) @ self._weights.T)
