@@ -9,8 +9,8 @@ from hallmark.checks import require
 class DiffAugment(nn.Module):
     """Changes each picture of a batch [B, 3, H, W] in [-1, 1] by draws of its own, and lets gradients through.
 
-    No loop goes over the pictures: a translation is a product with matrices of shifted ones on both sides, and a cutout
-    one with a mask. Draws come from torch's global random numbers.
+    No loop goes over the pictures: a translation gathers pixels from elsewhere, and a cutout is a product with a mask.
+    Draws come from torch's global random numbers.
 
     Args:
         color: strength of brightness (±half of it), saturation (up to twice) and contrast (±half) at 1; 0 for none.
@@ -42,7 +42,12 @@ class DiffAugment(nn.Module):
 
     def _translated(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
-        return _shift(height, self.translation, images) @ images @ _shift(width, self.translation, images).mT
+        (rows, row_exists), (columns, column_exists) = (
+            _shift(side, self.translation, images) for side in (height, width)
+        )
+        places = (rows * width).unsqueeze(2) + columns.unsqueeze(1)  # [B, H, W]
+        moved = images.flatten(2).gather(2, places.flatten(1).unsqueeze(1).expand(-1, images.shape[1], -1))
+        return moved.view_as(images) * (row_exists.unsqueeze(2) * column_exists.unsqueeze(1)).unsqueeze(1)
 
     def _cut(self, images: Tensor) -> Tensor:
         height, width = images.shape[2:]
@@ -50,12 +55,11 @@ class DiffAugment(nn.Module):
         return images * (1 - rows.unsqueeze(3) * columns.unsqueeze(2))
 
 
-def _shift(side: int, share: float, like: Tensor) -> Tensor:
-    """For each picture the matrix [B, 1, side, side] that moves rows by a draw."""
+def _shift(side: int, share: float, like: Tensor) -> tuple[Tensor, Tensor]:
+    """For each picture the places [B, side] that a draw moves to 0 .. side − 1, and 1 where there are such, else 0."""
     most = round(side * share)
-    moved = torch.randint(-most, most + 1, (len(like), 1, 1), device=like.device)
-    places = torch.arange(side, device=like.device)
-    return (places[:, None] + moved == places).to(like.dtype).unsqueeze(1)
+    places = torch.arange(side, device=like.device) + torch.randint(-most, most + 1, (len(like), 1), device=like.device)
+    return places.clamp(0, side - 1), ((places >= 0) & (places < side)).to(like.dtype)
 
 
 def _window(side: int, share: float, like: Tensor) -> Tensor:
