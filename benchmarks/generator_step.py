@@ -26,7 +26,7 @@ from hallmark.systems.characters.generator.diffaugment import DiffAugment
 from hallmark.systems.characters.generator.module import CLASSIFIER, DISCRIMINATOR, GENERATOR, CharacterGenerator
 
 SMALL = ["data.sample.characters=[A,B,C,D]", "data.sample.pictures=80", "trainer.max_epochs=1"]
-CASES = {"generator of characters, 32 px, batch 16": []}
+CASES: dict[str, list[str]] = {"generator of characters, 32 px, batch 16": []}
 CALLS = 20
 
 

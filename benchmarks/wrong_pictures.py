@@ -20,9 +20,10 @@ EPOCHS = 30
 SMALL = [
     "experiment=characters_generator", "data.sample.characters=[Aoi,Ren,Mika,Yuzu]", "data.sample.pictures=100",
     "data.batch_size=16", "model.width=12", "model.discriminator_width=12", f"callbacks.pictures.every={EPOCHS - 1}",
-    f"trainer.max_epochs={EPOCHS}", "paths.generated=null",
+    f"trainer.max_epochs={EPOCHS}", "paths.generated=null", "model.optimizers.generator.ema_decay=0.98",
+    *(f"model.optimizers.{part}.schedule=constant" for part in ("generator", "discriminator")),
 ]  # fmt: skip
-CASES = {
+CASES: dict[str, list[str]] = {
     "as the preset has it": [],
     "transposed convolutions": ["model.upsampling=transposed"],
     "no classification loss": ["model.loss.classification=0"],
