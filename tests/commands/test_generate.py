@@ -95,6 +95,16 @@ def test_what_makes_no_sense_is_refused(
     assert not (tmp_path / "new").exists()
 
 
+def test_a_class_that_the_run_was_not_fitted_to_draw_is_refused(
+    hallmark: Hallmark, fitted: Run, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setattr(DigitsGan, "drawn_classes", [3])
+    words = ["generate", "--output", str(tmp_path / "new"), str(fitted.directory), "n=1"]
+    code, _, refused = hallmark(*words, "target_class=4")
+    assert code == 2 and refused.startswith("error: target_class='4'") and not (tmp_path / "new").exists()
+    assert hallmark(*words)[0] == 0 and set(content(tmp_path / "new")) == {"3_3_0000.png", "sheet.png"}
+
+
 def test_files_of_others_are_not_overwritten(hallmark: Hallmark, fitted: Run, tmp_path: Path) -> None:
     words = ["generate", str(fitted.directory), "target_class=2", "n=2", "--output"]
     (tmp_path / "2_2_0001.png").write_text("a picture of my own")

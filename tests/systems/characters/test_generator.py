@@ -13,13 +13,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from hallmark.checks import SettingError
+from hallmark.learning.generation import PictureGenerator, class_number
 from hallmark.learning.optim import PartOptimizer
 from hallmark.runs.parents import Use
 from hallmark.systems.characters.generator.diffaugment import DiffAugment
 from hallmark.systems.characters.generator.losses import GuidedLoss
 from hallmark.systems.characters.generator.module import CharacterGenerator
 from hallmark.systems.characters.generator.networks import Discriminator, Generator
-from hallmark.systems.characters.target import class_number
 
 CLASSES = ["a", "b", "c"]
 LOSS = {
@@ -158,6 +158,12 @@ def test_the_sheets_show_every_class_or_the_one_that_is_drawn() -> None:
         assert abs(first - last).max() > 0
     with torch.no_grad():  # without noise all pictures of a class are one
         torch.testing.assert_close(*module.drawn(torch.zeros(2, 5), torch.tensor([1, 1])))
+
+
+@pytest.mark.parametrize(("target", "drawn"), [(None, [0, 1, 2]), (CLASSES[1], [1])])
+def test_it_says_which_characters_it_draws(target: str | None, drawn: list[int]) -> None:
+    module = generator(target_class=target)
+    assert isinstance(module, PictureGenerator) and list(module.drawn_classes) == drawn
 
 
 @pytest.mark.parametrize(("asked", "number"), [("b", 1), (1, 1), ("2", 2), ("7", 3)])

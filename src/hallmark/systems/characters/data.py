@@ -13,11 +13,11 @@ from hallmark.data.picture_module import PictureDataModule
 from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
+from hallmark.learning.generation import class_number
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.characters.folders import SIZES, list_new, list_pictures, read_pictures
 from hallmark.systems.characters.sample.world import KNOWN, generate
-from hallmark.systems.characters.target import class_number
 
 # Kinds of problems for which `keep` has a meaning: the pixels there are, both copies, both labels, the pixels whatever
 # their metadata says.

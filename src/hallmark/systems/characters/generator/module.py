@@ -12,7 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from hallmark.checks import SettingError, require
 from hallmark.data.module import DataModule
 from hallmark.learning.encoders.base import Encoder, ImageEncoder
-from hallmark.learning.generation import measured, pictures_table
+from hallmark.learning.generation import class_number, measured, pictures_table
 from hallmark.learning.module import Batch, PredictingModule
 from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.learning.optim import PartOptimizer
@@ -23,7 +23,6 @@ from hallmark.systems.characters.generator.losses import GuidedLoss
 from hallmark.systems.characters.generator.networks import Discriminator, Generator
 from hallmark.systems.characters.generator.sheets import interpolation_sheet, samples_sheet, truncation_sheet
 from hallmark.systems.characters.module import CharacterClassifier
-from hallmark.systems.characters.target import class_number
 
 CLASSIFIER, JUDGE = "classifier", "judge"
 GENERATOR, DISCRIMINATOR = "generator", "discriminator"
@@ -143,15 +142,15 @@ class CharacterGenerator(MultiOptimizerModule):
 
     def epoch_figures(self, epoch: int) -> Mapping[str, Any]:
         """Pictures of each class below each other, of the same noise after every epoch."""
-        return {"samples_epoch": samples_sheet(self, self._shown_classes)}
+        return {"samples_epoch": samples_sheet(self, self.drawn_classes)}
 
     def figures(self) -> Mapping[str, Any]:
         """What lies between two pictures of a class, and what less noise does."""
-        classes = self._shown_classes
+        classes = self.drawn_classes
         return {"interpolation": interpolation_sheet(self, classes), "truncation": truncation_sheet(self, classes)}
 
     @property
-    def _shown_classes(self) -> list[int]:
+    def drawn_classes(self) -> list[int]:
         return list(range(len(self.classes))) if self.target is None else [self.target]
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
