@@ -12,7 +12,11 @@ _EVERY_RUN = [
     "splits.csv",
 ]
 _FIT = ["history.csv", "checkpoints/best.ckpt", "figures/*.png", "figures/*.pdf"]
-_FIT_OF = {"sentiment_tfidf": [], "deepfake_cascade": ["state/fitted.safetensors", "thresholds.csv"]}
+_FIT_OF = {
+    "sentiment_tfidf": [],
+    "characters_incremental": [],
+    "deepfake_cascade": ["state/fitted.safetensors", "thresholds.csv"],
+}
 _SET = ["config.yaml", "repeats.json", "runs.csv", "metrics.json"]
 _SWEEP = ["summary.json", "trials.csv", "figures/*.png"]
 _REPORT = ["report.md", "report.html"]
