@@ -151,6 +151,7 @@ def test_the_sheets_show_every_class_or_the_one_that_is_drawn() -> None:
         module = generator(target_class=target).eval()
         with torch.no_grad():
             sheets = module.epoch_figures(0) | module.figures()
+        assert isinstance(module, PictureGenerator) and module.drawn_classes == ([1] if target else [0, 1, 2])
         assert sheets["samples_epoch"].shape == (*side, 3)
         rows = 3 if target is None else 1
         assert sheets["interpolation"].shape[0] == sheets["truncation"].shape[0] == rows * 17 - 1

@@ -151,6 +151,7 @@ class CharacterGenerator(MultiOptimizerModule):
 
     @property
     def drawn_classes(self) -> list[int]:
+        """Numbers of the characters that it is fitted to draw."""
         return list(range(len(self.classes))) if self.target is None else [self.target]
 
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
