@@ -2,7 +2,7 @@
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -172,8 +172,8 @@ def swept(compose, small, monkeypatch) -> Callable[..., SweepStudy]:
     monkeypatch.setattr("hallmark.engine.search.sweep._POLL_SECONDS", 0)
     monkeypatch.setattr("hallmark.engine.search.summary._figures", lambda *_: None)  # they take longest
 
-    def swept(*overrides: str) -> SweepStudy:
-        config = compose(PRESET, *small, *overrides, command="sweep")
+    def swept(*overrides: str, preset: Sequence[str] = (PRESET, *small)) -> SweepStudy:
+        config = compose(*preset, *overrides, command="sweep")
         sweep(config)
         config.rerun = False
         return Search.of(config).study()

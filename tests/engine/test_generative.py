@@ -184,3 +184,11 @@ def test_pictures_go_to_wandb_at_the_step_of_their_epoch(compose, tmp_path, monk
     steps = [step for step, logged in history.items() if "epochs/digits" in str(logged)]
     assert len(steps) == 2 and all("epochs/static" in str(history[step]) for step in steps)
     assert steps == [step for step, logged in history.items() if "val/kernel_distance" in logged]
+
+
+def test_a_sweep_takes_the_least_distance_of_its_trials(swept):
+    rate = "model.optimizer.lr"
+    study = swept("sweep=grid", f"sweep.space={{{rate}: [1.0e-6, 1.0e-2]}}", preset=PRESET)
+    values = {trial.params[rate]: trial.value for trial in study.completed}
+    assert values[1e-2] < values[1e-6]
+    assert study.best().params == {rate: 1e-2}
