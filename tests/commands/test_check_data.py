@@ -59,7 +59,7 @@ def test_every_problem_is_listed_at_once(hallmark, corpus, tmp_path):
     assert table["policy"].to_dict() == {missing: "skip", torn: "skip", odd: "fatal"}
     for kind in table["kind"]:
         assert f"{kind}: 1, by data.on_problem" in printed
-    assert "A fit would be refused: 1 bad rows" in printed
+    assert "A fit would be refused: 1 bad row\n" in printed
 
 
 @pytest.mark.parametrize(

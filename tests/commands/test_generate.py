@@ -83,7 +83,8 @@ def test_another_seed_gives_other_pictures_and_more_of_them_begin_with_the_same(
     ("settings", "key"),
     [
         (["target_class=ten"], "target_class='ten'"), (["target_class=10"], "target_class='10'"), (["n=0"], "n='0'"),
-        (["seed=-1"], "seed='-1'"), (["n=many"], "n='many'"), (["count=3"], "SETTING='count=3'"),
+        (["seed=-1"], "seed='-1'"), (["target_class=" + "9" * 5000], "target_class='999"),
+        ([f"n={'9' * 5000}"], "n='999"), (["n=many"], "n='many'"), (["count=3"], "SETTING='count=3'"),
         (["n=3", "n=4"], "n='4'"), (["--setting", "seed=3"], "seed: no effect"),
     ],
 )  # fmt: skip

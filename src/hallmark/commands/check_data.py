@@ -140,4 +140,6 @@ def _check_leaks(data: "DataModule", leaks: "Leaks") -> str | None:
     if leaks.findings.empty:
         return None
     show("Shared between splits", leaks.findings)
-    return f"{len(leaks.findings)} pairs of rows are shared between splits" if data.leakage_action == "stop" else None
+    n = len(leaks.findings)
+    shared = "1 pair of rows is" if n == 1 else f"{n:,} pairs of rows are"
+    return f"{shared} shared between splits" if data.leakage_action == "stop" else None

@@ -61,7 +61,9 @@ def _settings(typed: Sequence[str]) -> dict[str, str]:
 
 def _number(settings: Mapping[str, str], key: str, default: int, *, least: int) -> int:
     from hallmark.checks import require
+    from hallmark.storage.printing import shortened
 
     text, expected = settings.get(key, str(default)), f"a whole number from {least} to {_LARGEST[key]}"
-    require(text.isdecimal() and text.isascii() and least <= int(text) <= _LARGEST[key], key, text, expected)
+    readable = text.isdecimal() and text.isascii() and len(text) <= len(str(_LARGEST[key]))
+    require(readable and least <= int(text) <= _LARGEST[key], key, shortened(text), expected)
     return int(text)

@@ -148,7 +148,7 @@ class DataModule(LightningDataModule, ABC):
 
     def warnings(self) -> list[str]:
         """Sentences about `samples` that stop no fit, such as what tells their classes apart beside their content;
-        `hallmark check-data` asks for them."""
+        a fit prints them when it starts, and `hallmark check-data`."""
         return []
 
     def prepare(self) -> None:

@@ -17,10 +17,17 @@ IMAGES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """What lies in `folder` and its subfolders, sorted, without folders and without what a dot hides."""
+    """What lies in `folder` and its subfolders, sorted, without folders and without what a dot hides.
+
+    Links to folders are not followed and stand in the list themselves, so that whoever reads it says so.
+    """
     below = sorted(folder.rglob("*"))
     hidden = [any(part.startswith(".") for part in path.relative_to(folder).parts) for path in below]
-    return [path for path, is_hidden in zip(below, hidden, strict=True) if not (is_hidden or path.is_dir())]
+    return [
+        path
+        for path, is_hidden in zip(below, hidden, strict=True)
+        if not (is_hidden or (path.is_dir() and not path.is_symlink()))
+    ]
 
 
 def readable_pictures(

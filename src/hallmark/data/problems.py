@@ -11,6 +11,7 @@ import pandas as pd
 from hallmark.checks import require
 from hallmark.storage.printing import shortened
 from hallmark.storage.regular import UnsafePathError, check_name, path_below
+from hallmark.wording import plural
 
 _ID, _DETAIL = 1000, 500  # characters that are kept of a name and of a sentence
 
@@ -97,7 +98,7 @@ class Problems:
             more = [f"  … and {len(fatal) - 20} more"] if len(fatal) > 20 else []
             kinds = " ".join(f"data.on_problem.{kind}=skip" for kind in sorted({p.kind for p in fatal}))
             advice = f"Correct these files, or leave the rows out with {kinds}"
-            raise BadDataError("\n".join([f"{len(fatal)} bad rows:", *lines, *more, advice]))
+            raise BadDataError("\n".join([f"{plural(len(fatal), 'bad row')}:", *lines, *more, advice]))
 
     def counts(self) -> dict[str, int]:
         return dict(sorted(Counter(problem.kind for problem in self.found).items()))

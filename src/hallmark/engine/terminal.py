@@ -27,7 +27,7 @@ _SHOWN = ("accuracy", "macro_f1", "weighted_f1", "macro_precision", "macro_recal
 
 
 def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
-    """Profile, data, device and run directory in one line, then what was found wrong with the data."""
+    """Profile, data, device and run directory in one line, then what is wrong with the data."""
     counts = data.samples["split"].value_counts()
     splits = ", ".join(f"{name} {counts[name]}" for name in sorted(counts.index))
     verb = "resumes" if resumed else "starts"
@@ -38,6 +38,8 @@ def print_start(job: Job, data: DataModule, *, resumed: bool) -> None:
     if data.problems.found:
         problems = ", ".join(f"{n} {kind}" for kind, n in data.problems.counts().items())
         echo(f"bad rows, listed in problems.csv: {problems}")
+    for sentence in data.warnings():
+        echo(f"warning: {sentence}")
     groups = data.samples["group"].nunique()
     if groups < len(data.samples):
         labelled = " with its labelled rows" if UNLABELLED in counts and len(counts) > 1 else ""

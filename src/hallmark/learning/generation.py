@@ -19,6 +19,7 @@ from hallmark.learning.tables import two_sets_table
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.sets import GENERATED, REAL
 from hallmark.statistics.metrics.sets.neighbors import nearest_distances
+from hallmark.storage.printing import shortened
 
 NYQUIST_SHARE = 0.75
 """Of the Nyquist frequency, from which on energy counts as near it."""
@@ -51,10 +52,11 @@ def class_number(target_class: str | int, classes: Sequence[str]) -> int:
     text = str(target_class)
     if text in classes:
         return list(classes).index(text)
-    if text.isdecimal() and int(text) < len(classes):
-        return int(text)
+    numbers = [str(number) for number in range(len(classes))]  # a text may have more digits than Python reads
+    if text in numbers:
+        return numbers.index(text)
     listed = ", ".join(f"{number} {name}" for number, name in enumerate(classes))
-    raise SettingError("target_class", target_class, f"a name or a number of {listed}")
+    raise SettingError("target_class", shortened(text), f"a name or a number of {listed}")
 
 
 def nyquist_energy(image: Tensor) -> Tensor:

@@ -46,6 +46,15 @@ def path_below(folder: Path, name: str) -> Path:
     return path
 
 
+def leads_out(folder: Path, name: str) -> bool:
+    """Whether `path_below` refuses `name`."""
+    try:
+        path_below(folder, name)
+    except UnsafePathError:
+        return True
+    return False
+
+
 def check_name(name: str) -> None:
     """Raise `UnsafePathError` unless `name` is a path below some folder on any system, whatever lies there.
 

@@ -33,6 +33,15 @@ def test_a_path_outside_is_refused(changed, key, value):
     assert error.value == value
 
 
+@pytest.mark.parametrize("key", ["data.classes", "model.classes", "model.heads.classes.tag", "data.sample.characters"])
+def test_a_name_of_a_class_is_no_path(changed, key):
+    names = ["~", "~root", "~Miku~", "file:x", "..."]
+    assert OmegaConf.select(read_config(changed(key, names).directory, NO_TRUST), key) == names
+    assert read_config(changed("model.target_class", "~").directory, NO_TRUST).model.target_class == "~"
+    for path in ("~/evil", "/evil", "file:///evil", "..", "\\evil"):
+        refused(f"{key}[1]", read_config, changed(key, ["a", path]).directory, NO_TRUST)
+
+
 def test_what_lay_below_the_places_of_the_run_lies_below_those_of_the_command(changed, run, tmp_path):
     for name, value in {"outputs": "/far/out", "cache": "/far/fast", "seals": "/far/out/seals"}.items():
         changed(f"paths.{name}", value)

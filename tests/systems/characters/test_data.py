@@ -1,6 +1,7 @@
 import shutil
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from tests.systems.characters.conftest import NAMES
 from hallmark.checks import SettingError
 from hallmark.data.images import read_image
 from hallmark.data.problems import BadDataError
+from hallmark.engine.terminal import print_start
 from hallmark.learning.encoders.base import ImageEncoder
 
 
@@ -96,6 +98,17 @@ def test_broken_tiny_and_foreign_files_are_listed_by_name(characters, copied):
         strict.prepare()
 
 
+def test_links_out_of_the_folder_are_listed_once_and_not_followed(characters, copied):
+    outside = Path(shutil.copytree(copied / "小夜", copied.parent / "outside"))
+    (copied / "linked").symlink_to(outside)
+    (copied / "小夜" / "more").symlink_to(outside)
+    data = prepared(characters(folder=str(copied), classes=NAMES))
+    assert listed(data)["unsafe_path"] == ["linked", "小夜/more"] and len(data.samples) == 45
+    with pytest.raises(SettingError) as refused:
+        prepared(characters(folder=str(copied), classes=[*NAMES, "linked"]))
+    assert refused.value.key == "classes"
+
+
 def test_an_empty_folder_stops_and_is_named(characters, copied):
     (copied / "Empty").mkdir()
     (copied / "Empty" / "notes.txt").touch()
@@ -134,13 +147,16 @@ def test_a_folder_without_folders_and_one_of_splits_are_said_to_be_so(characters
     assert refused.value.key == "classes"
 
 
-def test_a_character_of_whom_nothing_is_measured_is_warned_of(characters, copied):
+def test_a_character_of_whom_nothing_is_measured_is_warned_of(characters, copied, capsys):
     for picture in range(2, 12):
         (copied / "Ren" / f"{picture:03d}.jpg").unlink()
     data = prepared(characters(folder=str(copied), classes=NAMES))
     assert set(data.samples.loc[data.samples["target"] == "Ren", "split"]) == {"train", "val"}
     (sentence,) = data.warnings()
     assert "test" in sentence and "Ren" in sentence and "Aoi" not in sentence
+    job = SimpleNamespace(config=SimpleNamespace(name="n", profile="full"), directory=copied, parents={})
+    print_start(job, data, resumed=False)
+    assert f"warning: {sentence}" in capsys.readouterr().out.splitlines()
 
 
 def test_a_batch_holds_the_pixels_that_the_encoder_wants_to_see(characters, copied):

@@ -172,7 +172,7 @@ def test_a_class_is_meant_by_its_name_before_its_number(asked: str | int, number
     assert class_number(asked, ["a", "b", "c", "7"]) == number
 
 
-@pytest.mark.parametrize("asked", ["d", 4, -1, "-1", ""])
+@pytest.mark.parametrize("asked", ["d", 4, -1, "-1", "", "9" * 5000])
 def test_a_class_that_is_none_is_refused(asked: str | int) -> None:
     with pytest.raises(SettingError) as refused:
         class_number(asked, ["a", "b", "c", "7"])

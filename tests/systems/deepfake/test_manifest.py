@@ -239,6 +239,20 @@ def test_files_of_folders_are_told_apart_named_or_hidden(deepfake, frames):
     assert groups["real/0.jpeg"] == groups["real/0.png"] == groups["fake/0"] != groups["real/1"] == groups["fake/1.png"]
 
 
+def test_links_out_of_the_folder_are_listed_once_and_not_followed(deepfake, frames, tmp_path):
+    for number in range(4):
+        frames.picture(f"real/{number}.png")
+    frames.picture("fake/0.png").rename(tmp_path / "0.png")
+    (frames.folder / "fake").rmdir()
+    (frames.folder / "fake").symlink_to(tmp_path)
+    (frames.folder / "real" / "more").symlink_to(tmp_path)
+    data = deepfake(folder=str(frames.folder))
+    with pytest.raises(ValueError):
+        data.prepare()
+    listed = [(problem.kind, problem.id) for problem in data.problems.found]
+    assert ("unsafe_path", "fake") in listed and "more" in "".join(name for _, name in listed) and len(listed) == 2
+
+
 def test_lists_without_that_of_the_training_rows_are_refused(deepfake, frames):
     for number in range(4):
         frames.picture(f"real/{number}.png")

@@ -117,7 +117,7 @@ def test_fatal_rows_stop_with_their_list_and_others_are_written_down(module_of, 
     fill(corpus)
     corpus.picture("r3").unlink()
     corpus.text("r4").unlink()
-    with pytest.raises(BadDataError, match=r"1 bad rows:\n  missing_image: .*r3\.jpg"):
+    with pytest.raises(BadDataError, match=r"1 bad row:\n  missing_image: .*r3\.jpg"):
         module_of(corpus.folder, on_problem={**policy, "missing_image": "fatal"}, batch_size=4)
     data = module_of(corpus.folder, batch_size=4)
     data.check(tmp_path / "run")

@@ -265,7 +265,7 @@ def test_without_a_folder_and_without_a_sample(module_of):
 def test_without_any_usable_recording(module_of, folder, policy):
     folder.add("a", samples=3)
     on_problem = {**POLICY, "missing_file": policy, "too_short": policy}
-    message = "no usable rows" if policy == "skip" else "1 bad rows:\n  (too_short|missing_file): .*a.npz"
+    message = "no usable rows" if policy == "skip" else "1 bad row:\n  (too_short|missing_file): .*a.npz"
     with pytest.raises(ValueError, match=message):
         module_of(folder.write(), on_problem=on_problem)
     (folder.path / "a.npz").unlink()

@@ -31,6 +31,7 @@ from hallmark.runs.parents import INIT_FROM, kept_parents
 from hallmark.runs.record import Record
 from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest_bytes
+from hallmark.storage.regular import is_class_name
 
 _RENAMED = {
     "hallmark.analysis.classification.calibration.Calibration": (
@@ -71,6 +72,8 @@ _READ = frozenset(
     {"checkpoint", "expressions", "extra", "init_from", "name", "source", "synonyms", "vgg16_weights", "weights"}
 )
 _READ_HERE = re.compile(r"data\.(folder|split\.(outer\.)*path)|parents\.\w+")
+# Names of classes, `~` and `file:x` among them: what is no part of a path leads nowhere.
+_CLASS_NAMES = re.compile(r"(data|model)\.(.+\.)?(classes(\.[^.\[]+)?|target_class|characters|unknown)(\[\d+\])*")
 _RESOLVER = re.compile(r"\$\{([^:${}]*):")
 
 _composed: set[str] = set()  # digests of what this process composed of typed settings
@@ -204,6 +207,8 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
         if reads:
             folders = [*readable, str(source)] if source and key.startswith("data.") else readable
             _check_read(key, value, folders, trust.packages)
+        elif _CLASS_NAMES.fullmatch(key) and is_class_name(value):
+            pass
         elif name in _WRITTEN or _looks_like_path(value):
             expected = "a path inside the run, or below paths.outputs, paths.cache or paths.seals of this command"
             require(is_below(value, writable), key, value, expected)

@@ -115,11 +115,12 @@ class CharactersDataModule(PictureDataModule):
 
     def warnings(self) -> list[str]:
         """Characters of whom nothing is measured."""
+        known = self.classes[MAIN] if self.target is None else [self.classes[MAIN][self.target]]
         measured = {split: set(self.samples.loc[self.samples["split"] == split, "target"]) for split in ("val", "test")}
         return [
             f"no {split} row is of {', '.join(missing)}: too few pictures for a share of them"
             for split, names in measured.items()
-            if names and (missing := [name for name in self.classes[MAIN] if name not in names])
+            if names and (missing := [name for name in known if name not in names])
         ]
 
     def sources(self) -> list[Path]:

@@ -42,6 +42,8 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
         if not path.is_dir():
             if path.suffix.lower() in IMAGES:
                 problems.add(name, "other_file", f"{path}: a picture in no folder of a character")
+        elif not problems.add_unless_safe(name, folder=folder, files=[path.name]):
+            pass
         elif is_class_name(name):
             held.setdefault(name, []).append(path)
         else:
@@ -64,10 +66,12 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
             problems.add(name, "empty_folder", f"{folder / name}: no picture")
         for file in files:
             picture = file.relative_to(folder).as_posix()
-            if file.suffix.lower() not in IMAGES:
-                problems.add(picture, "other_file", f"{file}: no file that ends in {', '.join(IMAGES)}")
-            elif problems.add_unless_safe(picture, folder=folder, files=[picture]):
+            if not problems.add_unless_safe(picture, folder=folder, files=[picture]):
+                continue
+            if file.suffix.lower() in IMAGES:
                 rows.append((picture, name, str(file)))
+            else:
+                problems.add(picture, "other_file", f"{file}: no file that ends in {', '.join(IMAGES)}")
     return pd.DataFrame(rows, columns=["id", "target", "file"], dtype=object)
 
 

@@ -191,7 +191,8 @@ def _read_folders(folder: Path, problems: Problems) -> pd.DataFrame:
     real/ or fake/ itself, and a video file, are videos of their own, which keep the end of their name where another
     video has it without that. Hidden files are none of it."""
     files: list[tuple[Path, Path]] = []
-    for path in [path for label in CLASSES for path in visible_files(folder / label)]:
+    labels = [label for label in CLASSES if problems.add_unless_safe(label, folder=folder, files=[label])]
+    for path in [path for label in labels for path in visible_files(folder / label)]:
         within, kind = path.relative_to(folder), path.suffix.lower()
         if kind in _FILES:
             alone = kind in VIDEOS or len(within.parts) == 2
