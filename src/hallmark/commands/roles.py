@@ -104,13 +104,8 @@ def _with_pictures(arguments: argparse.Namespace) -> int:
     if arguments.action == "refit":
         _say(system.refit_covariance())
         return 0
-    try:
-        act = system.add_new_role if arguments.action == "add" else system.update
-        added = act(arguments.name, arguments.images)
-    except BaseException:
-        if not is_there:
-            arguments.database.unlink()  # a mistake leaves nothing
-        raise
+    act = system.add_new_role if arguments.action == "add" else system.update
+    added = act(arguments.name, arguments.images)
     for sentence in added.warnings:
         echo(f"warning: {sentence}")
     _say(added.version)

@@ -6,6 +6,7 @@ costs what changes: all that is there is read, and compared with its hash, by `r
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -29,7 +30,7 @@ from hallmark.storage.vector_versions import (
     write_first,
 )
 
-__all__ = ["Change", "Changes", "Content", "Sample", "VectorDatabase", "Version"]
+__all__ = ["AppearedError", "Change", "Changes", "Content", "Sample", "VectorDatabase", "Version"]
 
 _SCHEMA = (
     "CREATE TABLE about (dimension INTEGER NOT NULL, content TEXT NOT NULL)",
@@ -52,34 +53,35 @@ _NOT_DAMAGED = {
 }  # fmt: skip
 
 
+class AppearedError(UserError):
+    """Where a database was to be made another process has made a file meanwhile."""
+
+
 class VectorDatabase:
-    """The database in the file `path`, which `create` has made.
+    """The database in the file `path`.
 
     Args:
         about: what its vectors are of, such as hashes of a network and its preprocessing; None to take what is there.
+        dimension: of the vectors of a database whose file the first change makes; None where there must be a file.
         wait: seconds to wait for another writer.
 
     Raises:
         UserError: no such database, a damaged one, or one of other vectors.
     """
 
-    def __init__(self, path: Path, *, about: Mapping[str, Any] | None = None, wait: float = _WAIT) -> None:
+    def __init__(
+        self, path: Path, *, about: Mapping[str, Any] | None = None, dimension: int | None = None, wait: float = _WAIT
+    ) -> None:  # fmt: skip
         self.path, self._wait = path, wait
+        self._empty: bytes | None = None  # the file to be, while nothing has been written
+        self.dimension: int
+        self.about: dict[str, Any]
+        if dimension is not None and not path.exists():
+            assert about is not None, "a new database says what it is of"
+            self._empty, self.dimension, self.about = _empty(dimension, about), dimension, dict(about)
+            return
         with self._opened() as connection:
-            try:
-                known = connection.execute("PRAGMA user_version").fetchone() == (_FORMAT,)
-                schema = connection.execute("SELECT sql FROM sqlite_master ORDER BY rowid").fetchall()
-                if not known or [row[0] for row in schema] != list(_SCHEMA):  # no view or trigger of a stranger is run
-                    raise UserError(f"{path}: not a database of vectors of this version")
-                dimension, content = connection.execute("SELECT dimension, content FROM about").fetchone()
-            except TypeError as error:
-                raise self._damaged(error) from error
-        self.dimension: int = dimension
-        self.about: dict[str, Any] = json.loads(content)
-        if about is not None and _text(about) != content:
-            names = sorted(name for name in {*about, *self.about} if about.get(name) != self.about.get(name))
-            listed = ", ".join(f"{name} {self.about.get(name)!r} there, {about.get(name)!r} here" for name in names)
-            raise UserError(f"{path}: its vectors are of another kind: {listed}")
+            self.dimension, self.about = self._checked(connection, about)
 
     @classmethod
     def create(cls, path: Path, *, dimension: int, about: Mapping[str, Any]) -> "VectorDatabase":
@@ -88,19 +90,7 @@ class VectorDatabase:
         Raises:
             UserError: there is a file already.
         """
-        require(dimension >= 1, "dimension", dimension, "at least 1")
-        with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-            connection.execute(f"PRAGMA page_size = {_PAGE}")
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, _text(about)))
-            connection.execute(f"PRAGMA user_version = {_FORMAT}")
-            write_first(connection)
-            content = connection.serialize()
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(content)
-            if path.exists():
-                raise UserError(f"{path}: there is a file already")
+        _write_new(path, _empty(dimension, about))
         return cls(path, about=about)
 
     def versions(self) -> list[Version]:
@@ -153,6 +143,7 @@ class VectorDatabase:
         """Make a new version by what the block does with the change; where it raises, nothing changes.
 
         Raises:
+            AppearedError: the file was to be made by this change, and another process has made it within the block.
             UserError: another writer holds the database for longer than `wait`, or the file cannot be written.
         """
         with self._opened() as connection:
@@ -167,6 +158,9 @@ class VectorDatabase:
                 yield change
                 version = change.write(note)
                 connection.execute("COMMIT")
+                if self._empty is not None:
+                    _write_new(self.path, connection.serialize())
+                    self._empty = None
                 change.version = version
             except BaseException as error:
                 with suppress(sqlite3.Error):
@@ -202,12 +196,20 @@ class VectorDatabase:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
+        if self._empty is not None and not self.path.exists():
+            with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+                connection.deserialize(self._empty)
+                yield connection
+            return
         if not self.path.is_file():
             raise UserError(f"{self.path}: there is no database of vectors")
         address = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
             with closing(sqlite3.connect(address, uri=True, timeout=self._wait, isolation_level=None)) as connection:
                 connection.execute("PRAGMA trusted_schema = OFF")
+                if self._empty is not None:  # another process has made it
+                    self._checked(connection, self.about)
+                    self._empty = None
                 yield connection
         except sqlite3.DatabaseError as error:
             if not hasattr(error, "sqlite_errorcode"):  # a mistake in code, such as a label that is no text
@@ -215,8 +217,56 @@ class VectorDatabase:
             undamaged = error.sqlite_errorcode & 0xFF in _NOT_DAMAGED
             raise (UserError(f"{self.path}: {error}") if undamaged else self._damaged(error)) from error
 
+    def _checked(self, connection: sqlite3.Connection, about: Mapping[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        """Its dimension and what it is of, which must be `about` unless None."""
+        try:
+            known = connection.execute("PRAGMA user_version").fetchone() == (_FORMAT,)
+            schema = connection.execute("SELECT sql FROM sqlite_master ORDER BY rowid").fetchall()
+            if not known or [row[0] for row in schema] != list(_SCHEMA):  # no view or trigger of a stranger is run
+                raise UserError(f"{self.path}: not a database of vectors of this version")
+            dimension, content = connection.execute("SELECT dimension, content FROM about").fetchone()
+        except TypeError as error:
+            raise self._damaged(error) from error
+        there = json.loads(content)
+        if about is not None and _text(about) != content:
+            names = sorted(name for name in {*about, *there} if about.get(name) != there.get(name))
+            listed = ", ".join(f"{name} {there.get(name)!r} there, {about.get(name)!r} here" for name in names)
+            raise UserError(f"{self.path}: its vectors are of another kind: {listed}")
+        return dimension, there
+
     def _damaged(self, why: object) -> UserError:
         return UserError(f"{self.path}: damaged ({why}); restore it from a copy")
+
+
+def _empty(dimension: int, about: Mapping[str, Any]) -> bytes:
+    """The file of a database that holds nothing, which is version 0."""
+    require(dimension >= 1, "dimension", dimension, "at least 1")
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA page_size = {_PAGE}")
+        for statement in _SCHEMA:
+            connection.execute(statement)
+        connection.execute("INSERT INTO about VALUES (?, ?)", (dimension, _text(about)))
+        connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        write_first(connection)
+        return connection.serialize()
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a whole file, never over another one.
+
+    Raises:
+        AppearedError: there is a file.
+    """
+    with atomic_path(path) as temporary:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temporary, path)
+        except OSError:  # also where a file system has no links
+            if os.path.lexists(path):
+                raise AppearedError(f"{path}: there is a file already") from None
 
 
 def _by_sample(content: Content) -> dict[tuple[str, str, bytes], int]:

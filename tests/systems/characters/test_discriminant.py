@@ -196,3 +196,17 @@ def test_fewer_than_three_classes_have_no_threshold():
     vectors, labels = sampled([5, 5])
     fitted = Discriminant.fit(vectors, labels, shrinkage=0.4)
     assert unknown_threshold(fitted, vectors, labels, false_accept_rate=0.05) is None
+
+
+def test_of_equal_samples_as_many_go_as_are_taken_away():
+    vectors, _ = sampled((4, 3))
+    rest, whole = (RandomProjection(6, features=20) for _ in range(2))
+    rest.add("a", vectors[:4])
+    rest.add("b", vectors[4:])
+    whole.add("a", vectors[[0, 0, 1, 2, 3]])
+    whole.add("b", vectors[4:])
+    whole.remove("a", vectors[:1])
+    np.testing.assert_allclose(whole.logits(vectors), rest.logits(vectors), rtol=1e-6, atol=1e-6)
+    whole.remove("a", vectors[:3])
+    whole.remove("a", vectors[3:4])
+    assert whole.classes == ["b"]

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import UserError, require
 from hallmark.features.store import weights_digest
-from hallmark.storage.vectors import Changes, VectorDatabase, Version
+from hallmark.storage.vectors import AppearedError, Changes, VectorDatabase, Version
 from hallmark.systems.characters.discriminant import Discriminant
 from hallmark.systems.characters.learner import Learner, grouped
 from hallmark.systems.characters.methods import DEFAULTS, checked_settings, new_learner
@@ -84,7 +84,7 @@ class OnlineLearningSystem(Roles):
     Args:
         model_path: folder of a run of `characters_classifier`, its checkpoint, a file of `save_model`, or a plain state
             dict (`ClassifierFile`).
-        feature_db_path: the database of embeddings, made where there is none.
+        feature_db_path: the database of embeddings, made by the first role where there is none.
         method: `lda`, a linear discriminant with shrinkage (`Discriminant`); `cosine`, the cosine to the means in its
             metric (`CosineDiscriminant`), the best for roles of few pictures; `ncm`, the nearest class mean by cosine
             (`NearestMean`); or `ranpac`, a ridge regression on random features (`RandomProjection`).
@@ -116,10 +116,7 @@ class OnlineLearningSystem(Roles):
             **settings, "false_accept_rate": false_accept_rate,
         }  # fmt: skip
         path = Path(feature_db_path).expanduser()
-        if path.exists():
-            super().__init__(VectorDatabase(path, about=about))
-        else:
-            super().__init__(VectorDatabase.create(path, dimension=self.encoder.embedding_dim, about=about))
+        super().__init__(VectorDatabase(path, about=about, dimension=self.encoder.embedding_dim))
         self.false_accept_rate, self._keeps_covariance = false_accept_rate, not update_covariance
         self._method, self._settings = method, settings
         self._learned: _Learned | None = None
@@ -194,6 +191,16 @@ class OnlineLearningSystem(Roles):
         contents, pictures = read_pictures(images)
         vectors = embeddings(self.encoder, pictures)
         warnings = self._looks_like_others(name, vectors, images)
+        try:
+            version = self._written(name, images, contents, vectors, is_new=is_new)
+        except AppearedError:  # two processes have added the first role of a database at once
+            version = self._written(name, images, contents, vectors, is_new=is_new)
+        self._current().learner.logits(vectors[:1])  # so that the next picture does not wait for what is computed once
+        return Added(version, warnings)
+
+    def _written(
+        self, name: str, images: Sequence[Picture], contents: Sequence[str], vectors: NDArray, *, is_new: bool
+    ) -> Version:
         # What another process may have changed meanwhile is looked at within the transaction.
         with self.database.change(f"{'added' if is_new else 'updated'} {name}") as change:
             (require_new if is_new else require_role)(name, change)
@@ -208,8 +215,7 @@ class OnlineLearningSystem(Roles):
             if self._keeps_covariance and has_two and _COVARIANCE not in change.state:
                 change.state = {**change.state, _COVARIANCE: change.number}
         assert change.version is not None
-        self._current().learner.logits(vectors[:1])  # so that the next picture does not wait for what is computed once
-        return Added(change.version, warnings)
+        return change.version
 
     def _looks_like_others(self, name: str, vectors: NDArray, images: Sequence[Any]) -> list[str]:
         learned = self._current()

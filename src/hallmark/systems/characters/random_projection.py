@@ -1,5 +1,6 @@
 """Classes that are told apart by a ridge regression on random features."""
 
+from collections import Counter
 from typing import Self
 
 import numpy as np
@@ -51,8 +52,12 @@ class RandomProjection(Learner):
     def remove(self, label: str, vectors: NDArray) -> int | None:
         features = self._projected(vectors)
         self._gram -= features.T @ features
-        gone = {vector.tobytes() for vector in vectors}
-        remaining = [vector for vector in self._vectors.pop(label) if vector.tobytes() not in gone]
+        gone, remaining = Counter(vector.tobytes() for vector in vectors), []
+        for vector in self._vectors.pop(label):
+            if gone[vector.tobytes()]:  # as many of equal ones as are taken away
+                gone[vector.tobytes()] -= 1
+            else:
+                remaining.append(vector)
         if remaining:
             self._vectors[label] = np.stack(remaining)
         self._solver = None
