@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hallmark.storage.vectors import Version
-    from hallmark.systems.characters.online import OnlineLearningSystem, Recognition
+    from hallmark.systems.characters.answers import Recognition
+    from hallmark.systems.characters.online import OnlineLearningSystem
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

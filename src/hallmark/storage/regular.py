@@ -10,6 +10,7 @@ from pathlib import Path
 from hallmark.storage.printing import shortened
 
 _LONGEST_PART, _LONGEST_PATH = 255, 2048  # bytes of a file's name, and of a path below a folder
+_BLANKS = "\u115f\u1160\u2800\u3164\uffa0"  # letters and symbols without ink
 
 
 class UnreadableFileError(OSError):
@@ -77,13 +78,23 @@ def check_name(name: str) -> None:
 
 
 def is_class_name(name: str) -> bool:
-    """Whether a folder of this name can give its name to a class: no part of a path, and what a configuration takes for
-    text."""
+    """Whether a folder of this name can give its name to a class: no part of a path, with something to see, and what a
+    configuration takes for text.
+    """
     try:
         check_name(name)
     except UnsafePathError:
         return False
-    return bool(name.strip()) and not {"/", "\\"} & set(name) and "${" not in name
+    return any(map(_is_visible, name)) and not {"/", "\\"} & set(name) and "${" not in name
+
+
+def composed(name: str) -> str:
+    """`name` as names of classes are compared: as Unicode composes it (NFC), without white space around it."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def _is_visible(char: str) -> bool:
+    return unicodedata.category(char)[0] in "LNPS" and char not in _BLANKS
 
 
 def read_regular(path: Path) -> bytes:

@@ -71,6 +71,8 @@ def read_version(connection: sqlite3.Connection, number: int | None) -> Content 
     Raises:
         ValueError, TypeError: it is not what was written.
     """
+    if number is not None and abs(number) >= 2**63:  # more than SQLite has a number for
+        return None
     newest = "(SELECT max(number) FROM versions)"
     query = f"SELECT {VERSION} FROM versions WHERE number = coalesce(?, {newest})"
     if (row := connection.execute(query, (number,)).fetchone()) is None:

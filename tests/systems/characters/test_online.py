@@ -183,7 +183,9 @@ def test_a_model_that_is_not_there_and_values_out_of_range_are_refused_by_name(m
         ({"model_path": tmp_path / "nowhere"}, "model_path"), ({"shrinkage": 0.0}, "shrinkage"),
         ({"false_accept_rate": 1.0}, "false_accept_rate"), ({"method": "svm"}, "method"),
         ({"method": "ranpac", "features": 0}, "features"), ({"features": 100}, "features"),
-        ({"method": "ncm", "shrinkage": 0.3}, "shrinkage"), ({"architecture": "test_efficientnet"}, "architecture"),
+        ({"method": "ncm", "shrinkage": 0.3}, "shrinkage"),
+        ({"shrinkage": 1e-12}, "shrinkage"), ({"method": "ranpac", "features": 10**6}, "features"),
+        ({"architecture": "test_efficientnet"}, "architecture"),
     ):  # fmt: skip
         with pytest.raises(SettingError) as refused:
             OnlineLearningSystem(**{"model_path": model, "feature_db_path": tmp_path / "roles.db", **arguments})
@@ -400,3 +402,124 @@ def test_who_adds_the_first_role_while_another_does_adds_the_second(model, faces
     monkeypatch.setattr(Change, "label_of", overtaken)
     late.add_new_role("Ren", pictures(faces, "Ren", range(2)))
     assert late.roles() == {"Aoi": 2, "Ren": 2} and [path] == list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def plain(model, tmp_path_factory) -> Path:
+    """A plain state dict that answers three classes."""
+    file = tmp_path_factory.mktemp("plain") / "plain.pth"
+    torch.save(plain_state(model), file)
+    return file
+
+
+@pytest.mark.parametrize("text", ['{"0": "x", "2": "z", "1": "y"}', '{"z": 2, "x": 0, "y": 1}', '["x", "y", "z"]'])
+def test_names_and_indices_may_stand_either_way_round(plain, text):
+    plain.with_name("plain.pth.classes.json").write_text(text, "utf-8-sig")
+    assert ClassifierFile(plain, architecture="test_efficientnet").classes == ["x", "y", "z"]
+
+
+@pytest.mark.parametrize("text", [
+    '"xyz"', "3", "null", '["x", "y", 3]', '["x", "y", null]', '["x", "y", "x"]', '["x", " ", "z"]', '["x", "y"]',
+    '{"x": 1, "y": 2, "z": 3}', '{"x": 0, "y": 1, "z": 1}', '{"x": 0, "y": 1, "z": 2.5}', '{"1": "x", "2": "y"}',
+    '{"x": 0, "y": true, "z": 2}', '{"0": "x", "0": "w", "1": "y", "2": "z"}', '["é", "e\u0301", "z"]', "[" * 10**5,
+])  # fmt: skip
+def test_what_is_no_list_of_classes_is_refused_by_the_name_of_its_file(plain, text):
+    plain.with_name("plain.pth.classes.json").write_text(text, "utf-8")
+    with pytest.raises(UserError, match=r"plain\.pth\.classes\.json"):
+        ClassifierFile(plain, architecture="test_efficientnet")
+
+
+@pytest.mark.parametrize("classes", ["xyz", ["x", "y", 3], ["x", "x", "y"], ["x", "", "z"], 3])
+def test_classes_that_are_no_names_are_refused_by_key(plain, classes):
+    with pytest.raises(SettingError) as refused:
+        ClassifierFile(plain, architecture="test_efficientnet", classes=classes)
+    assert refused.value.key == "classes"
+
+
+def test_weights_that_are_no_numbers_and_a_run_of_another_model_are_named(plain, tmp_path):
+    state = torch.load(plain)
+    next(iter(state.values()))[:] = float("nan")
+    torch.save(state, tmp_path / "nan.pth")
+    with pytest.raises(UserError, match=r"nan\.pth"):
+        ClassifierFile(tmp_path / "nan.pth", architecture="test_efficientnet")
+    checkpoint = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save({"pytorch-lightning_version": "2", "state_dict": state}, checkpoint)
+    (tmp_path / "run" / "record.json").touch()
+    for path in (tmp_path / "run", checkpoint):
+        with pytest.raises(SettingError) as refused:
+            ClassifierFile(path)
+        assert refused.value.key == "model_path"
+
+
+def test_a_model_is_saved_over_nothing_but_a_saved_model(system, faces, model, tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    for path in (system.database.path, tmp_path, notes, shutil.copy(model, tmp_path / "run.ckpt")):
+        before = path.read_bytes() if path.is_file() else None
+        with pytest.raises(SettingError) as refused:
+            system.save_model(path)
+        assert refused.value.key == "path" and (before is None or path.read_bytes() == before)
+    empty = OnlineLearningSystem(model, tmp_path / "to_be.db")
+    with pytest.raises(SettingError):
+        empty.save_model(tmp_path / "to_be.db")
+    assert system.save_model(system.save_model(tmp_path / "saved.pth")).is_file()
+
+
+def test_a_covariance_is_kept_only_of_roles_with_two_pictures(model, faces, tmp_path):
+    system = OnlineLearningSystem(model, tmp_path / "roles.db", update_covariance=False)
+    for name in ("Ren", "Aoi"):
+        with pytest.raises(UserError):
+            system.refit_covariance()
+        system.add_new_role(name, pictures(faces, name, range(1)))
+    with pytest.raises(UserError, match="no covariance"):
+        OnlineLearningSystem(model, tmp_path / "ncm.db", method="ncm").refit_covariance()
+    assert system.versions()[-1].number == 2
+    system.update("Ren", pictures(faces, "Ren", range(1, 2)))
+    assert system.refit_covariance().number == 4
+
+
+def test_one_name_in_two_spellings_is_one_role(model, faces, tmp_path):
+    system = OnlineLearningSystem(model, tmp_path / "roles.db", method="ncm")
+    system.add_new_role(" Ame\u0301lie ", pictures(faces, "Emi", range(1)))
+    assert list(system.roles()) == ["Am\u00e9lie"]
+    with pytest.raises(UserError):
+        system.add_new_role("Am\u00e9lie", pictures(faces, "Emi", range(1, 2)))
+    system.update("Ame\u0301lie", pictures(faces, "Emi", range(1, 2)))
+    with pytest.raises(ValueError):
+        system.merge_roles("Am\u00e9lie", "Ame\u0301lie ")
+    system.rename_role("Ame\u0301lie", "Emi ")
+    system.remove_role(" Emi")
+    for name in ("\u200b", "\u3164\u2800", "\ufe0f", "\u00a0", None, 7):
+        with pytest.raises(SettingError) as refused:
+            system.add_new_role(name, pictures(faces, "Emi", range(1)))
+        assert refused.value.key == "name"
+
+
+def test_pictures_that_are_none_are_refused_by_a_sentence_and_arrays_are_pictures(system, faces):
+    opened = Image.open(pictures(faces, "Ren", range(3, 4))[0]).convert("RGB")
+    pixels = np.array(opened)
+    assert system.recognize(pixels) == system.recognize(opened)
+    closed = Image.open(pictures(faces, "Ren", range(3, 4))[0])
+    closed.close()
+    for image in (Image.new("RGB", (0, 5)), pixels[:0], pixels / 255, pixels[..., 0], None, 7, closed):
+        with pytest.raises(UserError):
+            system.recognize(image)
+        with pytest.raises(UserError):
+            system.add_new_role("q", [image])
+    for images in ([], None, "picture.jpg", opened, pixels, Path("picture.jpg")):
+        with pytest.raises(SettingError) as refused:
+            system.add_new_role("q", images)
+        assert refused.value.key == "images"
+    with pytest.raises(UserError, match="version"):
+        system.revert(99999999999999999999)
+    copied = shutil.copy(pictures(faces, "Emi", range(1))[0], system.database.path.parent / "copy.jpg")
+    with pytest.raises(UserError, match=r"000\.jpg and .*copy\.jpg"):
+        system.add_new_role("q", [*pictures(faces, "Emi", range(1)), copied])
+
+
+@pytest.mark.parametrize("method", ["cosine", "lda"])
+def test_one_role_alone_has_no_direction(model, faces, tmp_path, method):
+    system = OnlineLearningSystem(model, tmp_path / "roles.db", method=method)
+    system.add_new_role("Ren", pictures(faces, "Ren", range(5)))
+    assert system.recognize(pictures(faces, "Aoi", range(1))[0]).score == 0

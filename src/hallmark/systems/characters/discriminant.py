@@ -10,6 +10,7 @@ from hallmark.systems.characters.learner import Learner, grouped, products
 from hallmark.systems.characters.scatter import Scatter, moved
 
 _EXACT = 20  # classes, of which one is left out as if it had never been there; of more, the ridge stays as it is
+_ROUNDING = 1e-10  # share of two squared lengths that their difference has by rounding alone
 _FEW = 8  # columns that are multiplied faster each by itself
 
 
@@ -94,8 +95,9 @@ class Discriminant(Learner):
         along = products(turned, self.sums) / counts - (turned @ center)[:, None]
         if self._of_center is None:
             self._of_center = products((inverse @ center)[None], self.sums)[0]
-        squares = self._squared_sums() / counts**2 - 2 * self._of_center / counts
-        squares = np.maximum(squares + center @ inverse @ center, 0)
+        of_means, of_center = self._squared_sums() / counts**2, center @ inverse @ center
+        squares = of_means - 2 * self._of_center / counts + of_center
+        squares = np.where(squares > _ROUNDING * (of_means + of_center), squares, 0)
         lengths = np.sqrt((deviations * turned).sum(axis=1))[:, None] * np.sqrt(squares)
         # What lies at the center, such as the only class, has no direction.
         return np.divide(along, lengths, out=np.zeros_like(along), where=lengths > 0)

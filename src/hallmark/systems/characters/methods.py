@@ -19,6 +19,9 @@ METHODS: Mapping[str, tuple[Callable[..., Learner], tuple[str, ...]]] = {
 
 DEFAULTS: Mapping[str, Any] = {"shrinkage": 0.5, "update_covariance": True, "features": 2000}
 
+_LEAST_SHRINKAGE = 1e-6  # below it the inverse of a covariance of few samples is rounding error
+_MOST_FEATURES = 20_000  # whose products have 3.2 GB
+
 
 def checked_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of `method` among all those `given`.
@@ -27,12 +30,13 @@ def checked_settings(method: str, given: Mapping[str, Any]) -> dict[str, Any]:
         SettingError: an unknown method, a value out of range, or one that the method does not read.
     """
     require(method in METHODS, "method", method, f"one of {', '.join(METHODS)}")
-    require(0 < given["shrinkage"] <= 1, "shrinkage", given["shrinkage"], "in (0, 1]")
-    require(given["features"] >= 1, "features", given["features"], "at least 1")
+    least, most = _LEAST_SHRINKAGE, _MOST_FEATURES
+    require(least <= given["shrinkage"] <= 1, "shrinkage", given["shrinkage"], f"in [{least:g}, 1]")
+    require(1 <= given["features"] <= most, "features", given["features"], f"from 1 to {most:,}")
     names = METHODS[method][1]
     for name, value in given.items():
         if name not in names and value != DEFAULTS[name]:
-            raise SettingError(name, value, f"left out: {method} has no such setting")
+            raise SettingError(name, value, f"nothing, because {method} has no such setting")
     return {name: given[name] for name in names}
 
 

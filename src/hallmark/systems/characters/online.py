@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 from hallmark.checks import UserError, require
 from hallmark.features.store import weights_digest
 from hallmark.storage.vectors import AppearedError, Changes, VectorDatabase, Version
+from hallmark.systems.characters.answers import Added, Recognition
 from hallmark.systems.characters.discriminant import Discriminant
 from hallmark.systems.characters.learner import Learner, grouped
 from hallmark.systems.characters.methods import DEFAULTS, checked_settings, new_learner
 from hallmark.systems.characters.model_file import ClassifierFile
-from hallmark.systems.characters.pictures import Picture, embeddings, picture_name, read_pictures
+from hallmark.systems.characters.pictures import Picture, embeddings, picture_list, picture_name, read_pictures
 from hallmark.systems.characters.roles import (
     THRESHOLD,
     Roles,
-    check_role_name,
     mark_threshold,
     require_new,
     require_role,
+    role_name,
 )
 from hallmark.systems.characters.unknown import unknown_threshold
 
@@ -33,40 +34,6 @@ SETTINGS = ("method", *DEFAULTS, "false_accept_rate")
 _COVARIANCE = "covariance"  # of the state of a database: the version whose covariance stays
 _NEAREST = 3  # pictures that are shown as the reason of an answer
 _NEAREST_ROLES = 10  # roles whose pictures these may be of
-
-
-@dataclass(frozen=True)
-class Recognition:
-    """Who is in a picture.
-
-    Attributes:
-        name: the role, or None: nobody whom the database has.
-        score: how much the picture looks like one of the roles (`Learner.known`); below `threshold` it is unknown.
-        threshold: None while there are fewer than three roles; the best one is then always the answer.
-        best, runner_up: the two roles whose logits are highest, with these; `runner_up` is None for one role alone.
-        nearest: of the pictures of the ten roles with the highest logits the nearest by cosine: (role, hash of its
-            content, cosine).
-    """
-
-    name: str | None
-    score: float
-    threshold: float | None
-    best: tuple[str, float]
-    runner_up: tuple[str, float] | None
-    nearest: list[tuple[str, str, float]]
-
-
-@dataclass(frozen=True)
-class Added:
-    """What added pictures have made.
-
-    Attributes:
-        version: of the database, to which `OnlineLearningSystem.revert` goes back.
-        warnings: sentences on pictures that look like another role.
-    """
-
-    version: Version
-    warnings: list[str]
 
 
 class OnlineLearningSystem(Roles):
@@ -88,9 +55,9 @@ class OnlineLearningSystem(Roles):
         method: `lda`, a linear discriminant with shrinkage (`Discriminant`); `cosine`, the cosine to the means in its
             metric (`CosineDiscriminant`), the best for roles of few pictures; `ncm`, the nearest class mean by cosine
             (`NearestMean`); or `ranpac`, a ridge regression on random features (`RandomProjection`).
-        shrinkage: of the covariance within roles, in (0, 1]; of `cosine` and `lda`.
+        shrinkage: of the covariance within roles, in [1e-6, 1]; of `cosine` and `lda`.
         update_covariance: false to keep the covariance of the first pictures until `refit_covariance`; likewise.
-        features: random features; of `ranpac`.
+        features: random features, at most 20,000; of `ranpac`.
         false_accept_rate: share of pictures of unknown people that may be taken for somebody, as leaving out each role
             in turn tells. Settings stand in the database once it is made.
         architecture: of a plain state dict, timm's name; `classes`: whom it answers, None for the list beside it.
@@ -171,23 +138,35 @@ class OnlineLearningSystem(Roles):
         return dict(sorted(zip(learner.classes, learner.logits(vector)[0].tolist(), strict=True)))
 
     def refit_covariance(self) -> Version:
-        """Take the covariance of all pictures that there are now; for `update_covariance=False`."""
+        """Take the covariance of all pictures that there are now; for `update_covariance=False`.
+
+        Raises:
+            UserError: a database that keeps no covariance, or none of whose roles has two pictures.
+        """
         if not self._keeps_covariance:
-            raise UserError(f"{self.database.path}: its covariance is always that of all pictures")
+            has_covariance = "update_covariance" in self._settings
+            why = "its covariance is always that of all pictures" if has_covariance else "its method has no covariance"
+            raise UserError(f"{self.database.path}: {why} ({self._method})")
         with self.database.change("covariance of all pictures") as change:
+            if change.n_samples <= change.n_classes:
+                raise UserError(f"{self.database.path}: no covariance while no role has two pictures")
             change.state = {**change.state, _COVARIANCE: change.number}
         assert change.version is not None
         return change.version
 
     def save_model(self, path: str | Path) -> Path:
-        """Write the encoder to a file that this class takes as `model_path`; gives its path."""
+        """Write the encoder to a file that this class takes as `model_path`; gives its path.
+
+        Raises:
+            SettingError: the database, a folder, or another file that this has not written.
+        """
         file = Path(path).expanduser()
+        require(file.resolve() != self.database.path.resolve(), "path", str(path), "another file than the database")
         self._model.write(file)
         return file
 
     def _add(self, name: str, images: Sequence[Picture], *, is_new: bool) -> Added:
-        check_role_name(name)
-        require(not isinstance(images, str | Path) and len(images) > 0, "images", images, "a list of pictures")
+        name, images = role_name(name), picture_list(images)
         contents, pictures = read_pictures(images)
         vectors = embeddings(self.encoder, pictures)
         warnings = self._looks_like_others(name, vectors, images)
@@ -207,8 +186,9 @@ class OnlineLearningSystem(Roles):
             for position, (image, content) in enumerate(zip(images, contents, strict=True)):
                 if (known := change.label_of(content)) is not None:
                     raise UserError(f"{picture_name(image)}: the database has this picture already, as {known}")
-                if content in contents[:position]:
-                    raise UserError(f"{picture_name(image)}: the same picture is given twice")
+                if (first := contents.index(content)) < position:
+                    both = f"{picture_name(images[first])} and {picture_name(image)}"
+                    raise UserError(f"{both}: the same picture is given twice")
             change.add(name, vectors, contents)
             mark_threshold(change)
             has_two = len(images) > 1 or not is_new
