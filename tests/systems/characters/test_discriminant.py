@@ -200,13 +200,13 @@ def test_fewer_than_three_classes_have_no_threshold():
 
 def test_of_equal_samples_as_many_go_as_are_taken_away():
     vectors, _ = sampled((4, 3))
-    rest, whole = (RandomProjection(6, features=20) for _ in range(2))
-    rest.add("a", vectors[:4])
-    rest.add("b", vectors[4:])
-    whole.add("a", vectors[[0, 0, 1, 2, 3]])
-    whole.add("b", vectors[4:])
-    whole.remove("a", vectors[:1])
-    np.testing.assert_allclose(whole.logits(vectors), rest.logits(vectors), rtol=1e-6, atol=1e-6)
-    whole.remove("a", vectors[:3])
-    whole.remove("a", vectors[3:4])
-    assert whole.classes == ["b"]
+    expected, grown = (RandomProjection(6, features=20) for _ in range(2))
+    expected.add("a", vectors[:4])
+    expected.add("b", vectors[4:])
+    grown.add("a", vectors[[0, 0, 1, 2, 3]])
+    grown.add("b", vectors[4:])
+    grown.remove("a", vectors[:1])
+    np.testing.assert_allclose(grown.logits(vectors), expected.logits(vectors), rtol=1e-6, atol=1e-6)
+    grown.remove("a", vectors[:3])
+    grown.remove("a", vectors[3:4])
+    assert grown.classes == ["b"]

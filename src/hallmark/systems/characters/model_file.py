@@ -75,11 +75,11 @@ class ClassifierFile:
         self.encoder.freeze()
         self._require_finite(file)
         if classes is None:
-            self.classes, place = _classes_beside(file)
+            self.classes, list_file = _classes_beside(file)
         else:
-            self.classes, place = _given(classes), "classes"
+            self.classes, list_file = _given(classes), "classes"
         if self.classes and n_classes is not None and n_classes != len(self.classes):
-            raise UserError(f"{place}: {len(self.classes)} names; {file} answers {n_classes} classes")
+            raise UserError(f"{list_file}: {len(self.classes)} names; {file} answers {n_classes} classes")
         self._saved = {
             CLASSIFIER: {"encoder": {CLASS: TimmImageEncoder.__name__, **arguments}, "classes": self.classes},
             "state_dict": {f"{_PREFIX}model.{name}": tensor for name, tensor in state.items()},

@@ -72,10 +72,10 @@ class Roles:
 
 def role_name(name: str) -> str:
     """`name` as it is kept; raises SettingError unless a role can have it."""
-    kept = composed(name) if isinstance(name, str) else ""
-    valid = is_class_name(kept) and len(kept) <= _LONGEST
+    role = composed(name) if isinstance(name, str) else ""
+    valid = is_class_name(role) and len(role) <= _LONGEST
     require(valid, "name", name, f"up to {_LONGEST} characters that the name of a folder may have")
-    return kept
+    return role
 
 
 def require_role(name: str, change: Change) -> None:
