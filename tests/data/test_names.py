@@ -39,13 +39,29 @@ def test_what_only_looks_like_a_name_is_none(text):
 
 def test_a_name_that_a_tokenizer_cuts_out_of_a_word_is_found_in_its_pieces():
     tokenizer = spans("aoi", "chan", "child", "ren", "tal", "mysayos")
-    assert kinds("aoichan", tokenizer) == {"Aoi": PIECE}
-    # Short names are found at the beginning of a word alone, where they are not parts of others.
+    assert kinds("sayochan", spans("sayo", "chan")) == {"Sayo": PIECE}
+    # Short names are parts of too many words.
     assert kinds("children", tokenizer) == {}
-    assert kinds("rental", tokenizer) == {"Ren": PIECE}
+    assert kinds("rental", tokenizer) == {}
     assert kinds("xSayox", spans("sayo")) == {"Sayo": PIECE} and kinds("mysayos", tokenizer) == {}
     # Several pieces may be a name together.
-    assert kinds("aoichan", spans("ao", "chan")) == {"Aoi": PIECE}
-    assert kinds("aoichan", spans("aoic", "han")) == {}
-    assert kinds("Aoi and aoichan", tokenizer) == {"Aoi": WORD}
+    assert kinds("sayochan", spans("sa", "chan")) == {"Sayo": PIECE}
+    assert kinds("sayochan", spans("sayoc", "han")) == {}
+    assert kinds("Sayo and sayochan", spans("sayo", "chan")) == {"Sayo": WORD}
     assert kinds("她是小夜", tokenizer) == {"小夜": WORD}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("🦊", "a🦊girl"), ("❤️", "I ❤ her"), ("---", "she is --- again"), ("Lelouch", "Lelouch2 smiles"),
+        ("2B", "2b, in black"), ("محمد", "هذا مُحَمَّدٌ"), ("مُحَمَّد", "محمد"), ("אסתר", "אֶסְתֵּר"), ("محمد", "محـــمد"),
+    ],
+)  # fmt: skip
+def test_names_of_symbols_before_digits_and_with_vowel_marks_are_found(name, text):
+    assert kinds(text, names={name: [name]}) == {name: WORD}
+
+
+@pytest.mark.parametrize(("name", "text"), [("---", "a ---- b"), ("-", "blue-eyed"), ("はら", "ばら"), ("🦊", "fox")])
+def test_a_symbol_within_others_and_another_kana_are_no_name(name, text):
+    assert kinds(text, names={name: [name]}) == {}

@@ -41,8 +41,7 @@ _REACH = {
         "nicknames, translations and parts of names that are not among the aliases",
     ),
     PIECE: (
-        "names of classes and their aliases that the tokenizer cuts out of a word: its beginning, or of four letters "
-        "or more any part",
+        "names of classes and their aliases of four letters or more that the tokenizer cuts out of a word",
         "",
     ),
 }  # fmt: skip

@@ -17,6 +17,9 @@ _LONG = 4  # letters of a name that is found within a word: shorter ones are par
 # Scripts whose words have no spaces between them, or case endings without one: every letter may end a word.
 _UNSPACED = ("CJK ", "HIRAGANA", "KATAKANA", "HANGUL", "BOPOMOFO", "THAI", "LAO ", "KHMER", "MYANMAR", "TIBETAN")
 
+_MARKS = ("COMBINING ", "ARABIC ", "HEBREW ", "SYRIAC ", "VARIATION SELECTOR")
+_TATWEEL, _VOICING = "\u0640", "\u3099\u309a"
+
 
 class Finding(NamedTuple):
     """The name `name` (or an alias of that class) in the text at `position`; `kind` is `WORD` or `PIECE`."""
@@ -44,17 +47,19 @@ class NamedTexts:
     def find(self) -> list[Finding]:
         """Every name in every text, at most once a text.
 
-        Names and texts are compared without case, accents of Latin, Greek and Cyrillic, width (NFKC), spaces and
-        punctuation. A name is a `WORD` where words of the text begin and end with it; in scripts without spaces it
-        may begin and end at any letter. It is a `PIECE` where it is a part of a word that the tokenizer cuts out of it:
-        the beginning, or any part if it has four letters or more.
+        Names and texts are compared without case, accents of Latin, Greek and Cyrillic, vowel marks of Arabic and
+        Hebrew, width (NFKC), spaces and punctuation. A name is a `WORD` where words of the text begin and end with it,
+        or numbers; in scripts without spaces it may begin and end at any letter. It is a `PIECE` where it has four
+        letters or more and is a part of a word that the tokenizer cuts out of it. A name without letters and digits is
+        looked for as it is written, one of punctuation alone between spaces.
         """
-        aliases = {
-            plain: (name, alias)
-            for name, of_class in self.names.items()
-            for alias in of_class
-            if (plain := _Letters.of(alias, None).text)
-        }
+        aliases, symbols = {}, {}
+        for name, of_class in self.names.items():
+            for alias in of_class:
+                if plain := _Letters.of(alias, None).text:
+                    aliases[plain] = (name, alias)
+                elif plain := _plain(alias).strip():
+                    symbols[plain] = (name, alias)
         lengths = sorted({len(letters) for letters in aliases})
         findings = []
         for position, text in enumerate(self.texts):
@@ -69,9 +74,13 @@ class NamedTexts:
                         continue
                     if letters.words[start] and letters.words[end]:
                         kinds[name] = WORD
-                    elif letters.pieces[start] and letters.pieces[end] and (letters.words[start] or length >= _LONG):
+                    elif letters.pieces[start] and letters.pieces[end] and length >= _LONG:
                         kinds.setdefault(name, PIECE)
             findings += [Finding(position, kind, *aliases[name]) for name, kind in kinds.items()]
+            literal = _plain(text) if symbols else ""
+            findings += [
+                Finding(position, WORD, *alias) for name, alias in symbols.items() if _has_symbols(literal, name)
+            ]
         return findings
 
     def findings(self, samples: pd.DataFrame) -> pd.DataFrame:
@@ -100,7 +109,10 @@ class _Letters(NamedTuple):
             if start:
                 pieces.add(len(letters))
             for letter in _plain(text[start:end]):
-                if unicodedata.category(letter)[0] in "LMN":
+                category = unicodedata.category(letter)[0]
+                if category in "LMN":
+                    if letters and (unicodedata.category(letters[-1])[0] == "N") != (category == "N"):
+                        words.add(len(letters))
                     if _is_unspaced(letter):
                         words |= {len(letters), len(letters) + 1}
                     letters.append(letter)
@@ -115,8 +127,21 @@ class _Letters(NamedTuple):
 
 def _plain(text: str) -> str:
     decomposed = unicodedata.normalize("NFKD", text)
-    bare = "".join(letter for letter in decomposed if not 0x300 <= ord(letter) < 0x370)
+    bare = "".join(letter for letter in decomposed if not _is_mark(letter))
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", bare).casefold())
+
+
+def _is_mark(letter: str) -> bool:
+    """Whether a word is the same without `letter`; the vowel signs of India and the voicing of kana are letters."""
+    if letter.isascii() or (unicodedata.category(letter) != "Mn" and letter != _TATWEEL):
+        return False
+    return unicodedata.name(letter, "").startswith(_MARKS) and letter not in _VOICING
+
+
+def _has_symbols(text: str, name: str) -> bool:
+    if all(unicodedata.category(letter).startswith("P") for letter in name):
+        return name in text.split()
+    return name in text
 
 
 def _is_unspaced(letter: str) -> bool:
