@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lightning import seed_everything
 
-from hallmark.checks import SettingError, require, setting
+from hallmark.checks import SettingError, require
 from hallmark.engine.build import build
 from hallmark.engine.config.parents import key_of, parent_settings
 from hallmark.engine.config.symbolic import plain
@@ -39,7 +39,7 @@ def parent_uses(job: Job) -> dict[str, Use]:
     named = [*job.parents, *(role for role in job.presets if role not in job.parents)]
     for role in named:
         if role not in roles:
-            others = " ".join(f"~{key_of(other)}" for other in named if other not in roles)
+            others = " ".join(f"{key_of(other)}=null" for other in named if other not in roles)
             hint = did_you_mean(role, sorted(roles)) or f"; {others} leaves out what a preset lists"
             expected = f"a role of {built.__name__}: {known}{hint}"
             raise SettingError(key_of(role), parent_settings(job.config).get(role), expected)
@@ -124,8 +124,12 @@ def _module(job: Job) -> PredictingModule:
             path = job.parents[role].directory / "predictions" / f"{OUT_OF_FOLD}.parquet"
             if path.exists():  # else they are still to be made, and the module is only looked at
                 module.out_of_fold = {**module.out_of_fold, role: read_predictions(path)}
-    with setting("parents"):
+    try:
         module.attach_parents(parents)
+    except SettingError as error:
+        typed = parent_settings(job.config).get(error.key, error.value)
+        value = typed["experiment"] if isinstance(typed, dict) else typed
+        raise SettingError(key_of(error.key), value, error.expected) from error
     return module
 
 

@@ -51,7 +51,8 @@ class StackedClassifier(FittedModule):
     def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
         for role, parent in parents.items():
             classes = getattr(parent, "classes", None)
-            expected = f"a classifier of {', '.join(self.classes)}, in this order"
+            kind = f"of {', '.join(classes)}" if classes else f"a {type(parent).__name__}"
+            expected = f"a classifier of {', '.join(self.classes)}, in this order; this one is {kind}"
             require(classes == self.classes, role, classes, expected)
         super().attach_parents(parents)
 

@@ -144,7 +144,10 @@ def test_a_folder_without_folders_and_one_of_splits_are_said_to_be_so(characters
     shutil.copytree(copied / "Aoi", alone / "Aoi")
     with pytest.raises(SettingError) as refused:
         characters(folder=str(alone), classes=["Aoi"])
-    assert refused.value.key == "classes"
+    assert refused.value.key == "folder" and refused.value.value == str(alone)
+    with pytest.raises(SettingError) as refused:
+        characters(folder=str(copied), classes=["Aoi"])
+    assert refused.value.key == "classes" and refused.value.value == ["Aoi"]
 
 
 def test_a_character_of_whom_nothing_is_measured_is_warned_of(characters, copied, capsys):

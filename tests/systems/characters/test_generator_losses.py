@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.models.vgg import cfgs, make_layers
 
-from hallmark.checks import SettingError, UserError
+from hallmark.checks import SettingError
 from hallmark.learning.adversarial import ADVERSARIAL_LOSSES, ProjectionHead
 from hallmark.systems.characters.generator.losses import GuidedLoss, Vgg16Maps, perceptual_loss
 
@@ -65,8 +65,12 @@ def test_maps_of_vgg16_are_those_after_its_rectifiers(tmp_path) -> None:
         for part, end in zip(maps, (4, 9, 16, 23), strict=True):
             torch.testing.assert_close(part, features[:end](values.clone()))
     torch.save({name: weights[name] for name in list(weights)[4:]}, tmp_path / "part.pth")
-    with pytest.raises(UserError):
-        Vgg16Maps(str(tmp_path / "part.pth"))
+    (tmp_path / "damaged.pth").write_bytes((tmp_path / "part.pth").read_bytes()[:1000])
+    for name in ("part.pth", "damaged.pth", "none.pth", "."):
+        with pytest.raises(SettingError) as refused:
+            Vgg16Maps(str(tmp_path / name))
+        assert refused.value.key == "vgg16_weights" and "VGG16" in refused.value.expected
+        assert "profile=sample" not in str(refused.value)
 
 
 def test_without_weights_of_vgg16_the_classifier_takes_its_place_and_that_is_said(caplog) -> None:

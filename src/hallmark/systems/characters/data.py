@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from hallmark.checks import require
+from hallmark.checks import SettingError, require
 from hallmark.data.generated import data_folder, data_requirement, origin_of
 from hallmark.data.leakage import LeakageInputs
 from hallmark.data.picture_module import PictureDataModule
@@ -55,8 +55,12 @@ class CharactersDataModule(PictureDataModule):
         self.folder = data_folder(folder, Path(cache), "characters", generate, sample, expected=expected)
         # First, because the names of the classes are those of its folders where none are given.
         require(self.folder.is_dir(), "folder", str(self.folder), f"{expected}; there is no such folder")
-        held = f"{expected}; there are {len(classes)} in it"
-        require(len(classes) > 1, "folder" if len(classes) == 0 else "classes", str(self.folder), held)
+        if len(classes) < 2:
+            folders = [path.name for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+            require(
+                len(folders) > 1 and len(classes) > 0, "folder", str(self.folder), f"{expected}, two or more of them"
+            )
+            raise SettingError("classes", list(classes), f"two or more of the folders in {self.folder}")
         super().__init__(
             cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment,
             split=split, leakage=leakage, seed=seed,

@@ -50,7 +50,8 @@ class CharacterStudent(CharacterClassifier):
     def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
         for role, parent in parents.items():
             if not isinstance(parent, CharacterClassifier):
-                raise SettingError(role, type(parent).__name__, "a classifier of characters")
+                kind = type(parent).__name__
+                raise SettingError(role, kind, f"a classifier of characters; this one is a {kind}")
             missing = [name for name in self.classes if name not in parent.classes]
             expected = f"one that knows all characters of this model; it does not know {', '.join(missing[:10])}"
             require(not missing, role, f"a classifier of {len(parent.classes)} characters", expected)

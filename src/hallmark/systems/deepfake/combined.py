@@ -25,7 +25,8 @@ class CombinedDetectors(FittedModule):
     def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
         for role, parent in parents.items():
             of_parent = getattr(parent, "classes", None)
-            expected = f"a classifier of {', '.join(self.classes)}, in this order"
+            kind = f"of {', '.join(of_parent)}" if of_parent else f"a {type(parent).__name__}"
+            expected = f"a classifier of {', '.join(self.classes)}, in this order; this one is {kind}"
             require(of_parent == self.classes, role, of_parent, expected)
         super().attach_parents(parents)
 

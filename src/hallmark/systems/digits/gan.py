@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 from torchmetrics.classification import MulticlassAccuracy
 
-from hallmark.checks import SettingError, require
+from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.adversarial import ADVERSARIAL_LOSSES, ProjectionHead
 from hallmark.learning.callbacks.pictures import tiled
@@ -70,9 +70,12 @@ class DigitsGan(MultiOptimizerModule):
 
     def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
         for role, parent in parents.items():
+            kind = type(parent).__name__
+            if isinstance(parent, DigitsClassifier):
+                kind = f"{kind} of {', '.join(parent.classes)}"
             fits = isinstance(parent, DigitsClassifier) and parent.classes == self.classes
-            if not fits:
-                raise SettingError(role, type(parent).__name__, f"a DigitsClassifier of {', '.join(self.classes)}")
+            expected = f"a classifier of the digits {', '.join(self.classes)}; this one is a {kind}"
+            require(fits, role, kind, expected)
         super().attach_parents(parents)
 
     @property

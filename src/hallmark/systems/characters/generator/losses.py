@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torchvision.models.vgg import cfgs, make_layers
 
-from hallmark.checks import require
+from hallmark.checks import SettingError, require
 from hallmark.learning.adversarial import ADVERSARIAL_LOSSES
-from hallmark.learning.encoders.weights import load_exactly, local_path, read_state_dict
+from hallmark.learning.encoders.weights import MissingWeightsError, load_exactly, local_path, read_state_dict
 from hallmark.systems.characters.module import CharacterClassifier
 
 _MATCHES = ("statistics", "picture")
@@ -127,8 +127,7 @@ class Vgg16Maps(nn.Module):
         weights: file in the layout of torchvision or timm (`vgg16.tv_in1k`), whose first ten convolutions are read.
 
     Raises:
-        UserError: damaged, or weights of something else.
-        MissingWeightsError: there is no such file.
+        SettingError: no such file, a damaged one, or weights of something else.
     """
 
     def __init__(self, weights: str) -> None:
@@ -138,11 +137,20 @@ class Vgg16Maps(nn.Module):
             if isinstance(layer, nn.ReLU):
                 layer.inplace = False  # it would overwrite what the loss keeps
         self.layers = layers
-        path = local_path(weights)
-        require(path is not None, "vgg16_weights", weights, "the path of a file")
-        assert path is not None
-        state = {name.removeprefix("features."): tensor for name, tensor in read_state_dict(path).items()}
-        load_exactly(layers.load_state_dict, {name: state[name] for name in layers.state_dict() if name in state}, path)
+        expected = "a file of VGG16 as torchvision (vgg16-397923af.pth) or timm (vgg16.tv_in1k) publishes it, or null, "
+        expected += "by which the classifier takes its place"
+        try:
+            path = local_path(weights)
+            require(path is not None, "vgg16_weights", weights, expected)
+            assert path is not None
+            state = {name.removeprefix("features."): tensor for name, tensor in read_state_dict(path).items()}
+            known = {name: state[name] for name in layers.state_dict() if name in state}
+            load_exactly(layers.load_state_dict, known, path)
+        except SettingError:
+            raise
+        except (OSError, ValueError) as error:
+            cause = error.finding.rstrip(".") if isinstance(error, MissingWeightsError) else str(error)
+            raise SettingError("vgg16_weights", weights, f"{expected}; {cause}") from error
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)

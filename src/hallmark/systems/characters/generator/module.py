@@ -71,10 +71,12 @@ class CharacterGenerator(MultiOptimizerModule):
     def attach_parents(self, parents: Mapping[str, PredictingModule]) -> None:
         for role, parent in parents.items():
             if not isinstance(parent, CharacterClassifier):
-                raise SettingError(role, type(parent).__name__, "a CharacterClassifier")
+                kind = type(parent).__name__
+                raise SettingError(role, kind, f"a classifier of characters; this one is a {kind}")
             if parent.classes != self.classes:
                 expected = f"a classifier of these characters in this order: {', '.join(self.classes)}"
-                raise SettingError(role, ", ".join(parent.classes), expected)
+                known = ", ".join(parent.classes)
+                raise SettingError(role, known, f"{expected}; this one is of {known}")
         super().attach_parents(parents)
 
     @property
