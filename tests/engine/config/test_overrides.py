@@ -3,6 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
+from hallmark.checks import SettingError
 from hallmark.engine.config.overrides import refuse_typed_secrets
 from hallmark.engine.launch import setting_names
 from hallmark.storage.secrets import is_secret_name
@@ -54,3 +55,9 @@ def test_no_setting_of_a_preset_reads_like_a_secret(project):
     names = {name for file in files for name in setting_names(OmegaConf.load(file))}
     assert len(names) > 100
     assert [name for name in names if is_secret_name(name)] == []
+
+
+def test_a_number_of_more_digits_than_python_reads_is_refused():
+    with pytest.raises(SettingError) as refused:
+        refuse_typed_secrets([f"model.target_class={'9' * 5000}"])
+    assert refused.value.key == "model.target_class"

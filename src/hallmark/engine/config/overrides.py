@@ -8,6 +8,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, QuotedString
 from hydra.errors import HydraException
 
+from hallmark.checks import SettingError
 from hallmark.storage.secrets import refuse_secrets
 
 
@@ -18,6 +19,7 @@ def refuse_typed_secrets(arguments: Sequence[str]) -> None:
         SecretError: a key says that its value is a secret, a value is one of the environment or has the form of one, an
             address has a password in it, or a setting that names a variable is none; the message names the key and
             not the value.
+        SettingError: a number of more digits than Python reads.
     """
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -37,6 +39,10 @@ def _values(argument: str, value: str) -> list[Any]:
         parsed = OverridesParser.create().parse_override(argument)
     except HydraException:
         return [value]  # Hydra will say what is wrong with it
+    except ValueError as error:
+        raise SettingError(
+            argument.partition("=")[0].lstrip("+~"), "…", f"a value that can be read ({error})"
+        ) from error
     read = parsed.value()
     if isinstance(read, ChoiceSweep):
         return [_plain(choice) for choice in read.list]
