@@ -207,6 +207,13 @@ def test_of_equal_samples_as_many_go_as_are_taken_away():
     grown.add("b", vectors[4:])
     grown.remove("a", vectors[:1])
     np.testing.assert_allclose(grown.logits(vectors), expected.logits(vectors), rtol=1e-6, atol=1e-6)
-    grown.remove("a", vectors[:3])
-    grown.remove("a", vectors[3:4])
-    assert grown.classes == ["b"]
+    grown.add("c", vectors[[0, 0]])
+    for _ in range(2):
+        grown.remove("c", vectors[:1])
+    assert grown.classes == ["a", "b"]
+
+
+def test_the_only_class_has_no_direction():
+    for seed in range(20):
+        vectors, labels = sampled((5,), seed=seed)
+        assert not Discriminant.fit(vectors, labels, shrinkage=0.5).cosines(vectors + 1).any()

@@ -516,10 +516,3 @@ def test_pictures_that_are_none_are_refused_by_a_sentence_and_arrays_are_picture
     copied = shutil.copy(pictures(faces, "Emi", range(1))[0], system.database.path.parent / "copy.jpg")
     with pytest.raises(UserError, match=r"000\.jpg and .*copy\.jpg"):
         system.add_new_role("q", [*pictures(faces, "Emi", range(1)), copied])
-
-
-@pytest.mark.parametrize("method", ["cosine", "lda"])
-def test_one_role_alone_has_no_direction(model, faces, tmp_path, method):
-    system = OnlineLearningSystem(model, tmp_path / "roles.db", method=method)
-    system.add_new_role("Ren", pictures(faces, "Ren", range(5)))
-    assert system.recognize(pictures(faces, "Aoi", range(1))[0]).score == 0
