@@ -44,12 +44,12 @@ def main() -> None:
         result = fitted([*common, *overrides], arguments.outputs)
         assert isinstance(result, RepeatSet)
         sets[name] = result
-    best = max((IMAGE, TEXT), key=lambda name: _accuracy(sets[name].predictions("val")))
+    best = max((IMAGE, TEXT), key=lambda name: main_accuracy(sets[name].predictions("val")))
     tables: dict[str, pd.DataFrame] = {}
     for name, result in sets.items():
         looked_at(runs_of(result), arguments.outputs)
         tables[name] = result.predictions("test")
-    mains = {name: _of_task(table, MAIN) for name, table in tables.items()}
+    mains = {name: of_task(table, MAIN) for name, table in tables.items()}
     rows = mains[FUSED]
     differences = difference_table({
         **against(FUSED, mains, [best]),
@@ -66,7 +66,7 @@ def main() -> None:
         tables={
             "models": metric_table({"majority class": majority(rows), **mains}, ("accuracy", "macro_f1")),
             "given": metric_table(
-                {title: _of_task(tables[FUSED], task) for task, title in GIVEN.items()}, ("accuracy", "macro_f1"),
+                {title: of_task(tables[FUSED], task) for task, title in GIVEN.items()}, ("accuracy", "macro_f1"),
                 title="the fused model is given",
             ),
             "differences": differences,
@@ -75,14 +75,14 @@ def main() -> None:
     )  # fmt: skip
 
 
-def _of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
+def of_task(table: pd.DataFrame, task: str) -> pd.DataFrame:
     """The rows of `task`, as a table of the only task."""
     rows = table[table["task"] == task].assign(task=MAIN).reset_index(drop=True)
     rows.attrs = {**table.attrs, "classes": {MAIN: table.attrs["classes"][task]}}
     return rows
 
 
-def _accuracy(table: pd.DataFrame) -> float:
+def main_accuracy(table: pd.DataFrame) -> float:
     return table_metrics(table)[MAIN]["accuracy"] or 0.0
 
 

@@ -9,12 +9,10 @@ finished run of another commit is read instead of fitted.
 """
 
 import argparse
-import shutil
 from pathlib import Path
 
 from benchmarks.characters_generator import NUMBERS
 from benchmarks.fits import fitted, looked_at
-from benchmarks.pages import RESULTS
 from benchmarks.results import Cell, number_cell, value_cell, write_result
 from hallmark.engine.setup import silence_expected_warnings
 from hallmark.runs.run import Run
@@ -50,7 +48,6 @@ def main() -> None:
     rows: list[dict[str, Cell]] = [
         {"measure": title, "value": value_cell(intervals[key])} for title, key, _ in NUMBERS
     ]  # fmt: skip
-    shutil.copyfile(run.directory / "figures" / "truncation.png", RESULTS / "characters_generator_real.png")
     write_result(
         "characters_generator_real",
         rows=f"{len(real)} test pictures of {real['target'].nunique()} real characters and one drawn for each, at "
