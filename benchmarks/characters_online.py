@@ -94,8 +94,8 @@ def few_pictures(features: NDArray, target: NDArray, learning: NDArray, fold: ND
     records = []
     for name in np.unique(target):
         drawn = rng.permutation(learning[target[learning] == name])
-        others = learning[target[learning] != name]
-        known = {method: learned(method, features[others], target[others]) for method in ("cosine", "ncm")}
+        of_old = learning[target[learning] != name]
+        known = {method: learned(method, features[of_old], target[of_old]) for method in ("cosine", "ncm")}
         for before, n in zip((0, *PICTURES), PICTURES, strict=False):
             for learner in known.values():
                 learner.add(name, features[drawn[before:n]])
@@ -139,9 +139,9 @@ def told_apart(
     is_known = np.isin(target[measured], known)
     left_out = []
     for name in known:
-        others = of_known[target[of_known] != name]
-        out = fitted.without(name, features[others])
-        left_out.append(out.scores(features[of_known[target[of_known] == name]]))
+        is_name = target[of_known] == name
+        without = fitted.without(name, features[of_known[~is_name]])
+        left_out.append(without.scores(features[of_known[is_name]]))
     answers = np.array(fitted.cosine.classes)[fitted.cosine.logits(features[measured]).argmax(axis=1)]
     results = []
     for score, values in fitted.scores(features[measured]).items():

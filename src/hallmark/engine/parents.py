@@ -39,8 +39,8 @@ def parent_uses(job: Job) -> dict[str, Use]:
     named = [*job.parents, *(role for role in job.presets if role not in job.parents)]
     for role in named:
         if role not in roles:
-            others = " ".join(f"{key_of(other)}=null" for other in named if other not in roles)
-            hint = did_you_mean(role, sorted(roles)) or f"; {others} leaves out what a preset lists"
+            overrides = " ".join(f"{key_of(unknown)}=null" for unknown in named if unknown not in roles)
+            hint = did_you_mean(role, sorted(roles)) or f"; {overrides} leaves out what a preset lists"
             expected = f"a role of {built.__name__}: {known}{hint}"
             raise SettingError(key_of(role), parent_settings(job.config).get(role), expected)
     for role in sorted(roles.keys() - set(named) - {INIT_FROM}):

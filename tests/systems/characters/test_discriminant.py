@@ -170,10 +170,10 @@ def test_at_most_the_stated_share_of_left_out_classes_is_taken_for_known(method,
     assert (fitted.logits(vectors) == before).all()
     accepted = 0
     for name in CLASSES:
-        others = fitted.without(name, vectors[np.array(labels) == name])
-        assert name not in others.classes
+        without = fitted.without(name, vectors[np.array(labels) == name])
+        assert name not in without.classes
         of_class = vectors[np.array(labels) == name]
-        accepted += int((others.known(of_class, others.logits(of_class)) >= threshold).sum())
+        accepted += int((without.known(of_class, without.logits(of_class)) >= threshold).sum())
     assert accepted == int(rate * len(labels))
 
 
@@ -183,9 +183,9 @@ def test_leaving_a_class_out_is_fitting_without_it(exact_up_to, monkeypatch):
     vectors, labels = sampled([40, 40, 40, 40], spread=1.0)
     is_left_out = np.array(labels) == "b"
     fitted = Discriminant.fit(vectors, labels, shrinkage=0.4)
-    others = fitted.without("b", vectors[is_left_out])
+    without = fitted.without("b", vectors[is_left_out])
     again = Discriminant.fit(vectors[~is_left_out], np.array(labels)[~is_left_out].tolist(), shrinkage=0.4)
-    scores = [each.known(vectors, each.logits(vectors)) for each in (others, again)]
+    scores = [each.known(vectors, each.logits(vectors)) for each in (without, again)]
     if exact_up_to == 20:
         np.testing.assert_allclose(*scores, rtol=1e-7, atol=1e-7)
     assert np.corrcoef(*scores)[0, 1] > 0.99

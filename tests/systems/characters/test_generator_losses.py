@@ -35,11 +35,11 @@ def test_a_projection_adds_what_features_and_class_share() -> None:
 
 def test_statistics_leave_the_single_picture_free_and_pictures_do_not() -> None:
     drawn, target = [torch.randn(6, 2, 4, 4), torch.randn(6, 3, 2, 2)], torch.tensor([0, 0, 0, 1, 1, 1])
-    others = [maps.view(2, 3, *maps.shape[1:]).roll(1, dims=1).view_as(maps) for maps in drawn]  # within their classes
-    assert perceptual_loss(drawn, others, target, match="statistics").item() == pytest.approx(0, abs=1e-6)
-    expected = sum((first - second).abs().mean().item() for first, second in zip(drawn, others, strict=True)) / 2
-    assert perceptual_loss(drawn, others, target, match="picture").item() == pytest.approx(expected)
-    shifted = perceptual_loss([maps + 0.5 for maps in drawn], others, target, match="statistics")
+    rolled = [maps.view(2, 3, *maps.shape[1:]).roll(1, dims=1).view_as(maps) for maps in drawn]  # within their classes
+    assert perceptual_loss(drawn, rolled, target, match="statistics").item() == pytest.approx(0, abs=1e-6)
+    expected = sum((first - second).abs().mean().item() for first, second in zip(drawn, rolled, strict=True)) / 2
+    assert perceptual_loss(drawn, rolled, target, match="picture").item() == pytest.approx(expected)
+    shifted = perceptual_loss([maps + 0.5 for maps in drawn], rolled, target, match="statistics")
     assert shifted.item() == pytest.approx(0.5, abs=1e-5)
 
 

@@ -26,8 +26,8 @@ def unknown_threshold(
     indices = np.unique(np.linspace(0, len(classes) - 1, min(most, len(classes))).round().astype(int))
     scores = []
     for label, of_class in (classes[index] for index in indices):
-        others = fitted.without(label, of_class)
-        scores.append(others.known(of_class, others.logits(of_class)))
+        without = fitted.without(label, of_class)
+        scores.append(without.known(of_class, without.logits(of_class)))
     ordered = np.sort(np.concatenate(scores))
     accepted = int(false_accept_rate * len(ordered))
     return float(np.nextafter(ordered[len(ordered) - accepted - 1], np.inf))

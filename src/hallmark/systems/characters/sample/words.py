@@ -90,8 +90,8 @@ def describe(character: Character, rng: np.random.Generator, *, wrong: float) ->
     if rng.random() < wrong:
         spoken = [attribute for part in parts for attribute in _PARTS[part]]
         attribute = str(rng.choice(spoken))
-        others = [value for value in _ENGLISH[attribute] if value != getattr(character, attribute)]
-        change: dict[str, Any] = {attribute: str(rng.choice(others))}
+        wrong_values = [value for value in _ENGLISH[attribute] if value != getattr(character, attribute)]
+        change: dict[str, Any] = {attribute: str(rng.choice(wrong_values))}
         character = replace(character, **change)
     # A draw for every attribute, so that what is spoken of does not decide how.
     synonyms = {attribute: int(rng.integers(2)) for attribute in _ENGLISH}
