@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -148,19 +148,28 @@ class KernelDistance:
 
 
 @dataclass(frozen=True)
-class OfFeatures:
-    """A distance between the features of two sets of rows."""
+class OfDistance:
+    """What a metric of sets has of a distance.
+
+    Attributes:
+        distance: of features; suffix: of its name, for the metric's.
+    """
 
     distance: Distance
-    high: float = math.inf
+    suffix: ClassVar[str] = ""
+    high: ClassVar[float] = math.inf
 
     @property
     def name(self) -> str:
-        return self.distance.name
+        return f"{self.distance.name}{self.suffix}"
 
     @property
     def low(self) -> float:
         return self.distance.low
+
+
+class OfFeatures(OfDistance):
+    """A distance between the features of two sets of rows."""
 
     def __call__(self, real: Rows, generated: Rows) -> float:
         return self.distance(real.features, generated.features)

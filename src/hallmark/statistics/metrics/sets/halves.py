@@ -11,24 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from hallmark.statistics.metrics.classification import Floats
-from hallmark.statistics.metrics.sets.distances import Distance
+from hallmark.statistics.metrics.sets.distances import Distance, OfDistance
 from hallmark.statistics.metrics.sets.rows import Blocks, Rows
 
 
-@dataclass(frozen=True)
-class RealHalves:
+class RealHalves(OfDistance):
     """Between the two halves of the real rows."""
 
-    distance: Distance
-    high: float = math.inf
-
-    @property
-    def name(self) -> str:
-        return f"{self.distance.name}_real"
-
-    @property
-    def low(self) -> float:
-        return self.distance.low
+    suffix = "_real"
 
     def __call__(self, real: Rows, generated: Rows) -> float:
         first, second = (real.features[real.half == half] for half in (0, 1))
@@ -40,20 +30,10 @@ class RealHalves:
         return self.distance.without_blocks(first, second, (blocks[0][masks[0]], blocks[0][masks[1]]), n_blocks)
 
 
-@dataclass(frozen=True)
-class AcrossHalves:
+class AcrossHalves(OfDistance):
     """Between each half of the real rows and the generated rows of the other half, their mean."""
 
-    distance: Distance
-    high: float = math.inf
-
-    @property
-    def name(self) -> str:
-        return f"{self.distance.name}_halves"
-
-    @property
-    def low(self) -> float:
-        return self.distance.low
+    suffix = "_halves"
 
     def __call__(self, real: Rows, generated: Rows) -> float:
         pairs = ((real.features[real.half == half], generated.features[generated.half != half]) for half in (0, 1))
