@@ -5,18 +5,15 @@ the gradients of the discriminator off, then the moving average of the generator
 logging, no metrics and no seeds of its own.
 """
 
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import softplus
-from torch.optim import AdamW
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from benchmarks.fits import composed
 from benchmarks.results import write_result
-from benchmarks.steps import ABOUT, INTERVAL, TimedData, compared, hallmark_fit
+from benchmarks.steps import ABOUT, INTERVAL, plain_optimizers, step_rows
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
@@ -29,7 +26,7 @@ CASES = {
 }
 
 
-def prepared(overrides: list[str]) -> tuple[Job, DataModule, DigitsGan]:
+def prepared(overrides: Sequence[str]) -> tuple[Job, DataModule, DigitsGan]:
     alone = ["parents.classifier=null", "parents.judge=null", "model.class_weight=0", "model.judged=false"]
     job = Job.of(composed(["experiment=digits_gan", *alone, *overrides, f"trainer.max_epochs={EPOCHS}"]))
     data = prepare_data(job)
@@ -38,17 +35,10 @@ def prepared(overrides: list[str]) -> tuple[Job, DataModule, DigitsGan]:
     return job, data, module
 
 
-def plain_epochs(module: DigitsGan, loader: DataLoader) -> None:
+def plain_epochs(module: DigitsGan, loader: DataLoader, job: Job) -> None:
     generator, discriminator = module.parts[GENERATOR].train(), module.parts[DISCRIMINATOR].train()
-    recipes = module.part_optimizers
-    of_generator, of_discriminator = (
-        AdamW(part.parameters(), lr=recipes[name].lr, betas=recipes[name].betas, weight_decay=0.0)
-        for name, part in ((GENERATOR, generator), (DISCRIMINATOR, discriminator))
-    )
-    decay = recipes[GENERATOR].ema_decay
-    assert decay is not None
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    for _ in range(EPOCHS):
+    of_generator, of_discriminator, average = plain_optimizers(module, GENERATOR, DISCRIMINATOR)
+    for _ in range(job.config.trainer.max_epochs):
         for batch in loader:
             image, target = batch["image"], batch["target"]
             drawn = generator(torch.randn(len(image), module.noise), target)
@@ -68,16 +58,7 @@ def plain_epochs(module: DigitsGan, loader: DataLoader) -> None:
 
 def main() -> None:
     silence_expected_warnings()
-    rows = []
-    for name, overrides in CASES.items():
-        job, data, module = prepared(overrides)
-        timed = TimedData(data)
-        with tempfile.TemporaryDirectory() as scratch:
-            rows.append(compared(
-                name, timed, lambda: plain_epochs(module, timed.loader),  # noqa: B023
-                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
-            ))  # fmt: skip
-        print(rows[-1], flush=True)
+    rows = step_rows(CASES, prepared, plain_epochs)
     write_result("adversarial_step", rows=ABOUT, intervals=INTERVAL, tables={"steps": rows})
 
 

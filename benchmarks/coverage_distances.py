@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import Cell, count_cell, number_cell, write_result
-from benchmarks.simulation.rates import Rate, least_coverage
+from benchmarks.results import Cell
+from benchmarks.simulation.rates import Rate, least_coverage, write_rates
 from hallmark.statistics import Resampling, all_intervals
 from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.sets import DISTANCES, GENERATED, REAL
@@ -108,19 +108,12 @@ def main() -> None:
             covered.append({"rows": name, "groups": str(n_groups)}
                            | {TITLES[metric]: rate.cell for metric, rate in of_cell.items()})  # fmt: skip
             print(covered[-1], flush=True)
-    write_result(
+    write_rates(
         "coverage_distances",
         rows=f"Simulated studies, {arguments.simulations:,} a cell, of {plural(ROWS, 'row')} a group and {WIDTH} "
         f"features; intervals at {LEVEL:.0%}. The true value is the mean of {arguments.draws:,} studies.",
-        intervals="Beside each rate stands its standard error; it falls short where it is worse than its bar by more "
-        "than two of them.",
-        tables={"coverage": covered},
-        values={
-            "cells": count_cell(len(every)),
-            "short": count_cell(sum(not rate.holds for rate in every)),
-            "processor_minutes": number_cell((time.process_time() - began) / 60, 0),
-        },
-    )
+        covered=covered, rates=every, began=began,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -11,8 +11,8 @@ import zlib
 import numpy as np
 import pandas as pd
 
-from benchmarks.results import Cell, count_cell, number_cell, write_result
-from benchmarks.simulation.rates import Rate, least_coverage
+from benchmarks.results import Cell
+from benchmarks.simulation.rates import Rate, least_coverage, write_rates
 from hallmark.statistics import Resampling, all_intervals, table_metrics
 from hallmark.statistics.metrics.sets import DISTANCES, GENERATED, REAL, SET_METRICS
 from hallmark.statistics.metrics.sets.neighbors import nearest_distances
@@ -77,20 +77,13 @@ def main() -> None:
         {"number": readable(name)} | {f"{n} groups": of_groups[name].cell for n, of_groups in by_groups.items()}
         for name in NAMES
     ]
-    write_result(
+    write_rates(
         "coverage_generators",
         rows=f"Simulated studies, {arguments.simulations:,} a cell, of a real and a generated row a group, {CLASSES} "
         f"classes and {WIDTH} features; intervals at {LEVEL:.0%}. The true value is the mean of {arguments.draws:,} "
         "studies.",
-        intervals="Beside each rate stands its standard error; it falls short where it is worse than its bar by more "
-        "than two of them.",
-        tables={"coverage": covered},
-        values={
-            "cells": count_cell(len(every)),
-            "short": count_cell(sum(not rate.holds for rate in every)),
-            "processor_minutes": number_cell((time.process_time() - began) / 60, 0),
-        },
-    )
+        covered=covered, rates=every, began=began,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -4,8 +4,7 @@ Both sides train the same student on the same batches, on a cross-entropy and on
 plain loop has no callbacks, no logging, no metrics and no seeds of its own.
 """
 
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch.nn.functional import cross_entropy, kl_div
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.fits import composed
 from benchmarks.results import write_result
-from benchmarks.steps import ABOUT, INTERVAL, TimedData, compared, hallmark_fit
+from benchmarks.steps import ABOUT, INTERVAL, step_rows
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
@@ -31,7 +30,7 @@ CASES: dict[str, list[str]] = {
 }
 
 
-def prepared(overrides: list[str]) -> tuple[Job, DataModule, CharacterStudent]:
+def prepared(overrides: Sequence[str]) -> tuple[Job, DataModule, CharacterStudent]:
     """A student whose teacher has the weights of its seed, which cost a step as much as trained ones."""
     job = Job.of(composed([*SETTINGS, *overrides]))
     data = prepare_data(job)
@@ -64,16 +63,7 @@ def plain_epoch(module: CharacterStudent, loader: DataLoader, job: Job) -> None:
 
 def main() -> None:
     silence_expected_warnings()
-    rows = []
-    for name, overrides in CASES.items():
-        job, data, module = prepared(overrides)
-        timed = TimedData(data)
-        with tempfile.TemporaryDirectory() as scratch:
-            rows.append(compared(
-                name, timed, lambda: plain_epoch(module, timed.loader, job),  # noqa: B023
-                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
-            ))  # fmt: skip
-        print(rows[-1], flush=True)
+    rows = step_rows(CASES, prepared, plain_epoch)
     write_result("distillation_step", rows=ABOUT, intervals=INTERVAL, tables={"steps": rows})
 
 

@@ -7,19 +7,17 @@ The plain loop has no callbacks, no logging, no metrics and no seeds of its own.
 """
 
 import statistics
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from benchmarks.fits import composed
 from benchmarks.results import Cell, number_cell, write_result
-from benchmarks.steps import ABOUT, INTERVAL, ROUNDS, TimedData, compared, hallmark_fit
+from benchmarks.steps import ABOUT, INTERVAL, ROUNDS, plain_optimizers, step_rows
 from benchmarks.timing import seconds
+from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
 from hallmark.systems.characters.generator.diffaugment import DiffAugment
@@ -30,17 +28,19 @@ CASES: dict[str, list[str]] = {"generator of characters, 32 px, batch 16": []}
 CALLS = 20
 
 
-def plain_epoch(module: CharacterGenerator, loader: DataLoader) -> None:
+def prepared(overrides: Sequence[str]) -> tuple[Job, DataModule, CharacterGenerator]:
+    job = Job.of(composed(["experiment=characters_generator", *SMALL, *overrides]))
+    data = prepare_data(job)
+    module = build_module(job, data)
+    assert isinstance(module, CharacterGenerator)
+    return job, data, module
+
+
+def plain_epoch(module: CharacterGenerator, loader: DataLoader, job: Job) -> None:
     generator, discriminator = module.parts[GENERATOR].train(), module.parts[DISCRIMINATOR].train()
-    recipes, loss, augment = module.part_optimizers, module.loss, module.augment
+    loss, augment = module.loss, module.augment
     assert augment is not None
-    of_generator, of_discriminator = (
-        AdamW(part.parameters(), lr=recipes[name].lr, betas=recipes[name].betas, weight_decay=0.0)
-        for name, part in ((GENERATOR, generator), (DISCRIMINATOR, discriminator))
-    )
-    decay = recipes[GENERATOR].ema_decay
-    assert decay is not None
-    average = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    of_generator, of_discriminator, average = plain_optimizers(module, GENERATOR, DISCRIMINATOR)
     for batch in loader:
         real, target = batch["image"].float() / 127.5 - 1, batch["target"]
         drawn = generator(torch.randn(len(real), module.noise), target)
@@ -86,19 +86,7 @@ def augmentation_row(size: int) -> dict[str, Cell]:
 def main() -> None:
     silence_expected_warnings()
     torch.set_num_threads(1)
-    rows = []
-    for name, overrides in CASES.items():
-        job = Job.of(composed(["experiment=characters_generator", *SMALL, *overrides]))
-        data = prepare_data(job)
-        module = build_module(job, data)
-        assert isinstance(module, CharacterGenerator)
-        timed = TimedData(data)
-        with tempfile.TemporaryDirectory() as scratch:
-            rows.append(compared(
-                name, timed, lambda: plain_epoch(module, timed.loader),  # noqa: B023
-                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
-            ))  # fmt: skip
-        print(rows[-1], flush=True)
+    rows = step_rows(CASES, prepared, plain_epoch)
     write_result(
         "generator_step", rows=ABOUT, intervals=INTERVAL,
         tables={"steps": rows, "augmentation": [augmentation_row(size) for size in (32, 64)]},

@@ -4,8 +4,7 @@ Both sides train the same module on the same batches with the same optimizer. Th
 no logging and no metrics; what Hallmark adds is its own seeds, history, checks of the loss and the trainer.
 """
 
-import tempfile
-from pathlib import Path
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from benchmarks.fits import composed
 from benchmarks.results import write_result
-from benchmarks.steps import ABOUT, INTERVAL, TimedData, compared, hallmark_fit
+from benchmarks.steps import ABOUT, INTERVAL, step_rows
 from hallmark.data.module import DataModule
 from hallmark.engine.job import Job
 from hallmark.engine.setup import build_module, prepare_data, silence_expected_warnings
@@ -34,7 +33,7 @@ CASES = {
 }
 
 
-def prepared(overrides: list[str]) -> tuple[Job, DataModule, TrainableModule]:
+def prepared(overrides: Sequence[str]) -> tuple[Job, DataModule, TrainableModule]:
     job = Job.of(composed([*overrides, "model.freeze_epochs=0", "trainer.max_epochs=1"]))
     data = prepare_data(job)
     module = build_module(job, data)
@@ -64,16 +63,7 @@ def plain_epoch(module: TrainableModule, loader: DataLoader, job: Job) -> None:
 
 def main() -> None:
     silence_expected_warnings()
-    rows = []
-    for name, overrides in CASES.items():
-        job, data, module = prepared(overrides)
-        timed = TimedData(data)
-        with tempfile.TemporaryDirectory() as scratch:
-            rows.append(compared(
-                name, timed, lambda: plain_epoch(module, timed.loader, job),  # noqa: B023
-                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
-            ))  # fmt: skip
-        print(rows[-1], flush=True)
+    rows = step_rows(CASES, prepared, plain_epoch)
     write_result("step_overhead", rows=ABOUT, intervals=INTERVAL, tables={"steps": rows})
 
 

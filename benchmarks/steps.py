@@ -5,13 +5,16 @@ batches of an epoch; building a trainer, starting an epoch and ending one are no
 """
 
 import statistics
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch.optim import AdamW
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
 from benchmarks.results import Cell, number_cell
@@ -20,6 +23,7 @@ from hallmark.engine.job import Job
 from hallmark.engine.setup import build_trainer, fit_callbacks
 from hallmark.learning.callbacks.pictures import EpochPictures
 from hallmark.learning.module import TrainableModule
+from hallmark.learning.multioptimizer import MultiOptimizerModule
 from hallmark.runs.run import RunDirectory
 
 ROUNDS = 11
@@ -28,6 +32,8 @@ ABOUT = (
     "the sides take turns, the median of the ratios."
 )
 INTERVAL = "In brackets the second smallest and the second largest ratio, which hold their median in 98 % of all cases."
+
+Module = TypeVar("Module", bound=TrainableModule)
 
 _NO_PART_OF_A_STEP = (ModelCheckpoint, EarlyStopping, EpochPictures)  # which the plain loop does not do either
 
@@ -86,3 +92,42 @@ def compared(
         "ratio": {"text": f"{ratio:.2f}× [{low:.2f}, {high:.2f}]", "value": ratio, "low": low, "high": high},
         "more": number_cell((ratio - 1) * of_loop, 1, " ms"),
     }
+
+
+def step_rows(
+    cases: Mapping[str, Sequence[str]],
+    prepared: Callable[[Sequence[str]], tuple[Job, DataModule, Module]],
+    plain_fit: Callable[[Module, DataLoader, Job], None],
+) -> list[dict[str, Cell]]:
+    """`compared` for each of `cases`, which are printed as they come.
+
+    Args:
+        cases: overrides by the name of a row; prepared: makes the job, the data and the module of some overrides.
+        plain_fit: the plain loop, over as many epochs as the job has.
+    """
+    rows = []
+    for name, overrides in cases.items():
+        job, data, module = prepared(overrides)
+        timed = TimedData(data)
+        with tempfile.TemporaryDirectory() as scratch:
+            rows.append(compared(
+                name, timed, lambda: plain_fit(module, timed.loader, job),  # noqa: B023
+                lambda: hallmark_fit(module, data, job, Path(scratch)),  # noqa: B023
+            ))  # fmt: skip
+        print(rows[-1], flush=True)
+    return rows
+
+
+def plain_optimizers(
+    module: MultiOptimizerModule, generator: str, discriminator: str
+) -> tuple[AdamW, AdamW, AveragedModel]:
+    """AdamW of both parts at the constant rates of their recipes, and the moving average of the generator."""
+    recipes = module.part_optimizers
+    of_generator, of_discriminator = (
+        AdamW(module.parts[name].parameters(), lr=recipes[name].lr, betas=recipes[name].betas, weight_decay=0.0)
+        for name in (generator, discriminator)
+    )
+    decay = recipes[generator].ema_decay
+    assert decay is not None
+    average = AveragedModel(module.parts[generator], multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return of_generator, of_discriminator, average

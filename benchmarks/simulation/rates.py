@@ -1,10 +1,13 @@
 """Shares of simulations, each held against its bar."""
 
 import math
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.results import Cell, count_cell, number_cell, write_result
 from benchmarks.simulation.cells import PERCENTILE
 from benchmarks.simulation.reference import METRICS
 from benchmarks.simulation.world import Floats
@@ -78,3 +81,26 @@ def false_verdicts(values: dict[str, Floats], bar: float | None = MAX_FALSE) -> 
         name: Rate(int(np.count_nonzero(claims[:, 1])), len(claims), bar, at_most=True)
         for name, claims in values.items()
     }
+
+
+def write_rates(
+    name: str, *, rows: str, covered: Sequence[Mapping[str, Cell]], rates: Sequence[Rate], began: float
+) -> None:
+    """Write the result `name` of a simulation of coverage.
+
+    Args:
+        rows: what was simulated; covered: the table; rates: all that stand in it.
+        began: `time.process_time()` at the start.
+    """
+    write_result(
+        name,
+        rows=rows,
+        intervals="Beside each rate stands its standard error; it falls short where it is worse than its bar by more "
+        "than two of them.",
+        tables={"coverage": covered},
+        values={
+            "cells": count_cell(len(rates)),
+            "short": count_cell(sum(not rate.holds for rate in rates)),
+            "processor_minutes": number_cell((time.process_time() - began) / 60, 0),
+        },
+    )
