@@ -133,7 +133,7 @@ def blank_figures(monkeypatch) -> None:
 
 
 _SMALL = {
-    "characters": ["data.sample.characters=[Ann,Bea,Cid]", "data.sample.pictures=20", "data.batch_size=8"],
+    "characters": ["data.sample.characters=[Aoi,Mika,Yuzu]", "data.sample.pictures=20", "data.batch_size=8"],
     "deepfake": [
         "data.sample.train=12",
         "data.sample.val=6",
