@@ -216,6 +216,21 @@ def test_logits_of_other_roles_stay_bit_for_bit_through_a_change_and_another_pro
         assert system.logits(picture)["Mika"] == before["Mika"]
 
 
+def test_the_threshold_is_that_of_another_process_where_the_covariance_stays(model, faces, tmp_path):
+    def opened() -> OnlineLearningSystem:
+        return OnlineLearningSystem(model, tmp_path / "roles.db", update_covariance=False)
+
+    system, (picture,) = opened(), pictures(faces, NAMES[0], range(9, 10))
+    for name in NAMES:
+        system.add_new_role(name, pictures(faces, name, range(8)))
+    for act in (lambda: None, lambda: system.update(NAMES[0], pictures(faces, NAMES[0], range(8, 9))),
+                system.refit_covariance, lambda: system.rename_role(NAMES[0], "Emi")):  # fmt: skip
+        act()
+        here, there = system.recognize(picture), opened().recognize(picture)
+        assert here.threshold == pytest.approx(there.threshold) and here.name == there.name
+        assert here.best[1] == pytest.approx(there.best[1])
+
+
 def test_covariance_that_follows_every_picture_is_not_taken_anew(system):
     with pytest.raises(UserError, match="always"):
         system.refit_covariance()

@@ -1,6 +1,6 @@
 """Characters that are learned from a few pictures, without a fit."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hallmark.checks import UserError, require
 from hallmark.features.store import weights_digest
-from hallmark.storage.vectors import AppearedError, Changes, VectorDatabase, Version
+from hallmark.storage.vectors import AppearedError, Changes, Content, VectorDatabase, Version
 from hallmark.systems.characters.answers import Added, Recognition
 from hallmark.systems.characters.discriminant import Discriminant
 from hallmark.systems.characters.learner import Learner, grouped
@@ -229,21 +229,19 @@ class OnlineLearningSystem(Roles):
 
     def _loaded(self) -> "_Learned":
         content = self.database.read()
-        frozen_at = content.state.get(_COVARIANCE)
-        base = content if frozen_at is None else self.database.read(frozen_at)
-        learner = self._fitted(base.vectors, base.labels)
-        if frozen_at is None:
-            return _Learned(content.version, content.state, learner)
-        assert isinstance(learner, Discriminant)
-        learner.freeze_covariance()
-        changes = self.database.changes(base.version)
-        assert changes is not None
-        return _Learned(changes.version, changes.state, _follow(learner, changes))
+        return _Learned(content.version, content.state, self._fitted(content, content.state))
 
-    def _fitted(self, vectors: NDArray, labels: Sequence[str]) -> Learner:
+    def _fitted(self, content: Content, state: Mapping[str, Any]) -> Learner:
+        """What is learned of `content`, with the covariance that `state` keeps."""
+        frozen_at = state.get(_COVARIANCE)
+        base = content if frozen_at is None else self.database.read(frozen_at)
         learner = new_learner(self._method, self.database.dimension, self._settings)
-        for label, of_label in grouped(vectors, labels):
-            learner.add(label, of_label)
+        _learn(learner.add, base)
+        if frozen_at is not None:
+            assert isinstance(learner, Discriminant)
+            learner.freeze_covariance()
+            _learn(learner.add, content, without=base)
+            _learn(learner.remove, base, without=content)
         return learner
 
     def _current_threshold(self, learned: "_Learned") -> float | None:
@@ -255,7 +253,7 @@ class OnlineLearningSystem(Roles):
         if self._threshold[0] != key:
             content = self.database.read(marked["version"])
             is_newest = content.version.digest == learned.version.digest
-            learner = learned.learner if is_newest else self._fitted(content.vectors, content.labels)
+            learner = learned.learner if is_newest else self._fitted(content, learned.state)
             threshold = unknown_threshold(
                 learner, content.vectors, content.labels, false_accept_rate=self.false_accept_rate
             )
@@ -277,3 +275,12 @@ def _follow(learner: Learner, changes: Changes) -> Learner:
         for label, of_label in groupby(samples, key=lambda sample: sample.label):
             act(label, np.stack([sample.vector for sample in of_label]))
     return learner
+
+
+def _learn(act: Callable[[str, NDArray], object], content: Content, *, without: Content | None = None) -> None:
+    """Add or remove the samples of `content` class by class, but for those that `without` has in the same class."""
+    known = set(zip(without.labels, without.contents, strict=True)) if without else set()
+    samples = zip(content.labels, content.contents, strict=True)
+    rows = [row for row, sample in enumerate(samples) if sample not in known]
+    for label, of_label in grouped(content.vectors[rows], [content.labels[row] for row in rows]):
+        act(label, of_label)
