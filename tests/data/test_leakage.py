@@ -9,6 +9,7 @@ from PIL import Image
 
 from hallmark.data.images import scan_images
 from hallmark.data.leakage import LeakageError, LeakageInputs, find_leaks, near_duplicates
+from hallmark.data.names import WORD
 from hallmark.data.text import normalize_text
 
 Picture = Callable[..., Image.Image]
@@ -203,3 +204,12 @@ def test_the_entry_of_the_record_says_what_each_check_looks_for(picture: Picture
     assert set(entry["looked_for"]) == set(entry["checks"]) >= {"near-duplicate image", "near-duplicate text"}
     assert "mirrored" in entry["looked_for"]["near-duplicate image"]
     assert "rotated" in entry["not_reached"]["near-duplicate image"]
+
+
+@pytest.mark.parametrize(("kinds", "advised"), [
+    ([WORD], {"names"}), (["identical image"], {"split"}), ([WORD, "identical image"], {"names", "split"}),
+])  # fmt: skip
+def test_the_advice_is_for_every_kind_of_leak(kinds, advised):
+    row = {"first_id": "a", "first_split": "train", "second_id": "b", "second_split": "val"}
+    advice = str(LeakageError(pd.DataFrame([{"kind": kind, **row} for kind in kinds]))).splitlines()[-1]
+    assert {word for word in ("names", "split") if word in advice} == advised

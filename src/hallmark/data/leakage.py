@@ -61,9 +61,13 @@ class LeakageError(Portable, ValueError):
         ]
         n_unlisted = len(findings) - len(listed)
         more = [f"  … and {n_unlisted} more in leakage.csv"] if n_unlisted else []
-        advice = "Correct the split, or record the leak permanently with data.leakage=report"
-        if findings["kind"].isin([WORD, PIECE]).any():
-            advice = "Take the names out of the texts, or record the leak permanently with data.leakage=report"
+        are_names = findings["kind"].isin([WORD, PIECE])
+        remedies = [
+            *(["take the names out of the texts"] if are_names.any() else []),
+            *(["correct the split"] if not are_names.all() else []),
+        ]
+        remedy = " and ".join(remedies)
+        advice = f"{remedy[0].upper()}{remedy[1:]}, or record the leak permanently with data.leakage=report"
         inherited = findings[findings["kind"].str.startswith(inheritance.KIND)]
         if (inherited["first_split"] == "train").any():
             advice = f"Predictions to train on are of rows that the parent was not fitted on, or out of fold. {advice}"
