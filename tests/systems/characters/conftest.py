@@ -1,9 +1,14 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.systems.characters.faces import NAMES as ROLES
+from tests.systems.characters.faces import pictures
+from tests.systems.characters.test_module import write_checkpoint
 
 from hallmark.data.splits import Holdout
+from hallmark.systems.characters import OnlineLearningSystem
 from hallmark.systems.characters.data import CharactersDataModule
 from hallmark.systems.characters.described import DescribedCharactersDataModule
 from hallmark.systems.characters.sample.world import generate
@@ -41,3 +46,26 @@ def _builder(built: type, composed, tmp_path: Path) -> Callable:
         return built(**{**config, "split": split, "on_problem": policies, **arguments})
 
     return module
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory) -> Path:
+    """Pictures of four characters and of one more, at a size at which random features tell them apart."""
+    arguments = {"characters": ROLES, "unknown": ["Emi"], "pictures": 10, "image_size": 32, "seed": 7}
+    folder = generate(tmp_path_factory.mktemp("faces") / "world", **arguments)
+    return Path(shutil.copytree(folder / "characters", folder.parent / "all")).parent
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory) -> Path:
+    """A checkpoint of a classifier with random weights."""
+    return write_checkpoint(tmp_path_factory.mktemp("model") / "best.ckpt", seed=0)
+
+
+@pytest.fixture
+def system(model, faces, tmp_path) -> OnlineLearningSystem:
+    """Four roles of five pictures each."""
+    system = OnlineLearningSystem(model, tmp_path / "roles.db")
+    for name in ROLES:
+        system.add_new_role(name, pictures(faces, name, range(2, 7)))
+    return system
