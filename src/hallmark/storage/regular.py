@@ -89,8 +89,15 @@ def is_class_name(name: str) -> bool:
 
 
 def composed(name: str) -> str:
-    """`name` as names of classes are compared: as Unicode composes it (NFC), without white space around it."""
-    return unicodedata.normalize("NFC", name).strip()
+    """`name` as names of files and classes are compared: as Unicode composes it (NFC), because file systems write one
+    name in two ways.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def stripped_name(name: str) -> str:
+    """`name` as names of roles are compared: `composed`, without white space around it."""
+    return composed(name).strip()
 
 
 def _is_visible(char: str) -> bool:

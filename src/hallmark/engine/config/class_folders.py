@@ -1,12 +1,11 @@
 """Classes that are the folders of a data set, in configurations: ${class_folders:${.folder},${.sample.characters}}."""
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import ListConfig
 
-from hallmark.storage.regular import is_class_name, leads_out
+from hallmark.storage.regular import composed, is_class_name, leads_out
 
 
 def class_folders(folder: str | None, otherwise: Sequence[str] | None) -> ListConfig:
@@ -21,6 +20,6 @@ def class_folders(folder: str | None, otherwise: Sequence[str] | None) -> ListCo
     if not path.is_dir():
         return ListConfig([])
     folders = [child for child in path.iterdir() if child.is_dir() and not leads_out(path, child.name)]
-    names = {unicodedata.normalize("NFC", child.name) for child in folders}
+    names = {composed(child.name) for child in folders}
     usable = [name for name in names if not name.startswith(".") and is_class_name(name)]
     return ListConfig(sorted(usable))  # a plain list is nothing that OmegaConf.resolve puts in its place

@@ -1,13 +1,12 @@
 """Descriptions of pictures, and what characters are called: `descriptions.csv` and `aliases.csv` beside the folders."""
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
 from hallmark.checks import SettingError, require
 from hallmark.data.problems import Problems
 from hallmark.storage.delimited import DELIMITERS, TableError, TextTable, read_table
-from hallmark.storage.regular import UnreadableFileError, UnsafePathError, path_below
+from hallmark.storage.regular import UnreadableFileError, UnsafePathError, composed, path_below
 from hallmark.storage.spreadsheets import unescaped
 
 DESCRIPTIONS, ALIASES = "descriptions.csv", "aliases.csv"
@@ -40,12 +39,12 @@ def read_descriptions(
     if language is not None:
         held = ", ".join(sorted(set(languages or ()))) or "no language"
         require(language.casefold() in (languages or ()), "language", language, f"one that {DESCRIPTIONS} has: {held}")
-    ids = {unicodedata.normalize("NFC", picture): picture for picture in pictures}
+    ids = {composed(picture): picture for picture in pictures}
     described: dict[str, str | None] = {}
     seen: set[tuple[str, str]] = set()
     for position, (file, text) in enumerate(table.cells[["file", "description"]].to_numpy().tolist()):
         line = f"{DESCRIPTIONS}, line {table.lines[position]}"
-        name = unicodedata.normalize("NFC", file.replace("\\", "/")).removeprefix("./")
+        name = composed(file.replace("\\", "/")).removeprefix("./")
         if name not in ids:
             if not _is_there(folder, name):
                 problems.add(file or line, "unknown_file", f"{line}: {f'no picture {file}' if file else 'no file'}")
@@ -81,10 +80,10 @@ def read_aliases(folder: Path, classes: Sequence[str], problems: Problems) -> di
     """
     names = {name: [name] for name in classes}
     table = _read(folder, ALIASES, ("name", "alias"), problems)
-    composed = {unicodedata.normalize("NFC", name): name for name in classes}
+    known_names = {composed(name): name for name in classes}
     for position, (name, alias) in enumerate(table.cells[["name", "alias"]].to_numpy().tolist() if table else ()):
         line = f"{ALIASES}, line {table.lines[position]}" if table else ""
-        known = composed.get(unicodedata.normalize("NFC", name))
+        known = known_names.get(composed(name))
         if known is not None and alias:
             names[known].append(alias)
         elif not alias or not _is_there(folder, name):

@@ -1,6 +1,5 @@
 """Which pictures there are: a folder for each character, named as the character is."""
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from hallmark.data.groups import connected_groups, shared_key_pairs
 from hallmark.data.pictures import IMAGES, readable_pictures, visible_files
 from hallmark.data.problems import Problems
 from hallmark.storage.printing import printable
-from hallmark.storage.regular import is_class_name
+from hallmark.storage.regular import composed, is_class_name
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 SIZES = ["under 64 px", "64-127 px", "128-255 px", "256+ px"]
@@ -36,7 +35,7 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
         raise SettingError("folder", str(folder), f"{_LAYOUT}; there is no such folder")
     held: dict[str, list[Path]] = {}
     for path in sorted(folder.iterdir()):
-        name = unicodedata.normalize("NFC", path.name)
+        name = composed(path.name)
         if name.startswith("."):
             continue
         if not path.is_dir():
@@ -53,14 +52,14 @@ def list_pictures(folder: Path, classes: Sequence[str], problems: Problems) -> p
     if set(held) <= _SPLITS and not any(_pictures(path, below=False) for paths in held.values() for path in paths):
         cause = f"{', '.join(held)} look like splits; give the folder of all characters, data.split does the rest"
         raise SettingError("folder", str(folder), f"{_LAYOUT}; {cause}")
-    missing = [name for name in classes if unicodedata.normalize("NFC", name) not in held]
+    missing = [name for name in classes if composed(name) not in held]
     if missing:
         raise SettingError(
             "classes", missing[0], f"names of folders in {folder}, which holds {', '.join([*held][:10])}"
         )
     rows = []
     for name in classes:
-        paths = held[unicodedata.normalize("NFC", name)]
+        paths = held[composed(name)]
         files = [file for path in paths for file in visible_files(path)]
         if not any(_pictures(path) for path in paths):
             problems.add(name, "empty_folder", f"{folder / name}: no picture")

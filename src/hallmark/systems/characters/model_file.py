@@ -17,7 +17,7 @@ from hallmark.learning.encoders.weights import load_exactly, safe_load
 from hallmark.storage.destinations import check_file
 from hallmark.storage.files import atomic_path
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import composed
+from hallmark.storage.regular import stripped_name
 from hallmark.systems.characters.module import CLASSIFIER, encoder_of
 
 _PREFIX = "encoders.image."
@@ -164,9 +164,9 @@ def _names(listed: Any) -> list[str]:
         if set(by_index) != {str(index) for index in range(len(listed))}:
             raise ValueError(f"indices from 0 to {len(listed) - 1}, each once, or names by these")
         names = [by_index[str(index)] for index in range(len(listed))]
-    if not isinstance(names, list) or not all(isinstance(name, str) and composed(name) for name in names):
+    if not isinstance(names, list) or not all(isinstance(name, str) and stripped_name(name) for name in names):
         raise ValueError("a list of names, or a mapping from names to indices")
-    if repeated := [name for name, count in Counter(map(composed, names)).items() if count > 1]:
+    if repeated := [name for name, count in Counter(map(stripped_name, names)).items() if count > 1]:
         raise ValueError(f"names that are not repeated, as {shortened(repeated[0])} is")
     return names
 

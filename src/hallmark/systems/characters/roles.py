@@ -2,7 +2,7 @@
 
 from hallmark.checks import UserError, require
 from hallmark.storage.printing import shortened
-from hallmark.storage.regular import composed, is_class_name
+from hallmark.storage.regular import is_class_name, stripped_name
 from hallmark.storage.vectors import Change, VectorDatabase, Version
 
 THRESHOLD = "threshold"
@@ -15,7 +15,7 @@ _STALE = 0.05  # by which roles or pictures may have become more or fewer before
 class Roles:
     """The roles that `database` holds. Each change is one transaction and makes a version.
 
-    Names are compared and kept as `composed` gives them.
+    Names are compared and kept as `stripped_name` gives them.
     """
 
     def __init__(self, database: VectorDatabase) -> None:
@@ -27,7 +27,7 @@ class Roles:
 
     def remove_role(self, name: str) -> Version:
         """Forget the role `name` with its pictures; raises UserError where there is none."""
-        name = composed(name)
+        name = stripped_name(name)
         with self.database.change(f"removed {name}") as change:
             require_role(name, change)
             change.remove([name])
@@ -41,7 +41,7 @@ class Roles:
         Raises:
             UserError: there is no such role, or one that has the new name.
         """
-        name, new_name = composed(name), role_name(new_name)
+        name, new_name = stripped_name(name), role_name(new_name)
         with self.database.change(f"renamed {name} to {new_name}") as change:
             require_role(name, change)
             require_new(new_name, change)
@@ -51,7 +51,7 @@ class Roles:
 
     def merge_roles(self, name: str, into: str) -> Version:
         """Give the pictures of the role `name` to the role `into`; raises UserError unless there are both."""
-        name, into = composed(name), composed(into)
+        name, into = stripped_name(name), stripped_name(into)
         require(name != into, "into", into, "another role")
         with self.database.change(f"merged {name} into {into}") as change:
             for role in (name, into):
@@ -72,7 +72,7 @@ class Roles:
 
 def role_name(name: str) -> str:
     """`name` as it is kept; raises SettingError unless a role can have it."""
-    role = composed(name) if isinstance(name, str) else ""
+    role = stripped_name(name) if isinstance(name, str) else ""
     valid = is_class_name(role) and len(role) <= _LONGEST
     require(valid, "name", name, f"up to {_LONGEST} characters that the name of a folder may have")
     return role

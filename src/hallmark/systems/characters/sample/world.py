@@ -13,12 +13,12 @@ from hallmark.data.generated import generated
 from hallmark.data.images import encoded
 from hallmark.storage.files import write_csv
 from hallmark.storage.regular import is_class_name
+from hallmark.systems.characters.descriptions import DESCRIPTIONS
 from hallmark.systems.characters.sample.avatars import Avatar, Character, cast
 from hallmark.systems.characters.sample.words import describe
 
 VERSION = 1
 KNOWN, UNKNOWN = "characters", "unknown"
-DESCRIPTIONS = "descriptions.csv"
 _DRAWN_LARGER = 4  # so that edges are smooth when the picture is made smaller
 _QUALITIES = (75, 96)  # of JPEG
 
