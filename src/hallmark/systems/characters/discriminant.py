@@ -6,7 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hallmark.systems.characters.learner import Learner, grouped, products
+from hallmark.systems.characters.learner import Learner, products
 from hallmark.systems.characters.scatter import Scatter, moved
 
 _EXACT = 20  # classes, of which one is left out as if it had never been there; of more, the ridge stays as it is
@@ -44,8 +44,7 @@ class Discriminant(Learner):
     def fit(cls, vectors: NDArray, labels: Sequence[str], *, shrinkage: float) -> Self:
         """Of `vectors` [N, D] of the classes `labels`."""
         fitted = cls(vectors.shape[1], shrinkage=shrinkage)
-        for label, of_class in grouped(vectors, labels):
-            fitted.add(label, of_class)
+        fitted.add_all(vectors, labels)
         return fitted
 
     def freeze_covariance(self) -> None:
@@ -54,11 +53,6 @@ class Discriminant(Learner):
         The logits of a class are then bit for bit the same whatever becomes of other classes.
         """
         self._is_frozen = True
-
-    @property
-    def has_covariance(self) -> bool:
-        """Whether any class has two samples, by which to know how far they lie apart."""
-        return self._within.trace > 0
 
     def logits(self, vectors: NDArray) -> NDArray[np.float64]:
         scores, biases = self.parts(vectors)
@@ -74,12 +68,6 @@ class Discriminant(Learner):
     def corrections(self) -> NDArray[np.float64]:
         """½ tr(S⁻¹S_w) / n_c [C], in the biases."""
         return 0.5 * self._shared.noise / self.counts
-
-    @property
-    def ridge_share(self) -> float:
-        """The ridge as a share of tr(S_w)/D, the shrinkage before rounding."""
-        dimension = len(self._shared.inverse)  # computed first, because it rounds the ridge
-        return self._shared.ridge * dimension / self._shared.trace
 
     def known(self, vectors: NDArray, logits: NDArray) -> NDArray[np.float64]:
         """The largest of `cosines`."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from hallmark.checks import require
-from hallmark.systems.characters.learner import grouped
-from hallmark.systems.characters.methods import DEFAULTS, METHODS, new_learner
+from hallmark.systems.characters.methods import METHODS, default_learner
 
 EXEMPLARS = 5  # pictures of each class that a head with exemplars keeps
 Rows = tuple[NDArray, NDArray]
@@ -44,11 +44,10 @@ class _Learned(Incremental):
     """A method of `OnlineLearningSystem`."""
 
     def __init__(self, method: str, dimension: int) -> None:
-        self._learner = new_learner(method, dimension, {name: DEFAULTS[name] for name in METHODS[method][1]})
+        self._learner = default_learner(method, dimension)
 
     def learn(self, vectors: NDArray, labels: NDArray) -> None:
-        for label, of_label in grouped(vectors, labels.tolist()):
-            self._learner.add(label, of_label)
+        self._learner.add_all(vectors, labels.tolist())
         self.classes = self._learner.classes
 
     def scores(self, vectors: NDArray) -> tuple[NDArray, NDArray]:
@@ -80,7 +79,7 @@ class _Head(Incremental):
         targets = (names[:, None] == np.array(self.classes)).astype(float)
         first, second = np.zeros_like(self._weights), np.zeros_like(self._weights)
         for step in range(1, _STEPS + 1):
-            gradient = (_softmax(x @ self._weights.T) - targets).T @ x / len(x)
+            gradient = (softmax(x @ self._weights.T, axis=1) - targets).T @ x / len(x)
             first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
             scaled = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
             self._weights -= _RATE * scaled
@@ -89,7 +88,7 @@ class _Head(Incremental):
             self._exemplar_rows.append((rows, np.full(len(rows), name)))
 
     def scores(self, vectors: NDArray) -> tuple[NDArray, NDArray]:
-        probabilities = _softmax(self._scaled(vectors) @ self._weights.T)
+        probabilities = softmax(self._scaled(vectors) @ self._weights.T, axis=1)
         return probabilities, probabilities.max(axis=1)
 
     def _scaled(self, vectors: NDArray) -> NDArray:
@@ -194,8 +193,3 @@ def _stages(learner: Incremental, groups: Sequence[NDArray], learned: Rows, meas
 
 def _share(is_right: NDArray) -> float:
     return float(is_right.mean()) if len(is_right) else np.nan
-
-
-def _softmax(logits: NDArray) -> NDArray:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))

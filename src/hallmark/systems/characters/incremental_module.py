@@ -16,8 +16,8 @@ from hallmark.learning.fitted.module import FittedModule
 from hallmark.learning.module import Batch
 from hallmark.runs.metrics import MAIN
 from hallmark.systems.characters.incremental import study, summary
-from hallmark.systems.characters.learner import Learner, grouped
-from hallmark.systems.characters.methods import DEFAULTS, METHODS, new_learner
+from hallmark.systems.characters.learner import Learner
+from hallmark.systems.characters.methods import METHODS, default_learner
 
 
 class IncrementalStudy(FittedModule):
@@ -76,10 +76,8 @@ class IncrementalStudy(FittedModule):
     def load(self, state: Mapping[str, Any]) -> None:
         if state["encoder"] != weights_digest(self.encoder):
             raise UserError("encoder: another one than the study was made with")
-        settings = {name: DEFAULTS[name] for name in METHODS[self.method][1]}
-        self.learner = new_learner(self.method, state["vectors"].shape[1], settings)
-        for label, of_label in grouped(state["vectors"], state["labels"]):
-            self.learner.add(label, of_label)
+        self.learner = default_learner(self.method, state["vectors"].shape[1])
+        self.learner.add_all(state["vectors"], state["labels"])
         stages = pd.DataFrame(state["stages"])
         self._tables = {"stages": stages, "incremental": summary(stages).reset_index()}
 

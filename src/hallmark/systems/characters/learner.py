@@ -55,6 +55,11 @@ class Learner(ABC):
         self._sums[index] += np.asarray(vectors, np.float64).sum(axis=0)
         return index
 
+    def add_all(self, vectors: NDArray, labels: Sequence[str]) -> None:
+        """Add `vectors` [N, D] to the classes `labels` [N]."""
+        for label, of_class in grouped(vectors, labels):
+            self.add(label, of_class)
+
     def remove(self, label: str, vectors: NDArray) -> int | None:
         """Take `vectors` [n, D] from the class `label`; gives its index, None if it has no sample any more."""
         index = self._indices[label]

@@ -44,3 +44,8 @@ def new_learner(method: str, dimension: int, settings: Mapping[str, Any]) -> Lea
     """What has learned nothing yet of vectors of `dimension` numbers."""
     arguments = {name: value for name, value in settings.items() if name != "update_covariance"}
     return METHODS[method][0](dimension, **arguments)
+
+
+def default_learner(method: str, dimension: int) -> Learner:
+    """`new_learner` with the `DEFAULTS` of its settings."""
+    return new_learner(method, dimension, {name: DEFAULTS[name] for name in METHODS[method][1]})

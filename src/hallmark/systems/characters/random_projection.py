@@ -23,12 +23,11 @@ class RandomProjection(Learner):
     Args:
         dimension: D.
         features: M; G has 8·M² bytes.
-        seed: of W.
     """
 
-    def __init__(self, dimension: int, *, features: int = 2000, seed: int = 0) -> None:
+    def __init__(self, dimension: int, *, features: int) -> None:
         super().__init__(features)
-        self._weights = np.random.default_rng(seed).standard_normal((dimension, features))
+        self._weights = np.random.default_rng(0).standard_normal((dimension, features))
         self._gram = np.zeros((features, features))
         self._vectors: dict[str, NDArray] = {}  # of each class [n, D], by which λ is chosen
         self._solver: tuple[NDArray, bool] | None = None
