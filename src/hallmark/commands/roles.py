@@ -26,9 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recognizing = actions.add_parser("recognize", help="say who is in pictures")
     recognizing.add_argument("images", nargs="+", metavar="PICTURE", type=Path)
     recognizing.add_argument("--json", action="store_true", help="print one JSON list instead of a table")
+    actions.add_parser("refit", help="take the covariance of all pictures, where it is kept")
     for action in ("add", "update", "recognize", "refit"):
-        if action == "refit":
-            actions.add_parser(action, help="take the covariance of all pictures, where it is kept")
         actions.choices[action].add_argument("--model", required=True, metavar="MODEL", type=Path)
         actions.choices[action].add_argument(
             "--architecture", metavar="NAME", help="timm's name, of a plain state dict"

@@ -68,14 +68,14 @@ class CharacterClassifier(ClassificationModule):
 
     def pixels(self, image: Tensor) -> Tensor:
         """What the encoder sees of pictures [B, 3, H, W] in [0, 1] of any size, such as drawn ones."""
-        side = self.encoders["image"].image_size
+        side = self.encoder.image_size
         if image.shape[-2:] != (side, side):
-            image = interpolate(image, (side, side), mode="bilinear", antialias=True)  # type: ignore[arg-type]
+            image = interpolate(image, (side, side), mode="bilinear", antialias=True)
         return 255 * image
 
     def features(self, image: Tensor) -> Tensor:
         """Embeddings [B, D] of pictures [B, 3, H, W] in [0, 1]."""
-        return self.encoders["image"](self.pixels(image))
+        return self.encoder(self.pixels(image))
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits [B, C] of pictures [B, 3, H, W] in [0, 1]."""
@@ -83,7 +83,7 @@ class CharacterClassifier(ClassificationModule):
 
     def maps(self, image: Tensor) -> tuple[list[Tensor], Tensor]:
         """Maps [B, C_l, H_l, W_l] of the encoder's stages for pictures [B, 3, H, W] in [0, 1], and their logits."""
-        maps, embedding = self.encoders["image"].maps(self.pixels(image))  # type: ignore[operator]
+        maps, embedding = self.encoder.maps(self.pixels(image))  # type: ignore[operator]
         return maps, self.head(embedding)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

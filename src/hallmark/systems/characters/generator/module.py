@@ -159,7 +159,7 @@ class CharacterGenerator(MultiOptimizerModule):
     def table(self, outputs: Sequence[Any], data: DataModule, split: str) -> pd.DataFrame:
         return pictures_table(
             self, outputs, data, split, features=lambda batch: self.features(self._real(batch)), classes=self.classes,
-            extractor=f"{self._judge.encoders['image'].name} of the judge",
+            extractor=f"{self._judge.encoder.name} of the judge",
         )  # fmt: skip
 
 
