@@ -13,6 +13,7 @@ from lightning import LightningModule
 from sklearn.datasets import load_digits
 from sklearn.svm import SVC
 from torch import Tensor
+from torch.nn import Dropout
 from torch.nn.functional import avg_pool2d, pad
 
 from hallmark.learning.generation import measured, nyquist_energy, pictures_table
@@ -129,10 +130,13 @@ def table(data: Digits, judge: Callable[[Tensor], Tensor], drawing: Drawing, spl
     batch = data.batch(split)
     outputs = measured(batch["image"], drawing(data, batch), features=features, judge=judge)
     module: Any = LightningModule()
-    return pictures_table(
+    module.dropout = Dropout().eval()
+    frame = pictures_table(
         module, [outputs], data, split, features=lambda batch: features(batch["image"]), classes=CLASSES,  # type: ignore[arg-type]
         extractor="random projection",
     )  # fmt: skip
+    assert module.training and not module.dropout.training
+    return frame
 
 
 def failures(table: pd.DataFrame) -> set[str]:

@@ -1,6 +1,6 @@
 """Embeddings of every row that a loader gives."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hallmark.checks import UserError
-from hallmark.learning.device import chosen_device
+from hallmark.learning.evaluating import evaluated
 from hallmark.learning.module import Batch
 from hallmark.storage.printing import shortened
 
@@ -37,19 +37,15 @@ def embedded(module: Any, loader: Iterable[Any]) -> tuple[NDArray[np.float32], N
     Raises:
         UserError: batches of another kind, labels that are no whole numbers or not one a row, or no batch at all.
     """
-    device, training = torch.device(chosen_device()), module.training
-    module.to(device).eval()
-    parts, labels, n = [], [], 0
-    with torch.inference_mode():
+    labels: list[NDArray[np.int64]] = []
+
+    def batches() -> Iterator[Batch]:
         for raw in loader:
-            batch = _batch(raw, first=n)
-            n += len(batch["target"])
-            on_device = {
-                name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()
-            }
-            parts.append(module.embedding(on_device).float().cpu().numpy())
+            batch = _batch(raw, first=sum(map(len, labels)))
             labels.append(batch["target"].cpu().numpy())
-    module.train(training)
+            yield batch
+
+    parts = evaluated(module, batches(), lambda batch: module.embedding(batch).float())
     if not parts:
         raise UserError("the loader gives no batch")
     return np.concatenate(parts), np.concatenate(labels)

@@ -12,11 +12,9 @@ from torch import Tensor
 
 from hallmark.checks import SettingError
 from hallmark.data.module import DataModule
-from hallmark.learning.device import chosen_device
+from hallmark.learning.evaluating import evaluated
 from hallmark.learning.module import Batch
-from hallmark.learning.sets import MAX_ROWS
 from hallmark.learning.tables import two_sets_table
-from hallmark.statistics.metrics.classification import Floats
 from hallmark.statistics.metrics.sets import GENERATED, REAL
 from hallmark.statistics.metrics.sets.neighbors import nearest_distances
 from hallmark.storage.printing import shortened
@@ -91,7 +89,7 @@ def measured(
 
 def pictures_table(
     module: LightningModule, outputs: Sequence[Any], data: DataModule, split: str, *,
-    features: Callable[[Batch], Tensor], classes: Sequence[str], extractor: str, max_rows: int = MAX_ROWS,
+    features: Callable[[Batch], Tensor], classes: Sequence[str], extractor: str,
 ) -> pd.DataFrame:  # fmt: skip
     """`two_sets_table` with all that the numbers of a generator are computed from.
 
@@ -103,25 +101,13 @@ def pictures_table(
         classes: of the judge, in the order of its logits.
         extractor: what gives the features, by name.
     """
-    frame = two_sets_table(outputs, data, split, max_rows=max_rows)
+    frame = two_sets_table(outputs, data, split)
     names = np.array(classes, dtype=object)
     nearest = np.full(len(frame), math.nan)
     if split != "train":
-        training = _features_of(module, data, "train", features)
+        device = module.device
+        parts = evaluated(module, data.eval_dataloader("train"), lambda batch: features(batch).double())
+        module.to(device)
+        training = np.concatenate(parts)
         nearest = nearest_distances(np.array(frame["features"].tolist(), dtype=np.float64), training)
     return frame.assign(prediction=names[frame["prediction"]], train_distance=nearest, extractor=extractor)
-
-
-def _features_of(module: LightningModule, data: DataModule, split: str, features: Callable[[Batch], Tensor]) -> Floats:
-    """Features [N, D] of the rows of `split`, by the module in evaluation mode on the device that there is."""
-    device, before = torch.device(chosen_device()), module.device
-    module.to(device).eval()
-    parts = []
-    with torch.inference_mode():
-        for batch in data.eval_dataloader(split):
-            on_device = {
-                name: value.to(device) if isinstance(value, Tensor) else value for name, value in batch.items()
-            }
-            parts.append(features(on_device).double().cpu().numpy())
-    module.to(before)
-    return np.concatenate(parts)

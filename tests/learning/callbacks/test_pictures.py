@@ -89,7 +89,7 @@ def test_figures_of_matplotlib_are_drawn_too(drawing: Callable, fit: Callable, t
     "figures", [{"x": np.zeros((2, 2, 4))}, {"x": np.zeros(3)}, {"../x": np.zeros((2, 2))}, {"x": np.zeros((0, 2))}]
 )
 def test_what_is_no_picture_is_named(drawing: Callable, fit: Callable, tmp_path: Path, figures: dict) -> None:
-    with pytest.raises(ValueError, match=r"epoch_figures: .*x"):
+    with pytest.raises(ValueError, match=r"picture .*x"):
         fit(drawing(lambda epoch: figures), pictures(tmp_path), epochs=1)
 
 

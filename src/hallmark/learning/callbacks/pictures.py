@@ -2,8 +2,6 @@
 
 import random
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from hallmark.checks import require
+from hallmark.learning.evaluating import evaluating
 from hallmark.learning.module import TrainableModule
 from hallmark.storage.files import atomic_path
 from hallmark.storage.seeds import fold_in
@@ -47,7 +46,7 @@ class EpochPictures(Callback):
         if self._run is None or skipped or not isinstance(module, TrainableModule):
             return
         folders, seed = self._run
-        with _evaluating(module), torch.no_grad(), isolate_rng():
+        with evaluating(module), torch.no_grad(), isolate_rng():
             drawn_from = fold_in(_SEED, seed, epoch)
             torch.manual_seed(drawn_from)
             np.random.seed(drawn_from % 2**32)
@@ -64,21 +63,9 @@ class EpochPictures(Callback):
                         logger.log_image(f"epochs/{name}", [str(path)], step=step)
 
 
-@contextmanager
-def _evaluating(module: TrainableModule) -> Iterator[None]:
-    """Evaluation mode, and then each part in its mode before."""
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
-
-
 def write_figures(module: TrainableModule, folder: Path) -> None:
     """Write what `TrainableModule.figures` gives as `<name>.png` into `folder`."""
-    with _evaluating(module), torch.no_grad():
+    with evaluating(module), torch.no_grad():
         for name, figure in module.figures().items():
             write_picture(folder / f"{name}.png", name, figure)
 
@@ -86,7 +73,7 @@ def write_figures(module: TrainableModule, folder: Path) -> None:
 def write_picture(path: Path, name: str, figure: Any) -> None:
     """Write a matplotlib figure, or an array [H, W] or [H, W, 3] of bytes, or of floats from 0 to 1."""
     if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise ValueError(f"epoch_figures: {name!r} names a picture, and is not of lower-case letters, digits and _")
+        raise ValueError(f"picture {name!r}: a name is of lower-case letters, digits and _")
     if hasattr(figure, "savefig"):
         with atomic_path(path) as temporary:
             figure.savefig(temporary)
@@ -95,12 +82,10 @@ def write_picture(path: Path, name: str, figure: Any) -> None:
 
     pixels = np.asarray(figure)
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3) or not pixels.size:
-        raise ValueError(f"epoch_figures: {name} has the shape {pixels.shape}: give [H, W] or [H, W, 3], or a figure")
+        raise ValueError(f"picture {name} has the shape {pixels.shape}: give [H, W] or [H, W, 3], or a figure")
     if np.issubdtype(pixels.dtype, np.integer):
         if pixels.min() < 0 or pixels.max() > 255:
-            raise ValueError(
-                f"epoch_figures: {name} holds {pixels.min()} to {pixels.max()}: integers are from 0 to 255"
-            )
+            raise ValueError(f"picture {name} holds {pixels.min()} to {pixels.max()}: integers are from 0 to 255")
         pixels = pixels.astype(np.uint8)
     else:
         pixels = np.round(255 * np.clip(np.nan_to_num(pixels.astype(np.float64)), 0, 1)).astype(np.uint8)
