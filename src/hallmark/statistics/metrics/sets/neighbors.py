@@ -1,6 +1,7 @@
 """How generated rows lie among real ones, by the distances between their features."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,8 +37,20 @@ def nearest_distances(rows: Floats, others: Floats) -> Floats:
     return np.sqrt(np.concatenate([np.empty(0), *parts]))
 
 
+class _OfBlocks(ABC):
+    """A metric whose value is the one without a block that has no row."""
+
+    def __call__(self, real: Rows, generated: Rows) -> float:
+        every = np.ones(len(real), dtype=np.intp), np.ones(len(generated), dtype=np.intp)  # left without block 0
+        return float(self.without_blocks(real, generated, every, 1)[0])
+
+    @abstractmethod
+    def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
+        """As `SetMetric` has it."""
+
+
 @dataclass(frozen=True)
-class Neighborhoods:
+class Neighborhoods(_OfBlocks):
     """How generated rows lie in the balls around real rows that reach to their k-th nearest real neighbor.
 
     Density is the number of balls that hold a generated row, mean over these, over k; coverage the share of balls that
@@ -49,10 +62,6 @@ class Neighborhoods:
     high: float
     value: Callable[[NDArray[np.bool_]], float]
     low: float = 0.0
-
-    def __call__(self, real: Rows, generated: Rows) -> float:
-        every = np.ones(len(real), dtype=np.intp), np.ones(len(generated), dtype=np.intp)  # left without block 0
-        return float(self.without_blocks(real, generated, every, 1)[0])
 
     def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
         among, across = (squared_distances(real.features, rows.features) for rows in (real, generated))
@@ -72,7 +81,7 @@ COVERAGE = Neighborhoods("neighbor_coverage", 1.0, lambda inside: float(inside.a
 
 
 @dataclass(frozen=True)
-class Diversity:
+class Diversity(_OfBlocks):
     """Mean distance between two generated rows of a class, mean over classes, over the same of real rows.
 
     Of the classes of which both sets have two rows; undefined where there is none, or where real rows do not differ.
@@ -81,10 +90,6 @@ class Diversity:
     name: str = "diversity"
     low: float = 0.0
     high: float = math.inf
-
-    def __call__(self, real: Rows, generated: Rows) -> float:
-        every = np.ones(len(real), dtype=np.intp), np.ones(len(generated), dtype=np.intp)  # left without block 0
-        return float(self.without_blocks(real, generated, every, 1)[0])
 
     def without_blocks(self, real: Rows, generated: Rows, blocks: Blocks, n_blocks: int) -> Floats:
         sums = np.zeros((2, n_blocks))
