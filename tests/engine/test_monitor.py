@@ -1,14 +1,18 @@
 """A fit is steered by a metric of the validation rows that the module logs, or it does not start."""
 
 import re
+from types import SimpleNamespace
+from typing import Any
 
 import pandas as pd
 import pytest
 from lightning import Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
+from hallmark.checks import SettingError
 from hallmark.engine.build import build
 from hallmark.engine.job import Job
+from hallmark.engine.monitor import check_measured, check_monitor
 from hallmark.engine.setup import build_trainer
 
 pytestmark = pytest.mark.e2e
@@ -32,6 +36,18 @@ def test_what_cannot_steer_a_fit_is_refused_before_it(fit, monkeypatch, override
     monkeypatch.setattr("lightning.Trainer.fit", lambda *_, **__: pytest.fail("the fit was started"))
     with pytest.raises(ValueError, match=re.escape(message)):
         fit(*TEXT, override)
+
+
+@pytest.mark.parametrize("metric", ["val/nyquist_energy", "val/frechet_distance_real"])
+def test_what_is_best_at_neither_end_steers_nothing(compose, metric):
+    config = compose(*TEXT, f"monitor.metric={metric}")
+    module: Any = SimpleNamespace(validation_metrics={metric: None})
+    with pytest.raises(SettingError) as refused:
+        check_monitor(config, module)
+    assert refused.value.key == "monitor.metric"
+    with pytest.raises(SettingError) as refused:  # of a module whose predictions alone tell what is measured
+        check_measured("monitor.metric", metric, module, module)
+    assert refused.value.key == "monitor.metric"
 
 
 def test_what_a_module_names_is_what_it_logs(fit, compose, small):

@@ -130,7 +130,7 @@ def _record(name: str, run_id: str, seed: int, measured: dict[str, Any], changes
         "leakage": {"action": "stop", "findings": 0, "checks": {"id": "clean", "identical image": "clean"}},
         "data": {"source": "sample", "rows": 173, "groups": 139, "extra": {}, "content": "e" * 32},
         "wall_seconds": 12.5,
-        "selected": {"metric": "val/macro_f1", "value": measured.get("val", METRICS)["main"]["macro_f1"]},
+        "selected": {"metric": "val/macro_f1", "value": measured.get("val", METRICS)["main"].get("macro_f1")},
     }  # fmt: skip
     return Record(**{**fields, **changes})
 

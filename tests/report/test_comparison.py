@@ -1,5 +1,7 @@
+import numpy as np
+import pandas as pd
 import pytest
-from tests.report.conftest import predictions
+from tests.report.conftest import ROWS, predictions
 from tests.report.reading import sections, table
 
 from hallmark.report.gather import gather
@@ -17,6 +19,24 @@ def test_two_results_are_compared_on_the_same_rows(make_run):
     assert row[0] == "clip_final − sentiment_text" and row[2] == difference_text(paired.difference)
     assert row[5] == "clip_final is better than sentiment_text"
     assert report.summary[0].startswith("clip_final is better than sentiment_text on validation: macro F1 +")
+
+
+def test_of_two_generators_the_best_is_so_by_a_metric_that_has_a_direction(make_run):
+    rng = np.random.default_rng(0)
+    real = rng.normal(size=(ROWS, 4))
+    runs = []
+    for name, shift, energy in (("far", 3.0, 5.0), ("near", 0.1, 0.2)):
+        frame = predictions().drop(columns="slice_emoji")
+        frame = frame.assign(probabilities=None, confidence=np.nan, train_distance=1.0)
+        drawn = frame.assign(kind="generated", features=list(real[::-1] + shift), nyquist_energy=energy)
+        frame = frame.assign(kind="real", features=list(real), nyquist_energy=1.0)
+        both = pd.concat([frame, drawn.assign(id="g" + drawn["id"])], ignore_index=True)
+        both.attrs = {"classes": {}}
+        selected = {"metric": "val/nyquist_energy", "value": energy}
+        runs.append(make_run(name, name * 2, table=both, rich=True, selected=selected))
+    report = gather([run.directory for run in runs])
+    assert report.summary[0].startswith("near is better than far on validation: kernel distance")
+    assert not any("energy" in pair for pair in report.summary)
 
 
 def test_holm_adjusts_for_every_pair_and_metric(make_run):

@@ -6,7 +6,7 @@ from hallmark.checks import require
 from hallmark.data.module import DataModule
 from hallmark.learning.module import PredictingModule, TrainableModule, TrainingFreeModule
 from hallmark.runs.metrics import MAIN
-from hallmark.statistics.metrics import lower_is_better
+from hallmark.statistics.metrics import has_direction, lower_is_better
 from hallmark.statistics.metrics.classification import CLASSIFICATION_METRICS
 from hallmark.wording import did_you_mean
 
@@ -15,7 +15,8 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
     """See that what `monitor` and the callbacks watch will be there.
 
     Raises:
-        SettingError: a metric that the module does not log on validation rows, or no mode that fits it.
+        SettingError: a metric that the module does not log on validation rows or that has no direction, or no mode
+            that fits it.
     """
     known = sorted(module.validation_metrics)
     watched = {"monitor.metric": config.monitor.metric} | {
@@ -24,6 +25,7 @@ def check_monitor(config: DictConfig, module: TrainableModule) -> None:
         if node is not None and "monitor" in node
     }
     for key, metric in watched.items():
+        check_direction(key, str(metric))
         require(metric in known, key, metric, _expected(str(metric), known))
     check_mode("monitor.mode", config.monitor.mode, config.monitor.metric)
 
@@ -34,12 +36,18 @@ def check_mode(key: str, mode: str, metric: str) -> None:
     require(mode == "min" or not lower_is_better(metric), key, mode, f"min: less of {metric} is better")
 
 
+def check_direction(key: str, metric: str) -> None:
+    """Raise `SettingError` for what is best at neither end."""
+    require(has_direction(metric), key, metric, "a metric of which more or less is better")
+
+
 def check_measured(key: str, metric: str, module: PredictingModule, data: DataModule) -> None:
     """See that `metric` will stand among the measurements of the validation rows, as far as that is known before.
 
     Raises:
-        SettingError: it will not; `key` is where it is named.
+        SettingError: it will not, or it has no direction; `key` is where it is named.
     """
+    check_direction(key, metric)
     known = measured_metrics(module, data)
     require(not known or metric in known, key, metric, _expected(metric, sorted(known)))
 

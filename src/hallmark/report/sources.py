@@ -17,6 +17,7 @@ from hallmark.runs.repeats import RepeatSet, open_result
 from hallmark.runs.run import Run
 from hallmark.runs.seal import TestAccess, accesses_of
 from hallmark.statistics import Interval, Resampling, all_intervals, metric_names
+from hallmark.statistics.metrics import has_direction
 from hallmark.storage.files import read_csv
 from hallmark.wording import SPLITS, plural, readable
 
@@ -107,10 +108,12 @@ class ReportedResult:
         return any(access.covers(runs) for access in self.accesses or [])
 
     def main_metric(self, rows: pd.DataFrame, classes: list[str] | None) -> str:
-        """The metric that selected the weights where rows of this task have it, else macro F1 or the first one."""
+        """The metric that selected the weights where rows of this task have it and one may be better in it, else macro
+        F1 or the first one.
+        """
         selected, names = str((self.record.selected or {}).get("metric", "")), metric_names(rows, classes)
         name = selected.rpartition("/")[2]
-        return name if name in names else "macro_f1" if classes is not None else names[0]
+        return name if name in names and has_direction(name) else "macro_f1" if classes is not None else names[0]
 
     def tables(self, split: str) -> list[pd.DataFrame]:
         """The stored predictions of each member; empty unless every member has them.

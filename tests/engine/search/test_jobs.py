@@ -121,6 +121,10 @@ WRONG = {
         [*GRID, "sweep.objectives=[{metric: val/accuracy, mode: max}, {metric: test/accuracy, mode: max}]"],
         "sweep.objectives[1].metric='test/accuracy': expected a validation metric: val/...",
     ),
+    "a metric that is best at neither end": (
+        [*GRID, "sweep.objectives=[{metric: val/nyquist_energy, mode: max}]"],
+        "sweep.objectives[0].metric='val/nyquist_energy': expected a metric",
+    ),
     "an objective without direction": (
         [*GRID, "sweep.objectives=[{metric: val/accuracy, mode: up}]"],
         "sweep.objectives[0].mode='up': expected min or max",

@@ -27,7 +27,7 @@ from hallmark.engine.config.targets import trusted_packages
 from hallmark.engine.config.trust import TRUST_KEYS
 from hallmark.engine.job import Job, in_group, without
 from hallmark.engine.launch import setting_names
-from hallmark.engine.monitor import check_mode
+from hallmark.engine.monitor import check_direction, check_mode
 from hallmark.engine.repeats import check_repeat, refuse_fixed_place
 from hallmark.engine.search.plans import JobList, Plan
 from hallmark.engine.search.space import Point, Space
@@ -235,6 +235,7 @@ def _objectives(config: DictConfig) -> list[Objective]:
     for number, objective in enumerate(objectives):
         key = f"sweep.objectives[{number}]"
         require(objective.metric.startswith("val/"), f"{key}.metric", objective.metric, "a validation metric: val/...")
+        check_direction(f"{key}.metric", objective.metric)
         check_mode(f"{key}.mode", objective.mode, objective.metric)
         same = objective.metric != config.monitor.metric or objective.mode == config.monitor.mode
         require(same, f"{key}.mode", objective.mode, f"{config.monitor.mode}, as monitor.mode")

@@ -21,3 +21,8 @@ def lower_is_better(name: str) -> bool:
     """Of a metric or a loss, by its name with or without split and task: `val/kernel_distance`."""
     metric = name.rpartition("/")[2]
     return metric in LOWER_IS_BETTER or metric == "loss"
+
+
+def has_direction(name: str) -> bool:
+    """Whether more or less of it is better, by its name with or without split and task."""
+    return name.rpartition("/")[2] not in WITHOUT_DIRECTION
