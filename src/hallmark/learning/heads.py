@@ -1,6 +1,7 @@
 """From embeddings to logits: one modality alone, early, gated and late fusion."""
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,12 @@ class Head(nn.Module):
 
     Args:
         dims: D by modality; classes: C; dropout: before the last layer.
+
+    Attributes:
+        takes_missing: whether `forward` also takes `present`, of the modalities that a sample lacks.
     """
+
+    takes_missing: ClassVar[bool] = False
 
     def __init__(self, dims: Mapping[str, int], classes: int, *, dropout: float) -> None:
         super().__init__()
@@ -68,6 +74,8 @@ class GatedFusionHead(Head):
         modality_dropout: probability that a training sample misses one modality, drawn anew each time,
             so that neither is leant on alone (Neverova et al. 2016).
     """
+
+    takes_missing = True
 
     def __init__(
         self, dims: Mapping[str, int], classes: int, *, dropout: float, width: int, modality_dropout: float

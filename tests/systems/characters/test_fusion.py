@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from torch.nn.functional import cross_entropy
 
 from hallmark.checks import SettingError
 from hallmark.learning.encoders.base import Encoder
-from hallmark.learning.heads import GatedFusionHead
+from hallmark.learning.heads import ConcatHead, GatedFusionHead, Head
 from hallmark.learning.optim import Optimizer
 from hallmark.systems.characters.fusion import CharacterFusion
 
@@ -24,11 +25,14 @@ class Given(Encoder):
         self.embedding_dim, self.frozen, self.preprocessing = dimension, False, {}
 
 
-def fusion(*modalities: str, unimodal_weight: float = 0.0) -> CharacterFusion:
+GATED = partial(GatedFusionHead, dropout=0.0, width=8, modality_dropout=0.15)
+
+
+def fusion(*modalities: str, unimodal_weight: float = 0.0, head: Callable[..., Head] = GATED) -> CharacterFusion:
     torch.manual_seed(0)
     return CharacterFusion(
         encoders={name: Given(4) for name in modalities}, classes=CLASSES,
-        head=partial(GatedFusionHead, dropout=0.0, width=8, modality_dropout=0.15),
+        head=head,
         optimizer=Optimizer(lr=1, lr_scale=1, head_lr=1, weight_decay=0, schedule="constant", warmup=0),
         freeze_epochs=0, label_smoothing=0.0, class_balance=0.0, unimodal_weight=unimodal_weight,
     )  # fmt: skip
@@ -117,3 +121,9 @@ def test_a_weight_below_zero_is_refused():
     with pytest.raises(SettingError) as refused:
         fusion("image", unimodal_weight=-1.0)
     assert refused.value.key == "unimodal_weight"
+
+
+def test_a_head_that_takes_no_missing_modalities_is_refused():
+    with pytest.raises(SettingError) as refused:
+        fusion("image", "text", head=partial(ConcatHead, dropout=0.0))
+    assert refused.value.key == "head"

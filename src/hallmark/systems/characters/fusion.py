@@ -9,6 +9,7 @@ from torch import Tensor
 
 from hallmark.checks import require
 from hallmark.data.module import DataModule
+from hallmark.learning.heads import Head
 from hallmark.learning.module import Batch
 from hallmark.learning.multimodal import MultimodalClassifier
 from hallmark.learning.tables import classification_table
@@ -29,6 +30,10 @@ class CharacterFusion(MultimodalClassifier):
 
     def __init__(self, *, unimodal_weight: float, **arguments: Any) -> None:
         super().__init__(**arguments)
+        takes_missing = isinstance(self.head, Head) and self.head.takes_missing
+        require(
+            takes_missing, "head", type(self.head).__name__, "one that takes missing modalities, as GatedFusionHead"
+        )
         require(unimodal_weight >= 0, "unimodal_weight", unimodal_weight, "at least 0")
         self.unimodal_weight = unimodal_weight
 
