@@ -6,10 +6,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 from tests.e2e.test_resume import same
 from tests.engine.test_several_optimizers import checkpoints, contents, raises_at, stop
 
+from hallmark.checks import SettingError, UserError
+from hallmark.engine.config.stored import read_config
+from hallmark.engine.config.trust import NO_TRUST
 from hallmark.engine.job import Job
+from hallmark.engine.make_parents import make_parents
+from hallmark.engine.parents import inherited
+from hallmark.engine.setup import prepare_data
 from hallmark.engine.train import train
 from hallmark.runs.predictions import read_predictions
 from hallmark.runs.run import Run
@@ -50,3 +57,46 @@ def test_a_stop_changes_nothing_and_pictures_and_numbers_are_there(compose, tmp_
     assert {"val/kernel_distance", "train/generator/loss", "train/discriminator/loss"} <= set(history)
     table = read_predictions(undisturbed.directory / "predictions" / "val.parquet")
     assert set(table["kind"]) == {"real", "generated"} and set(table["extractor"]) == {"test_efficientnet of the judge"}
+
+
+def test_the_parents_of_one_character_are_fitted_on_all_and_known_by_their_rows(compose) -> None:
+    config = compose(*GENERATOR, "model.target_class=B")
+    job = Job.of(config)
+    data = prepare_data(job)
+    make_parents(job, data)
+    parents = [Run(preset.job.directory) for preset in job.presets.values()]
+    assert set(data.samples["target"]) == {"B"} and set(data.parent_samples["target"]) == {"A", "B", "C"}
+    for parent in parents:
+        assert sum(split["n"] for split in parent.record.splits.values()) == len(data.parent_samples)
+        assert parent.record.data["content"] == data.content
+    with_parents = Job.of(config)
+    assert [rows.comparable for rows in inherited(with_parents)] == [True, True]
+    changed = parents[0].record
+    changed.data["content"] = "0" * 32
+    changed.write(parents[0].directory)
+    with pytest.raises(UserError, match="other rows"):
+        make_parents(with_parents, data)
+
+
+_CHARACTERS = "hallmark.systems.characters"
+_OF_ALL = f"{_CHARACTERS}.data.CharactersDataModule"
+_DESCRIBED = f"{_CHARACTERS}.described.DescribedCharactersDataModule"
+_OF_GENERATOR = f"{_CHARACTERS}.generator.data.GeneratorDataModule"
+
+
+@pytest.mark.parametrize(
+    ("stored", "target", "built", "kept"),
+    [(_OF_ALL, "B", _OF_GENERATOR, {"target_class": "B"}), (_OF_ALL, None, _OF_ALL, {}),
+     (_DESCRIBED, "B", _DESCRIBED, {})],
+)  # fmt: skip
+def test_a_run_whose_data_module_had_another_place_for_its_character_is_read(tmp_path, stored, target, built, kept):
+    node = {"_target_": stored, "target_class": "${model.target_class}", "seed": 3}
+    OmegaConf.save({"name": "x", "model": {"target_class": target}, "data": node}, tmp_path / "config.yaml")
+    assert read_config(tmp_path, NO_TRUST).data == {"_target_": built, "seed": 3, **kept}
+
+
+@pytest.mark.parametrize("preset", ["characters_classifier", "characters_fusion"])
+def test_a_classifier_is_not_fitted_on_one_character(compose, preset: str) -> None:
+    with pytest.raises(SettingError) as refused:
+        prepare_data(Job.of(compose(f"experiment={preset}", "+data.target_class=Aoi")))
+    assert refused.value.key == "data.target_class"

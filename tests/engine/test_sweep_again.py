@@ -94,7 +94,7 @@ def test_a_manifest_that_names_a_class_as_it_was_once_called_is_the_same_search(
     with pytest.raises(ValueError, match="was created with another search"):
         swept(*THREE)
     names = {"hallmark.engine.search.plans.Lattice": "hallmark.engine.search.plans.Grid"}
-    monkeypatch.setattr("hallmark.engine.config.stored._RENAMED", names)
+    monkeypatch.setattr("hallmark.engine.config.earlier._RENAMED", names)
     swept(*THREE)
     assert len(trained) == 3
 

@@ -15,7 +15,7 @@ from hallmark.engine.config.parents import key_of
 from hallmark.engine.finished import predict_out_of_fold
 from hallmark.engine.job import Job, PresetParent, as_parent
 from hallmark.engine.messages import echo
-from hallmark.engine.parents import inherited, parent_uses
+from hallmark.engine.parents import inherited, parent_uses, same_reader
 from hallmark.engine.train import train
 from hallmark.runs.metrics import UNLABELLED
 from hallmark.runs.parents import Use
@@ -44,8 +44,9 @@ def make_parents(job: Job, data: DataModule) -> None:
         expected, there = split_summary(data.parent_samples), dict(record.splits)
         for splits in (expected, there):
             splits.pop(UNLABELLED, None)
-        same_class = parent.config.data._target_ == job.config.data._target_
-        if there != expected or (same_class and record.data.get("content") != data.content):
+        if there != expected or (
+            same_reader(job, parent.config.data._target_) and record.data.get("content") != data.content
+        ):
             raise UserError(
                 f"{key_of(role)}: {parent.job.directory} has other rows or another split than this run, although its "
                 f"settings of data are the same; {parent.config.data._target_} reads them otherwise"

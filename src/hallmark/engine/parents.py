@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 from lightning import seed_everything
 
 from hallmark.checks import SettingError, require
+from hallmark.data.module import DataModule
 from hallmark.engine.build import build
 from hallmark.engine.config.parents import key_of, parent_settings
 from hallmark.engine.config.symbolic import plain
-from hallmark.engine.config.targets import node_class
+from hallmark.engine.config.targets import admitted_class, node_class
 from hallmark.engine.config.trust import Trust
 from hallmark.engine.job import Job, as_parent
 from hallmark.engine.messages import echo
@@ -55,14 +57,24 @@ def unread_splits(job: Job) -> frozenset[str]:
     return built.unread_splits(plain(job.config, "model")) if issubclass(built, PredictingModule) else frozenset()
 
 
+def same_reader(job: Job, target: object) -> bool:
+    """Whether the data module named `target` knows rows by the same hashes as that of `job`."""
+    try:
+        read_by = admitted_class(target, "data", job.trusted)
+    except SettingError:
+        return False
+    built = admitted_class(job.config.data._target_, "data", job.trusted)
+    return issubclass(read_by, DataModule) and issubclass(built, DataModule) and read_by.reader() is built.reader()
+
+
 def inherited(job: Job) -> list[InheritedRows]:
     """The rows of all parents of `job` and of theirs, for the leakage gate."""
-    uses, reader = parent_uses(job), job.config.data._target_
+    uses = parent_uses(job)
     unread = unread_splits(job)
     return [
         replace(rows, unread=unread)
         for role, parent in job.parents.items()
-        for rows in inherited_rows(parent.directory, role, uses[role], reader=reader)
+        for rows in inherited_rows(parent.directory, role, uses[role], is_comparable=partial(same_reader, job))
     ]
 
 

@@ -20,7 +20,7 @@ from hallmark.engine.distributed.ranks import Ranks, check_strategy, first_devic
 from hallmark.engine.distributed.torchrun import started_by_torchrun
 from hallmark.engine.job import Job
 from hallmark.engine.monitor import check_measured, check_monitor
-from hallmark.engine.parents import initial_module, parent_uses
+from hallmark.engine.parents import initial_module, parent_uses, same_reader
 from hallmark.features.store import FeatureStore
 from hallmark.learning.callbacks.checkpoints import AtomicCheckpointIO
 from hallmark.learning.callbacks.epoch_state import EpochState
@@ -143,8 +143,7 @@ def check_rows(job: Job, data: DataModule, module: PredictingModule | None = Non
         assert isinstance(calibrated, TrainingFreeModule)
         calibrated.check_data(data)
     for role, preset in job.presets.items():
-        same_reader = preset.config.data._target_ == job.config.data._target_
-        if role not in job.parents and same_reader:
+        if role not in job.parents and same_reader(job, preset.config.data._target_):
             try:
                 check_rows(preset.job, data, module.parents.get(role) if module else None)
             except SettingError as error:

@@ -7,7 +7,7 @@ likewise the parents of that parent. Whatever happens to the folder that a paren
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cache
@@ -193,23 +193,26 @@ def kept_parents(directory: Path, record: Record) -> dict[str, Parent]:
         raise UserError(message) from error
 
 
-def inherited_rows(directory: Path, name: str, use: Use, *, reader: str) -> Iterator[InheritedRows]:
+def inherited_rows(
+    directory: Path, name: str, use: Use, *, is_comparable: Callable[[object], bool]
+) -> Iterator[InheritedRows]:
     """The rows of the run in `directory`, then those of its parents, and so on upwards.
 
     Args:
         name: its role.
-        reader: the class of the data module that reads the rows they are compared with.
+        is_comparable: whether the data module of this name knows rows by the same hashes as the rows that they are
+            compared with.
     """
     data, record = load_plain(directory / FILE).get("data"), Run(directory).record
     read_by = data.get("_target_") if isinstance(data, dict) else None
     rows = _counted_rows(directory, record)
-    yield InheritedRows(name, use, _fitted_on(record), read_by == reader, rows)
+    yield InheritedRows(name, use, _fitted_on(record), is_comparable(read_by), rows)
     # Predictions out of fold are of models whose own parents were made again for each fold.
     above = Use.WEIGHTS if use is Use.OUT_OF_FOLD else use
     parents = kept_parents(directory, record)
     for role in record.parents:
         if role in parents and parents[role].directory.is_dir():
-            yield from inherited_rows(parents[role].directory, f"{name}/{role}", above, reader=reader)
+            yield from inherited_rows(parents[role].directory, f"{name}/{role}", above, is_comparable=is_comparable)
         else:
             yield InheritedRows(f"{name}/{role}", above, frozenset(), comparable=False, rows=None)
 

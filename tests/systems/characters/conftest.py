@@ -11,6 +11,7 @@ from hallmark.data.splits import Holdout
 from hallmark.systems.characters import OnlineLearningSystem
 from hallmark.systems.characters.data import CharactersDataModule
 from hallmark.systems.characters.described import DescribedCharactersDataModule
+from hallmark.systems.characters.generator.data import GeneratorDataModule
 from hallmark.systems.characters.sample.world import generate
 
 NAMES = ["Aoi", "Ren", "小夜", "はるか"]
@@ -33,6 +34,12 @@ def characters(compose, tmp_path) -> Callable[..., CharactersDataModule]:
 def described(compose, tmp_path) -> Callable[..., DescribedCharactersDataModule]:
     """As `characters`, with descriptions."""
     return _builder(DescribedCharactersDataModule, compose("data=characters_described", "name=test"), tmp_path)
+
+
+@pytest.fixture
+def to_be_drawn(compose, tmp_path) -> Callable[..., GeneratorDataModule]:
+    """As `characters`, for a generator."""
+    return _builder(GeneratorDataModule, compose("experiment=characters_generator"), tmp_path)
 
 
 def _builder(built: type, composed, tmp_path: Path) -> Callable:

@@ -179,10 +179,10 @@ def test_a_class_that_is_none_is_refused(asked: str | int) -> None:
     assert refused.value.key == "target_class"
 
 
-def test_rows_of_one_character_stay_in_the_split_that_they_have_among_all(world, characters: Callable) -> None:
+def test_rows_of_one_character_stay_in_the_split_that_they_have_among_all(world, to_be_drawn: Callable) -> None:
     names = ["Aoi", "Ren", "小夜", "はるか"]
     data, every = (
-        characters(folder=str(world / "characters"), classes=names, target_class=target) for target in ("小夜", None)
+        to_be_drawn(folder=str(world / "characters"), classes=names, target_class=target) for target in ("小夜", None)
     )
     data.prepare()
     every.prepare()
@@ -192,7 +192,9 @@ def test_rows_of_one_character_stay_in_the_split_that_they_have_among_all(world,
     assert len(data.leakage_inputs().thumbnails) == len(expected)
     assert data.content == every.content  # the seal knows the same data set
     assert str(world / "characters" / "小夜") in data.metadata()["source"]
-    few = characters(folder=str(world / "characters"), classes=names, target_class=0, batch_size=30)
+    assert data.class_counts("main")[2] == len(data.rows("train")) > 0
+    assert not any(name in sentence for sentence in data.warnings() for name in names if name != "小夜")
+    few = to_be_drawn(folder=str(world / "characters"), classes=names, target_class=0, batch_size=30)
     with pytest.raises(SettingError) as refused:
         few.prepare()
     assert refused.value.key == "target_class"

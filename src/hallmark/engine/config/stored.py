@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from hallmark.checks import SettingError, require
+from hallmark.engine.config.earlier import present_name, with_present_data
 from hallmark.engine.config.symbolic import plain, refuse_configured_secrets
 from hallmark.engine.config.targets import check_targets
 from hallmark.engine.config.trust import TRUST_KEYS, Trust, is_below
@@ -33,38 +34,6 @@ from hallmark.storage.files import write_text
 from hallmark.storage.hashing import digest_bytes
 from hallmark.storage.regular import is_class_name
 
-_RENAMED = {
-    "hallmark.analysis.classification.calibration.Calibration": (
-        "hallmark.analysis.classification.calibration.ReliabilityDiagram"
-    ),
-    "hallmark.analysis.segmentation.oracle.Oracle": "hallmark.analysis.segmentation.oracle.ErrorDecomposition",
-    "hallmark.engine.search.plans.Points": "hallmark.engine.search.plans.JobList",
-    "hallmark.learning.encoders.clip.clip_towers": "hallmark.learning.encoders.clip.ClipEncoders",
-    "hallmark.systems.refseg.proposers.sam.published_sam": "hallmark.systems.refseg.proposers.sam.PublishedSam",
-    "hallmark.systems.refseg.sample.lexicon.synonyms": "hallmark.systems.refseg.sample.lexicon.Synonyms",
-    "hallmark.systems.refseg.vlm.policies.Destructive": "hallmark.systems.refseg.vlm.policies.Adversarial",
-    "hallmark.systems.refseg.vlm.policies.Injected": "hallmark.systems.refseg.vlm.policies.PromptInjection",
-}
-_MOVED = {
-    f"hallmark.analysis.{old}": f"hallmark.analysis.{new}"
-    for old, new in {
-        "augment_images": "augmentation.augment_images",
-        "augment_text": "augmentation.augment_text",
-        "bootstrap": "segmentation.bootstrap",
-        "calibration": "classification.calibration",
-        "cases": "segmentation.cases",
-        "cost": "segmentation.cost",
-        "curves": "classification.curves",
-        "loss_weights": "multitask.loss_weights",
-        "oracle": "segmentation.oracle",
-        "risk_coverage": "segmentation.risk_coverage",
-        "size_buckets": "segmentation.size_buckets",
-    }.items()
-} | {
-    "hallmark.learning.pictures": "hallmark.learning.callbacks.pictures",
-    "hallmark.systems.refseg.vlm.budget": "hallmark.learning.language_model.budget",
-    "hallmark.systems.sentiment.heads": "hallmark.learning.heads",
-}
 _WRITTEN = frozenset(
     {"cache", "default_root_dir", "directory", "dirpath", "file", "filename", "folder", "ledger", "log_path", "path"}
 )
@@ -147,7 +116,7 @@ def reopen(directory: Path, trust: Trust) -> Reopened:
 
 def with_present_names(stored: Any) -> Any:
     """A stored part of a configuration, its classes by the names that they have now."""
-    return _mapped(stored, _renamed)
+    return _mapped(stored, present_name)
 
 
 def refuse_links(directory: Path, trust: Trust) -> None:
@@ -181,8 +150,8 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
         expected = "a value, a reference to another key such as ${seed}, or a variable as ${oc.env:NAME}"
         require(resolvers <= {"oc.env"}, key, text, expected)
     refuse_configured_secrets(stored)
-    values = plain(stored)
-    check_targets(_mapped(values, _renamed), trust.packages)
+    values = with_present_data(plain(stored))
+    check_targets(_mapped(values, present_name), trust.packages)
     places = values.get("paths") if isinstance(values.get("paths"), dict) else {}
     roots = {name: trust.roots.get(name, str(directory / name)) for name in ("outputs", "cache", "seals")}
     moves = {_normal(str(places[name])): roots[name] for name in roots if places.get(name)}
@@ -212,7 +181,7 @@ def _confined(stored: DictConfig, directory: Path, trust: Trust) -> Reopened:
         elif name in _WRITTEN or _looks_like_path(value):
             expected = "a path inside the run, or below paths.outputs, paths.cache or paths.seals of this command"
             require(is_below(value, writable), key, value, expected)
-        return _renamed(key, value)
+        return present_name(key, value)
 
     config = OmegaConf.create(_mapped(values, confined, skip=("paths",)))
     again = config.copy()
@@ -229,14 +198,6 @@ def _check_record(record: Record) -> None:
         pattern = r"[^/\\\0]+(/[^/\\\0]+)*" if key == "name" else r"[\w.-]+"
         is_plain = isinstance(value, str) and re.fullmatch(pattern, value) is not None and ".." not in value.split("/")
         require(value is None or is_plain, f"record.json: {key}", value, "a name, which is no path to elsewhere")
-
-
-def _renamed(key: str, value: str) -> str:
-    if not key.endswith("_target_"):
-        return value
-    module, _, name = value.rpartition(".")
-    moved = f"{_MOVED.get(module, module)}.{name}"
-    return _RENAMED.get(moved, moved)
 
 
 def _check_read(key: str, value: str, folders: list[Any], packages: tuple[str, ...]) -> None:

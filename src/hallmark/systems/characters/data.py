@@ -13,7 +13,6 @@ from hallmark.data.picture_module import PictureDataModule
 from hallmark.data.problems import Problems, complete_policies
 from hallmark.data.sampling import Transform
 from hallmark.data.splits import SplitPlan
-from hallmark.learning.generation import class_number
 from hallmark.runs.metrics import MAIN
 from hallmark.storage.requirements import Requirement
 from hallmark.systems.characters.folders import SIZES, list_new, list_pictures, read_pictures
@@ -35,8 +34,6 @@ class CharactersDataModule(PictureDataModule):
         folder: one folder a character, as `list_pictures` reads them; None draws the sample world.
         sample: arguments of `sample.generate`; needed where `folder` is None.
         classes: names of the characters; other folders are left out.
-        target_class: the only one of the classes, by name or number, whose rows are kept once they are split; None
-            keeps all.
         least_side: pixels of the shorter side below which a picture is the problem `small_image`.
         on_problem: policy by kind of problem.
         cache: root of decoded pictures and of the sample world.
@@ -48,8 +45,8 @@ class CharactersDataModule(PictureDataModule):
 
     def __init__(
         self, *, folder: str | None, sample: Mapping[str, Any] | None, classes: Sequence[str],
-        target_class: str | int | None, least_side: int, on_problem: Mapping[str, str], augment: Transform | None,
-        cache: str, batch_size: int, num_workers: int, split: SplitPlan, leakage: str, seed: int,
+        least_side: int, on_problem: Mapping[str, str], augment: Transform | None, cache: str, batch_size: int,
+        num_workers: int, split: SplitPlan, leakage: str, seed: int,
     ) -> None:  # fmt: skip
         expected = "the folder that holds one for each character"
         self.folder = data_folder(folder, Path(cache), "characters", generate, sample, expected=expected)
@@ -65,7 +62,6 @@ class CharactersDataModule(PictureDataModule):
             cache=cache, classes={MAIN: classes}, batch_size=batch_size, num_workers=num_workers, augment=augment,
             split=split, leakage=leakage, seed=seed,
         )  # fmt: skip
-        self.target = None if target_class is None else class_number(target_class, classes)
         require(least_side >= 1, "least_side", least_side, "at least 1 pixel")
         self.least_side = least_side
         self.problems = Problems(complete_policies(on_problem, self.kinds, defaults={}), repairable=self.repairable)
@@ -87,28 +83,6 @@ class CharactersDataModule(PictureDataModule):
         samples, self._thumbnails = read_pictures(rows, self.problems, self.cache, least_side=self.least_side)
         return samples, self.problems
 
-    def add_rows(self, samples: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the target class, each in the split that it has among all."""
-        self._all_samples = samples
-        if self.target is None:
-            return samples
-        is_kept = samples["target"] == self.classes[MAIN][self.target]
-        self._thumbnails = self._thumbnails[is_kept.to_numpy()]
-        return samples[is_kept]
-
-    @property
-    def parent_samples(self) -> pd.DataFrame:
-        return self._all_samples
-
-    def check_samples(self) -> None:
-        if self.target is None:
-            super().check_samples()
-            return
-        for split, least in (("train", self.batch_size), ("val", 2)):
-            n = int((self.samples["split"] == split).sum())
-            expected = f"one of which {split} has {least} or more pictures, not {n}"
-            require(n >= least, "target_class", self.classes[MAIN][self.target], expected)
-
     def read_new(self, inputs: Sequence[Path]) -> tuple[pd.DataFrame, Problems]:
         """Pictures, and folders of them."""
         rows = list_new(inputs, self.problems)
@@ -117,14 +91,18 @@ class CharactersDataModule(PictureDataModule):
         )
         return samples, self.problems
 
+    @property
+    def kept_classes(self) -> list[str]:
+        """The classes whose rows `samples` may hold."""
+        return self.classes[MAIN]
+
     def warnings(self) -> list[str]:
         """Characters of whom nothing is measured."""
-        known = self.classes[MAIN] if self.target is None else [self.classes[MAIN][self.target]]
         measured = {split: set(self.samples.loc[self.samples["split"] == split, "target"]) for split in ("val", "test")}
         return [
             f"no {split} row is of {', '.join(missing)}: too few pictures for a share of them"
             for split, names in measured.items()
-            if names and (missing := [name for name in known if name not in names])
+            if names and (missing := [name for name in self.kept_classes if name not in names])
         ]
 
     def sources(self) -> list[Path]:
@@ -134,11 +112,7 @@ class CharactersDataModule(PictureDataModule):
         rows = self.samples
         groups = {"groups": int(rows["group"].nunique())} if len(rows) else {}
         numbers = {name: number for number, name in enumerate(self.classes[MAIN])}
-        source = str(self.folder)
-        if self.target is not None:
-            name = self.classes[MAIN][self.target]
-            source = f"{self._characters / name}, class {self.target} of {len(self.classes[MAIN])}"
-        return {"source": source, "rows": len(rows), **groups, "class_to_idx": numbers}
+        return {"source": str(self.folder), "rows": len(rows), **groups, "class_to_idx": numbers}
 
     def leakage_inputs(self) -> LeakageInputs:
         rows = self.samples
